@@ -1,0 +1,121 @@
+r"""Does the real network agree? The one place that decides whether an answer is true.
+
+An engine's answer is a claim. This module runs the float64 forward pass on the claimed image and
+recomputes everything that was asked: the norm, the box, every condition on the logits, and the
+predicted label. Nothing the engine said about its own answer is used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluopt.network import FloatArray, ReLUNetwork
+from reluopt.problems import Alternative, Box, PerturbationTask
+from reluopt.solution import Certificate
+
+CONDITION_TOLERANCE = 1e-6
+"""How much a condition may be violated, relative to ``max(1, |logits|)``. A float64 forward pass
+of these networks is good to about 1e-12; solvers keep rows to 1e-6 to 1e-9. The strict gap of
+:class:`~reluopt.problems.RelativeMargin` (1e-4) stays two orders above, so that a passed check
+always means that the network answers the target."""
+
+BOX_TOLERANCE = 1e-9
+"""How far a pixel may leave its box. Answers are clipped to the box, so this is rounding only."""
+
+OBJECTIVE_TOLERANCE = 1e-6
+"""Largest relative difference between a claimed and a recomputed objective."""
+
+
+def check_perturbation(
+    network: ReLUNetwork,
+    task: PerturbationTask,
+    alternative: Alternative,
+    image: FloatArray,
+    claimed_objective: float | None = None,
+) -> Certificate:
+    """Check an image that claims to solve ``task`` by ``alternative``.
+
+    Args:
+        network: the real network.
+        task: what was asked.
+        alternative: the target (with its conditions) that the image claims to reach.
+        image: shape ``(n_0,)``.
+        claimed_objective: what the engine says the objective is, if it says so.
+
+    Returns:
+        A certificate; ``failures`` names every check that was not passed.
+    """
+    logits = network.forward(image)
+    predicted = int(np.argmax(logits))
+    target = alternative.target
+    lead = _lead(logits, target)
+    margin = float(alternative.conditions.slack(logits).min(initial=np.inf))
+    objective = task.objective(image)
+    tolerance = CONDITION_TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    failures = _box_failures(task.box, image)
+    if lead <= 0.0:
+        failures.append(f"the network answers {predicted}, not {target} (lead {lead:.3g})")
+    if margin < -tolerance:
+        failures.append(f"a margin condition is violated by {-margin:.3g}")
+    if claimed_objective is not None:
+        allowed = OBJECTIVE_TOLERANCE * max(1.0, abs(objective))
+        if abs(claimed_objective - objective) > allowed:
+            failures.append(
+                f"the claimed objective {claimed_objective:.9g} is {objective:.9g} when recomputed"
+            )
+    return Certificate(
+        certified=not failures,
+        failures=tuple(failures),
+        predicted=predicted,
+        objective=objective,
+        distance=task.norm.distance_of(objective),
+        margin=margin,
+        lead=lead,
+        box_violation=task.box.violation(image),
+        logits=logits,
+    )
+
+
+def check_logit(
+    network: ReLUNetwork, box: Box, label: int, image: FloatArray, claimed: float | None = None
+) -> Certificate:
+    """Check an input that claims to give the logit of ``label`` the value ``claimed``.
+
+    Returns:
+        A certificate whose ``objective`` is the logit; ``margin`` and ``lead`` tell by how much
+        ``label`` leads the other logits (an optimal input need not be classified as ``label``).
+    """
+    logits = network.forward(image)
+    value = float(logits[label])
+    failures = _box_failures(box, image)
+    allowed = CONDITION_TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    if claimed is not None and abs(claimed - value) > allowed:
+        failures.append(f"the claimed logit {claimed:.9g} is {value:.9g} when recomputed")
+    lead = _lead(logits, label)
+    return Certificate(
+        certified=not failures,
+        failures=tuple(failures),
+        predicted=int(np.argmax(logits)),
+        objective=value,
+        distance=0.0,
+        margin=lead,
+        lead=lead,
+        box_violation=box.violation(image),
+        logits=logits,
+    )
+
+
+def _lead(logits: FloatArray, label: int) -> float:
+    """Logit of ``label`` minus the largest other one (infinite when there is no other)."""
+    others = np.delete(logits, label)
+    return float(logits[label] - others.max()) if others.size else float("inf")
+
+
+def _box_failures(box: Box, image: FloatArray) -> list[str]:
+    """The box check, in words; NaN and infinity count as violations."""
+    if not np.isfinite(image).all():
+        return ["the image holds NaN or infinity"]
+    violation = box.violation(image)
+    if violation > BOX_TOLERANCE:
+        return [f"the image leaves its box by {violation:.3g}"]
+    return []
