@@ -1,0 +1,246 @@
+"""Loading and saving networks as safetensors files.
+
+A file of ours holds, for layer ``i = 0..K-1``, ``layers.{i}.weight`` (out x in, row-major) and
+``layers.{i}.bias``, in float32 as trained, and one metadata entry ``reluopt`` with a JSON object::
+
+    {"schema_version": 1, "name": "thesis",
+     "architecture": {"type": "dense", "sizes": [784, 32, 16, 10]}, "activation": "relu",
+     "input_shape": [28, 28], "pixel_order": "row-major", "class_names": ["0", ...],
+     "recipe": {...}, "test_accuracy": 0.9331}
+
+Only ``schema_version``, ``architecture`` and ``activation`` must be there. Numbers are read into
+float64. Files without that entry load by the rules of :mod:`reluopt.weight_inference`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from reluopt.errors import InputError
+from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.tensor_files import TensorFile, open_tensor_file
+from reluopt.weight_inference import DenseTensors, infer_chain
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "reluopt"
+PIXEL_ORDER = "row-major"
+
+#: A file that does not tell its input shape is read as a square image from this side on (784 inputs
+#: are 28 x 28); fewer inputs are more likely plain features. The shape only matters for display.
+MIN_IMAGE_SIDE = 8
+
+
+def load_network(
+    path: str | os.PathLike[str], input_shape: Sequence[int] | None = None
+) -> ReLUNetwork:
+    """Read a network from a safetensors file, ours or another tool's.
+
+    Args:
+        path: the file.
+        input_shape: shape of one input; overrides what the file says. If neither tells, a square
+            number of inputs (64 or more) is taken as a square image.
+
+    Raises:
+        InputError: the file cannot be read, is no chain of dense layers, leaves open which one, or
+            holds NaN or infinite numbers. The message names the file and the tensor.
+    """
+    source = open_tensor_file(path)
+    text = source.metadata.get(METADATA_KEY)
+    try:
+        if text is None:
+            chain = infer_chain({name: info.shape for name, info in source.tensors.items()})
+            metadata = _foreign_metadata(source, chain)
+        else:
+            fields = _parse_fields(text)
+            chain = _own_chain(source, fields)
+            metadata = _own_metadata(fields, source.path.stem)
+    except InputError as error:
+        raise InputError(f"{source.path}: {error}") from error
+    if input_shape is not None:
+        metadata = replace(metadata, input_shape=tuple(input_shape))
+    return _assemble(source, chain, metadata)
+
+
+def save_network(network: ReLUNetwork, path: str | os.PathLike[str]) -> None:
+    """Write a network to a safetensors file, all of it or nothing.
+
+    Weights are stored in float32 when that loses nothing (as for every trained network) and in
+    float64 otherwise, so that loading gives the same numbers back.
+
+    Raises:
+        InputError: the recipe is not JSON-serialisable, or the file cannot be written.
+    """
+    tensors: dict[str, NDArray[Any]] = {}
+    for i, layer in enumerate(network.layers):
+        tensors[f"layers.{i}.weight"] = layer.weight
+        tensors[f"layers.{i}.bias"] = layer.bias
+    with np.errstate(over="ignore"):
+        narrow = {name: array.astype(np.float32) for name, array in tensors.items()}
+    if all(np.array_equal(narrow[name], tensors[name]) for name in tensors):
+        tensors = dict(narrow)
+    metadata = network.metadata
+    fields = {
+        "schema_version": SCHEMA_VERSION,
+        "name": metadata.name,
+        "architecture": {"type": "dense", "sizes": list(network.sizes)},
+        "activation": "relu",
+        "input_shape": list(metadata.input_shape),
+        "pixel_order": PIXEL_ORDER,
+        "class_names": list(metadata.class_names),
+        "recipe": dict(metadata.recipe),
+        "test_accuracy": metadata.test_accuracy,
+    }
+    try:
+        text = json.dumps(fields, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"recipe: expected JSON-serialisable values, found: {error}") from error
+    _write_atomically(Path(path), save(tensors, metadata={METADATA_KEY: text}))
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """Write a file beside its place, then move it there, so that no reader sees half of it."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+            # mkstemp makes private files; networks are shared like any other file of the user.
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"{path}: expected a writable place, found: {error}") from error
+
+
+def _assemble(
+    source: TensorFile, chain: Sequence[DenseTensors], metadata: NetworkMetadata
+) -> ReLUNetwork:
+    numbers = source.read()
+    layers = []
+    for names in chain:
+        weight = numbers[names.weight]
+        try:
+            layers.append(Dense(weight.T if names.transposed else weight, numbers[names.bias]))
+        except InputError as error:
+            raise InputError(
+                f"{source.path}: tensors '{names.weight}' and '{names.bias}': {error}"
+            ) from error
+    try:
+        return ReLUNetwork(tuple(layers), metadata)
+    except InputError as error:
+        raise InputError(f"{source.path}: {error}") from error
+
+
+def _foreign_metadata(source: TensorFile, chain: Sequence[DenseTensors]) -> NetworkMetadata:
+    """What can be said of a network of another tool: its origin, and its likely input shape."""
+    rows, columns = source.tensors[chain[0].weight].shape
+    inputs = rows if chain[0].transposed else columns
+    side = math.isqrt(inputs)
+    square = side * side == inputs and side >= MIN_IMAGE_SIDE
+    orientation = "in x out" if chain[0].transposed else "out x in"
+    return NetworkMetadata(
+        name=source.path.stem,
+        input_shape=(side, side) if square else (inputs,),
+        recipe={"inferred": {"tensors": [n.weight for n in chain], "orientation": orientation}},
+    )
+
+
+def _parse_fields(text: str) -> dict[str, Any]:
+    """The JSON object of our metadata entry, its version and kind checked."""
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"metadata '{METADATA_KEY}': expected JSON, found: {error}") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"metadata '{METADATA_KEY}': expected a JSON object")
+    version = fields.get("schema_version")
+    if type(version) is not int or version < 1:
+        raise InputError(f"schema_version: expected a whole number, found {version!r}")
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"schema_version: expected at most {SCHEMA_VERSION}, found {version}: the file comes "
+            "from a newer reluopt; upgrade reluopt to read it"
+        )
+    for key, expected in (("activation", "relu"), ("pixel_order", PIXEL_ORDER)):
+        found = fields.get(key, None if key == "activation" else expected)
+        if found != expected:
+            raise InputError(f"{key}: expected '{expected}', found {found!r}")
+    return fields
+
+
+def _own_chain(source: TensorFile, fields: Mapping[str, Any]) -> tuple[DenseTensors, ...]:
+    """The layers that our metadata promises, checked against the tensors that are there."""
+    architecture = fields.get("architecture")
+    if not isinstance(architecture, dict) or architecture.get("type") != "dense":
+        raise InputError(f"architecture: expected type 'dense', found {str(architecture)[:80]}")
+    sizes = _counts("architecture sizes", architecture.get("sizes"))
+    if len(sizes) < 2:
+        raise InputError(
+            f"architecture sizes: expected inputs and at least one layer, found {sizes}"
+        )
+    layers = tuple(
+        DenseTensors(f"layers.{i}.weight", f"layers.{i}.bias", transposed=False)
+        for i in range(len(sizes) - 1)
+    )
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, names in enumerate(layers):
+        shapes[names.weight] = (sizes[i + 1], sizes[i])
+        shapes[names.bias] = (sizes[i + 1],)
+    for name, shape in shapes.items():
+        info = source.tensors.get(name)
+        if info is None or info.shape != shape:
+            found = "no such tensor" if info is None else f"shape {info.shape}"
+            raise InputError(f"tensor '{name}': expected shape {shape}, found {found}")
+    for name in source.tensors:
+        if name not in shapes:
+            raise InputError(
+                f"tensor '{name}': expected layers.0 to layers.{len(layers) - 1} only, found this"
+            )
+    return layers
+
+
+def _own_metadata(fields: Mapping[str, Any], default_name: str) -> NetworkMetadata:
+    name = fields.get("name", default_name)
+    if not isinstance(name, str):
+        raise InputError(f"name: expected a text, found {name!r}")
+    names = fields.get("class_names", [])
+    if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
+        raise InputError(f"class_names: expected a list of texts, found {str(names)[:80]}")
+    recipe = fields.get("recipe", {})
+    if not isinstance(recipe, dict):
+        raise InputError(f"recipe: expected an object, found {str(recipe)[:80]}")
+    accuracy = fields.get("test_accuracy")
+    if accuracy is not None and (
+        isinstance(accuracy, bool)
+        or not isinstance(accuracy, int | float)
+        or not 0.0 <= accuracy <= 1.0
+    ):
+        raise InputError(f"test_accuracy: expected a fraction in [0, 1], found {accuracy!r}")
+    return NetworkMetadata(
+        name=name,
+        input_shape=_counts("input_shape", fields.get("input_shape", [])),
+        class_names=tuple(names),
+        recipe=recipe,
+        test_accuracy=accuracy,
+    )
+
+
+def _counts(key: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(item) is int and item > 0 for item in value):
+        raise InputError(f"{key}: expected a list of positive whole numbers, found {value!r}")
+    return tuple(value)
