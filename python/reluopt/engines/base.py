@@ -1,0 +1,187 @@
+"""What every engine takes and gives, whatever solves the program underneath.
+
+An engine gets an :class:`EngineRequest` and returns an :class:`EngineAnswer`. Its answer is a
+*claim*; :mod:`reluopt.solve` polishes and checks it before anyone sees it. Time limit, MIP gap,
+threads, seed and verbosity mean the same in every engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from reluopt.bounds.base import PreActivationBounds
+from reluopt.errors import InputError
+from reluopt.network import FloatArray, ReLUNetwork
+from reluopt.problems import Box, PerturbationTask
+from reluopt.solution import Status
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How long, how exactly, and with what to search.
+
+    Attributes:
+        time_limit: wall-clock seconds for one problem, > 0.
+        gap: relative MIP gap at which a solution counts as optimal, >= 0.
+        threads: solver threads, >= 1.
+        seed: random seed, >= 0; the same seed gives the same search.
+        verbose: whether the solver writes its own log to stderr.
+        extra: settings of one engine, such as ``{"optimizer": "gurobi"}`` for Julia.
+    """
+
+    time_limit: float = 60.0
+    gap: float = 1e-6
+    threads: int = 1
+    seed: int = 0
+    verbose: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.time_limit > 0.0:
+            raise InputError(f"time limit: expected seconds > 0, found {self.time_limit}")
+        if not 0.0 <= self.gap < math.inf:
+            raise InputError(f"gap: expected a relative gap >= 0, found {self.gap}")
+        if self.threads < 1:
+            raise InputError(f"threads: expected at least 1, found {self.threads}")
+        if self.seed < 0:
+            raise InputError(f"seed: expected a seed >= 0, found {self.seed}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A snapshot of a running search, for progress bars."""
+
+    objective: float
+    bound: float
+    nodes: int
+    seconds: float
+
+
+ProgressCallback: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Incumbent:
+    """The best image so far: it meets ``task.alternatives[alternative]``.
+
+    Attributes:
+        image: shape ``(n_0,)``, inside the box.
+        objective: its objective.
+        alternative: which alternative of the task it meets.
+    """
+
+    image: FloatArray
+    objective: float
+    alternative: int
+
+
+@dataclass(frozen=True, eq=False)
+class LogitTask:
+    """Maximise the logit of ``label`` over ``box``.
+
+    With ``lower == upper`` it evaluates the network at one point through the program
+    (:class:`~reluopt.problems.Classification`).
+    """
+
+    label: int
+    box: Box
+
+
+EngineTask: TypeAlias = PerturbationTask | LogitTask
+
+
+@dataclass(frozen=True, eq=False)
+class EngineRequest:
+    """Everything an engine needs.
+
+    Attributes:
+        network: the network.
+        task: what to optimise.
+        bounds: pre-activation bounds valid for every input that can improve on the incumbent.
+        formulation: name of the formulation, see :mod:`reluopt.formulation`.
+        options: limits and seeds.
+        incumbent: best known image; a warm start and a cutoff.
+        progress: called now and then during the search.
+    """
+
+    network: ReLUNetwork
+    task: EngineTask
+    bounds: PreActivationBounds
+    formulation: str = "bigm"
+    options: EngineOptions = field(default_factory=EngineOptions)
+    incumbent: Incumbent | None = None
+    progress: ProgressCallback | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EngineAnswer:
+    """What an engine claims.
+
+    Attributes:
+        status: the engine's claim; OPTIMAL means that it proved its gap.
+        image: input of the best solution found (None when the engine found nothing better than
+            the incumbent, or nothing at all).
+        alternative: which alternative the image meets.
+        objective: objective of the best solution known to the engine, the incumbent included.
+        bound: proven bound on the optimum, on the same scale (lower when minimising, upper when
+            maximising).
+        nodes: branch-and-bound nodes.
+        build_seconds: seconds spent on building the program.
+        search_seconds: seconds spent on solving it.
+        size: ``variables``, ``constraints``, ``binaries`` of the (largest) program.
+        message: one line in words when something needs saying.
+        proof: engine-specific material for replaying the proof, when kept.
+    """
+
+    status: Status
+    image: FloatArray | None
+    alternative: int
+    objective: float
+    bound: float
+    nodes: int = 0
+    build_seconds: float = 0.0
+    search_seconds: float = 0.0
+    size: Mapping[str, int] = field(default_factory=dict)
+    message: str = ""
+    proof: Any = None
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """Whether an engine can be used on this machine.
+
+    Attributes:
+        usable: whether :meth:`Engine.solve` can work at all.
+        version: version of the solver, or an empty string.
+        detail: licence or limits when usable; why not and how to get it when not.
+    """
+
+    usable: bool
+    version: str
+    detail: str
+
+
+class Engine(Protocol):
+    """A way to solve tasks to proven optimality."""
+
+    name: str
+
+    def state(self) -> EngineState:
+        """Whether the engine is usable; quick, and starts no download and no licence server."""
+        ...
+
+    def supports(self, task: EngineTask) -> bool:
+        """Whether the engine can solve this kind of task (its norm, its alternatives)."""
+        ...
+
+    def solve(self, request: EngineRequest) -> EngineAnswer:
+        """Solve the task.
+
+        Raises:
+            UnsupportedProblemError: the engine cannot solve this kind or size of task.
+            EngineUnavailableError: the solver is missing or not licensed.
+        """
+        ...
