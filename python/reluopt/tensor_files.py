@@ -118,7 +118,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
             if length > MAX_HEADER_BYTES:
                 raise InputError(
                     f"{path}: expected a safetensors header of at most {MAX_HEADER_BYTES} bytes, "
-                    f"found a claim of {length} bytes"
+                    f"found a claim of {length} bytes: it is damaged or not safetensors"
                 )
             if length > left:
                 raise InputError(
