@@ -1,0 +1,1 @@
+"""Branch and bound on ReLU phases, with relaxations and certificates of its own."""

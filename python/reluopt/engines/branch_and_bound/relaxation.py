@@ -1,0 +1,140 @@
+r"""What the tree asks of a convex relaxation, whatever its norm.
+
+A node of the tree is a pair of vectors ``(lower, upper)``: pre-activation bounds of all hidden
+neurons, layer after layer in one vector of length H. They carry the branching decisions too:
+
+* ``lower[h] >= 0``: the neuron is active, ``x_h = a_h``;
+* ``upper[h] <= 0``: the neuron is inactive, ``x_h = 0``;
+* otherwise ``(x_h, s_h)`` with ``a_h = x_h - s_h`` lies in the triangle with the corners
+  ``(0, 0)``, ``(upper[h], 0)`` and ``(0, -lower[h])``.
+
+A relaxation belongs to one alternative (one set of logit conditions) of one task. The tree changes
+its bounds, solves it, probes children, and keeps snapshots for warm restarts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluopt.network import BoolArray, FloatArray
+
+IntArray = NDArray[np.int64]
+
+
+class Outcome(NamedTuple):
+    """What one solve of a relaxation proved.
+
+    Attributes:
+        bound: lower bound on the objective over the node, valid in exact arithmetic; infinite
+            when the node is proven to be empty.
+        solved: whether the relaxation was solved to optimality, so that its point means something
+            (False: cut off, infeasible, out of iterations, or numerical trouble).
+    """
+
+    bound: float
+    solved: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RegionPoint:
+    """The best input of one linear region, found by :meth:`Relaxation.region`.
+
+    Attributes:
+        image: shape ``(n_0,)``, inside the box.
+        objective: its objective as the relaxation sees it.
+        flips: indices of hidden neurons that sit at zero and whose flip promises a better region.
+    """
+
+    image: FloatArray
+    objective: float
+    flips: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Multipliers:
+    """Dual multipliers from which a bound of a node can be recomputed by :mod:`certificate`.
+
+    Attributes:
+        neurons: multipliers of ``x_h - s_h = W_h x + b_h``, shape ``(H,)``, free in sign.
+        conditions: multipliers of the logit conditions, shape ``(conditions,)``, >= 0.
+        farkas: whether they prove emptiness (objective left out) instead of a bound.
+    """
+
+    neurons: FloatArray
+    conditions: FloatArray
+    farkas: bool
+
+
+class Relaxation(Protocol):
+    """A convex relaxation of one alternative that can be re-solved quickly as bounds change."""
+
+    def set_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
+        """Move to the node with these pre-activation bounds; both of shape ``(H,)``, copied.
+
+        Warm-start material of the last solve is kept.
+        """
+        ...
+
+    def solve(self, cutoff: float, limit: int) -> Outcome:
+        """Solve from the present warm start.
+
+        Args:
+            cutoff: stop as soon as the (safe) bound reaches it; may be infinite.
+            limit: number of iterations after which to return with ``solved=False``; solving again
+                goes on where it stopped.
+        """
+        ...
+
+    def point(self) -> FloatArray:
+        """Input :math:`x^0` of the last solve, inside the box, shape ``(n_0,)``."""
+        ...
+
+    def split(self) -> tuple[FloatArray, FloatArray]:
+        """``(x, s)`` of the last solve, both of shape ``(H,)`` and >= 0."""
+        ...
+
+    def probe(self, neurons: IntArray, cutoff: float, limit: int) -> FloatArray:
+        """Strong branching: short solves of both children of every neuron given.
+
+        The relaxation is left as it was before (bounds, point and warm start).
+
+        Args:
+            neurons: hidden neurons that the present bounds leave undecided.
+            cutoff: see :meth:`solve`.
+            limit: iterations for each child.
+
+        Returns:
+            Shape ``(len(neurons), 2)``: bound of the inactive and of the active child. Infinite
+            only where the safe bound proves that the child can be pruned; finite values are
+            estimates.
+        """
+        ...
+
+    def region(self, pattern: BoolArray, cutoff: float, limit: int) -> RegionPoint | None:
+        """Best input of the linear region with this activation pattern, shape ``(H,)``.
+
+        The node's bounds are put aside (only the phases of ``pattern`` count); the relaxation is
+        left as it was before. None when the region is empty or has nothing below ``cutoff``, or
+        when ``limit`` iterations did not do.
+        """
+        ...
+
+    def snapshot(self) -> Any:
+        """Warm-start material of the last solve (a copy)."""
+        ...
+
+    def restore(self, snapshot: Any) -> None:
+        """Go back to a snapshot's warm start; the bounds stay those of :meth:`set_bounds`."""
+        ...
+
+    def multipliers(self) -> Multipliers:
+        """The multipliers behind the bound of the last solve."""
+        ...
+
+    def size(self) -> dict[str, int]:
+        """``variables`` and ``constraints`` of the relaxation."""
+        ...
