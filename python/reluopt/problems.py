@@ -363,6 +363,18 @@ class PerturbationTask:
 
 
 @dataclass(frozen=True, eq=False)
+class LogitTask:
+    """Maximise the logit of ``label`` over ``box``.
+
+    With ``lower == upper`` it evaluates the network at one point through the program
+    (:class:`~reluopt.problems.Classification`).
+    """
+
+    label: int
+    box: Box
+
+
+@dataclass(frozen=True, eq=False)
 class MinimalPerturbation:
     """The smallest change that makes the network answer a target, with a margin.
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.errors import InputError
 from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Box, PerturbationTask
+from reluopt.problems import LogitTask, PerturbationTask
 from reluopt.solution import Status
 
 
@@ -76,18 +76,6 @@ class Incumbent:
     image: FloatArray
     objective: float
     alternative: int
-
-
-@dataclass(frozen=True, eq=False)
-class LogitTask:
-    """Maximise the logit of ``label`` over ``box``.
-
-    With ``lower == upper`` it evaluates the network at one point through the program
-    (:class:`~reluopt.problems.Classification`).
-    """
-
-    label: int
-    box: Box
 
 
 EngineTask: TypeAlias = PerturbationTask | LogitTask

@@ -1,0 +1,157 @@
+"""HiGHS (highspy): linear programs with binaries, so L1 and Linf but not L2.
+
+HiGHS refuses a quadratic objective together with integers.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+from reluopt.engines.base import EngineState, Progress
+from reluopt.engines.program_engine import (
+    SOLVER_FEASIBILITY,
+    ProgramEngine,
+    ProgramResult,
+    ProgramTask,
+)
+from reluopt.formulation.program import Program
+from reluopt.problems import Norm
+from reluopt.solution import Status
+
+MIP_FEASIBILITY = 1e-9
+"""Integrality tolerance; see SOLVER_FEASIBILITY."""
+
+
+class HighsEngine(ProgramEngine):
+    """The open-source solver HiGHS."""
+
+    name = "highs"
+    norms = (Norm.L1, Norm.LINF)
+
+    def state(self) -> EngineState:
+        """Usable wherever highspy is installed."""
+        try:
+            import highspy
+        except ImportError as error:
+            return EngineState(False, "", f"highspy is missing ({error}): pip install highspy")
+        solver: Any = highspy.Highs  # untyped upstream
+        version = str(solver().version())
+        return EngineState(True, version, "MIT licence; L1 and Linf (no quadratic objectives)")
+
+    def solve_program(self, task: ProgramTask) -> ProgramResult:
+        """Pass the model, start it from the incumbent, and read its answer."""
+        import highspy
+
+        create: Any = highspy.Highs  # untyped upstream
+        solver = create()
+        _set_options(solver, task)
+        solver.passModel(highs_model(task.program))
+        if task.start is not None:
+            start = highspy.HighsSolution()
+            start.col_value = task.start.tolist()
+            solver.setSolution(start)
+        run_interruptibly(solver)
+        return _read(solver, task.program)
+
+
+def highs_model(program: Program) -> Any:
+    """``program`` as a ``HighsLp``.
+
+    Raises:
+        ValueError: the program is quadratic.
+    """
+    import highspy
+
+    if program.is_quadratic:
+        raise ValueError("HiGHS takes no quadratic objective together with binaries")
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = program.cost.size, program.row_lower.size
+    model.sense_ = highspy.ObjSense.kMaximize if program.maximise else highspy.ObjSense.kMinimize
+    model.offset_ = program.offset
+    model.col_cost_ = program.cost
+    model.col_lower_, model.col_upper_ = program.lower, program.upper
+    model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = program.matrix.indptr
+    model.a_matrix_.index_ = program.matrix.indices
+    model.a_matrix_.value_ = program.matrix.data
+    if program.binary.any():
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        model.integrality_ = [kinds[int(flag)] for flag in program.binary]
+    return model
+
+
+def run_interruptibly(solver: Any) -> None:
+    """Run HiGHS in a thread of its own so that Ctrl-C reaches Python; then raise it."""
+    solver.HandleUserInterrupt = True
+    solver.startSolve()
+    try:
+        while not solver.wait(0.1)[0]:
+            pass
+    except KeyboardInterrupt:
+        solver.cancelSolve()
+        solver.wait()
+        raise
+
+
+def _set_options(solver: Any, task: ProgramTask) -> None:
+    options = task.options
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("time_limit", float(options.time_limit))
+    solver.setOptionValue("mip_rel_gap", options.gap)
+    solver.setOptionValue("mip_abs_gap", 0.0)
+    solver.setOptionValue("threads", options.threads)
+    solver.setOptionValue("random_seed", options.seed)
+    solver.setOptionValue("primal_feasibility_tolerance", SOLVER_FEASIBILITY)
+    solver.setOptionValue("dual_feasibility_tolerance", SOLVER_FEASIBILITY)
+    solver.setOptionValue("mip_feasibility_tolerance", MIP_FEASIBILITY)
+    if options.verbose:
+        solver.setOptionValue("output_flag", True)
+        solver.setOptionValue("log_to_console", False)
+        solver.cbLogging.subscribe(lambda event: sys.stderr.write(event.message))
+    if task.progress is not None:
+        callback = task.progress
+
+        def report(event: Any) -> None:
+            out = event.data_out
+            callback(
+                Progress(
+                    objective=out.mip_primal_bound,
+                    bound=out.mip_dual_bound,
+                    nodes=int(out.mip_node_count),
+                    seconds=out.running_time,
+                )
+            )
+
+        solver.cbMipLogging.subscribe(report)
+
+
+def _read(solver: Any, program: Program) -> ProgramResult:
+    """Translate HiGHS' answer."""
+    import highspy
+
+    kinds = highspy.HighsModelStatus
+    status, info = solver.getModelStatus(), solver.getInfo()
+    is_mip = bool(program.binary.any())
+    found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    values = np.array(solver.getSolution().col_value) if found else None
+    nodes = max(0, int(info.mip_node_count)) if is_mip else 0
+    worst = math.inf if program.maximise else -math.inf
+    if status == kinds.kInfeasible:
+        return ProgramResult(Status.INFEASIBLE, None, -worst, nodes)
+    if is_mip:
+        bound = float(info.mip_dual_bound)
+    else:
+        bound = float(info.objective_function_value) if status == kinds.kOptimal else worst
+    if status == kinds.kOptimal and values is not None:
+        return ProgramResult(Status.OPTIMAL, values, bound, nodes)
+    limits = (kinds.kTimeLimit, kinds.kIterationLimit, kinds.kInterrupt, kinds.kSolutionLimit)
+    if status in limits:
+        reached = Status.FEASIBLE if values is not None else Status.TIME_LIMIT
+        return ProgramResult(reached, values, bound, nodes)
+    message = f"HiGHS stopped with {solver.modelStatusToString(status)}"
+    return ProgramResult(Status.NUMERICAL, values, worst, nodes, message)

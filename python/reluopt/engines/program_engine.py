@@ -1,0 +1,238 @@
+"""What all engines that solve the sparse program have in common.
+
+:class:`ProgramEngine` encodes the task, walks through its alternatives (targets) with a shared
+incumbent, and leaves one thing to its subclasses: solving one :class:`Program`. The optimum over
+alternatives is the best of their optima, so its dual bound is the lowest of their dual bounds.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+
+from reluopt.engines.base import (
+    EngineAnswer,
+    EngineOptions,
+    EngineRequest,
+    EngineState,
+    EngineTask,
+    Incumbent,
+    Progress,
+    ProgressCallback,
+)
+from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
+from reluopt.formulation import EncodedProblem, encode
+from reluopt.formulation.program import Program
+from reluopt.network import FloatArray
+from reluopt.problems import LogitTask, Norm, PerturbationTask
+from reluopt.solution import Status
+
+SOLVER_FEASIBILITY = 1e-9
+"""Row, bound and integrality tolerance asked of every solver: the tightest that all three accept.
+Looser ones let values trickle through closed neurons (a big-M of 1000 times 1e-6 is 1e-3)."""
+
+SOLVER_GAP_SHARE = 0.5
+"""Share of the asked MIP gap that the solver gets; the rest covers what polishing its answer to
+float64 precision adds to the objective."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramResult:
+    """What a solver says about one program.
+
+    Attributes:
+        status: its claim; INFEASIBLE with a cutoff means that nothing beats the cutoff.
+        values: variables of its best solution, or None.
+        bound: its dual bound.
+        nodes: branch-and-bound nodes.
+        message: its own word for a status that needs explaining.
+    """
+
+    status: Status
+    values: FloatArray | None
+    bound: float
+    nodes: int
+    message: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramTask:
+    """One program to solve.
+
+    Attributes:
+        program: the matrices.
+        options: limits; ``time_limit`` is what is left for this program.
+        start: values of a feasible solution, or None.
+        cutoff: objective of ``start``; only better solutions are of interest.
+        progress: called now and then.
+    """
+
+    program: Program
+    options: EngineOptions
+    start: FloatArray | None = None
+    cutoff: float | None = None
+    progress: ProgressCallback | None = None
+
+
+@dataclass
+class _Search:
+    """State of the walk through the alternatives."""
+
+    best: Incumbent | None
+    image: FloatArray | None = None
+    bounds: list[float] = field(default_factory=list)
+    nodes: int = 0
+    build_seconds: float = 0.0
+    search_seconds: float = 0.0
+    size: dict[str, int] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+
+    def answer(self, status: Status, objective: float, bound: float) -> EngineAnswer:
+        """The finished answer."""
+        return EngineAnswer(
+            status=status,
+            image=self.image,
+            alternative=0 if self.best is None else self.best.alternative,
+            objective=objective,
+            bound=bound,
+            nodes=self.nodes,
+            build_seconds=self.build_seconds,
+            search_seconds=self.search_seconds,
+            size=self.size,
+            message="; ".join(self.messages),
+        )
+
+
+class ProgramEngine(ABC):
+    """An engine that hands a :class:`Program` to a solver.
+
+    Attributes:
+        name: how people call it.
+        norms: norms it can minimise.
+    """
+
+    name: str
+    norms: tuple[Norm, ...]
+
+    @abstractmethod
+    def state(self) -> EngineState:
+        """Whether the solver is installed and licensed."""
+
+    @abstractmethod
+    def solve_program(self, task: ProgramTask) -> ProgramResult:
+        """Solve one program; raises KeyboardInterrupt when the user interrupts."""
+
+    def supports(self, task: EngineTask) -> bool:
+        """Logits always; perturbations by their norm."""
+        return isinstance(task, LogitTask) or task.norm in self.norms
+
+    def solve(self, request: EngineRequest) -> EngineAnswer:
+        """Solve all alternatives of the task; see :meth:`Engine.solve`."""
+        state = self.state()
+        if not state.usable:
+            raise EngineUnavailableError(f"engine {self.name}: {state.detail}")
+        if not self.supports(request.task):
+            raise UnsupportedProblemError(f"engine {self.name}: cannot solve this problem")
+        if isinstance(request.task, LogitTask):
+            return self._solve_logit(request)
+        return self._solve_perturbation(request, request.task)
+
+    def _solve_logit(self, request: EngineRequest) -> EngineAnswer:
+        search = _Search(None)
+        result, encoded = self._run(request, request.task, search, time.perf_counter())
+        objective = -math.inf
+        if result.values is not None:
+            search.image = encoded.network.point(result.values)
+            objective = encoded.program.objective(result.values)
+        return search.answer(result.status, objective, result.bound)
+
+    def _solve_perturbation(self, request: EngineRequest, task: PerturbationTask) -> EngineAnswer:
+        search = _Search(request.incumbent)
+        started = time.perf_counter()
+        for index, alternative in enumerate(task.alternatives):
+            if time.perf_counter() - started >= request.options.time_limit:
+                search.bounds.append(0.0)
+                search.statuses.append(Status.TIME_LIMIT)
+                continue
+            result, encoded = self._run(request, task.only(alternative), search, started)
+            cutoff = math.inf if search.best is None else search.best.objective
+            if result.values is not None:
+                image = task.box.clip(encoded.network.point(result.values))
+                objective = task.objective(image)
+                if objective < cutoff:
+                    search.image, search.best = image, Incumbent(image, objective, index)
+            elif result.status is Status.INFEASIBLE:
+                search.bounds.append(cutoff)
+                search.statuses.append(result.status)
+                continue
+            search.bounds.append(max(0.0, result.bound))
+            search.statuses.append(result.status)
+        return _conclude(search)
+
+    def _run(
+        self,
+        request: EngineRequest,
+        task: EngineTask,
+        search: _Search,
+        started: float,
+    ) -> tuple[ProgramResult, EncodedProblem]:
+        """Encode and solve one task, adding to the books of ``search``."""
+        clock = time.perf_counter()
+        encoded = encode(request.network, task, request.bounds, request.formulation)
+        search.build_seconds += time.perf_counter() - clock
+        clock = time.perf_counter()
+        left = max(request.options.time_limit - (clock - started), 1e-3)
+        start = cutoff = None
+        if search.best is not None and isinstance(task, PerturbationTask):
+            start, cutoff = encoded.start(search.best.image), search.best.objective
+        result = self.solve_program(
+            ProgramTask(
+                encoded.program,
+                replace(
+                    request.options, time_limit=left, gap=request.options.gap * SOLVER_GAP_SHARE
+                ),
+                start,
+                cutoff,
+                _shifted(request.progress, search.nodes, clock - started),
+            )
+        )
+        search.search_seconds += time.perf_counter() - clock
+        search.nodes += result.nodes
+        if result.message:
+            search.messages.append(result.message)
+        if encoded.program.size["variables"] > search.size.get("variables", 0):
+            search.size = encoded.program.size
+        return result, encoded
+
+
+def _conclude(search: _Search) -> EngineAnswer:
+    """Status, objective and bound over all alternatives."""
+    bound = min(search.bounds)
+    if search.best is None:
+        if all(status is Status.INFEASIBLE for status in search.statuses):
+            return search.answer(Status.INFEASIBLE, math.inf, math.inf)
+        numerical = Status.NUMERICAL in search.statuses
+        status = Status.NUMERICAL if numerical else Status.TIME_LIMIT
+        return search.answer(status, math.inf, bound)
+    objective = search.best.objective
+    settled = all(s in (Status.OPTIMAL, Status.INFEASIBLE) for s in search.statuses)
+    return search.answer(
+        Status.OPTIMAL if settled else Status.FEASIBLE, objective, min(bound, objective)
+    )
+
+
+def _shifted(
+    progress: ProgressCallback | None, nodes: int, seconds: float
+) -> ProgressCallback | None:
+    """A callback that counts what earlier alternatives have used."""
+    if progress is None:
+        return None
+    callback = progress
+
+    def report(now: Progress) -> None:
+        callback(replace(now, nodes=now.nodes + nodes, seconds=now.seconds + seconds))
+
+    return report

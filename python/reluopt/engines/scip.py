@@ -1,0 +1,153 @@
+"""SCIP (pyscipopt): L1, L2 and Linf, without size limits.
+
+L2 is written as ``min t`` with the convex constraint ``t >= sum delta^2``.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from reluopt.engines.base import EngineState
+from reluopt.engines.program_engine import (
+    SOLVER_FEASIBILITY,
+    ProgramEngine,
+    ProgramResult,
+    ProgramTask,
+)
+from reluopt.formulation.program import Program
+from reluopt.network import FloatArray
+from reluopt.problems import Norm
+from reluopt.solution import Status
+
+_MAX_SEED = 2**31 - 1
+
+
+class ScipEngine(ProgramEngine):
+    """The open-source solver SCIP."""
+
+    name = "scip"
+    norms = (Norm.L1, Norm.L2, Norm.LINF)
+
+    def state(self) -> EngineState:
+        """Usable wherever pyscipopt is installed."""
+        if find_spec("pyscipopt") is None:
+            detail = "pyscipopt is missing: pip install 'reluopt[scip]'"
+            return EngineState(False, "", detail)
+        from pyscipopt import Model
+
+        model = Model()
+        version = f"{model.version()}"
+        return EngineState(True, version, "Apache-2.0 licence; L1, L2 and Linf")
+
+    def solve_program(self, task: ProgramTask) -> ProgramResult:
+        """Build the model, start it from the incumbent, and read its answer."""
+        from pyscipopt import Model
+
+        model = Model()
+        _set_options(model, task)
+        variables, epigraph = _build(model, task.program)
+        if task.start is not None:
+            _add_start(model, variables, epigraph, task.program, task.start)
+        model.optimize()
+        return _read(model, variables, task.program)
+
+
+def _set_options(model: Any, task: ProgramTask) -> None:
+    options = task.options
+    if options.verbose:
+        model.redirectOutput()
+        sys.stderr.write("")
+    else:
+        model.hideOutput()
+    model.setParam("limits/time", min(options.time_limit, 1e20))
+    model.setParam("limits/gap", options.gap)
+    model.setParam("parallel/maxnthreads", options.threads)
+    model.setParam("lp/threads", options.threads)
+    model.setParam("randomization/randomseedshift", options.seed % _MAX_SEED)
+    model.setParam("numerics/feastol", SOLVER_FEASIBILITY)
+    model.setParam("numerics/dualfeastol", SOLVER_FEASIBILITY)
+
+
+def _build(model: Any, program: Program) -> tuple[list[Any], Any]:
+    """Add variables, rows and objective; returns the variables and the epigraph variable."""
+    from pyscipopt import quicksum
+
+    variables = [
+        model.addVar(lb=low, ub=up, obj=cost, vtype="B" if binary else "C")
+        for low, up, cost, binary in zip(
+            program.lower.tolist(),
+            program.upper.tolist(),
+            program.cost.tolist(),
+            program.binary.tolist(),
+            strict=True,
+        )
+    ]
+    matrix = program.matrix
+    for row in range(matrix.shape[0]):
+        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        total = quicksum(
+            float(value) * variables[column]
+            for value, column in zip(matrix.data[part], matrix.indices[part], strict=True)
+        )
+        low, up = float(program.row_lower[row]), float(program.row_upper[row])
+        if low == up:
+            model.addCons(total == low)
+        else:
+            if math.isfinite(low):
+                model.addCons(total >= low)
+            if math.isfinite(up):
+                model.addCons(total <= up)
+    epigraph = None
+    if program.is_quadratic:
+        epigraph = model.addVar(lb=0.0, ub=None, obj=1.0)
+        squares = quicksum(
+            float(program.quadratic[i]) * variables[i] * variables[i]
+            for i in np.flatnonzero(program.quadratic)
+        )
+        model.addCons(squares <= epigraph)
+    model.addObjoffset(program.offset)
+    if program.maximise:
+        model.setMaximize()
+    else:
+        model.setMinimize()
+    return variables, epigraph
+
+
+def _add_start(
+    model: Any, variables: list[Any], epigraph: Any, program: Program, start: FloatArray
+) -> None:
+    """Give SCIP the incumbent as its first solution; it prunes by it from then on."""
+    solution = model.createSol()
+    for variable, value in zip(variables, start.tolist(), strict=True):
+        model.setSolVal(solution, variable, value)
+    if epigraph is not None:
+        model.setSolVal(solution, epigraph, float(program.quadratic @ (start * start)))
+    model.addSol(solution)
+
+
+def _read(model: Any, variables: list[Any], program: Program) -> ProgramResult:
+    """Translate SCIP's answer."""
+    status = model.getStatus()
+    nodes = int(model.getNTotalNodes())
+    worst = math.inf if program.maximise else -math.inf
+    if status == "userinterrupt":
+        raise KeyboardInterrupt
+    if status == "infeasible":
+        return ProgramResult(Status.INFEASIBLE, None, -worst, nodes)
+    bound = float(model.getDualbound())
+    bound = bound if abs(bound) < model.infinity() else worst
+    values = None
+    if model.getNSols() > 0:
+        best = model.getBestSol()
+        values = np.array([model.getSolVal(best, variable) for variable in variables])
+    if status in ("optimal", "gaplimit"):
+        return ProgramResult(Status.OPTIMAL, values, bound, nodes)
+    if status in ("timelimit", "nodelimit", "totalnodelimit", "memlimit"):
+        reached = Status.FEASIBLE if values is not None else Status.TIME_LIMIT
+        return ProgramResult(reached, values, bound, nodes)
+    return ProgramResult(Status.NUMERICAL, values, worst, nodes, f"SCIP stopped with {status}")
