@@ -23,6 +23,8 @@ class Status(StrEnum):
     * ``FEASIBLE``: an image that passed the check, but the proof is not finished.
     * ``INFEASIBLE``: proven that no input in the box meets the conditions.
     * ``TIME_LIMIT``: a limit was reached before any image was found; the bound is still valid.
+    * ``NOT_ADVERSARIAL``: the optimum of the asked conditions, which the network does not classify
+      as the target (possible with :class:`~reluopt.problems.BareRelativeMargin` only).
     * ``NUMERICAL``: the engine claims an answer that the check refused, or failed.
     """
 
@@ -30,6 +32,7 @@ class Status(StrEnum):
     FEASIBLE = "FEASIBLE"
     INFEASIBLE = "INFEASIBLE"
     TIME_LIMIT = "TIME_LIMIT"
+    NOT_ADVERSARIAL = "NOT_ADVERSARIAL"
     NUMERICAL = "NUMERICAL"
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.errors import InputError
-from reluopt.network import FloatArray, ReLUNetwork
+from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import LogitTask, PerturbationTask
 from reluopt.solution import Status
 
@@ -88,7 +88,8 @@ class EngineRequest:
     Attributes:
         network: the network.
         task: what to optimise.
-        bounds: pre-activation bounds valid for every input that can improve on the incumbent.
+        bounds: pre-activation bounds valid for every input that can improve on the incumbent;
+            None for engines that bound on their own (:attr:`Engine.self_contained`).
         formulation: name of the formulation, see :mod:`reluopt.formulation`.
         options: limits and seeds.
         incumbent: best known image; a warm start and a cutoff.
@@ -97,7 +98,7 @@ class EngineRequest:
 
     network: ReLUNetwork
     task: EngineTask
-    bounds: PreActivationBounds
+    bounds: PreActivationBounds | None
     formulation: str = "bigm"
     options: EngineOptions = field(default_factory=EngineOptions)
     incumbent: Incumbent | None = None
@@ -121,6 +122,9 @@ class EngineAnswer:
         search_seconds: seconds spent on solving it.
         size: ``variables``, ``constraints``, ``binaries`` of the (largest) program.
         message: one line in words when something needs saying.
+        pattern: phases of the hidden neurons that the engine's solution has (its rounded
+            binaries), one array for each hidden layer; None when it does not know.
+        outputs: the logits as the program computed them, shape ``(n_K,)``, or None.
         proof: engine-specific material for replaying the proof, when kept.
     """
 
@@ -134,6 +138,8 @@ class EngineAnswer:
     search_seconds: float = 0.0
     size: Mapping[str, int] = field(default_factory=dict)
     message: str = ""
+    pattern: tuple[BoolArray, ...] | None = None
+    outputs: FloatArray | None = None
     proof: Any = None
 
 
@@ -153,9 +159,16 @@ class EngineState:
 
 
 class Engine(Protocol):
-    """A way to solve tasks to proven optimality."""
+    """A way to solve tasks to proven optimality.
+
+    Attributes:
+        name: how people call it.
+        self_contained: whether it finds its own incumbents and bounds, so that
+            :mod:`reluopt.solve` need not compute any for it.
+    """
 
     name: str
+    self_contained: bool
 
     def state(self) -> EngineState:
         """Whether the engine is usable; quick, and starts no download and no licence server."""

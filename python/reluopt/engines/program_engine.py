@@ -25,7 +25,7 @@ from reluopt.engines.base import (
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation import EncodedProblem, encode
 from reluopt.formulation.program import Program
-from reluopt.network import FloatArray
+from reluopt.network import BoolArray, FloatArray
 from reluopt.problems import LogitTask, Norm, PerturbationTask
 from reluopt.solution import Status
 
@@ -82,6 +82,8 @@ class _Search:
 
     best: Incumbent | None
     image: FloatArray | None = None
+    pattern: tuple[BoolArray, ...] | None = None
+    outputs: FloatArray | None = None
     bounds: list[float] = field(default_factory=list)
     nodes: int = 0
     build_seconds: float = 0.0
@@ -89,6 +91,12 @@ class _Search:
     size: dict[str, int] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
+
+    def keep(self, encoded: EncodedProblem, values: FloatArray, image: FloatArray) -> None:
+        """Remember a solution of a program."""
+        self.image = image
+        self.pattern = encoded.network.pattern(values)
+        self.outputs = values[encoded.network.logits]
 
     def answer(self, status: Status, objective: float, bound: float) -> EngineAnswer:
         """The finished answer."""
@@ -103,6 +111,8 @@ class _Search:
             search_seconds=self.search_seconds,
             size=self.size,
             message="; ".join(self.messages),
+            pattern=self.pattern,
+            outputs=self.outputs,
         )
 
 
@@ -116,6 +126,7 @@ class ProgramEngine(ABC):
 
     name: str
     norms: tuple[Norm, ...]
+    self_contained = False
 
     @abstractmethod
     def state(self) -> EngineState:
@@ -145,7 +156,7 @@ class ProgramEngine(ABC):
         result, encoded = self._run(request, request.task, search, time.perf_counter())
         objective = -math.inf
         if result.values is not None:
-            search.image = encoded.network.point(result.values)
+            search.keep(encoded, result.values, encoded.network.point(result.values))
             objective = encoded.program.objective(result.values)
         return search.answer(result.status, objective, result.bound)
 
@@ -163,7 +174,8 @@ class ProgramEngine(ABC):
                 image = task.box.clip(encoded.network.point(result.values))
                 objective = task.objective(image)
                 if objective < cutoff:
-                    search.image, search.best = image, Incumbent(image, objective, index)
+                    search.keep(encoded, result.values, image)
+                    search.best = Incumbent(image, objective, index)
             elif result.status is Status.INFEASIBLE:
                 search.bounds.append(cutoff)
                 search.statuses.append(result.status)
@@ -181,6 +193,8 @@ class ProgramEngine(ABC):
     ) -> tuple[ProgramResult, EncodedProblem]:
         """Encode and solve one task, adding to the books of ``search``."""
         clock = time.perf_counter()
+        if request.bounds is None:
+            raise ValueError(f"engine {self.name} needs pre-activation bounds")
         encoded = encode(request.network, task, request.bounds, request.formulation)
         search.build_seconds += time.perf_counter() - clock
         clock = time.perf_counter()
