@@ -50,7 +50,7 @@ def open_network(name_or_path: str | os.PathLike[str]) -> ReLUNetwork:
     if isinstance(name_or_path, str) and name_or_path in bundled_names():
         return load_bundled(name_or_path)
     path = Path(name_or_path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(
             f"network: expected a weights file or one of {', '.join(bundled_names())}, found "
             f"'{name_or_path}', which is neither"
