@@ -1,0 +1,35 @@
+"""The one decorator of every compiled kernel.
+
+Kernels are compiled on their first call and cached on disk next to their module (or in
+``NUMBA_CACHE_DIR``). They release the global interpreter lock, divide as numpy does, and keep IEEE
+semantics: no reassociation, no contraction across statements, no flushing of NaN. numba does not
+notice that a kernel called from *another* module has changed; delete ``__pycache__`` after edits
+to a kernel that other modules call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def kernel(function: _Function) -> _Function:
+    """Compile with IEEE semantics; safe for code whose results are part of a proof."""
+    jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+    return cast("_Function", jit(function))
+
+
+def search_kernel(function: _Function) -> _Function:
+    """Compile with reassociation allowed: only for searches whose result needs no accuracy.
+
+    Used where any result is *valid* and a good one is merely tight, such as the multiplier of a
+    weak duality bound, which a strict kernel evaluates afterwards.
+    """
+    jit = numba.njit(
+        cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+    )
+    return cast("_Function", jit(function))
