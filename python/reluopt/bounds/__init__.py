@@ -1,1 +1,69 @@
-"""Package."""
+"""Pre-activation bounds: how far every neuron can go over a set of inputs.
+
+``thesis`` is one constant for all, ``interval`` interval arithmetic, ``linear`` CROWN, ``lp``
+LP-based OBBT. All but ``thesis`` are valid in exact arithmetic and need no trust in a tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+
+from reluopt.bounds.base import BoundingMethod, InputRegion, PreActivationBounds
+from reluopt.bounds.constant import thesis_bounds
+from reluopt.bounds.interval import interval_bounds
+from reluopt.bounds.linear import linear_bounds
+from reluopt.bounds.lp import lp_bounds
+from reluopt.errors import InputError
+from reluopt.network import ReLUNetwork
+
+__all__ = [
+    "BOUND_NAMES",
+    "BoundingMethod",
+    "InputRegion",
+    "PreActivationBounds",
+    "compute_bounds",
+    "interval_bounds",
+    "linear_bounds",
+    "lp_bounds",
+    "thesis_bounds",
+]
+
+BOUND_NAMES = ("thesis", "interval", "linear", "lp")
+"""Names that :func:`compute_bounds` knows, loosest first."""
+
+
+def compute_bounds(
+    name: str,
+    network: ReLUNetwork,
+    region: InputRegion,
+    *,
+    workers: int = 1,
+    time_limit: float = math.inf,
+) -> PreActivationBounds:
+    """Bounds by the method called ``name``.
+
+    Args:
+        name: one of :data:`BOUND_NAMES`.
+        network: the network.
+        region: the inputs over which the bounds must hold.
+        workers: processes for ``lp``; the other methods take milliseconds and ignore it.
+        time_limit: seconds for ``lp``, after which the rest keeps its linear bounds.
+
+    Raises:
+        InputError: the name is unknown, or the region does not fit the network.
+    """
+    if region.box.lower.size != network.input_size:
+        raise InputError(
+            f"bounds: expected a region of {network.input_size} inputs, "
+            f"found {region.box.lower.size}"
+        )
+    if name == "lp":
+        return lp_bounds(network, region, workers=workers, time_limit=time_limit)
+    methods: dict[str, BoundingMethod] = {
+        "thesis": thesis_bounds,
+        "interval": interval_bounds,
+        "linear": linear_bounds,
+    }
+    if name not in methods:
+        raise InputError(f"bounds: expected one of {', '.join(BOUND_NAMES)}, found {name!r}")
+    return methods[name](network, region)

@@ -100,8 +100,6 @@ class PreActivationBounds:
 class BoundingMethod(Protocol):
     """A way to compute pre-activation bounds."""
 
-    name: str
-
     def __call__(self, network: ReLUNetwork, region: InputRegion) -> PreActivationBounds:
         """Bounds valid for every input of ``region``."""
         ...

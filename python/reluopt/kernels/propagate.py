@@ -44,7 +44,7 @@ import numpy as np
 from reluopt.kernels.flat import FlatNetwork, add_scaled_rows
 from reluopt.kernels.jit import kernel
 from reluopt.kernels.maxima import linear_maximum
-from reluopt.kernels.regions import BOX_ONLY, Region
+from reluopt.kernels.regions import Region
 from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
 from reluopt.network import FloatArray
 
@@ -269,25 +269,16 @@ def tighten(
 def tighten_intervals(
     flat: FlatNetwork, region: Region, lower: FloatArray, upper: FloatArray
 ) -> bool:
-    """Like :func:`tighten` for all layers, by interval arithmetic over the box alone."""
+    """Like :func:`tighten` for all layers, by interval arithmetic behind the first layer."""
     if region.radius < 0.0:
         lower[:], upper[:] = np.inf, -np.inf
         return False
     scratch = np.empty((3, flat.sizes[0]))
     magnitudes = np.empty(lower.size)
-    box = Region(
-        region.center,
-        region.low,
-        region.high,
-        BOX_ONLY,
-        region.radius,
-        region.values,
-        region.magnitudes,
-    )
     for layer in range(flat.weight_offsets.size):
-        layer_magnitudes(flat, box, upper, layer, magnitudes)
+        layer_magnitudes(flat, region, upper, layer, magnitudes)
         if layer == 0:
-            first_layer(flat, box, lower, upper, scratch)
+            first_layer(flat, region, lower, upper, scratch)
         else:
             interval_layer(flat, lower, upper, magnitudes, layer)
     return not np.any(lower > upper)

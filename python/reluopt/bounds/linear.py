@@ -1,0 +1,42 @@
+"""Linear bounds: the better of CROWN's backward linear forms and interval arithmetic.
+
+The mathematics, with the proof that rounding keeps the bounds valid, is in
+:mod:`reluopt.kernels.propagate`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluopt.bounds.base import InputRegion, PreActivationBounds
+from reluopt.kernels.flat import flatten, split_layers
+from reluopt.kernels.propagate import tighten
+from reluopt.kernels.regions import build_region
+from reluopt.network import ReLUNetwork
+
+
+def linear_bounds(
+    network: ReLUNetwork, region: InputRegion, start: PreActivationBounds | None = None
+) -> PreActivationBounds:
+    """Pre-activation bounds by backward linear forms (CROWN, Zhang et al. 2018; DeepPoly).
+
+    The first layer is exact over {ball ∩ box}: a fractional knapsack for L1, a clipped ball for
+    L2, a box for Linf. Deeper layers are never worse than :func:`~reluopt.bounds.interval_bounds`
+    over the same region. About 1 ms for 784-32-16-10.
+
+    Args:
+        network: any dense ReLU network.
+        region: the inputs over which they must hold.
+        start: bounds known to be valid, to be tightened.
+
+    Returns:
+        Bounds valid in exact arithmetic; ``empty`` when the region provably is.
+    """
+    flat = flatten(network)
+    count = flat.biases.size
+    lower, upper = np.full(count, -np.inf), np.full(count, np.inf)
+    if start is not None:
+        lower, upper = np.concatenate(start.lower), np.concatenate(start.upper)
+    limits = build_region(flat, region.box, region.center, region.norm, region.radius)
+    tighten(flat, limits, lower, upper, np.empty(count), 0, len(network.layers), True)
+    return PreActivationBounds(split_layers(flat, lower), split_layers(flat, upper), "linear")

@@ -1,0 +1,203 @@
+r"""LP-based bounds (OBBT): minimise and maximise every unstable neuron over the LP relaxation.
+
+The relaxation holds the region, every layer before the neuron's own, and for each unstable ReLU the
+triangle :math:`y \ge 0, y \ge a, y \le \hat s a + \hat t` (Ehlers 2017). Layers are tightened in
+order, each with the bounds found before it.
+
+What is returned is never a solver's optimum but a Lagrangian bound computed from its row duals
+:math:`\lambda` (Neumaier and Shcherbina 2004): over a relaxation :math:`r^- \le Av \le r^+` with
+:math:`v` in a set :math:`V`,
+
+.. math:: c^\top v \ge \sum_i \min(\lambda_i r_i^-, \lambda_i r_i^+)
+          + \min_{v \in V} (c - A^\top\lambda)^\top v ,
+
+which holds for *every* :math:`\lambda`, also one from an LP that ran into its time limit. Here
+:math:`V` is {ball ∩ box} for the inputs, which is minimised exactly by
+:func:`~reluopt.kernels.maxima.linear_maximum`, times intervals for all neurons. Rounding is
+outward: the error of :math:`c - A^\top\lambda` is at most
+:math:`\gamma_n (|c| + |A|^\top|\lambda|)`, to be multiplied by the largest :math:`|v|`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import highspy
+import numpy as np
+from scipy import sparse
+
+from reluopt.bounds.base import InputRegion, PreActivationBounds
+from reluopt.bounds.relaxation import LayerRelaxation, relax_before
+from reluopt.kernels.flat import FlatNetwork, flatten, split_layers
+from reluopt.kernels.propagate import tighten
+from reluopt.kernels.regions import BOX_ONLY, L2_BALL, Region, build_region
+from reluopt.kernels.rounding import ROUNDOFF
+from reluopt.network import FloatArray, ReLUNetwork
+
+LP_TIME_LIMIT = 5.0
+"""Seconds for one LP; those of MNIST-sized networks take 5 to 50 ms, so it stops only a stall."""
+
+
+def lp_bounds(
+    network: ReLUNetwork,
+    region: InputRegion,
+    *,
+    workers: int = 1,
+    lp_time_limit: float = LP_TIME_LIMIT,
+    time_limit: float = math.inf,
+) -> PreActivationBounds:
+    """Pre-activation bounds by optimality-based bound tightening (OBBT) with HiGHS.
+
+    Two LPs for every hidden neuron that linear bounds leave unstable, and for every logit; never
+    worse than :func:`~reluopt.bounds.linear_bounds`. L2 balls enter the LPs as the polytope
+    ``||delta||_1 <= sqrt(n) radius`` and exactly in the bound computed from their duals.
+
+    Args:
+        network: any dense ReLU network.
+        region: the inputs over which the bounds must hold.
+        workers: processes that share the LPs of a layer. More than one starts new interpreters,
+            so a script that asks for it needs the usual ``if __name__ == "__main__"`` guard.
+        lp_time_limit: seconds for one LP, whose duals then still give a valid bound.
+        time_limit: seconds for all; what is not reached keeps its linear bounds.
+
+    Returns:
+        Bounds valid in exact arithmetic; ``empty`` when the region provably is.
+    """
+    deadline = time.time() + time_limit
+    flat = flatten(network)
+    limits = build_region(flat, region.box, region.center, region.norm, region.radius)
+    count, depth = flat.biases.size, len(network.layers)
+    lower, upper, magnitudes = np.full(count, -np.inf), np.full(count, np.inf), np.empty(count)
+    feasible = tighten(flat, limits, lower, upper, magnitudes, 0, depth, True)
+    for layer in range(1, depth):
+        if not feasible or time.time() >= deadline:
+            break
+        _tighten_layer(flat, limits, lower, upper, layer, (workers, lp_time_limit, deadline))
+        feasible = tighten(flat, limits, lower, upper, magnitudes, layer + 1, depth, True)
+    return PreActivationBounds(split_layers(flat, lower), split_layers(flat, upper), "lp")
+
+
+def _tighten_layer(
+    flat: FlatNetwork,
+    region: Region,
+    lower: FloatArray,
+    upper: FloatArray,
+    layer: int,
+    limits: tuple[int, float, float],
+) -> None:
+    """Tighten ``lower`` and ``upper`` of one layer in place; see :func:`lp_bounds`."""
+    workers, lp_time_limit, deadline = limits
+    start, stop = int(flat.neuron_offsets[layer]), int(flat.neuron_offsets[layer + 1])
+    is_last = layer == flat.weight_offsets.size - 1
+    open_neurons = (lower[start:stop] < 0.0) & (upper[start:stop] > 0.0)
+    wanted = np.arange(stop - start) if is_last else np.flatnonzero(open_neurons)
+    if wanted.size == 0:
+        return
+    relaxation = relax_before(flat, region, lower, upper, layer)
+    offset, size = int(flat.weight_offsets[layer]), int(flat.sizes[layer])
+    weights = flat.weights[offset : offset + (stop - start) * size].reshape(-1, size)[wanted]
+    parts = min(workers, wanted.size, os.cpu_count() or 1)
+    shares = [
+        _Jobs(relaxation, share, lp_time_limit, deadline)
+        for share in np.array_split(weights, parts)
+    ]
+    if parts > 1:
+        with ProcessPoolExecutor(parts, mp_context=get_context("spawn")) as pool:
+            ranges = np.vstack(list(pool.map(_solve_jobs, shares)))
+    else:
+        ranges = _solve_jobs(shares[0])
+    bias = flat.biases[start + wanted]
+    rounding = 4.0 * ROUNDOFF * (np.abs(bias)[:, None] + np.abs(ranges))
+    lower[start + wanted] = np.fmax(lower[start + wanted], bias + ranges[:, 0] - rounding[:, 0])
+    upper[start + wanted] = np.fmin(upper[start + wanted], bias + ranges[:, 1] + rounding[:, 1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Jobs:
+    """LPs of one worker: minimise and maximise ``weights[i] @ y`` over one relaxation."""
+
+    relaxation: LayerRelaxation
+    weights: FloatArray
+    lp_time_limit: float
+    deadline: float
+
+
+def _solve_jobs(jobs: _Jobs) -> FloatArray:
+    """Safe minima and maxima, shape ``(len(weights), 2)``; infinite where time ran out."""
+    relaxation = jobs.relaxation
+    solver = _DualSolver(relaxation)
+    ranges = np.tile([-np.inf, np.inf], (len(jobs.weights), 1))
+    used = relaxation.posts >= 0
+    for i, weights in enumerate(jobs.weights):
+        cost = np.zeros(relaxation.matrix.shape[1])
+        cost[relaxation.posts[used]] = weights[used]
+        for side, sign in ((0, 1.0), (1, -1.0)):
+            seconds = min(jobs.lp_time_limit, jobs.deadline - time.time())
+            duals = solver.duals(sign * cost, seconds) if seconds > 0.0 else None
+            if duals is not None:
+                ranges[i, side] = sign * relaxation.safe_minimum(sign * cost, duals)
+    return ranges
+
+
+def _lp_model(relaxation: LayerRelaxation) -> Any:
+    """The relaxation as a HiGHS model; a ball splits ``delta`` into positive and negative parts."""
+    region = relaxation.region
+    size = region.low.size
+    inputs, rest = relaxation.matrix[:, :size], relaxation.matrix[:, size:]
+    matrix: Any = relaxation.matrix
+    lower, upper = [region.low, relaxation.lower], [region.high, relaxation.upper]
+    row_lower, row_upper = relaxation.row_lower, relaxation.row_upper
+    if region.norm != BOX_ONLY:
+        ball = sparse.csr_array(np.append(np.ones(2 * size), np.zeros(rest.shape[1]))[None, :])
+        matrix = sparse.vstack([sparse.hstack([inputs, -inputs, rest]), ball])
+        lower = [np.maximum(region.low, 0.0), np.maximum(-region.high, 0.0), relaxation.lower]
+        upper = [np.maximum(region.high, 0.0), np.maximum(-region.low, 0.0), relaxation.upper]
+        factor = math.sqrt(size) if region.norm == L2_BALL else 1.0
+        row_lower = np.append(row_lower, -np.inf)
+        row_upper = np.append(row_upper, factor * region.radius)
+    matrix = sparse.csr_array(matrix)
+    model = highspy.HighsLp()
+    model.num_row_, model.num_col_ = matrix.shape
+    model.col_cost_ = np.zeros(matrix.shape[1])
+    model.col_lower_, model.col_upper_ = np.concatenate(lower), np.concatenate(upper)
+    model.row_lower_, model.row_upper_ = row_lower, row_upper
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = matrix.indptr
+    model.a_matrix_.index_ = matrix.indices
+    model.a_matrix_.value_ = matrix.data
+    return model
+
+
+class _DualSolver:
+    """HiGHS on one relaxation, warm started from one objective to the next."""
+
+    def __init__(self, relaxation: LayerRelaxation) -> None:
+        self._split = relaxation.region.norm != BOX_ONLY
+        self._inputs = relaxation.region.low.size
+        self._rows = relaxation.matrix.shape[0]
+        create: Any = highspy.Highs  # untyped upstream
+        self._solver = create()
+        for option, value in (("output_flag", False), ("threads", 1), ("presolve", "off")):
+            self._solver.setOptionValue(option, value)
+        self._solver.passModel(_lp_model(relaxation))
+
+    def duals(self, cost: FloatArray, seconds: float) -> FloatArray | None:
+        """Row duals of ``min cost @ v`` (the ball's left out), None when HiGHS has none."""
+        if self._split:
+            cost = np.concatenate(
+                [cost[: self._inputs], -cost[: self._inputs], cost[self._inputs :]]
+            )
+        columns = np.arange(cost.size, dtype=np.int32)
+        self._solver.changeColsCost(cost.size, columns, cost)
+        # HiGHS counts the time of all runs of one instance.
+        self._solver.setOptionValue("time_limit", self._solver.getRunTime() + seconds)
+        self._solver.run()
+        duals = np.array(self._solver.getSolution().row_dual[: self._rows], dtype=np.float64)
+        usable = duals.size == self._rows and bool(np.isfinite(duals).all())
+        return duals if usable else None
