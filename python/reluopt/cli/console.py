@@ -1,0 +1,85 @@
+"""Consoles, tables and progress bars of the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from reluopt.engines.base import Progress as SearchProgress
+
+output = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def number(value: Any, form: str = ".4g") -> str:
+    """A number for people; a dash for what is missing or infinite."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    return format(value, form)
+
+
+def table(title: str, columns: list[tuple[str, str]]) -> Table:
+    """An empty table; columns are pairs of a header and ``left`` or ``right``."""
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for header, side in columns:
+        made.add_column(header, justify="right" if side == "right" else "left")
+    return made
+
+
+class Bar:
+    """A progress bar on stderr that also shows the running search."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+        self._counts: dict[str, int] = {}
+
+    def search(self, now: SearchProgress) -> None:
+        """Show incumbent, bound and nodes of the running search."""
+        text = (
+            f"best {number(now.objective)}, bound {number(now.bound)}, "
+            f"{now.nodes} nodes, {now.seconds:.0f} s"
+        )
+        self._progress.update(self._task, search=text)
+
+    def advance(self, status: str) -> None:
+        """Count one finished instance."""
+        self._counts[status] = self._counts.get(status, 0) + 1
+        counts = ", ".join(f"{count} {name.lower()}" for name, count in self._counts.items())
+        self._progress.update(self._task, advance=1, counts=counts, search="")
+
+
+@contextmanager
+def progress_bar(description: str, total: int, *, visible: bool = True) -> Iterator[Bar]:
+    """A bar with an ETA; nothing is drawn where stderr is no terminal."""
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn(description),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TextColumn("[dim]{task.fields[search]}"),
+        console=errors,
+        disable=not (visible and errors.is_terminal),
+        transient=True,
+    )
+    with progress:
+        yield Bar(progress, progress.add_task(description, total=total, counts="", search=""))

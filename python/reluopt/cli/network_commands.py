@@ -1,0 +1,129 @@
+"""``reluopt info``, ``train`` and ``evaluate``."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reluopt.cli import app
+from reluopt.cli.console import number, output, table
+from reluopt.engines import engine_names, get_engine
+from reluopt.errors import InputError
+from reluopt.evaluation import evaluate
+from reluopt.experiments.store import machine
+from reluopt.mnist import FULL_COUNT, load_images, load_selection
+from reluopt.network import ReLUNetwork
+from reluopt.zoo import bundled_names, load_bundled, open_network
+
+_LIBRARIES = ("numpy", "scipy", "numba", "highspy", "gurobipy", "pyscipopt", "scikit-learn")
+
+
+@app.command()
+def info() -> None:
+    """Show versions, engines (usable, or why not and how to get them) and bundled networks."""
+    here = machine()
+    output.print(f"reluopt {_version('reluopt')}, Python {here['python']}, {here['platform']}")
+    output.print(f"{here['processor']}, {here['cores']} cores")
+    libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    output.print(libraries, soft_wrap=True)
+    engines = table("\nEngines", [("engine", "left"), ("state", "left"), ("detail", "left")])
+    for name in engine_names():
+        state = get_engine(name).state()
+        mark = f"[green]usable[/] {state.version}" if state.usable else "[red]not usable[/]"
+        engines.add_row(name, mark, state.detail)
+    output.print(engines)
+    networks = table(
+        "\nBundled networks", [("network", "left"), ("layers", "left"), ("test accuracy", "right")]
+    )
+    for name in bundled_names():
+        network = load_bundled(name)
+        networks.add_row(name, _shape(network), _percent(network.metadata.test_accuracy))
+    output.print(networks)
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Weights file to write (safetensors).")],
+    hidden: Annotated[str, typer.Option(help="Hidden layer sizes.")] = "32,16",
+    recipe: Annotated[str, typer.Option(help="thesis or mini-batch.")] = "thesis",
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Use the first so many training images only.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of idx files (MNIST, Fashion-MNIST, ...).")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False,
+) -> None:
+    """Train a network on MNIST and write it with its recipe and measured accuracy.
+
+    The full training set is downloaded once when --data-dir is not given.
+    """
+    from reluopt.training import train_and_test
+    from reluopt.weights import save_network
+
+    sizes = _sizes(hidden)
+    if out.exists() and not force:
+        raise InputError(f"--out {out}: expected a new file, found one (--force overwrites it)")
+    wanted = images or (FULL_COUNT["train"] if data_dir is None else 1)
+    training = load_images("train", data_dir, count=wanted, download=data_dir is None)
+    if images is not None:
+        training = training.subset(range(images))
+    network = train_and_test(
+        training, load_images("test", data_dir), sizes, recipe, seed, name=out.stem
+    )
+    save_network(network, out)
+    accuracy = _percent(network.metadata.test_accuracy)
+    output.print(f"{out}: {_shape(network)}, test accuracy {accuracy}")
+
+
+@app.command(name="evaluate")
+def evaluate_command(
+    network_name: Annotated[str, typer.Argument(metavar="NET", help="Weights file or name.")],
+    images: Annotated[str, typer.Option(help="Images, such as test:0-9999.")] = "test:0-9999",
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of idx files.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix.")] = None,
+) -> None:
+    """Print accuracy and confusion matrix of a network."""
+    network = open_network(network_name)
+    data, _ = load_selection(images, data_dir)
+    result = evaluate(network, data.images, data.labels)
+    names = list(network.class_names)
+    matrix = table(
+        f"{network.metadata.name}: rows are true labels, columns predictions",
+        [("", "left"), *((name, "right") for name in names)],
+    )
+    for name, row in zip(names, result.confusion.tolist(), strict=True):
+        matrix.add_row(name, *(str(count) if count else "·" for count in row))
+    output.print(matrix)
+    output.print(f"accuracy {_percent(result.accuracy)} on {result.count} images ({images})")
+    if figure is not None:
+        from reluopt.figures import confusion_figure, save_figure
+
+        save_figure(confusion_figure(result.confusion, names), figure)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """Read ``32,16``."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--hidden: expected sizes such as 32,16, found {text!r}") from None
+
+
+def _shape(network: ReLUNetwork) -> str:
+    return "-".join(str(size) for size in network.sizes)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{number(100.0 * value, '.2f')} %"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"

@@ -1,0 +1,88 @@
+"""Options that several commands share, spelled and explained once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from reluopt.engines import engine_names
+from reluopt.engines.base import EngineOptions
+from reluopt.errors import InputError
+from reluopt.solve import Method
+
+NetworkName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
+]
+Images: TypeAlias = Annotated[
+    list[str],
+    typer.Option(help="train: or test: with indices (test:0-9,17), or a .png or .npy file."),
+]
+DataDir: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder of idx files instead of the bundled MNIST.")
+]
+EngineName: TypeAlias = Annotated[
+    str, typer.Option("--engine", help=f"auto, {', '.join(engine_names())}.")
+]
+Formulation: TypeAlias = Annotated[str, typer.Option(help="bigm, or thesis (as published).")]
+Bounds: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Pre-activation bounds: thesis (±1000), interval, linear, lp or ball."),
+]
+TimeLimit: TypeAlias = Annotated[float, typer.Option(help="Seconds for one problem.")]
+Gap: TypeAlias = Annotated[float, typer.Option(help="Relative gap that counts as optimal.")]
+Threads: TypeAlias = Annotated[int, typer.Option(help="Solver threads.")]
+Seed: TypeAlias = Annotated[int, typer.Option(help="Random seed.")]
+Verbose: TypeAlias = Annotated[bool, typer.Option(help="Show the solver's own log.")]
+Figure: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Draw the answers (.png also writes the .pdf beside it).")
+]
+Out: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder for results; the same command resumes there.")
+]
+JsonLines: TypeAlias = Annotated[
+    bool, typer.Option("--jsonl", help="One JSON object an image on stdout, logs on stderr.")
+]
+
+
+class NormName(StrEnum):
+    """Norms on the command line."""
+
+    L1 = "l1"
+    L2 = "l2"
+    LINF = "linf"
+
+
+def method(
+    engine: str,
+    formulation: str,
+    bounds: str | None,
+    options: EngineOptions,
+    attack: bool | None = None,
+) -> Method:
+    """The method that the shared options describe.
+
+    Raises:
+        InputError: an unknown engine, formulation or bounds.
+    """
+    from reluopt.bounds import BOUND_NAMES
+    from reluopt.formulation import FORMULATIONS
+
+    choices = (
+        ("--engine", engine, ("auto", *engine_names())),
+        ("--formulation", formulation, FORMULATIONS),
+        ("--bounds", bounds, (None, *BOUND_NAMES, "ball")),
+    )
+    for option, found, allowed in choices:
+        if found not in allowed:
+            names = ", ".join(str(name) for name in allowed if name is not None)
+            raise InputError(f"{option}: expected one of {names}, found {found!r}")
+    return Method(engine, formulation, bounds, attack, options)
+
+
+def check_figure_path(path: Path | None) -> None:
+    """Refuse a figure path before hours of work, not after them."""
+    if path is not None and path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise InputError(f"--figure {path}: expected a name ending in .png, .pdf or .svg")

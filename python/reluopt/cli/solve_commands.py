@@ -1,0 +1,324 @@
+"""``reluopt attack``, ``ideal`` and ``classify``."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from reluopt.cli import app, options
+from reluopt.cli.console import errors, number, output, progress_bar, table
+from reluopt.engines.base import EngineOptions
+from reluopt.errors import InputError
+from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
+from reluopt.experiments.instances import Instance, load_instances
+from reluopt.experiments.store import ResultStore, plain
+from reluopt.network import ReLUNetwork
+from reluopt.problems import Classification, Norm, OptimalInput, parse_margin, parse_target
+from reluopt.solution import Solution
+from reluopt.solve import Method, solve, versions
+from reluopt.zoo import open_network
+
+DISAGREEMENT = 1
+"""Exit code when the program and the network disagree."""
+
+
+@app.command()
+def attack(
+    network_name: options.NetworkName,
+    images: options.Images,
+    norm: Annotated[options.NormName, typer.Option(help="What is minimised.")] = (
+        options.NormName.L1
+    ),
+    target: Annotated[
+        str, typer.Option(help="A label, a shift (+5), runner-up, or any (untargeted).")
+    ] = "+5",
+    margin: Annotated[
+        str,
+        typer.Option(help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."),
+    ] = "x1.2",
+    engine: options.EngineName = "auto",
+    formulation: options.Formulation = "bigm",
+    bounds: options.Bounds = None,
+    incumbent: Annotated[
+        bool | None, typer.Option(help="Look for an incumbent first (default: unless thesis).")
+    ] = None,
+    time_limit: options.TimeLimit = 60.0,
+    gap: options.Gap = 1e-6,
+    threads: options.Threads = 1,
+    seed: options.Seed = 0,
+    label: Annotated[int | None, typer.Option(help="True label of image files.")] = None,
+    data_dir: options.DataDir = None,
+    out: options.Out = None,
+    figure: options.Figure = None,
+    jsonl: options.JsonLines = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Find the smallest change that makes the network answer the target, proven and checked."""
+    options.check_figure_path(figure)
+    network = open_network(network_name)
+    method = options.method(
+        engine,
+        formulation,
+        bounds,
+        EngineOptions(time_limit, gap, threads, seed, verbose),
+        incumbent,
+    )
+    settings = AttackSettings(parse_target(target), Norm(norm), parse_margin(margin), method)
+    instances = load_instances(network, images, data_dir, label)
+    store = _open_store(out, network, settings) if out is not None else None
+    finished: list[Finished] = []
+    with progress_bar("attack", len(instances), visible=not verbose) as bar:
+
+        def on_finished(result: Finished) -> None:
+            finished.append(result)
+            bar.advance(str(result.row["status"]))
+            if jsonl:
+                print(json.dumps({name: plain(result.row.get(name)) for name in COLUMNS}))
+                sys.stdout.flush()
+
+        try:
+            run_attack(network, instances, settings, store, on_finished, bar.search)
+        except KeyboardInterrupt:
+            _report_interruption(len(finished), len(instances), out)
+            raise
+    if not jsonl:
+        _print_attack(network, settings, finished)
+    if out is not None:
+        errors.print(f"results in {out}", markup=False)
+    if figure is not None:
+        _draw_attack(network, instances, finished, settings.norm, figure)
+
+
+def _open_store(out: Path, network: ReLUNetwork, settings: AttackSettings) -> ResultStore:
+    """The result folder, with the command on record."""
+    record = {"command": ["reluopt", *sys.argv[1:]], "versions": _all_versions(settings.method)}
+    return ResultStore(out, COLUMNS, settings.describe(network), record)
+
+
+def _all_versions(method: Method) -> dict[str, str]:
+    name = "highs" if method.engine == "auto" else method.engine
+    return {**versions(name), "numpy": np.__version__}
+
+
+def _report_interruption(done: int, total: int, out: Path | None) -> None:
+    errors.print(f"stopped after {done} of {total} images")
+    if out is not None:
+        errors.print(f"finished rows are in {out}; the same command resumes", markup=False)
+
+
+def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list[Finished]) -> None:
+    """The table of results and one line that sums them up."""
+    title = (
+        f"{network.metadata.name}, {settings.norm.upper()} norm, target {settings.target}, "
+        f"margin {settings.margin}"
+    )
+    columns = [("image", "left"), ("label", "right"), ("target", "right"), ("status", "left")]
+    columns += [(name, "right") for name in ("distance", "bound", "gap", "seconds", "nodes")]
+    columns += [("answers", "right"), ("checked", "left")]
+    shown = table(title, columns)
+    for result in finished:
+        row = result.row
+        bound = row.get("bound")
+        shown.add_row(
+            str(row["image"]),
+            str(row["label"]),
+            number(row.get("target"), ".0f"),
+            str(row["status"]),
+            number(row.get("distance")),
+            number(None if bound is None else _distance_bound(settings.norm, bound)),
+            number(row.get("gap"), ".1e"),
+            number(row.get("seconds"), ".3f"),
+            number(row.get("nodes"), ".0f"),
+            number(row.get("predicted"), ".0f"),
+            "yes" if row["certified"] else "[red]no[/]",
+        )
+    output.print(shown)
+    for result in finished:
+        if result.row.get("message"):
+            errors.print(f"{result.row['image']}: {result.row['message']}", markup=False)
+    rows = [result.row for result in finished]
+    proven = sum(row["status"] in ("OPTIMAL", "INFEASIBLE") for row in rows)
+    certified = sum(bool(row["certified"]) for row in rows)
+    seconds = [float(row["seconds"]) for row in rows if row.get("seconds") is not None]
+    median = f", median {np.median(seconds):.3f} s" if seconds else ""
+    output.print(f"{proven} of {len(rows)} proven, {certified} checked adversarial{median}")
+
+
+def _distance_bound(norm: Norm, bound: float) -> float:
+    """A bound on the objective as a bound on the distance."""
+    return norm.distance_of(max(bound, 0.0)) if math.isfinite(bound) else bound
+
+
+def _draw_attack(
+    network: ReLUNetwork,
+    instances: list[Instance],
+    finished: list[Finished],
+    norm: Norm,
+    path: Path,
+) -> None:
+    """Original, answer and difference of every instance that has an answer."""
+    from reluopt.experiments.drawing import attack_figure
+    from reluopt.figures import save_figure
+
+    drawn = attack_figure(network, instances, finished, norm)
+    if drawn is None:
+        errors.print(f"--figure {path}: no image to draw", markup=False)
+        return
+    save_figure(drawn, path)
+    errors.print(f"figure in {path}", markup=False)
+
+
+@app.command()
+def ideal(
+    network_name: options.NetworkName,
+    label: Annotated[str, typer.Option(help="A label, several (0,3,7), or all.")] = "all",
+    engine: options.EngineName = "auto",
+    formulation: options.Formulation = "bigm",
+    bounds: options.Bounds = None,
+    time_limit: options.TimeLimit = 60.0,
+    gap: options.Gap = 1e-6,
+    threads: options.Threads = 1,
+    seed: options.Seed = 0,
+    figure: options.Figure = None,
+    jsonl: options.JsonLines = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Find the input that maximises the logit of a label (the network's ideal of a class)."""
+    options.check_figure_path(figure)
+    network = open_network(network_name)
+    labels = _labels(label, network.output_size)
+    engine_options = EngineOptions(time_limit, gap, threads, seed, verbose)
+    method = options.method(engine, formulation, bounds, engine_options)
+    solutions: list[Solution] = []
+    with progress_bar("ideal inputs", len(labels), visible=not verbose) as bar:
+        for wanted in labels:
+            solution = solve(network, OptimalInput(wanted), method, progress=bar.search)
+            solutions.append(solution)
+            bar.advance(str(solution.status))
+            if jsonl:
+                print(json.dumps(plain(_ideal_row(wanted, solution))))
+                sys.stdout.flush()
+    if not jsonl:
+        _print_ideal(network, labels, solutions)
+    if figure is not None:
+        from reluopt.experiments.drawing import ideal_figure
+        from reluopt.figures import save_figure
+
+        save_figure(ideal_figure(network, labels, solutions), figure)
+        errors.print(f"figure in {figure}", markup=False)
+
+
+def _labels(text: str, classes: int) -> list[int]:
+    """Read ``all`` or ``0,3,7``."""
+    if text == "all":
+        return list(range(classes))
+    try:
+        labels = [int(part) for part in text.split(",")]
+    except ValueError:
+        labels = [-1]
+    if any(not 0 <= value < classes for value in labels):
+        raise InputError(f"--label: expected all or labels from 0 to {classes - 1}, found {text!r}")
+    return labels
+
+
+def _ideal_row(label: int, solution: Solution) -> dict[str, Any]:
+    certificate = solution.certificate
+    return {
+        "label": label,
+        "engine": solution.engine,
+        "formulation": solution.formulation,
+        "bounds": solution.bounds,
+        "status": str(solution.status),
+        "objective": solution.objective,
+        "bound": solution.bound,
+        "gap": solution.gap,
+        "seconds": solution.timings.total,
+        "nodes": solution.nodes,
+        "predicted": None if certificate is None else certificate.predicted,
+        "margin": None if certificate is None else certificate.lead,
+        "certified": solution.certified,
+    }
+
+
+def _print_ideal(network: ReLUNetwork, labels: list[int], solutions: list[Solution]) -> None:
+    columns = [("label", "right"), ("status", "left"), ("logit", "right"), ("bound", "right")]
+    columns += [("seconds", "right"), ("nodes", "right"), ("answers", "right"), ("checked", "left")]
+    shown = table(f"{network.metadata.name}: inputs that maximise a logit", columns)
+    for label, solution in zip(labels, solutions, strict=True):
+        row = _ideal_row(label, solution)
+        shown.add_row(
+            str(label),
+            row["status"],
+            number(row["objective"], ".6g"),
+            number(row["bound"], ".6g"),
+            number(row["seconds"], ".3f"),
+            str(row["nodes"]),
+            number(row["predicted"], "d"),
+            "yes" if row["certified"] else "[red]no[/]",
+        )
+    output.print(shown)
+
+
+@app.command()
+def classify(
+    network_name: options.NetworkName,
+    images: options.Images,
+    engine: options.EngineName = "auto",
+    formulation: options.Formulation = "bigm",
+    bounds: options.Bounds = None,
+    time_limit: options.TimeLimit = 60.0,
+    threads: options.Threads = 1,
+    seed: options.Seed = 0,
+    data_dir: options.DataDir = None,
+    jsonl: options.JsonLines = False,
+) -> None:
+    """Classify images by the mixed-integer program and compare with the forward pass."""
+    network = open_network(network_name)
+    instances = load_instances(network, images, data_dir)
+    method = options.method(
+        engine, formulation, bounds, EngineOptions(time_limit, threads=threads, seed=seed)
+    )
+    started, agreeing, right, size = time.perf_counter(), 0, 0, {}
+    with progress_bar("classify", len(instances)) as bar:
+        for instance in instances:
+            solution = solve(network, Classification(instance.image), method)
+            agrees = solution.certified and solution.target == int(network.predict(instance.image))
+            agreeing += agrees
+            right += solution.target == instance.label
+            size = dict(solution.size)
+            bar.advance("agrees" if agrees else "differs")
+            if jsonl:
+                row = {
+                    "image": instance.key,
+                    "label": instance.label,
+                    "program": solution.target,
+                    "network": int(network.predict(instance.image)),
+                    "agrees": bool(agrees),
+                    "seconds": solution.timings.total,
+                    "engine": solution.engine,
+                    "formulation": solution.formulation,
+                    "bounds": solution.bounds,
+                }
+                print(json.dumps(plain(row)))
+            elif not agrees:
+                errors.print(f"{instance.key}: {solution.message}", markup=False)
+    total, seconds = len(instances), time.perf_counter() - started
+    report: Callable[..., None] = errors.print if jsonl else output.print
+    report(
+        f"program and network agree on {agreeing} of {total} images "
+        f"({right} of {total} classified correctly), {seconds / max(total, 1):.4f} s an image"
+    )
+    report(
+        f"program: {size.get('variables')} variables, {size.get('constraints')} constraints, "
+        f"{size.get('binaries')} binaries"
+    )
+    if agreeing < total:
+        raise typer.Exit(DISAGREEMENT)

@@ -1,0 +1,58 @@
+"""From result rows to figures: what the pictures of an experiment show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from reluopt.experiments.attack import Finished
+from reluopt.experiments.instances import Instance
+from reluopt.figures import optimal_input_figure, perturbation_figure
+from reluopt.network import ReLUNetwork
+from reluopt.problems import Norm
+from reluopt.solution import Solution, Status
+
+
+def attack_figure(
+    network: ReLUNetwork,
+    instances: Sequence[Instance],
+    finished: Sequence[Finished],
+    norm: Norm,
+) -> Figure | None:
+    """Original, answer and difference of every certified answer; None when there is none."""
+    by_key = {instance.key: instance for instance in instances}
+    shown = [r for r in finished if r.image is not None and bool(r.row["certified"])]
+    if not shown:
+        return None
+    originals = [by_key[str(result.row["image"])].image for result in shown]
+    shape = (-1, *network.input_shape)
+    return perturbation_figure(
+        np.reshape(originals, shape),
+        np.reshape([result.image for result in shown if result.image is not None], shape),
+        labels=[int(result.row["label"]) for result in shown],
+        predicted_original=[int(result.row["original_predicted"]) for result in shown],
+        predicted_changed=[int(result.row["predicted"]) for result in shown],
+        distances=[float(result.row["distance"]) for result in shown],
+        norm=str(norm),
+        proven=[result.row["status"] == Status.OPTIMAL for result in shown],
+    )
+
+
+def ideal_figure(
+    network: ReLUNetwork, labels: Sequence[int], solutions: Sequence[Solution]
+) -> Figure:
+    """The inputs that maximise each label's logit."""
+    pairs = [
+        (label, solution)
+        for label, solution in zip(labels, solutions, strict=True)
+        if solution.image is not None
+    ]
+    return optimal_input_figure(
+        np.reshape([s.image for _, s in pairs if s.image is not None], (-1, *network.input_shape)),
+        labels=[label for label, _ in pairs],
+        logits=[solution.objective for _, solution in pairs],
+        predicted=[int(network.predict(s.image)) for _, s in pairs if s.image is not None],
+        proven=[solution.status is Status.OPTIMAL for _, solution in pairs],
+    )

@@ -1,0 +1,75 @@
+"""Which images an experiment runs on: ``split:ranges`` of MNIST, or PNG and NPY files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reluopt.errors import InputError
+from reluopt.image_files import load_image_file
+from reluopt.mnist import load_selection
+from reluopt.network import FloatArray, ReLUNetwork
+from reluopt.problems import check_label, flat_image
+
+_SELECTION = re.compile(r"^(train|test):")
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One image with a name of its own.
+
+    Attributes:
+        key: ``test:17`` or the file's path.
+        image: shape ``(n_0,)``, in [0, 1].
+        label: the true label; for a file without one, the network's own answer.
+    """
+
+    key: str
+    image: FloatArray
+    label: int
+
+
+def load_instances(
+    network: ReLUNetwork,
+    selections: Iterable[str],
+    data_dir: Path | None = None,
+    label: int | None = None,
+) -> list[Instance]:
+    """Load images by ``split:ranges`` or by file.
+
+    Args:
+        network: gives the input shape, and the label of files when ``label`` is None.
+        selections: texts such as ``test:0-9,17``, or paths that end in .png or .npy.
+        data_dir: folder of idx files that takes the place of the bundled MNIST.
+        label: true label of image files.
+
+    Raises:
+        InputError: a selection, file, shape or label does not fit, or an image is named twice.
+    """
+    instances: list[Instance] = []
+    for text in selections:
+        if _SELECTION.match(text):
+            dataset, indices = load_selection(text, data_dir)
+            split = text.partition(":")[0]
+            for place, index in enumerate(indices):
+                image = flat_image(network, dataset.image(place))
+                instances.append(Instance(f"{split}:{index}", image, dataset.label(place)))
+        elif text.lower().endswith((".png", ".npy")):
+            image = flat_image(network, load_image_file(text, network.input_shape))
+            known = int(network.predict(image)) if label is None else label
+            instances.append(Instance(text, image, known))
+        else:
+            raise InputError(
+                f"images: expected train: or test: and indices, or a .png or .npy file, "
+                f"found '{text}'"
+            )
+    for instance in instances:
+        check_label(network, instance.label)
+    counts = Counter(instance.key for instance in instances)
+    twice = next((key for key, count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"images: expected each image once, found {twice} twice")
+    return instances

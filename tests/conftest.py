@@ -1,0 +1,49 @@
+"""Networks and images that many tests share."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from reluopt.mnist import Dataset, load_images
+from reluopt.network import Dense, ReLUNetwork
+from reluopt.zoo import load_bundled
+
+
+def random_network(sizes: tuple[int, ...], seed: int) -> ReLUNetwork:
+    """A dense network with normal weights; the same seed gives the same network."""
+    generator = np.random.default_rng(seed)
+    return ReLUNetwork(
+        tuple(
+            Dense(generator.normal(size=(out, inp)), generator.normal(size=out))
+            for inp, out in itertools.pairwise(sizes)
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def make_network() -> Callable[[tuple[int, ...], int], ReLUNetwork]:
+    return random_network
+
+
+@pytest.fixture(scope="session")
+def thesis() -> ReLUNetwork:
+    return load_bundled("thesis")
+
+
+@pytest.fixture(scope="session")
+def test_images() -> Dataset:
+    return load_images("test")
+
+
+@pytest.fixture(scope="session")
+def lecture() -> ReLUNetwork:
+    """y = max(5 x1 - 4 x2 + 3, 0), z = max(-2 y + 50, 0), as in the lecture literature."""
+    return ReLUNetwork(
+        (
+            Dense(np.array([[5.0, -4.0]]), np.array([3.0])),
+            Dense(np.array([[-2.0]]), np.array([50.0])),
+            Dense(np.array([[1.0]]), np.array([0.0])),
+        )
+    )

@@ -1,0 +1,113 @@
+"""Fix the input, and the program's output equals the forward pass."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.engines.base import EngineOptions
+from reluopt.engines.highs import HighsEngine
+from reluopt.engines.program_engine import ProgramTask
+from reluopt.errors import InputError
+from reluopt.formulation import FORMULATIONS, encode
+from reluopt.network import Dense, ReLUNetwork
+from reluopt.problems import AnyTarget, Box, LogitTask, MinimalPerturbation, Norm
+from reluopt.solution import Status
+
+
+@st.composite
+def networks_with_points(draw):
+    """Small networks, degenerate ones included, and a point of the unit box."""
+    sizes = draw(st.lists(st.integers(1, 6), min_size=2, max_size=5))
+    whole = draw(st.booleans())
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    layers = []
+    for inp, out in itertools.pairwise(sizes):
+        weight, bias = generator.normal(size=(out, inp)), generator.normal(size=out)
+        if whole:
+            weight, bias = np.round(weight * 2), np.round(bias)
+        if generator.random() < 0.3:
+            weight[generator.integers(out)] = 0.0
+        layers.append(Dense(weight, bias))
+    return ReLUNetwork(tuple(layers)), generator.random(sizes[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    networks_with_points(), st.sampled_from(FORMULATIONS), st.sampled_from(["interval", "thesis"])
+)
+def test_fixed_input_gives_the_forward_pass(case, formulation, bounds_name):
+    network, point = case
+    bounds = compute_bounds(bounds_name, network, InputRegion(Box.unit(network.input_size)))
+    encoded = encode(network, LogitTask(0, Box(point, point)), bounds, formulation)
+    result = HighsEngine().solve_program(ProgramTask(encoded.program, EngineOptions()))
+    assert result.status is Status.OPTIMAL
+    np.testing.assert_allclose(
+        result.values[encoded.network.logits], network.forward(point), atol=1e-5
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks_with_points(), st.sampled_from(FORMULATIONS), st.sampled_from(list(Norm)))
+def test_forward_pass_is_feasible_in_the_program(case, formulation, norm):
+    network, point = case
+    image = 1.0 - point
+    if network.output_size == 1:
+        return
+    task = MinimalPerturbation(image, 0, AnyTarget(), norm).task(network)
+    task = task.only(task.alternatives[0])
+    bounds = compute_bounds("interval", network, InputRegion(task.box))
+    encoded = encode(network, task, bounds, formulation)
+    values = encoded.start(point)
+    np.testing.assert_allclose(encoded.network.point(values), point, atol=1e-12)
+    assert encoded.program.objective(values) == pytest.approx(task.objective(point))
+    # Only the conditions on the logits may be violated.
+    slack = task.alternatives[0].conditions.slack(network.forward(point)).min()
+    assert encoded.program.violation(values) == pytest.approx(max(0.0, -slack), abs=1e-9)
+    pattern = encoded.network.pattern(values)
+    for found, expected in zip(pattern, network.activation_pattern(point), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_thesis_model_has_the_published_size(thesis, test_images):
+    box = Box.unit(784)
+    bounds = compute_bounds("thesis", thesis, InputRegion(box))
+    forward = encode(thesis, LogitTask(0, box), bounds, "thesis").program
+    assert forward.size["variables"] == 958
+    for norm in (Norm.L1, Norm.L2):
+        task = MinimalPerturbation(test_images.image(0), 7, norm=norm).task(thesis)
+        program = encode(thesis, task, bounds, "thesis").program
+        assert program.size["variables"] == 1742
+        assert program.size["binaries"] == 58
+        assert program.is_quadratic == (norm is Norm.L2)
+
+
+def test_stable_neurons_get_no_binary(thesis, test_images):
+    box = Box(
+        np.clip(test_images.image(0).ravel() - 0.02, 0, 1),
+        np.clip(test_images.image(0).ravel() + 0.02, 0, 1),
+    )
+    bounds = compute_bounds("interval", thesis, InputRegion(box))
+    program = encode(thesis, LogitTask(0, box), bounds).program
+    assert program.size["binaries"] == bounds.unstable_count < 48
+
+
+def test_split_change_has_no_rows_for_pixels(thesis, test_images):
+    task = MinimalPerturbation(test_images.image(0), 7).task(thesis)
+    bounds = compute_bounds("interval", thesis, InputRegion(task.box))
+    size = encode(thesis, task, bounds).program.size
+    black = int(np.count_nonzero(task.image == 0.0))
+    assert size["variables"] < 784 + (784 - black) + 3 * 48 + 10 + 1
+    assert size["constraints"] <= 3 * 48 + 10 + 18
+
+
+def test_errors(thesis, test_images):
+    task = MinimalPerturbation(test_images.image(0), 7, AnyTarget()).task(thesis)
+    bounds = compute_bounds("thesis", thesis, InputRegion(task.box))
+    with pytest.raises(InputError, match="formulation: expected one of bigm, thesis"):
+        encode(thesis, task, bounds, "hull")
+    with pytest.raises(InputError, match="one alternative, found 9"):
+        encode(thesis, task, bounds)

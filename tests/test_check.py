@@ -1,0 +1,74 @@
+"""The check believes nobody."""
+
+import numpy as np
+import pytest
+
+from reluopt.check import check_logit, check_perturbation
+from reluopt.network import Dense, ReLUNetwork
+from reluopt.problems import (
+    AbsoluteMargin,
+    BareRelativeMargin,
+    Box,
+    FixedTarget,
+    MinimalPerturbation,
+    Norm,
+)
+from reluopt.solution import Status, relative_gap
+
+
+@pytest.fixture
+def network() -> ReLUNetwork:
+    """Logits (x, 1 - x)."""
+    return ReLUNetwork((Dense(np.array([[1.0], [-1.0]]), np.array([0.0, 1.0])),))
+
+
+def _task(network, margin=AbsoluteMargin(0.2)):
+    problem = MinimalPerturbation(np.array([0.1]), 1, FixedTarget(0), Norm.L1, margin)
+    task = problem.task(network)
+    return task, task.alternatives[0]
+
+
+def test_true_answer_is_certified(network):
+    certificate = check_perturbation(network, *_task(network), np.array([0.6]))
+    assert certificate.certified
+    assert certificate.failures == ()
+    assert certificate.predicted == 0
+    assert certificate.objective == pytest.approx(0.5)
+    assert certificate.margin == pytest.approx(0.0, abs=1e-12)
+    assert certificate.lead == pytest.approx(0.2)
+
+
+def test_wrong_label_fails(network):
+    certificate = check_perturbation(network, *_task(network), np.array([0.4]))
+    assert not certificate.certified
+    assert "answers 1, not 0" in certificate.failures[0]
+
+
+def test_tie_is_no_success(network):
+    task, alternative = _task(network, BareRelativeMargin(0.0))
+    certificate = check_perturbation(network, task, alternative, np.array([0.5]))
+    assert certificate.lead == 0.0
+    assert not certificate.certified
+
+
+def test_margin_box_and_claims_fail(network):
+    task, alternative = _task(network)
+    assert "margin" in check_perturbation(network, task, alternative, np.array([0.55])).failures[0]
+    assert "box" in check_perturbation(network, task, alternative, np.array([1.5])).failures[0]
+    nan = check_perturbation(network, task, alternative, np.array([np.nan]))
+    assert any("NaN" in failure for failure in nan.failures)
+    liar = check_perturbation(network, task, alternative, np.array([0.6]), claimed_objective=0.3)
+    assert "claimed objective" in liar.failures[0]
+
+
+def test_logit_check(network):
+    box = Box.unit(1)
+    assert check_logit(network, box, 0, np.array([1.0]), 1.0).certified
+    assert not check_logit(network, box, 0, np.array([1.0]), 1.1).certified
+
+
+def test_gap():
+    assert relative_gap(2.0, 1.0) == 0.5
+    assert relative_gap(0.0, 0.0) == 0.0
+    assert relative_gap(np.inf, 1.0) == np.inf
+    assert {s.value for s in Status} >= {"OPTIMAL", "FEASIBLE", "INFEASIBLE", "TIME_LIMIT"}
