@@ -43,6 +43,21 @@ def relative_gap(objective: float, bound: float) -> float:
     return abs(objective - bound) / max(abs(objective), GAP_DENOMINATOR_FLOOR)
 
 
+@dataclass(frozen=True, eq=False)
+class Incumbent:
+    """The best image so far: it meets ``task.alternatives[alternative]``.
+
+    Attributes:
+        image: shape ``(n_0,)``, inside the box.
+        objective: its objective.
+        alternative: which alternative of the task it meets.
+    """
+
+    image: FloatArray
+    objective: float
+    alternative: int
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What a float64 forward pass of the real network says about a claimed image.

@@ -16,6 +16,7 @@ from reluopt.bounds.base import PreActivationBounds
 from reluopt.errors import InputError
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import LogitTask, PerturbationTask
+from reluopt.solution import Incumbent as Incumbent
 from reluopt.solution import Status
 
 
@@ -61,21 +62,6 @@ class Progress:
 
 
 ProgressCallback: TypeAlias = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Incumbent:
-    """The best image so far: it meets ``task.alternatives[alternative]``.
-
-    Attributes:
-        image: shape ``(n_0,)``, inside the box.
-        objective: its objective.
-        alternative: which alternative of the task it meets.
-    """
-
-    image: FloatArray
-    objective: float
-    alternative: int
 
 
 EngineTask: TypeAlias = PerturbationTask | LogitTask
