@@ -20,9 +20,29 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.network import BoolArray, FloatArray
+from reluopt.kernels.flat import FlatNetwork
+from reluopt.kernels.regions import Region
+from reluopt.network import BoolArray, FloatArray, ReLUNetwork
+from reluopt.problems import LogitConditions, PerturbationTask
 
 IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What all relaxations of one task share.
+
+    Attributes:
+        network: the network.
+        flat: the same for kernels.
+        task: what is asked.
+        region: image and box for kernels, without a ball.
+    """
+
+    network: ReLUNetwork
+    flat: FlatNetwork
+    task: PerturbationTask
+    region: Region
 
 
 class Outcome(NamedTuple):
@@ -67,6 +87,19 @@ class Multipliers:
     neurons: FloatArray
     conditions: FloatArray
     farkas: bool
+
+
+class RelaxationFactory(Protocol):
+    """How the driver makes a relaxation: a relaxation's class is one."""
+
+    def __call__(
+        self, frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray
+    ) -> Relaxation:
+        """Relaxation of one alternative with these root bounds, flat, shape ``(H,)``.
+
+        Neurons that the root bounds decide stay so for good.
+        """
+        ...
 
 
 class Relaxation(Protocol):

@@ -1,0 +1,310 @@
+"""Solving, probing and polishing nodes: the simplex method together with its safe bound.
+
+The simplex method works on some of the pixels and with tolerances. Here its answers become
+statements about the node: a bound counts once :func:`certificate.safe_bound` has recomputed it over
+all pixels; where that disappoints, the missing pixels are taken in and the search goes on.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from reluopt.engines.branch_and_bound.certificate import (
+    L1_OBJECTIVE,
+    NO_OBJECTIVE,
+    Claim,
+    safe_bound,
+)
+from reluopt.engines.branch_and_bound.lp_build import Layout, set_sides
+from reluopt.engines.branch_and_bound.lp_program import (
+    OBJECTIVE,
+    PRICED,
+    SINCE_FACTOR,
+    IntArray,
+    Program,
+    State,
+    Work,
+)
+from reluopt.engines.branch_and_bound.lp_simplex import (
+    CUTOFF,
+    DUAL_TOLERANCE,
+    INFEASIBLE,
+    LIMIT,
+    OPTIMAL,
+    TROUBLE,
+    add_columns,
+    bounds_changed,
+    copy_state,
+    dual_simplex,
+    factor,
+    multipliers,
+    resynchronise,
+)
+from reluopt.kernels.jit import kernel
+from reluopt.network import BoolArray, FloatArray
+
+MAX_ROUNDS = 12
+"""How often one solve may take in pixels or raise its target before it gives up."""
+
+TARGET_STEP = 1e-9
+"""Relative amount by which the target is raised when the objective reached the cutoff but the
+safe bound, which is smaller by rounding errors, did not."""
+
+RAY_LENGTHS = (1.0, 1e2, 1e4, 1e6)
+"""Steps along a dual ray that are tried when the ray alone proves nothing."""
+
+
+class Node(NamedTuple):
+    """The node that the program stands for, and the multipliers behind its last bound.
+
+    Attributes:
+        claim: what bounds are about.
+        lower, upper: bounds of all hidden neurons, shape ``(neurons,)``.
+        pi: multipliers of the hidden neurons, shape ``(neurons,)``.
+        mu: multipliers of the conditions.
+        farkas: 1 when they prove emptiness, shape ``(1,)``.
+    """
+
+    claim: Claim
+    lower: FloatArray
+    upper: FloatArray
+    pi: FloatArray
+    mu: FloatArray
+    farkas: IntArray
+
+
+@kernel
+def _spread(layout: Layout, nd: Node, y: FloatArray) -> None:
+    """Multipliers of the program's rows as multipliers of neurons and conditions."""
+    hidden = layout.kept.size
+    for i in range(hidden):
+        nd.pi[layout.kept[i]] = -y[i]
+    for c in range(nd.mu.size):
+        nd.mu[c] = max(y[hidden + c], 0.0)
+
+
+@kernel
+def _bound(layout: Layout, nd: Node, y: FloatArray) -> float:
+    """Safe bound of the node from the program's multipliers."""
+    _spread(layout, nd, y)
+    nd.farkas[0] = 0
+    return safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, L1_OBJECTIVE)
+
+
+@kernel
+def _prove_empty(
+    lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cutoff: float
+) -> bool:
+    """Whether the dual ray proves that the node holds nothing, or nothing below ``cutoff``."""
+    _spread(layout, nd, wk.ray)
+    if safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, NO_OBJECTIVE) > 0.0:
+        nd.farkas[0] = 1
+        return True
+    if cutoff < np.inf:
+        multipliers(lp, st, wk.y)
+        for length in RAY_LENGTHS:
+            if _bound(layout, nd, wk.y + length * wk.ray) >= cutoff:
+                return True
+    return False
+
+
+@kernel
+def solve_node(
+    lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cutoff: float, limit: int
+) -> tuple[float, int]:
+    """Solve the node's program from the present basis.
+
+    Returns:
+        Safe bound (infinite when proven empty), and OPTIMAL, CUTOFF (bound >= cutoff), LIMIT or
+        TROUBLE.
+    """
+    target = cutoff
+    for _ in range(MAX_ROUNDS):
+        code = dual_simplex(lp, st, wk, target, limit)
+        if code == INFEASIBLE:
+            if _prove_empty(lp, layout, st, wk, nd, cutoff):
+                return np.inf, CUTOFF
+            if add_columns(lp, st, wk, wk.ray, 1.0 - DUAL_TOLERANCE) == 0:
+                multipliers(lp, st, wk.y)
+                return _bound(layout, nd, wk.y), TROUBLE
+            resynchronise(lp, st, wk)
+            continue
+        multipliers(lp, st, wk.y)
+        if code == OPTIMAL and add_columns(lp, st, wk, wk.y, DUAL_TOLERANCE) > 0:
+            resynchronise(lp, st, wk)
+            continue
+        bound = _bound(layout, nd, wk.y)
+        if bound >= cutoff:
+            return bound, CUTOFF
+        if code != CUTOFF:
+            return bound, code
+        if add_columns(lp, st, wk, wk.y, DUAL_TOLERANCE) > 0:
+            resynchronise(lp, st, wk)
+        elif st.counters[SINCE_FACTOR] > 0:
+            factor(lp, st, wk)
+            resynchronise(lp, st, wk)
+        else:
+            target = max(target, st.scalars[OBJECTIVE])
+            target += TARGET_STEP * max(1.0, abs(target))
+    return bound, TROUBLE
+
+
+@kernel
+def _set_phase(
+    lp: Program, layout: Layout, st: State, wk: Work, i: int, low: float, high: float
+) -> None:
+    """Move one neuron to new bounds and repair the values."""
+    set_sides(lp, i, low, high)
+    bounds_changed(lp, st, wk, i)
+    bounds_changed(lp, st, wk, layout.kept.size + i)
+
+
+@kernel
+def probe(
+    lp: Program,
+    layout: Layout,
+    st: State,
+    trial: State,
+    wk: Work,
+    nd: Node,
+    neurons: IntArray,
+    cutoff: float,
+    limit: int,
+    bounds: FloatArray,
+) -> None:
+    """Strong branching: fill ``bounds[n] = (inactive, active)`` for program neurons ``neurons``."""
+    for n in range(neurons.size):
+        i = neurons[n]
+        h = layout.kept[i]
+        low, high = nd.lower[h], nd.upper[h]
+        for phase in range(2):
+            copy_state(st, trial)
+            if trial.counters[PRICED] != lp.priced_count[0]:
+                resynchronise(lp, trial, wk)
+            nd.lower[h], nd.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
+            _set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
+            bound, code = solve_node(lp, layout, trial, wk, nd, cutoff, limit)
+            if code == CUTOFF:
+                bounds[n, phase] = np.inf
+            else:
+                bounds[n, phase] = trial.scalars[OBJECTIVE]
+        nd.lower[h], nd.upper[h] = low, high
+        set_sides(lp, i, low, high)
+
+
+@kernel
+def read_point(lp: Program, layout: Layout, st: State, claim: Claim, image: FloatArray) -> None:
+    """Write the input of the state into ``image``, clipped to the box."""
+    region = claim.region
+    image[:] = 0.0
+    first = 2 * layout.kept.size
+    for q in range(st.counters[PRICED]):
+        j = lp.priced[q]
+        if st.x[j] != 0.0:
+            image[layout.pixel[j - first]] += layout.sign[j - first] * st.x[j]
+    for p in range(image.size):
+        delta = min(max(image[p], region.low[p]), region.high[p])
+        image[p] = region.center[p] + delta
+
+
+@kernel
+def solve_region(
+    lp: Program,
+    layout: Layout,
+    st: State,
+    wk: Work,
+    pattern: BoolArray,
+    cutoff: float,
+    limit: int,
+    flips: IntArray,
+) -> tuple[int, int]:
+    """Best point of one linear region, ignoring the node's bounds.
+
+    The caller restores bounds and state afterwards.
+
+    Args:
+        lp: the program; its bounds are overwritten.
+        layout: where the neurons stand.
+        st: state to start from; holds the result.
+        wk: buffers.
+        pattern: which hidden neurons (of the network) are active.
+        cutoff: see :func:`lp_simplex.dual_simplex`.
+        limit: pivots.
+        flips: receives neurons (of the network) at zero whose flip promises something.
+
+    Returns:
+        A code of :mod:`lp_simplex` and the number of flips.
+    """
+    hidden = layout.kept.size
+    first_logical = 2 * hidden + layout.pixel.size
+    for i in range(hidden):
+        active = pattern[layout.kept[i]]
+        lp.lower[i], lp.lower[hidden + i] = 0.0, 0.0
+        lp.upper[i] = layout.reach[i] if active else 0.0
+        lp.upper[hidden + i] = 0.0 if active else layout.reach[i]
+        if lp.triangle[i] >= 0:
+            r = first_logical + lp.triangle[i]
+            wide = 4.0 * layout.reach[i] * (lp.slopes[0, i] + lp.slopes[1, i])
+            lp.lower[r], lp.upper[r] = -wide, wide
+    resynchronise(lp, st, wk)
+    code = LIMIT
+    for _ in range(MAX_ROUNDS):
+        code = dual_simplex(lp, st, wk, cutoff, limit)
+        if code == INFEASIBLE or code == CUTOFF:
+            multipliers(lp, st, wk.y)
+            if code == INFEASIBLE:
+                wk.y += wk.ray * RAY_LENGTHS[2]
+        elif code == OPTIMAL:
+            multipliers(lp, st, wk.y)
+        else:
+            break
+        if add_columns(lp, st, wk, wk.y, DUAL_TOLERANCE) == 0:
+            break
+        resynchronise(lp, st, wk)
+    count = 0
+    if code == OPTIMAL:
+        for i in range(hidden):
+            j = i if pattern[layout.kept[i]] else hidden + i
+            if st.position[j] < 0 and st.x[j] < 1e-9 and st.d[j] > 1e-9:
+                flips[count] = layout.kept[i]
+                count += 1
+    return code, count
+
+
+@kernel
+def start(lp: Program, layout: Layout, st: State, wk: Work, active: BoolArray) -> None:
+    """Begin at the image: every neuron's ``x`` or ``s`` is basic as the image has it."""
+    hidden = layout.kept.size
+    first_logical = 2 * hidden + layout.pixel.size
+    for r in range(lp.rhs.size):
+        st.head[r] = first_logical + r
+    for i in range(hidden):
+        st.head[i] = i if active[layout.kept[i]] else hidden + i
+    st.side[:] = 0.0
+    st.d[:] = 0.0
+    factor(lp, st, wk)
+    resynchronise(lp, st, wk)
+
+
+@kernel
+def keep_promising(lp: Program, st: State, threshold: float, least: int) -> None:
+    """Price only pixels that are basic, moved, or have a reduced cost below ``threshold``.
+
+    At least ``least`` pixels stay.
+    """
+    total = lp.priced_count[0]
+    scores = np.empty(total)
+    for q in range(total):
+        j = lp.priced[q]
+        scores[q] = 0.0 if (st.position[j] >= 0 or st.x[j] != 0.0) else st.d[j]
+    order = np.argsort(scores)
+    before = lp.priced.copy()
+    count = 0
+    for q in range(total):
+        lp.priced[q] = before[order[q]]
+        if scores[order[q]] <= threshold or count < least:
+            count = q + 1
+    lp.priced_count[0] = count
+    st.counters[PRICED] = count

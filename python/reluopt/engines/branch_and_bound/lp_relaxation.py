@@ -1,0 +1,190 @@
+"""The linear relaxation of L1 problems: what the tree sees of :mod:`lp_node`."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from reluopt.engines.branch_and_bound import lp_node
+from reluopt.engines.branch_and_bound.certificate import Claim
+from reluopt.engines.branch_and_bound.lp_build import (
+    Layout,
+    build,
+    claim_magnitudes,
+    load_bounds,
+)
+from reluopt.engines.branch_and_bound.lp_program import (
+    OBJECTIVE,
+    PRICED,
+    IntArray,
+    Program,
+    State,
+    empty_state,
+    empty_work,
+)
+from reluopt.engines.branch_and_bound.lp_simplex import OPTIMAL, copy_state, refresh
+from reluopt.engines.branch_and_bound.relaxation import Frame, Multipliers, Outcome, RegionPoint
+from reluopt.kernels.flat import forward
+from reluopt.network import BoolArray, FloatArray
+from reluopt.problems import LogitConditions
+
+KEEP_REDUCED_COST = 0.35
+"""After the root, pixels with a larger reduced cost (a pixel's own cost is 1) are only looked at
+once a node's program is solved; about one in five is left."""
+
+KEEP_AT_LEAST = 64
+"""Pixels that stay priced in any case."""
+
+
+class Snapshot(NamedTuple):
+    """A copy of a simplex state."""
+
+    state: State
+
+
+class LPRelaxation:
+    """Triangle relaxation with objective ``sum|delta|``; see :mod:`lp_program`."""
+
+    def __init__(
+        self, frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray
+    ) -> None:
+        self.frame = frame
+        self._hidden = lower.size
+        self._program, self._layout = build(frame, conditions, lower, upper)
+        rows, columns = self._program.rhs.size, self._program.cost.size
+        kept = self._layout.kept.size
+        self._state = empty_state(rows, columns, kept)
+        self._trial = empty_state(rows, columns, kept)
+        self._work = empty_work(rows, columns)
+        neurons = frame.flat.biases.size
+        wide_upper = np.concatenate([upper, np.zeros(neurons - upper.size)])
+        claim = Claim(
+            frame.flat,
+            frame.region,
+            np.array(conditions.matrix),
+            np.array(conditions.rhs),
+            claim_magnitudes(frame.flat, frame, wide_upper),
+        )
+        self._node = lp_node.Node(
+            claim,
+            np.zeros(neurons),
+            np.zeros(neurons),
+            np.zeros(neurons),
+            np.zeros(conditions.rhs.size),
+            np.zeros(1, dtype=np.int64),
+        )
+        self._local = np.full(lower.size, -1, dtype=np.int64)
+        self._local[self._layout.kept] = np.arange(self._layout.kept.size)
+        self._shrunk = False
+        values = np.empty(neurons)
+        forward(frame.flat, frame.region.center, values)
+        self._node.lower[: lower.size], self._node.upper[: lower.size] = lower, upper
+        load_bounds(self._program, self._layout, self._node.lower, self._node.upper)
+        lp_node.start(self._program, self._layout, self._state, self._work, values > 0.0)
+        self._stale = False
+
+    def set_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
+        """See :class:`~.relaxation.Relaxation`."""
+        node = self._node
+        node.lower[: lower.size], node.upper[: upper.size] = lower, upper
+        load_bounds(self._program, self._layout, node.lower, node.upper)
+        self._stale = True
+
+    def solve(self, cutoff: float, limit: int) -> Outcome:
+        """See :class:`~.relaxation.Relaxation`."""
+        if self._stale:
+            refresh(self._program, self._state, self._work)
+            self._stale = False
+        bound, code = lp_node.solve_node(
+            self._program, self._layout, self._state, self._work, self._node, cutoff, limit
+        )
+        if code == OPTIMAL and not self._shrunk:
+            lp_node.keep_promising(
+                self._program, self._state, KEEP_REDUCED_COST, KEEP_AT_LEAST
+            )
+            self._shrunk = True
+        return Outcome(bound, code == OPTIMAL)
+
+    def objective(self) -> float:
+        """Objective of the last solve as the simplex method sees it."""
+        return float(self._state.scalars[OBJECTIVE])
+
+    def point(self) -> FloatArray:
+        """See :class:`~.relaxation.Relaxation`."""
+        image = np.empty(self.frame.region.center.size)
+        lp_node.read_point(self._program, self._layout, self._state, self._node.claim, image)
+        return image
+
+    def split(self) -> tuple[FloatArray, FloatArray]:
+        """See :class:`~.relaxation.Relaxation`."""
+        kept = self._layout.kept
+        x, s = np.zeros(self._hidden), np.zeros(self._hidden)
+        x[kept] = self._state.x[: kept.size]
+        s[kept] = self._state.x[kept.size : 2 * kept.size]
+        return x, s
+
+    def probe(self, neurons: IntArray, cutoff: float, limit: int) -> FloatArray:
+        """See :class:`~.relaxation.Relaxation`."""
+        bounds = np.empty((neurons.size, 2))
+        lp_node.probe(
+            self._program,
+            self._layout,
+            self._state,
+            self._trial,
+            self._work,
+            self._node,
+            self._local[neurons],
+            cutoff,
+            limit,
+            bounds,
+        )
+        return bounds
+
+    def region(self, pattern: BoolArray, cutoff: float, limit: int) -> RegionPoint | None:
+        """See :class:`~.relaxation.Relaxation`."""
+        program, trial = self._program, self._trial
+        low, high = program.lower.copy(), program.upper.copy()
+        copy_state(self._state, trial)
+        flips = np.empty(self._layout.kept.size, dtype=np.int64)
+        code, count = lp_node.solve_region(
+            program, self._layout, trial, self._work, pattern, cutoff, limit, flips
+        )
+        program.lower[:], program.upper[:] = low, high
+        if code != OPTIMAL:
+            return None
+        image = np.empty(self.frame.region.center.size)
+        lp_node.read_point(program, self._layout, trial, self._node.claim, image)
+        return RegionPoint(image, float(trial.scalars[OBJECTIVE]), flips[:count].copy())
+
+    def snapshot(self) -> Snapshot:
+        """See :class:`~.relaxation.Relaxation`."""
+        return Snapshot(State(*(array.copy() for array in self._state)))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """See :class:`~.relaxation.Relaxation`."""
+        copy_state(snapshot.state, self._state)
+        self._stale = True
+
+    def multipliers(self) -> Multipliers:
+        """See :class:`~.relaxation.Relaxation`."""
+        node = self._node
+        return Multipliers(
+            node.pi[: self._hidden].copy(), node.mu.copy(), bool(node.farkas[0])
+        )
+
+    def size(self) -> dict[str, int]:
+        """See :class:`~.relaxation.Relaxation`."""
+        kept = self._layout.kept.size
+        pixels = self._layout.pixel.size
+        return {"variables": 2 * kept + pixels, "constraints": int(self._program.rhs.size)}
+
+    def statistics(self) -> dict[str, float]:
+        """Pivots and priced pixels, for profiles."""
+        counters = self._state.counters
+        return {
+            "pivots": float(counters[1]),
+            "priced": float(counters[PRICED]),
+            "gap": math.nan,
+        }

@@ -1,0 +1,591 @@
+r"""Bounded dual simplex method for few rows and many boxed columns (:mod:`lp_program`).
+
+An explicit dense inverse suits this shape: pixel columns are dense and a few dozen rows fit the
+cache. A pivot prices one row, ratio-tests it with bound flipping (Maros 2003: boxed columns whose
+reduced cost changes sign are moved to their other bound as long as the dual objective grows),
+and updates the inverse by a rank-one term. The squared row lengths of the inverse, which fall out
+of that update, are exact dual steepest edge weights (Forrest and Goldfarb 1992).
+
+Nothing here is part of a proof: bounds are recomputed from the multipliers by
+:mod:`certificate`. That is why reassociation is allowed (``search_kernel``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluopt.engines.branch_and_bound.lp_program import (
+    OBJECTIVE,
+    PIVOTS,
+    PRICED,
+    SINCE_FACTOR,
+    Program,
+    State,
+    Work,
+)
+from reluopt.kernels.jit import search_kernel
+from reluopt.network import FloatArray
+
+OPTIMAL, INFEASIBLE, CUTOFF, LIMIT, TROUBLE = 0, 1, 2, 3, 4
+"""What :func:`dual_simplex` returns."""
+
+PRIMAL_TOLERANCE = 1e-9
+"""How far a basic value may leave its bounds; images are clipped and checked afterwards."""
+
+DUAL_TOLERANCE = 1e-9
+"""Reduced costs nearer to zero count as zero. The error that this makes in the objective is
+accounted for by the safe bound."""
+
+PIVOT_TOLERANCE = 1e-9
+"""Entries of a priced row below it are rounding errors of a 1e-16 relative update, 100 times."""
+
+SMALL_PIVOT = 1e-7
+"""Pivots below it are avoided when another candidate exists."""
+
+REFACTOR_EVERY = 100
+"""Pivots after which the inverse is computed anew; keeps its error near 1e-10."""
+
+MAX_REPAIRS = 4
+"""Fresh factorisations that one call may spend on numerical doubts."""
+
+
+@search_kernel
+def ftran(lp: Program, inverse: FloatArray, j: int, out: FloatArray) -> None:
+    """``out = inverse @ A_j``."""
+    m = lp.rhs.size
+    hidden = lp.triangle.size
+    pixels, dense = lp.pixels.shape
+    first_logical = 2 * hidden + pixels
+    if j >= first_logical:
+        r = j - first_logical
+        for i in range(m):
+            out[i] = inverse[i, r]
+        return
+    if j >= 2 * hidden:
+        column = lp.pixels[j - 2 * hidden]
+        for i in range(m):
+            row = inverse[i]
+            total = 0.0
+            for t in range(dense):
+                total += row[t] * column[t]
+            out[i] = total
+        return
+    is_x = j < hidden
+    i_neuron = j if is_x else j - hidden
+    own = 1.0 if is_x else -1.0
+    row_t = lp.triangle[i_neuron]
+    slope = lp.slopes[0 if is_x else 1, i_neuron]
+    for i in range(m):
+        out[i] = own * inverse[i, i_neuron]
+    if row_t >= 0:
+        for i in range(m):
+            out[i] += slope * inverse[i, row_t]
+    if is_x:
+        layer = 0
+        while i_neuron >= lp.layers[layer + 1]:
+            layer += 1
+        start, width = lp.layers[layer + 1], lp.above[layer]
+        column = lp.block[i_neuron]
+        for i in range(m):
+            row = inverse[i, start : start + width]
+            total = 0.0
+            for t in range(width):
+                total += row[t] * column[t]
+            out[i] += total
+
+
+@search_kernel
+def price(lp: Program, y: FloatArray, alpha: FloatArray, count: int) -> None:
+    """``alpha_j = y @ A_j`` for neurons, logicals and the first ``count`` priced pixels."""
+    m = lp.rhs.size
+    hidden = lp.triangle.size
+    pixels, dense = lp.pixels.shape
+    first_logical = 2 * hidden + pixels
+    alpha[first_logical : first_logical + m] = y
+    for layer in range(lp.above.size):
+        start, width = lp.layers[layer + 1], lp.above[layer]
+        part = y[start : start + width]
+        for i in range(lp.layers[layer], start):
+            total = y[i]
+            column = lp.block[i]
+            for t in range(width):
+                total += part[t] * column[t]
+            alpha[i] = total
+            alpha[hidden + i] = -y[i]
+            row_t = lp.triangle[i]
+            if row_t >= 0:
+                alpha[i] += lp.slopes[0, i] * y[row_t]
+                alpha[hidden + i] += lp.slopes[1, i] * y[row_t]
+    part = y[:dense]
+    for q in range(count):
+        j = lp.priced[q]
+        column = lp.pixels[j - 2 * hidden]
+        total = 0.0
+        for t in range(dense):
+            total += part[t] * column[t]
+        alpha[j] = total
+
+
+@search_kernel
+def add_column(lp: Program, j: int, factor: float, out: FloatArray) -> None:
+    """``out += factor * A_j``."""
+    hidden = lp.triangle.size
+    pixels, dense = lp.pixels.shape
+    first_logical = 2 * hidden + pixels
+    if j >= first_logical:
+        out[j - first_logical] += factor
+    elif j >= 2 * hidden:
+        column = lp.pixels[j - 2 * hidden]
+        for t in range(dense):
+            out[t] += factor * column[t]
+    else:
+        is_x = j < hidden
+        i = j if is_x else j - hidden
+        out[i] += factor if is_x else -factor
+        if lp.triangle[i] >= 0:
+            out[lp.triangle[i]] += factor * lp.slopes[0 if is_x else 1, i]
+        if is_x:
+            layer = 0
+            while i >= lp.layers[layer + 1]:
+                layer += 1
+            start, width = lp.layers[layer + 1], lp.above[layer]
+            column = lp.block[i]
+            part = out[start : start + width]
+            for t in range(width):
+                part[t] += factor * column[t]
+
+
+@search_kernel
+def pivot(inverse: FloatArray, norms: FloatArray, r: int, column: FloatArray) -> None:
+    """Make the basic column of row ``r`` the one with ``inverse @ A_j = column``."""
+    m = norms.size
+    pivot_row = inverse[r]
+    scale = 1.0 / column[r]
+    total = 0.0
+    for t in range(m):
+        pivot_row[t] *= scale
+        total += pivot_row[t] * pivot_row[t]
+    norms[r] = total
+    for i in range(m):
+        factor = column[i]
+        if i == r or abs(factor) < 1e-14:
+            continue
+        row = inverse[i]
+        total = 0.0
+        for t in range(m):
+            value = row[t] - factor * pivot_row[t]
+            row[t] = value
+            total += value * value
+        norms[i] = total
+
+
+@search_kernel
+def factor(lp: Program, st: State, wk: Work) -> bool:
+    """Rebuild the inverse from ``st.head``; False when columns had to be replaced by logicals."""
+    m = lp.rhs.size
+    hidden = lp.triangle.size
+    first_logical = 2 * hidden + lp.pixels.shape[0]
+    columns = st.head.copy()
+    st.inverse[:] = 0.0
+    st.norms[:] = 1.0
+    free = np.ones(m, dtype=np.bool_)
+    for i in range(m):
+        st.inverse[i, i] = 1.0
+        st.position[columns[i]] = -1
+    for i in range(m):
+        j = columns[i]
+        if j >= first_logical:
+            r = j - first_logical
+            st.head[r], st.position[j], free[r] = j, r, False
+    complete = True
+    for stage in range(3):  # sparse columns first: s, then x, then pixels
+        for i in range(m):
+            j = columns[i]
+            kind = 2 if j >= 2 * hidden else (1 if j < hidden else 0)
+            if j >= first_logical or kind != stage:
+                continue
+            ftran(lp, st.inverse, j, wk.column)
+            best, r = PIVOT_TOLERANCE, -1
+            for t in range(m):
+                if free[t] and abs(wk.column[t]) > best:
+                    best, r = abs(wk.column[t]), t
+            if r < 0:
+                complete = False
+                continue
+            pivot(st.inverse, st.norms, r, wk.column)
+            st.head[r], st.position[j], free[r] = j, r, False
+    for r in range(m):
+        if free[r]:
+            j = first_logical + r
+            st.head[r], st.position[j] = j, r
+    st.counters[SINCE_FACTOR] = 0
+    return complete
+
+
+@search_kernel
+def resynchronise(lp: Program, st: State, wk: Work) -> None:
+    """Recompute multipliers, reduced costs, sides, values and objective from the basis.
+
+    A nonbasic column whose reduced cost has the wrong sign moves to its other bound, so the basis
+    is dual feasible afterwards.
+    """
+    m = lp.rhs.size
+    count = lp.priced_count[0]
+    st.counters[PRICED] = count
+    multipliers(lp, st, wk.y)
+    price(lp, wk.y, wk.alpha, count)
+    wk.shift[:] = lp.rhs
+    hidden = lp.triangle.size
+    fixed = 2 * hidden + m
+    first_logical = 2 * hidden + lp.pixels.shape[0]
+    objective = 0.0
+    for q in range(fixed + count):
+        if q < 2 * hidden:
+            j = q
+        elif q < fixed:
+            j = first_logical + q - 2 * hidden
+        else:
+            j = lp.priced[q - fixed]
+        if st.position[j] >= 0:
+            st.d[j], st.side[j] = 0.0, 0.0
+            continue
+        d = lp.cost[j] - wk.alpha[j]
+        st.d[j] = d
+        place(lp, st, j)
+        if st.x[j] != 0.0:
+            add_column(lp, j, -st.x[j], wk.shift)
+            objective += lp.cost[j] * st.x[j]
+    for i in range(m):
+        row = st.inverse[i]
+        total = 0.0
+        for t in range(m):
+            total += row[t] * wk.shift[t]
+        j = st.head[i]
+        st.x[j] = total
+        objective += lp.cost[j] * total
+    st.scalars[OBJECTIVE] = objective
+
+
+@search_kernel
+def refresh(lp: Program, st: State, wk: Work) -> None:
+    """Make a state consistent with a program whose bounds or triangles have changed."""
+    hidden = lp.triangle.size
+    for i in range(hidden):
+        moved = lp.slopes[0, i] != st.slopes[0, i]
+        if moved and (st.position[i] >= 0 or st.position[hidden + i] >= 0):
+            factor(lp, st, wk)
+            break
+    st.slopes[:] = lp.slopes
+    resynchronise(lp, st, wk)
+
+
+@search_kernel
+def place(lp: Program, st: State, j: int) -> None:
+    """Put a nonbasic column on the bound that its reduced cost asks for."""
+    if lp.lower[j] == lp.upper[j]:
+        st.side[j] = 0.0
+        st.x[j] = lp.lower[j]
+        return
+    d = st.d[j]
+    if d > DUAL_TOLERANCE:
+        st.side[j] = 1.0
+    elif d < -DUAL_TOLERANCE:
+        st.side[j] = -1.0
+    elif st.side[j] == 0.0:
+        st.side[j] = 1.0
+    st.x[j] = lp.lower[j] if st.side[j] > 0.0 else lp.upper[j]
+
+
+@search_kernel
+def multipliers(lp: Program, st: State, y: FloatArray) -> None:
+    """``y = cost_B @ inverse``."""
+    m = lp.rhs.size
+    y[:] = 0.0
+    for i in range(m):
+        c = lp.cost[st.head[i]]
+        if c != 0.0:
+            row = st.inverse[i]
+            for t in range(m):
+                y[t] += c * row[t]
+
+
+@search_kernel
+def bounds_changed(lp: Program, st: State, wk: Work, j: int) -> None:
+    """Repair values after the bounds of column ``j`` have changed."""
+    if st.position[j] >= 0:
+        return
+    before = st.x[j]
+    place(lp, st, j)
+    step = st.x[j] - before
+    if step != 0.0:
+        ftran(lp, st.inverse, j, wk.column)
+        for i in range(lp.rhs.size):
+            st.x[st.head[i]] -= step * wk.column[i]
+        st.scalars[OBJECTIVE] += step * st.d[j]
+
+
+@search_kernel
+def add_columns(lp: Program, st: State, wk: Work, y: FloatArray, tolerance: float) -> int:
+    """Price every pixel that has been left out; take in those that would enter. Their number."""
+    hidden = lp.triangle.size
+    pixels, dense = lp.pixels.shape
+    count = lp.priced_count[0]
+    if count == pixels:
+        return 0
+    added = 0
+    part = y[:dense]
+    for q in range(count, pixels):
+        j = lp.priced[q]
+        column = lp.pixels[j - 2 * hidden]
+        total = 0.0
+        for t in range(dense):
+            total += part[t] * column[t]
+        if lp.cost[j] - total < -tolerance:
+            lp.priced[q] = lp.priced[count + added]
+            lp.priced[count + added] = j
+            added += 1
+    lp.priced_count[0] = count + added
+    return added
+
+
+@search_kernel
+def _leaving_row(lp: Program, st: State) -> tuple[int, float]:
+    """Row of the largest infeasibility, in the steepest edge norm, and the infeasibility."""
+    best, row, infeasibility = 0.0, -1, 0.0
+    for i in range(lp.rhs.size):
+        j = st.head[i]
+        value = st.x[j]
+        gap = 0.0
+        if value < lp.lower[j] - PRIMAL_TOLERANCE:
+            gap = value - lp.lower[j]
+        elif value > lp.upper[j] + PRIMAL_TOLERANCE:
+            gap = value - lp.upper[j]
+        if gap != 0.0:
+            score = gap * gap / st.norms[i]
+            if score > best:
+                best, row, infeasibility = score, i, gap
+    return row, infeasibility
+
+
+@search_kernel
+def _sift_down(keys: FloatArray, items: np.ndarray, start: int, size: int) -> None:
+    """Restore the heap order (smallest key first) below ``start``."""
+    key, item = keys[start], items[start]
+    place_ = start
+    while True:
+        child = 2 * place_ + 1
+        if child >= size:
+            break
+        if child + 1 < size and keys[child + 1] < keys[child]:
+            child += 1
+        if keys[child] >= key:
+            break
+        keys[place_], items[place_] = keys[child], items[child]
+        place_ = child
+    keys[place_], items[place_] = key, item
+
+
+@search_kernel
+def _gather(lp: Program, st: State, wk: Work, sign: float) -> int:
+    """Collect the columns that can enter, with their ratios; their number."""
+    hidden = lp.triangle.size
+    first_logical = 2 * hidden + lp.pixels.shape[0]
+    size = 0
+    for j in range(2 * hidden):
+        slope = sign * st.side[j] * wk.alpha[j]
+        if slope > PIVOT_TOLERANCE:
+            wk.keys[size] = max(st.d[j] * st.side[j], 0.0) / slope
+            wk.candidates[size] = j
+            size += 1
+    for j in range(first_logical, first_logical + lp.rhs.size):
+        slope = sign * st.side[j] * wk.alpha[j]
+        if slope > PIVOT_TOLERANCE:
+            wk.keys[size] = max(st.d[j] * st.side[j], 0.0) / slope
+            wk.candidates[size] = j
+            size += 1
+    for q in range(st.counters[PRICED]):
+        j = lp.priced[q]
+        slope = sign * st.side[j] * wk.alpha[j]
+        if slope > PIVOT_TOLERANCE:
+            wk.keys[size] = max(st.d[j] * st.side[j], 0.0) / slope
+            wk.candidates[size] = j
+            size += 1
+    return size
+
+
+@search_kernel
+def _ratio_test(lp: Program, st: State, wk: Work, size: int, slope: float) -> tuple[int, int]:
+    """Bound flipping ratio test on the gathered candidates.
+
+    Passes breakpoints in rising order while the slope of the dual objective stays positive, then
+    chooses the largest pivot among (near) ties.
+
+    Returns:
+        Entering column (-1: the dual is unbounded) and the number of columns to flip, which then
+        stand at the end of ``wk.candidates[:size]``, in the order in which they were passed.
+    """
+    keys, items = wk.keys, wk.candidates
+    for start in range(size // 2 - 1, -1, -1):
+        _sift_down(keys, items, start, size)
+    left = size
+    while left > 0:
+        j = items[0]
+        remaining = slope - abs(wk.alpha[j]) * (lp.upper[j] - lp.lower[j])
+        if remaining <= 0.0:
+            break
+        slope = remaining
+        left -= 1
+        key = keys[0]
+        keys[0], items[0] = keys[left], items[left]
+        keys[left], items[left] = key, j
+        _sift_down(keys, items, 0, left)
+    if left == 0:
+        return -1, size
+    # The heap's top is the last breakpoint. Look for a larger pivot among near ties behind it.
+    ratio = keys[0]
+    best = 0
+    for e in range(1, left):
+        if keys[e] <= ratio + 1e-9 and abs(wk.alpha[items[e]]) > abs(wk.alpha[items[best]]):
+            best = e
+    flips = size - left
+    entering = items[best]
+    # A tiny pivot is worse than a shorter step: go back to the last breakpoint with a sound one.
+    while abs(wk.alpha[entering]) < SMALL_PIVOT and flips > 0:
+        flips -= 1
+        entering = items[size - 1 - flips]
+    return entering, flips
+
+
+@search_kernel
+def _flip(lp: Program, st: State, wk: Work, size: int, flips: int, entering: int) -> None:
+    """Move the passed columns to their other bounds and update the basic values."""
+    m = lp.rhs.size
+    wk.shift[:] = 0.0
+    for e in range(size - flips, size):
+        j = wk.candidates[e]
+        if j == entering:
+            continue
+        before = st.x[j]
+        st.side[j] = -st.side[j]
+        st.x[j] = lp.lower[j] if st.side[j] > 0.0 else lp.upper[j]
+        step = st.x[j] - before
+        st.scalars[OBJECTIVE] += step * st.d[j]
+        add_column(lp, j, step, wk.shift)
+    for i in range(m):
+        row = st.inverse[i]
+        total = 0.0
+        for t in range(m):
+            total += row[t] * wk.shift[t]
+        st.x[st.head[i]] -= total
+
+
+@search_kernel
+def _change_basis(
+    lp: Program, st: State, wk: Work, row: int, entering: int, infeasibility: float
+) -> None:
+    """One basis change; ``wk.column`` is the transformed entering column."""
+    hidden = lp.triangle.size
+    first_logical = 2 * hidden + lp.pixels.shape[0]
+    leaving = st.head[row]
+    step_d = st.d[entering] / wk.alpha[entering]
+    for j in range(2 * hidden):
+        st.d[j] -= step_d * wk.alpha[j]
+    for j in range(first_logical, first_logical + lp.rhs.size):
+        st.d[j] -= step_d * wk.alpha[j]
+    for q in range(st.counters[PRICED]):
+        j = lp.priced[q]
+        st.d[j] -= step_d * wk.alpha[j]
+    bound = lp.lower[leaving] if infeasibility < 0.0 else lp.upper[leaving]
+    step = (st.x[leaving] - bound) / wk.column[row]
+    st.scalars[OBJECTIVE] += step * step_d * wk.alpha[entering]
+    for i in range(lp.rhs.size):
+        st.x[st.head[i]] -= step * wk.column[i]
+    st.x[entering] += step
+    st.x[leaving] = bound
+    st.d[leaving], st.d[entering] = -step_d, 0.0
+    movable = lp.lower[leaving] < lp.upper[leaving]
+    st.side[leaving] = (1.0 if infeasibility < 0.0 else -1.0) if movable else 0.0
+    st.side[entering] = 0.0
+    st.position[leaving], st.position[entering] = -1, row
+    st.head[row] = entering
+    pivot(st.inverse, st.norms, row, wk.column)
+    st.counters[SINCE_FACTOR] += 1
+    st.counters[PIVOTS] += 1
+
+
+@search_kernel
+def _basics_feasible(lp: Program, st: State, tolerance: float) -> bool:
+    """Whether all basic values lie within their bounds."""
+    for i in range(lp.rhs.size):
+        j = st.head[i]
+        if st.x[j] < lp.lower[j] - tolerance or st.x[j] > lp.upper[j] + tolerance:
+            return False
+    return True
+
+
+@search_kernel
+def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) -> int:
+    """Pivot until optimal, infeasible, the objective reaches ``cutoff``, or ``limit`` pivots.
+
+    Works on the priced columns alone. After INFEASIBLE ``wk.ray`` is a dual ray.
+    """
+    repairs = 0
+    for _ in range(limit):
+        if st.scalars[OBJECTIVE] >= cutoff:
+            return CUTOFF
+        if st.counters[SINCE_FACTOR] >= REFACTOR_EVERY:
+            factor(lp, st, wk)
+            resynchronise(lp, st, wk)
+        row, infeasibility = _leaving_row(lp, st)
+        doubt = False
+        if row < 0:
+            if st.counters[SINCE_FACTOR] == 0:
+                return OPTIMAL
+            resynchronise(lp, st, wk)
+            if _basics_feasible(lp, st, 10.0 * PRIMAL_TOLERANCE):
+                return OPTIMAL
+            doubt = True
+        else:
+            sign = -1.0 if infeasibility < 0.0 else 1.0
+            wk.rho[:] = st.inverse[row]
+            price(lp, wk.rho, wk.alpha, st.counters[PRICED])
+            size = _gather(lp, st, wk, sign)
+            entering, flips = _ratio_test(lp, st, wk, size, abs(infeasibility))
+            if entering < 0:
+                if st.counters[SINCE_FACTOR] == 0 or repairs > 0:
+                    for t in range(lp.rhs.size):
+                        wk.ray[t] = sign * wk.rho[t]
+                    return INFEASIBLE
+                doubt = True
+            else:
+                ftran(lp, st.inverse, entering, wk.column)
+                error = abs(wk.column[row] - wk.alpha[entering])
+                small = abs(wk.column[row]) < PIVOT_TOLERANCE
+                if small or error > 1e-6 * (1.0 + abs(wk.column[row])):
+                    doubt = True
+                else:
+                    if flips > 0:
+                        _flip(lp, st, wk, size, flips, entering)
+                    _change_basis(lp, st, wk, row, entering, infeasibility)
+        if doubt:
+            repairs += 1
+            if repairs > MAX_REPAIRS:
+                return TROUBLE
+            factor(lp, st, wk)
+            resynchronise(lp, st, wk)
+    return LIMIT
+
+
+@search_kernel
+def copy_state(source: State, target: State) -> None:
+    """Copy a state into another one of the same shapes."""
+    target.inverse[:] = source.inverse
+    target.norms[:] = source.norms
+    target.head[:] = source.head
+    target.position[:] = source.position
+    target.side[:] = source.side
+    target.x[:] = source.x
+    target.d[:] = source.d
+    target.slopes[:] = source.slopes
+    target.scalars[:] = source.scalars
+    target.counters[:] = source.counters
