@@ -167,8 +167,8 @@ def _set_options(model: Any, task: ProgramTask) -> None:
     if task.cutoff is not None:
         params.Cutoff = task.cutoff * (1.0 + CUTOFF_MARGIN) + CUTOFF_MARGIN
     if options.verbose:
+        params.LogToConsole = 0  # while OutputFlag is still 0, so that nothing reaches stdout
         params.OutputFlag = 1
-        params.LogToConsole = 0
 
 
 def _callback(task: ProgramTask) -> Any:

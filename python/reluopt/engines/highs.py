@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from reluopt.engines.base import EngineState, Progress
+from reluopt.engines.base import EngineState, Progress, ProgressCallback
 from reluopt.engines.program_engine import (
     SOLVER_FEASIBILITY,
     ProgramEngine,
@@ -21,6 +23,9 @@ from reluopt.engines.program_engine import (
 from reluopt.formulation.program import Program
 from reluopt.problems import Norm
 from reluopt.solution import Status
+
+PROGRESS_INTERVAL = 0.1
+"""Seconds between progress reports."""
 
 MIP_FEASIBILITY = 1e-9
 """Integrality tolerance; see SOLVER_FEASIBILITY."""
@@ -114,20 +119,31 @@ def _set_options(solver: Any, task: ProgramTask) -> None:
         solver.setOptionValue("log_to_console", False)
         solver.cbLogging.subscribe(lambda event: sys.stderr.write(event.message))
     if task.progress is not None:
-        callback = task.progress
+        # The interrupt callback: the logging callback stays silent with the log switched off.
+        solver.cbMipInterrupt.subscribe(_reporter(task.progress))
 
-        def report(event: Any) -> None:
-            out = event.data_out
-            callback(
-                Progress(
-                    objective=out.mip_primal_bound,
-                    bound=out.mip_dual_bound,
-                    nodes=int(out.mip_node_count),
-                    seconds=out.running_time,
-                )
+
+def _reporter(callback: ProgressCallback) -> Callable[[Any], None]:
+    """Hand on what HiGHS tells, a few times a second."""
+    reported = -math.inf
+
+    def report(event: Any) -> None:
+        nonlocal reported
+        now = time.monotonic()
+        if now - reported < PROGRESS_INTERVAL:
+            return
+        reported = now
+        out = event.data_out
+        callback(
+            Progress(
+                objective=out.mip_primal_bound,
+                bound=out.mip_dual_bound,
+                nodes=int(out.mip_node_count),
+                seconds=out.running_time,
             )
+        )
 
-        solver.cbMipLogging.subscribe(report)
+    return report
 
 
 def _read(solver: Any, program: Program) -> ProgramResult:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from typing import Any
 
@@ -49,11 +50,13 @@ class ScipEngine(ProgramEngine):
         from pyscipopt import Model
 
         model = Model()
-        _set_options(model, task)
-        variables, epigraph = _build(model, task.program)
-        if task.start is not None:
-            _add_start(model, variables, epigraph, task.program, task.start)
-        model.optimize()
+        # SCIP prints its log to Python's stdout, which belongs to results.
+        with redirect_stdout(sys.stderr):
+            _set_options(model, task)
+            variables, epigraph = _build(model, task.program)
+            if task.start is not None:
+                _add_start(model, variables, epigraph, task.program, task.start)
+            model.optimize()
         return _read(model, variables, task.program)
 
 
@@ -61,7 +64,6 @@ def _set_options(model: Any, task: ProgramTask) -> None:
     options = task.options
     if options.verbose:
         model.redirectOutput()
-        sys.stderr.write("")
     else:
         model.hideOutput()
     model.setParam("limits/time", min(options.time_limit, 1e20))

@@ -1,0 +1,186 @@
+"""HiGHS, Gurobi and SCIP on the same programs, against each other and against brute force."""
+
+import numpy as np
+import pytest
+
+from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.engines import choose_engine, engine_names, engines_for, get_engine
+from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.gurobi import GurobiEngine
+from reluopt.engines.highs import HighsEngine, highs_model
+from reluopt.engines.scip import ScipEngine
+from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
+from reluopt.formulation import encode
+from reluopt.problems import (
+    AbsoluteMargin,
+    AnyTarget,
+    Box,
+    LogitTask,
+    MinimalPerturbation,
+    Norm,
+    RelativeMargin,
+)
+from reluopt.solution import Status
+from reluopt.zoo import load_bundled
+
+ENGINES = (HighsEngine(), GurobiEngine(), ScipEngine())
+
+
+def _request(network, task, formulation="bigm", bounds="interval", **options):
+    incumbent = options.pop("incumbent", None)
+    region = InputRegion(task.box)
+    return EngineRequest(
+        network,
+        task,
+        compute_bounds(bounds, network, region),
+        formulation,
+        EngineOptions(**options),
+        incumbent,
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("norm", list(Norm))
+def test_engines_agree_on_random_networks(make_network, seed, norm):
+    network = make_network((5, 5, 4, 3), seed)
+    image = np.random.default_rng(seed).random(5)
+    margin = (RelativeMargin(0.2), AbsoluteMargin(0.3))[seed % 2]
+    label = int(network.predict(image))
+    task = MinimalPerturbation(image, label, AnyTarget(), norm, margin).task(network)
+    answers = [
+        engine.solve(_request(network, task, formulation))
+        for engine in ENGINES
+        if engine.supports(task)
+        for formulation in ("bigm", "thesis")
+    ]
+    statuses = {answer.status for answer in answers}
+    assert len(statuses) == 1
+    if statuses == {Status.INFEASIBLE}:
+        return
+    assert statuses == {Status.OPTIMAL}
+    objectives = [answer.objective for answer in answers]
+    assert max(objectives) - min(objectives) <= 1e-5 * max(1.0, *objectives)
+    for answer in answers:
+        assert answer.bound <= answer.objective + 1e-9
+        conditions = task.alternatives[answer.alternative].conditions
+        assert conditions.slack(network.forward(answer.image)).min() >= -1e-5
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_incumbent_is_a_cutoff_and_a_start(make_network, engine):
+    network = make_network((5, 5, 4, 3), 6)
+    image = np.random.default_rng(6).random(5)
+    task = MinimalPerturbation(image, int(network.predict(image)), AnyTarget()).task(network)
+    free = engine.solve(_request(network, task))
+    incumbent = Incumbent(free.image, free.objective, free.alternative)
+    again = engine.solve(_request(network, task, incumbent=incumbent))
+    assert again.status is Status.OPTIMAL
+    assert again.objective == pytest.approx(free.objective, rel=1e-6)
+    assert again.bound == pytest.approx(free.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_infeasible_is_proven(make_network, engine):
+    network = make_network((4, 3, 2), 1)
+    image = np.full(4, 0.5)
+    label = int(network.predict(image))
+    task = MinimalPerturbation(image, label, AnyTarget(), margin=AbsoluteMargin(1e3)).task(network)
+    answer = engine.solve(_request(network, task))
+    assert answer.status is Status.INFEASIBLE
+    assert answer.image is None
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_lecture_example(lecture, engine):
+    box = Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0]))
+    answer = engine.solve(_request(lecture, LogitTask(0, box)))
+    assert answer.status is Status.OPTIMAL
+    assert answer.objective == pytest.approx(50.0)
+    assert answer.bound == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_time_limit_leaves_a_dual_bound(thesis, test_images, engine):
+    task = MinimalPerturbation(test_images.image(1), test_images.label(1)).task(thesis)
+    answer = engine.solve(_request(thesis, task, "thesis", "thesis", time_limit=0.3))
+    assert answer.status in (Status.TIME_LIMIT, Status.FEASIBLE)
+    assert 0.0 <= answer.bound < 2.4  # the optimum is larger: see test_solve.py
+    assert answer.search_seconds < 5.0
+
+
+def test_free_gurobi_says_which_limit_is_exceeded(thesis, test_images, monkeypatch, tmp_path):
+    monkeypatch.delenv("GRB_LICENSE_FILE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    task = MinimalPerturbation(test_images.image(1), 2, norm=Norm.L2).task(thesis)
+    with pytest.raises(UnsupportedProblemError, match=r"quadratic model \(limit 200\)"):
+        GurobiEngine().solve(_request(thesis, task))
+    wide = load_bundled("mlp-100")
+    linear = MinimalPerturbation(test_images.image(1), 2).task(wide)
+    with pytest.raises(UnsupportedProblemError, match=r"linear constraints \(limit 2000"):
+        GurobiEngine().solve(_request(wide, linear, "thesis"))
+
+
+def test_highs_names_engines_for_l2(thesis, test_images):
+    task = MinimalPerturbation(test_images.image(1), 2, norm=Norm.L2).task(thesis)
+    with pytest.raises(UnsupportedProblemError, match=r"engine highs: cannot solve l2.*scip"):
+        choose_engine("highs", task)
+    with pytest.raises(UnsupportedProblemError, match="cannot solve"):
+        HighsEngine().solve(_request(thesis, task))
+    bounds = compute_bounds("interval", thesis, InputRegion(task.box))
+    with pytest.raises(ValueError, match="quadratic"):
+        highs_model(encode(thesis, task, bounds).program)
+
+
+def test_auto_finds_an_engine_for_every_norm(thesis, test_images):
+    for norm in Norm:
+        task = MinimalPerturbation(test_images.image(1), 2, norm=norm).task(thesis)
+        able = engines_for(task)
+        assert able
+        assert choose_engine("auto", task).name == able[0]
+
+
+def test_unknown_engine():
+    with pytest.raises(InputError, match="engine: expected auto or one of"):
+        get_engine("cplex")
+
+
+def test_every_engine_tells_its_state():
+    for name in engine_names():
+        state = get_engine(name).state()
+        assert state.detail
+        assert state.usable == bool(state.version) or not state.usable
+
+
+def test_missing_solver_says_how_to_get_it(lecture, monkeypatch):
+    monkeypatch.setattr("reluopt.engines.scip.find_spec", lambda _: None)
+    box = Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0]))
+    with pytest.raises(EngineUnavailableError, match=r"pip install 'reluopt\[scip\]'"):
+        ScipEngine().solve(_request(lecture, LogitTask(0, box)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("time_limit", 0.0), ("gap", -1.0), ("threads", 0), ("seed", -1)]
+)
+def test_bad_options(field, value):
+    with pytest.raises(InputError, match=field.replace("_", " ")):
+        EngineOptions(**{field: value})
+
+
+@pytest.mark.parametrize("engine", ENGINES[:2], ids=lambda engine: engine.name)
+def test_progress_is_reported(thesis, test_images, engine):
+    task = MinimalPerturbation(test_images.image(1), test_images.label(1)).task(thesis)
+    seen = []
+    request = _request(thesis, task, "thesis", "thesis", time_limit=3.0)
+    request = EngineRequest(**{**vars(request), "progress": seen.append})
+    engine.solve(request)
+    assert seen
+    assert seen[-1].nodes >= 0
+
+
+def test_verbose_logs_go_to_stderr(lecture, capfd):
+    box = Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0]))
+    for engine in ENGINES:
+        engine.solve(_request(lecture, LogitTask(0, box), verbose=True))
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "HiGHS" in captured.err

@@ -1,0 +1,137 @@
+"""Results survive kill -9, and nothing is ever overwritten."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from reluopt.errors import InputError
+from reluopt.experiments.store import (
+    IMAGES_PER_FILE,
+    ResultStore,
+    plain,
+    read_store,
+    write_atomically,
+)
+
+COLUMNS = ("image", "objective", "message")
+SETTINGS = {"norm": "l1", "seed": 0}
+
+
+def _open(folder, settings=None):
+    return ResultStore(folder, COLUMNS, settings or SETTINGS, {"command": ["reluopt"]})
+
+
+def _row(number):
+    return {"image": f"test:{number}", "objective": number / 3.0, "message": 'a, "b"'}
+
+
+def test_rows_and_images_come_back(tmp_path):
+    store = _open(tmp_path / "run")
+    image = np.arange(4.0).reshape(2, 2) / 7.0
+    store.append(_row(1), image)
+    store.append(_row(2), None)
+    again = _open(tmp_path / "run")
+    assert set(again.done) == {"test:1", "test:2"}
+    assert again.done["test:1"]["objective"] == 1 / 3.0
+    assert again.done["test:1"]["message"] == 'a, "b"'
+    np.testing.assert_array_equal(again.image("test:1"), image)
+    assert again.image("test:2") is None
+    tensors = load_file(tmp_path / "run" / "images" / "part-0000.safetensors")
+    np.testing.assert_array_equal(tensors["test:1"], image)
+    assert list(again.frame().columns) == list(COLUMNS)
+    assert [row["image"] for row, _ in read_store(tmp_path / "run")] == ["test:1", "test:2"]
+
+
+def test_infinity_becomes_empty(tmp_path):
+    store = _open(tmp_path)
+    store.append({"image": "a", "objective": float("inf")}, None)
+    assert _open(tmp_path).done["a"]["objective"] is None
+
+
+@pytest.mark.parametrize("cut", [1, 5, 12])
+def test_a_torn_line_is_dropped_and_the_rest_kept(tmp_path, cut):
+    store = _open(tmp_path)
+    for number in range(3):
+        store.append(_row(number), None)
+    table = tmp_path / "results.csv"
+    table.write_bytes(table.read_bytes()[:-cut])
+    again = _open(tmp_path)
+    assert set(again.done) == {"test:0", "test:1"}
+    again.append(_row(2), None)
+    assert set(_open(tmp_path).done) == {"test:0", "test:1", "test:2"}
+
+
+def test_a_torn_header_starts_afresh(tmp_path):
+    _open(tmp_path)
+    (tmp_path / "results.csv").write_bytes(b"imag")
+    store = _open(tmp_path)
+    assert store.rows == []
+    store.append(_row(0), None)
+    assert set(_open(tmp_path).done) == {"test:0"}
+
+
+def test_images_are_split_into_parts(tmp_path):
+    store = _open(tmp_path)
+    for number in range(IMAGES_PER_FILE + 1):
+        store.append(_row(number), np.full(1, number / 256.0))
+    assert (tmp_path / "images" / "part-0001.safetensors").exists()
+    again = _open(tmp_path)
+    assert again.image(f"test:{IMAGES_PER_FILE}")[0] == IMAGES_PER_FILE / 256.0
+
+
+def test_other_settings_are_refused_and_nothing_is_touched(tmp_path):
+    _open(tmp_path).append(_row(0), None)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match="norm = 'l1', and this command asks for 'l2'"):
+        _open(tmp_path, {"norm": "l2", "seed": 0})
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_foreign_folders_are_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("x")
+    with pytest.raises(InputError, match="found a file"):
+        _open(file)
+    (tmp_path / "results.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"run\.json"):
+        _open(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(InputError, match="record of a run"):
+        _open(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"settings": SETTINGS}))
+    with pytest.raises(InputError, match="expected columns"):
+        _open(tmp_path)
+    with pytest.raises(InputError, match=r"results\.csv"):
+        list(read_store(tmp_path / "nowhere"))
+
+
+def test_run_json_tells_what_ran(tmp_path):
+    _open(tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["settings"] == SETTINGS
+    assert record["command"] == ["reluopt"]
+    assert record["machine"]["cores"] >= 1
+
+
+def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def broken(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", broken)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_plain_values():
+    assert plain({"a": np.float64(1.5), "b": [float("nan"), np.int64(2)], "c": None}) == {
+        "a": 1.5,
+        "b": [None, 2],
+        "c": None,
+    }
