@@ -255,7 +255,7 @@ def solve_region(
         if code == INFEASIBLE or code == CUTOFF:
             multipliers(lp, st, wk.y)
             if code == INFEASIBLE:
-                wk.y += wk.ray * RAY_LENGTHS[2]
+                wk.y[:] += RAY_LENGTHS[2] * wk.ray
         elif code == OPTIMAL:
             multipliers(lp, st, wk.y)
         else:

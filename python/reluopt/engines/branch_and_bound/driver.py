@@ -1,0 +1,235 @@
+"""The engine: ball bounds, root relaxations, one tree for each alternative, restarts.
+
+Anything better than the incumbent lies in the ball of its radius around the image, so bounds are
+computed over that ball, and again whenever the incumbent has become clearly better.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from reluopt.engines.base import (
+    EngineAnswer,
+    EngineRequest,
+    EngineState,
+    EngineTask,
+)
+from reluopt.engines.branch_and_bound.branching import PseudoCosts
+from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.relaxation import Frame, RelaxationFactory
+from reluopt.engines.branch_and_bound.search import Search
+from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
+from reluopt.errors import UnsupportedProblemError
+from reluopt.kernels.flat import flatten
+from reluopt.kernels.propagate import tighten
+from reluopt.kernels.regions import build_region, with_radius
+from reluopt.network import FloatArray
+from reluopt.problems import Norm, PerturbationTask
+from reluopt.solution import Status, relative_gap
+
+RESTART_AT = 0.995
+"""A tree restarts with new bounds once the incumbent has fallen below this share of its value at
+the tree's root: bounds over the smaller ball then save more than the repeated work costs."""
+
+MAX_RESTARTS = 6
+"""Restarts of one tree."""
+
+
+@dataclass(eq=False)
+class _Bounds:
+    """Bounds of all neurons over the ball of some radius; None when proven empty."""
+
+    lower: FloatArray
+    upper: FloatArray
+    radius: float
+    empty: bool
+
+
+class BranchAndBoundEngine:
+    """Exact engine for L1 and L2 problems: see the modules of this package."""
+
+    name = "bnb"
+
+    def __init__(self, options: TreeOptions | None = None) -> None:
+        self._options = options or TreeOptions()
+        self._factories: dict[Norm, RelaxationFactory] = {Norm.L1: LPRelaxation}
+
+    def state(self) -> EngineState:
+        """Always usable."""
+        return EngineState(True, "1", "")
+
+    def supports(self, task: EngineTask) -> bool:
+        """Perturbation tasks whose norm has a relaxation."""
+        return isinstance(task, PerturbationTask) and task.norm in self._factories
+
+    def solve(self, request: EngineRequest) -> EngineAnswer:
+        """Solve the task; see :class:`reluopt.engines.base.Engine`.
+
+        Raises:
+            UnsupportedProblemError: not a perturbation task, or a norm without relaxation.
+        """
+        task = request.task
+        if not isinstance(task, PerturbationTask) or not self.supports(task):
+            raise UnsupportedProblemError(
+                f"bnb: expected an L1 perturbation task, found {type(task).__name__}"
+            )
+        started = time.perf_counter()
+        frame = make_frame(request, task)
+        search = Search(
+            frame,
+            request.options.gap,
+            started + request.options.time_limit,
+            request.progress,
+            request.incumbent,
+        )
+        run = _Run(search, request, self._factories[task.norm], self._options)
+        message = ""
+        try:
+            run.go()
+        except KeyboardInterrupt:
+            message = "interrupted"
+        return _answer(search, run, request, started, message)
+
+
+def make_frame(request: EngineRequest, task: PerturbationTask) -> Frame:
+    """Network, task and box as kernels take them, centred at the image."""
+    flat = flatten(request.network)
+    wide = float((task.box.upper - task.box.lower).sum()) + 1.0
+    region = build_region(flat, task.box, np.array(task.image), task.norm, wide)
+    return Frame(request.network, flat, task, region)
+
+
+class _Run:
+    """One solve: all alternatives of a task."""
+
+    def __init__(
+        self,
+        search: Search,
+        request: EngineRequest,
+        factory: RelaxationFactory,
+        options: TreeOptions,
+    ) -> None:
+        self.search, self.factory, self.options = search, factory, options
+        flat = search.frame.flat
+        self._hidden = int(flat.neuron_offsets[-2])
+        self._given_lower = np.concatenate(request.bounds.lower)
+        self._given_upper = np.concatenate(request.bounds.upper)
+        alternatives = len(search.frame.task.alternatives)
+        self.bounds = [0.0] * alternatives
+        self.size: dict[str, int] = {}
+        self._costs = [PseudoCosts(self._hidden) for _ in range(alternatives)]
+        self._ball: _Bounds | None = None
+
+    @property
+    def bound(self) -> float:
+        """Proven bound on the task's optimum."""
+        return min(self.bounds)
+
+    def go(self) -> None:
+        """Solve all alternatives or run out of time."""
+        search = self.search
+        for index in range(len(self.bounds)):
+            search.offer(np.array(search.frame.task.image), index)
+        if search.objective <= 0.0:
+            return
+        trees: list[Tree | None] = []
+        for index in range(len(self.bounds)):
+            tree = self._plant(index)
+            trees.append(tree)
+            if tree is not None and not search.out_of_time:
+                tree.step()
+                self.bounds[index] = tree.bound
+        order = sorted(range(len(trees)), key=lambda i: self.bounds[i])
+        for index in order:
+            tree = trees[index]
+            if tree is not None:
+                self._grow(index, tree)
+
+    def _plant(self, index: int) -> Tree | None:
+        """A tree for one alternative; None when its root is proven empty."""
+        ball = self._ball_bounds()
+        if ball.empty:
+            self.bounds[index] = self.search.cutoff
+            return None
+        hidden = self._hidden
+        conditions = self.search.frame.task.alternatives[index].conditions
+        relaxation = self.factory(
+            self.search.frame, conditions, ball.lower[:hidden].copy(), ball.upper[:hidden].copy()
+        )
+        self.size = max(self.size, relaxation.size(), key=lambda size: size.get("variables", 0))
+        return Tree(
+            self.search,
+            relaxation,
+            index,
+            ball.lower.copy(),
+            ball.upper.copy(),
+            self._costs[index],
+            self.options,
+        )
+
+    def _grow(self, index: int, tree: Tree) -> None:
+        """Work on one tree until it is done, restarting it when the incumbent falls."""
+        search = self.search
+        restarts = 0
+        planted_at = search.objective
+        while tree.open:
+            if search.out_of_time:
+                return
+            if search.objective < RESTART_AT * planted_at and restarts < MAX_RESTARTS:
+                replanted = self._plant(index)
+                if replanted is None:
+                    return
+                tree, planted_at = replanted, search.objective
+                restarts += 1
+            tree.step()
+            self.bounds[index] = max(self.bounds[index], min(tree.bound, search.cutoff))
+            search.report(self.bound)
+
+    def _ball_bounds(self) -> _Bounds:
+        """Bounds over the ball of the present incumbent."""
+        search = self.search
+        radius = search.radius
+        if self._ball is not None and self._ball.radius <= radius:
+            return self._ball
+        frame = search.frame
+        if self._ball is None:
+            lower, upper = self._given_lower.copy(), self._given_upper.copy()
+        else:
+            lower, upper = self._ball.lower.copy(), self._ball.upper.copy()
+        magnitudes = np.empty(frame.flat.biases.size)
+        layers = int(frame.flat.weight_offsets.size)
+        region = with_radius(frame.region, radius)
+        fine = tighten(frame.flat, region, lower, upper, magnitudes, 0, layers - 1, False)
+        self._ball = _Bounds(lower, upper, radius, not fine)
+        return self._ball
+
+
+def _answer(
+    search: Search, run: _Run, request: EngineRequest, started: float, message: str
+) -> EngineAnswer:
+    """What the search claims."""
+    best = search.best
+    found = best is not None and best is not request.incumbent
+    objective = search.objective
+    bound = min(run.bound, objective)
+    if best is None:
+        status = Status.INFEASIBLE if run.bound == math.inf else Status.TIME_LIMIT
+    elif relative_gap(objective, bound) <= max(request.options.gap, 2e-9) * 1.01:
+        status = Status.OPTIMAL
+    else:
+        status = Status.FEASIBLE
+    return EngineAnswer(
+        status=status,
+        image=best.image if best is not None and found else None,
+        alternative=best.alternative if best is not None else 0,
+        objective=objective,
+        bound=bound,
+        nodes=search.nodes,
+        search_seconds=time.perf_counter() - started,
+        size=run.size,
+        message=message,
+    )

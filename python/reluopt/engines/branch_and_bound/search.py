@@ -1,0 +1,108 @@
+"""What all trees of one task share: incumbent, cutoff, clock, counters and progress."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reluopt.engines.base import Incumbent, Progress, ProgressCallback
+from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.kernels.flat import forward
+from reluopt.network import FloatArray
+
+ACCEPTANCE = 1e-9
+"""How much a condition of an incumbent may be violated, relative to ``max(1, |logits|)``: the
+primal tolerance of the relaxations. The check allows 1e-6."""
+
+SMALLEST_GAIN = 1e-9
+"""An incumbent must be better by this absolute amount: smaller steps are rounding noise."""
+
+PROGRESS_EVERY = 0.05
+"""Seconds between two calls of the progress callback."""
+
+
+@dataclass(eq=False)
+class Search:
+    """Shared state of a running search.
+
+    Attributes:
+        frame: network, task, box.
+        gap: relative gap that is good enough.
+        deadline: :func:`time.perf_counter` value at which to stop.
+        progress: callback or None.
+        best: incumbent or None.
+        nodes: nodes processed.
+        started: when the search began.
+    """
+
+    frame: Frame
+    gap: float
+    deadline: float
+    progress: ProgressCallback | None = None
+    best: Incumbent | None = None
+    nodes: int = 0
+    started: float = field(default_factory=time.perf_counter)
+    _next_report: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._values = np.empty(self.frame.flat.biases.size)
+        self._logits = self._values[self.frame.flat.neuron_offsets[-2] :]
+
+    @property
+    def objective(self) -> float:
+        """Objective of the incumbent, infinite without one."""
+        return math.inf if self.best is None else self.best.objective
+
+    @property
+    def cutoff(self) -> float:
+        """Nodes with a bound from here on need no further work."""
+        objective = self.objective
+        if objective == math.inf:
+            return math.inf
+        return objective - max(self.gap * abs(objective), SMALLEST_GAIN)
+
+    @property
+    def radius(self) -> float:
+        """Radius of the ball that holds everything worth finding."""
+        cutoff = self.cutoff
+        if cutoff == math.inf:
+            return 2.0 * float(np.abs(self.frame.region.high - self.frame.region.low).sum()) + 1.0
+        return self.frame.task.norm.distance_of(max(cutoff, 0.0))
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.perf_counter() >= self.deadline
+
+    def pre_activations(self, image: FloatArray) -> FloatArray:
+        """Pre-activations of all neurons at ``image`` (a shared buffer, logits last)."""
+        forward(self.frame.flat, image, self._values)
+        return self._values
+
+    def offer(self, image: FloatArray, alternative: int) -> bool:
+        """Take ``image`` as incumbent if it meets ``alternative`` and is better."""
+        objective = self.frame.task.objective(image)
+        if not objective < self.objective - SMALLEST_GAIN:
+            return False
+        self.pre_activations(image)
+        conditions = self.frame.task.alternatives[alternative].conditions
+        slack = conditions.matrix @ self._logits - conditions.rhs
+        scale = max(1.0, float(np.abs(self._logits).max()))
+        if slack.min(initial=math.inf) < -ACCEPTANCE * scale:
+            return False
+        self.best = Incumbent(image.copy(), objective, alternative)
+        return True
+
+    def report(self, bound: float) -> None:
+        """Call the progress callback if it is time."""
+        if self.progress is None:
+            return
+        now = time.perf_counter()
+        if now >= self._next_report:
+            self._next_report = now + PROGRESS_EVERY
+            self.progress(
+                Progress(self.objective, min(bound, self.objective), self.nodes, now - self.started)
+            )

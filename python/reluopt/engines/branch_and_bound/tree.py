@@ -1,0 +1,226 @@
+"""Depth-first branch and bound on the ReLU phases of one alternative."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reluopt.engines.branch_and_bound.branching import PseudoCosts, candidates, score
+from reluopt.engines.branch_and_bound.relaxation import IntArray, Relaxation
+from reluopt.engines.branch_and_bound.search import Search
+from reluopt.kernels.propagate import condition_maxima, tighten
+from reluopt.kernels.regions import with_radius
+from reluopt.network import BoolArray, FloatArray
+
+
+@dataclass(frozen=True)
+class TreeOptions:
+    """How the tree spends its effort; the defaults are tuned on the bundled networks.
+
+    Attributes:
+        solve_iterations: iterations of one solve between two looks at the clock.
+        probe_iterations: iterations of one strong branching probe.
+        probes: neurons probed at a node.
+        root_probes: neurons probed near the root.
+        root_depth: how deep "near the root" goes.
+        reliable: probes after which a neuron's pseudo-costs are trusted deep in the tree.
+        polish_every: depth levels between two attempts to polish a node's point.
+        polish_rounds: linear regions visited by one attempt.
+    """
+
+    solve_iterations: int = 300
+    probe_iterations: int = 15
+    probes: int = 8
+    root_probes: int = 24
+    root_depth: int = 3
+    reliable: int = 8
+    polish_every: int = 4
+    polish_rounds: int = 4
+
+
+@dataclass(eq=False)
+class Node:
+    """An open node: bounds, a proven bound on its objective, and a warm start."""
+
+    lower: FloatArray
+    upper: FloatArray
+    bound: float
+    depth: int
+    warm: Any = None
+
+    def undecided(self, hidden: int) -> BoolArray:
+        """Hidden neurons whose phase is open."""
+        return np.asarray((self.lower[:hidden] < 0.0) & (self.upper[:hidden] > 0.0))
+
+
+class Tree:
+    """The tree of one alternative; :meth:`step` processes one node."""
+
+    def __init__(
+        self,
+        search: Search,
+        relaxation: Relaxation,
+        alternative: int,
+        lower: FloatArray,
+        upper: FloatArray,
+        costs: PseudoCosts,
+        options: TreeOptions,
+    ) -> None:
+        self.search, self.relaxation, self.alternative = search, relaxation, alternative
+        self.options, self.costs = options, costs
+        flat = search.frame.flat
+        self._hidden = int(flat.neuron_offsets[-2])
+        self._layers = int(flat.weight_offsets.size)
+        self._magnitudes = np.empty(flat.biases.size)
+        conditions = search.frame.task.alternatives[alternative].conditions
+        self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
+        self._maxima = np.empty(self._rhs.size)
+        self.open: list[Node] = [Node(lower, upper, 0.0, 0)]
+        self.floor = math.inf
+        self.stuck = 0
+
+    @property
+    def bound(self) -> float:
+        """Proven bound of the alternative; at most the cutoff when nothing is open."""
+        return min(self.floor, min((node.bound for node in self.open), default=math.inf))
+
+    def step(self) -> None:
+        """Process the newest open node."""
+        node = self.open[-1]
+        self.search.nodes += 1
+        children = self._process(node)
+        self.open.pop()
+        self.open.extend(children)
+
+    def _close(self, bound: float) -> list[Node]:
+        """A leaf: nothing below ``bound`` (nor below the cutoff's ball) in it."""
+        self.floor = min(self.floor, bound, self.search.cutoff)
+        return []
+
+    def _process(self, node: Node) -> list[Node]:
+        """Bound the node, look for incumbents, branch; its children, the best one last."""
+        search, relaxation = self.search, self.relaxation
+        if node.warm is not None:
+            relaxation.restore(node.warm)
+        while True:
+            if node.bound >= search.cutoff:
+                return self._close(node.bound)
+            if not self._tighten(node):
+                return self._close(math.inf)
+            relaxation.set_bounds(node.lower[: self._hidden], node.upper[: self._hidden])
+            solved = self._solve(node)
+            if node.bound >= search.cutoff:
+                return self._close(node.bound)
+            if search.out_of_time:
+                return [node]
+            undecided = node.undecided(self._hidden)
+            if not solved:
+                return self._branch_blindly(node, undecided)
+            image = relaxation.point()
+            search.offer(image, self.alternative)
+            x, s = relaxation.split()
+            choice = candidates(undecided, x, s, self.costs, search.cutoff - node.bound)
+            if choice.neurons.size == 0 or node.depth % self.options.polish_every == 0:
+                self._polish(image)
+            if node.bound >= search.cutoff:
+                return self._close(node.bound)
+            if choice.neurons.size == 0:
+                return self._branch_blindly(node, undecided)
+            neuron, gains, fixed = self._strong_branching(node, choice.neurons, choice.moved)
+            if fixed.size == 0:
+                return self._children(node, neuron, gains)
+            if (fixed < 0).any():
+                return self._close(math.inf)
+
+    def _tighten(self, node: Node) -> bool:
+        """Bounds of later layers given the phases; False when the node is proven empty."""
+        frame = self.search.frame
+        region = with_radius(frame.region, self.search.radius)
+        args = (frame.flat, region, node.lower, node.upper, self._magnitudes)
+        if not tighten(*args, 1, self._layers - 1, False):
+            return False
+        return bool(condition_maxima(*args, self._matrix, self._rhs, self._maxima))
+
+    def _solve(self, node: Node) -> bool:
+        """Solve the relaxation; whether it was solved."""
+        cutoff = self.search.cutoff
+        for _ in range(50):
+            bound, solved = self.relaxation.solve(cutoff, self.options.solve_iterations)
+            node.bound = max(node.bound, bound)
+            if solved or node.bound >= cutoff or self.search.out_of_time:
+                return solved
+        return False
+
+    def _polish(self, image: FloatArray) -> None:
+        """Best point of the linear region of ``image``, then of promising neighbours."""
+        search = self.search
+        values = search.pre_activations(image)
+        pattern = values[: self._hidden] > 0.0
+        best = math.inf
+        for _ in range(self.options.polish_rounds):
+            found = self.relaxation.region(pattern, search.cutoff, self.options.solve_iterations)
+            if found is None:
+                return
+            improved = search.offer(found.image, self.alternative)
+            if (not improved and found.objective >= best) or found.flips.size == 0:
+                return
+            best = found.objective
+            pattern[found.flips] ^= True
+
+    def _strong_branching(
+        self, node: Node, neurons: IntArray, moved: FloatArray
+    ) -> tuple[int, FloatArray, IntArray]:
+        """Probe candidates.
+
+        Returns:
+            The best neuron with its gains, and the neurons that a probe fixed (their bounds are
+            set in ``node``); -1 among them means that both children of one were cut off.
+        """
+        options, search = self.options, self.search
+        near_root = node.depth < options.root_depth
+        count = options.root_probes if near_root else options.probes
+        if not near_root:
+            reliable = self.costs.count[neurons].min(axis=1) >= options.reliable
+            if reliable[0] and node.depth > 6:
+                count = 1
+        neurons, moved = neurons[:count], moved[:count]
+        cutoff = search.cutoff
+        bounds = self.relaxation.probe(neurons, cutoff, options.probe_iterations)
+        room = cutoff - node.bound
+        gains = np.clip(bounds - node.bound, 0.0, room if room < math.inf else None)
+        cut = np.isinf(bounds)
+        learned = np.where(np.isfinite(gains), gains, 0.0)
+        self.costs.learn(neurons, learned, moved)
+        if cut.any():
+            both = cut.all(axis=1)
+            for neuron, (inactive, active) in zip(neurons, cut, strict=True):
+                if inactive and not active:
+                    node.lower[neuron] = max(node.lower[neuron], 0.0)
+                elif active and not inactive:
+                    node.upper[neuron] = min(node.upper[neuron], 0.0)
+            fixed = np.where(both, -1, neurons)[cut.any(axis=1)]
+            return -1, gains[0], fixed
+        best = int(np.argmax(score(gains, room)))
+        return int(neurons[best]), gains[best], neurons[:0]
+
+    def _children(self, node: Node, neuron: int, gains: FloatArray) -> list[Node]:
+        """Both children, the one with the smaller gain last (it is processed first)."""
+        warm = self.relaxation.snapshot()
+        inactive = Node(node.lower.copy(), node.upper.copy(), node.bound, node.depth + 1, warm)
+        active = Node(node.lower.copy(), node.upper.copy(), node.bound, node.depth + 1, warm)
+        inactive.upper[neuron] = 0.0
+        active.lower[neuron] = 0.0
+        return [active, inactive] if gains[0] <= gains[1] else [inactive, active]
+
+    def _branch_blindly(self, node: Node, undecided: BoolArray) -> list[Node]:
+        """Branch on the widest neuron when the relaxation tells nothing; give up without one."""
+        if not undecided.any():
+            self.stuck += 1
+            self.floor = min(self.floor, node.bound)
+            return []
+        width = np.minimum(-node.lower[: self._hidden], node.upper[: self._hidden])
+        neuron = int(np.argmax(np.where(undecided, width, -math.inf)))
+        return self._children(node, neuron, np.zeros(2))
