@@ -5,13 +5,27 @@ the other functions return.
 """
 
 from reluopt.figures.images import optimal_input_figure, perturbation_figure
+from reluopt.figures.matrices import confusion_figure
 from reluopt.figures.style import DOUBLE_COLUMN, SINGLE_COLUMN, save_figure, style
+from reluopt.figures.times import (
+    benchmark_figure,
+    performance_profile,
+    performance_profile_figure,
+    time_figure,
+    time_versus_size_figure,
+)
 
 __all__ = [
     "DOUBLE_COLUMN",
     "SINGLE_COLUMN",
+    "benchmark_figure",
+    "confusion_figure",
     "optimal_input_figure",
+    "performance_profile",
+    "performance_profile_figure",
     "perturbation_figure",
     "save_figure",
     "style",
+    "time_figure",
+    "time_versus_size_figure",
 ]

@@ -29,14 +29,16 @@ DOUBLE_COLUMN = 7.0
 TEXT, SMALL, TINY = 8.0, 7.0, 6.0
 """Font sizes in points: titles and axis labels, tick labels and captions, notes inside a plot."""
 
-INK, MUTED, FAINT = "#1a1a1a", "#666666", "#d9d9d9"
+CHARACTER = 0.047
+"""Inches that a character of a tick label takes, on average."""
+
+INK, MUTED = "#1a1a1a", "#666666"
 GOOD, BAD = "#00684c", "#b34700"
 """Text that reports a proof, and text that reports what is missing: darker shades of bluish green
 and vermillion with a contrast of at least 4.5 on white."""
 
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1a1a1a")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 
 DIVERGING = LinearSegmentedColormap.from_list(
     "reluopt_change",

@@ -1,0 +1,366 @@
+r"""Figures of times: strips, performance profiles, time against size.
+
+Tables of times hold one row for each (network, image, method) with the columns ``network``,
+``image``, ``method``, ``seconds`` (wall clock), ``proven`` (whether the question was settled) and
+``time_limit`` (seconds). Rows that were not proven are *censored*: all that is known of their time
+is that it exceeds the limit. They are drawn at the limit, as hollow triangles pointing right or up,
+and never count as solved in a performance profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
+
+from reluopt.errors import InputError
+from reluopt.figures.style import (
+    CHARACTER,
+    CYCLE,
+    DOUBLE_COLUMN,
+    INK,
+    MARKERS,
+    MUTED,
+    SINGLE_COLUMN,
+    SMALL,
+    TINY,
+    inch_axes,
+    inch_text,
+    new_figure,
+    style,
+)
+from reluopt.network import FloatArray
+
+TIME_COLUMNS = ("network", "image", "method", "seconds", "proven", "time_limit")
+
+_JITTER = 0.28
+"""Half the height over which the points of a strip are spread; strips are 1 apart."""
+
+_MARKS = (0.0, 0.25, 0.5, 0.75)
+"""Heights, as shares of a profile, at which its marker is drawn."""
+
+_FAR = 1e12
+"""Where profiles end: right of every axis."""
+
+_Draw = Callable[[Axes, pd.DataFrame, Sequence[str]], None]
+
+
+def performance_profile(table: pd.DataFrame) -> dict[str, tuple[FloatArray, FloatArray]]:
+    r"""Performance profiles of Dolan and Moré (2002), equation (2.1).
+
+    .. math:: \rho_m(\tau) = \frac1n
+              \left|\{i : t_{i,m} \text{ proven},\ t_{i,m} \le \tau \min_{m'} t_{i,m'}\}\right|
+
+    where the minimum runs over methods that proved instance i. Censored runs never count, and
+    instances that no method proved stay in n.
+
+    Args:
+        table: see the module's documentation.
+
+    Returns:
+        For each method the ratios :math:`\tau` where its profile steps up, and its height from
+        there on; both empty for a method that proved nothing.
+    """
+    checked = _check_times(table)
+    times = checked.assign(seconds=checked["seconds"].where(checked["proven"], np.inf))
+    wide = times.pivot(index=["network", "image"], columns="method", values="seconds")
+    wide = wide.fillna(np.inf)
+    best = wide.min(axis=1)
+    profiles = {}
+    for method in _methods(table):
+        proven = np.isfinite(wide[method])
+        ratios = np.sort((wide[method][proven] / best[proven]).to_numpy(dtype=np.float64))
+        profiles[method] = (ratios, np.arange(1, ratios.size + 1) / len(wide))
+    return profiles
+
+
+@style()
+def performance_profile_figure(table: pd.DataFrame) -> Figure:
+    """:func:`performance_profile` of every method, in one panel of :data:`SINGLE_COLUMN` inches.
+
+    Raises:
+        InputError: the table is empty or lacks a column.
+    """
+    methods = _methods(_check_times(table))
+    top = 0.1 + 0.12 * len(methods)
+    figure = new_figure(SINGLE_COLUMN, top + 2.32)
+    axes = inch_axes(figure, 0.54, top, SINGLE_COLUMN - 0.68, 1.9)
+    _draw_profile(axes, table, methods)
+    _legend(axes)
+    return figure
+
+
+@style()
+def time_figure(table: pd.DataFrame) -> Figure:
+    """The time of every image by method, one panel for each network, on a logarithmic axis.
+
+    The bar is the median, with a >= when half of the images were not proven within the limit.
+    Beside the hollow triangle stands how many were not.
+
+    Raises:
+        InputError: the table is empty or lacks a column.
+    """
+    return _panels(table, [_draw_times])
+
+
+@style()
+def benchmark_figure(table: pd.DataFrame) -> Figure:
+    """Times and performance profiles side by side for each network.
+
+    Colours and markers of the strips on the left name the curves on the right.
+
+    Raises:
+        InputError: the table is empty or lacks a column.
+    """
+    return _panels(table, [_draw_times, _draw_profile])
+
+
+@style()
+def time_versus_size_figure(table: pd.DataFrame) -> Figure:
+    """Median time of every method against the size of the networks.
+
+    Lines reach from the first to the third quartile. Hollow triangles are medians at the limit.
+
+    Args:
+        table: as for the other figures, with a column ``neurons`` (hidden ReLUs of the network).
+
+    Raises:
+        InputError: the table is empty or lacks a column.
+    """
+    times = _check_times(table, "neurons")
+    methods = _methods(times)
+    sizes = times.groupby("network", sort=False)["neurons"].first().sort_values(kind="stable")
+    width = SINGLE_COLUMN if len(sizes) <= 5 else DOUBLE_COLUMN
+    top = 0.1 + 0.12 * len(methods)
+    figure = new_figure(width, top + 2.45)
+    axes = inch_axes(figure, 0.5, top, width - 0.62, 1.9)
+    for number, method in enumerate(methods):
+        shift = 0.12 * (number - (len(methods) - 1) / 2)
+        own = times[times["method"] == method]
+        _draw_sizes(axes, own, list(sizes.index), shift, _look(methods, method), method)
+    names = [f"{name}\n{int(size)}" for name, size in sizes.items()]
+    axes.set_xticks(range(len(names)), names)
+    axes.set(xlabel="network and its hidden neurons", ylabel="time per image (s)")
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.margins(y=0.12)
+    _seconds_axis(axes, "y")
+    _limit_line(axes, times, "y")
+    _legend(axes)
+    return figure
+
+
+def _check_times(table: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """``table`` with censored times at the limit; refuses empty and unfitting tables."""
+    for column in (*TIME_COLUMNS, *more):
+        if column not in table.columns:
+            raise InputError(f"figure: expected a table with a column '{column}', found none")
+    if table.empty:
+        raise InputError("figure: expected a table of times, found one without rows")
+    proven = table["proven"].astype(bool)
+    seconds = table["seconds"].astype(float).where(proven, table["time_limit"].astype(float))
+    return table.assign(seconds=seconds, proven=proven)
+
+
+def _methods(table: pd.DataFrame) -> list[str]:
+    """Methods in the order of their first appearance, which gives them their colours."""
+    return [str(method) for method in table["method"].unique()]
+
+
+def _look(methods: Sequence[str], method: str) -> dict[str, Any]:
+    """Colour and marker of a method."""
+    number = list(methods).index(method)
+    return {
+        "color": CYCLE[number % len(CYCLE)],
+        "marker": MARKERS[number % len(MARKERS)],
+    }
+
+
+def _panels(table: pd.DataFrame, draws: Sequence[_Draw]) -> Figure:
+    """One row of panels for each network, one column for each way to draw."""
+    times = _check_times(table)
+    methods = _methods(times)
+    networks = list(times["network"].unique())
+    left = 0.15 + CHARACTER * max(len(method) for method in methods)
+    gap, between, below = 0.58, 0.45, 0.42
+    room = DOUBLE_COLUMN - left - 0.12 - gap * (len(draws) - 1)
+    widths = [room] if len(draws) == 1 else [0.58 * room, 0.42 * room]
+    height = max(0.15 + 0.3 * len(methods), 1.25 if len(draws) > 1 else 0.6)
+    top = 0.3
+    step = height + between
+    figure = new_figure(DOUBLE_COLUMN, top + len(networks) * step - between + below)
+    for row, network in enumerate(networks):
+        rows = times[times["network"] == network]
+        place = left
+        for draw, width in zip(draws, widths, strict=True):
+            axes = inch_axes(figure, place, top + row * step, width, height)
+            draw(axes, rows, methods)
+            if row + 1 < len(networks):
+                axes.set_xlabel("")
+            place += width + gap
+        title = f"{network} ({rows['image'].nunique()} images)"
+        inch_text(figure, left, top + row * step - 0.17, title, ha="left", va="baseline")
+    _share_times(figure, draws)
+    return figure
+
+
+def _share_times(figure: Figure, draws: Sequence[_Draw]) -> None:
+    """Give the same limits to the same kind of axis of all networks, so that rows compare."""
+    for column in range(len(draws)):
+        group = figure.axes[column :: len(draws)]
+        low = min(axes.get_xlim()[0] for axes in group)
+        high = max(axes.get_xlim()[1] for axes in group)
+        for axes in group:
+            axes.set_xlim(low, high)
+
+
+def _draw_times(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
+    """A strip of points for each method, with the median."""
+    for number, method in enumerate(methods):
+        own = rows[rows["method"] == method]
+        look = _look(methods, method)
+        seconds = own.loc[own["proven"], "seconds"].to_numpy(dtype=np.float64)
+        # Golden-ratio steps spread the points evenly, and the same way every time.
+        height = 2.0 * ((0.5 + 0.618034 * np.arange(seconds.size)) % 1.0) - 1.0
+        axes.scatter(
+            seconds, number + _JITTER * height, s=9.0, marker=look["marker"], color=look["color"],
+            edgecolors="none", alpha=0.75, clip_on=False, zorder=3,
+        )  # fmt: skip
+        if not own.empty:
+            _draw_censored(axes, own, number, look["color"])
+            _draw_median(axes, own, number)
+    axes.set_yticks(range(len(methods)), methods)
+    axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("time per image (s)")
+    _seconds_axis(axes, "x")
+    _limit_line(axes, rows, "x")
+
+
+def _draw_censored(axes: Axes, own: pd.DataFrame, number: int, colour: str) -> None:
+    """A hollow triangle beyond the limit, with the number of runs that it stopped."""
+    stopped = own.loc[~own["proven"], "time_limit"]
+    if stopped.empty:
+        return
+    limit = float(stopped.max())
+    figure = cast("Figure", axes.get_figure(root=True))
+    shift = ScaledTranslation(6 / 72, 0.0, figure.dpi_scale_trans)
+    axes.plot(
+        limit, number, marker=">", markersize=4.5, markerfacecolor="white",
+        markeredgecolor=colour, clip_on=False, transform=axes.transData + shift,
+    )  # fmt: skip
+    axes.annotate(
+        f"{len(stopped)}", (limit, number), (10, 0), textcoords="offset points",
+        ha="left", va="center", size=SMALL, annotation_clip=False,
+    )  # fmt: skip
+
+
+def _draw_median(axes: Axes, own: pd.DataFrame, number: int) -> None:
+    """A black bar at the median and its value above it."""
+    median = float(own["seconds"].median())
+    censored = float(own["proven"].mean()) <= 0.5
+    axes.plot(
+        [median, median], [number - 0.36, number + 0.36],
+        color=INK, linewidth=1.4, solid_capstyle="butt", zorder=4,
+    )  # fmt: skip
+    near = median > 0.4 * float(own["time_limit"].max())
+    axes.annotate(
+        f"{'≥ ' if censored else ''}{median:.3g} s", (median, number - 0.36), (-near, 1.5),
+        textcoords="offset points", ha="right" if near else "center", va="bottom", size=TINY,
+        zorder=5,
+    )  # fmt: skip
+
+
+def _draw_profile(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
+    """Performance profiles as steps."""
+    profiles = performance_profile(rows)
+    widest = max((float(ratios[-1]) for ratios, _ in profiles.values() if ratios.size), default=1.0)
+    end = max(widest * 1.3, 2.0)
+    for method in methods:
+        ratios, shares = profiles.get(method, (np.zeros(0), np.zeros(0)))
+        look = _look(methods, method)
+        if not ratios.size:
+            axes.plot([], [], label=method, **look)
+            continue
+        marks = [int(share * (ratios.size - 1)) + 1 for share in _MARKS]
+        axes.plot(
+            np.concatenate([ratios[:1], ratios, [_FAR]]),
+            np.concatenate([[0.0], shares, shares[-1:]]),
+            drawstyle="steps-post", markevery=[*marks, ratios.size], label=method,
+            **look,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set(xlim=(end**-0.03, end), ylim=(-0.03, 1.04))
+    axes.set(xlabel="time / time of the fastest method", ylabel="images proven")
+    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MultipleLocator(0.25))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
+    axes.grid(True, which="major")
+
+
+def _draw_sizes(
+    axes: Axes, own: pd.DataFrame, networks: Sequence[str], shift: float, look: Any, label: str
+) -> None:
+    """Quartiles of one method over the networks."""
+    groups = own.groupby("network", sort=False)
+    present = [network for network in networks if network in groups.groups]
+    quartiles = groups["seconds"].quantile(np.array([0.25, 0.5, 0.75])).unstack().loc[present]
+    censored = (groups["proven"].mean().loc[present] <= 0.5).to_numpy()
+    places = np.array([networks.index(network) for network in present]) + shift
+    medians = quartiles[0.5].to_numpy()
+    axes.vlines(places, quartiles[0.25], quartiles[0.75], color=look["color"], linewidth=0.9)
+    axes.plot(
+        places, medians, linewidth=0.8, markevery=list(np.flatnonzero(~censored)), label=label,
+        **look,
+    )  # fmt: skip
+    axes.plot(
+        places[censored], medians[censored], linestyle="none", marker="^", markersize=4.5,
+        markerfacecolor="white", markeredgecolor=look["color"], zorder=4,
+    )  # fmt: skip
+
+
+def _seconds_axis(axes: Axes, which: str) -> None:
+    """A logarithmic axis with plain numbers."""
+    if which == "x":
+        axes.set_xscale("log")
+        axes.margins(x=0.04)
+    else:
+        axes.set_yscale("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(numticks=8))
+    axis.set_major_formatter(FuncFormatter(_plain))
+    axis.set_minor_formatter(NullFormatter())
+    axes.grid(True, which="major", axis="x" if which == "x" else "y")
+
+
+def _plain(value: float, _: object) -> str:
+    """``0.01``, ``10``, ``1,000``."""
+    return f"{value:g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _limit_line(axes: Axes, rows: pd.DataFrame, which: str) -> None:
+    """A dotted line at each time limit, when a run was stopped by it."""
+    for limit in sorted(set(rows.loc[~rows["proven"], "time_limit"])):
+        options: Any = {"color": MUTED, "linewidth": 0.7, "linestyle": (0, (1, 1.5)), "zorder": 2}
+        if which == "x":
+            axes.axvline(limit, **options)
+            place, transform = (limit, 1.0), axes.get_xaxis_transform()
+        else:
+            axes.axhline(limit, **options)
+            place, transform = (1.0, limit), axes.get_yaxis_transform()
+        axes.annotate(
+            f"limit {limit:g} s", place, (0, 2), xycoords=transform,
+            textcoords="offset points", ha="right", va="bottom", size=TINY, color=MUTED,
+        )  # fmt: skip
+
+
+def _legend(axes: Axes) -> None:
+    """The methods above the axes, one a line: below it any corner may hold a curve."""
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.01), borderaxespad=0.0, labelspacing=0.2)

@@ -1,0 +1,322 @@
+"""Figures: what they show, that they do not overlap, and that saving is reproducible."""
+
+import itertools
+import warnings
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from reluopt.errors import InputError
+from reluopt.figures import (
+    DOUBLE_COLUMN,
+    SINGLE_COLUMN,
+    benchmark_figure,
+    confusion_figure,
+    optimal_input_figure,
+    performance_profile,
+    performance_profile_figure,
+    perturbation_figure,
+    save_figure,
+    style,
+    time_figure,
+    time_versus_size_figure,
+)
+from reluopt.mnist import Dataset
+from reluopt.network import ReLUNetwork
+
+
+def texts(figure: Figure) -> list[str]:
+    """Every text that the figure shows outside of its axes."""
+    return [text.get_text() for text in figure.texts]
+
+
+def overlaps(figure: Figure) -> list[tuple[str, str]]:
+    """Pairs of the figure's own texts that overlap when drawn."""
+    renderer = figure.canvas.get_renderer()
+    with style():
+        figure.draw_without_rendering()
+        boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in figure.texts]
+    pairs = itertools.combinations(boxes, 2)
+    return [(a, b) for (a, first), (b, second) in pairs if first.overlaps(second)]
+
+
+def over_the_edge(figure: Figure) -> float:
+    """Inches by which anything drawn reaches over the edge of the page."""
+    with style():
+        figure.draw_without_rendering()
+        box = figure.get_tightbbox(figure.canvas.get_renderer())
+    width, height = figure.get_size_inches()
+    return max(0.0, -box.x0, -box.y0, box.x1 - width, box.y1 - height)
+
+
+def perturbations(images: Dataset, count: int, **changes: object) -> Figure:
+    """A figure of bright borders as "adversarial" images."""
+    originals = images.images[:count]
+    changed = originals.copy()
+    changed[:, 0, :4] = 1.0
+    changed[:, 14, 14] *= 0.5
+    labels = [int(label) for label in images.labels[:count]]
+    arguments = {
+        "originals": originals,
+        "changed": list(changed),
+        "labels": labels,
+        "predicted_original": labels,
+        "predicted_changed": [(label + 5) % 10 for label in labels],
+        "distances": [4.0] * count,
+        "norm": "l1",
+        "proven": [True] * count,
+    }
+    return perturbation_figure(**{**arguments, **changes})
+
+
+@pytest.mark.parametrize(("count", "bands"), [(1, 1), (4, 1), (5, 1), (10, 1), (13, 2), (40, 4)])
+def test_perturbations_wrap_into_bands_without_overlaps(
+    test_images: Dataset, count: int, bands: int
+) -> None:
+    figure = perturbations(test_images, count)
+    # Three tiles an image, and one colour bar a band.
+    assert len(figure.axes) == 3 * count + bands
+    assert overlaps(figure) == []
+    assert over_the_edge(figure) == 0.0
+    expected = SINGLE_COLUMN if count <= 4 else DOUBLE_COLUMN
+    assert figure.get_figwidth() <= expected + 1e-9
+    assert texts(figure).count("original") == bands
+
+
+def test_perturbation_tiles_show_original_answer_and_difference(test_images: Dataset) -> None:
+    figure = perturbations(test_images, 1)
+    original, changed, difference = (axes.images[0] for axes in figure.axes[:3])
+    np.testing.assert_array_equal(original.get_array(), test_images.image(0))
+    np.testing.assert_allclose(
+        difference.get_array(), changed.get_array() - original.get_array(), atol=1e-15
+    )
+    # Nothing changed is white; a brighter pixel is red, a darker one blue, on one scale.
+    colours = difference.cmap(difference.norm(np.array([0.0, 1.0, -1.0, 0.5])))
+    np.testing.assert_allclose(colours[0, :3], 1.0, atol=1e-6)
+    assert colours[1, 0] > 3 * colours[1, 2]
+    assert colours[2, 2] > 3 * colours[2, 0]
+    assert colours[3, :3].sum() > colours[1, :3].sum()
+    assert difference.get_clim() == (-1.0, 1.0)
+
+
+def test_perturbation_captions_say_what_is_known(test_images: Dataset) -> None:
+    count = 5
+    labels = [int(label) for label in test_images.labels[:count]]
+    changed = list(test_images.images[:count])
+    changed[2] = None
+    figure = perturbations(
+        test_images,
+        count,
+        changed=changed,
+        predicted_original=[*labels[:4], 6],
+        predicted_changed=[2, 7, None, 5, 9],
+        distances=[4.214, 0.5, np.inf, 12.0, 3.0],
+        proven=[True, False, "infeasible", 0.123, float("inf")],
+    )
+    shown = texts(figure)
+    assert "7 → 2" in shown
+    assert "1 → ?" in shown
+    assert f"label {labels[4]}" in shown
+    assert "$L_1$ = 4.21" in shown
+    assert "$L_1$ = 12.0" in shown
+    assert "no distance" in shown
+    marks = {"proven", "not proven", "infeasible", "gap 12 %", "no bound"}
+    assert marks <= set(shown)
+    assert [t.get_text() for axes in figure.axes for t in axes.texts] == ["none\nfound"]
+    assert overlaps(figure) == []
+
+
+def test_small_changes_are_scaled_up(test_images: Dataset) -> None:
+    originals = test_images.images[:2]
+    figure = perturbations(test_images, 2, changed=list(originals * 0.9 + 0.03), norm="l2")
+    assert figure.axes[2].images[0].get_clim() == pytest.approx((-0.07, 0.07))
+
+
+def test_long_class_names_take_two_lines(test_images: Dataset) -> None:
+    names = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"]
+    names += ["Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+    figure = perturbations(test_images, 10, class_names=names)
+    assert "Sneaker" in texts(figure)
+    assert "→ Pullover" in texts(figure)
+    assert overlaps(figure) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": [1]}, "expected 2 entries"),
+        ({"norm": "l3"}, "expected norm l1, l2, linf, found 'l3'"),
+        ({"originals": np.zeros((2, 784))}, r"expected originals of shape"),
+        ({"changed": [np.zeros(5), np.zeros(5)]}, r"expected changed images of shape \(28, 28\)"),
+    ],
+)
+def test_perturbations_refuse_bad_input(
+    test_images: Dataset, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        perturbations(test_images, 2, **changes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 10, 12])
+def test_optimal_inputs(count: int) -> None:
+    images = np.random.default_rng(0).random((count, 28, 28)).round()
+    logits = np.linspace(-20.0, 90.0, count)
+    labels = [k % 10 for k in range(count)]
+    figure = optimal_input_figure(images, labels, logits, [0] * count, [True] * count)
+    assert len(figure.axes) == count
+    assert "label 0, logit \N{MINUS SIGN}20" in texts(figure)
+    assert texts(figure).count("classified as 0") == count
+    wrong = [t for t in figure.texts if t.get_color() == "#b34700"]
+    assert len(wrong) == sum(label != 0 for label in labels)
+    assert overlaps(figure) == []
+    assert over_the_edge(figure) == 0.0
+    with pytest.raises(InputError, match=f"expected {count} entries"):
+        optimal_input_figure(images, labels, logits, [0] * (count + 1), [True] * count)
+
+
+def test_confusion_counts_and_title(thesis: ReLUNetwork, test_images: Dataset) -> None:
+    matrix = np.zeros((10, 10), dtype=int)
+    np.add.at(matrix, (test_images.labels, thesis.predict(test_images.images)), 1)
+    figure = confusion_figure(matrix, thesis.class_names)
+    (axes,) = figure.axes
+    assert axes.get_title().startswith(f"{np.trace(matrix):,} of 10,000 correct (93.")
+    shown = {(round(t.get_position()[1]), round(t.get_position()[0])): t for t in axes.texts}
+    assert {key: int(t.get_text()) for key, t in shown.items()} == {
+        (int(i), int(j)): int(matrix[i, j]) for i, j in np.argwhere(matrix)
+    }
+    assert over_the_edge(figure) == 0.0
+    with pytest.raises(InputError, match=r"shape \(3, 3\)"):
+        confusion_figure(matrix, ["a", "b", "c"])
+    with pytest.raises(InputError, match="counts >= 0"):
+        confusion_figure(-matrix, thesis.class_names)
+
+
+def test_confusion_of_many_long_names() -> None:
+    names = [f"a rather long name {k}" for k in range(20)]
+    figure = confusion_figure(np.eye(20, dtype=int) * 12345, names)
+    assert figure.get_figwidth() == DOUBLE_COLUMN
+    assert over_the_edge(figure) == 0.0
+
+
+def times_table(rows: list[tuple[str, int, str, float, bool]], limit: float = 100.0):
+    """A table of times from (network, image, method, seconds, proven)."""
+    names = ["network", "image", "method", "seconds", "proven"]
+    table = pd.DataFrame(rows, columns=names)
+    return table.assign(time_limit=limit, neurons=table["network"].map(len) * 10)
+
+
+TIMES = times_table(
+    [
+        ("one", 0, "fast", 1.0, True),
+        ("one", 0, "slow", 8.0, True),
+        ("one", 1, "fast", 2.0, True),
+        ("one", 1, "slow", 100.3, False),
+        ("one", 2, "fast", 6.0, True),
+        ("one", 2, "slow", 3.0, True),
+        ("one", 3, "fast", 5.0, False),
+        ("one", 3, "slow", 100.0, False),
+        ("three", 0, "fast", 0.1, True),
+        ("three", 0, "slow", 10.0, True),
+    ]
+)
+
+
+def test_profile_of_a_table_computed_by_hand() -> None:
+    profiles = performance_profile(TIMES[TIMES["network"] == "one"])
+    fast, slow = profiles["fast"], profiles["slow"]
+    # fast: ratios 1, 1, 2 over four images, the last of which nobody proved.
+    np.testing.assert_allclose(fast[0], [1.0, 1.0, 2.0])
+    np.testing.assert_allclose(fast[1], [0.25, 0.5, 0.75])
+    np.testing.assert_allclose(slow[0], [1.0, 8.0])
+    np.testing.assert_allclose(slow[1], [0.25, 0.5])
+
+
+def test_profile_of_a_method_that_proves_nothing_is_empty() -> None:
+    table = times_table([("n", 0, "a", 1.0, True), ("n", 0, "b", 0.5, False)])
+    profiles = performance_profile(table)
+    assert profiles["b"][0].size == 0
+    np.testing.assert_allclose(profiles["a"][0], [1.0])
+    # Drawn all the same: its name is in the legend.
+    (axes,) = performance_profile_figure(table).axes
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("draw", [time_figure, benchmark_figure, performance_profile_figure])
+def test_time_figures_stay_on_the_page(draw) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = draw(TIMES)
+        assert over_the_edge(figure) == 0.0
+    assert overlaps(figure) == []
+
+
+def test_times_count_and_mark_censored_runs() -> None:
+    figure = time_figure(TIMES)
+    first, second = figure.axes
+    notes = [text.get_text() for text in first.texts]
+    # Of slow's four runs two hit the limit: its median is a lower bound. fast's failed run
+    # counts as one at the limit, whenever it gave up.
+    assert notes == ["1", "4 s", "2", "≥ 54 s", "limit 100 s"]
+    assert [text.get_text() for text in second.texts] == ["0.1 s", "10 s"]
+    assert first.get_xlim() == second.get_xlim()
+    assert texts(figure) == ["one (4 images)", "three (1 images)"]
+
+
+def test_size_figure_orders_networks_by_size() -> None:
+    figure = time_versus_size_figure(TIMES[::-1])
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["one\n30", "three\n50"]
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    np.testing.assert_allclose(lines["fast"].get_ydata(), [4.0, 0.1])
+    np.testing.assert_allclose(lines["slow"].get_ydata(), [54.0, 10.0])
+    assert lines["slow"].get_markevery() == [1]
+    assert over_the_edge(figure) == 0.0
+
+
+def test_time_figures_refuse_bad_tables() -> None:
+    with pytest.raises(InputError, match="column 'proven'"):
+        time_figure(TIMES.drop(columns="proven"))
+    with pytest.raises(InputError, match="column 'neurons'"):
+        time_versus_size_figure(TIMES.drop(columns="neurons"))
+    with pytest.raises(InputError, match="without rows"):
+        performance_profile_figure(TIMES[:0])
+
+
+def test_saving_twice_gives_the_same_bytes(tmp_path: Path, test_images: Dataset) -> None:
+    paths = save_figure(perturbations(test_images, 2), tmp_path / "new" / "a.png")
+    assert [path.name for path in paths] == ["a.png", "a.pdf"]
+    again = save_figure(perturbations(test_images, 2), tmp_path / "b.png")
+    for first, second in zip(paths, again, strict=True):
+        assert first.read_bytes() == second.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.pdf", "b.png", "new"]
+    vector = paths[1].read_bytes()
+    assert b"CreationDate" not in vector
+    assert b"/Type3" not in vector
+    assert b"CIDFontType2" in vector
+
+
+def test_saving_one_format_writes_one_file(tmp_path: Path) -> None:
+    figure = performance_profile_figure(TIMES)
+    for name in ("c.pdf", "c.svg"):
+        assert save_figure(figure, tmp_path / name) == (tmp_path / name,)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.pdf", "c.svg"]
+    assert "<dc:date>" not in (tmp_path / "c.svg").read_text()
+
+
+def test_saving_refuses_what_it_cannot_write(tmp_path: Path) -> None:
+    figure = performance_profile_figure(TIMES)
+    with pytest.raises(InputError, match=r"expected a name ending in \.png"):
+        save_figure(figure, tmp_path / "a.jpeg")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        save_figure(figure, tmp_path / "file" / "a.png")
+
+
+def test_style_leaves_no_trace() -> None:
+    before = dict(mpl.rcParams)
+    performance_profile_figure(TIMES)
+    assert dict(mpl.rcParams) == before
