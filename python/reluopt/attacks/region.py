@@ -1,0 +1,262 @@
+r"""The linear-region attack: on one activation pattern the problem is an LP or a QP.
+
+Where the phases of all hidden neurons are fixed, every pre-activation is an affine function
+:math:`a = G \delta + c` of the change, and the nearest image with that pattern solves
+
+.. math:: \min \|\delta\| \quad\text{s.t.}\quad \pm(G\delta + c) \ge 0,\quad
+          C (G^K\delta + c^K) \ge d, \quad l \le image + \delta \le u.
+
+:func:`region_minimum` solves it: L1 and Linf as an LP with HiGHS, L2 by the dual Newton method of
+:mod:`~reluopt.attacks.dual_newton`. :func:`find_incumbent` walks from region to region: a neuron
+whose constraint is tight with a positive dual would help on its other side, so its phase is
+flipped and the neighbouring region solved, until none is better (Croce and Hein 2018, A randomized
+gradient-free attack on ReLU networks, section 4, with duals in place of random regions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reluopt.attacks.dual_newton import nearest_point
+from reluopt.attacks.region_lp import minimise_linear_norm
+from reluopt.attacks.start import CONDITION_SAFETY, starting_points
+from reluopt.network import BoolArray, FloatArray, ReLUNetwork
+from reluopt.problems import Alternative, Norm, PerturbationTask
+from reluopt.solution import Incumbent
+
+ROW_TOLERANCE = 1e-10
+"""Largest violation of a row of length 1 by an L2 point; what is left is repaired by tightening."""
+
+SAFETY_ROUNDS = 6
+"""Times the conditions are tightened until the forward pass agrees; once is usual."""
+
+HELPFUL_DUAL = 1e-7
+"""Smallest dual, relative to the largest, for which a phase is worth flipping."""
+
+IMPROVEMENT = 1e-7
+"""Smallest relative improvement that continues the walk through regions."""
+
+MAX_REGIONS = {Norm.L1: 16, Norm.LINF: 12, Norm.L2: 60}
+"""Regions solved for one starting point: about 0.3 s of LPs, or 0.05 s of QPs."""
+
+MAX_STARTS = 3
+"""Alternatives from which a walk through regions starts."""
+
+Pattern = Sequence[BoolArray]
+
+
+@dataclass(frozen=True, eq=False)
+class RegionRows:
+    """A region and the conditions in it: ``matrix @ delta >= rhs``, every row of length 1.
+
+    Attributes:
+        matrix: shape ``(hidden neurons + conditions, n_0)``; hidden neurons first.
+        rhs: shape ``(hidden neurons + conditions,)``.
+        lengths: lengths of the rows before they were scaled (1 for rows of zeros).
+        hidden: number of hidden neurons.
+    """
+
+    matrix: FloatArray
+    rhs: FloatArray
+    lengths: FloatArray
+    hidden: int
+
+    def tightened(self, amount: float) -> FloatArray:
+        """``rhs`` with the conditions moved inward by ``amount`` in logit units."""
+        rhs = self.rhs.copy()
+        rhs[self.hidden :] += amount / self.lengths[self.hidden :]
+        return rhs
+
+
+@dataclass(frozen=True, eq=False)
+class RegionOptimum:
+    """The nearest image of one region, and what its constraints cost.
+
+    Attributes:
+        image: shape ``(n_0,)``; meets the conditions by a forward pass.
+        objective: its objective.
+        pattern: the region.
+        duals: one number >= 0 for each hidden neuron.
+    """
+
+    image: FloatArray
+    objective: float
+    pattern: tuple[BoolArray, ...]
+    duals: FloatArray
+
+
+def region_minimum(
+    network: ReLUNetwork, task: PerturbationTask, alternative: Alternative, pattern: Pattern
+) -> FloatArray | None:
+    """The image nearest to ``task.image`` with the given phases that meets the conditions.
+
+    Args:
+        network: the network.
+        task: image, box and norm.
+        alternative: the conditions to meet.
+        pattern: which hidden neurons are active, one array for each hidden layer.
+
+    Returns:
+        An image inside the box whose float64 forward pass meets every condition (optimal up to
+        1e-9 in the conditions), or None when the region holds none.
+    """
+    optimum = solve_region(network, task, alternative, pattern)
+    return None if optimum is None else optimum.image
+
+
+def solve_region(
+    network: ReLUNetwork,
+    task: PerturbationTask,
+    alternative: Alternative,
+    pattern: Pattern,
+    cutoff: float = np.inf,
+) -> RegionOptimum | None:
+    """:func:`region_minimum` with duals; regions worse than ``cutoff`` may give None."""
+    rows = region_rows(network, task.image, alternative, pattern)
+    if _impossible(rows):
+        return None
+    scale = max(1.0, float(np.abs(alternative.conditions.rhs).max(initial=0.0)))
+    amount = CONDITION_SAFETY * scale
+    start = np.zeros(rows.rhs.size)
+    for _ in range(SAFETY_ROUNDS):
+        solved = _minimise(rows, rows.tightened(amount), task, cutoff, start)
+        if solved is None:
+            return None
+        delta, start = solved
+        image = task.box.clip(task.image + delta)
+        slack = float(alternative.conditions.slack(network.forward(image)).min(initial=np.inf))
+        if slack >= 0.0:
+            duals = start[: rows.hidden]
+            return RegionOptimum(image, task.objective(image), tuple(pattern), duals)
+        amount += 2.0 * max(-slack, amount)
+    return None
+
+
+def region_rows(
+    network: ReLUNetwork, image: FloatArray, alternative: Alternative, pattern: Pattern
+) -> RegionRows:
+    """Rows of a region and of the conditions in it, about ``image``."""
+    maps = network.region_map(pattern)
+    blocks, sides = [], []
+    for (slope, offset), active in zip(maps[:-1], pattern, strict=True):
+        signs = np.where(active, 1.0, -1.0)
+        blocks.append(signs[:, None] * slope)
+        sides.append(-signs * (slope @ image + offset))
+    slope, offset = maps[-1]
+    conditions = alternative.conditions
+    blocks.append(conditions.matrix @ slope)
+    sides.append(conditions.rhs - conditions.matrix @ (slope @ image + offset))
+    matrix, rhs = np.vstack(blocks), np.concatenate(sides)
+    lengths = np.sqrt((matrix * matrix).sum(axis=1))
+    lengths[lengths == 0.0] = 1.0
+    hidden = rhs.size - conditions.rhs.size
+    return RegionRows(matrix / lengths[:, None], rhs / lengths, lengths, hidden)
+
+
+def find_incumbent(network: ReLUNetwork, task: PerturbationTask, seed: int = 0) -> Incumbent | None:
+    """A good image that meets one of the task's alternatives, without proof.
+
+    Gradient and greedy steps (:func:`~reluopt.attacks.start.starting_points`), then walks through
+    linear regions from the nearest of them.
+
+    Args:
+        network: the network.
+        task: what is asked.
+        seed: for the random starts that are a last resort.
+
+    Returns:
+        An incumbent whose forward pass meets the conditions, or None when nothing was found,
+        which proves nothing.
+    """
+    starts = starting_points(network, task, seed=seed)
+    best = starts[0] if starts else None
+    for start in starts[:MAX_STARTS]:
+        walked = improve_by_regions(network, task, start)
+        if best is None or walked.objective < best.objective:
+            best = walked
+    return best
+
+
+def improve_by_regions(
+    network: ReLUNetwork,
+    task: PerturbationTask,
+    start: Incumbent,
+    max_regions: int | None = None,
+) -> Incumbent:
+    """Solve the region of ``start`` and walk to better neighbours; never worse than ``start``.
+
+    Args:
+        network: the network.
+        task: what is asked.
+        start: an image that meets its alternative.
+        max_regions: regions to solve; None means :data:`MAX_REGIONS` of the norm.
+    """
+    if start.objective == 0.0:
+        return start
+    budget = MAX_REGIONS[task.norm] if max_regions is None else max_regions
+    alternative = task.alternatives[start.alternative]
+    pattern = network.activation_pattern(start.image)
+    current = solve_region(network, task, alternative, pattern)
+    budget -= 1
+    best = start
+    while current is not None:
+        if current.objective < best.objective:
+            best = Incumbent(current.image, current.objective, start.alternative)
+        better = None
+        for flipped in _flips(current):
+            if budget <= 0:
+                return best
+            budget -= 1
+            limit = current.objective * (1.0 - IMPROVEMENT)
+            neighbour = solve_region(network, task, alternative, flipped, limit)
+            if neighbour is not None and neighbour.objective < limit:
+                better = neighbour
+                break
+        current = better
+    return best
+
+
+def _flips(optimum: RegionOptimum) -> list[Pattern]:
+    """Neighbouring regions that may be better: all helpful flips at once, then one by one."""
+    largest = float(optimum.duals.max(initial=0.0))
+    if largest <= 0.0:
+        return []
+    order = np.argsort(-optimum.duals, kind="stable")
+    helpful = order[optimum.duals[order] > HELPFUL_DUAL * largest]
+    groups = [helpful] if helpful.size > 1 else []
+    groups += [helpful[i : i + 1] for i in range(helpful.size)]
+    flat = np.concatenate(optimum.pattern)
+    cuts = np.cumsum([values.size for values in optimum.pattern])[:-1]
+    result: list[Pattern] = []
+    for group in groups:
+        flipped = flat.copy()
+        flipped[group] = ~flipped[group]
+        result.append(tuple(np.split(flipped, cuts)))
+    return result
+
+
+def _impossible(rows: RegionRows) -> bool:
+    """Whether a row of zeros (a neuron cut off from the inputs) asks for what cannot be."""
+    silent = ~rows.matrix.any(axis=1)
+    return bool((rows.rhs[silent] > 0.0).any())
+
+
+def _minimise(
+    rows: RegionRows,
+    rhs: FloatArray,
+    task: PerturbationTask,
+    cutoff: float,
+    start: FloatArray,
+) -> tuple[FloatArray, FloatArray] | None:
+    """Solve the region's program; the change and the duals of its rows, or None."""
+    low, high = task.box.lower - task.image, task.box.upper - task.image
+    if task.norm is not Norm.L2:
+        return minimise_linear_norm(rows.matrix, rhs, low, high, task.norm)
+    delta, duals = np.empty(low.size), start.copy()
+    # The cutoff is on the objective of the untightened problem: leave room for the tightening.
+    limit = cutoff * (1.0 + IMPROVEMENT)
+    found = nearest_point(rows.matrix, rhs, low, high, limit, ROW_TOLERANCE, duals, delta)
+    return (delta, duals) if found else None
