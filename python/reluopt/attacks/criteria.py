@@ -1,0 +1,139 @@
+"""What counts as success for an attack on a batch of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reluopt.errors import InputError
+from reluopt.network import BoolArray, FloatArray
+from reluopt.problems import Margin
+
+
+def _label_array(values: ArrayLike, what: str) -> NDArray[np.intp]:
+    """Labels as a one-dimensional integer array, or an InputError."""
+    array = np.atleast_1d(np.asarray(values))
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise InputError(
+            f"{what}: expected a vector of integers, found shape {array.shape}, {array.dtype}"
+        )
+    return array.astype(np.intp)
+
+
+@dataclass(frozen=True, eq=False)
+class Misclassification:
+    """Success when the network answers anything but the true label.
+
+    Some other logit must exceed the true label's; an exact tie is no success. With a margin, the
+    conditions of some other label must hold too.
+
+    Attributes:
+        labels: true labels, shape ``(batch,)``.
+        margin: by how much the wrong label must lead; None asks for any lead > 0.
+    """
+
+    labels: ArrayLike
+    margin: Margin | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", _label_array(self.labels, "labels"))
+
+    @property
+    def answers(self) -> NDArray[np.intp]:
+        """The labels, as an array."""
+        return np.asarray(self.labels, dtype=np.intp)
+
+    def success(self, logits: FloatArray) -> BoolArray:
+        """Which rows of ``logits``, shape ``(batch, n_K)``, are a success."""
+        labels = self.answers
+        classes = logits.shape[1]
+        result = np.zeros(len(labels), dtype=bool)
+        for target in range(classes):
+            result |= (labels != target) & _leads(logits, target, labels, self.margin)
+        return result
+
+    def ascent(self, logits: FloatArray) -> FloatArray:
+        """Gradient of the cross-entropy loss in the logits, which the attack makes large."""
+        return _softmax(logits) - np.eye(logits.shape[1])[self.answers]
+
+
+@dataclass(frozen=True, eq=False)
+class TargetedMisclassification:
+    """Success when the network answers the target, with a margin if one is given.
+
+    The target's logit must exceed every other; an exact tie is no success.
+
+    Attributes:
+        targets: wanted labels, shape ``(batch,)``.
+        margin: by how much the target must lead; None asks for any lead > 0.
+    """
+
+    targets: ArrayLike
+    margin: Margin | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", _label_array(self.targets, "targets"))
+
+    @property
+    def answers(self) -> NDArray[np.intp]:
+        """The targets, as an array."""
+        return np.asarray(self.targets, dtype=np.intp)
+
+    def success(self, logits: FloatArray) -> BoolArray:
+        """Which rows of ``logits``, shape ``(batch, n_K)``, are a success."""
+        targets = self.answers
+        result = np.zeros(len(targets), dtype=bool)
+        for target in np.unique(targets):
+            result |= (targets == target) & _leads(logits, int(target), None, self.margin)
+        return result
+
+    def ascent(self, logits: FloatArray) -> FloatArray:
+        """Minus the gradient of the cross-entropy loss of the target."""
+        return np.eye(logits.shape[1])[self.answers] - _softmax(logits)
+
+
+def as_criterion(
+    criterion: Misclassification | TargetedMisclassification | ArrayLike,
+    batch: int,
+    classes: int,
+) -> Misclassification | TargetedMisclassification:
+    """A criterion as it is; bare labels mean :class:`Misclassification`, as in Foolbox.
+
+    Raises:
+        InputError: the labels are too many, too few, or no classes of the network.
+    """
+    if not isinstance(criterion, Misclassification | TargetedMisclassification):
+        criterion = Misclassification(criterion)
+    answers = criterion.answers
+    if answers.shape != (batch,):
+        raise InputError(f"labels: expected one for each of {batch} images, found {answers.size}")
+    if answers.size and (answers.min() < 0 or answers.max() >= classes):
+        raise InputError(
+            f"labels: expected labels from 0 to {classes - 1}, "
+            f"found {answers.min()} to {answers.max()}"
+        )
+    return criterion
+
+
+def _leads(
+    logits: FloatArray, target: int, labels: NDArray[np.intp] | None, margin: Margin | None
+) -> BoolArray:
+    """Where ``target`` beats the true label (or, without labels, every other) and the margin."""
+    lead = logits[:, target]
+    if labels is None:
+        others = np.delete(logits, target, axis=1)
+        wins = lead > others.max(axis=1, initial=-np.inf)
+    else:
+        wins = lead > logits[np.arange(len(labels)), labels]
+    if margin is not None:
+        slacks = margin.conditions(target, logits.shape[1]).slack(logits)
+        wins &= slacks.min(axis=1, initial=np.inf) >= 0.0
+    return np.asarray(wins, dtype=np.bool_)
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    """Rows of ``exp(logits)`` that sum to 1."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)

@@ -1,0 +1,245 @@
+r"""FGSM and PGD on batches of images, with the calling habits of Foolbox.
+
+Both return ``raw, clipped, success``: what the attack made, the same brought into the box and the
+ball of radius epsilon, and whether ``clipped`` meets the criterion by a float64 forward pass. For a
+list of epsilons ``raw`` and ``clipped`` are lists and ``success`` has one row for each. They find
+no optimum and prove nothing; see :func:`reluopt.solve.solve` for that.
+
+Epsilons are lengths in pixel units (L2: the length, not its square).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reluopt.attacks.criteria import (
+    Misclassification,
+    TargetedMisclassification,
+    as_criterion,
+)
+from reluopt.attacks.projections import lengths, project, random_changes, spend, steepest
+from reluopt.errors import InputError
+from reluopt.network import BoolArray, FloatArray, ReLUNetwork
+from reluopt.problems import Box, Norm, fitting_box
+
+Criterion = Misclassification | TargetedMisclassification
+_Step = Callable[[float], tuple[FloatArray, FloatArray]]
+
+TOTAL_TRAVEL = 2.5
+"""The steps of PGD add up to this many epsilons (Madry et al. 2018, section 4: 2.5 eps / steps), so
+that an iterate can cross the ball and move along its border."""
+
+
+class AttackResult(NamedTuple):
+    """What an attack returns; unpacks as ``raw, clipped, success``.
+
+    Attributes:
+        raw: what the attack made, in the shape of the images; may leave the box.
+        clipped: ``raw`` brought into the box and the ball.
+        success: whether ``clipped`` meets the criterion, shape ``(batch,)``.
+    """
+
+    raw: FloatArray | list[FloatArray]
+    clipped: FloatArray | list[FloatArray]
+    success: BoolArray
+
+
+def fgsm(
+    network: ReLUNetwork,
+    images: ArrayLike,
+    criterion: Criterion | ArrayLike,
+    epsilons: float | Sequence[float],
+    *,
+    norm: Norm = Norm.LINF,
+    box: Box | None = None,
+) -> AttackResult:
+    r"""Fast gradient sign method: one step of length epsilon up the loss.
+
+    .. math:: x' = x + \epsilon\, sign(\nabla_x loss(x))
+
+    for Linf (Goodfellow, Shlens and Szegedy 2015, section 4). For L2 the step is along the
+    normalised gradient; for L1 it moves the inputs with the largest entries to the end of the box
+    until epsilon is used up, which is the largest value of the linear model.
+
+    Args:
+        network: the network.
+        images: one image or a batch, flat or in ``network.input_shape``, inside the box.
+        criterion: true labels, or a criterion.
+        epsilons: length of the step, or several of them.
+        norm: norm in which epsilon is measured.
+        box: inputs allowed; None means [0, 1].
+
+    Returns:
+        ``raw, clipped, success``.
+
+    Raises:
+        InputError: images, labels or epsilons do not fit.
+    """
+    attack = _Attack(network, images, criterion, norm, box)
+    return attack.results(epsilons, attack.single_step)
+
+
+def pgd(
+    network: ReLUNetwork,
+    images: ArrayLike,
+    criterion: Criterion | ArrayLike,
+    epsilons: float | Sequence[float],
+    *,
+    norm: Norm = Norm.LINF,
+    steps: int = 40,
+    step_size: float | None = None,
+    restarts: int = 1,
+    random_start: bool = True,
+    seed: int = 0,
+    box: Box | None = None,
+) -> AttackResult:
+    """Projected gradient descent on the loss, within the ball of radius epsilon and the box.
+
+    Madry et al. (2018), section 2.1. An image counts as soon as any of its iterates is a success.
+    L1 takes steps on the few largest gradient entries that can still move (Tramer and Boneh 2019)
+    and projects onto {L1 ball ∩ box} exactly (Croce and Hein 2021).
+
+    Args:
+        network: the network.
+        images: one image or a batch, flat or in ``network.input_shape``, inside the box.
+        criterion: true labels, or a criterion.
+        epsilons: radius of the ball, or several of them.
+        norm: norm of the ball.
+        steps: gradient steps of one run, >= 1.
+        step_size: length of a step as a share of epsilon; None means ``2.5 / steps``.
+        restarts: runs, >= 1; images already fooled are left alone.
+        random_start: whether runs start at random points of the ball or at the image.
+        seed: seed of the random starts.
+        box: inputs allowed; None means [0, 1].
+
+    Returns:
+        ``raw, clipped, success``; here ``raw`` and ``clipped`` are equal.
+
+    Raises:
+        InputError: images, labels, epsilons or counts do not fit.
+    """
+    for name, count in (("steps", steps), ("restarts", restarts)):
+        if count < 1:
+            raise InputError(f"{name}: expected at least 1, found {count}")
+    share = TOTAL_TRAVEL / steps if step_size is None else step_size
+    if not share > 0.0:
+        raise InputError(f"step size: expected a share of epsilon > 0, found {share}")
+    attack = _Attack(network, images, criterion, norm, box)
+    generator = np.random.default_rng(seed)
+
+    def many_steps(epsilon: float) -> tuple[FloatArray, FloatArray]:
+        best = attack.images.copy()
+        done = attack.success(best)
+        for _ in range(restarts):
+            if done.all():
+                break
+            start = np.zeros_like(best)
+            if random_start:
+                start = random_changes(generator, start.shape, epsilon, norm)
+            attack.run(start, epsilon, (steps, share * epsilon), best, done)
+        return best, best
+
+    return attack.results(epsilons, many_steps)
+
+
+class _Attack:
+    """A checked batch and its criterion."""
+
+    def __init__(
+        self,
+        network: ReLUNetwork,
+        images: ArrayLike,
+        criterion: Criterion | ArrayLike,
+        norm: Norm,
+        box: Box | None,
+    ) -> None:
+        self._network = network
+        self._shape = np.asarray(images).shape
+        self.images, self._single = network.flat_inputs(images)
+        if not np.isfinite(self.images).all():
+            raise InputError("images: expected finite values, found NaN or infinity")
+        self._box = fitting_box(network, box)
+        outside = max((self._box.violation(image) for image in self.images), default=0.0)
+        if outside > 0.0:
+            raise InputError(
+                f"images: expected values inside the box, found one {outside:g} outside"
+            )
+        self._norm = norm
+        self._criterion = as_criterion(criterion, len(self.images), network.output_size)
+        self._low, self._high = self._box.lower - self.images, self._box.upper - self.images
+
+    def results(self, epsilons: float | Sequence[float], attack: _Step) -> AttackResult:
+        """Run ``attack`` for every epsilon and check what it made."""
+        several = not isinstance(epsilons, int | float | np.floating | np.integer)
+        radii = [float(each) for each in np.atleast_1d(np.asarray(epsilons, dtype=np.float64))]
+        if not all(np.isfinite(each) and each >= 0.0 for each in radii):
+            raise InputError(f"epsilons: expected finite numbers >= 0, found {epsilons}")
+        raws, clips, flags = [], [], []
+        for epsilon in radii:
+            raw, clipped = attack(epsilon)
+            flags.append(self.success(clipped))
+            raws.append(raw.reshape(self._shape))
+            clips.append(clipped.reshape(self._shape))
+        success = np.array(flags)
+        success = success[:, 0] if self._single else success
+        if several:
+            return AttackResult(raws, clips, success)
+        return AttackResult(raws[0], clips[0], success[0])
+
+    def success(self, points: FloatArray) -> BoolArray:
+        """Which points meet the criterion, by a forward pass."""
+        return self._criterion.success(self._network.forward(points))
+
+    def single_step(self, epsilon: float) -> tuple[FloatArray, FloatArray]:
+        """FGSM for one epsilon: the raw step and its projection."""
+        gradient = self._gradient(self.images)
+        if self._norm is Norm.L1:
+            raw = self.images + spend(gradient, self._low, self._high, epsilon)
+        else:
+            raw = self.images + epsilon * steepest(gradient, self._norm)
+        return raw, self._bring_back(raw - self.images, epsilon)
+
+    def run(
+        self,
+        start: FloatArray,
+        epsilon: float,
+        plan: tuple[int, float],
+        best: FloatArray,
+        done: BoolArray,
+    ) -> None:
+        """One run of PGD; keeps successes in ``best`` and marks them in ``done``."""
+        steps, length = plan
+        points = self._bring_back(start, epsilon)
+        for step in range(steps + 1):
+            fooled = self.success(points) & ~done
+            best[fooled] = points[fooled]
+            done |= fooled
+            if step == steps or done.all():
+                break
+            gradient = self._gradient(points)
+            stuck = ((gradient > 0.0) & (points >= self._box.upper)) | (
+                (gradient < 0.0) & (points <= self._box.lower)
+            )
+            move = length * steepest(np.where(stuck, 0.0, gradient), self._norm)
+            points = self._bring_back(points + move - self.images, epsilon)
+        best[~done] = points[~done]
+
+    def _gradient(self, points: FloatArray) -> FloatArray:
+        """Gradient of the loss at every point."""
+        logits = self._network.forward(points)
+        return self._network.gradient(points, self._criterion.ascent(logits))
+
+    def _bring_back(self, changes: FloatArray, epsilon: float) -> FloatArray:
+        """Images changed by the projection of ``changes``, inside box and ball."""
+        changes = project(changes, self._low, self._high, epsilon, self._norm)
+        points = np.clip(self.images + changes, self._box.lower, self._box.upper)
+        # Adding to the image and clipping round; scaling by one unit keeps the length legal.
+        over = lengths(points - self.images, self._norm) > epsilon
+        if over.any():
+            changes[over] *= 1.0 - 1e-12
+            points = np.clip(self.images + changes, self._box.lower, self._box.upper)
+        return points
