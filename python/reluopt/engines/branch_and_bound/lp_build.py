@@ -110,8 +110,14 @@ def build(
         cost=cost,
         lower=low,
         upper=high,
-        priced=np.arange(2 * hidden, 2 * hidden + pixel.size, dtype=np.int64),
-        priced_count=np.array([pixel.size], dtype=np.int64),
+        listed=np.concatenate(
+            [
+                np.arange(2 * hidden),
+                np.arange(first_logical, columns),
+                np.arange(2 * hidden, first_logical),
+            ]
+        ).astype(np.int64),
+        listed_count=np.array([columns], dtype=np.int64),
     )
     layout = Layout(kept, pixel, sign, 2.0 * reach[kept] + 1.0, np.zeros((2, hidden)))
     return program, layout

@@ -20,7 +20,7 @@ from reluopt.engines.branch_and_bound.certificate import (
 from reluopt.engines.branch_and_bound.lp_build import Layout, set_sides
 from reluopt.engines.branch_and_bound.lp_program import (
     OBJECTIVE,
-    PRICED,
+    LISTED,
     SINCE_FACTOR,
     IntArray,
     Program,
@@ -181,7 +181,7 @@ def probe(
         low, high = nd.lower[h], nd.upper[h]
         for phase in range(2):
             copy_state(st, trial)
-            if trial.counters[PRICED] != lp.priced_count[0]:
+            if trial.counters[LISTED] != lp.listed_count[0]:
                 resynchronise(lp, trial, wk)
             nd.lower[h], nd.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
             _set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
@@ -200,8 +200,8 @@ def read_point(lp: Program, layout: Layout, st: State, claim: Claim, image: Floa
     region = claim.region
     image[:] = 0.0
     first = 2 * layout.kept.size
-    for q in range(st.counters[PRICED]):
-        j = lp.priced[q]
+    for q in range(first + lp.rhs.size, st.counters[LISTED]):
+        j = lp.listed[q]
         if st.x[j] != 0.0:
             image[layout.pixel[j - first]] += layout.sign[j - first] * st.x[j]
     for p in range(image.size):
@@ -294,17 +294,18 @@ def keep_promising(lp: Program, st: State, threshold: float, least: int) -> None
 
     At least ``least`` pixels stay.
     """
-    total = lp.priced_count[0]
-    scores = np.empty(total)
-    for q in range(total):
-        j = lp.priced[q]
-        scores[q] = 0.0 if (st.position[j] >= 0 or st.x[j] != 0.0) else st.d[j]
+    total, first = lp.listed_count[0], 2 * lp.triangle.size + lp.rhs.size
+    scores = np.empty(total - first)
+    for q in range(first, total):
+        j = lp.listed[q]
+        moved = st.position[j] >= 0 or st.x[j] != 0.0
+        scores[q - first] = 0.0 if moved else st.d[j]
     order = np.argsort(scores)
-    before = lp.priced.copy()
-    count = 0
-    for q in range(total):
-        lp.priced[q] = before[order[q]]
-        if scores[order[q]] <= threshold or count < least:
-            count = q + 1
-    lp.priced_count[0] = count
-    st.counters[PRICED] = count
+    before = lp.listed[first:total].copy()
+    count = first
+    for q in range(order.size):
+        lp.listed[first + q] = before[order[q]]
+        if scores[order[q]] <= threshold or q < least:
+            count = first + q + 1
+    lp.listed_count[0] = count
+    st.counters[LISTED] = count

@@ -41,9 +41,10 @@ class Program(NamedTuple):
         rhs: right-hand sides, shape ``(m,)``.
         cost: shape ``(N,)``.
         lower, upper: finite bounds, shape ``(N,)``.
-        priced: pixel columns (as column indices) that the simplex method looks at; the others
-            stay at zero until :func:`lp_simplex.add_columns` finds that they matter.
-        priced_count: how many entries of ``priced`` count, shape ``(1,)``.
+        listed: all columns, neurons first, then logicals, then pixels in some order, shape
+            ``(N,)``. The simplex method looks at the first ``listed_count`` of them; the other
+            pixels stay at zero until :func:`lp_simplex.add_columns` finds that they matter.
+        listed_count: shape ``(1,)``.
     """
 
     pixels: FloatArray
@@ -56,8 +57,8 @@ class Program(NamedTuple):
     cost: FloatArray
     lower: FloatArray
     upper: FloatArray
-    priced: IntArray
-    priced_count: IntArray
+    listed: IntArray
+    listed_count: IntArray
 
 
 class State(NamedTuple):
@@ -74,7 +75,7 @@ class State(NamedTuple):
         d: reduced costs, shape ``(N,)``.
         slopes: triangle coefficients that the inverse was computed with, shape ``(2, H)``.
         scalars: objective.
-        counters: pivots since the last factorisation, pivots in all, priced columns known.
+        counters: pivots since the last factorisation, pivots in all, listed columns known.
     """
 
     inverse: FloatArray
@@ -92,7 +93,7 @@ class State(NamedTuple):
 OBJECTIVE = 0
 """Place in ``State.scalars``."""
 
-SINCE_FACTOR, PIVOTS, PRICED = 0, 1, 2
+SINCE_FACTOR, PIVOTS, LISTED = 0, 1, 2
 """Places in ``State.counters``."""
 
 

@@ -17,7 +17,7 @@ from reluopt.engines.branch_and_bound.lp_build import (
 )
 from reluopt.engines.branch_and_bound.lp_program import (
     OBJECTIVE,
-    PRICED,
+    LISTED,
     IntArray,
     Program,
     State,
@@ -185,6 +185,6 @@ class LPRelaxation:
         counters = self._state.counters
         return {
             "pivots": float(counters[1]),
-            "priced": float(counters[PRICED]),
+            "listed": float(counters[LISTED]),
             "gap": math.nan,
         }

@@ -17,8 +17,9 @@ import numpy as np
 from reluopt.engines.branch_and_bound.lp_program import (
     OBJECTIVE,
     PIVOTS,
-    PRICED,
+    LISTED,
     SINCE_FACTOR,
+    IntArray,
     Program,
     State,
     Work,
@@ -96,7 +97,7 @@ def ftran(lp: Program, inverse: FloatArray, j: int, out: FloatArray) -> None:
 
 @search_kernel
 def price(lp: Program, y: FloatArray, alpha: FloatArray, count: int) -> None:
-    """``alpha_j = y @ A_j`` for neurons, logicals and the first ``count`` priced pixels."""
+    """``alpha_j = y @ A_j`` for the first ``count`` listed columns."""
     m = lp.rhs.size
     hidden = lp.triangle.size
     pixels, dense = lp.pixels.shape
@@ -116,13 +117,12 @@ def price(lp: Program, y: FloatArray, alpha: FloatArray, count: int) -> None:
             if row_t >= 0:
                 alpha[i] += lp.slopes[0, i] * y[row_t]
                 alpha[hidden + i] += lp.slopes[1, i] * y[row_t]
-    part = y[:dense]
-    for q in range(count):
-        j = lp.priced[q]
-        column = lp.pixels[j - 2 * hidden]
+    for q in range(2 * hidden + m, count):
+        j = lp.listed[q]
+        p = j - 2 * hidden
         total = 0.0
         for t in range(dense):
-            total += part[t] * column[t]
+            total += y[t] * lp.pixels[p, t]
         alpha[j] = total
 
 
@@ -159,13 +159,12 @@ def add_column(lp: Program, j: int, factor: float, out: FloatArray) -> None:
 def pivot(inverse: FloatArray, norms: FloatArray, r: int, column: FloatArray) -> None:
     """Make the basic column of row ``r`` the one with ``inverse @ A_j = column``."""
     m = norms.size
-    pivot_row = inverse[r]
+    pivot_row = inverse[r].copy()  # a copy: without aliasing the loops below vectorise
     scale = 1.0 / column[r]
-    total = 0.0
+    length = 0.0
     for t in range(m):
         pivot_row[t] *= scale
-        total += pivot_row[t] * pivot_row[t]
-    norms[r] = total
+        length += pivot_row[t] * pivot_row[t]
     for i in range(m):
         factor = column[i]
         if i == r or abs(factor) < 1e-14:
@@ -177,6 +176,8 @@ def pivot(inverse: FloatArray, norms: FloatArray, r: int, column: FloatArray) ->
             row[t] = value
             total += value * value
         norms[i] = total
+    norms[r] = length
+    inverse[r, :] = pivot_row
 
 
 @search_kernel
@@ -230,40 +231,70 @@ def resynchronise(lp: Program, st: State, wk: Work) -> None:
     is dual feasible afterwards.
     """
     m = lp.rhs.size
-    count = lp.priced_count[0]
-    st.counters[PRICED] = count
+    count = lp.listed_count[0]
+    st.counters[LISTED] = count
     multipliers(lp, st, wk.y)
     price(lp, wk.y, wk.alpha, count)
+    _reset(lp.listed[:count], lp.cost, wk.alpha, lp.lower, lp.upper, st.position, st.d, st.side, st.x)
     wk.shift[:] = lp.rhs
     hidden = lp.triangle.size
-    fixed = 2 * hidden + m
     first_logical = 2 * hidden + lp.pixels.shape[0]
     objective = 0.0
-    for q in range(fixed + count):
-        if q < 2 * hidden:
-            j = q
-        elif q < fixed:
-            j = first_logical + q - 2 * hidden
-        else:
-            j = lp.priced[q - fixed]
-        if st.position[j] >= 0:
-            st.d[j], st.side[j] = 0.0, 0.0
-            continue
-        d = lp.cost[j] - wk.alpha[j]
-        st.d[j] = d
-        place(lp, st, j)
-        if st.x[j] != 0.0:
+    for j in range(2 * hidden):
+        if st.position[j] < 0 and st.x[j] != 0.0:
             add_column(lp, j, -st.x[j], wk.shift)
-            objective += lp.cost[j] * st.x[j]
+    for r in range(m):
+        if st.position[first_logical + r] < 0:
+            wk.shift[r] -= st.x[first_logical + r]
+    dense = lp.pixels.shape[1]
+    for q in range(2 * hidden + m, count):
+        j = lp.listed[q]
+        step = st.x[j]
+        if st.position[j] < 0 and step != 0.0:
+            objective += lp.cost[j] * step
+            column = lp.pixels[j - 2 * hidden]
+            for t in range(dense):
+                wk.shift[t] -= step * column[t]
     for i in range(m):
-        row = st.inverse[i]
         total = 0.0
         for t in range(m):
-            total += row[t] * wk.shift[t]
+            total += st.inverse[i, t] * wk.shift[t]
         j = st.head[i]
         st.x[j] = total
         objective += lp.cost[j] * total
     st.scalars[OBJECTIVE] = objective
+
+
+@search_kernel
+def _reset(
+    columns: IntArray,
+    cost: FloatArray,
+    alpha: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+    position: IntArray,
+    d: FloatArray,
+    side: FloatArray,
+    x: FloatArray,
+) -> None:
+    """Reduced costs; nonbasic columns go to the bound that theirs asks for."""
+    for q in range(columns.size):
+        j = columns[q]
+        if position[j] >= 0:
+            d[j], side[j] = 0.0, 0.0
+            continue
+        d[j] = cost[j] - alpha[j]
+        if lower[j] == upper[j]:
+            side[j] = 0.0
+            x[j] = lower[j]
+            continue
+        if d[j] > DUAL_TOLERANCE:
+            side[j] = 1.0
+        elif d[j] < -DUAL_TOLERANCE:
+            side[j] = -1.0
+        elif side[j] == 0.0:
+            side[j] = 1.0
+        x[j] = lower[j] if side[j] > 0.0 else upper[j]
 
 
 @search_kernel
@@ -277,23 +308,6 @@ def refresh(lp: Program, st: State, wk: Work) -> None:
             break
     st.slopes[:] = lp.slopes
     resynchronise(lp, st, wk)
-
-
-@search_kernel
-def place(lp: Program, st: State, j: int) -> None:
-    """Put a nonbasic column on the bound that its reduced cost asks for."""
-    if lp.lower[j] == lp.upper[j]:
-        st.side[j] = 0.0
-        st.x[j] = lp.lower[j]
-        return
-    d = st.d[j]
-    if d > DUAL_TOLERANCE:
-        st.side[j] = 1.0
-    elif d < -DUAL_TOLERANCE:
-        st.side[j] = -1.0
-    elif st.side[j] == 0.0:
-        st.side[j] = 1.0
-    st.x[j] = lp.lower[j] if st.side[j] > 0.0 else lp.upper[j]
 
 
 @search_kernel
@@ -315,7 +329,9 @@ def bounds_changed(lp: Program, st: State, wk: Work, j: int) -> None:
     if st.position[j] >= 0:
         return
     before = st.x[j]
-    place(lp, st, j)
+    one = np.full(1, j)
+    wk.alpha[j] = lp.cost[j] - st.d[j]
+    _reset(one, lp.cost, wk.alpha, lp.lower, lp.upper, st.position, st.d, st.side, st.x)
     step = st.x[j] - before
     if step != 0.0:
         ftran(lp, st.inverse, j, wk.column)
@@ -328,23 +344,20 @@ def bounds_changed(lp: Program, st: State, wk: Work, j: int) -> None:
 def add_columns(lp: Program, st: State, wk: Work, y: FloatArray, tolerance: float) -> int:
     """Price every pixel that has been left out; take in those that would enter. Their number."""
     hidden = lp.triangle.size
-    pixels, dense = lp.pixels.shape
-    count = lp.priced_count[0]
-    if count == pixels:
-        return 0
+    dense = lp.pixels.shape[1]
+    count = lp.listed_count[0]
     added = 0
-    part = y[:dense]
-    for q in range(count, pixels):
-        j = lp.priced[q]
-        column = lp.pixels[j - 2 * hidden]
+    for q in range(count, lp.listed.size):
+        j = lp.listed[q]
+        p = j - 2 * hidden
         total = 0.0
         for t in range(dense):
-            total += part[t] * column[t]
+            total += y[t] * lp.pixels[p, t]
         if lp.cost[j] - total < -tolerance:
-            lp.priced[q] = lp.priced[count + added]
-            lp.priced[count + added] = j
+            lp.listed[q] = lp.listed[count + added]
+            lp.listed[count + added] = j
             added += 1
-    lp.priced_count[0] = count + added
+    lp.listed_count[0] = count + added
     return added
 
 
@@ -368,7 +381,7 @@ def _leaving_row(lp: Program, st: State) -> tuple[int, float]:
 
 
 @search_kernel
-def _sift_down(keys: FloatArray, items: np.ndarray, start: int, size: int) -> None:
+def _sift_down(keys: FloatArray, items: IntArray, start: int, size: int) -> None:
     """Restore the heap order (smallest key first) below ``start``."""
     key, item = keys[start], items[start]
     place_ = start
@@ -388,23 +401,9 @@ def _sift_down(keys: FloatArray, items: np.ndarray, start: int, size: int) -> No
 @search_kernel
 def _gather(lp: Program, st: State, wk: Work, sign: float) -> int:
     """Collect the columns that can enter, with their ratios; their number."""
-    hidden = lp.triangle.size
-    first_logical = 2 * hidden + lp.pixels.shape[0]
     size = 0
-    for j in range(2 * hidden):
-        slope = sign * st.side[j] * wk.alpha[j]
-        if slope > PIVOT_TOLERANCE:
-            wk.keys[size] = max(st.d[j] * st.side[j], 0.0) / slope
-            wk.candidates[size] = j
-            size += 1
-    for j in range(first_logical, first_logical + lp.rhs.size):
-        slope = sign * st.side[j] * wk.alpha[j]
-        if slope > PIVOT_TOLERANCE:
-            wk.keys[size] = max(st.d[j] * st.side[j], 0.0) / slope
-            wk.candidates[size] = j
-            size += 1
-    for q in range(st.counters[PRICED]):
-        j = lp.priced[q]
+    for q in range(st.counters[LISTED]):
+        j = lp.listed[q]
         slope = sign * st.side[j] * wk.alpha[j]
         if slope > PIVOT_TOLERANCE:
             wk.keys[size] = max(st.d[j] * st.side[j], 0.0) / slope
@@ -484,16 +483,10 @@ def _change_basis(
     lp: Program, st: State, wk: Work, row: int, entering: int, infeasibility: float
 ) -> None:
     """One basis change; ``wk.column`` is the transformed entering column."""
-    hidden = lp.triangle.size
-    first_logical = 2 * hidden + lp.pixels.shape[0]
     leaving = st.head[row]
     step_d = st.d[entering] / wk.alpha[entering]
-    for j in range(2 * hidden):
-        st.d[j] -= step_d * wk.alpha[j]
-    for j in range(first_logical, first_logical + lp.rhs.size):
-        st.d[j] -= step_d * wk.alpha[j]
-    for q in range(st.counters[PRICED]):
-        j = lp.priced[q]
+    for q in range(st.counters[LISTED]):
+        j = lp.listed[q]
         st.d[j] -= step_d * wk.alpha[j]
     bound = lp.lower[leaving] if infeasibility < 0.0 else lp.upper[leaving]
     step = (st.x[leaving] - bound) / wk.column[row]
@@ -527,7 +520,7 @@ def _basics_feasible(lp: Program, st: State, tolerance: float) -> bool:
 def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) -> int:
     """Pivot until optimal, infeasible, the objective reaches ``cutoff``, or ``limit`` pivots.
 
-    Works on the priced columns alone. After INFEASIBLE ``wk.ray`` is a dual ray.
+    Works on the listed columns alone. After INFEASIBLE ``wk.ray`` is a dual ray.
     """
     repairs = 0
     for _ in range(limit):
@@ -548,7 +541,7 @@ def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) ->
         else:
             sign = -1.0 if infeasibility < 0.0 else 1.0
             wk.rho[:] = st.inverse[row]
-            price(lp, wk.rho, wk.alpha, st.counters[PRICED])
+            price(lp, wk.rho, wk.alpha, st.counters[LISTED])
             size = _gather(lp, st, wk, sign)
             entering, flips = _ratio_test(lp, st, wk, size, abs(infeasibility))
             if entering < 0:
