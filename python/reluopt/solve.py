@@ -134,7 +134,7 @@ def _solve_perturbation(
 ) -> Solution:
     """Attack, bound, search, polish, check."""
     task = problem.task(network)
-    engine = choose_engine(method.engine, task)
+    engine = choose_engine(method.engine, task, network)
     clock = _Clock()
     incumbent = None
     if method.wants_attack and not engine.self_contained:
@@ -332,7 +332,7 @@ def _run_logit(
     progress: ProgressCallback | None,
 ) -> _Run:
     """Bound over ``region`` and run the engine."""
-    engine = choose_engine(method.engine, task)
+    engine = choose_engine(method.engine, task, network)
     clock = _Clock()
     name = method.bounds_for(task)
     bounds = compute_bounds("linear" if name == "ball" else name, network, InputRegion(region))

@@ -122,8 +122,8 @@ def test_free_gurobi_says_which_limit_is_exceeded(thesis, test_images, monkeypat
 
 def test_highs_names_engines_for_l2(thesis, test_images):
     task = MinimalPerturbation(test_images.image(1), 2, norm=Norm.L2).task(thesis)
-    with pytest.raises(UnsupportedProblemError, match=r"engine highs: cannot solve l2.*scip"):
-        choose_engine("highs", task)
+    with pytest.raises(UnsupportedProblemError, match=r"engine highs: cannot solve L2.*scip"):
+        choose_engine("highs", task, thesis)
     with pytest.raises(UnsupportedProblemError, match="cannot solve"):
         HighsEngine().solve(_request(thesis, task))
     bounds = compute_bounds("interval", thesis, InputRegion(task.box))
@@ -134,9 +134,9 @@ def test_highs_names_engines_for_l2(thesis, test_images):
 def test_auto_finds_an_engine_for_every_norm(thesis, test_images):
     for norm in Norm:
         task = MinimalPerturbation(test_images.image(1), 2, norm=norm).task(thesis)
-        able = engines_for(task)
+        able = engines_for(task, thesis)
         assert able
-        assert choose_engine("auto", task).name == able[0]
+        assert choose_engine("auto", task, thesis).name == able[0]
 
 
 def test_unknown_engine():

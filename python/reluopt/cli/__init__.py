@@ -12,7 +12,6 @@ from typing import Any
 
 import typer
 
-from reluopt.cli.console import errors
 from reluopt.errors import ReluoptError
 
 USAGE_ERROR = 2
@@ -30,7 +29,11 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    from reluopt.cli import network_commands, solve_commands  # noqa: F401  (they register)
+    from reluopt.cli import (  # noqa: F401  (they register)
+        experiment_commands,
+        network_commands,
+        solve_commands,
+    )
 
     # typer carries its own copy of click or uses click's; both call the base class the same.
     usage_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -42,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             standalone_mode=False,
         )
     except usage_error as error:
-        errors.print(f"error: {error.format_message()}", markup=False)
+        print(f"error: {error.format_message()}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
     except ReluoptError as error:
-        errors.print(f"error: {error}", markup=False, soft_wrap=True)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("interrupted")
+        print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()

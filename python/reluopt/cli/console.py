@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, JustifyMethod
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +23,9 @@ from rich.table import Table
 
 from reluopt.engines.base import Progress as SearchProgress
 
+_WRAPPED = ("detail",)
+"""Columns whose text may take several lines."""
+
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -35,9 +39,11 @@ def number(value: Any, form: str = ".4g") -> str:
 
 def table(title: str, columns: list[tuple[str, str]]) -> Table:
     """An empty table; columns are pairs of a header and ``left`` or ``right``."""
-    made = Table(title=title, title_justify="left", header_style="bold")
+    made = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    made.padding, made.pad_edge, made.collapse_padding = (0, 1), False, True
     for header, side in columns:
-        made.add_column(header, justify="right" if side == "right" else "left")
+        justify: JustifyMethod = "right" if side == "right" else "left"
+        made.add_column(header, justify=justify, no_wrap=header not in _WRAPPED)
     return made
 
 

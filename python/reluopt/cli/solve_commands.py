@@ -120,24 +120,22 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
         f"{network.metadata.name}, {settings.norm.upper()} norm, target {settings.target}, "
         f"margin {settings.margin}"
     )
-    columns = [("image", "left"), ("label", "right"), ("target", "right"), ("status", "left")]
+    columns = [("image", "left"), ("change", "left"), ("status", "left")]
     columns += [(name, "right") for name in ("distance", "bound", "gap", "seconds", "nodes")]
-    columns += [("answers", "right"), ("checked", "left")]
+    columns += [("checked", "left")]
     shown = table(title, columns)
     for result in finished:
         row = result.row
         bound = row.get("bound")
         shown.add_row(
             str(row["image"]),
-            str(row["label"]),
-            number(row.get("target"), ".0f"),
+            f"{row['label']} to {number(row.get('target'), '.0f')}",
             str(row["status"]),
             number(row.get("distance")),
             number(None if bound is None else _distance_bound(settings.norm, bound)),
             number(row.get("gap"), ".1e"),
             number(row.get("seconds"), ".3f"),
             number(row.get("nodes"), ".0f"),
-            number(row.get("predicted"), ".0f"),
             "yes" if row["certified"] else "[red]no[/]",
         )
     output.print(shown)

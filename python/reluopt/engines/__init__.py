@@ -9,6 +9,8 @@ from importlib import import_module
 
 from reluopt.engines.base import Engine, EngineTask
 from reluopt.errors import InputError, UnsupportedProblemError
+from reluopt.network import ReLUNetwork
+from reluopt.problems import LogitTask
 
 _PLACES = {
     "highs": ("reluopt.engines.highs", "HighsEngine"),
@@ -16,8 +18,11 @@ _PLACES = {
     "scip": ("reluopt.engines.scip", "ScipEngine"),
 }
 
-_PREFERENCE = ("highs", "scip", "gurobi")
-"""Order in which ``auto`` tries engines."""
+_PREFERENCE = ("highs", "gurobi", "scip")
+"""Order in which ``auto`` tries engines for perturbations: free ones first."""
+
+_LOGIT_PREFERENCE = ("gurobi", "highs", "scip")
+"""The same for logits, where Gurobi is ten times faster than the others."""
 
 
 def engine_names() -> tuple[str, ...]:
@@ -38,17 +43,18 @@ def get_engine(name: str) -> Engine:
     return engine
 
 
-def engines_for(task: EngineTask) -> tuple[str, ...]:
+def engines_for(task: EngineTask, network: ReLUNetwork) -> tuple[str, ...]:
     """Names of the usable engines that can solve ``task``, best first."""
+    order = _LOGIT_PREFERENCE if isinstance(task, LogitTask) else _PREFERENCE
     found = []
-    for name in _PREFERENCE:
+    for name in order:
         engine = get_engine(name)
-        if engine.state().usable and engine.supports(task):
+        if engine.supports(task) and engine.admits(task, network) and engine.state().usable:
             found.append(name)
     return tuple(found)
 
 
-def choose_engine(name: str, task: EngineTask) -> Engine:
+def choose_engine(name: str, task: EngineTask, network: ReLUNetwork) -> Engine:
     """The engine called ``name``, or for ``auto`` the best usable one.
 
     Raises:
@@ -56,16 +62,16 @@ def choose_engine(name: str, task: EngineTask) -> Engine:
         UnsupportedProblemError: it cannot solve ``task``; the message names engines that can.
     """
     if name == "auto":
-        able = engines_for(task)
+        able = engines_for(task, network)
         if not able:
             raise UnsupportedProblemError("engine auto: no usable engine can solve this problem")
         return get_engine(able[0])
     engine = get_engine(name)
     if not engine.supports(task):
-        able = engines_for(task)
-        norm = getattr(task, "norm", "logit")
+        able = engines_for(task, network)
+        kind = "logit" if isinstance(task, LogitTask) else str(task.norm).upper()
         raise UnsupportedProblemError(
-            f"engine {name}: cannot solve {norm} problems; engines that can: "
+            f"engine {name}: cannot solve {kind} problems; engines that can: "
             f"{', '.join(able) or 'none is usable here'}"
         )
     return engine

@@ -164,6 +164,10 @@ class Engine(Protocol):
         """Whether the engine can solve this kind of task (its norm, its alternatives)."""
         ...
 
+    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
+        """Whether a task that it supports also fits its licence on this machine."""
+        ...
+
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve the task.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from reluopt.engines.base import EngineState, Progress
+from reluopt.engines.base import EngineState, EngineTask, Progress
 from reluopt.engines.program_engine import (
     SOLVER_FEASIBILITY,
     ProgramEngine,
@@ -25,7 +25,8 @@ from reluopt.engines.program_engine import (
 )
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation.program import Program
-from reluopt.problems import Norm
+from reluopt.network import ReLUNetwork
+from reluopt.problems import LogitTask, Norm, PerturbationTask
 from reluopt.solution import Status
 
 FREE_VARIABLES = 2000
@@ -61,6 +62,17 @@ class GurobiEngine(ProgramEngine):
             f"bundled size-limited licence: {FREE_VARIABLES} variables, {FREE_CONSTRAINTS} "
             f"constraints, {FREE_QUADRATIC_VARIABLES} variables when quadratic (fits L1, not L2)",
         )
+
+    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
+        """Whether the program fits the free licence, counted before it is built."""
+        if _licence_file() is not None:
+            return True
+        if isinstance(task, PerturbationTask) and task.norm is Norm.L2:
+            return 2 * network.input_size <= FREE_QUADRATIC_VARIABLES
+        hidden = sum(network.hidden_sizes)
+        inputs = network.input_size if isinstance(task, LogitTask) else 2 * network.input_size
+        variables = inputs + 3 * hidden + network.output_size
+        return variables <= FREE_VARIABLES and 3 * hidden <= FREE_CONSTRAINTS // 2
 
     def solve_program(self, task: ProgramTask) -> ProgramResult:
         """Build the model, start it from the incumbent, and read its answer."""

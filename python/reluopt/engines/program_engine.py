@@ -25,7 +25,7 @@ from reluopt.engines.base import (
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation import EncodedProblem, encode
 from reluopt.formulation.program import Program
-from reluopt.network import BoolArray, FloatArray
+from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import LogitTask, Norm, PerturbationTask
 from reluopt.solution import Status
 
@@ -139,6 +139,11 @@ class ProgramEngine(ABC):
     def supports(self, task: EngineTask) -> bool:
         """Logits always; perturbations by their norm."""
         return isinstance(task, LogitTask) or task.norm in self.norms
+
+    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
+        """Always: open-source solvers have no size limits."""
+        del task, network
+        return True
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve all alternatives of the task; see :meth:`Engine.solve`."""

@@ -29,8 +29,8 @@ def attack_figure(
     originals = [by_key[str(result.row["image"])].image for result in shown]
     shape = (-1, *network.input_shape)
     return perturbation_figure(
-        np.reshape(originals, shape),
-        np.reshape([result.image for result in shown if result.image is not None], shape),
+        list(np.reshape(originals, shape)),
+        [result.image for result in shown],
         labels=[int(result.row["label"]) for result in shown],
         predicted_original=[int(result.row["original_predicted"]) for result in shown],
         predicted_changed=[int(result.row["predicted"]) for result in shown],

@@ -1,0 +1,200 @@
+"""The command line as a user meets it: output, exit codes, resuming, errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from reluopt.cli import main
+
+
+@pytest.fixture
+def run(capfd):
+    """Run a command; returns its exit code, stdout and stderr."""
+
+    def execute(*arguments):
+        with pytest.raises(SystemExit) as info:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return info.value.code, captured.out, captured.err
+
+    return execute
+
+
+def _reluopt(*arguments, **options):
+    command = [sys.executable, "-m", "reluopt", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+REQUIRED = {
+    "image", "label", "target", "norm", "engine", "formulation", "bounds", "status", "objective",
+    "bound", "gap", "seconds", "nodes", "predicted", "margin", "certified",
+}  # fmt: skip
+
+
+def test_info_lists_engines_and_networks(run):
+    code, out, _ = run("info")
+    assert code == 0
+    for word in ("highs", "gurobi", "scip", "784-32-16-10", "93.32 %"):
+        assert word in out
+
+
+def test_attack_jsonl_has_one_object_an_image(run):
+    code, out, _ = run("attack", "thesis", "--images", "test:0-1", "--engine", "gurobi", "--jsonl")
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["image"] for row in rows] == ["test:0", "test:1"]
+    for row in rows:
+        assert set(row) >= REQUIRED
+        assert row["status"] == "OPTIMAL"
+        assert row["certified"] is True
+        assert row["predicted"] == row["target"] == (row["label"] + 5) % 10
+        assert row["bound"] <= row["objective"] * (1 + 1e-9)
+        assert row["margin"] > 0
+
+
+def test_attack_writes_resumes_and_refuses_other_settings(run, tmp_path):
+    out_dir = tmp_path / "run"
+    common = ("attack", "thesis", "--engine", "gurobi", "--out", out_dir)
+    code, out, _ = run(*common, "--images", "test:0")
+    assert code == 0
+    assert "1 of 1 proven, 1 checked adversarial" in out
+    first = (out_dir / "results.csv").read_text()
+    assert run(*common, "--images", "test:0-1")[0] == 0
+    both = (out_dir / "results.csv").read_text()
+    assert both.startswith(first)  # the first row was kept, not computed again
+    frame = pd.read_csv(out_dir / "results.csv")
+    assert list(frame["image"]) == ["test:0", "test:1"]
+    tensors = load_file(out_dir / "images" / "part-0000.safetensors")
+    assert tensors["test:1"].shape == (28, 28)
+    record = json.loads((out_dir / "run.json").read_text())
+    assert {"settings", "machine", "versions", "command"} <= set(record)
+    code, _, err = run(*common, "--images", "test:0", "--norm", "l2")
+    assert code == 2
+    assert "choose another folder" in err
+    assert (out_dir / "results.csv").read_text() == both
+
+
+def test_attack_on_image_files_draws_a_figure(run, tmp_path, test_images):
+    png, npy = tmp_path / "seven.png", tmp_path / "two.npy"
+    Image.fromarray(test_images.pixels[0]).save(png)
+    np.save(npy, test_images.image(1))
+    figure = tmp_path / "figure.png"
+    code, out, _ = run(
+        "attack", "thesis", "--images", png, "--images", npy, "--target", "runner-up",
+        "--engine", "gurobi", "--figure", figure, "--jsonl",
+    )  # fmt: skip
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["label"] for row in rows] == [7, 2]  # what the network answers
+    assert figure.stat().st_size > 10_000
+
+
+def test_classify_and_ideal(run, tmp_path):
+    code, out, _ = run("classify", "thesis", "--images", "test:0-4", "--formulation", "thesis")
+    assert code == 0
+    assert "agree on 5 of 5 images" in out
+    assert "958 variables" in out
+    figure = tmp_path / "ideal.pdf"
+    code, out, _ = run(
+        "ideal", "thesis", "--label", "0,3", "--gap", "0.5", "--figure", figure, "--jsonl"
+    )
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["label"] for row in rows] == [0, 3]
+    assert all(row["certified"] and row["bound"] >= row["objective"] - 1e-6 for row in rows)
+    assert figure.read_bytes().startswith(b"%PDF")
+
+
+def test_evaluate(run, tmp_path):
+    figure = tmp_path / "confusion.png"
+    code, out, _ = run("evaluate", "thesis", "--figure", figure)
+    assert code == 0
+    assert "accuracy 93.32 % on 10000 images" in out
+    assert figure.exists()
+
+
+def test_train(run, tmp_path):
+    weights = tmp_path / "small.safetensors"
+    command = ("train", "--out", weights, "--hidden", "8", "--images", "500")
+    code, out, _ = run(*command)
+    assert code == 0
+    assert "784-8-10" in out
+    before = weights.read_bytes()
+    code, _, err = run(*command)
+    assert code == 2
+    assert "--force" in err
+    assert weights.read_bytes() == before
+    assert run("evaluate", weights, "--images", "test:0-99")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["attack", "nowhere", "--images", "test:0"], "nowhere"),
+        (["attack", "thesis", "--images", "test:10000"], "from 0 to 9999"),
+        (["attack", "thesis", "--images", "valid:0"], "train: or test:"),
+        (["attack", "thesis", "--images", "test:0", "--target", "12"], "label from 0 to 9"),
+        (["attack", "thesis", "--images", "test:0", "--target", "seven"], "target: expected"),
+        (["attack", "thesis", "--images", "test:0", "--margin", "1.2"], "margin: expected x1.2"),
+        (["attack", "thesis", "--images", "test:0", "--engine", "cplex"], "--engine: expected"),
+        (["attack", "thesis", "--images", "test:0", "--bounds", "tight"], "--bounds: expected"),
+        (["attack", "thesis", "--images", "test:0", "--formulation", "x"], "--formulation"),
+        (["attack", "thesis", "--images", "test:0", "--time-limit", "0"], "time limit"),
+        (["attack", "thesis", "--images", "test:0", "--threads", "0"], "threads"),
+        (["attack", "thesis", "--images", "test:0", "--norm", "l3"], "l3"),
+        (["attack", "thesis", "--images", "test:0", "--figure", "a.gif"], "--figure a.gif"),
+        (["attack", "thesis"], "--images"),
+        (["attack", "thesis", "--images", "missing.png"], "missing.png"),
+        (
+            ["attack", "thesis", "--images", "test:0", "--engine", "highs", "--norm", "l2"],
+            "engines that can",
+        ),
+        (["ideal", "thesis", "--label", "ten"], "--label"),
+        (["train", "--out", "x.safetensors", "--hidden", "a"], "--hidden"),
+        (["conquer"], "conquer"),
+    ],
+)
+def test_errors_are_one_line_and_exit_2(run, arguments, message):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_keeps_finished_rows(tmp_path):
+    out_dir = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reluopt", "attack", "thesis", "--images", "test:0-999",
+         "--engine", "highs", "--out", str(out_dir)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    table = out_dir / "results.csv"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if table.exists() and table.read_text().count("\n") >= 3:
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "resumes" in err
+    assert "Traceback" not in err
+    assert len(pd.read_csv(table)) >= 2
+
+
+def test_the_module_runs_and_prints_help():
+    done = _reluopt("--help")
+    assert done.returncode == 0
+    assert "attack" in done.stdout

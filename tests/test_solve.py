@@ -1,0 +1,218 @@
+"""The pipeline: what leaves it is true."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reluopt.engines.base import EngineAnswer, EngineOptions
+from reluopt.engines.highs import HighsEngine
+from reluopt.errors import UnsupportedProblemError
+from reluopt.network import Dense, ReLUNetwork
+from reluopt.problems import (
+    AbsoluteMargin,
+    AnyTarget,
+    BareRelativeMargin,
+    Box,
+    Classification,
+    FixedTarget,
+    MinimalPerturbation,
+    Norm,
+    OptimalInput,
+    RelativeMargin,
+    RunnerUpTarget,
+)
+from reluopt.solution import Status
+from reluopt.solve import Method, solve
+
+FAST = EngineOptions(time_limit=30.0)
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_engines_agree_on_l1_of_real_digits(thesis, test_images, index):
+    problem = MinimalPerturbation(test_images.image(index), test_images.label(index))
+    solutions = [
+        solve(thesis, problem, Method(engine, options=FAST))
+        for engine in ("highs", "gurobi", "scip")
+    ]
+    objectives = [solution.objective for solution in solutions]
+    assert max(objectives) - min(objectives) <= 1e-5 * max(objectives)
+    for solution in solutions:
+        assert solution.status is Status.OPTIMAL
+        assert solution.certified
+        assert solution.gap <= 1e-6
+        # Do not trust the certificate either: recompute here.
+        logits = thesis.forward(solution.image)
+        target = (test_images.label(index) + 5) % 10
+        assert np.argmax(logits) == target == solution.target
+        others = np.delete(logits, target)
+        assert (logits[target] >= 1.2 * others - 1e-6).all()
+        change = np.abs(solution.image - test_images.image(index).ravel())
+        assert change.sum() == pytest.approx(solution.objective)
+        assert solution.image.min() >= 0.0
+        assert solution.image.max() <= 1.0
+
+
+def test_thesis_model_finds_the_same_optimum(thesis, test_images):
+    problem = MinimalPerturbation(test_images.image(0), test_images.label(0))
+    published = solve(thesis, problem, Method("gurobi", "thesis", options=FAST))
+    ours = solve(thesis, problem, Method("gurobi", options=FAST))
+    assert published.size["variables"] == 1742
+    assert published.bounds == "thesis"
+    assert published.timings.attack < 1e-3  # as published: no incumbent
+    assert ours.status is Status.OPTIMAL
+    assert published.objective == pytest.approx(ours.objective, rel=1e-4)
+
+
+def test_untargeted_is_the_best_of_all_targets(make_network):
+    network = make_network((5, 5, 4, 3), 6)
+    image = np.random.default_rng(6).random(5)
+    label = int(network.predict(image))
+    method = Method("highs", options=FAST)
+    best = solve(network, MinimalPerturbation(image, label, AnyTarget()), method)
+    single = [
+        solve(network, MinimalPerturbation(image, label, FixedTarget(t)), method)
+        for t in range(3)
+        if t != label
+    ]
+    assert best.objective == pytest.approx(min(s.objective for s in single))
+    assert best.target in [s.target for s in single if s.objective <= best.objective + 1e-9]
+
+
+@pytest.mark.parametrize("norm", [Norm.L2, Norm.LINF])
+def test_other_norms(make_network, norm):
+    network = make_network((5, 5, 4, 3), 6)
+    image = np.random.default_rng(6).random(5)
+    problem = MinimalPerturbation(image, int(network.predict(image)), AnyTarget(), norm)
+    solutions = [solve(network, problem, Method(e, options=FAST)) for e in ("scip", "gurobi")]
+    assert [s.status for s in solutions] == [Status.OPTIMAL] * 2
+    assert solutions[0].objective == pytest.approx(solutions[1].objective, rel=1e-5)
+
+
+def test_image_that_already_answers_the_target_needs_no_change(thesis, test_images):
+    image = test_images.image(0)
+    solution = solve(thesis, MinimalPerturbation(image, 3, FixedTarget(7)))
+    assert solution.status is Status.OPTIMAL
+    assert solution.objective == solution.bound == solution.gap == 0.0
+    np.testing.assert_array_equal(solution.image, image.ravel())
+
+
+def test_infeasible(make_network):
+    network = make_network((4, 3, 2), 1)
+    image = np.full(4, 0.5)
+    problem = MinimalPerturbation(
+        image, int(network.predict(image)), AnyTarget(), margin=AbsoluteMargin(1e3)
+    )
+    solution = solve(network, problem, Method("highs"))
+    assert solution.status is Status.INFEASIBLE
+    assert solution.proven
+    assert not solution.certified
+    assert solution.image is None
+
+
+def test_bare_condition_is_never_called_adversarial():
+    """Logits (x - 3, -2): the bare condition holds from x_0 <= -2.4 on, long before it wins."""
+    network = ReLUNetwork((Dense(np.array([[1.0], [0.0]]), np.array([-3.0, -2.0])),))
+    problem = MinimalPerturbation(
+        np.array([0.9]), 0, FixedTarget(1), margin=BareRelativeMargin(0.2)
+    )
+    # x_1 = -2 >= 1.2 x_0 = 1.2 (0.9 - 3) holds at once; the network answers 1 already.
+    easy = solve(network, problem, Method("highs"))
+    assert easy.status is Status.OPTIMAL
+    network = ReLUNetwork((Dense(np.array([[1.0], [0.0]]), np.array([-2.5, -2.0])),))
+    image = np.array([0.9])  # logits (-1.6, -2): 0 wins, and -2 >= 1.2 * -1.6 does not hold
+    problem = replace(problem, image=image)
+    bare = solve(network, problem, Method("highs"))
+    # -2 >= 1.2 (x - 2.5) from x = 5/6 on, where 0 still wins: -1.667 > -2.
+    assert bare.status is Status.NOT_ADVERSARIAL
+    assert not bare.certified
+    assert bare.objective == pytest.approx(0.9 - 5 / 6, abs=1e-6)
+    assert "answers 0, not 1" in bare.message
+    strict = solve(network, replace(problem, margin=RelativeMargin(0.2)), Method("highs"))
+    assert strict.status is Status.OPTIMAL
+    assert strict.certified
+    assert strict.objective == pytest.approx(0.9 - (0.5 - 1e-4), abs=1e-6)
+
+
+def test_runner_up(thesis, test_images):
+    image = test_images.image(0)
+    problem = MinimalPerturbation(image, 7, RunnerUpTarget())
+    logits = thesis.forward(image)
+    assert problem.task(thesis).alternatives[0].target == np.argsort(logits)[-2]
+
+
+def test_time_limit_is_honest(thesis, test_images):
+    problem = MinimalPerturbation(test_images.image(1), test_images.label(1))
+    method = Method("highs", "thesis", options=EngineOptions(time_limit=1.0))
+    solution = solve(thesis, problem, method)
+    best = solve(thesis, problem, Method("gurobi", options=FAST))
+    assert solution.status in (Status.FEASIBLE, Status.TIME_LIMIT)
+    assert solution.bound <= best.objective + 1e-6
+    assert solution.objective >= best.objective - 1e-6
+    assert not solution.proven
+
+
+@pytest.mark.parametrize("formulation", ["bigm", "thesis"])
+@pytest.mark.parametrize("name", ["thesis", "dnn3"])
+def test_classification_equals_the_forward_pass(test_images, formulation, name):
+    from reluopt.zoo import load_bundled
+
+    network = load_bundled(name)
+    for index in range(5):
+        image = test_images.image(index)
+        solution = solve(network, Classification(image), Method("highs", formulation))
+        assert solution.certified
+        assert solution.target == network.predict(image)
+
+
+def test_optimal_input(lecture):
+    box = Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0]))
+    solution = solve(lecture, OptimalInput(0, box))
+    assert solution.status is Status.OPTIMAL
+    assert solution.objective == pytest.approx(50.0)
+    assert lecture.forward(solution.image)[0] == pytest.approx(50.0)
+
+
+def test_l2_on_highs_names_engines_that_can(thesis, test_images):
+    problem = MinimalPerturbation(test_images.image(0), 7, norm=Norm.L2)
+    with pytest.raises(UnsupportedProblemError, match="engines that can"):
+        solve(thesis, problem, Method("highs"))
+
+
+class _Liar(HighsEngine):
+    """An engine whose answers the pipeline must not believe."""
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def solve(self, request):
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        (EngineAnswer(Status.OPTIMAL, np.zeros(784), 0, 1.0, 1.0), "refused"),
+        (EngineAnswer(Status.OPTIMAL, None, 0, math.inf, 0.0), ""),
+    ],
+)
+def test_lies_are_found_out(thesis, test_images, monkeypatch, lie, message):
+    monkeypatch.setattr("reluopt.solve.choose_engine", lambda *_: _Liar(lie))
+    monkeypatch.setattr("reluopt.solve.region_minimum", lambda *_: None)
+    problem = MinimalPerturbation(test_images.image(0), 7)
+    solution = solve(thesis, problem, Method("highs", attack=False))
+    assert solution.status is Status.NUMERICAL
+    assert message in solution.message
+    assert not solution.certified
+    assert solution.objective == math.inf
+
+
+def test_a_bound_above_a_checked_image_is_a_contradiction(thesis, test_images, monkeypatch):
+    problem = MinimalPerturbation(test_images.image(0), 7)
+    true = solve(thesis, problem, Method("gurobi", options=FAST))
+    lie = EngineAnswer(Status.OPTIMAL, true.image, 0, true.objective, 2.0 * true.objective)
+    monkeypatch.setattr("reluopt.solve.choose_engine", lambda *_: _Liar(lie))
+    solution = solve(thesis, problem, Method("highs", attack=False))
+    assert solution.status is Status.NUMERICAL
+    assert "exceeds the objective" in solution.message
