@@ -6,7 +6,13 @@ the other functions return.
 
 from reluopt.figures.images import optimal_input_figure, perturbation_figure
 from reluopt.figures.matrices import confusion_figure
-from reluopt.figures.style import DOUBLE_COLUMN, SINGLE_COLUMN, save_figure, style
+from reluopt.figures.style import (
+    DOUBLE_COLUMN,
+    SINGLE_COLUMN,
+    check_figure_path,
+    save_figure,
+    style,
+)
 from reluopt.figures.times import (
     benchmark_figure,
     performance_profile,
@@ -19,6 +25,7 @@ __all__ = [
     "DOUBLE_COLUMN",
     "SINGLE_COLUMN",
     "benchmark_figure",
+    "check_figure_path",
     "confusion_figure",
     "optimal_input_figure",
     "performance_profile",

@@ -148,6 +148,18 @@ def inch_text(figure: Figure, left: float, top: float, text: str, **options: Any
     figure.text(left / width, 1.0 - top / height, text, **options)
 
 
+def check_figure_path(path: str | os.PathLike[str]) -> Path:
+    """Refuse a figure's name that :func:`save_figure` would refuse, before hours of work.
+
+    Raises:
+        InputError: it does not end in ``.png``, ``.pdf`` or ``.svg``.
+    """
+    checked = Path(path)
+    if checked.suffix.lower() not in _NO_DATES:
+        raise InputError(f"figure: expected a name ending in .png, .pdf or .svg, found '{checked}'")
+    return checked
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, ...]:
     """Save a figure; the same figure gives the same bytes, and no half-written file is ever seen.
 
@@ -162,10 +174,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, ...
     Raises:
         InputError: another ending, or the folder cannot be written to.
     """
-    first = Path(path)
+    first = check_figure_path(path)
     ending = first.suffix.lower()
-    if ending not in _NO_DATES:
-        raise InputError(f"figure: expected a name ending in .png, .pdf or .svg, found '{first}'")
     paths = (first, first.with_suffix(".pdf")) if ending == ".png" else (first,)
     try:
         first.parent.mkdir(parents=True, exist_ok=True)

@@ -9,14 +9,16 @@ and never count as solved in a performance profile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator
 from matplotlib.transforms import ScaledTranslation
 
 from reluopt.errors import InputError
@@ -299,7 +301,7 @@ def _draw_profile(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> Non
     axes.set(xlim=(end**-0.03, end), ylim=(-0.03, 1.04))
     axes.set(xlabel="time / time of the fastest method", ylabel="images proven")
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_formatter(_between_decades(axes.xaxis))
     axes.yaxis.set_major_locator(MultipleLocator(0.25))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
     axes.grid(True, which="major")
@@ -336,8 +338,19 @@ def _seconds_axis(axes: Axes, which: str) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(numticks=8))
     axis.set_major_formatter(FuncFormatter(_plain))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_formatter(_between_decades(axis))
     axes.grid(True, which="major", axis="x" if which == "x" else "y")
+
+
+def _between_decades(axis: Axis) -> FuncFormatter:
+    """Labels at 2 and 5 where an axis is so short that decades alone say too little."""
+
+    def label(value: float, _: object) -> str:
+        low, high = axis.get_view_interval()
+        leading = round(value / 10.0 ** math.floor(math.log10(value)), 6)
+        return _plain(value, None) if high < 30.0 * low and leading in (2.0, 5.0) else ""
+
+    return FuncFormatter(label)
 
 
 def _plain(value: float, _: object) -> str:
