@@ -39,7 +39,8 @@ def product(left: FloatArray, right: FloatArray) -> FloatArray:
     """``left @ right``."""
     if left.shape[0] == 0 or left.shape[1] == 0 or right.shape[1] == 0:
         return np.zeros((left.shape[0], right.shape[1]))
-    return np.dot(left, right)
+    result: FloatArray = np.dot(left, right)
+    return result
 
 
 @search_kernel

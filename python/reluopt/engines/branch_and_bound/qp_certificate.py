@@ -1,11 +1,10 @@
 r"""Safe bounds for the L2 relaxation: a theorem whatever the interior point method computed.
 
 Let :math:`\ell_f` be the forms of a node (:mod:`qp_model`), :math:`\ell_f \ge 0` at every input of
-the node that meets the conditions, and :math:`\hat\ell_f = f^\top x + p^\top(W^1\delta + \hat y) + c`
-their floating-point versions, :math:`|\ell_f - \hat\ell_f| \le \epsilon_f`. For any
-:math:`z \ge 0` and :math:`\theta` (:math:`\ge 0` for products), with :math:`\psi_k = 4 \theta_k` for
-the ReLU terms :math:`x_i s_i = 0` and :math:`\psi_k = -\theta_k` for the products
-:math:`x_i \ell \ge 0`,
+the node that meets the conditions, and
+:math:`\hat\ell_f = f^\top x + p^\top(W^1\delta + \hat y) + c` their floating-point versions, :math:`|\ell_f - \hat\ell_f| \le \epsilon_f`. For any
+:math:`z \ge 0`, any :math:`\psi_k` for the ReLU terms :math:`x_i s_i = 0` and any
+:math:`\psi_k \le 0` for the products :math:`x_i \ell \ge 0`,
 
 .. math::
 
@@ -36,8 +35,8 @@ Rounding
 With :math:`\omega_f = \sum_{f(k)=f} \psi_k x_{0,i(k)} - z_f` the value at the point is
 :math:`\|\delta_0\|^2 + \sum_f \omega_f \hat\ell_f`, the gradients are
 :math:`2\delta_0 + W^{1\top} \sum_f \omega_f p_f` and
-:math:`\sum_f \omega_f f_f + \sum_k \psi_k \hat\ell_{f(k)} e_{i(k)}`. Everything is a sum of products
-of given numbers, so its error is at most :math:`\gamma_N` times the same sum of absolute values,
+:math:`\sum_f \omega_f f_f + \sum_k \psi_k \hat\ell_{f(k)} e_{i(k)}`. Everything is a sum of
+products of given numbers, so its error is at most :math:`\gamma_N` times the same sum of absolute values,
 N exceeding the number of roundings on the way of any term. :math:`|W^1| |\delta|`,
 :math:`|\hat y|` and half of :math:`|W^1|(u - l)` are at most :math:`m`, the region's magnitudes.
 
@@ -57,7 +56,6 @@ from typing import NamedTuple
 import numpy as np
 
 from reluopt.engines.branch_and_bound.qp_model import IntArray, Model
-from reluopt.engines.branch_and_bound.qp_program import RELU_SCALE
 from reluopt.kernels.flat import FlatNetwork, add_scaled_rows
 from reluopt.kernels.jit import kernel
 from reluopt.kernels.regions import Region
@@ -74,14 +72,14 @@ class Witness(NamedTuple):
     Attributes:
         delta, x: the point of tangency.
         z: multipliers of the forms, shape ``(F,)``; negative entries count as 0.
-        theta: multipliers of the terms; negative entries of products count as 0.
+        psi: coefficients of the terms; positive entries of products count as 0.
         term_at, term_form: variable and form of each term; the first u are the ReLU terms.
     """
 
     delta: FloatArray
     x: FloatArray
     z: FloatArray
-    theta: FloatArray
+    psi: FloatArray
     term_at: IntArray
     term_form: IntArray
 
@@ -164,13 +162,13 @@ def safe_quadratic_bound(
         bend += max(x[i], model.cap[i] - x[i]) ** 2
     kappa = _negative_curvature(first, model, witness, rounding)
     result = value - (0.5 * kappa * bend + slack + rounding * total) * (1.0 + 1e-9) - TINY
-    return result if result == result else -np.inf
+    return float(result) if result == result else -np.inf
 
 
 @kernel
 def _psi(witness: Witness, k: int, u: int) -> float:
-    """Coefficient of a term (exact: a power of two times theta)."""
-    return RELU_SCALE * witness.theta[k] if k < u else -max(witness.theta[k], 0.0)
+    """Coefficient of a term, of the sign that its kind allows."""
+    return witness.psi[k] if k < u else min(witness.psi[k], 0.0)
 
 
 @kernel

@@ -1,8 +1,9 @@
 r"""Primal-dual interior point method for the program of a node, multipliers theta included.
 
-The saddle point problem :math:`\max_\theta \min_{\delta, x}` of :mod:`qp_program` is solved in one
-go. Its optimality conditions are those of a convex quadratic program in :math:`(\delta, x)`, and for
-every term with :math:`Y \succeq 0` the dual matrix of :math:`M(\theta) \succeq 0`
+The saddle point problem :math:`\max_\theta \min_{\delta, x}` of :mod:`qp_program` is solved in
+one go. Its optimality conditions are those of a convex quadratic program in
+:math:`(\delta, x)`, and for every term with :math:`Y \succeq 0` the dual matrix of
+:math:`M(\theta) \succeq 0`
 
 .. math:: g_k(\delta, x) + \langle Y, \partial_k M(\theta) \rangle + w_k = 0, \qquad
           M(\theta) Y = \tau I, \quad w_k \theta_k = \tau \text{ (one-sided; else } w_k = 0),
@@ -58,6 +59,9 @@ RIDGE = 1e-13
 
 ROW_TOLERANCE = 1e-8
 """Rows (of length 1) count as met within it."""
+
+LOOSE_TOLERANCE = 1e-4
+"""The same when the cutoff is far away and the node will be branched on."""
 
 SMALLEST_STEP = 1e-7
 """A shorter step means that rounding has taken over."""
@@ -476,7 +480,12 @@ def _advance(it: Iterate, move: Iterate, step: float) -> Iterate:
 
 @search_kernel
 def solve_program(
-    program: Program, theta: FloatArray, cutoff: float, tolerance: float, limit: int
+    program: Program,
+    theta: FloatArray,
+    cutoff: float,
+    tolerance: float,
+    slackness: float,
+    limit: int,
 ) -> Answer:
     """Solve the program from scratch.
 
@@ -485,6 +494,7 @@ def solve_program(
         theta: strictly convex multipliers to start from (:func:`qp_program.start_multipliers`).
         cutoff: stop once the estimate of the bound reaches it.
         tolerance: relative gap at which to stop.
+        slackness: gap at which to stop, relative to what is missing to the cutoff.
         limit: most iterations.
     """
     it = start_iterate(program, theta)
@@ -492,7 +502,7 @@ def solve_program(
     count = it.z.size + 2 * it.delta.size + 3 * u + (theta.size - u)
     best, best_bound, objective = it, -np.inf, np.inf
     status, steps = OUT_OF_STEPS, 0
-    for steps in range(limit):
+    for steps in range(limit):  # noqa: B007
         shape = curvature(program, it.theta)
         res = _residuals(program, it, shape)
         bound = estimate(program, it, res)
@@ -504,6 +514,10 @@ def solve_program(
         worst = np.abs(res.rows).max() if res.rows.size > 0 else 0.0
         average = _complementarity(program, it, shape.reduced) / count
         close = res.objective - best_bound < tolerance * max(1e-3, abs(res.objective))
+        missing = slackness * (cutoff - res.objective)
+        if worst < LOOSE_TOLERANCE and res.objective - best_bound < missing:
+            status = SOLVED
+            break
         if (worst < ROW_TOLERANCE and close) or average < SMALLEST_PRODUCT:
             status = SOLVED
             break

@@ -1,7 +1,7 @@
 r"""The convex program of a node: triangle relaxation plus valid quadratics.
 
-The triangle relaxation of a ReLU is weak when the objective is :math:`\|\delta\|_2^2`. What helps is
-that :math:`x_i s_i = 0` at every true point, and that products of non-negative forms are
+The triangle relaxation of a ReLU is weak when the objective is :math:`\|\delta\|_2^2`. What helps
+is that :math:`x_i s_i = 0` at every true point, and that products of non-negative forms are
 non-negative there:
 
 .. math:: x_i\, s_i = 0, \qquad x_i\, \ell_k \ge 0 .
@@ -25,8 +25,8 @@ and the relaxation is, with the Hessian of the objective required to be positive
 
 The Hessian is :math:`\begin{pmatrix} 2 I & Q^\top G^\top \\ G Q & K \end{pmatrix}` with
 :math:`G = \sum_k \theta_k e_{i(k)} p_k^\top` and
-:math:`K = \sum_k \theta_k (e_{i(k)} f_k^\top + f_k e_{i(k)}^\top)`; it is positive semidefinite when
-the small matrix :math:`M(\theta) = K - \tfrac12 G G^\top` is.
+:math:`K = \sum_k \theta_k (e_{i(k)} f_k^\top + f_k e_{i(k)}^\top)`; it is positive semidefinite
+when the small matrix :math:`M(\theta) = K - \tfrac12 G G^\top` is.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reluopt.engines.branch_and_bound.qp_algebra import is_positive_definite, product, times
-from reluopt.engines.branch_and_bound.qp_model import CAP, NEGATIVE, POSITIVE, IntArray, Model
+from reluopt.engines.branch_and_bound.qp_model import CAP, POSITIVE, IntArray, Model
 from reluopt.kernels.jit import search_kernel
 from reluopt.network import FloatArray
 
@@ -67,6 +66,8 @@ class Program(NamedTuple):
         cap: U, shape ``(u,)``.
         term_at: variable ``i(k)`` of each term, shape ``(m,)``; the first u are ``x_i s_i``.
         term_form: form of the model behind each term.
+        term_scale: what the form was multiplied by: 4 for ReLU terms, minus 1 over its length for
+            products.
         term_x, term_y, term_c: ``f``, ``p``, ``c`` of each term.
     """
 
@@ -81,27 +82,39 @@ class Program(NamedTuple):
     cap: FloatArray
     term_at: IntArray
     term_form: IntArray
+    term_scale: FloatArray
     term_x: FloatArray
     term_y: FloatArray
     term_c: FloatArray
 
 
 class FormTable(NamedTuple):
-    """All forms of a model in the coordinates of the basis, shapes ``(F, u)``, ``(F, r)``, ``(F,)``."""
+    """All forms of a model in the coordinates of the basis.
+
+    Attributes:
+        on_x, on_y, constant: coefficients, shapes ``(F, u)``, ``(F, r)``, ``(F,)``.
+        length: length of ``(on_x, on_y)``, 1 for forms of zeros.
+    """
 
     on_x: FloatArray
     on_y: FloatArray
     constant: FloatArray
+    length: FloatArray
 
 
 @search_kernel
 def tabulate(model: Model, transform: FloatArray, values: FloatArray) -> FormTable:
     """Forms in terms of ``y``: ``W^1 delta = transform @ y``; ``values`` are those of the image."""
-    return FormTable(
-        model.on_x,
-        product(model.on_a, transform),
-        model.constant + times(model.on_a, values),
-    )
+    on_y = product(model.on_a, transform)
+    length = np.empty(model.constant.size)
+    for f in range(length.size):
+        square = 0.0
+        for j in range(on_y.shape[1]):
+            square += on_y[f, j] * on_y[f, j]
+        for j in range(model.on_x.shape[1]):
+            square += model.on_x[f, j] * model.on_x[f, j]
+        length[f] = np.sqrt(square) if square > 0.0 else 1.0
+    return FormTable(model.on_x, on_y, model.constant + times(model.on_a, values), length)
 
 
 @search_kernel
@@ -121,26 +134,21 @@ def build_program(
     rows_y, rows_x, rhs, scale = np.empty((q, r)), np.empty((q, u)), np.empty(q), np.empty(q)
     for k in range(q):
         f = form[k]
-        length = 0.0
-        for j in range(r):
-            length += table.on_y[f, j] * table.on_y[f, j]
-        for j in range(u):
-            length += table.on_x[f, j] * table.on_x[f, j]
-        length = np.sqrt(length) if length > 0.0 else 1.0
+        length = table.length[f]
         scale[k] = length
         rows_y[k] = -table.on_y[f] / length
         rows_x[k] = -table.on_x[f] / length
         rhs[k] = table.constant[f] / length
     term_at, term_form = np.empty(m, dtype=np.int64), np.empty(m, dtype=np.int64)
     term_x, term_y, term_c = np.empty((m, u)), np.empty((m, r)), np.empty(m)
+    term_scale = np.full(m, RELU_SCALE)
     for k in range(m):
         if k < u:
             term_at[k], term_form[k] = k, 2 * u + k
-            factor = RELU_SCALE
         else:
             term_at[k], term_form[k] = cut_at[k - u], cut_form[k - u]
-            factor = -1.0
-        f = term_form[k]
+            term_scale[k] = -1.0 / table.length[term_form[k]]
+        f, factor = term_form[k], term_scale[k]
         term_x[k] = factor * table.on_x[f]
         term_y[k] = factor * table.on_y[f]
         term_c[k] = factor * table.constant[f]
@@ -161,6 +169,7 @@ def build_program(
         model.cap,
         term_at,
         term_form,
+        term_scale,
         term_x,
         term_y,
         term_c,
@@ -252,7 +261,9 @@ def product_values(
     x: FloatArray,
     moment: FloatArray,
 ) -> FloatArray:
-    """Lifted values of all products ``x_i * form_k``, shape ``(u, F)``; negative ones are cuts.
+    """Lifted values of all products ``x_i * form_k / length_k``, shape ``(u, F)``.
+
+    Negative ones are violated.
 
     ``moment`` is the dual matrix of ``M(theta) >= 0``: the relaxation's covariance of x is twice
     it, that of x and y is ``-moment @ cross``.
@@ -265,18 +276,5 @@ def product_values(
     lifted = 2.0 * spread_x - spread_y
     for i in range(x.size):
         for k in range(value.size):
-            lifted[i, k] += x[i] * value[k]
+            lifted[i, k] = (lifted[i, k] + x[i] * value[k]) / table.length[k]
     return lifted
-
-
-__all__ = [
-    "NEGATIVE",
-    "Curvature",
-    "FormTable",
-    "Program",
-    "build_program",
-    "curvature",
-    "product_values",
-    "start_multipliers",
-    "tabulate",
-]
