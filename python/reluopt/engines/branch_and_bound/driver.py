@@ -35,6 +35,9 @@ RESTART_AT = 0.995
 """A tree restarts with new bounds once the incumbent has fallen below this share of its value at
 the tree's root: bounds over the smaller ball then save more than the repeated work costs."""
 
+ROUNDING = 1.0 + 1e-6
+"""Slack of the test whether the gap has been reached: the cutoff is computed by a subtraction."""
+
 MAX_RESTARTS = 6
 """Restarts of one tree."""
 
@@ -218,7 +221,7 @@ def _answer(
     bound = min(run.bound, objective)
     if best is None:
         status = Status.INFEASIBLE if run.bound == math.inf else Status.TIME_LIMIT
-    elif relative_gap(objective, bound) <= max(request.options.gap, 2e-9) * 1.01:
+    elif relative_gap(objective, bound) <= search.gap * ROUNDING:
         status = Status.OPTIMAL
     else:
         status = Status.FEASIBLE

@@ -113,9 +113,7 @@ class LPRelaxation:
 
     def point(self) -> FloatArray:
         """See :class:`~.relaxation.Relaxation`."""
-        image = np.empty(self.frame.region.center.size)
-        lp_node.read_point(self._program, self._layout, self._state, self._node.claim, image)
-        return image
+        return self._read(self._state)
 
     def split(self) -> tuple[FloatArray, FloatArray]:
         """See :class:`~.relaxation.Relaxation`."""
@@ -154,9 +152,14 @@ class LPRelaxation:
         program.lower[:], program.upper[:] = low, high
         if code != OPTIMAL:
             return None
+        objective = float(trial.scalars[OBJECTIVE])
+        return RegionPoint(self._read(trial), objective, flips[:count].copy())
+
+    def _read(self, state: State) -> FloatArray:
+        """The input of a state, clipped to the box."""
         image = np.empty(self.frame.region.center.size)
-        lp_node.read_point(program, self._layout, trial, self._node.claim, image)
-        return RegionPoint(image, float(trial.scalars[OBJECTIVE]), flips[:count].copy())
+        lp_node.read_point(self._program, self._layout, state, self._node.claim, image)
+        return self.frame.task.box.clip(image)
 
     def snapshot(self) -> Snapshot:
         """See :class:`~.relaxation.Relaxation`."""

@@ -12,13 +12,14 @@ from reluopt.engines.base import Incumbent, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import forward
 from reluopt.network import FloatArray
+from reluopt.solution import GAP_DENOMINATOR_FLOOR
 
 ACCEPTANCE = 1e-9
 """How much a condition of an incumbent may be violated, relative to ``max(1, |logits|)``: the
 primal tolerance of the relaxations. The check allows 1e-6."""
 
-SMALLEST_GAIN = 1e-9
-"""An incumbent must be better by this absolute amount: smaller steps are rounding noise."""
+SMALLEST_GAP = 1e-9
+"""Gaps below it are not asked for: safe bounds lose about 1e-11 to outward rounding."""
 
 PROGRESS_EVERY = 0.05
 """Seconds between two calls of the progress callback."""
@@ -30,7 +31,7 @@ class Search:
 
     Attributes:
         frame: network, task, box.
-        gap: relative gap that is good enough.
+        gap: relative gap that is good enough, at least :data:`SMALLEST_GAP`.
         deadline: :func:`time.perf_counter` value at which to stop.
         progress: callback or None.
         best: incumbent or None.
@@ -48,6 +49,7 @@ class Search:
     _next_report: float = 0.0
 
     def __post_init__(self) -> None:
+        self.gap = max(self.gap, SMALLEST_GAP)
         self._values = np.empty(self.frame.flat.biases.size)
         self._logits = self._values[self.frame.flat.neuron_offsets[-2] :]
 
@@ -62,7 +64,7 @@ class Search:
         objective = self.objective
         if objective == math.inf:
             return math.inf
-        return objective - max(self.gap * abs(objective), SMALLEST_GAIN)
+        return objective - self.gap * max(objective, GAP_DENOMINATOR_FLOOR)
 
     @property
     def radius(self) -> float:
@@ -85,7 +87,7 @@ class Search:
     def offer(self, image: FloatArray, alternative: int) -> bool:
         """Take ``image`` as incumbent if it meets ``alternative`` and is better."""
         objective = self.frame.task.objective(image)
-        if not objective < self.objective - SMALLEST_GAIN:
+        if not objective < self.objective:
             return False
         self.pre_activations(image)
         conditions = self.frame.task.alternatives[alternative].conditions
