@@ -151,7 +151,10 @@ def test_train(run, tmp_path):
         (["attack", "thesis", "--images", "test:0", "--time-limit", "0"], "time limit"),
         (["attack", "thesis", "--images", "test:0", "--threads", "0"], "threads"),
         (["attack", "thesis", "--images", "test:0", "--norm", "l3"], "l3"),
-        (["attack", "thesis", "--images", "test:0", "--figure", "a.gif"], "--figure a.gif"),
+        (
+            ["attack", "thesis", "--images", "test:0", "--figure", "a.gif"],
+            "figure: expected a name",
+        ),
         (["attack", "thesis"], "--images"),
         (["attack", "thesis", "--images", "missing.png"], "missing.png"),
         (

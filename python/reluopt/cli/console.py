@@ -69,6 +69,10 @@ class Bar:
         counts = ", ".join(f"{count} {name.lower()}" for name, count in self._counts.items())
         self._progress.update(self._task, advance=1, counts=counts, search="")
 
+    def at(self, done: int, total: int, text: str) -> None:
+        """Show how far a run is and what it does."""
+        self._progress.update(self._task, completed=done, total=total, search=text)
+
 
 @contextmanager
 def progress_bar(description: str, total: int, *, visible: bool = True) -> Iterator[Bar]:

@@ -65,3 +65,61 @@ def reproduce(
     for path in made.files:
         errors.print(f"wrote {path}", markup=False)
     errors.print(f"results in {runs}", markup=False)
+
+
+@app.command()
+def bench(
+    networks: Annotated[
+        list[str], typer.Argument(metavar="NET...", help="Bundled names or weights files.")
+    ],
+    images: options.Images,
+    method: Annotated[
+        list[str],
+        typer.Option(help="engine[:formulation[:bounds]], such as bnb or gurobi:thesis:thesis."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for results; the same command resumes there.")],
+    norm: Annotated[options.NormName, typer.Option(help="What is minimised.")] = (
+        options.NormName.L1
+    ),
+    target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
+    margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
+    baseline: Annotated[
+        str | None, typer.Option(help="Method that the others are compared with (default: last).")
+    ] = None,
+    time_limit: options.TimeLimit = 100.0,
+    gap: options.Gap = 1e-6,
+    threads: options.Threads = 1,
+    seed: options.Seed = 0,
+    data_dir: options.DataDir = None,
+    figure: options.Figure = None,
+) -> None:
+    """Compare methods image by image, taking turns; exit code 1 when they contradict each other."""
+    from reluopt.experiments.bench import BenchProgress, run_bench
+
+    with progress_bar("bench", 1) as bar:
+
+        def show(step: BenchProgress) -> None:
+            bar.at(step.done, step.total, f"{step.stage} {step.network} {step.image} {step.method}")
+
+        result = run_bench(
+            networks,
+            images=images,
+            methods=method,
+            out=out,
+            norm=str(norm),
+            target=target,
+            margin=margin,
+            time_limit=time_limit,
+            threads=threads,
+            gap=gap,
+            seed=seed,
+            baseline=baseline,
+            figure=figure,
+            data_dir=data_dir,
+            command=["reluopt", *sys.argv[1:]],
+            progress=show,
+        )
+    print(result.summary)
+    for path in result.files:
+        errors.print(f"wrote {path}", markup=False)
+    raise typer.Exit(result.exit_code)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from reluopt.engines.base import EngineOptions, ProgressCallback
+from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
 from reluopt.experiments.drawing import attack_figure, ideal_figure
 from reluopt.experiments.instances import load_instances
@@ -63,14 +64,28 @@ class Reproduction:
     files: list[Path]
 
 
-def digits_of_each_class(seed: int, classes: int = 10) -> list[str]:
-    """One random bundled training image of each class, as ``train:INDEX``."""
-    labels = load_images("train").labels
+def digits_of_each_class(network: ReLUNetwork, seed: int) -> list[str]:
+    """One random bundled training image of each class, as ``train:INDEX``.
+
+    Only images that the network classifies correctly are drawn: changing an answer that is wrong
+    already would show nothing.
+
+    Raises:
+        InputError: a class has no such image.
+    """
+    data = load_images("train")
+    right = network.predict(data.images) == data.labels
     generator = np.random.default_rng(seed)
-    return [
-        f"train:{int(generator.choice(np.flatnonzero(labels == label)))}"
-        for label in range(classes)
-    ]
+    chosen = []
+    for label in range(network.output_size):
+        candidates = np.flatnonzero(right & (data.labels == label))
+        if candidates.size == 0:
+            raise InputError(
+                f"network {network.metadata.name}: expected it to classify some bundled training "
+                f"image of class {label} correctly, found none"
+            )
+        chosen.append(f"train:{int(generator.choice(candidates))}")
+    return chosen
 
 
 def reproduce(
@@ -98,7 +113,7 @@ def reproduce(
         on_finished: called with a word for each finished problem.
         progress: called during each search.
     """
-    instances = load_instances(network, digits_of_each_class(seed))
+    instances = load_instances(network, digits_of_each_class(network, seed))
     method = Method(options=EngineOptions(time_limit, threads=threads, seed=seed))
     finished: dict[Norm, list[Finished]] = {}
     files: list[Path] = []
