@@ -109,6 +109,8 @@ def greedy_pixels(
     size = image.size
     values, slacks = np.empty(flat.biases.size), np.empty(rhs.size)
     gradient = np.empty(size)
+    steps = largest_step * (upper - lower)
+    last = np.zeros(size)
     point[:] = image
     length = 0.0
     least = least_slack(flat, point, matrix, rhs, values, slacks)
@@ -123,9 +125,12 @@ def greedy_pixels(
                 best, gain = i, abs(gradient[i])
         if best < 0:
             return False
-        step = largest_step * (upper[best] - lower[best])
-        wish = point[best] + (step if gradient[best] > 0.0 else -step)
+        direction = np.sign(gradient[best])
+        if direction == -last[best]:
+            steps[best] *= 0.5  # an input that turns back went too far
+        last[best] = direction
         length -= abs(point[best] - image[best])
+        wish = point[best] + direction * steps[best]
         point[best] = min(max(wish, lower[best]), upper[best])
         length += abs(point[best] - image[best])
         if length > cutoff:

@@ -157,10 +157,10 @@ def nearest_point(
         for r in range(count):
             off = residuals[r] if duals[r] == 0.0 else abs(residuals[r])
             worst = max(worst, off)
-        if worst <= tolerance:
-            return True
         if 2.0 * value > cutoff:
             return False
+        if worst <= tolerance:
+            return True
         chosen = np.flatnonzero((duals > 0.0) | (residuals > 0.0))
         matrix = _newton_matrix(rows, chosen, g, low, high)
         part = _newton_step(matrix, residuals[chosen], duals[chosen])

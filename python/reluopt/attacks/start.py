@@ -15,11 +15,11 @@ CONDITION_SAFETY = 1e-9
 forward pass, so that another order of summation still finds them met, and a thousandth of what
 the check allows."""
 
-HEATS = (0.5, 0.2, 0.05)
+HEATS = (0.5, 1.0, 2.0)
 """Temperatures of the soft minimum, relative to the worst slack. The first is tried on every
 alternative, the others on the promising ones."""
 
-LARGEST_MOVES = (1.0, 0.5)
+LARGEST_MOVES = (0.5, 0.25)
 """Largest move of one input in a greedy step, as a share of its box; two are tried for L1."""
 
 PROMISING = 1.3

@@ -81,7 +81,7 @@ def _select_multiplier(
             while i <= j and gains[i] > pivot:
                 filled += rooms[i]
                 i += 1
-            while i <= j and not (gains[j] > pivot):
+            while i <= j and gains[j] <= pivot:
                 j -= 1
             if i > j:
                 break
@@ -99,7 +99,7 @@ def _select_multiplier(
                 rooms[q], rooms[same] = rooms[same], rooms[q]
                 budget -= rooms[same]
                 same += 1
-        if budget <= 0.0 or same == first:  # the latter: the pivot is NaN
+        if budget <= 0.0:
             return i, pivot
         first = same
     return first, ceiling
@@ -120,6 +120,11 @@ def l1_maximum(
     """
     if radius < 0.0:
         return -np.inf
+    undefined = 0
+    for i in range(g.size):
+        undefined += 1 if g[i] != g[i] else 0
+    if undefined:
+        return np.nan
     count = 0
     for i in range(g.size):
         room = high[i] if g[i] > 0.0 else -low[i]
