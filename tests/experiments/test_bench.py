@@ -6,6 +6,7 @@ No test asserts how long anything takes.
 import json
 import math
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -348,6 +349,16 @@ def test_finished_rows_are_not_repeated(finished, inputs) -> None:
     assert steps == []
     assert (out / "results.csv").read_bytes() == before
     pd.testing.assert_frame_equal(again.table, result.table)
+
+
+def test_rows_of_changed_code_are_pointed_out(finished, inputs, tmp_path, monkeypatch) -> None:
+    _, out, _ = finished
+    shutil.copytree(out, tmp_path / "run")
+    monkeypatch.setattr("reluopt.experiments.bench_session.code_fingerprint", lambda: "changed")
+    result = measure(inputs, tmp_path / "run", methods=[*NAMES, "highs:bigm:linear"])
+    assert len(result.table) == 9
+    assert "measured by 2 different states of reluopt's code" in result.summary
+    assert "different states" not in finished[0].summary
 
 
 class StopError(Exception):

@@ -212,7 +212,7 @@ def _facts(
     """What a reader of the summary must know."""
     here = machine()
     options = settings.options
-    sessions = table["session"].nunique()
+    sessions, codes = table["session"].nunique(), table["code_sha256"].nunique()
     return {
         "limits": f"{options.time_limit:g} s and {options.threads} solver thread(s) for each run, "
         f"relative gap {options.gap:g}, seed {options.seed}",
@@ -220,6 +220,10 @@ def _facts(
         + (f"; measured in {sessions} sessions" if sessions > 1 else ""),
         "not in the times": "imports and compilation (see sessions.jsonl)",
         "machine": f"{here['processor']}, {here['cores']} cores, {here['platform']}",
+        "code": f"rows were measured by {codes} different states of reluopt's code; start in a new "
+        "folder to compare methods"
+        if codes > 1
+        else "",
         "noise": load_warning(table, here["cores"] or 1),
         "versions": ", ".join(f"{name} {value}" for name, value in record["versions"].items()),
         "command": f"`{' '.join(record['command'])}`" if record["command"] else "",

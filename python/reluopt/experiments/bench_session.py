@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import reluopt
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS as ATTACK_COLUMNS
@@ -40,10 +42,11 @@ COLUMNS = (
     "session",
     "network_sha256",
     "image_sha256",
+    "code_sha256",
 )
 """Columns of ``results.csv``: those of an attack, and what was measured around it. ``run`` is the
 key; memory is in MiB; ``load`` is the machine's one-minute load when the run began; ``order`` is
-its turn on the image."""
+its turn on the image; ``code_sha256`` tells the sources of reluopt that ran."""
 
 WARM_UP_RUNS = 2
 WARM_UP_SECONDS = 5.0
@@ -228,7 +231,8 @@ class _Session:
         self.done = {run.key for run in runs} & set(store.done)
         self._resumed = len(self.done)
         self._number = 1 + max((int(row["session"]) for row in store.rows), default=0)
-        self._log({"event": "start", "machine": machine(), **record})
+        found = {"machine": machine(), "code_sha256": code_fingerprint()}
+        self._log({"event": "start", **found, **record})
 
     def run(self, run: _Run) -> None:
         """Do one run, after a warm-up if its process is new to the network."""
@@ -310,6 +314,7 @@ class _Session:
             "order": run.order,
             "session": self._number,
             **run.inputs,
+            "code_sha256": code_fingerprint(),
         }
 
     def _hard_limit(self, method: Method) -> float:
@@ -327,6 +332,16 @@ class _Session:
         line = json.dumps({"session": self._number, "time": now, **entry})
         with (self._store.folder / "sessions.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+
+
+@cache
+def code_fingerprint() -> str:
+    """SHA-256 (hex) of the Python sources of reluopt, as they were when first asked."""
+    root = Path(reluopt.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def shuffled(network: ReLUNetwork, instance: Instance) -> tuple[ReLUNetwork, Instance]:

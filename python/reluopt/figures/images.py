@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -123,11 +124,7 @@ def perturbation_figure(
     """
     images = _stack("originals", originals)
     lists = (changed, labels, predicted_original, predicted_changed, distances, proven)
-    if any(len(entries) != len(images) for entries in lists):
-        raise InputError(
-            f"figure: expected {len(images)} entries in every list (one for each image), found "
-            + ", ".join(str(len(entries)) for entries in lists)
-        )
+    _one_each(len(images), lists)
     if norm not in _NORMS:
         raise InputError(f"figure: expected norm {', '.join(_NORMS)}, found '{norm}'")
     answers = [_fitting(image, images.shape[1:]) for image in changed]
@@ -180,12 +177,7 @@ def optimal_input_figure(
         InputError: no images, or lists of different lengths.
     """
     stack = _stack("images", images)
-    lists = (labels, logits, predicted, proven)
-    if any(len(entries) != len(stack) for entries in lists):
-        raise InputError(
-            f"figure: expected {len(stack)} entries in every list (one for each image), found "
-            + ", ".join(str(len(entries)) for entries in lists)
-        )
+    _one_each(len(stack), (labels, logits, predicted, proven))
     names = _Names(class_names)
     columns = min(len(stack), COLUMNS // 2)
     width = SINGLE_COLUMN if columns <= 2 else DOUBLE_COLUMN
@@ -239,6 +231,15 @@ def _stack(what: str, images: ArrayLike) -> FloatArray:
             f"figure: expected {what} of shape (n, height, width), found {stack.shape}"
         )
     return stack
+
+
+def _one_each(count: int, lists: Sequence[Sequence[Any]]) -> None:
+    """Raise an InputError unless every list has ``count`` entries."""
+    if any(len(entries) != count for entries in lists):
+        raise InputError(
+            f"figure: expected {count} entries in every list (one for each image), found "
+            + ", ".join(str(len(entries)) for entries in lists)
+        )
 
 
 def _fitting(image: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray | None:
