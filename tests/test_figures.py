@@ -130,6 +130,15 @@ def test_perturbation_captions_say_what_is_known(test_images: Dataset) -> None:
     assert overlaps(figure) == []
 
 
+@pytest.mark.parametrize(("size", "shape"), [(784, (28, 28)), (6, (1, 6))])
+def test_flat_images_are_folded(test_images: Dataset, size: int, shape: tuple[int, int]) -> None:
+    flat = np.linspace(0.0, 1.0, 2 * size).reshape(2, size)
+    figure = perturbations(test_images, 2, originals=flat, changed=list(flat[::-1]))
+    assert figure.axes[0].images[0].get_array().shape == shape
+    assert overlaps(figure) == []
+    assert over_the_edge(figure) == 0.0
+
+
 def test_small_changes_are_scaled_up(test_images: Dataset) -> None:
     originals = test_images.images[:2]
     figure = perturbations(test_images, 2, changed=list(originals * 0.9 + 0.03), norm="l2")
@@ -150,7 +159,8 @@ def test_long_class_names_take_two_lines(test_images: Dataset) -> None:
     [
         ({"labels": [1]}, "expected 2 entries"),
         ({"norm": "l3"}, "expected norm l1, l2, linf, found 'l3'"),
-        ({"originals": np.zeros((2, 784))}, r"expected originals of shape"),
+        ({"originals": np.zeros((2, 1, 28, 28))}, r"expected originals of shape"),
+        ({"originals": np.zeros((0, 28, 28))}, r"expected originals of shape"),
         ({"changed": [np.zeros(5), np.zeros(5)]}, r"expected changed images of shape \(28, 28\)"),
     ],
 )
@@ -260,8 +270,8 @@ def test_times_count_and_mark_censored_runs() -> None:
     notes = [text.get_text() for text in first.texts]
     # Of slow's four runs two hit the limit: its median is a lower bound. fast's failed run
     # counts as one at the limit, whenever it gave up.
-    assert notes == ["1", "4 s", "2", "≥ 54 s", "limit 100 s"]
-    assert [text.get_text() for text in second.texts] == ["0.1 s", "10 s"]
+    assert notes == ["1", "4.00 s", "2", "≥ 54.0 s", "limit 100 s"]
+    assert [text.get_text() for text in second.texts] == ["0.100 s", "10.0 s"]
     assert first.get_xlim() == second.get_xlim()
     assert texts(figure) == ["one (4 images)", "three (1 images)"]
 

@@ -104,7 +104,8 @@ def perturbation_figure(
     one scale for the whole figure.
 
     Args:
-        originals: shape ``(n, height, width)``, pixels in [0, 1] (0 is drawn black).
+        originals: shape ``(n, height, width)``, pixels in [0, 1] (0 is drawn black). Flat images
+            ``(n, size)`` are folded into squares where ``size`` is one, else shown as a row.
         changed: the adversarial images, of the same shape; None where none was found.
         labels: true labels. An image that the network misreads is marked with its label.
         predicted_original: what the network answers for each original.
@@ -162,7 +163,7 @@ def optimal_input_figure(
     """The inputs that make one logit each as large as possible (Figure 2 of Linkola (2023)).
 
     Args:
-        images: shape ``(n, height, width)``, pixels in [0, 1].
+        images: as the originals of :func:`perturbation_figure`.
         labels: whose logit each image maximises.
         logits: the value reached, in logit units.
         predicted: what the network answers for each image; marked where it is not the label.
@@ -187,7 +188,7 @@ def optimal_input_figure(
         columns=columns,
         width=2 * _LEFT + columns * tile + (columns - 1) * _GAP,
         tile=tile,
-        aspect=stack.shape[1] / stack.shape[2],
+        aspect=_aspect(stack),
         above=_LINE + 0.07,
         below=2 * _LINE + 0.1,
         rows=1,
@@ -224,13 +225,23 @@ class _Names:
 
 
 def _stack(what: str, images: ArrayLike) -> FloatArray:
-    """Images as an array ``(n, height, width)``."""
+    """Images as an array ``(n, height, width)``; flat ones become squares, or else one row."""
     stack = np.asarray(images, dtype=np.float64)
+    if stack.ndim == 2 and stack.size:
+        side = math.isqrt(stack.shape[1])
+        square = side * side == stack.shape[1]
+        stack = stack.reshape(len(stack), side if square else 1, -1)
     if stack.ndim != 3 or stack.size == 0:
         raise InputError(
             f"figure: expected {what} of shape (n, height, width), found {stack.shape}"
         )
     return stack
+
+
+def _aspect(stack: FloatArray) -> float:
+    """Height of a tile over its width; a single row is drawn as a square of upright bars."""
+    height, width = stack.shape[1:]
+    return 1.0 if height == 1 else height / width
 
 
 def _one_each(count: int, lists: Sequence[Sequence[Any]]) -> None:
@@ -263,7 +274,7 @@ def _perturbation_tiles(images: FloatArray, above: float, below: float) -> _Tile
         columns=columns,
         width=_LEFT + _RIGHT + columns * tile + (columns - 1) * _GAP,
         tile=tile,
-        aspect=images.shape[1] / images.shape[2],
+        aspect=_aspect(images),
         above=above,
         below=below,
         rows=len(_ROWS),

@@ -189,7 +189,7 @@ def _panels(table: pd.DataFrame, draws: Sequence[_Draw]) -> Figure:
     methods = _methods(times)
     networks = list(times["network"].unique())
     left = 0.15 + CHARACTER * max(len(method) for method in methods)
-    gap, between, below = 0.58, 0.45, 0.42
+    gap, between, below = 0.58, 0.53, 0.42
     room = DOUBLE_COLUMN - left - 0.12 - gap * (len(draws) - 1)
     widths = [room] if len(draws) == 1 else [0.58 * room, 0.42 * room]
     height = max(0.15 + 0.3 * len(methods), 1.25 if len(draws) > 1 else 0.6)
@@ -271,9 +271,10 @@ def _draw_median(axes: Axes, own: pd.DataFrame, number: int) -> None:
         [median, median], [number - 0.36, number + 0.36],
         color=INK, linewidth=1.4, solid_capstyle="butt", zorder=4,
     )  # fmt: skip
+    value = f"{median:#.3g}".rstrip(".")
     near = median > 0.4 * float(own["time_limit"].max())
     axes.annotate(
-        f"{'≥ ' if censored else ''}{median:.3g} s", (median, number - 0.36), (-near, 1.5),
+        f"{'≥ ' if censored else ''}{value} s", (median, number - 0.36), (-3 * near, 1.5),
         textcoords="offset points", ha="right" if near else "center", va="bottom", size=TINY,
         zorder=5,
     )  # fmt: skip
