@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from reluopt.engines.base import Progress as SearchProgress
+from reluopt.kernels.jit import on_compilation
 
 _WRAPPED = ("detail",)
 """Columns whose text may take several lines."""
@@ -74,6 +75,10 @@ class Bar:
         self._progress.update(self._task, completed=done, total=total, search=text)
 
 
+def _announce_compilation() -> None:
+    errors.print("compiling the search kernels for this machine (once, up to a minute) ...")
+
+
 @contextmanager
 def progress_bar(description: str, total: int, *, visible: bool = True) -> Iterator[Bar]:
     """A bar with an ETA; nothing is drawn where stderr is no terminal."""
@@ -91,5 +96,5 @@ def progress_bar(description: str, total: int, *, visible: bool = True) -> Itera
         disable=not (visible and errors.is_terminal),
         transient=True,
     )
-    with progress:
+    with progress, on_compilation(_announce_compilation):
         yield Bar(progress, progress.add_task(description, total=total, counts="", search=""))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from reluopt.cli import app
 from reluopt.cli.console import number, output, table
@@ -33,7 +34,7 @@ def info() -> None:
     for name in engine_names():
         state = get_engine(name).state()
         mark = f"[green]usable[/] {state.version}" if state.usable else "[red]not usable[/]"
-        engines.add_row(name, mark, state.detail)
+        engines.add_row(name, mark, escape(state.detail))
     output.print(engines)
     networks = table(
         "\nBundled networks", [("network", "left"), ("layers", "left"), ("test accuracy", "right")]

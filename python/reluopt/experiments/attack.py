@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from reluopt.engines.base import ProgressCallback
 from reluopt.errors import ReluoptError
 from reluopt.experiments.instances import Instance
 from reluopt.experiments.store import ResultStore, Row
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Margin, MinimalPerturbation, Norm, Target
+from reluopt.network import Dense, FloatArray, ReLUNetwork
+from reluopt.problems import FixedTarget, Margin, MinimalPerturbation, Norm, Target
 from reluopt.solution import Solution
 from reluopt.solve import Method, solve
 
@@ -170,6 +172,18 @@ def attack_row(
     }
 
 
+def warm_up(settings: AttackSettings) -> None:
+    """Solve a toy problem by the same method.
+
+    Imports, licences, and the compilation of kernels (once on a machine) then happen before the
+    clock of the first instance runs.
+    """
+    layers = (Dense(np.eye(3, 2), np.zeros(3)), Dense(np.eye(2, 3), np.array([0.0, 0.1])))
+    toy = ReLUNetwork(layers)
+    problem = MinimalPerturbation(np.array([0.2, 0.6]), 1, FixedTarget(0), settings.norm)
+    solve(toy, problem, settings.method)
+
+
 def run_attack(
     network: ReLUNetwork,
     instances: Sequence[Instance],
@@ -193,6 +207,8 @@ def run_attack(
             rows are in the store by then.
     """
     done = {} if store is None else store.done
+    if any(instance.key not in done for instance in instances):
+        warm_up(settings)
     for instance in instances:
         if instance.key in done and store is not None:
             on_finished(Finished(done[instance.key], store.image(instance.key), resumed=True))

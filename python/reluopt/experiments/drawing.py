@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from reluopt.experiments.attack import Finished
 from reluopt.experiments.instances import Instance
+from reluopt.experiments.store import Row
 from reluopt.figures import optimal_input_figure, perturbation_figure
 from reluopt.network import ReLUNetwork
 from reluopt.problems import Norm
@@ -36,8 +37,16 @@ def attack_figure(
         predicted_changed=[int(result.row["predicted"]) for result in shown],
         distances=[float(result.row["distance"]) for result in shown],
         norm=str(norm),
-        proven=[result.row["status"] == Status.OPTIMAL for result in shown],
+        proven=[_proof(result.row) for result in shown],
     )
+
+
+def _proof(row: Row) -> bool | float:
+    """True for a proven optimum, else the relative gap that is left."""
+    if row["status"] == Status.OPTIMAL:
+        return True
+    gap = row.get("gap")
+    return False if gap is None else float(gap)
 
 
 def ideal_figure(

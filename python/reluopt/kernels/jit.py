@@ -9,12 +9,38 @@ to a kernel that other modules call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import event
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@contextmanager
+def on_compilation(announce: Callable[[], None]) -> Iterator[None]:
+    """Call ``announce`` once, when a kernel is compiled because the cache does not hold it.
+
+    The first use on a machine compiles for the better part of a minute; people should know why
+    they wait. Loading from the cache announces nothing.
+    """
+    announced = False
+
+    class Listener(event.Listener):
+        def on_start(self, happened: Any) -> None:
+            nonlocal announced
+            del happened
+            if not announced:
+                announced = True
+                announce()
+
+        def on_end(self, happened: Any) -> None:
+            del happened
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
 
 
 def kernel(function: _Function) -> _Function:
