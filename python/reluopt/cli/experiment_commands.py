@@ -123,3 +123,28 @@ def bench(
     for path in result.files:
         errors.print(f"wrote {path}", markup=False)
     raise typer.Exit(result.exit_code)
+
+
+@app.command(name="verify-result")
+def verify_result(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder written with --out.")],
+    network_name: Annotated[
+        str | None, typer.Option("--network", help="Weights, if they are elsewhere now.")
+    ] = None,
+    data_dir: options.DataDir = None,
+) -> None:
+    """Recompute every answer of a run from its files alone; exit code 1 if anything differs."""
+    from reluopt.experiments.verify import verify_run
+
+    count = wrong = 0
+    statuses: dict[str, int] = {}
+    for verified in verify_run(folder, network_name, data_dir):
+        count += 1
+        wrong += bool(verified.failures)
+        statuses[verified.status] = statuses.get(verified.status, 0) + 1
+        for failure in verified.failures:
+            output.print(f"{verified.image}: {failure}", markup=False)
+    found = ", ".join(f"{times} {status}" for status, times in statuses.items())
+    output.print(f"{count - wrong} of {count} rows verified ({found})")
+    if wrong:
+        raise typer.Exit(1)

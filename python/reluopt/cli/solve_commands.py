@@ -71,7 +71,9 @@ def attack(
         EngineOptions(time_limit, gap, threads, seed, verbose),
         incumbent,
     )
-    settings = AttackSettings(parse_target(target), Norm(norm), parse_margin(margin), method)
+    settings = AttackSettings(
+        parse_target(target), Norm(norm), parse_margin(margin), method, network_name
+    )
     instances = load_instances(network, images, data_dir, label)
     store = _open_store(out, network, settings) if out is not None else None
     finished: list[Finished] = []

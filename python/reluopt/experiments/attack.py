@@ -62,12 +62,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class AttackSettings:
-    """What is asked of every image."""
+    """What is asked of every image, and where the network was loaded from."""
 
     target: Target
     norm: Norm
     margin: Margin
     method: Method
+    network_path: str = ""
 
     def describe(self, network: ReLUNetwork) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""
@@ -75,6 +76,7 @@ class AttackSettings:
         return {
             "experiment": "attack",
             "network": network.metadata.name,
+            "network_path": self.network_path or network.metadata.name,
             "network_sha256": network.fingerprint,
             "target": str(self.target),
             "norm": str(self.norm),
