@@ -20,6 +20,7 @@ from reluopt.attacks.region import (
 )
 from reluopt.attacks.start import starting_points
 from reluopt.check import check_perturbation
+from reluopt.errors import InputError
 from reluopt.kernels.flat import flatten
 from reluopt.mnist import Dataset
 from reluopt.network import Dense, ReLUNetwork
@@ -105,6 +106,15 @@ def test_nothing_is_found_where_nothing_is() -> None:
         assert starting_points(network, task) == []
         assert find_incumbent(network, task) is None
         assert region_minimum(network, task, task.alternatives[0], ()) is None
+
+
+def test_tasks_of_other_networks_are_refused(
+    thesis: ReLUNetwork, make_network: MakeNetwork
+) -> None:
+    task = MinimalPerturbation(np.zeros(784), 0, FixedTarget(1)).task(thesis)
+    for sizes in ((10, 4, 10), (784, 4, 3)):
+        with pytest.raises(InputError, match="task: expected"):
+            starting_points(make_network(sizes, 0), task)
 
 
 def test_random_starts_reach_over_a_flat_valley() -> None:

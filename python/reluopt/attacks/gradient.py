@@ -30,7 +30,7 @@ Criterion = Misclassification | TargetedMisclassification
 _Step = Callable[[float], tuple[FloatArray, FloatArray]]
 
 TOTAL_TRAVEL = 2.5
-"""The steps of PGD add up to this many epsilons (Madry et al. 2018, section 4: 2.5 eps / steps), so
+"""The steps of PGD add up to this many epsilons (Madry et al. 2018: 2.5 eps / steps), so
 that an iterate can cross the ball and move along its border."""
 
 

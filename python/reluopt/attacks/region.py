@@ -10,7 +10,7 @@ Where the phases of all hidden neurons are fixed, every pre-activation is an aff
 :mod:`~reluopt.attacks.dual_newton`. :func:`find_incumbent` walks from region to region: a neuron
 whose constraint is tight with a positive dual would help on its other side, so its phase is
 flipped and the neighbouring region solved, until none is better (Croce and Hein 2018, A randomized
-gradient-free attack on ReLU networks, section 4, with duals in place of random regions).
+gradient-free attack on ReLU networks, with duals in place of random regions).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.attacks.descent import decoupled_steps, greedy_pixels, least_slack, undo_pixels, walk
+from reluopt.errors import InputError
 from reluopt.kernels.flat import FlatNetwork, flatten
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import Alternative, Norm, PerturbationTask
@@ -60,6 +61,9 @@ def starting_points(
     Returns:
         At most one incumbent for each alternative (those that are clearly farther than another
         are given up); empty when nothing was found, which proves nothing.
+
+    Raises:
+        InputError: the task was made for another network.
     """
     search = _Search(flatten(network) if flat is None else flat, task, seed)
     found: list[Incumbent] = []
@@ -79,6 +83,7 @@ class _Search:
     """The arrays of one task, writable as the kernels want them."""
 
     def __init__(self, flat: FlatNetwork, task: PerturbationTask, seed: int) -> None:
+        _check_sizes(flat, task)
         self._flat = flat
         self._task = task
         self._seed = seed
@@ -177,6 +182,16 @@ class _Search:
         if least_slack(self._flat, point, matrix, rhs, values, slacks) < 0.0:
             return None
         return Incumbent(point, self._task.objective(point), index)
+
+
+def _check_sizes(flat: FlatNetwork, task: PerturbationTask) -> None:
+    """Compiled kernels do not look: a task made for another network is refused here."""
+    columns = {each.conditions.matrix.shape[1] for each in task.alternatives}
+    if task.image.size != flat.sizes[0] or not columns <= {int(flat.sizes[-1])}:
+        raise InputError(
+            f"task: expected {flat.sizes[0]} inputs and {flat.sizes[-1]} logits, "
+            f"found {task.image.size} and {sorted(columns)}"
+        )
 
 
 def _safe_conditions(alternative: Alternative) -> tuple[FloatArray, FloatArray]:

@@ -52,11 +52,6 @@ def compute_bounds(
     Raises:
         InputError: the name is unknown, or the region does not fit the network.
     """
-    if region.box.lower.size != network.input_size:
-        raise InputError(
-            f"bounds: expected a region of {network.input_size} inputs, "
-            f"found {region.box.lower.size}"
-        )
     if name == "lp":
         return lp_bounds(network, region, workers=workers, time_limit=time_limit)
     methods: dict[str, BoundingMethod] = {

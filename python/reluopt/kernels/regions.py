@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reluopt.errors import InputError
 from reluopt.kernels.flat import FlatNetwork, forward
 from reluopt.kernels.jit import kernel
 from reluopt.kernels.rounding import ROUNDOFF
@@ -77,8 +78,14 @@ def build_region(
         center: shape ``(n_0,)``, inside the box or not; None leaves the box alone.
         norm: norm of the ball; L2 radii are lengths, not squares.
         radius: radius of the ball; infinity leaves the box alone.
+
+    Raises:
+        InputError: box or center do not have one entry for each input.
     """
     lower, upper = box.lower, box.upper
+    for name, values in (("box", lower), ("center", lower if center is None else center)):
+        if values.shape != (flat.sizes[0],):
+            raise InputError(f"{name}: expected {flat.sizes[0]} inputs, found shape {values.shape}")
     reach = float(radius)
     if center is None or not np.isfinite(reach):
         middle = np.clip(lower + 0.5 * (upper - lower), lower, upper)
