@@ -25,6 +25,7 @@ from reluopt.problems import (
 )
 from reluopt.solution import Status
 from reluopt.solve import Method, solve
+from reluopt.zoo import bundled_names, load_bundled
 
 FAST = EngineOptions(time_limit=30.0)
 
@@ -153,17 +154,17 @@ def test_time_limit_is_honest(thesis, test_images):
     assert not solution.proven
 
 
-@pytest.mark.parametrize("formulation", ["bigm", "thesis"])
-@pytest.mark.parametrize("name", ["thesis", "dnn3"])
-def test_classification_equals_the_forward_pass(test_images, formulation, name):
-    from reluopt.zoo import load_bundled
-
+@pytest.mark.parametrize("name", bundled_names())
+def test_classification_equals_the_forward_pass(test_images, name):
     network = load_bundled(name)
-    for index in range(5):
-        image = test_images.image(index)
+    images = test_images.images[:100]
+    expected = network.predict(images)
+    for index, (image, label) in enumerate(zip(images, expected, strict=True)):
+        formulation = ("bigm", "thesis")[index % 2]
         solution = solve(network, Classification(image), Method("highs", formulation))
         assert solution.certified
-        assert solution.target == network.predict(image)
+        assert solution.status is Status.OPTIMAL
+        assert solution.target == label
 
 
 def test_optimal_input(lecture):
