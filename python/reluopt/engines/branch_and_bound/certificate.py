@@ -26,9 +26,14 @@ and meets :math:`C a^K \ge d`. For *any* :math:`\pi` and any :math:`\mu \ge 0`, 
        + \min_{l \le \delta \le u} \bigl[ f(\delta) - \hat u^0 \cdot (\bar x + \delta) \bigr]
        + \sum_h \min_{(x, s) \in T_h} \bigl[ (\pi_h - \hat u_h)\, x - \pi_h s \bigr] .
 
+For the first layer there may be more rows, :math:`x_i \le g_i + \sum_j c^+_{ij} p^+_j + c^-_{ij} p^-_j` with
+:math:`\delta = p^+ - p^-` (:mod:`ball_rows`). With multipliers :math:`\tau_i \ge 0` they add
+:math:`-\tau_i g_i` to the constant, :math:`\tau_i` to the coefficient of :math:`x_i`, and
+:math:`-\sum_i \tau_i c^\pm_{ij}` to the cost of moving pixel j up or down.
+
 The last line is what is computed. The triangles need no multipliers: the minimum over
-:math:`T_h` is attained in one of its three corners. For :math:`f = \|\delta\|_1` or
-:math:`\|\delta\|_2^2` the other minimum splits into pixels.
+:math:`T_h` is attained in one of its three corners. With :math:`f = \|\delta\|_1` the other minimum
+splits into pixels, each of which stays or goes to one of its ends.
 
 *Emptiness.* Leave :math:`f` out. If the last line is positive, then no input of the node meets the
 conditions: a Farkas certificate.
@@ -55,6 +60,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.ball_rows import BallRows
 from reluopt.kernels.flat import FlatNetwork, add_scaled_rows
 from reluopt.kernels.jit import kernel
 from reluopt.kernels.propagate import rounding_chain
@@ -62,8 +68,8 @@ from reluopt.kernels.regions import Region
 from reluopt.kernels.rounding import TINY, gamma
 from reluopt.network import FloatArray
 
-NO_OBJECTIVE, L1_OBJECTIVE, L2_OBJECTIVE = 0, 1, 2
-"""Codes of :math:`f`: nothing (Farkas), ``sum|delta|``, ``sum delta^2``."""
+NO_OBJECTIVE, L1_OBJECTIVE = 0.0, 1.0
+"""Factor of :math:`f`: nothing (Farkas) or ``sum|delta|``."""
 
 
 class Claim(NamedTuple):
@@ -74,6 +80,7 @@ class Claim(NamedTuple):
         region: image and box (its ball is not used).
         matrix, rhs: the conditions ``C @ logits >= d``.
         magnitudes: ``|W| X + |b|`` of every layer, logits included, valid for the whole search.
+        balls: additional rows of the first layer.
     """
 
     flat: FlatNetwork
@@ -81,6 +88,7 @@ class Claim(NamedTuple):
     matrix: FloatArray
     rhs: FloatArray
     magnitudes: FloatArray
+    balls: BallRows
 
 
 @kernel
@@ -90,7 +98,8 @@ def safe_bound(
     upper: FloatArray,
     neurons: FloatArray,
     conditions: FloatArray,
-    objective: int,
+    balls: FloatArray,
+    objective: float,
 ) -> float:
     """The lower bound of the module's derivation.
 
@@ -99,7 +108,8 @@ def safe_bound(
         lower, upper: bounds of all hidden neurons (longer vectors are fine).
         neurons: multipliers :math:`\\pi` of the hidden neurons, shape ``(H,)``.
         conditions: multipliers :math:`\\mu` of the conditions; negative entries count as 0.
-        objective: ``L1_OBJECTIVE``, ``L2_OBJECTIVE``, or ``NO_OBJECTIVE``.
+        balls: multipliers :math:`\\tau` of the ball rows; negative entries count as 0.
+        objective: ``L1_OBJECTIVE`` or ``NO_OBJECTIVE``.
 
     Returns:
         A number not above the exact value, -inf when something overflows. With ``NO_OBJECTIVE`` a
@@ -118,6 +128,12 @@ def safe_bound(
             for i in range(current.size):
                 current[i] += mu * claim.matrix[c, i]
                 size_of_all += mu * abs(claim.matrix[c, i]) * claim.magnitudes[top + i]
+    shares = np.zeros(neurons.size)
+    taus = np.maximum(balls, 0.0)
+    for b in range(taus.size):
+        shares[claim.balls.neurons[b]] = taus[b]
+        value -= taus[b] * claim.balls.offset[b]
+        size_of_all += taus[b] * claim.balls.offset[b]
     for k in range(depth - 1, -1, -1):
         start, size = flat.neuron_offsets[k], flat.sizes[k]
         for i in range(current.size):
@@ -129,15 +145,16 @@ def safe_bound(
             first = flat.neuron_offsets[k - 1]
             for j in range(size):
                 pi, h = neurons[first + j], first + j
-                gain, room = _corner(pi - below[j], pi, lower[h], upper[h])
+                gain, room = _corner(pi - below[j] + shares[h], pi, lower[h], upper[h])
                 value += gain
                 size_of_all += room
                 below[j] = pi
         current = below
-    pixels, size_of_pixels = _pixel_terms(claim.region, current, objective)
+    pixels, size_of_pixels = _pixel_terms(claim, current, taus, objective)
     value += pixels
     size_of_all += size_of_pixels
-    result = value - gamma(rounding_chain(flat) + 8.0 * claim.rhs.size) * size_of_all - TINY
+    chain = rounding_chain(flat) + 8.0 * (claim.rhs.size + taus.size)
+    result = value - gamma(chain) * size_of_all - TINY
     return result if result == result else -np.inf
 
 
@@ -152,28 +169,24 @@ def _corner(p: float, pi: float, low: float, high: float) -> tuple[float, float]
 
 
 @kernel
-def _pixel_terms(region: Region, u: FloatArray, objective: int) -> tuple[float, float]:
-    """``min over the box of f(delta) - u @ (center + delta)`` and the sum of absolute terms."""
+def _pixel_terms(
+    claim: Claim, u: FloatArray, taus: FloatArray, objective: float
+) -> tuple[float, float]:
+    """Minimum of everything that depends on the pixels, and the sum of its absolute terms."""
+    region = claim.region
+    rise, fall = np.zeros(u.size), np.zeros(u.size)
+    add_scaled_rows(claim.balls.rise, 0, u.size, taus, rise)
+    add_scaled_rows(claim.balls.fall, 0, u.size, taus, fall)
+    largest = 0.0
     value, size = 0.0, 0.0
+    for b in range(taus.size):
+        largest += taus[b] * claim.balls.largest[b]
     for j in range(u.size):
         low, high, slope = region.low[j], region.high[j], u[j]
         value -= slope * region.center[j]
-        size += abs(slope) * (abs(region.center[j]) + max(abs(low), abs(high)))
-        if objective == L1_OBJECTIVE:
-            # delta = 0 or an end; low <= 0 <= high.
-            if slope > 1.0:
-                value -= (slope - 1.0) * high
-                size += high
-            elif slope < -1.0:
-                value -= (slope + 1.0) * low
-                size -= low
-        elif objective == L2_OBJECTIVE:
-            end = min(max(0.5 * slope, low), high)
-            if end == 0.5 * slope:
-                value -= 0.5 * slope * end
-            else:
-                value += end * (end - slope)
-            size += end * end + abs(slope * end)
-        else:
-            value -= max(slope * low, slope * high)
+        up = objective - slope - rise[j]  # cost of one unit upward, and downward
+        down = objective + slope - fall[j]
+        value += min(up * high, 0.0) + min(-down * low, 0.0)
+        reach = max(high, -low)
+        size += abs(slope) * (abs(region.center[j]) + reach) + (objective + largest) * reach
     return value, size

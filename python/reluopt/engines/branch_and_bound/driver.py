@@ -161,7 +161,11 @@ class _Run:
         hidden = self._hidden
         conditions = self.search.frame.task.alternatives[index].conditions
         relaxation = self.factory(
-            self.search.frame, conditions, ball.lower[:hidden].copy(), ball.upper[:hidden].copy()
+            self.search.frame,
+            conditions,
+            ball.lower[:hidden].copy(),
+            ball.upper[:hidden].copy(),
+            ball.radius,
         )
         self.size = max(self.size, relaxation.size(), key=lambda size: size.get("variables", 0))
         return Tree(

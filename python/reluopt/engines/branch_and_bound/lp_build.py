@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.ball_rows import BallRows
 from reluopt.engines.branch_and_bound.lp_program import IntArray, Program
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import FlatNetwork
@@ -41,69 +42,75 @@ class Layout(NamedTuple):
 
 
 def build(
-    frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray
+    frame: Frame,
+    conditions: LogitConditions,
+    lower: FloatArray,
+    upper: FloatArray,
+    balls: BallRows,
 ) -> tuple[Program, Layout]:
     """The program for root bounds ``lower``, ``upper`` of all hidden neurons.
 
     Neurons with ``upper <= 0`` are left out, those with ``lower >= 0`` get no triangle.
     """
     network, sizes = frame.network, frame.network.hidden_sizes
-    kept_by_layer = np.split(np.flatnonzero(upper > 0.0), [])[0]
+    kept = np.flatnonzero(upper > 0.0).astype(np.int64)
     starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    layers = np.searchsorted(kept_by_layer, starts).astype(np.int64)
-    kept = kept_by_layer.astype(np.int64)
-    hidden, q = kept.size, conditions.rhs.size
-    unstable = (lower[kept] < 0.0) if hidden else np.zeros(0, dtype=bool)
+    layers = np.searchsorted(kept, starts).astype(np.int64)
+    hidden, q, extra = kept.size, conditions.rhs.size, balls.neurons.size
+    first_condition = hidden + extra
+    row = np.arange(hidden, dtype=np.int64)
+    row[row >= layers[min(1, len(sizes))]] += extra
+    ball = np.full(hidden, -1, dtype=np.int64)
+    ball[np.searchsorted(kept, balls.neurons)] = layers[min(1, len(sizes))] + np.arange(extra)
+    unstable = np.flatnonzero(lower[kept] < 0.0)
     triangle = np.full(hidden, -1, dtype=np.int64)
-    triangle[unstable] = hidden + q + np.arange(np.count_nonzero(unstable))
-    rows = hidden + q + int(np.count_nonzero(unstable))
+    triangle[unstable] = first_condition + q + np.arange(unstable.size)
 
+    rhs = np.zeros(first_condition + q + unstable.size)
+    rhs[row] = np.concatenate([layer.bias for layer in network.layers[:-1]] or [rhs[:0]])[kept]
+    rhs[ball[ball >= 0]] = balls.offset
     last = network.layers[-1]
-    top = conditions.matrix @ last.weight  # (q, n_{K-1})
-    rhs = np.zeros(rows)
-    rhs[hidden : hidden + q] = conditions.rhs - conditions.matrix @ last.bias
-    widths = [int(layers[k + 1] - layers[k]) for k in range(len(sizes))]
-    above = np.array([*widths[1:], q], dtype=np.int64) if sizes else np.zeros(0, dtype=np.int64)
-    block = np.zeros((hidden, int(above.max(initial=0))))
-    for k in range(len(sizes)):
-        local = kept[layers[k] : layers[k + 1]] - starts[k]
-        rhs[layers[k] : layers[k + 1]] = network.layers[k].bias[local]
-        if k + 1 < len(sizes):
-            upper_local = kept[layers[k + 1] : layers[k + 2]] - starts[k + 1]
-            part = -network.layers[k + 1].weight[np.ix_(upper_local, local)]
-        else:
-            part = top[:, local]
-        block[layers[k] : layers[k + 1], : above[k]] = part.T
+    rhs[first_condition : first_condition + q] = conditions.rhs - conditions.matrix @ last.bias
+    block, above = _upper_layers(frame, conditions, kept, starts, layers, first_condition, extra)
 
     image = frame.region.center
     if sizes:
         first = -network.layers[0].weight[kept[: layers[1]]]
-        rhs[: layers[1]] -= first @ image
+        dense = layers[1] + extra
     else:
-        first = top
-        rhs[:q] -= first @ image
-    rises = np.flatnonzero((frame.region.high > 0.0) & first.any(axis=0))
-    falls = np.flatnonzero((frame.region.low < 0.0) & first.any(axis=0))
+        first, dense = conditions.matrix @ last.weight, q
+    rhs[: first.shape[0]] -= first @ image
+    useful = first.any(axis=0)
+    rises = np.flatnonzero((frame.region.high > 0.0) & useful)
+    falls = np.flatnonzero((frame.region.low < 0.0) & useful)
     pixel = np.concatenate([rises, falls]).astype(np.int64)
     sign = np.concatenate([np.ones(rises.size), -np.ones(falls.size)])
-    pixels = np.ascontiguousarray(first[:, pixel].T * sign[:, None])
+    pixels = np.zeros((pixel.size, dense))
+    pixels[:, : first.shape[0]] = first[:, pixel].T * sign[:, None]
+    if extra:
+        pixels[: rises.size, layers[1] :] = -balls.rise.reshape(extra, -1)[:, rises].T
+        pixels[rises.size :, layers[1] :] = -balls.fall.reshape(extra, -1)[:, falls].T
 
-    columns = 2 * hidden + pixel.size + rows
-    cost, low, high = np.zeros(columns), np.zeros(columns), np.zeros(columns)
-    cost[2 * hidden : 2 * hidden + pixel.size] = 1.0
-    room = np.concatenate([frame.region.high[rises], -frame.region.low[falls]])
-    high[2 * hidden : 2 * hidden + pixel.size] = room
     first_logical = 2 * hidden + pixel.size
+    columns = first_logical + rhs.size
+    cost, low, high = np.zeros(columns), np.zeros(columns), np.zeros(columns)
+    cost[2 * hidden : first_logical] = 1.0
+    room = np.concatenate([frame.region.high[rises], -frame.region.low[falls]])
+    high[2 * hidden : first_logical] = room
     reach = np.empty(frame.flat.biases.size)
     _magnitudes_over_box(frame, reach)
     logits = reach[frame.flat.neuron_offsets[-2] :]
     largest = np.abs(conditions.matrix) @ logits + np.abs(conditions.rhs)
-    low[first_logical + hidden : first_logical + hidden + q] = -(2.0 * largest + 1.0)
+    logical = first_logical + first_condition
+    low[logical : logical + q] = -(2.0 * largest + 1.0)
+    high[first_logical + ball[ball >= 0]] = balls.offset + balls.largest * room.sum() + 1.0
     program = Program(
         pixels=pixels,
         block=block,
         layers=layers if sizes else np.zeros(1, dtype=np.int64),
         above=above,
+        row=row,
+        ball=ball,
         triangle=triangle,
         slopes=np.zeros((2, hidden)),
         rhs=rhs,
@@ -121,6 +128,33 @@ def build(
     )
     layout = Layout(kept, pixel, sign, 2.0 * reach[kept] + 1.0, np.zeros((2, hidden)))
     return program, layout
+
+
+def _upper_layers(
+    frame: Frame,
+    conditions: LogitConditions,
+    kept: IntArray,
+    starts: IntArray,
+    layers: IntArray,
+    first_condition: int,
+    extra: int,
+) -> tuple[FloatArray, IntArray]:
+    """Coefficients of ``x`` in the rows above, and where those rows are; see :class:`Program`."""
+    weights = [layer.weight for layer in frame.network.layers]
+    depth = len(weights) - 1
+    widths = [int(layers[k + 1] - layers[k]) for k in range(1, depth)] + [conditions.rhs.size]
+    first_rows = [int(layers[k]) + extra for k in range(1, depth)] + [first_condition]
+    above = np.array([first_rows[:depth], widths[:depth]], dtype=np.int64).reshape(2, depth)
+    block = np.zeros((kept.size, max(widths[:depth], default=0)))
+    for k in range(depth):
+        local = kept[layers[k] : layers[k + 1]] - starts[k]
+        if k + 1 < depth:
+            others = kept[layers[k + 1] : layers[k + 2]] - starts[k + 1]
+            part = -weights[k + 1][np.ix_(others, local)]
+        else:
+            part = conditions.matrix @ weights[-1][:, local]
+        block[layers[k] : layers[k + 1], : widths[k]] = part.T
+    return block, above
 
 
 def _magnitudes_over_box(frame: Frame, reach: FloatArray) -> None:

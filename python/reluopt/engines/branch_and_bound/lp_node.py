@@ -64,6 +64,7 @@ class Node(NamedTuple):
         lower, upper: bounds of all hidden neurons, shape ``(neurons,)``.
         pi: multipliers of the hidden neurons, shape ``(neurons,)``.
         mu: multipliers of the conditions.
+        tau: multipliers of the ball rows.
         farkas: 1 when they prove emptiness, shape ``(1,)``.
     """
 
@@ -72,25 +73,30 @@ class Node(NamedTuple):
     upper: FloatArray
     pi: FloatArray
     mu: FloatArray
+    tau: FloatArray
     farkas: IntArray
 
 
 @kernel
-def _spread(layout: Layout, nd: Node, y: FloatArray) -> None:
-    """Multipliers of the program's rows as multipliers of neurons and conditions."""
+def _spread(lp: Program, layout: Layout, nd: Node, y: FloatArray) -> None:
+    """Multipliers of the program's rows as multipliers of neurons, balls and conditions."""
     hidden = layout.kept.size
+    ball = 0
     for i in range(hidden):
-        nd.pi[layout.kept[i]] = -y[i]
+        nd.pi[layout.kept[i]] = -y[lp.row[i]]
+        if lp.ball[i] >= 0:
+            nd.tau[ball] = max(-y[lp.ball[i]], 0.0)
+            ball += 1
     for c in range(nd.mu.size):
-        nd.mu[c] = max(y[hidden + c], 0.0)
+        nd.mu[c] = max(y[hidden + ball + c], 0.0)
 
 
 @kernel
-def _bound(layout: Layout, nd: Node, y: FloatArray) -> float:
+def _bound(lp: Program, layout: Layout, nd: Node, y: FloatArray) -> float:
     """Safe bound of the node from the program's multipliers."""
-    _spread(layout, nd, y)
+    _spread(lp, layout, nd, y)
     nd.farkas[0] = 0
-    return safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, L1_OBJECTIVE)
+    return safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, nd.tau, L1_OBJECTIVE)
 
 
 @kernel
@@ -98,14 +104,14 @@ def _prove_empty(
     lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cutoff: float
 ) -> bool:
     """Whether the dual ray proves that the node holds nothing, or nothing below ``cutoff``."""
-    _spread(layout, nd, wk.ray)
-    if safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, NO_OBJECTIVE) > 0.0:
+    _spread(lp, layout, nd, wk.ray)
+    if safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, nd.tau, NO_OBJECTIVE) > 0.0:
         nd.farkas[0] = 1
         return True
     if cutoff < np.inf:
         multipliers(lp, st, wk.y)
         for length in RAY_LENGTHS:
-            if _bound(layout, nd, wk.y + length * wk.ray) >= cutoff:
+            if _bound(lp, layout, nd, wk.y + length * wk.ray) >= cutoff:
                 return True
     return False
 
@@ -128,14 +134,14 @@ def solve_node(
                 return np.inf, CUTOFF
             if add_columns(lp, st, wk, wk.ray, 1.0 - DUAL_TOLERANCE) == 0:
                 multipliers(lp, st, wk.y)
-                return _bound(layout, nd, wk.y), TROUBLE
+                return _bound(lp, layout, nd, wk.y), TROUBLE
             resynchronise(lp, st, wk)
             continue
         multipliers(lp, st, wk.y)
         if code == OPTIMAL and add_columns(lp, st, wk, wk.y, DUAL_TOLERANCE) > 0:
             resynchronise(lp, st, wk)
             continue
-        bound = _bound(layout, nd, wk.y)
+        bound = _bound(lp, layout, nd, wk.y)
         if bound >= cutoff:
             return bound, CUTOFF
         if code != CUTOFF:
@@ -248,6 +254,9 @@ def solve_region(
             r = first_logical + lp.triangle[i]
             wide = 4.0 * layout.reach[i] * (lp.slopes[0, i] + lp.slopes[1, i])
             lp.lower[r], lp.upper[r] = -wide, wide
+        if lp.ball[i] >= 0:
+            r = first_logical + lp.ball[i]
+            lp.lower[r], lp.upper[r] = -lp.upper[r] - layout.reach[i], lp.upper[r]
     resynchronise(lp, st, wk)
     code = LIMIT
     for _ in range(MAX_ROUNDS):
@@ -281,7 +290,7 @@ def start(lp: Program, layout: Layout, st: State, wk: Work, active: BoolArray) -
     for r in range(lp.rhs.size):
         st.head[r] = first_logical + r
     for i in range(hidden):
-        st.head[i] = i if active[layout.kept[i]] else hidden + i
+        st.head[lp.row[i]] = i if active[layout.kept[i]] else hidden + i
     st.side[:] = 0.0
     st.d[:] = 0.0
     factor(lp, st, wk)

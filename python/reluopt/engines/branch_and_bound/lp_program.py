@@ -1,12 +1,15 @@
 r"""The linear program of a node, in the shape that the simplex method of :mod:`lp_simplex` likes.
 
 Few rows and many boxed columns. With H kept hidden neurons (those not proven inactive for good),
-q conditions and T triangles there are ``m = H + q + T`` rows
+B ball rows, q conditions and T triangles there are ``m = H + B + q + T`` rows
 
 * neuron ``i``:    ``x_i - s_i - W_i x_below - sum_j sign_j W_ij p_j = b_i`` (pixels: first layer),
+* ball ``i``: ``x_i - sum_j c_ij p_j + r_i = g_i`` with ``r_i >= 0`` (first layer only, see
+  :mod:`ball_rows`),
 * condition ``c``: ``(C W x)_c + r_c = d_c - (C b)_c`` with ``r_c <= 0``,
 * triangle ``i``:  ``e_i x_i + f_i s_i + r_i = g_i`` with ``r_i >= 0``,
 
+in the order first layer, ball rows, other neurons, conditions, triangles,
 and ``N = 2H + P + m`` columns: ``x`` (H), ``s`` (H), pixels ``p`` (P) and one logical ``r`` for each
 row (fixed to zero for neurons). Every column has finite bounds, so that every basis can be made
 dual feasible by choosing the right bound for every nonbasic column.
@@ -33,9 +36,10 @@ class Program(NamedTuple):
         pixels: coefficients of the pixel columns in the first rows, shape ``(P, dense rows)``.
         block: coefficients of the ``x`` columns in the rows of the layer above (or in the
             conditions), shape ``(H, widest such layer)``, padded with zeros.
-        layers: first neuron of each hidden layer, then H; the rows above layer ``k`` start at
-            ``layers[k + 1]``.
-        above: number of rows above each hidden layer.
+        layers: first neuron of each hidden layer, then H.
+        above: first row and number of rows above each hidden layer, shape ``(2, layers)``.
+        row: row of each neuron, shape ``(H,)``.
+        ball: ball row of each neuron or -1, shape ``(H,)``.
         triangle: row of each neuron's triangle or -1, shape ``(H,)``.
         slopes: coefficients ``(e, f)`` of ``x`` and ``s`` in it, shape ``(2, H)``.
         rhs: right-hand sides, shape ``(m,)``.
@@ -51,6 +55,8 @@ class Program(NamedTuple):
     block: FloatArray
     layers: IntArray
     above: IntArray
+    row: IntArray
+    ball: IntArray
     triangle: IntArray
     slopes: FloatArray
     rhs: FloatArray

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reluopt.engines.branch_and_bound import lp_node
+from reluopt.engines.branch_and_bound.ball_rows import ball_rows
 from reluopt.engines.branch_and_bound.certificate import Claim
 from reluopt.engines.branch_and_bound.lp_build import (
     Layout,
@@ -48,11 +49,19 @@ class LPRelaxation:
     """Triangle relaxation with objective ``sum|delta|``; see :mod:`lp_program`."""
 
     def __init__(
-        self, frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray
+        self,
+        frame: Frame,
+        conditions: LogitConditions,
+        lower: FloatArray,
+        upper: FloatArray,
+        radius: float,
     ) -> None:
         self.frame = frame
         self._hidden = lower.size
-        self._program, self._layout = build(frame, conditions, lower, upper)
+        first = frame.network.sizes[1] if lower.size else 0
+        unstable = np.flatnonzero((lower[:first] < 0.0) & (upper[:first] > 0.0))
+        balls = ball_rows(frame, radius, unstable.astype(np.int64))
+        self._program, self._layout = build(frame, conditions, lower, upper, balls)
         rows, columns = self._program.rhs.size, self._program.cost.size
         kept = self._layout.kept.size
         self._state = empty_state(rows, columns, kept)
@@ -66,6 +75,7 @@ class LPRelaxation:
             np.array(conditions.matrix),
             np.array(conditions.rhs),
             claim_magnitudes(frame.flat, frame, wide_upper),
+            balls,
         )
         self._node = lp_node.Node(
             claim,
@@ -73,6 +83,7 @@ class LPRelaxation:
             np.zeros(neurons),
             np.zeros(neurons),
             np.zeros(conditions.rhs.size),
+            np.zeros(balls.neurons.size),
             np.zeros(1, dtype=np.int64),
         )
         self._local = np.full(lower.size, -1, dtype=np.int64)
@@ -174,7 +185,7 @@ class LPRelaxation:
         """See :class:`~.relaxation.Relaxation`."""
         node = self._node
         return Multipliers(
-            node.pi[: self._hidden].copy(), node.mu.copy(), bool(node.farkas[0])
+            node.pi[: self._hidden].copy(), node.mu.copy(), node.tau.copy(), bool(node.farkas[0])
         )
 
     def size(self) -> dict[str, int]:

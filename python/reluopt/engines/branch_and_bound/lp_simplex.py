@@ -74,18 +74,22 @@ def ftran(lp: Program, inverse: FloatArray, j: int, out: FloatArray) -> None:
     is_x = j < hidden
     i_neuron = j if is_x else j - hidden
     own = 1.0 if is_x else -1.0
-    row_t = lp.triangle[i_neuron]
+    row_own, row_t = lp.row[i_neuron], lp.triangle[i_neuron]
     slope = lp.slopes[0 if is_x else 1, i_neuron]
     for i in range(m):
-        out[i] = own * inverse[i, i_neuron]
+        out[i] = own * inverse[i, row_own]
     if row_t >= 0:
         for i in range(m):
             out[i] += slope * inverse[i, row_t]
     if is_x:
+        row_b = lp.ball[i_neuron]
+        if row_b >= 0:
+            for i in range(m):
+                out[i] += inverse[i, row_b]
         layer = 0
         while i_neuron >= lp.layers[layer + 1]:
             layer += 1
-        start, width = lp.layers[layer + 1], lp.above[layer]
+        start, width = lp.above[0, layer], lp.above[1, layer]
         column = lp.block[i_neuron]
         for i in range(m):
             row = inverse[i, start : start + width]
@@ -103,16 +107,17 @@ def price(lp: Program, y: FloatArray, alpha: FloatArray, count: int) -> None:
     pixels, dense = lp.pixels.shape
     first_logical = 2 * hidden + pixels
     alpha[first_logical : first_logical + m] = y
-    for layer in range(lp.above.size):
-        start, width = lp.layers[layer + 1], lp.above[layer]
+    for layer in range(lp.above.shape[1]):
+        start, width = lp.above[0, layer], lp.above[1, layer]
         part = y[start : start + width]
-        for i in range(lp.layers[layer], start):
-            total = y[i]
-            column = lp.block[i]
+        for i in range(lp.layers[layer], lp.layers[layer + 1]):
+            total = y[lp.row[i]]
+            alpha[hidden + i] = -total
             for t in range(width):
-                total += part[t] * column[t]
+                total += part[t] * lp.block[i, t]
+            if lp.ball[i] >= 0:
+                total += y[lp.ball[i]]
             alpha[i] = total
-            alpha[hidden + i] = -y[i]
             row_t = lp.triangle[i]
             if row_t >= 0:
                 alpha[i] += lp.slopes[0, i] * y[row_t]
@@ -141,14 +146,16 @@ def add_column(lp: Program, j: int, factor: float, out: FloatArray) -> None:
     else:
         is_x = j < hidden
         i = j if is_x else j - hidden
-        out[i] += factor if is_x else -factor
+        out[lp.row[i]] += factor if is_x else -factor
         if lp.triangle[i] >= 0:
             out[lp.triangle[i]] += factor * lp.slopes[0 if is_x else 1, i]
         if is_x:
+            if lp.ball[i] >= 0:
+                out[lp.ball[i]] += factor
             layer = 0
             while i >= lp.layers[layer + 1]:
                 layer += 1
-            start, width = lp.layers[layer + 1], lp.above[layer]
+            start, width = lp.above[0, layer], lp.above[1, layer]
             column = lp.block[i]
             part = out[start : start + width]
             for t in range(width):

@@ -81,23 +81,31 @@ class Multipliers:
     Attributes:
         neurons: multipliers of ``x_h - s_h = W_h x + b_h``, shape ``(H,)``, free in sign.
         conditions: multipliers of the logit conditions, shape ``(conditions,)``, >= 0.
+        balls: multipliers of additional rows of the relaxation, >= 0.
         farkas: whether they prove emptiness (objective left out) instead of a bound.
     """
 
     neurons: FloatArray
     conditions: FloatArray
+    balls: FloatArray
     farkas: bool
 
 
 class RelaxationFactory(Protocol):
-    """How the driver makes a relaxation: a relaxation's class is one."""
+    """How the driver makes a relaxation."""
 
     def __call__(
-        self, frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray
+        self,
+        frame: Frame,
+        conditions: LogitConditions,
+        lower: FloatArray,
+        upper: FloatArray,
+        radius: float,
     ) -> Relaxation:
         """Relaxation of one alternative with these root bounds, flat, shape ``(H,)``.
 
-        Neurons that the root bounds decide stay so for good.
+        Neurons that the root bounds decide stay so for good. Only changes of length at most
+        ``radius`` are of interest (infinite: all).
         """
         ...
 
