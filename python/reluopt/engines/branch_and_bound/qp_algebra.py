@@ -61,23 +61,32 @@ def gram(matrix: FloatArray, weights: FloatArray) -> FloatArray:
     return out
 
 
+BLOCK = 48
+"""Columns that :func:`cholesky` eliminates at a time; larger matrices are updated by BLAS."""
+
+
 @search_kernel
 def cholesky(matrix: FloatArray) -> bool:
     """Overwrite the lower triangle by its Cholesky factor; False if not positive definite."""
     size = matrix.shape[0]
-    for j in range(size):
-        pivot = matrix[j, j]
-        for k in range(j):
-            pivot -= matrix[j, k] * matrix[j, k]
-        if not pivot > 0.0:
-            return False
-        root = np.sqrt(pivot)
-        matrix[j, j] = root
-        for i in range(j + 1, size):
-            total = matrix[i, j]
-            for k in range(j):
-                total -= matrix[i, k] * matrix[j, k]
-            matrix[i, j] = total / root
+    for start in range(0, size, BLOCK):
+        stop = min(start + BLOCK, size)
+        for j in range(start, stop):
+            pivot = matrix[j, j]
+            for k in range(start, j):
+                pivot -= matrix[j, k] * matrix[j, k]
+            if not pivot > 0.0:
+                return False
+            root = np.sqrt(pivot)
+            matrix[j, j] = root
+            for i in range(j + 1, size):
+                total = matrix[i, j]
+                for k in range(start, j):
+                    total -= matrix[i, k] * matrix[j, k]
+                matrix[i, j] = total / root
+        if stop < size:
+            panel = matrix[stop:, start:stop].copy()
+            matrix[stop:, stop:] -= np.dot(panel, panel.T)
     return True
 
 

@@ -2,9 +2,10 @@ r"""Safe bounds for the L2 relaxation: a theorem whatever the interior point met
 
 Let :math:`\ell_f` be the forms of a node (:mod:`qp_model`), :math:`\ell_f \ge 0` at every input of
 the node that meets the conditions, and
-:math:`\hat\ell_f = f^\top x + p^\top(W^1\delta + \hat y) + c` their floating-point versions, :math:`|\ell_f - \hat\ell_f| \le \epsilon_f`. For any
-:math:`z \ge 0`, any :math:`\psi_k` for the ReLU terms :math:`x_i s_i = 0` and any
-:math:`\psi_k \le 0` for the products :math:`x_i \ell \ge 0`,
+:math:`\hat\ell_f = f^\top x + p^\top(W^1\delta + \hat y) + c` their floating-point versions,
+:math:`|\ell_f - \hat\ell_f| \le \epsilon_f`. For any :math:`z \ge 0`, any :math:`\psi_k` for the
+ReLU terms :math:`x_i s_i = 0` and any :math:`\psi_k \le 0` for the products
+:math:`x_i \ell \ge 0`,
 
 .. math::
 
@@ -36,8 +37,8 @@ With :math:`\omega_f = \sum_{f(k)=f} \psi_k x_{0,i(k)} - z_f` the value at the p
 :math:`\|\delta_0\|^2 + \sum_f \omega_f \hat\ell_f`, the gradients are
 :math:`2\delta_0 + W^{1\top} \sum_f \omega_f p_f` and
 :math:`\sum_f \omega_f f_f + \sum_k \psi_k \hat\ell_{f(k)} e_{i(k)}`. Everything is a sum of
-products of given numbers, so its error is at most :math:`\gamma_N` times the same sum of absolute values,
-N exceeding the number of roundings on the way of any term. :math:`|W^1| |\delta|`,
+products of given numbers, so its error is at most :math:`\gamma_N` times the same sum of absolute
+values, N exceeding the number of roundings on the way of any term. :math:`|W^1| |\delta|`,
 :math:`|\hat y|` and half of :math:`|W^1|(u - l)` are at most :math:`m`, the region's magnitudes.
 
 :math:`M` is computed with entrywise error at most :math:`\gamma_N (\bar K + \tfrac12 h h^\top)`,
@@ -161,8 +162,8 @@ def safe_quadratic_bound(
         value += min(-on_x[i] * x[i], on_x[i] * (model.cap[i] - x[i]))
         bend += max(x[i], model.cap[i] - x[i]) ** 2
     kappa = _negative_curvature(first, model, witness, rounding)
-    result = value - (0.5 * kappa * bend + slack + rounding * total) * (1.0 + 1e-9) - TINY
-    return float(result) if result == result else -np.inf
+    result: float = value - (0.5 * kappa * bend + slack + rounding * total) * (1.0 + 1e-9) - TINY
+    return result if result == result else -np.inf
 
 
 @kernel

@@ -104,6 +104,7 @@ class Answer(NamedTuple):
     x: FloatArray
     z: FloatArray
     theta: FloatArray
+    room: FloatArray
     moment: FloatArray
     status: int
     steps: int
@@ -303,14 +304,13 @@ def _theta_system(
     by_inverse = product(derivative, inverse)
     both_moment = product(by_moment, derivative.T.copy())
     both_inverse = product(by_inverse, derivative.T.copy())
-    parallel = product(program.term_y, program.term_y.T.copy())
     for k in range(m):
         a = program.term_at[k]
         for j in range(k + 1):
             b = program.term_at[j]
             value = by_moment[k, b] * by_inverse[j, a] + by_moment[j, a] * by_inverse[k, b]
             value += both_moment[k, j] * inverse[a, b]
-            value += it.moment[a, b] * (both_inverse[k, j] + parallel[k, j])
+            value += it.moment[a, b] * (both_inverse[k, j] + program.parallel[k, j])
             system[k, j] += value
         system[k, k] += RIDGE
         if k >= u:
@@ -539,5 +539,14 @@ def solve_program(
             break
         it = _advance(it, move, step)
     return Answer(
-        best_bound, objective, best.delta, best.x, best.z, best.theta, best.moment, status, steps
+        best_bound,
+        objective,
+        best.delta,
+        best.x,
+        best.z,
+        best.theta,
+        best.room,
+        best.moment,
+        status,
+        steps,
     )

@@ -69,6 +69,7 @@ class Program(NamedTuple):
         term_scale: what the form was multiplied by: 4 for ReLU terms, minus 1 over its length for
             products.
         term_x, term_y, term_c: ``f``, ``p``, ``c`` of each term.
+        parallel: products of the rows of ``term_y``, shape ``(m, m)``.
     """
 
     basis: FloatArray
@@ -86,6 +87,7 @@ class Program(NamedTuple):
     term_x: FloatArray
     term_y: FloatArray
     term_c: FloatArray
+    parallel: FloatArray
 
 
 class FormTable(NamedTuple):
@@ -173,6 +175,7 @@ def build_program(
         term_x,
         term_y,
         term_c,
+        product(term_y, term_y.T.copy()),
     )
 
 
