@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,16 +17,15 @@ from reluopt.engines.base import (
     EngineState,
     EngineTask,
 )
+from reluopt.engines.branch_and_bound.ball import Ball, RelaxationFactory, make_ball
 from reluopt.engines.branch_and_bound.branching import PseudoCosts
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
-from reluopt.engines.branch_and_bound.relaxation import Frame, RelaxationFactory
+from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.kernels.flat import flatten
-from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import build_region, with_radius
-from reluopt.network import FloatArray
+from reluopt.kernels.regions import build_region
 from reluopt.problems import Norm, PerturbationTask
 from reluopt.solution import Status, relative_gap
 
@@ -40,16 +38,6 @@ ROUNDING = 1.0 + 1e-6
 
 MAX_RESTARTS = 6
 """Restarts of one tree."""
-
-
-@dataclass(eq=False)
-class _Bounds:
-    """Bounds of all neurons over the ball of some radius; None when proven empty."""
-
-    lower: FloatArray
-    upper: FloatArray
-    radius: float
-    empty: bool
 
 
 class BranchAndBoundEngine:
@@ -125,7 +113,7 @@ class _Run:
         self.bounds = [0.0] * alternatives
         self.size: dict[str, int] = {}
         self._costs = [PseudoCosts(self._hidden) for _ in range(alternatives)]
-        self._ball: _Bounds | None = None
+        self._ball: Ball | None = None
 
     @property
     def bound(self) -> float:
@@ -158,15 +146,8 @@ class _Run:
         if ball.empty:
             self.bounds[index] = self.search.cutoff
             return None
-        hidden = self._hidden
         conditions = self.search.frame.task.alternatives[index].conditions
-        relaxation = self.factory(
-            self.search.frame,
-            conditions,
-            ball.lower[:hidden].copy(),
-            ball.upper[:hidden].copy(),
-            ball.radius,
-        )
+        relaxation = self.factory(self.search.frame, conditions, ball)
         self.size = max(self.size, relaxation.size(), key=lambda size: size.get("variables", 0))
         return Tree(
             self.search,
@@ -196,22 +177,17 @@ class _Run:
             self.bounds[index] = max(self.bounds[index], min(tree.bound, search.cutoff))
             search.report(self.bound)
 
-    def _ball_bounds(self) -> _Bounds:
+    def _ball_bounds(self) -> Ball:
         """Bounds over the ball of the present incumbent."""
         search = self.search
         radius = search.radius
         if self._ball is not None and self._ball.radius <= radius:
             return self._ball
-        frame = search.frame
         if self._ball is None:
-            lower, upper = self._given_lower.copy(), self._given_upper.copy()
+            lower, upper = self._given_lower, self._given_upper
         else:
-            lower, upper = self._ball.lower.copy(), self._ball.upper.copy()
-        magnitudes = np.empty(frame.flat.biases.size)
-        layers = int(frame.flat.weight_offsets.size)
-        region = with_radius(frame.region, radius)
-        fine = tighten(frame.flat, region, lower, upper, magnitudes, 0, layers - 1, False)
-        self._ball = _Bounds(lower, upper, radius, not fine)
+            lower, upper = self._ball.lower, self._ball.upper
+        self._ball = make_ball(search.frame, radius, lower, upper)
         return self._ball
 
 

@@ -75,7 +75,7 @@ def build(
 
     image = frame.region.center
     if sizes:
-        first = -network.layers[0].weight[kept[: layers[1]]]
+        first = -network.layers[0].weight[kept[: layers[1]]]  # (n_1, n_0)
         dense = layers[1] + extra
     else:
         first, dense = conditions.matrix @ last.weight, q

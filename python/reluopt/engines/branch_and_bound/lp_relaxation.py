@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reluopt.engines.branch_and_bound import lp_node
-from reluopt.engines.branch_and_bound.ball_rows import ball_rows
+from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.certificate import Claim
 from reluopt.engines.branch_and_bound.lp_build import (
     Layout,
@@ -49,19 +49,12 @@ class LPRelaxation:
     """Triangle relaxation with objective ``sum|delta|``; see :mod:`lp_program`."""
 
     def __init__(
-        self,
-        frame: Frame,
-        conditions: LogitConditions,
-        lower: FloatArray,
-        upper: FloatArray,
-        radius: float,
+        self, frame: Frame, conditions: LogitConditions, ball: Ball
     ) -> None:
         self.frame = frame
-        self._hidden = lower.size
-        first = frame.network.sizes[1] if lower.size else 0
-        unstable = np.flatnonzero((lower[:first] < 0.0) & (upper[:first] > 0.0))
-        balls = ball_rows(frame, radius, unstable.astype(np.int64))
-        self._program, self._layout = build(frame, conditions, lower, upper, balls)
+        self._hidden = int(frame.flat.neuron_offsets[-2])
+        lower, upper = ball.lower[: self._hidden], ball.upper[: self._hidden]
+        self._program, self._layout = build(frame, conditions, lower, upper, ball.rows)
         rows, columns = self._program.rhs.size, self._program.cost.size
         kept = self._layout.kept.size
         self._state = empty_state(rows, columns, kept)
@@ -75,7 +68,7 @@ class LPRelaxation:
             np.array(conditions.matrix),
             np.array(conditions.rhs),
             claim_magnitudes(frame.flat, frame, wide_upper),
-            balls,
+            ball.rows,
         )
         self._node = lp_node.Node(
             claim,
@@ -83,7 +76,7 @@ class LPRelaxation:
             np.zeros(neurons),
             np.zeros(neurons),
             np.zeros(conditions.rhs.size),
-            np.zeros(balls.neurons.size),
+            np.zeros(ball.rows.neurons.size),
             np.zeros(1, dtype=np.int64),
         )
         self._local = np.full(lower.size, -1, dtype=np.int64)

@@ -91,25 +91,6 @@ class Multipliers:
     farkas: bool
 
 
-class RelaxationFactory(Protocol):
-    """How the driver makes a relaxation."""
-
-    def __call__(
-        self,
-        frame: Frame,
-        conditions: LogitConditions,
-        lower: FloatArray,
-        upper: FloatArray,
-        radius: float,
-    ) -> Relaxation:
-        """Relaxation of one alternative with these root bounds, flat, shape ``(H,)``.
-
-        Neurons that the root bounds decide stay so for good. Only changes of length at most
-        ``radius`` are of interest (infinite: all).
-        """
-        ...
-
-
 class Relaxation(Protocol):
     """A convex relaxation of one alternative that can be re-solved quickly as bounds change."""
 
