@@ -1,0 +1,272 @@
+"""
+    PixelProgram
+
+A convex quadratic program whose objective is the squared distance from an
+image and whose first `n_0` variables are its pixels:
+
+```math
+\\min \\sum_{i \\le n_0} (v_i - image_i)^2 \\quad\\text{s.t.}\\quad
+A v \\;(=, \\ge, \\le)\\; rhs,\\ l \\le v \\le u
+```
+
+with finite bounds. The columns of the pixels are kept apart as the dense matrix
+`pixels` of the rows `pixel_rows` (pixels fill a few rows only), those of the
+other variables as `others`. `row_sign` is 0 for an equation, -1 for ``\\ge`` and
+1 for ``\\le``: the sign of the row's slack.
+
+These programs are solved by the interior-point method of this file:
+HiGHS's active-set method was seen to cycle on them, and takes 0.2 to 0.8 s for
+784 pixels where this one takes milliseconds.
+"""
+struct PixelProgram
+    image::Vector{Float64}
+    pixel_rows::Vector{Int}
+    pixels::Matrix{Float64}
+    others::Matrix{Float64}
+    rhs::Vector{Float64}
+    row_sign::Vector{Int}
+    lower::Vector{Float64}
+    upper::Vector{Float64}
+end
+
+"""``A v`` without slacks."""
+function _rows(qp::PixelProgram, v::AbstractVector)
+    n = length(qp.image)
+    result = qp.others * view(v, (n+1):length(v))
+    result[qp.pixel_rows] += qp.pixels * view(v, 1:n)
+    return result
+end
+
+"""``A^\\top y``."""
+function _columns(qp::PixelProgram, y::AbstractVector)
+    return [qp.pixels' * y[qp.pixel_rows]; qp.others' * y]
+end
+
+"""
+    dual_bound(qp, y, lower, upper)
+
+The Lagrangian bound of the row multipliers `y` over the box `[lower, upper]`:
+a lower bound on the optimal value for *every* `y` (weak duality), however far
+the solver that found `y` was from convergence. It is infinity in the limit for
+an infeasible program.
+"""
+function dual_bound(
+    qp::PixelProgram,
+    y::AbstractVector,
+    lower::AbstractVector,
+    upper::AbstractVector,
+)
+    # The multiplier of a >= row is nonnegative, that of a <= row nonpositive.
+    y = map(eachindex(y)) do r
+        qp.row_sign[r] == 0 && return y[r]
+        return qp.row_sign[r] < 0 ? max(y[r], 0.0) : min(y[r], 0.0)
+    end
+    g = _columns(qp, y)
+    n = length(qp.image)
+    total = y' * qp.rhs
+    for i in 1:n
+        v = clamp(qp.image[i] + g[i] / 2, lower[i], upper[i])
+        total += (v - qp.image[i])^2 - g[i] * v
+    end
+    for j in (n+1):length(g)
+        total -= g[j] > 0 ? g[j] * upper[j] : g[j] * lower[j]
+    end
+    return total
+end
+
+"""Shift of the normal equations' diagonal, relative to it: it keeps them
+positive definite when rows are dependent, and is too small to slow down."""
+const REGULARISATION = 1e-12
+
+"""
+    solve_pixel_program(qp, lower, upper; cutoff = Inf, tolerance = 1e-7,
+                        max_iterations = 60)
+
+Solve a [`PixelProgram`](@ref) over the box `[lower, upper]` by a primal-dual
+interior-point method (Mehrotra 1992) whose normal equations have one row for
+each row of ``A``. Returns `(bound, v, y)` with the best [`dual_bound`](@ref)
+found, the last primal point and the multipliers of the bound; it stops at a
+relative gap and a row residual of `tolerance`, or as soon as the bound exceeds
+`cutoff`.
+"""
+function solve_pixel_program(
+    qp::PixelProgram,
+    lower::Vector{Float64},
+    upper::Vector{Float64};
+    cutoff::Float64 = Inf,
+    tolerance::Float64 = 1e-7,
+    max_iterations::Int = 60,
+)
+    state = InteriorPoint(qp, lower, upper)
+    bound, multipliers = -Inf, zeros(length(qp.rhs))
+    for _ in 1:max_iterations
+        found = dual_bound(qp, state.y, lower, upper)
+        if found > bound
+            bound, multipliers = found, copy(state.y)
+        end
+        bound > cutoff && break
+        objective = sum(abs2, view(state.v, 1:length(qp.image)) - qp.image)
+        gap = objective - bound
+        if gap <= tolerance * max(1e-3, objective) &&
+           _residual(qp, state) <= tolerance
+            break
+        end
+        _newton_step!(qp, state) || break
+    end
+    return bound, state.v[1:length(lower)], multipliers
+end
+
+"""The iterates: `v` holds pixels, other variables and row slacks; `zl` and `zu`
+are the multipliers of the bounds `l` and `u`; `free` marks `l < u`."""
+mutable struct InteriorPoint
+    v::Vector{Float64}
+    y::Vector{Float64}
+    zl::Vector{Float64}
+    zu::Vector{Float64}
+    const l::Vector{Float64}
+    const u::Vector{Float64}
+    const free::BitVector
+    const slack_rows::Vector{Int}
+    const quadratic::Vector{Float64}
+    const linear::Vector{Float64}
+end
+
+function InteriorPoint(qp::PixelProgram, lower, upper)
+    slack_rows = findall(!iszero, qp.row_sign)
+    slacks, n = length(slack_rows), length(qp.image)
+    l = [lower; zeros(slacks)]
+    u = [upper; fill(Inf, slacks)]
+    free = BitVector(u .- l .> 1e-10)
+    # Start near the image, well inside the box.
+    v = map(eachindex(l)) do j
+        free[j] || return l[j]
+        isfinite(u[j]) || return 1.0
+        width = u[j] - l[j]
+        guess = j <= n ? qp.image[j] : l[j] + width / 4
+        return clamp(guess, l[j] + width / 20, u[j] - width / 20)
+    end
+    zl = [f ? 1.0 : 0.0 for f in free]
+    zu = [free[j] && isfinite(u[j]) ? 1.0 : 0.0 for j in eachindex(u)]
+    quadratic, linear = zeros(length(l)), zeros(length(l))
+    quadratic[1:n] .= 2.0
+    linear[1:n] .= -2 .* qp.image
+    return InteriorPoint(
+        v,
+        zeros(length(qp.rhs)),
+        zl,
+        zu,
+        l,
+        u,
+        free,
+        slack_rows,
+        quadratic,
+        linear,
+    )
+end
+
+"""``A v + S t`` for a vector `w = [v; t]` with slacks."""
+function _times(qp::PixelProgram, state::InteriorPoint, w)
+    last = length(qp.lower)
+    result = _rows(qp, view(w, 1:last))
+    for (t, r) in enumerate(state.slack_rows)
+        result[r] += qp.row_sign[r] * w[last+t]
+    end
+    return result
+end
+
+function _row_residual(qp::PixelProgram, state::InteriorPoint)
+    return _times(qp, state, state.v) - qp.rhs
+end
+
+function _residual(qp::PixelProgram, state::InteriorPoint)
+    return maximum(abs, _row_residual(qp, state); init = 0.0)
+end
+
+"""``A^\\top y`` for pixels, other variables and slacks."""
+function _all_columns(qp::PixelProgram, state::InteriorPoint, y)
+    return [_columns(qp, y); qp.row_sign[state.slack_rows] .* y[state.slack_rows]]
+end
+
+"""One predictor-corrector step; `false` if no step can be made."""
+function _newton_step!(qp::PixelProgram, state::InteriorPoint)
+    v, y, zl, zu = state.v, state.y, state.zl, state.zu
+    free, l, u = state.free, state.l, state.u
+    bounded = isfinite.(u) .& free
+    gap_l = ifelse.(free, v .- l, 1.0)
+    gap_u = ifelse.(bounded, u .- v, 1.0)
+    pairs = count(free) + count(bounded)
+    mu = (gap_l' * zl + gap_u' * zu) / pairs
+    D = state.quadratic .+ zl ./ gap_l .+ zu ./ gap_u
+    inverse = ifelse.(free, 1.0 ./ D, 0.0)
+    factor = _normal_equations(qp, state, inverse)
+    factor === nothing && return false
+    dual = _all_columns(qp, state, y) .+ zl .- zu .- state.quadratic .* v .- state.linear
+    primal = -_row_residual(qp, state)
+    function direction(target_l, target_u)
+        g = dual .+ target_l ./ gap_l .- target_u ./ gap_u
+        dy = factor \ (primal - _times(qp, state, inverse .* g))
+        dv = inverse .* (g .+ _all_columns(qp, state, dy))
+        dzl = ifelse.(free, (target_l .- zl .* dv) ./ gap_l, 0.0)
+        dzu = ifelse.(bounded, (target_u .+ zu .* dv) ./ gap_u, 0.0)
+        return dv, dy, dzl, dzu
+    end
+    none = zeros(length(v))
+    predictor = direction(
+        ifelse.(free, -gap_l .* zl, none),
+        ifelse.(bounded, -gap_u .* zu, none),
+    )
+    step_p, step_d = _step_lengths(predictor, state, gap_l, gap_u, bounded)
+    dv, _, dzl, dzu = predictor
+    after =
+        (gap_l .+ step_p .* dv)' * (free .* (zl .+ step_d .* dzl)) +
+        (gap_u .- step_p .* dv)' * (bounded .* (zu .+ step_d .* dzu))
+    centred = (after / pairs / mu)^3 * mu
+    corrector = direction(
+        ifelse.(free, centred .- gap_l .* zl .- dv .* dzl, none),
+        ifelse.(bounded, centred .- gap_u .* zu .+ dv .* dzu, none),
+    )
+    step_p, step_d = _step_lengths(corrector, state, gap_l, gap_u, bounded)
+    dv, dy, dzl, dzu = corrector
+    all(isfinite, dv) && all(isfinite, dy) || return false
+    # With a quadratic objective both step lengths must agree.
+    step = 0.995 * min(step_p, step_d)
+    step > 1e-8 || return false
+    state.v .+= step .* dv
+    state.y .+= step .* dy
+    state.zl .+= step .* dzl
+    state.zu .+= step .* dzu
+    return true
+end
+
+"""Cholesky factor of ``A D^{-1} A^\\top``, or `nothing` if it fails."""
+function _normal_equations(qp::PixelProgram, state::InteriorPoint, inverse)
+    n, last = length(qp.image), length(qp.lower)
+    root = sqrt.(inverse)
+    scaled_pixels = qp.pixels .* root[1:n]'
+    scaled_others = qp.others .* root[(n+1):last]'
+    M = scaled_others * scaled_others'
+    M[qp.pixel_rows, qp.pixel_rows] += scaled_pixels * scaled_pixels'
+    for (t, r) in enumerate(state.slack_rows)
+        M[r, r] += inverse[last+t]
+    end
+    for r in axes(M, 1)
+        M[r, r] += REGULARISATION * max(M[r, r], 1.0)
+    end
+    factor = LinearAlgebra.cholesky!(LinearAlgebra.Symmetric(M); check = false)
+    return LinearAlgebra.issuccess(factor) ? factor : nothing
+end
+
+"""Longest steps that keep everything nonnegative, at most 1."""
+function _step_lengths(direction, state::InteriorPoint, gap_l, gap_u, bounded)
+    dv, _, dzl, dzu = direction
+    step_p, step_d = 1.0, 1.0
+    for j in eachindex(dv)
+        state.free[j] || continue
+        dv[j] < 0 && (step_p = min(step_p, -gap_l[j] / dv[j]))
+        dzl[j] < 0 && (step_d = min(step_d, -state.zl[j] / dzl[j]))
+        bounded[j] || continue
+        dv[j] > 0 && (step_p = min(step_p, gap_u[j] / dv[j]))
+        dzu[j] < 0 && (step_d = min(step_d, -state.zu[j] / dzu[j]))
+    end
+    return step_p, step_d
+end

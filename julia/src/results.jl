@@ -1,0 +1,159 @@
+"""
+    SolveStatus
+
+How a solve ended, with the same names as in the Python package:
+
+ * `SolveStatus.OPTIMAL`: the gap is at most the one asked for, and the checked
+   network agrees.
+ * `SolveStatus.FEASIBLE`: an image that passed the check, but the proof is not
+   finished.
+ * `SolveStatus.INFEASIBLE`: proven that no input in the box meets the
+   conditions.
+ * `SolveStatus.TIME_LIMIT`: a limit was reached before any image was found; the
+   bound is still valid.
+ * `SolveStatus.NUMERICAL`: the solver claims an answer that the check refused,
+   or failed.
+"""
+baremodule SolveStatus
+using Base: @enum
+@enum(Code, OPTIMAL, FEASIBLE, INFEASIBLE, TIME_LIMIT, NUMERICAL)
+end
+
+"""Smallest denominator of a relative gap; below it an objective counts as 0 (a
+change of 1e-6 grey levels is far below what an 8-bit image can hold)."""
+const GAP_DENOMINATOR_FLOOR = 1e-6
+
+"""How much a condition may be violated, relative to `max(1, |logits|)`. A
+Float64 forward pass is good to about 1e-12 and solvers keep rows to 1e-6 to
+1e-9; [`STRICT_GAP`](@ref) stays two orders above."""
+const CONDITION_TOLERANCE = 1e-6
+
+"""How far a pixel may leave its box. Answers are clipped to the box, so this is
+rounding only."""
+const BOX_TOLERANCE = 1e-9
+
+"""
+    relative_gap(objective, bound)
+
+MIP gap ``|objective - bound| / \\max(|objective|, 10^{-6})``; infinite without
+either.
+"""
+function relative_gap(objective::Real, bound::Real)
+    if !(isfinite(objective) && isfinite(bound))
+        return Inf
+    end
+    return abs(objective - bound) / max(abs(objective), GAP_DENOMINATOR_FLOOR)
+end
+
+"""
+    Certificate
+
+What a `Float64` forward pass of the real network says about an image:
+`certified` (whether every check passed), `failures` (one sentence for each that
+did not), `predicted` (the label the network gives), `objective` (recomputed),
+`margin` (smallest slack of the conditions), `lead` (logit of the target minus
+the largest other logit), `box_violation` and `logits`.
+"""
+struct Certificate
+    certified::Bool
+    failures::Vector{String}
+    predicted::Int
+    objective::Float64
+    margin::Float64
+    lead::Float64
+    box_violation::Float64
+    logits::Vector{Float64}
+end
+
+"""
+    check(problem, x0)
+
+Run the real network on `x0` and check everything that the
+[`PerturbationProblem`](@ref) asks for; returns a [`Certificate`](@ref).
+"""
+function check end
+
+"""
+    PerturbationResult
+
+The checked answer of [`minimal_perturbation`](@ref).
+
+ * `status`: a [`SolveStatus`](@ref).
+ * `objective`: recomputed from `image` (`Inf` without one).
+ * `bound`: proven lower bound on the optimal objective; `gap` is the
+   [`relative_gap`](@ref) of the two.
+ * `image`: the changed image, or `nothing`; `certificate` is its check.
+ * `nodes`: branch-and-bound nodes.
+ * `build_seconds`, `search_seconds`: wall-clock time spent on bounds and model,
+   and in the solver.
+ * `variables`, `constraints`, `binaries`: size of the program.
+ * `message`: one line in words when something needs saying.
+"""
+struct PerturbationResult
+    status::SolveStatus.Code
+    objective::Float64
+    bound::Float64
+    gap::Float64
+    image::Union{Nothing,Vector{Float64}}
+    certificate::Union{Nothing,Certificate}
+    nodes::Int
+    build_seconds::Float64
+    search_seconds::Float64
+    variables::Int
+    constraints::Int
+    binaries::Int
+    message::String
+end
+
+function Base.show(io::IO, ::MIME"text/plain", result::PerturbationResult)
+    println(io, "PerturbationResult: ", result.status)
+    println(io, "  objective  ", result.objective)
+    println(io, "  bound      ", result.bound)
+    println(io, "  gap        ", result.gap)
+    if result.certificate !== nothing
+        println(io, "  predicted  ", result.certificate.predicted)
+        println(io, "  certified  ", result.certificate.certified)
+    end
+    print(io, "  nodes      ", result.nodes)
+    isempty(result.message) || print(io, "\n  ", result.message)
+    return
+end
+
+"""
+    LogitResult
+
+The answer of [`classify`](@ref) and [`optimal_input`](@ref): `status`, `label`
+(for [`classify`](@ref), the label of the largest logit of the program), `input`,
+`objective` (the logit of `label`), `bound`, `gap`, `program_logits` (as the
+program computed them), `network_logits` (the forward pass), `error` (their
+largest difference), `nodes`, `build_seconds`, `search_seconds`, `variables`,
+`constraints`, `binaries` and `message`.
+"""
+struct LogitResult
+    status::SolveStatus.Code
+    label::Int
+    input::Union{Nothing,Vector{Float64}}
+    objective::Float64
+    bound::Float64
+    gap::Float64
+    program_logits::Vector{Float64}
+    network_logits::Vector{Float64}
+    error::Float64
+    nodes::Int
+    build_seconds::Float64
+    search_seconds::Float64
+    variables::Int
+    constraints::Int
+    binaries::Int
+    message::String
+end
+
+function Base.show(io::IO, ::MIME"text/plain", result::LogitResult)
+    println(io, "LogitResult: ", result.status)
+    println(io, "  label      ", result.label)
+    println(io, "  objective  ", result.objective)
+    println(io, "  bound      ", result.bound)
+    print(io, "  error      ", result.error)
+    isempty(result.message) || print(io, "\n  ", result.message)
+    return
+end

@@ -1,0 +1,289 @@
+const SCHEMA_VERSION = 1
+const METADATA_KEY = "reluopt"
+const PIXEL_ORDER = "row-major"
+
+"""
+    read_tensors(path) -> (tensors, metadata)
+
+Read every tensor of a safetensors file, and its text metadata.
+
+A tensor has the same shape and the same indices (less one) as in Python: the
+format stores rows first, SafeTensors.jl turns that around while reading.
+"""
+function read_tensors(path::AbstractString)
+    if !ispath(path)
+        throw(
+            InputError("$path: expected a safetensors file, found no such file"),
+        )
+    elseif !isfile(path)
+        throw(
+            InputError("$path: expected a safetensors file, found a directory"),
+        )
+    end
+    try
+        file = SafeTensors.deserialize(path; mmap = false)
+        tensors = Dict{String,Array}(name => collect(t) for (name, t) in file)
+        return tensors, something(file.metadata, Dict{String,String}())
+    catch err
+        err isa InterruptException && rethrow()
+        reason = first(split(sprint(showerror, err), '\n'))
+        throw(
+            InputError(
+                "$path: expected a safetensors file, found: " *
+                first(reason, 200),
+            ),
+        )
+    end
+end
+
+"""
+    write_tensors(path, tensors, metadata)
+
+Write tensors and text metadata to a safetensors file, all of it or nothing.
+"""
+function write_tensors(
+    path::AbstractString,
+    tensors::AbstractDict{String,<:AbstractArray},
+    metadata::AbstractDict{String,String} = Dict{String,String}(),
+)
+    folder = dirname(abspath(path))
+    if !isdir(folder)
+        throw(InputError("$path: expected a writable place, found no folder $folder"))
+    end
+    partial, io = mktemp(folder; cleanup = true)
+    SafeTensors.serialize(
+        io,
+        Dict{String,AbstractArray}(tensors),
+        Dict{String,String}(metadata),
+    )
+    close(io)
+    # `mktemp` makes private files; results are shared like any other file.
+    chmod(partial, 0o644)
+    mv(partial, path; force = true)
+    return
+end
+
+"""
+    load_network(path)
+
+Read a [`ReLUNetwork`](@ref) from a safetensors file that holds
+`layers.{i}.weight` (out x in) and `layers.{i}.bias` for `i = 0..K-1`, as the
+Python package and [`save_network`](@ref) write it. The metadata entry
+`"reluopt"` is read when it is there.
+
+Throws an [`InputError`](@ref) that names file and tensor if the file cannot be
+read, comes from a newer version, or is no chain of dense layers.
+"""
+function load_network(path::AbstractString)
+    tensors, texts = read_tensors(path)
+    try
+        layers = _read_layers(tensors)
+        if !haskey(texts, METADATA_KEY)
+            name = first(splitext(basename(path)))
+            return ReLUNetwork(layers, NetworkMetadata(; name))
+        end
+        fields = _parse_fields(texts[METADATA_KEY])
+        _check_architecture(fields, layers)
+        return ReLUNetwork(layers, _parse_metadata(fields, path))
+    catch err
+        err isa InputError || rethrow()
+        throw(InputError("$path: $(err.message)"))
+    end
+end
+
+function _read_layers(tensors::Dict{String,Array})
+    count = 0
+    while haskey(tensors, "layers.$count.weight")
+        count += 1
+    end
+    if count == 0
+        throw(
+            InputError(
+                "tensor 'layers.0.weight': expected it in the file, found " *
+                "only $(join(first(sort!(collect(keys(tensors))), 5), ", ")); " *
+                "files of other tools can be converted with the Python " *
+                "package (load_network, then save_network)",
+            ),
+        )
+    end
+    known = Set{String}()
+    layers = Dense[]
+    for i in 0:(count-1)
+        weight, bias = "layers.$i.weight", "layers.$i.bias"
+        push!(known, weight, bias)
+        for (name, dimensions) in ((weight, 2), (bias, 1))
+            if !haskey(tensors, name)
+                throw(InputError("tensor '$name': expected it, found no such tensor"))
+            elseif !(eltype(tensors[name]) <: AbstractFloat)
+                throw(
+                    InputError(
+                        "tensor '$name': expected floating-point numbers, " *
+                        "found $(eltype(tensors[name]))",
+                    ),
+                )
+            elseif ndims(tensors[name]) != dimensions
+                throw(
+                    InputError(
+                        "tensor '$name': expected $dimensions dimensions, " *
+                        "found shape $(size(tensors[name]))",
+                    ),
+                )
+            end
+        end
+        try
+            push!(layers, Dense(tensors[weight], tensors[bias]))
+        catch err
+            err isa InputError || rethrow()
+            throw(InputError("tensors '$weight' and '$bias': $(err.message)"))
+        end
+    end
+    for name in keys(tensors)
+        if !(name in known)
+            throw(
+                InputError(
+                    "tensor '$name': expected layers.0 to layers.$(count - 1) " *
+                    "only, found this",
+                ),
+            )
+        end
+    end
+    return layers
+end
+
+"""The JSON object of our metadata entry, its version and kind checked."""
+function _parse_fields(text::AbstractString)
+    fields = try
+        JSON3.read(text, Dict{String,Any})
+    catch
+        throw(InputError("metadata '$METADATA_KEY': expected a JSON object"))
+    end
+    version = get(fields, "schema_version", nothing)
+    if !(version isa Integer) || version isa Bool || version < 1
+        throw(
+            InputError(
+                "schema_version: expected a whole number, found $(repr(version))",
+            ),
+        )
+    elseif version > SCHEMA_VERSION
+        throw(
+            InputError(
+                "schema_version: expected at most $SCHEMA_VERSION, found " *
+                "$version: the file comes from a newer reluopt; upgrade " *
+                "reluopt to read it",
+            ),
+        )
+    end
+    for (key, expected, default) in (
+        ("activation", "relu", nothing),
+        ("pixel_order", PIXEL_ORDER, PIXEL_ORDER),
+    )
+        found = get(fields, key, default)
+        if found != expected
+            throw(InputError("$key: expected '$expected', found $(repr(found))"))
+        end
+    end
+    return fields
+end
+
+function _check_architecture(fields::Dict{String,Any}, layers::Vector{Dense})
+    architecture = get(fields, "architecture", nothing)
+    if !(architecture isa AbstractDict) ||
+       get(architecture, "type", nothing) != "dense"
+        throw(
+            InputError(
+                "architecture: expected type 'dense', found " *
+                first(repr(architecture), 80),
+            ),
+        )
+    end
+    sizes = _counts("architecture sizes", get(architecture, "sizes", nothing))
+    found = [input_size(first(layers)); output_size.(layers)]
+    if sizes != found
+        throw(
+            InputError(
+                "architecture sizes: expected the shapes of the tensors " *
+                "($(join(found, "-"))), found $(join(sizes, "-"))",
+            ),
+        )
+    end
+    return
+end
+
+function _parse_metadata(fields::Dict{String,Any}, path::AbstractString)
+    name = get(fields, "name", first(splitext(basename(path))))
+    if !(name isa AbstractString)
+        throw(InputError("name: expected a text, found $(repr(name))"))
+    end
+    names = get(fields, "class_names", Any[])
+    if !(names isa AbstractVector) || !all(n -> n isa AbstractString, names)
+        throw(InputError("class_names: expected a list of texts"))
+    end
+    recipe = get(fields, "recipe", Dict{String,Any}())
+    if !(recipe isa AbstractDict)
+        throw(InputError("recipe: expected an object"))
+    end
+    accuracy = get(fields, "test_accuracy", nothing)
+    if accuracy !== nothing &&
+       (!(accuracy isa Real) || accuracy isa Bool || !(0 <= accuracy <= 1))
+        throw(
+            InputError(
+                "test_accuracy: expected a fraction in [0, 1], found " *
+                repr(accuracy),
+            ),
+        )
+    end
+    return NetworkMetadata(;
+        name = String(name),
+        input_shape = _counts("input_shape", get(fields, "input_shape", Any[])),
+        class_names = String.(names),
+        recipe = Dict{String,Any}(recipe),
+        test_accuracy = accuracy === nothing ? nothing : Float64(accuracy),
+    )
+end
+
+function _counts(key::AbstractString, value)
+    positive(item) = item isa Integer && !(item isa Bool) && item > 0
+    if !(value isa AbstractVector) || !all(positive, value)
+        throw(
+            InputError(
+                "$key: expected a list of positive whole numbers, found " *
+                repr(value),
+            ),
+        )
+    end
+    return Vector{Int}(value)
+end
+
+"""
+    save_network(path, network)
+
+Write a [`ReLUNetwork`](@ref) to a safetensors file that [`load_network`](@ref)
+and the Python package read. Weights are stored in `Float32` when that loses
+nothing (as for every trained network) and in `Float64` otherwise.
+"""
+function save_network(path::AbstractString, network::ReLUNetwork)
+    tensors = Dict{String,Array{Float64}}()
+    for (i, layer) in enumerate(network.layers)
+        tensors["layers.$(i - 1).weight"] = layer.weight
+        tensors["layers.$(i - 1).bias"] = layer.bias
+    end
+    exact = all(array -> Float64.(Float32.(array)) == array, values(tensors))
+    metadata = network.metadata
+    fields = (;
+        schema_version = SCHEMA_VERSION,
+        name = metadata.name,
+        architecture = (; type = "dense", sizes = layer_sizes(network)),
+        activation = "relu",
+        input_shape = metadata.input_shape,
+        pixel_order = PIXEL_ORDER,
+        class_names = metadata.class_names,
+        recipe = metadata.recipe,
+        test_accuracy = metadata.test_accuracy,
+    )
+    write_tensors(
+        path,
+        exact ? Dict(name => Float32.(array) for (name, array) in tensors) : tensors,
+        Dict(METADATA_KEY => JSON3.write(fields)),
+    )
+    return
+end

@@ -1,0 +1,62 @@
+# Networks and brute force for the tests.
+
+import HiGHS
+import JuMP
+import Random
+
+using ReLUOpt
+
+"""``y = \\max(5 x_1 - 4 x_2 + 3, 0)``, ``z = \\max(-2 y + 50, 0)``: the two-node
+example of the lecture literature, with `z` as the output of a last layer."""
+function lecture_network()
+    return ReLUNetwork([
+        Dense([5.0 -4.0], [3.0]),
+        Dense(fill(-2.0, 1, 1), [50.0]),
+        Dense(fill(1.0, 1, 1), [0.0]),
+    ])
+end
+
+const LECTURE_BOX = Box([-10.0, -5.0], [10.0, 5.0])
+
+"""A network with random weights of scale `1 / sqrt(n_in)`."""
+function random_network(seed::Int, sizes::Int...)
+    rng = Random.MersenneTwister(seed)
+    return ReLUNetwork([
+        Dense(
+            randn(rng, sizes[k+1], sizes[k]) ./ sqrt(sizes[k]),
+            0.3 .* randn(rng, sizes[k+1]),
+        ) for k in 1:(length(sizes)-1)
+    ])
+end
+
+function random_inputs(seed::Int, n::Int, count::Int)
+    rng = Random.MersenneTwister(seed)
+    return [rand(rng, n) for _ in 1:count]
+end
+
+"""Every activation pattern of a network (for tiny ones)."""
+function all_patterns(network::ReLUNetwork)
+    sizes = [length(layer.bias) for layer in network.layers[1:end-1]]
+    return map(0:(2^sum(sizes)-1)) do code
+        bits = BitVector(digits(Bool, code; base = 2, pad = sum(sizes)))
+        ends = cumsum(sizes)
+        return [bits[(e-n+1):e] for (e, n) in zip(ends, sizes)]
+    end
+end
+
+"""The optimum over all linear regions one by one, or `Inf`."""
+function brute_force(problem)
+    best = Inf
+    for pattern in all_patterns(problem.network)
+        x0 = ReLUOpt.solve_region(problem, pattern)
+        x0 === nothing && continue
+        best = min(best, ReLUOpt.objective_of(problem, x0))
+    end
+    return best
+end
+
+function silent_model()
+    model = JuMP.Model(HiGHS.Optimizer)
+    JuMP.set_silent(model)
+    return model
+end

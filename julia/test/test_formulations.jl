@@ -1,0 +1,155 @@
+module TestFormulations
+
+using ReLUOpt
+using Test
+
+import JuMP
+
+include("examples.jl")
+
+const FORMULATIONS = (BigM(), Indicator(), ThesisBigM(1000))
+
+"""Logits of the program for a fixed input."""
+function program_logits(network, x, formulation; bounds = nothing)
+    model = silent_model()
+    JuMP.set_attribute(model, "mip_feasibility_tolerance", 1e-9)
+    JuMP.set_attribute(model, "primal_feasibility_tolerance", 1e-9)
+    JuMP.@variable(model, 0 <= input[1:length(x)] <= 1)
+    net = add_network!(model, network, input; formulation, bounds)
+    JuMP.fix.(input, x; force = true)
+    JuMP.optimize!(model)
+    return JuMP.value.(net.output), net
+end
+
+function test_program_equals_forward_pass()
+    network = random_network(1, 5, 8, 6, 3)
+    for formulation in FORMULATIONS, x in random_inputs(2, 5, 5)
+        logits, net = program_logits(network, x, formulation)
+        @test logits ≈ forward(network, x) atol = 1e-5
+        for (k, a) in enumerate(pre_activations(network, x)[1:end-1])
+            @test JuMP.value.(net.x[k]) ≈ max.(a, 0) atol = 1e-5
+            @test JuMP.value.(net.s[k]) ≈ max.(-a, 0) atol = 1e-5
+            @test (JuMP.value.(net.z[k]) .> 0.5) == (a .> 0)
+        end
+    end
+    return
+end
+
+function test_lecture_maximum_is_50()
+    model = silent_model()
+    JuMP.@variable(model, LECTURE_BOX.lower[i] <= x[i in 1:2] <= LECTURE_BOX.upper[i])
+    net = add_network!(model, lecture_network(), x)
+    JuMP.@objective(model, Max, net.output[1])
+    JuMP.optimize!(model)
+    @test JuMP.objective_value(model) ≈ 50 atol = 1e-6
+    return
+end
+
+function test_stable_neurons_get_no_binary()
+    # a1 in [1, 2] is active, a2 in [-2, -1] inactive, a3 in [-0.5, 0.5] open.
+    network = ReLUNetwork([
+        Dense([1.0; -1.0; 1.0;;], [1.0, -1.0, -0.5]),
+        Dense([1.0 10.0 1.0], [0.0]),
+    ])
+    model = silent_model()
+    JuMP.@variable(model, 0 <= x[1:1] <= 1)
+    net = add_network!(model, network, x)
+    @test JuMP.num_constraints(model, JuMP.VariableRef, JuMP.MOI.ZeroOne) == 1
+    @test JuMP.num_variables(model) == 1 + 1 + 3
+    @test length(net.variables) == 4
+    @test JuMP.constant(net.z[1][1]) == 1
+    @test JuMP.constant(net.z[1][2]) == 0
+    @test isempty(net.x[1][2].terms)
+    JuMP.@objective(model, Max, net.output[1])
+    JuMP.optimize!(model)
+    @test JuMP.objective_value(model) ≈ 2.5 atol = 1e-6
+    @test JuMP.value.(net.s[1]) ≈ [0.0, 2.0, 0.0] atol = 1e-6
+    return
+end
+
+function test_thesis_variable_counts()
+    network = random_network(3, 784, 32, 16, 10)
+    model = JuMP.Model()
+    JuMP.@variable(model, 0 <= x[1:784] <= 1)
+    add_network!(model, network, x; formulation = ThesisBigM())
+    @test JuMP.num_variables(model) == 958
+    @test JuMP.num_constraints(model, JuMP.VariableRef, JuMP.MOI.ZeroOne) == 58
+    model = JuMP.Model()
+    change = ReLUOpt.add_change!(
+        model,
+        ReLUOpt.L1(),
+        fill(0.5, 784),
+        ReLUOpt.unit_box(784),
+        ThesisBigM(),
+    )
+    add_network!(model, network, change.input; formulation = ThesisBigM())
+    @test JuMP.num_variables(model) == 1742
+    return
+end
+
+function test_triangle_is_the_relaxation_of_bigm()
+    network = random_network(4, 4, 6, 5, 2)
+    values = map((BigM(), Triangle())) do formulation
+        model = silent_model()
+        JuMP.@variable(model, 0 <= x[1:4] <= 1)
+        net = add_network!(model, network, x; formulation)
+        JuMP.@objective(model, Max, net.output[1])
+        formulation isa BigM && JuMP.relax_integrality(model)
+        JuMP.optimize!(model)
+        return JuMP.objective_value(model)
+    end
+    @test values[1] ≈ values[2] atol = 1e-6
+    return
+end
+
+function test_inputs_may_be_expressions_and_numbers()
+    network = random_network(5, 3, 5, 2)
+    model = silent_model()
+    JuMP.@variable(model, 0 <= t <= 1)
+    net = add_network!(model, network, [t, 0.25, 1 - 2t])
+    JuMP.fix(t, 0.75; force = true)
+    JuMP.optimize!(model)
+    @test JuMP.value.(net.output) ≈ forward(network, [0.75, 0.25, -0.5]) atol = 1e-6
+    return
+end
+
+function test_start_values_are_complete()
+    network = random_network(6, 4, 6, 5, 3)
+    x = random_inputs(7, 4, 1)[1]
+    for formulation in FORMULATIONS
+        model = silent_model()
+        JuMP.@variable(model, 0 <= input[1:4] <= 1)
+        net = add_network!(model, network, input; formulation)
+        JuMP.set_start_value.(input, x)
+        set_start_values!(net, x)
+        # Fixed variables keep their value without one.
+        open = filter(!JuMP.is_fixed, JuMP.all_variables(model))
+        @test all(v -> JuMP.start_value(v) !== nothing, open)
+        point = Dict(
+            v => JuMP.is_fixed(v) ? JuMP.fix_value(v) : JuMP.start_value(v) for
+            v in JuMP.all_variables(model)
+        )
+        if !(formulation isa Indicator)  # JuMP's report knows no indicators
+            @test isempty(JuMP.primal_feasibility_report(model, point; atol = 1e-9))
+        end
+    end
+    return
+end
+
+function test_errors()
+    network = lecture_network()
+    model = JuMP.Model()
+    JuMP.@variable(model, free[1:2])
+    @test_throws InputError add_network!(model, network, free)
+    @test_throws InputError add_network!(model, network, free[1:1])
+    short = PreActivationBounds([[0.0]], [[1.0]])
+    @test_throws InputError add_network!(model, network, free; bounds = short)
+    @test_throws InputError ThesisBigM(0)
+    @test_throws InputError ReLUOpt.parse_formulation("other")
+    @test ReLUOpt.parse_formulation("thesis") == ThesisBigM(1000)
+    return
+end
+
+end # module TestFormulations
+
+TestFormulations
