@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
-from reluopt.check import OBJECTIVE_TOLERANCE, check_logit, check_perturbation
+from reluopt.check import check_logit
 from reluopt.engines import choose_engine, get_engine
 from reluopt.engines.base import (
     Engine,
@@ -41,14 +41,11 @@ from reluopt.problems import (
     fitting_box,
     flat_image,
 )
-from reluopt.solution import Certificate, Solution, Status, Timings, relative_gap
+from reluopt.solution import Solution, Status, Timings
+from reluopt.verdict import Checked, best_certified, compare_logits, verdict, verdict_of_maximum
 
 BALL_SLACK = 1e-9
 """Relative enlargement of the incumbent's ball, so that rounding its radius keeps it valid."""
-
-LOGIT_TOLERANCE = 1e-6
-"""Allowed difference between the program's and the network's logits, relative to max(1, |logit|):
-what solvers' feasibility tolerances leave."""
 
 
 @dataclass(frozen=True)
@@ -153,26 +150,25 @@ def _solve_perturbation(
             )
         )
     search_seconds = clock.lap() - answer.build_seconds
-    candidates = _candidates(network, task, answer, incumbent)
+    best = best_certified(network, task, answer.alternative, _found(task, answer, incumbent))
+    # Self-contained engines polish on their own; an image of theirs that passes is left alone.
+    if not engine.self_contained or best is None or not best[1].certified:
+        polished = _polished(network, task, answer)
+        best = best_certified(network, task, answer.alternative, polished, best)
     polish_seconds = clock.lap()
-    best = _best_certified(network, task, answer.alternative, candidates)
     timings = Timings(
         attack=attack_seconds,
         bounds=bounds_seconds,
         build=answer.build_seconds,
         search=search_seconds,
         polish=polish_seconds,
-        check=clock.lap(),
     )
     bare = isinstance(problem.margin, BareRelativeMargin)
-    status, message = _verdict(answer, best, method.options, bare)
+    status, message = verdict(answer, best, method.options, bare)
     several = len(task.alternatives) > 1
     target = task.alternatives[answer.alternative].target
     run = _Run(engine, method, answer, timings, bounds_name)
     return run.solution(status, message, best, None if several and best is None else target)
-
-
-_Checked = tuple[FloatArray, Certificate]
 
 
 def _bounds(
@@ -188,66 +184,26 @@ def _bounds(
     return compute_bounds("linear", network, region)
 
 
-def _candidates(
-    network: ReLUNetwork,
-    task: PerturbationTask,
-    answer: EngineAnswer,
-    incumbent: Incumbent | None,
+def _found(
+    task: PerturbationTask, answer: EngineAnswer, incumbent: Incumbent | None
 ) -> list[FloatArray]:
-    """Images to check: the engine's, the optimum of its linear region, and the incumbent."""
-    alternative = task.alternatives[answer.alternative]
-    images = []
-    if answer.image is not None:
-        image = task.box.clip(answer.image)
-        pattern = answer.pattern or network.activation_pattern(image)
-        polished = region_minimum(network, task, alternative, pattern)
-        images = [image] if polished is None else [polished, image]
+    """The engine's image, and the incumbent if it meets the same alternative."""
+    images = [] if answer.image is None else [task.box.clip(answer.image)]
     if incumbent is not None and incumbent.alternative == answer.alternative:
         images.append(task.box.clip(incumbent.image))
     return images
 
 
-def _best_certified(
-    network: ReLUNetwork, task: PerturbationTask, alternative: int, images: list[FloatArray]
-) -> _Checked | None:
-    """The certified image with the lowest objective; without any, the first that was refused."""
-    asked = task.alternatives[alternative]
-    checked = [(image, check_perturbation(network, task, asked, image)) for image in images]
-    if not checked:
-        return None
-    certified = [pair for pair in checked if pair[1].certified]
-    return min(certified, key=lambda pair: pair[1].objective) if certified else checked[0]
-
-
-def _verdict(
-    answer: EngineAnswer, best: _Checked | None, options: EngineOptions, bare: bool
-) -> tuple[Status, str]:
-    """What may be claimed after the check."""
-    if best is None:
-        # No image: the engine's word, except that nothing is optimal without an image.
-        claims_image = answer.status in (Status.OPTIMAL, Status.FEASIBLE)
-        return (Status.NUMERICAL if claims_image else answer.status), answer.message
-    certificate = best[1]
-    if not certificate.certified:
-        reason = "; ".join(certificate.failures)
-        meets_bare = certificate.lead <= 0.0 and len(certificate.failures) == 1
-        if bare and meets_bare:
-            return Status.NOT_ADVERSARIAL, f"meets the bare condition, but {reason}"
-        return Status.NUMERICAL, f"the check refused the engine's image: {reason}"
-    excess = answer.bound - certificate.objective
-    if excess > OBJECTIVE_TOLERANCE * max(1.0, certificate.objective):
-        return (
-            Status.NUMERICAL,
-            f"the engine's bound {answer.bound:.9g} exceeds the objective "
-            f"{certificate.objective:.9g} of a checked image",
-        )
-    gap = relative_gap(certificate.objective, answer.bound)
-    if gap <= options.gap:
-        return Status.OPTIMAL, answer.message
-    message = answer.message
-    if answer.status is Status.OPTIMAL:
-        message = f"the engine claims optimality, but the checked gap is {gap:.3g}"
-    return Status.FEASIBLE, message
+def _polished(
+    network: ReLUNetwork, task: PerturbationTask, answer: EngineAnswer
+) -> list[FloatArray]:
+    """The optimum of the linear region that the engine's rounded binaries name."""
+    if answer.image is None:
+        return []
+    pattern = answer.pattern or network.activation_pattern(answer.image)
+    alternative = task.alternatives[answer.alternative]
+    image = region_minimum(network, task, alternative, pattern)
+    return [] if image is None else [image]
 
 
 def _maximise(
@@ -261,7 +217,7 @@ def _maximise(
         return run.solution(run.answer.status, run.answer.message, None, task.label)
     image = task.box.clip(run.answer.image)
     certificate = check_logit(network, task.box, task.label, image)
-    status, message = _verdict_of_maximum(run.answer, certificate, method.options)
+    status, message = verdict_of_maximum(run.answer, certificate, method.options)
     return run.solution(status, message, (image, certificate), task.label)
 
 
@@ -276,7 +232,7 @@ def _classify(network: ReLUNetwork, problem: Classification, method: Method) -> 
     outputs = run.answer.outputs
     if outputs is None:
         return run.solution(run.answer.status, run.answer.message, None, None)
-    certificate = _compare_logits(network, task, image, outputs)
+    certificate = compare_logits(network, task, image, outputs)
     status, message = run.answer.status, run.answer.message
     if not certificate.certified:
         status, message = Status.NUMERICAL, "; ".join(certificate.failures)
@@ -294,7 +250,7 @@ class _Run:
     bounds: str
 
     def solution(
-        self, status: Status, message: str, best: _Checked | None, target: int | None
+        self, status: Status, message: str, best: Checked | None, target: int | None
     ) -> Solution:
         """The solution that reports this run."""
         certificate = None if best is None else best[1]
@@ -346,33 +302,6 @@ def _run_logit(
         search=clock.lap() - answer.build_seconds,
     )
     return _Run(engine, method, answer, timings, bounds.method)
-
-
-def _verdict_of_maximum(
-    answer: EngineAnswer, certificate: Certificate, options: EngineOptions
-) -> tuple[Status, str]:
-    """What may be claimed about a maximised logit."""
-    if not certificate.certified:
-        return Status.NUMERICAL, "; ".join(certificate.failures)
-    value = certificate.objective
-    if value - answer.bound > OBJECTIVE_TOLERANCE * max(1.0, abs(value)):
-        return Status.NUMERICAL, f"the engine's bound {answer.bound:.9g} is below the logit"
-    if relative_gap(value, answer.bound) <= options.gap:
-        return Status.OPTIMAL, answer.message
-    return Status.FEASIBLE, answer.message
-
-
-def _compare_logits(
-    network: ReLUNetwork, task: LogitTask, image: FloatArray, outputs: FloatArray
-) -> Certificate:
-    """A certificate that also fails when the program's logits are not the network's."""
-    certificate = check_logit(network, task.box, task.label, image)
-    allowed = LOGIT_TOLERANCE * max(1.0, float(np.abs(certificate.logits).max()))
-    worst = float(np.abs(outputs - certificate.logits).max())
-    if worst <= allowed:
-        return certificate
-    failure = f"a logit of the program differs from the forward pass by {worst:.3g}"
-    return replace(certificate, certified=False, failures=(*certificate.failures, failure))
 
 
 @cache

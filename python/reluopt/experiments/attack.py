@@ -46,7 +46,6 @@ COLUMNS = (
     "build_seconds",
     "search_seconds",
     "polish_seconds",
-    "check_seconds",
     "variables",
     "constraints",
     "binaries",
@@ -163,7 +162,7 @@ def attack_row(
         "certified": solution.certified,
         **{
             f"{step}_seconds": getattr(timings, step)
-            for step in ("attack", "bounds", "build", "search", "polish", "check")
+            for step in ("attack", "bounds", "build", "search", "polish")
         },
         **{name: solution.size.get(name) for name in ("variables", "constraints", "binaries")},
         "seed": options.seed,
