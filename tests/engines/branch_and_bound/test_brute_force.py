@@ -206,9 +206,7 @@ def problems(draw, most_hidden, widest, deepest):
     label = int(network.predict(image))
     others = [j for j in range(sizes[-1]) if j != label]
     target = draw(st.sampled_from(["fixed", "any"]))
-    margin = draw(
-        st.sampled_from([RelativeMargin(0.2), RelativeMargin(0.0), AbsoluteMargin(0.1)])
-    )
+    margin = draw(st.sampled_from([RelativeMargin(0.2), RelativeMargin(0.0), AbsoluteMargin(0.1)]))
     problem = MinimalPerturbation(
         image,
         label,

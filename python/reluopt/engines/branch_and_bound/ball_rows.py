@@ -1,9 +1,10 @@
 r"""Rows that couple a ReLU with the pixels: convexity over the L1 ball.
 
 Only inputs with :math:`\|\delta\|_1 \le r` are of interest (r: what the incumbent allows). With
-:math:`\delta = p^+ - p^-`, :math:`p \ge 0` and :math:`t = \sum_j p^+_j + p^-_j \le r`, such a change is a
-convex combination of no change (weight :math:`1 - t/r`) and of whole budgets spent on one pixel
-(weights :math:`p^\pm_j / r`). For every convex function :math:`\phi`, Jensen's inequality gives
+:math:`\delta = p^+ - p^-`, :math:`p \ge 0` and :math:`t = \sum_j p^+_j + p^-_j \le r`, such a
+change is a convex combination of no change (weight :math:`1 - t/r`) and of whole budgets spent on
+one pixel (weights :math:`p^\pm_j / r`). For every convex function :math:`\phi`, Jensen's
+inequality gives
 
 .. math::
 
@@ -24,18 +25,18 @@ bound Q and an affine upper bound R of every pre-activation (all equal to ``a`` 
    Q^{k+1} &= b + W_+ \alpha Q^k + W_- s (R^k - l), \qquad
    R^{k+1} = b + W_+ s (R^k - l) + W_- \alpha Q^k,
 
-with the usual slopes of an unstable neuron (:math:`s = u / (u - l)`, :math:`\alpha \in \{0, 1\}`), and
-with the identity (zero) for active (inactive) ones. Sums of convex functions with weights
-:math:`\ge 0` are convex, so :math:`\max(P^{k+1}, 0) \ge x` gives a row, and the largest values of P and
-of the corresponding convex upper bound of :math:`-a` over the ball (a fractional knapsack) tighten
-the pre-activation bounds on the way.
+with the usual slopes of an unstable neuron (:math:`s = u / (u - l)`; :math:`\alpha = 1` where the
+image has :math:`Q > 0`, else 0), and with the identity (zero) for active (inactive) ones. Sums of
+convex functions with weights :math:`\ge 0` are convex, so :math:`\max(P^{k+1}, 0) \ge x` gives a
+row, and the largest values of P and of the corresponding convex upper bound of :math:`-a` over the
+ball (a fractional knapsack) tighten the pre-activation bounds on the way.
 
 A row stays valid as long as ``r`` is at least the radius of interest, so in the whole tree.
 
-Rounding. All functions are evaluated at the points 0 and :math:`\pm r e_j`. With :math:`M` the sum of
-absolute terms of a value (:math:`M^{k+1} = |b| + |W| M^k`) its error is at most
-:math:`\gamma_N M`; that much is added to P and R and subtracted from Q. Coefficients are inflated by
-eight roundings of their terms.
+Rounding. All functions are evaluated at the points 0 and :math:`\pm r e_j`. With :math:`M` the
+sum of absolute terms of a value (:math:`M^{k+1} = |b| + |W| M^k`) its error is at most
+:math:`\gamma_N M`; that much is added to P and R and subtracted from Q. Coefficients are inflated
+by eight roundings of their terms.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ def ball_rows(
     Args:
         frame: network and image.
         radius: changes of at most this length are of interest.
-        lower, upper: valid bounds of all neurons; those behind the first layer are tightened.
+        lower: valid lower bounds of all neurons; those behind the first layer are tightened.
+        upper: the upper ones.
 
     Returns:
         The rows, and False when a lower bound exceeds its upper bound: nothing is of interest.
@@ -124,6 +126,7 @@ def ball_rows(
         return no_ball_rows(), True
     factor = gamma(2.0 * float(np.sum(flat.sizes)) + 64.0)
     values = _first_layer(frame, radius, factor)
+    before_low, before_high = lower[:0], upper[:0]
     parts: list[tuple[IntArray, FloatArray, FloatArray]] = []
     for k in range(hidden_layers):
         start, stop = int(flat.neuron_offsets[k]), int(flat.neuron_offsets[k + 1])
@@ -177,7 +180,7 @@ def _after_relu(values: _Values, low: FloatArray, high: FloatArray) -> _Values:
     # A chord with any slope in [0, 1] that is above the ReLU at both ends.
     lift = np.maximum(-slope * low, (1.0 - slope) * high) * (1.0 + 8.0 * ROUNDOFF)
     chord = slope[:, None] * values.high + lift[:, None]
-    rest = (high > -low).astype(np.float64)[:, None]
+    rest = (values.low[:, :1] > 0.0).astype(np.float64)
     return _Values(
         np.where(unstable, np.maximum(values.convex, 0.0), on * values.convex),
         np.where(unstable, rest * values.low, on * values.low),
@@ -186,9 +189,7 @@ def _after_relu(values: _Values, low: FloatArray, high: FloatArray) -> _Values:
     )
 
 
-def _convex_part(
-    weight: FloatArray, bias: FloatArray, after: _Values, factor: float
-) -> FloatArray:
+def _convex_part(weight: FloatArray, bias: FloatArray, after: _Values, factor: float) -> FloatArray:
     """Convex upper bound of ``weight @ x + bias``, rounded upward."""
     positive, negative = np.maximum(weight, 0.0), np.minimum(weight, 0.0)
     size = np.abs(weight) @ after.size + np.abs(bias)[:, None]

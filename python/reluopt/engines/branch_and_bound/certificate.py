@@ -17,7 +17,8 @@ input :math:`x^0 = \bar x + \delta` of the node, with :math:`l \le \delta \le u`
 * :math:`(0, -U_h), (0, -L_h)` for an inactive one (:math:`U_h \le 0`),
 
 and meets :math:`C a^K \ge d`. For *any* :math:`\pi` and any :math:`\mu \ge 0`, with
-:math:`v^K = C^\top \mu`, :math:`v^k = \pi^k` (k < K) and :math:`\hat u^{k} = (W^{k+1})^\top v^{k+1}`,
+:math:`v^K = C^\top \mu`, :math:`v^k = \pi^k` (k < K) and
+:math:`\hat u^{k} = (W^{k+1})^\top v^{k+1}`,
 
 .. math::
 
@@ -26,7 +27,7 @@ and meets :math:`C a^K \ge d`. For *any* :math:`\pi` and any :math:`\mu \ge 0`, 
        + \min_{l \le \delta \le u} \bigl[ f(\delta) - \hat u^0 \cdot (\bar x + \delta) \bigr]
        + \sum_h \min_{(x, s) \in T_h} \bigl[ (\pi_h - \hat u_h)\, x - \pi_h s \bigr] .
 
-For the first layer there may be more rows, :math:`x_i \le g_i + \sum_j c^+_{ij} p^+_j + c^-_{ij} p^-_j` with
+There may be more rows, :math:`x_i \le g_i + \sum_j c^+_{ij} p^+_j + c^-_{ij} p^-_j` with
 :math:`\delta = p^+ - p^-` (:mod:`ball_rows`). With multipliers :math:`\tau_i \ge 0` they add
 :math:`-\tau_i g_i` to the constant, :math:`\tau_i` to the coefficient of :math:`x_i`, and
 :math:`-\sum_i \tau_i c^\pm_{ij}` to the cost of moving pixel j up or down.
@@ -49,9 +50,9 @@ products; each is computed with relative error of a few u with respect to its ab
 
 .. math:: |computed - exact| \le \gamma_N \cdot (\text{sum of all absolute terms}),
 
-N exceeding the longest chain of roundings; :func:`~reluopt.kernels.rounding.gamma` holds a factor of
-two for the rounding of the error term itself. Limits of :math:`\delta` are rounded outward before
-(:class:`~reluopt.kernels.regions.Region`).
+N exceeding the longest chain of roundings; :func:`~reluopt.kernels.rounding.gamma` holds a factor
+of two for the rounding of the error term itself. Limits of :math:`\delta` are rounded outward
+before (:class:`~reluopt.kernels.regions.Region`).
 """
 
 from __future__ import annotations
@@ -101,14 +102,15 @@ def safe_bound(
     balls: FloatArray,
     objective: float,
 ) -> float:
-    """The lower bound of the module's derivation.
+    r"""The lower bound of the module's derivation.
 
     Args:
         claim: network, image, box and conditions.
-        lower, upper: bounds of all hidden neurons (longer vectors are fine).
-        neurons: multipliers :math:`\\pi` of the hidden neurons, shape ``(H,)``.
-        conditions: multipliers :math:`\\mu` of the conditions; negative entries count as 0.
-        balls: multipliers :math:`\\tau` of the ball rows; negative entries count as 0.
+        lower: lower bounds of all hidden neurons (longer vectors are fine).
+        upper: their upper bounds.
+        neurons: multipliers :math:`\pi` of the hidden neurons, shape ``(H,)``.
+        conditions: multipliers :math:`\mu` of the conditions; negative entries count as 0.
+        balls: multipliers :math:`\tau` of the ball rows; negative entries count as 0.
         objective: ``L1_OBJECTIVE`` or ``NO_OBJECTIVE``.
 
     Returns:

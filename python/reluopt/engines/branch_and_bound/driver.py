@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any, Protocol
 
 import numpy as np
 
+from reluopt.attacks.start import starting_points
 from reluopt.engines.base import (
     EngineAnswer,
     EngineRequest,
     EngineState,
     EngineTask,
 )
-from reluopt.engines.branch_and_bound.ball import Ball, RelaxationFactory, make_ball
+from reluopt.engines.branch_and_bound.ball import Ball, make_ball
 from reluopt.engines.branch_and_bound.branching import PseudoCosts
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.qp_tree import QPTree
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.kernels.flat import flatten
 from reluopt.kernels.regions import build_region
+from reluopt.network import ReLUNetwork
 from reluopt.problems import Norm, PerturbationTask
 from reluopt.solution import Status, relative_gap
 
@@ -40,22 +44,53 @@ MAX_RESTARTS = 6
 """Restarts of one tree."""
 
 
+class GrowingTree(Protocol):
+    """What the driver sees of a tree.
+
+    Attributes:
+        replants: whether to restart it when the incumbent has become clearly better.
+        open: its open nodes.
+    """
+
+    replants: bool
+    open: list[Any]
+
+    @property
+    def bound(self) -> float:
+        """Proven bound of the alternative."""
+        ...
+
+    @property
+    def size(self) -> dict[str, int]:
+        """``variables`` and ``constraints`` of the root's relaxation."""
+        ...
+
+    def step(self) -> None:
+        """Process one node."""
+        ...
+
+
 class BranchAndBoundEngine:
     """Exact engine for L1 and L2 problems: see the modules of this package."""
 
     name = "bnb"
+    self_contained = True
 
     def __init__(self, options: TreeOptions | None = None) -> None:
         self._options = options or TreeOptions()
-        self._factories: dict[Norm, RelaxationFactory] = {Norm.L1: LPRelaxation}
 
     def state(self) -> EngineState:
         """Always usable."""
         return EngineState(True, "1", "")
 
     def supports(self, task: EngineTask) -> bool:
-        """Perturbation tasks whose norm has a relaxation."""
-        return isinstance(task, PerturbationTask) and task.norm in self._factories
+        """Perturbation tasks in L1 and L2."""
+        return isinstance(task, PerturbationTask) and task.norm in (Norm.L1, Norm.L2)
+
+    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
+        """Always: there is no licence."""
+        del task, network
+        return True
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve the task; see :class:`reluopt.engines.base.Engine`.
@@ -66,7 +101,7 @@ class BranchAndBoundEngine:
         task = request.task
         if not isinstance(task, PerturbationTask) or not self.supports(task):
             raise UnsupportedProblemError(
-                f"bnb: expected an L1 perturbation task, found {type(task).__name__}"
+                f"bnb: expected an L1 or L2 perturbation task, found {type(task).__name__}"
             )
         started = time.perf_counter()
         frame = make_frame(request, task)
@@ -77,7 +112,7 @@ class BranchAndBoundEngine:
             request.progress,
             request.incumbent,
         )
-        run = _Run(search, request, self._factories[task.norm], self._options)
+        run = _Run(search, request, self._options)
         message = ""
         try:
             run.go()
@@ -101,14 +136,17 @@ class _Run:
         self,
         search: Search,
         request: EngineRequest,
-        factory: RelaxationFactory,
         options: TreeOptions,
     ) -> None:
-        self.search, self.factory, self.options = search, factory, options
+        self.search, self.options = search, options
         flat = search.frame.flat
         self._hidden = int(flat.neuron_offsets[-2])
-        self._given_lower = np.concatenate(request.bounds.lower)
-        self._given_upper = np.concatenate(request.bounds.upper)
+        neurons = flat.biases.size
+        self._given_lower, self._given_upper = np.full(neurons, -np.inf), np.full(neurons, np.inf)
+        if request.bounds is not None:
+            self._given_lower = np.concatenate(request.bounds.lower)
+            self._given_upper = np.concatenate(request.bounds.upper)
+        self._seed = request.options.seed
         alternatives = len(search.frame.task.alternatives)
         self.bounds = [0.0] * alternatives
         self.size: dict[str, int] = {}
@@ -127,7 +165,13 @@ class _Run:
             search.offer(np.array(search.frame.task.image), index)
         if search.objective <= 0.0:
             return
-        trees: list[Tree | None] = []
+        if search.best is None:
+            frame = search.frame
+            for start in starting_points(
+                frame.network, frame.task, seed=self._seed, flat=frame.flat
+            ):
+                search.offer(start.image, start.alternative)
+        trees: list[GrowingTree | None] = []
         for index in range(len(self.bounds)):
             tree = self._plant(index)
             trees.append(tree)
@@ -140,26 +184,21 @@ class _Run:
             if tree is not None:
                 self._grow(index, tree)
 
-    def _plant(self, index: int) -> Tree | None:
+    def _plant(self, index: int) -> GrowingTree | None:
         """A tree for one alternative; None when its root is proven empty."""
         ball = self._ball_bounds()
         if ball.empty:
             self.bounds[index] = self.search.cutoff
             return None
-        conditions = self.search.frame.task.alternatives[index].conditions
-        relaxation = self.factory(self.search.frame, conditions, ball)
-        self.size = max(self.size, relaxation.size(), key=lambda size: size.get("variables", 0))
-        return Tree(
-            self.search,
-            relaxation,
-            index,
-            ball.lower.copy(),
-            ball.upper.copy(),
-            self._costs[index],
-            self.options,
-        )
+        tree: GrowingTree
+        if self.search.frame.task.norm is Norm.L2:
+            tree = QPTree(self.search, index, ball.lower.copy(), ball.upper.copy())
+        else:
+            tree = Tree(self.search, LPRelaxation, index, ball, self._costs[index], self.options)
+        self.size = max(self.size, tree.size, key=lambda size: size.get("variables", 0))
+        return tree
 
-    def _grow(self, index: int, tree: Tree) -> None:
+    def _grow(self, index: int, tree: GrowingTree) -> None:
         """Work on one tree until it is done, restarting it when the incumbent falls."""
         search = self.search
         restarts = 0
@@ -167,7 +206,8 @@ class _Run:
         while tree.open:
             if search.out_of_time:
                 return
-            if search.objective < RESTART_AT * planted_at and restarts < MAX_RESTARTS:
+            fallen = search.objective < RESTART_AT * planted_at
+            if tree.replants and fallen and restarts < MAX_RESTARTS:
                 replanted = self._plant(index)
                 if replanted is None:
                     return

@@ -183,7 +183,8 @@ def load_bounds(
     Args:
         lp: the program, whose bounds and triangles are rewritten.
         layout: where the neurons stand.
-        lower, upper: the node's bounds of all hidden neurons of the network.
+        lower: the node's lower bounds of all hidden neurons of the network.
+        upper: the upper ones.
     """
     hidden = layout.kept.size
     first_logical = 2 * hidden + layout.pixel.size

@@ -17,10 +17,19 @@ from reluopt.engines.branch_and_bound.certificate import (
     Claim,
     safe_bound,
 )
+from reluopt.engines.branch_and_bound.lp_basis import (
+    DUAL_TOLERANCE,
+    add_columns,
+    bounds_changed,
+    copy_state,
+    factor,
+    multipliers,
+    resynchronise,
+)
 from reluopt.engines.branch_and_bound.lp_build import Layout, set_sides
 from reluopt.engines.branch_and_bound.lp_program import (
-    OBJECTIVE,
     LISTED,
+    OBJECTIVE,
     SINCE_FACTOR,
     IntArray,
     Program,
@@ -29,18 +38,11 @@ from reluopt.engines.branch_and_bound.lp_program import (
 )
 from reluopt.engines.branch_and_bound.lp_simplex import (
     CUTOFF,
-    DUAL_TOLERANCE,
     INFEASIBLE,
     LIMIT,
     OPTIMAL,
     TROUBLE,
-    add_columns,
-    bounds_changed,
-    copy_state,
     dual_simplex,
-    factor,
-    multipliers,
-    resynchronise,
 )
 from reluopt.kernels.jit import kernel
 from reluopt.network import BoolArray, FloatArray
@@ -100,9 +102,7 @@ def _bound(lp: Program, layout: Layout, nd: Node, y: FloatArray) -> float:
 
 
 @kernel
-def _prove_empty(
-    lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cutoff: float
-) -> bool:
+def _prove_empty(lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cutoff: float) -> bool:
     """Whether the dual ray proves that the node holds nothing, or nothing below ``cutoff``."""
     _spread(lp, layout, nd, wk.ray)
     if safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, nd.tau, NO_OBJECTIVE) > 0.0:
@@ -191,7 +191,7 @@ def probe(
                 resynchronise(lp, trial, wk)
             nd.lower[h], nd.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
             _set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
-            bound, code = solve_node(lp, layout, trial, wk, nd, cutoff, limit)
+            _, code = solve_node(lp, layout, trial, wk, nd, cutoff, limit)
             if code == CUTOFF:
                 bounds[n, phase] = np.inf
             else:
@@ -261,7 +261,7 @@ def solve_region(
     code = LIMIT
     for _ in range(MAX_ROUNDS):
         code = dual_simplex(lp, st, wk, cutoff, limit)
-        if code == INFEASIBLE or code == CUTOFF:
+        if code in (INFEASIBLE, CUTOFF):
             multipliers(lp, st, wk.y)
             if code == INFEASIBLE:
                 wk.y[:] += RAY_LENGTHS[2] * wk.ray

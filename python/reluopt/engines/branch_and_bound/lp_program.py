@@ -9,9 +9,9 @@ B ball rows, q conditions and T triangles there are ``m = H + B + q + T`` rows
 * triangle ``i``:  ``e_i x_i + f_i s_i + r_i = g_i`` with ``r_i >= 0``,
 
 in the order first layer, ball rows, other neurons, conditions, triangles,
-and ``N = 2H + P + m`` columns: ``x`` (H), ``s`` (H), pixels ``p`` (P) and one logical ``r`` for each
-row (fixed to zero for neurons). Every column has finite bounds, so that every basis can be made
-dual feasible by choosing the right bound for every nonbasic column.
+and ``N = 2H + P + m`` columns: ``x`` (H), ``s`` (H), pixels ``p`` (P) and one logical ``r`` for
+each row (fixed to zero for neurons). Every column has finite bounds, so that every basis can be
+made dual feasible by choosing the right bound for every nonbasic column.
 
 A network without hidden layers has condition rows alone, and its pixels appear in those.
 """
@@ -128,6 +128,22 @@ def empty_state(rows: int, columns: int, hidden: int) -> State:
         slopes=np.zeros((2, hidden)),
         scalars=np.zeros(1),
         counters=np.zeros(3, dtype=np.int64),
+    )
+
+
+def copied(state: State) -> State:
+    """A copy that shares nothing."""
+    return State(
+        state.inverse.copy(),
+        state.norms.copy(),
+        state.head.copy(),
+        state.position.copy(),
+        state.side.copy(),
+        state.x.copy(),
+        state.d.copy(),
+        state.slopes.copy(),
+        state.scalars.copy(),
+        state.counters.copy(),
     )
 
 

@@ -10,22 +10,22 @@ import numpy as np
 from reluopt.engines.branch_and_bound import lp_node
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.certificate import Claim
+from reluopt.engines.branch_and_bound.lp_basis import copy_state, refresh
 from reluopt.engines.branch_and_bound.lp_build import (
-    Layout,
     build,
     claim_magnitudes,
     load_bounds,
 )
 from reluopt.engines.branch_and_bound.lp_program import (
-    OBJECTIVE,
     LISTED,
+    OBJECTIVE,
     IntArray,
-    Program,
     State,
+    copied,
     empty_state,
     empty_work,
 )
-from reluopt.engines.branch_and_bound.lp_simplex import OPTIMAL, copy_state, refresh
+from reluopt.engines.branch_and_bound.lp_simplex import OPTIMAL
 from reluopt.engines.branch_and_bound.relaxation import Frame, Multipliers, Outcome, RegionPoint
 from reluopt.kernels.flat import forward
 from reluopt.network import BoolArray, FloatArray
@@ -48,9 +48,7 @@ class Snapshot(NamedTuple):
 class LPRelaxation:
     """Triangle relaxation with objective ``sum|delta|``; see :mod:`lp_program`."""
 
-    def __init__(
-        self, frame: Frame, conditions: LogitConditions, ball: Ball
-    ) -> None:
+    def __init__(self, frame: Frame, conditions: LogitConditions, ball: Ball) -> None:
         self.frame = frame
         self._hidden = int(frame.flat.neuron_offsets[-2])
         lower, upper = ball.lower[: self._hidden], ball.upper[: self._hidden]
@@ -105,9 +103,7 @@ class LPRelaxation:
             self._program, self._layout, self._state, self._work, self._node, cutoff, limit
         )
         if code == OPTIMAL and not self._shrunk:
-            lp_node.keep_promising(
-                self._program, self._state, KEEP_REDUCED_COST, KEEP_AT_LEAST
-            )
+            lp_node.keep_promising(self._program, self._state, KEEP_REDUCED_COST, KEEP_AT_LEAST)
             self._shrunk = True
         return Outcome(bound, code == OPTIMAL)
 
@@ -167,7 +163,7 @@ class LPRelaxation:
 
     def snapshot(self) -> Snapshot:
         """See :class:`~.relaxation.Relaxation`."""
-        return Snapshot(State(*(array.copy() for array in self._state)))
+        return Snapshot(copied(self._state))
 
     def restore(self, snapshot: Snapshot) -> None:
         """See :class:`~.relaxation.Relaxation`."""

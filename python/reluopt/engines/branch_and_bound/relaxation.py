@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from reluopt.kernels.flat import FlatNetwork
 from reluopt.kernels.regions import Region
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import LogitConditions, PerturbationTask
+from reluopt.problems import PerturbationTask
 
 IntArray = NDArray[np.int64]
 

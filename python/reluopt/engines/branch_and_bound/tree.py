@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.ball import Ball, RelaxationFactory, make_ball
 from reluopt.engines.branch_and_bound.branching import PseudoCosts, candidates, score
 from reluopt.engines.branch_and_bound.relaxation import IntArray, Relaxation
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.kernels.propagate import condition_maxima, tighten
+from reluopt.kernels.propagate import tighten
 from reluopt.kernels.regions import with_radius
 from reluopt.network import BoolArray, FloatArray
 
@@ -29,6 +30,8 @@ class TreeOptions:
         reliable: probes after which a neuron's pseudo-costs are trusted deep in the tree.
         polish_every: depth levels between two attempts to polish a node's point.
         polish_rounds: linear regions visited by one attempt.
+        replant_every: depth levels after which a subtree gets a relaxation of its own, built from
+            the phases fixed so far.
     """
 
     solve_iterations: int = 300
@@ -39,16 +42,28 @@ class TreeOptions:
     reliable: int = 8
     polish_every: int = 4
     polish_rounds: int = 4
+    replant_every: int = 1000
 
 
 @dataclass(eq=False)
 class Node:
-    """An open node: bounds, a proven bound on its objective, and a warm start."""
+    """An open node: bounds, a proven bound on its objective, and a warm start.
+
+    Attributes:
+        lower, upper: bounds of all neurons of the network; phases are part of them.
+        bound: proven lower bound on the objective.
+        depth: branchings above it.
+        relaxation: relaxation of the subtree that it belongs to.
+        planted: depth at which that relaxation was made.
+        warm: snapshot of that relaxation, if any.
+    """
 
     lower: FloatArray
     upper: FloatArray
     bound: float
     depth: int
+    relaxation: Relaxation
+    planted: int
     warm: Any = None
 
     def undecided(self, hidden: int) -> BoolArray:
@@ -59,26 +74,28 @@ class Node:
 class Tree:
     """The tree of one alternative; :meth:`step` processes one node."""
 
+    replants = True
+    """Whether the driver should restart it when the incumbent has become clearly better."""
+
     def __init__(
         self,
         search: Search,
-        relaxation: Relaxation,
+        factory: RelaxationFactory,
         alternative: int,
-        lower: FloatArray,
-        upper: FloatArray,
+        ball: Ball,
         costs: PseudoCosts,
         options: TreeOptions,
     ) -> None:
-        self.search, self.relaxation, self.alternative = search, relaxation, alternative
-        self.options, self.costs = options, costs
+        self.search, self.alternative = search, alternative
+        self.options, self.costs, self._factory = options, costs, factory
         flat = search.frame.flat
         self._hidden = int(flat.neuron_offsets[-2])
         self._layers = int(flat.weight_offsets.size)
         self._magnitudes = np.empty(flat.biases.size)
         conditions = search.frame.task.alternatives[alternative].conditions
-        self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-        self._maxima = np.empty(self._rhs.size)
-        self.open: list[Node] = [Node(lower, upper, 0.0, 0)]
+        relaxation = factory(search.frame, conditions, ball)
+        self.size = relaxation.size()
+        self.open: list[Node] = [Node(ball.lower.copy(), ball.upper.copy(), 0.0, 0, relaxation, 0)]
         self.floor = math.inf
         self.stuck = 0
 
@@ -102,7 +119,10 @@ class Tree:
 
     def _process(self, node: Node) -> list[Node]:
         """Bound the node, look for incumbents, branch; its children, the best one last."""
-        search, relaxation = self.search, self.relaxation
+        search = self.search
+        if node.depth - node.planted >= self.options.replant_every and not self._replant(node):
+            return self._close(math.inf)
+        relaxation = node.relaxation
         if node.warm is not None:
             relaxation.restore(node.warm)
         while True:
@@ -124,7 +144,7 @@ class Tree:
             x, s = relaxation.split()
             choice = candidates(undecided, x, s, self.costs, search.cutoff - node.bound)
             if choice.neurons.size == 0 or node.depth % self.options.polish_every == 0:
-                self._polish(image)
+                self._polish(node.relaxation, image)
             if node.bound >= search.cutoff:
                 return self._close(node.bound)
             if choice.neurons.size == 0:
@@ -135,33 +155,45 @@ class Tree:
             if (fixed < 0).any():
                 return self._close(math.inf)
 
+    def _replant(self, node: Node) -> bool:
+        """Give the node a relaxation of its own; False when it is proven empty."""
+        if node.bound >= self.search.cutoff:
+            return True
+        frame = self.search.frame
+        ball = make_ball(frame, self.search.radius, node.lower, node.upper)
+        if ball.empty:
+            return False
+        conditions = frame.task.alternatives[self.alternative].conditions
+        node.relaxation = self._factory(frame, conditions, ball)
+        node.lower, node.upper = ball.lower.copy(), ball.upper.copy()
+        node.planted, node.warm = node.depth, None
+        return True
+
     def _tighten(self, node: Node) -> bool:
         """Bounds of later layers given the phases; False when the node is proven empty."""
         frame = self.search.frame
         region = with_radius(frame.region, self.search.radius)
         args = (frame.flat, region, node.lower, node.upper, self._magnitudes)
-        if not tighten(*args, 1, self._layers - 1, False):
-            return False
-        return bool(condition_maxima(*args, self._matrix, self._rhs, self._maxima))
+        return bool(tighten(*args, 1, self._layers - 1, False))
 
     def _solve(self, node: Node) -> bool:
         """Solve the relaxation; whether it was solved."""
         cutoff = self.search.cutoff
         for _ in range(50):
-            bound, solved = self.relaxation.solve(cutoff, self.options.solve_iterations)
+            bound, solved = node.relaxation.solve(cutoff, self.options.solve_iterations)
             node.bound = max(node.bound, bound)
             if solved or node.bound >= cutoff or self.search.out_of_time:
                 return solved
         return False
 
-    def _polish(self, image: FloatArray) -> None:
+    def _polish(self, relaxation: Relaxation, image: FloatArray) -> None:
         """Best point of the linear region of ``image``, then of promising neighbours."""
         search = self.search
         values = search.pre_activations(image)
         pattern = values[: self._hidden] > 0.0
         best = math.inf
         for _ in range(self.options.polish_rounds):
-            found = self.relaxation.region(pattern, search.cutoff, self.options.solve_iterations)
+            found = relaxation.region(pattern, search.cutoff, self.options.solve_iterations)
             if found is None:
                 return
             improved = search.offer(found.image, self.alternative)
@@ -188,7 +220,7 @@ class Tree:
                 count = 1
         neurons, moved = neurons[:count], moved[:count]
         cutoff = search.cutoff
-        bounds = self.relaxation.probe(neurons, cutoff, options.probe_iterations)
+        bounds = node.relaxation.probe(neurons, cutoff, options.probe_iterations)
         room = cutoff - node.bound
         gains = np.clip(bounds - node.bound, 0.0, room if room < math.inf else None)
         cut = np.isinf(bounds)
@@ -208,9 +240,19 @@ class Tree:
 
     def _children(self, node: Node, neuron: int, gains: FloatArray) -> list[Node]:
         """Both children, the one with the smaller gain last (it is processed first)."""
-        warm = self.relaxation.snapshot()
-        inactive = Node(node.lower.copy(), node.upper.copy(), node.bound, node.depth + 1, warm)
-        active = Node(node.lower.copy(), node.upper.copy(), node.bound, node.depth + 1, warm)
+        warm = node.relaxation.snapshot()
+        inactive, active = (
+            Node(
+                node.lower.copy(),
+                node.upper.copy(),
+                node.bound,
+                node.depth + 1,
+                node.relaxation,
+                node.planted,
+                warm,
+            )
+            for _ in range(2)
+        )
         inactive.upper[neuron] = 0.0
         active.lower[neuron] = 0.0
         return [active, inactive] if gains[0] <= gains[1] else [inactive, active]
