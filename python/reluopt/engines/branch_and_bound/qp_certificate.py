@@ -169,7 +169,8 @@ def safe_quadratic_bound(
 @kernel
 def _psi(witness: Witness, k: int, u: int) -> float:
     """Coefficient of a term, of the sign that its kind allows."""
-    return witness.psi[k] if k < u else min(witness.psi[k], 0.0)
+    psi = float(witness.psi[k])
+    return psi if k < u else min(psi, 0.0)
 
 
 @kernel

@@ -96,7 +96,10 @@ class Iterate(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The iterate with the best bound, and how the method ended."""
+    """The iterate with the best bound, and how the method ended.
+
+    ``system`` is the Cholesky factor of the last Newton system in (y, x), see :func:`gains`.
+    """
 
     bound: float
     objective: float
@@ -106,6 +109,7 @@ class Answer(NamedTuple):
     theta: FloatArray
     room: FloatArray
     moment: FloatArray
+    system: FloatArray
     status: int
     steps: int
 
@@ -502,6 +506,7 @@ def solve_program(
     count = it.z.size + 2 * it.delta.size + 3 * u + (theta.size - u)
     best, best_bound, objective = it, -np.inf, np.inf
     status, steps = OUT_OF_STEPS, 0
+    system = np.zeros((0, 0))
     for steps in range(limit):  # noqa: B007
         shape = curvature(program, it.theta)
         res = _residuals(program, it, shape)
@@ -525,6 +530,7 @@ def solve_program(
         if not fac.ok:
             status = TROUBLE
             break
+        system = fac.system
         guess = _direction(program, it, shape, res, fac, 0.0, it, False)
         step = _longest_step(program, it, guess)
         ahead = _advance(it, guess, step)
@@ -547,6 +553,40 @@ def solve_program(
         best.theta,
         best.room,
         best.moment,
+        system,
         status,
         steps,
     )
+
+
+@search_kernel
+def gains(program: Program, answer: Answer) -> FloatArray:
+    r"""Predicted rise of the objective when ``x_i`` (column 0) or ``s_i`` (1) must become zero.
+
+    With the Newton system :math:`\mathcal{K}` of the last step, in which active rows and limits
+    are stiff springs, moving the form ``c`` from its value v to zero costs
+    :math:`\tfrac12 v^2 / (c^\top \mathcal{K}^{-1} c)`. The multipliers are not adapted to the new
+    point, so this tends to be less than the true rise.
+    """
+    u, r = program.cap.size, program.basis.shape[0]
+    result = np.zeros((u, 2))
+    if answer.system.shape[0] != r + u:
+        return result
+    columns = np.zeros((r + u, 2 * u))
+    y = times(program.basis, answer.delta)
+    for i in range(u):
+        columns[r + i, 2 * i] = 1.0
+        for j in range(r):
+            columns[j, 2 * i + 1] = program.term_y[i, j]
+        for j in range(u):
+            columns[r + j, 2 * i + 1] = program.term_x[i, j]
+    forward_solve_columns(answer.system, columns)
+    forms = times(program.term_x[:u], answer.x) + times(program.term_y[:u], y) + program.term_c[:u]
+    for i in range(u):
+        for side in range(2):
+            softness = 0.0
+            for j in range(r + u):
+                softness += columns[j, 2 * i + side] ** 2
+            value = answer.x[i] if side == 0 else forms[i]
+            result[i, side] = 0.5 * value * value / softness
+    return result

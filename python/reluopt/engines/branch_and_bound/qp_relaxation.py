@@ -17,7 +17,7 @@ from reluopt.engines.branch_and_bound.qp_certificate import (
     first_layer,
     safe_quadratic_bound,
 )
-from reluopt.engines.branch_and_bound.qp_interior import TROUBLE, Answer, solve_program
+from reluopt.engines.branch_and_bound.qp_interior import TROUBLE, Answer, gains, solve_program
 from reluopt.engines.branch_and_bound.qp_model import (
     CONDITION,
     NEGATIVE,
@@ -187,6 +187,11 @@ class QPRelaxation:
         count = solved.model.neuron.size
         keep = solved.answer.theta[count:] > solved.answer.room[count:]
         return solved.cuts.chosen(keep)
+
+    def gains(self, solved: Solved) -> FloatArray:
+        """Predicted rise of the bound in both children, see :func:`qp_interior.gains`."""
+        result: FloatArray = gains(solved.program, solved.answer)
+        return result
 
     def pulls(self, solved: Solved) -> FloatArray:
         r"""What each undecided neuron costs the relaxation, shape ``(u, 2)``.

@@ -2,10 +2,11 @@ r"""Branch and bound for L2 tasks: few nodes, each with a nearly tight relaxatio
 
 The semidefinite relaxation closes most of the gap at the root already, and products close most of
 what is left; solving a child costs as much as probing it. So there is no strong branching: a node
-is strengthened by products while that closes its gap quickly, and then branched on the neuron that
-costs the relaxation most (:meth:`~qp_relaxation.QPRelaxation.pulls`). The open node with the lowest
-bound comes first, which makes the proven bound rise steadily; incumbents come from the linear
-regions of the relaxations' images.
+is strengthened by products while that closes its gap quickly, and then branched on a neuron that
+costs the relaxation much and whose children promise to rise
+(:meth:`~qp_relaxation.QPRelaxation.pulls`, :meth:`~qp_relaxation.QPRelaxation.gains`). The open
+node with the lowest bound comes first, which makes the proven bound rise steadily; incumbents come
+from the linear regions of the relaxations' images.
 
 Bounds over the ball of the incumbent are part of a node and are computed again when the incumbent
 has become better, which replaces restarts.
@@ -80,6 +81,7 @@ class QPTree:
     """The tree of one alternative; :meth:`step` processes one node."""
 
     replants = False
+    """The driver need not restart it: nodes follow the incumbent's ball themselves."""
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class QPTree:
         """Proven bound of the alternative; at most the cutoff when nothing is open."""
         return min(self.floor, min((node.bound for node in self.open), default=math.inf))
 
+    @property
     def size(self) -> dict[str, int]:
         """Variables and rows of the root's relaxation."""
         root = self.open[0]
@@ -221,11 +224,12 @@ class QPTree:
         width = np.minimum(-node.lower[undecided], node.upper[undecided])
         neuron = int(undecided[np.argmax(width)])
         if solved is not None:
-            pulls = self.relaxation.pulls(solved)
-            cost = pulls.prod(axis=1)
-            missing = self.search.cutoff - node.bound
-            if cost.max() > EXACT * missing or not math.isfinite(missing):
-                neuron = int(solved.model.neuron[np.argmax(cost)])
+            missing = min(self.search.cutoff, self.relaxation.largest) - node.bound
+            cost = self.relaxation.pulls(solved).prod(axis=1)
+            gains = np.clip(self.relaxation.gains(solved), EXACT * missing, missing)
+            score = gains.prod(axis=1) * np.sqrt(cost)
+            if cost.max() > EXACT * missing:
+                neuron = int(solved.model.neuron[np.argmax(score)])
             node = replace(node, cuts=self.relaxation.strong(solved))
         lower, upper = node.lower.copy(), node.upper.copy()
         lower[neuron], upper[neuron] = 0.0, 0.0
