@@ -173,11 +173,14 @@ class _Run:
                 search.offer(start.image, start.alternative)
         trees: list[GrowingTree | None] = []
         for index in range(len(self.bounds)):
+            if search.out_of_time:
+                return
             tree = self._plant(index)
             trees.append(tree)
-            if tree is not None and not search.out_of_time:
+            if tree is not None:
                 tree.step()
                 self.bounds[index] = tree.bound
+            search.report(self.bound)
         order = sorted(range(len(trees)), key=lambda i: self.bounds[i])
         for index in order:
             tree = trees[index]

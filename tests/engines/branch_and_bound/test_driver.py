@@ -1,0 +1,149 @@
+"""The engine's manners: limits, determinism, progress, interruption, special cases."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from reluopt.engines.base import EngineOptions, EngineRequest, LogitTask
+from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.errors import UnsupportedProblemError
+from reluopt.network import Dense, ReLUNetwork
+from reluopt.problems import (
+    AbsoluteMargin,
+    Box,
+    FixedTarget,
+    MinimalPerturbation,
+    Norm,
+    RelativeMargin,
+    ShiftTarget,
+)
+from reluopt.solution import Status
+from reluopt.zoo import load_bundled
+
+ENGINE = BranchAndBoundEngine()
+
+
+@pytest.fixture(scope="module")
+def hard(test_images):
+    """A problem that takes minutes."""
+    network = load_bundled("mlp-100")
+    image, label = test_images.images[102].reshape(-1), int(test_images.labels[102])
+    problem = MinimalPerturbation(image, label, ShiftTarget(5), Norm.L1, RelativeMargin(0.2))
+    return network, problem.task(network)
+
+
+@pytest.fixture(scope="module")
+def digit(thesis, test_images):
+    image = test_images.images[103].reshape(-1)
+    task = MinimalPerturbation(
+        image, int(test_images.labels[103]), ShiftTarget(5), Norm.L1, RelativeMargin(0.2)
+    ).task(thesis)
+    return thesis, task
+
+
+def solve(network, task, **options):
+    return ENGINE.solve(EngineRequest(network, task, None, options=EngineOptions(**options)))
+
+
+def test_time_limit_is_honoured_and_the_bound_stays_valid(hard):
+    network, task = hard
+    solve(network, task, time_limit=0.2)  # compiles
+    for limit in (0.1, 1.0):
+        started = time.perf_counter()
+        answer = solve(network, task, time_limit=limit)
+        assert time.perf_counter() - started < limit + 1.0  # 0.2 s on an idle machine
+        assert answer.status in (Status.FEASIBLE, Status.TIME_LIMIT)
+        assert 0.0 <= answer.bound <= answer.objective
+
+
+def test_the_same_seed_gives_the_same_search(digit):
+    first, second = (solve(*digit, seed=3) for _ in range(2))
+    assert first.nodes == second.nodes
+    assert first.objective == second.objective
+    assert first.bound == second.bound
+    assert (first.image == second.image).all()
+
+
+def test_a_wider_gap_is_honoured(digit):
+    answer = solve(*digit, gap=0.2)
+    assert answer.status is Status.OPTIMAL
+    assert answer.objective - answer.bound <= 0.2 * answer.objective * (1.0 + 1e-9)
+    tight = solve(*digit, gap=0.0)
+    assert tight.status is Status.OPTIMAL
+    assert tight.objective <= answer.objective
+    assert tight.bound >= answer.bound
+
+
+def test_progress_tells_falling_objectives_and_rising_bounds(digit):
+    seen = []
+    network, task = digit
+    ENGINE.solve(EngineRequest(network, task, None, progress=seen.append))
+    assert seen
+    assert all(p.bound <= p.objective for p in seen)
+    assert [p.objective for p in seen] == sorted((p.objective for p in seen), reverse=True)
+
+
+def test_interruption_gives_what_is_known(hard):
+    network, task = hard
+
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    answer = ENGINE.solve(EngineRequest(network, task, None, progress=interrupt))
+    assert answer.message == "interrupted"
+    assert answer.status in (Status.FEASIBLE, Status.TIME_LIMIT)
+    assert 0.0 <= answer.bound <= answer.objective
+
+
+def test_an_image_that_meets_the_conditions_is_its_own_answer(thesis, test_images):
+    image = test_images.images[0].reshape(-1)
+    label = int(thesis.predict(image))
+    task = MinimalPerturbation(
+        image, (label + 1) % 10, FixedTarget(label), Norm.L1, AbsoluteMargin(1e-3)
+    ).task(thesis)
+    answer = solve(thesis, task)
+    assert answer.status is Status.OPTIMAL
+    assert answer.objective == 0.0
+    assert answer.bound == 0.0
+    assert (answer.image == image).all()
+
+
+def test_a_network_without_hidden_layer_is_a_linear_program():
+    network = ReLUNetwork((Dense(np.array([[1.0, 0.0], [0.0, 1.0]]), np.zeros(2)),))
+    task = MinimalPerturbation(
+        [0.5, 0.25], 0, FixedTarget(1), Norm.L1, AbsoluteMargin(0.25), Box.unit(2)
+    ).task(network)
+    answer = solve(network, task)
+    assert answer.status is Status.OPTIMAL
+    assert answer.objective == pytest.approx(0.5, abs=1e-9)
+
+
+def test_infeasible_is_proven():
+    network = ReLUNetwork(
+        (Dense(np.eye(2), np.zeros(2)), Dense(np.array([[1.0, 1.0], [0.0, 0.0]]), np.zeros(2)))
+    )
+    task = MinimalPerturbation(
+        [0.5, 0.25], 0, FixedTarget(1), Norm.L1, AbsoluteMargin(0.1), Box.unit(2)
+    ).task(network)
+    answer = solve(network, task)
+    assert answer.status is Status.INFEASIBLE
+    assert answer.bound == math.inf
+    assert answer.image is None
+
+
+def test_a_box_of_one_point_is_decided():
+    network = ReLUNetwork((Dense(np.eye(2), np.zeros(2)), Dense(np.eye(2), np.zeros(2))))
+    box = Box(np.array([0.5, 0.2]), np.array([0.5, 0.2]))
+    task = MinimalPerturbation(
+        [0.5, 0.2], 0, FixedTarget(1), Norm.L1, AbsoluteMargin(0.1), box
+    ).task(network)
+    assert solve(network, task).status is Status.INFEASIBLE
+
+
+def test_other_tasks_are_refused(thesis):
+    task = LogitTask(0, Box.unit(784))
+    assert not ENGINE.supports(task)
+    with pytest.raises(UnsupportedProblemError, match="perturbation"):
+        solve(thesis, task)
