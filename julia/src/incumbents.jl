@@ -153,14 +153,12 @@ function _region_optimum(problem::PerturbationProblem{L2}, G, h, optimizer)
         problem.box.lower,
         problem.box.upper,
     )
-    # No image of the box is farther away than its corners.
-    farthest = sum(abs2, problem.box.upper - problem.box.lower)
-    bound, x0, _ = solve_pixel_program(
-        program,
-        program.lower,
-        program.upper;
+    # A bound beyond the farthest corner proves that the region is empty.
+    farthest = 1.0 + 2 * _farthest(problem)
+    solved = solve_pixel_program(
+        program;
         cutoff = farthest,
         tolerance = REGION_TOLERANCE,
     )
-    return bound > farthest ? nothing : x0
+    return solved.bound > farthest ? nothing : solved.point
 end

@@ -56,7 +56,7 @@ function _solve_by_phases(
     qp, bounds = _root(search, bounds)
     build = spent + time() - started
     seconds = @elapsed bound = _explore!(search, qp, bounds)
-    infeasible = bound == Inf && search.best === nothing
+    infeasible = search.best === nothing && bound > _farthest(problem)
     return conclude(
         problem,
         search.best,
@@ -81,9 +81,9 @@ end
 function _root(search::PhaseSearch, bounds::PreActivationBounds)
     qp = QuadraticRelaxation(search.problem, bounds)
     while time() < search.deadline
-        _, v, _ = solve_relaxation(qp)
+        solved = solve_pixel_program(qp.program; cutoff = _cutoff(search))
         before = search.objective
-        _try_image!(search, v; polish = true)
+        _try_image!(search, solved.point; polish = true)
         if !(search.objective < before * (1 - RESTART_IMPROVEMENT))
             break
         end
@@ -101,7 +101,7 @@ end
 
 """Objective below which a node can still improve on the incumbent."""
 function _cutoff(search::PhaseSearch)
-    isfinite(search.objective) || return Inf
+    isfinite(search.objective) || return 1.0 + 2 * _farthest(search.problem)
     # Half the gap is left for rounding.
     return search.objective - search.options.gap / 2 * search.objective
 end
@@ -143,12 +143,14 @@ end
 function _branch!(search::PhaseSearch, qp, bounds, node::PhaseNode)
     lower, upper, tightened = _node_box(search, qp, bounds, node)
     tightened === nothing && return Inf, PhaseNode[]
-    bound, v, y =
-        solve_relaxation(qp, lower, upper; cutoff = _cutoff(search))
-    bound = max(bound, node.bound)
+    solved = solve_pixel_program(qp.program, lower, upper; cutoff = _cutoff(search))
+    bound, v = max(solved.bound, node.bound), solved.point
     bound > _cutoff(search) && return bound, PhaseNode[]
-    k, i = _branching_neuron(qp, tightened, v, y)
+    k, i = _branching_neuron(qp, tightened, v, solved.multipliers)
     _try_image!(search, v; polish = k == 0)
+    if k == 0 && !solved.converged
+        k, i = _open_neuron(qp, tightened, upper)
+    end
     if k == 0 || bound > _cutoff(search)
         # The relaxation obeys every ReLU: its optimum is the node's.
         return bound, PhaseNode[]
@@ -221,6 +223,20 @@ function _branching_neuron(qp::QuadraticRelaxation, phase, v, y)
         score = gap * (abs(y[columns.row]) + 1e-6)
         if score > best
             best, choice = score, (k, i)
+        end
+    end
+    return choice
+end
+
+"""The open neuron with the widest interval; `(0, 0)` when none is left."""
+function _open_neuron(qp::QuadraticRelaxation, phase, upper)
+    best, choice = 0.0, (0, 0)
+    for k in eachindex(phase), i in eachindex(phase[k])
+        columns = qp.neuron[k][i]
+        (columns === nothing || phase[k][i] != 0) && continue
+        width = min(upper[columns.x], upper[columns.s])
+        if width > best
+            best, choice = width, (k, i)
         end
     end
     return choice

@@ -84,36 +84,94 @@ const REGULARISATION = 1e-12
 
 Solve a [`PixelProgram`](@ref) over the box `[lower, upper]` by a primal-dual
 interior-point method (Mehrotra 1992) whose normal equations have one row for
-each row of ``A``. Returns `(bound, v, y)` with the best [`dual_bound`](@ref)
-found, the last primal point and the multipliers of the bound; it stops at a
-relative gap and a row residual of `tolerance`, or as soon as the bound exceeds
-`cutoff`.
+each row of ``A``. Stops at a relative gap and a row residual of `tolerance`, or
+as soon as the bound exceeds a finite `cutoff`.
+
+Returns a named tuple of the best [`dual_bound`](@ref) found (`bound`), its
+`multipliers`, the last primal `point`, and whether it `converged`. Where it does
+not, the program is infeasible or nearly so, and the bound is completed with a
+proof of infeasibility (`_with_ray`) if there is one.
 """
 function solve_pixel_program(
     qp::PixelProgram,
-    lower::Vector{Float64},
-    upper::Vector{Float64};
+    lower::Vector{Float64} = qp.lower,
+    upper::Vector{Float64} = qp.upper;
     cutoff::Float64 = Inf,
     tolerance::Float64 = 1e-7,
     max_iterations::Int = 60,
 )
     state = InteriorPoint(qp, lower, upper)
-    bound, multipliers = -Inf, zeros(length(qp.rhs))
+    best, multipliers = -Inf, zeros(length(qp.rhs))
+    answer(bound, y, converged) = (;
+        bound,
+        point = state.v[1:length(lower)],
+        multipliers = y,
+        converged,
+    )
     for _ in 1:max_iterations
-        found = dual_bound(qp, state.y, lower, upper)
-        if found > bound
-            bound, multipliers = found, copy(state.y)
+        bound = dual_bound(qp, state.y, lower, upper)
+        if bound > best
+            best, multipliers = bound, copy(state.y)
         end
-        bound > cutoff && break
+        best > cutoff && return answer(best, multipliers, true)
         objective = sum(abs2, view(state.v, 1:length(qp.image)) - qp.image)
-        gap = objective - bound
-        if gap <= tolerance * max(1e-3, objective) &&
+        if objective - best <= tolerance * max(1e-3, objective) &&
            _residual(qp, state) <= tolerance
-            break
+            return answer(best, multipliers, true)
         end
         _newton_step!(qp, state) || break
     end
-    return bound, state.v[1:length(lower)], multipliers
+    if isfinite(cutoff)
+        best, multipliers = _with_ray(qp, lower, upper, best, multipliers, cutoff)
+    end
+    return answer(best, multipliers, best > cutoff)
+end
+
+"""
+    _with_ray(qp, lower, upper, bound, y, cutoff)
+
+Add a multiple of an infeasibility ray to the multipliers `y`, if the rows
+contradict each other over the box; returns the better `(bound, y)`.
+
+The ray is the dual solution of the linear program that minimises the violation
+of the rows. As the objective is nonnegative, the [`dual_bound`](@ref) of `t`
+times the ray is at least `t` times that violation: HiGHS only proposes it, the
+bound is recomputed here.
+"""
+function _with_ray(qp::PixelProgram, lower, upper, bound, y, cutoff)
+    n, rows = length(lower), length(qp.rhs)
+    model = solver_model(HiGHS.Optimizer, SearchOptions(; time_limit = REGION_SECONDS))
+    v = JuMP.@variable(
+        model,
+        [j in 1:n],
+        lower_bound = lower[j],
+        upper_bound = upper[j]
+    )
+    short = JuMP.@variable(model, [1:rows], lower_bound = 0)
+    excess = JuMP.@variable(model, [1:rows], lower_bound = 0)
+    A = zeros(rows, n)
+    A[qp.pixel_rows, 1:length(qp.image)] = qp.pixels
+    A[:, (length(qp.image)+1):n] = qp.others
+    entries = 1.0 .* v
+    constraints = map(1:rows) do r
+        left = _linear(A[r, :], entries) + short[r] - excess[r]
+        qp.row_sign[r] < 0 && return JuMP.@constraint(model, left >= qp.rhs[r])
+        qp.row_sign[r] > 0 && return JuMP.@constraint(model, left <= qp.rhs[r])
+        return JuMP.@constraint(model, left == qp.rhs[r])
+    end
+    JuMP.@objective(model, Min, sum(short) + sum(excess))
+    JuMP.optimize!(model)
+    JuMP.has_duals(model) || return bound, y
+    ray = JuMP.dual.(constraints)
+    for power in 0:9
+        longer = 10.0^power .* ray
+        found = dual_bound(qp, longer, lower, upper)
+        if found > bound
+            bound, y = found, longer
+        end
+        bound > cutoff && break
+    end
+    return bound, y
 end
 
 """The iterates: `v` holds pixels, other variables and row slacks; `zl` and `zu`

@@ -93,6 +93,13 @@ function improving_region(problem::PerturbationProblem, objective::Real)
     return InputRegion(problem.box, problem.norm, problem.image, radius)
 end
 
+"""Objective of the farthest corner of the box; a bound above it is a proof that
+no image meets the conditions."""
+function _farthest(problem::PerturbationProblem{L2})
+    box, image = problem.box, problem.image
+    return sum(abs2, max.(box.upper - image, image - box.lower))
+end
+
 function check(problem::PerturbationProblem, x0::AbstractVector{<:Real})
     logits = forward(problem.network, x0)
     predicted = argmax(logits) - 1

@@ -67,18 +67,3 @@ function _neuron_columns(net::NetworkFormulation, data)
         end
     end
 end
-
-"""
-    solve_relaxation(relaxation, lower, upper; cutoff = Inf)
-
-Solve the relaxation over the box `[lower, upper]`, see
-`solve_pixel_program`.
-"""
-function solve_relaxation(
-    relaxation::QuadraticRelaxation,
-    lower::Vector{Float64} = relaxation.program.lower,
-    upper::Vector{Float64} = relaxation.program.upper;
-    cutoff::Float64 = Inf,
-)
-    return solve_pixel_program(relaxation.program, lower, upper; cutoff)
-end

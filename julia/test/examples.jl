@@ -18,15 +18,19 @@ end
 
 const LECTURE_BOX = Box([-10.0, -5.0], [10.0, 5.0])
 
-"""A network with random weights of scale `1 / sqrt(n_in)`."""
+"""A network with random weights of scale `2 / sqrt(n_in)` whose logits are zero
+in the middle of the unit box, so that many labels can be reached."""
 function random_network(seed::Int, sizes::Int...)
     rng = Random.MersenneTwister(seed)
-    return ReLUNetwork([
+    layers = [
         Dense(
-            randn(rng, sizes[k+1], sizes[k]) ./ sqrt(sizes[k]),
-            0.3 .* randn(rng, sizes[k+1]),
+            2 .* randn(rng, sizes[k+1], sizes[k]) ./ sqrt(sizes[k]),
+            0.2 .* randn(rng, sizes[k+1]),
         ) for k in 1:(length(sizes)-1)
-    ])
+    ]
+    middle = forward(ReLUNetwork(layers), fill(0.5, sizes[1]))
+    layers[end] = Dense(layers[end].weight, layers[end].bias - middle)
+    return ReLUNetwork(layers)
 end
 
 function random_inputs(seed::Int, n::Int, count::Int)
@@ -53,6 +57,17 @@ function brute_force(problem)
         best = min(best, ReLUOpt.objective_of(problem, x0))
     end
     return best
+end
+
+"""A label that the network can be brought to answer within the unit box."""
+function reachable_target(network, image; margin = RelativeMargin(0.2))
+    labels = filter(!=(predict(network, image)), 0:(length(network.layers[end].bias)-1))
+    return first(
+        Iterators.filter(labels) do target
+            problem = ReLUOpt.PerturbationProblem(network, image, target; margin)
+            return find_incumbent(problem) !== nothing
+        end,
+    )
 end
 
 function silent_model()

@@ -4,20 +4,29 @@ using ReLUOpt
 using Test
 
 function test_aqua()
-    if Base.find_package("Aqua") === nothing
-        @info "Aqua is not installed: skipping its checks"
+    # Aqua reads the active project; load paths without one have none.
+    if Base.find_package("Aqua") === nothing || Base.active_project() === nothing
+        @info "Aqua is not installed here: skipping its checks"
         return
     end
     @eval import Aqua
-    # The package's own tests run in environments without a registry too.
     @eval Aqua.test_all(ReLUOpt; persistent_tasks = false)
+    return
+end
+
+function test_no_ambiguities()
+    @test isempty(Test.detect_ambiguities(ReLUOpt; recursive = true))
+    @test isempty(Test.detect_unbound_args(ReLUOpt; recursive = true))
     return
 end
 
 function test_every_export_is_documented()
     for name in names(ReLUOpt)
-        documented = haskey(Base.Docs.meta(ReLUOpt), Base.Docs.Binding(ReLUOpt, name))
-        @test documented || name == :ReLUOpt
+        # Modules keep their docstring in themselves.
+        value = getfield(ReLUOpt, name)
+        owner = value isa Module ? value : ReLUOpt
+        @test haskey(Base.Docs.meta(owner), Base.Docs.Binding(ReLUOpt, name)) ||
+              haskey(Base.Docs.meta(owner), Base.Docs.Binding(owner, name))
     end
     return
 end

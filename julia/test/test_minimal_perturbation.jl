@@ -34,8 +34,8 @@ end
 function test_formulations_and_bounds_agree()
     network = random_network(11, 6, 8, 6, 4)
     image = random_inputs(12, 6, 1)[1]
-    target = mod(predict(network, image) + 2, 4)
     margin = AbsoluteMargin(0.05)
+    target = reachable_target(network, image; margin)
     solve(; kwargs...) =
         minimal_perturbation(network, image, target; margin, kwargs...)
     reference = solve()
@@ -110,7 +110,7 @@ end
 function test_time_limit_keeps_a_valid_bound()
     network = random_network(21, 30, 20, 20, 10)
     image = random_inputs(22, 30, 1)[1]
-    target = mod(predict(network, image) + 5, 10)
+    target = reachable_target(network, image)
     best = minimal_perturbation(network, image, target)
     for bounds in (IntervalBounds(), BallBounds())
         short = minimal_perturbation(network, image, target; bounds, time_limit = 0.05)

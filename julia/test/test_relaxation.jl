@@ -4,7 +4,7 @@ using ReLUOpt
 using Test
 
 import JuMP
-import ReLUOpt: L2, PerturbationProblem, QuadraticRelaxation, solve_relaxation
+import ReLUOpt: L2, PerturbationProblem, QuadraticRelaxation, solve_pixel_program
 
 include("examples.jl")
 
@@ -42,7 +42,7 @@ function test_interior_point_equals_highs()
     for seed in 1:12
         problem, bounds = example(seed)
         relaxation = QuadraticRelaxation(problem, bounds)
-        bound, v, y = solve_relaxation(relaxation; cutoff = 1e6)
+        bound, v, _ = solve_pixel_program(relaxation.program; cutoff = 1e6)
         status, expected = reference(problem, bounds)
         if status == JuMP.MOI.OPTIMAL
             compared += 1
@@ -60,7 +60,7 @@ end
 function test_columns_belong_to_their_neurons()
     problem, bounds = example(2)
     relaxation = QuadraticRelaxation(problem, bounds)
-    _, v, _ = solve_relaxation(relaxation)
+    v = solve_pixel_program(relaxation.program).point
     values = v[1:12]
     for (k, layer) in enumerate(problem.network.layers[1:end-1])
         a = layer(values)
