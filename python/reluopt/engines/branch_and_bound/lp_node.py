@@ -54,6 +54,9 @@ TARGET_STEP = 1e-9
 """Relative amount by which the target is raised when the objective reached the cutoff but the
 safe bound, which is smaller by rounding errors, did not."""
 
+CONSISTENT = 1e-7
+"""A neuron with ``min(x, s)`` below it behaves like a ReLU."""
+
 RAY_LENGTHS = (1.0, 1e2, 1e4, 1e6)
 """Steps along a dual ray that are tried when the ray alone proves nothing."""
 
@@ -179,11 +182,37 @@ def probe(
     cutoff: float,
     limit: int,
     bounds: FloatArray,
-) -> None:
-    """Strong branching: fill ``bounds[n] = (inactive, active)`` for program neurons ``neurons``."""
+) -> int:
+    """Strong branching on the program's neurons ``neurons``, in this order.
+
+    Where one child is cut off, the node becomes the other child at once, with its bounds and its
+    basis, so that later probes profit.
+
+    Args:
+        lp: the program.
+        layout: where the neurons stand.
+        st: state of the node; moved along with it.
+        trial: scratch.
+        wk: buffers.
+        nd: the node; its bounds change where a child is cut off.
+        neurons: what to probe.
+        cutoff: children with this bound are cut off.
+        limit: pivots for each child.
+        bounds: receives objectives of the inactive child, the active child, and the node itself at
+            that time; infinite for children that are cut off (proven) and NaN for neurons that had
+            become consistent meanwhile. Shape ``(n, 3)``.
+
+    Returns:
+        How many neurons were probed; negative when both children of the last one were cut off.
+    """
+    hidden = layout.kept.size
     for n in range(neurons.size):
         i = neurons[n]
         h = layout.kept[i]
+        bounds[n, 2] = st.scalars[OBJECTIVE]
+        if n > 0 and min(st.x[i], st.x[hidden + i]) <= CONSISTENT:
+            bounds[n, 0], bounds[n, 1] = np.nan, np.nan
+            continue
         low, high = nd.lower[h], nd.upper[h]
         for phase in range(2):
             copy_state(st, trial)
@@ -192,12 +221,20 @@ def probe(
             nd.lower[h], nd.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
             _set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
             _, code = solve_node(lp, layout, trial, wk, nd, cutoff, limit)
-            if code == CUTOFF:
-                bounds[n, phase] = np.inf
-            else:
-                bounds[n, phase] = trial.scalars[OBJECTIVE]
-        nd.lower[h], nd.upper[h] = low, high
-        set_sides(lp, i, low, high)
+            bounds[n, phase] = np.inf if code == CUTOFF else trial.scalars[OBJECTIVE]
+            if phase == 1 and bounds[n, 0] == np.inf:
+                if code == CUTOFF:
+                    return -n - 1
+                copy_state(trial, st)  # the active child is what is left
+            elif phase == 1 and code == CUTOFF:
+                nd.lower[h], nd.upper[h] = low, 0.0
+                set_sides(lp, i, low, 0.0)
+                _set_phase(lp, layout, st, wk, i, low, 0.0)
+                solve_node(lp, layout, st, wk, nd, cutoff, limit)
+            elif phase == 1:
+                nd.lower[h], nd.upper[h] = low, high
+                set_sides(lp, i, low, high)
+    return neurons.size
 
 
 @kernel

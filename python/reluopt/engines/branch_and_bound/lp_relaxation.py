@@ -125,8 +125,8 @@ class LPRelaxation:
 
     def probe(self, neurons: IntArray, cutoff: float, limit: int) -> FloatArray:
         """See :class:`~.relaxation.Relaxation`."""
-        bounds = np.empty((neurons.size, 2))
-        lp_node.probe(
+        bounds = np.empty((neurons.size, 3))
+        count = lp_node.probe(
             self._program,
             self._layout,
             self._state,
@@ -138,7 +138,7 @@ class LPRelaxation:
             limit,
             bounds,
         )
-        return bounds
+        return bounds[: abs(count)]
 
     def region(self, pattern: BoolArray, cutoff: float, limit: int) -> RegionPoint | None:
         """See :class:`~.relaxation.Relaxation`."""

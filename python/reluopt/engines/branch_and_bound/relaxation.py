@@ -122,17 +122,18 @@ class Relaxation(Protocol):
     def probe(self, neurons: IntArray, cutoff: float, limit: int) -> FloatArray:
         """Strong branching: short solves of both children of every neuron given.
 
-        The relaxation is left as it was before (bounds, point and warm start).
+        Where one child is cut off the relaxation moves to the other one before it goes on; the
+        caller does the same with the node's bounds. Probing stops when both children are cut off.
 
         Args:
-            neurons: hidden neurons that the present bounds leave undecided.
+            neurons: hidden neurons that the present bounds leave undecided, best first.
             cutoff: see :meth:`solve`.
             limit: iterations for each child.
 
         Returns:
-            Shape ``(len(neurons), 2)``: bound of the inactive and of the active child. Infinite
-            only where the safe bound proves that the child can be pruned; finite values are
-            estimates.
+            One row for each neuron probed: bounds of the inactive child, of the active child, and
+            of the node at that time. Infinite only where the safe bound proves that the child can
+            be pruned; other values are estimates. NaN for neurons that were skipped.
         """
         ...
 

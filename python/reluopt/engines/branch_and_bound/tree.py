@@ -218,22 +218,22 @@ class Tree:
             reliable = self.costs.count[neurons].min(axis=1) >= options.reliable
             if reliable[0] and node.depth > 6:
                 count = 1
-        neurons, moved = neurons[:count], moved[:count]
         cutoff = search.cutoff
-        bounds = node.relaxation.probe(neurons, cutoff, options.probe_iterations)
+        bounds = node.relaxation.probe(neurons[:count], cutoff, options.probe_iterations)
+        probed = ~np.isnan(bounds[:, 0])
+        bounds, neurons = bounds[probed], neurons[: bounds.shape[0]][probed]
+        moved = moved[: probed.size][probed]
         room = cutoff - node.bound
-        gains = np.clip(bounds - node.bound, 0.0, room if room < math.inf else None)
-        cut = np.isinf(bounds)
-        learned = np.where(np.isfinite(gains), gains, 0.0)
-        self.costs.learn(neurons, learned, moved)
+        gains = np.clip(bounds[:, :2] - bounds[:, 2:], 0.0, room if room < math.inf else None)
+        cut = np.isinf(bounds[:, :2])
+        self.costs.learn(neurons, np.where(np.isfinite(gains), gains, 0.0), moved)
+        for neuron, (inactive, active) in zip(neurons, cut, strict=True):
+            if inactive:
+                node.lower[neuron] = max(node.lower[neuron], 0.0)
+            elif active:
+                node.upper[neuron] = min(node.upper[neuron], 0.0)
         if cut.any():
-            both = cut.all(axis=1)
-            for neuron, (inactive, active) in zip(neurons, cut, strict=True):
-                if inactive and not active:
-                    node.lower[neuron] = max(node.lower[neuron], 0.0)
-                elif active and not inactive:
-                    node.upper[neuron] = min(node.upper[neuron], 0.0)
-            fixed = np.where(both, -1, neurons)[cut.any(axis=1)]
+            fixed = np.where(cut.all(axis=1), -1, neurons)[cut.any(axis=1)]
             return -1, gains[0], fixed
         best = int(np.argmax(score(gains, room)))
         return int(neurons[best]), gains[best], neurons[:0]
