@@ -156,6 +156,22 @@ def test_train(run, tmp_path):
             "figure: expected a name",
         ),
         (["attack", "thesis"], "--images"),
+        (["attack", "thesis", "--images", "test:0", "--shard", "2/1"], "expected i/n"),
+        (["attack", "thesis", "--images", "test:0", "--limit", "0"], "--limit: expected"),
+        (["attack", "thesis", "--images", "test:0", "--workers", "0"], "workers: expected"),
+        (
+            [
+                "attack",
+                "thesis",
+                "--images",
+                "test:0",
+                "--workers",
+                "1",
+                "--scheduler",
+                "tcp://x:1",
+            ],
+            "found both",
+        ),
         (["attack", "thesis", "--images", "missing.png"], "missing.png"),
         (
             ["attack", "thesis", "--images", "test:0", "--engine", "highs", "--norm", "l2"],
@@ -201,3 +217,29 @@ def test_the_module_runs_and_prints_help():
     done = _reluopt("--help")
     assert done.returncode == 0
     assert "attack" in done.stdout
+
+
+def test_attack_in_workers_and_shards(run, tmp_path):
+    common = ("attack", "thesis", "--images", "test:0-9", "--engine", "gurobi", "--limit", "3")
+    rows = {}
+    for part in ("1/2", "2/2"):
+        code, out, _ = run(*common, "--shard", part, "--workers", "2", "--jsonl")
+        assert code == 0
+        rows |= {row["image"]: row for row in map(json.loads, out.splitlines())}
+    code, out, _ = run(*common, "--out", tmp_path / "run", "--jsonl")
+    assert code == 0
+    whole = {row["image"]: row for row in map(json.loads, out.splitlines())}
+    assert set(whole) == {"test:0", "test:1", "test:2"} == set(rows)
+    assert all(rows[key]["objective"] == whole[key]["objective"] for key in whole)
+
+
+def test_other_images_under_the_same_name_are_refused(run, tmp_path):
+    image, out_dir = tmp_path / "image.npy", tmp_path / "run"
+    command = ("attack", "thesis", "--images", image, "--label", "7", "--engine", "gurobi")
+    np.save(image, np.zeros((28, 28)))
+    assert run(*command, "--out", out_dir)[0] == 0
+    np.save(image, np.full((28, 28), 0.5))
+    code, _, err = run(*command, "--out", out_dir)
+    assert code == 2
+    assert "image_sha256" in err
+    assert err.count("\n") == 1

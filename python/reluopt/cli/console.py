@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich import box
@@ -22,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from reluopt.engines.base import Progress as SearchProgress
+from reluopt.experiments.runner import RunProgress
 from reluopt.kernels.jit import on_compilation
 
 _WRAPPED = ("detail",)
@@ -48,6 +51,15 @@ def table(title: str, columns: list[tuple[str, str]]) -> Table:
     return made
 
 
+LOG_SECONDS = 60.0
+"""How often a long run reports to a log file."""
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    return str(timedelta(seconds=round(seconds)))
+
+
 class Bar:
     """A progress bar on stderr that also shows the running search."""
 
@@ -55,6 +67,7 @@ class Bar:
         self._progress = progress
         self._task = task
         self._counts: dict[str, int] = {}
+        self._spoken = time.monotonic()
 
     def search(self, now: SearchProgress) -> None:
         """Show incumbent, bound and nodes of the running search."""
@@ -69,6 +82,18 @@ class Bar:
         self._counts[status] = self._counts.get(status, 0) + 1
         counts = ", ".join(f"{count} {name.lower()}" for name, count in self._counts.items())
         self._progress.update(self._task, advance=1, counts=counts, search="")
+
+    def run(self, now: RunProgress) -> None:
+        """Show how far a run of the runner is; a line now and then where stderr is no terminal."""
+        text = ", ".join(f"{count} {name.lower()}" for name, count in now.counts.items())
+        if math.isfinite(now.median_seconds):
+            text += f", median {now.median_seconds:.3g} s"
+        self._progress.update(self._task, completed=now.done, counts=text, search="")
+        silent = time.monotonic() - self._spoken
+        if not errors.is_terminal and silent >= LOG_SECONDS and now.done < now.total:
+            self._spoken += silent
+            left = "" if math.isnan(now.remaining) else f", about {_duration(now.remaining)} left"
+            errors.print(f"{now.done} of {now.total}: {text}{left}", markup=False)
 
     def at(self, done: int, total: int, text: str) -> None:
         """Show how far a run is and what it does."""

@@ -45,6 +45,17 @@ Out: TypeAlias = Annotated[
 JsonLines: TypeAlias = Annotated[
     bool, typer.Option("--jsonl", help="One JSON object an image on stdout, logs on stderr.")
 ]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Local worker processes (default: solve in this one). Threads are for each."),
+]
+Scheduler: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Compute on this Dask cluster.")
+]
+Limit: TypeAlias = Annotated[int | None, typer.Option(help="The first so many of the images only.")]
+ShardName: TypeAlias = Annotated[
+    str | None, typer.Option("--shard", metavar="I/N", help="Part I (from 1) of N of the images.")
+]
 
 
 class NormName(StrEnum):

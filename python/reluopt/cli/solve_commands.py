@@ -18,8 +18,10 @@ from reluopt.cli.console import errors, number, output, progress_bar, table
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
+from reluopt.experiments.executors import choose_executor
 from reluopt.experiments.instances import Instance, load_instances
-from reluopt.experiments.store import ResultStore, plain
+from reluopt.experiments.runner import parse_shard, select
+from reluopt.experiments.store import ResultStore, machine, plain
 from reluopt.network import ReLUNetwork
 from reluopt.problems import Classification, Norm, OptimalInput, parse_margin, parse_target
 from reluopt.solution import Solution
@@ -56,6 +58,10 @@ def attack(
     seed: options.Seed = 0,
     label: Annotated[int | None, typer.Option(help="True label of image files.")] = None,
     data_dir: options.DataDir = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
+    limit: options.Limit = None,
+    shard: options.ShardName = None,
     out: options.Out = None,
     figure: options.Figure = None,
     jsonl: options.JsonLines = False,
@@ -74,23 +80,9 @@ def attack(
     settings = AttackSettings(
         parse_target(target), Norm(norm), parse_margin(margin), method, network_name
     )
-    instances = load_instances(network, images, data_dir, label)
-    store = _open_store(out, network, settings) if out is not None else None
-    finished: list[Finished] = []
-    with progress_bar("attack", len(instances), visible=not verbose) as bar:
-
-        def on_finished(result: Finished) -> None:
-            finished.append(result)
-            bar.advance(str(result.row["status"]))
-            if jsonl:
-                print(json.dumps({name: plain(result.row.get(name)) for name in COLUMNS}))
-                sys.stdout.flush()
-
-        try:
-            run_attack(network, instances, settings, store, on_finished, bar.search)
-        except KeyboardInterrupt:
-            _report_interruption(len(finished), len(instances), out)
-            raise
+    part = None if shard is None else parse_shard(shard)
+    instances = select(load_instances(network, images, data_dir, label), limit, part)
+    finished = _run_attack(network, instances, settings, out, (workers, scheduler), shard, jsonl)
     if not jsonl:
         _print_attack(network, settings, finished)
     if out is not None:
@@ -99,10 +91,52 @@ def attack(
         _draw_attack(network, instances, finished, settings.norm, figure)
 
 
+def _run_attack(
+    network: ReLUNetwork,
+    instances: list[Instance],
+    settings: AttackSettings,
+    out: Path | None,
+    where: tuple[int | None, str | None],
+    shard: str | None,
+    jsonl: bool,
+) -> list[Finished]:
+    """Run all instances behind a progress bar; JSON lines go out as they come."""
+    store = _open_store(out, network, settings) if out is not None else None
+    visible = not settings.method.options.verbose
+    done = 0
+    with progress_bar("attack", len(instances), visible=visible) as bar:
+
+        def on_finished(result: Finished) -> None:
+            nonlocal done
+            done += 1
+            if jsonl:
+                print(json.dumps({name: plain(result.row.get(name)) for name in COLUMNS}))
+                sys.stdout.flush()
+
+        try:
+            return run_attack(
+                network,
+                instances,
+                settings,
+                store,
+                on_finished,
+                executor=choose_executor(*where, bar.search),
+                session={**_record(settings.method), "machine": machine(), "shard": shard},
+                on_progress=bar.run,
+            )
+        except KeyboardInterrupt:
+            _report_interruption(done, len(instances), out)
+            raise
+
+
+def _record(method: Method) -> dict[str, Any]:
+    """What was called, and the versions of what computes."""
+    return {"command": ["reluopt", *sys.argv[1:]], "versions": _all_versions(method)}
+
+
 def _open_store(out: Path, network: ReLUNetwork, settings: AttackSettings) -> ResultStore:
     """The result folder, with the command on record."""
-    record = {"command": ["reluopt", *sys.argv[1:]], "versions": _all_versions(settings.method)}
-    return ResultStore(out, COLUMNS, settings.describe(network), record)
+    return ResultStore(out, COLUMNS, settings.describe(network), _record(settings.method))
 
 
 def _all_versions(method: Method) -> dict[str, str]:

@@ -6,18 +6,23 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reluopt.engines.base import ProgressCallback
-from reluopt.errors import ReluoptError
-from reluopt.experiments.instances import Instance
-from reluopt.experiments.store import ResultStore, Row
+from reluopt.experiments.executors import Executor, SerialExecutor
+from reluopt.experiments.experiment import Row, hard_limit
+from reluopt.experiments.instances import Instance, data_fingerprint
+from reluopt.experiments.runner import Finished as Finished
+from reluopt.experiments.runner import RunProgress, run_experiment
 from reluopt.network import Dense, FloatArray, ReLUNetwork
 from reluopt.problems import FixedTarget, Margin, MinimalPerturbation, Norm, Target
 from reluopt.solution import Solution
 from reluopt.solve import Method, solve
+
+if TYPE_CHECKING:
+    from reluopt.experiments.store import ResultStore
 
 COLUMNS = (
     "image",
@@ -53,10 +58,11 @@ COLUMNS = (
     "threads",
     "time_limit",
     "network",
+    "image_sha256",
     "message",
 )
 """Columns of an attack's results; ``margin`` is the lead of the target's logit as measured,
-``slack`` the smallest slack of the asked conditions."""
+``slack`` the smallest slack of the asked conditions, ``image_sha256`` that of the original."""
 
 
 @dataclass(frozen=True)
@@ -92,22 +98,13 @@ class AttackSettings:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """One finished instance."""
-
-    row: Row
-    image: FloatArray | None
-    resumed: bool
-
-
 def solve_instance(
     network: ReLUNetwork,
     instance: Instance,
     settings: AttackSettings,
     progress: ProgressCallback | None = None,
 ) -> tuple[Row, FloatArray | None]:
-    """Solve one instance and write its row; a failure of its own becomes a row as well."""
+    """Solve one instance and write its row."""
     problem = MinimalPerturbation(
         instance.image, instance.label, settings.target, settings.norm, settings.margin
     )
@@ -169,6 +166,7 @@ def attack_row(
         "threads": options.threads,
         "time_limit": options.time_limit,
         "network": network.metadata.name,
+        "image_sha256": instance.fingerprint,
         "message": solution.message,
     }
 
@@ -185,63 +183,99 @@ def warm_up(settings: AttackSettings) -> None:
     solve(toy, problem, settings.method)
 
 
+@dataclass(frozen=True, eq=False)
+class AttackExperiment:
+    """Smallest perturbations as the runner knows them (:mod:`reluopt.experiments.runner`)."""
+
+    network: ReLUNetwork
+    settings: AttackSettings
+
+    columns = COLUMNS
+
+    @property
+    def threads(self) -> int:
+        """Solver threads."""
+        return self.settings.method.options.threads
+
+    @property
+    def hard_limit(self) -> float:
+        """When a worker process is killed."""
+        return hard_limit(self.settings.method.options.time_limit)
+
+    def identify(self, task: Instance) -> dict[str, Any]:
+        """A row stands for the image with these pixels only."""
+        return {"image_sha256": task.fingerprint}
+
+    def warm_up(self) -> None:
+        """See :func:`warm_up`."""
+        warm_up(self.settings)
+
+    def run(
+        self, task: Instance, progress: ProgressCallback | None = None
+    ) -> tuple[Row, FloatArray | None]:
+        """Row and answer (in the network's input shape) of one instance."""
+        row, image = solve_instance(self.network, task, self.settings, progress)
+        return row, None if image is None else image.reshape(self.network.input_shape)
+
+    def failed(self, task: Instance, status: str, message: str) -> Row:
+        """The row of an instance whose solve crashed."""
+        settings = self.settings
+        return {
+            "image": task.key,
+            "label": task.label,
+            "norm": str(settings.norm),
+            "margin_rule": str(settings.margin),
+            "engine": settings.method.engine,
+            "formulation": settings.method.formulation,
+            "status": status,
+            "original_predicted": int(self.network.predict(task.image)),
+            "certified": False,
+            "seed": settings.method.options.seed,
+            "threads": settings.method.options.threads,
+            "time_limit": settings.method.options.time_limit,
+            "network": self.network.metadata.name,
+            "image_sha256": task.fingerprint,
+            "message": message,
+        }
+
+
 def run_attack(
     network: ReLUNetwork,
     instances: Sequence[Instance],
     settings: AttackSettings,
     store: ResultStore | None,
-    on_finished: Callable[[Finished], None],
+    on_finished: Callable[[Finished], None] = lambda _: None,
     progress: ProgressCallback | None = None,
-) -> None:
+    *,
+    executor: Executor | None = None,
+    session: Mapping[str, Any] | None = None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
+) -> list[Finished]:
     """Run all instances that ``store`` does not hold yet.
 
     Args:
         network: the network.
-        instances: what to run, in order.
+        instances: what to run.
         settings: what is asked.
-        store: where finished rows go; None keeps nothing.
-        on_finished: called after each instance, in order, also for those of an earlier run.
-        progress: called during each solve.
+        store: where finished rows go; None keeps them in memory only.
+        on_finished: called for each instance, first for those of an earlier session.
+        progress: called during each solve, unless an ``executor`` is given.
+        executor: where to compute; None means one after the other in this process.
+        session: what else ``run.json`` shall tell of this session.
+        on_progress: called after each instance with counts, median and time to go.
+
+    Returns:
+        One entry for each instance, in their order.
 
     Raises:
-        ReluoptError: the settings cannot work for any instance (a wrong engine, say). Finished
-            rows are in the store by then.
+        ReluoptError: see :func:`~reluopt.experiments.runner.run_experiment`.
     """
-    done = {} if store is None else store.done
-    if any(instance.key not in done for instance in instances):
-        warm_up(settings)
-    for instance in instances:
-        if instance.key in done and store is not None:
-            on_finished(Finished(done[instance.key], store.image(instance.key), resumed=True))
-            continue
-        row, image = _isolated(network, instance, settings, progress)
-        shaped = None if image is None else image.reshape(network.input_shape)
-        if store is not None:
-            store.append(row, shaped)
-        on_finished(Finished(row, shaped, resumed=False))
-
-
-def _isolated(
-    network: ReLUNetwork,
-    instance: Instance,
-    settings: AttackSettings,
-    progress: ProgressCallback | None,
-) -> tuple[Row, FloatArray | None]:
-    """Solve one instance; an unexpected failure is a row with its error, not the end."""
-    try:
-        return solve_instance(network, instance, settings, progress)
-    except ReluoptError:
-        raise
-    except Exception as error:
-        row: Row = {
-            "image": instance.key,
-            "label": instance.label,
-            "norm": str(settings.norm),
-            "margin_rule": str(settings.margin),
-            "engine": settings.method.engine,
-            "status": "NUMERICAL",
-            "certified": False,
-            "network": network.metadata.name,
-            "message": f"{type(error).__name__}: {error}",
-        }
-        return row, None
+    return run_experiment(
+        AttackExperiment(network, settings),
+        instances,
+        store,
+        SerialExecutor(progress) if executor is None else executor,
+        session={"data_sha256": data_fingerprint(instances), **(session or {})},
+        on_finished=on_finished,
+        on_progress=on_progress,
+    )

@@ -22,6 +22,7 @@ from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS as ATTACK_COLUMNS
 from reluopt.experiments.attack import AttackSettings, attack_row
 from reluopt.experiments.bench_worker import BenchWorker, Job, Outcome
+from reluopt.experiments.experiment import hard_limit
 from reluopt.experiments.instances import Instance
 from reluopt.experiments.store import ResultStore, Row, machine
 from reluopt.network import Dense, ReLUNetwork
@@ -32,7 +33,7 @@ from reluopt.solve import Method
 _FIRST = ("run", "network", "image", "method", "proven", "status", "seconds")
 COLUMNS = (
     *_FIRST,
-    *(name for name in ATTACK_COLUMNS if name not in _FIRST),
+    *(name for name in ATTACK_COLUMNS if name not in (*_FIRST, "image_sha256")),
     "cpu_seconds",
     "memory_before",
     "memory_peak",
@@ -52,10 +53,6 @@ WARM_UP_RUNS = 2
 WARM_UP_SECONDS = 5.0
 """Warm-up solves for each method and network, and their time limit. Compilation ignores the limit,
 so the first run may do little else; the second then goes through the search."""
-
-GRACE_FACTOR, GRACE_SECONDS = 1.5, 60.0
-"""A worker is killed after ``GRACE_FACTOR * limit + GRACE_SECONDS``: bounds and polish come on top
-of the search's limit, but a run that long keeps no limit at all."""
 
 
 @dataclass(frozen=True)
@@ -179,8 +176,10 @@ class _Run:
     @property
     def inputs(self) -> Row:
         """What identifies network and image whatever they are called."""
-        image = hashlib.sha256(self.instance.image.tobytes()).hexdigest()
-        return {"network_sha256": self.network.fingerprint, "image_sha256": image}
+        return {
+            "network_sha256": self.network.fingerprint,
+            "image_sha256": self.instance.fingerprint,
+        }
 
 
 def _schedule(
@@ -318,7 +317,7 @@ class _Session:
         }
 
     def _hard_limit(self, method: Method) -> float:
-        return GRACE_FACTOR * method.options.time_limit + GRACE_SECONDS
+        return hard_limit(method.options.time_limit)
 
     def _tell(self, stage: str, run: _Run, row: Row | None = None) -> None:
         if self._progress is not None:

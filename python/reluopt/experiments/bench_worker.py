@@ -22,18 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from reluopt.errors import ReluoptError
+from reluopt.experiments.worker import THREAD_VARIABLES
 from reluopt.network import ReLUNetwork
 from reluopt.problems import MinimalPerturbation
 from reluopt.solution import Solution
 from reluopt.solve import Method, solve
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 MEBIBYTE = 1024.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -30,6 +31,17 @@ class Instance:
     key: str
     image: FloatArray
     label: int
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the pixels."""
+        return hashlib.sha256(self.image.tobytes()).hexdigest()
+
+
+def data_fingerprint(instances: Iterable[Instance]) -> str:
+    """SHA-256 (hex) of keys, labels and pixels, whatever their order."""
+    lines = sorted(f"{i.key} {i.label} {i.fingerprint}" for i in instances)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def load_instances(

@@ -125,14 +125,12 @@ def reproduce(
             {**settings.describe(network), "images": [i.key for i in instances]},
             {"command": list(command)},
         )
-        results: list[Finished] = []
-        finished[norm] = results
 
-        def keep(result: Finished, results: list[Finished] = results) -> None:
-            results.append(result)
+        def count(result: Finished) -> None:
             on_finished(str(result.row["status"]))
 
-        run_attack(network, instances, settings, store, keep, progress)
+        results = run_attack(network, instances, settings, store, count, progress)
+        finished[norm] = results
         drawn = attack_figure(network, instances, results, norm)
         if drawn is not None:
             files.append(figures / f"adversarial-{norm}.png")

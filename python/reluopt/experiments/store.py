@@ -8,7 +8,9 @@
     A file is written anew and swapped in before the row that speaks of it is appended, so every
     row has its image.
 ``RUN/run.json``
-    what was run: command, settings, versions, machine.
+    what was run: command, settings, versions, machine, and an entry for every session.
+``RUN/run.lock``
+    while a process writes here; see :mod:`reluopt.experiments.lock`.
 
 Opening a folder that holds results of other settings is refused, and nothing in it is touched.
 """
@@ -30,12 +32,12 @@ import pandas as pd
 from safetensors.numpy import load_file, save
 
 from reluopt.errors import InputError
+from reluopt.experiments.experiment import Row as Row
+from reluopt.experiments.lock import lock_folder
 from reluopt.network import FloatArray, frozen_array
 
 IMAGES_PER_FILE = 100
 """Answers in one safetensors file: rewriting a file of 100 MNIST images takes about 1 ms."""
-
-Row = dict[str, Any]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -96,7 +98,8 @@ class ResultStore:
         record: anything else worth keeping in ``run.json`` (command, versions).
 
     Raises:
-        InputError: the folder is not one, or holds results of other settings.
+        InputError: the folder is not one, holds results of other settings, or another process
+            writes to it.
     """
 
     def __init__(
@@ -111,9 +114,11 @@ class ResultStore:
         self._table = folder / "results.csv"
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: expected a folder for results, found a file")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_folder(folder)  # ours until this object goes
         self._refuse_other_settings(plain(settings))
         self.rows = self._recover()
-        self._images = self._load_images()
+        self._images = _load_images(folder)
         self._write_record(plain(settings), plain(record))
 
     @property
@@ -136,10 +141,15 @@ class ResultStore:
 
     def image(self, key: str) -> FloatArray | None:
         """The answer of a finished instance, or None."""
-        for part in self._images:
-            if key in part:
-                return part[key]
-        return None
+        return _find(self._images, key)
+
+    def add_session(self, session: Mapping[str, Any]) -> None:
+        """Add an entry to ``sessions`` in ``run.json``: who computed what, when and where."""
+        path = self.folder / "run.json"
+        body = json.loads(path.read_text(encoding="utf-8"))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        body.setdefault("sessions", []).append({"started": now, **plain(session)})
+        write_atomically(path, (json.dumps(body, indent=2) + "\n").encode())
 
     def frame(self) -> pd.DataFrame:
         """All finished rows as a table."""
@@ -175,32 +185,26 @@ class ResultStore:
         if not end:
             self._table.unlink()
             return []
-        frame = pd.read_csv(io.BytesIO(data[:end]), dtype={self.columns[0]: str})
+        frame = _parse(data[:end])
         if tuple(frame.columns) != self.columns:
             raise InputError(
                 f"{self._table}: expected columns {','.join(self.columns)}, found "
                 f"{','.join(map(str, frame.columns))}"
             )
-        records = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        return [{str(key): value for key, value in record.items()} for record in records]
-
-    def _part_path(self, number: int) -> Path:
-        return self.folder / "images" / f"part-{number:04d}.safetensors"
-
-    def _load_images(self) -> list[dict[str, FloatArray]]:
-        parts: list[dict[str, FloatArray]] = []
-        while (path := self._part_path(len(parts))).exists():
-            loaded = load_file(path)
-            parts.append({key: frozen_array(value) for key, value in loaded.items()})
-        return parts
+        return _records(frame)
 
     def _add_image(self, key: str, image: FloatArray) -> None:
-        if not self._images or len(self._images[-1]) >= IMAGES_PER_FILE:
+        """Write the part that holds ``key`` (after a crash between image and row), or the last."""
+        numbers = (number for number, part in enumerate(self._images) if key in part)
+        number = next(numbers, len(self._images) - 1)
+        full = number >= 0 and len(self._images[number]) >= IMAGES_PER_FILE
+        if number < 0 or (full and key not in self._images[number]):
+            number = len(self._images)
             self._images.append({})
-        part = self._images[-1]
+        part = self._images[number]
         part[key] = frozen_array(image)
         data = save({name: part[name].copy() for name in sorted(part)})
-        write_atomically(self._part_path(len(self._images) - 1), data)
+        write_atomically(_part_path(self.folder, number), data)
 
     def _write_record(self, settings: Any, record: Any) -> None:
         path = self.folder / "run.json"
@@ -216,14 +220,47 @@ class ResultStore:
 
 
 def _csv_line(values: list[Any]) -> bytes:
-    """One line of CSV."""
+    """One line of CSV; line breaks inside of texts become spaces, so that a row is a line."""
+    texts = [" ".join(v.splitlines()) if isinstance(v, str) else v for v in values]
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow("" if v is None else v for v in values)
+    csv.writer(buffer, lineterminator="\n").writerow("" if v is None else v for v in texts)
     return buffer.getvalue().encode()
 
 
-def read_store(folder: Path) -> Iterator[tuple[Row, FloatArray | None]]:
-    """Rows and answers of a finished folder, whatever its settings.
+def _parse(data: bytes) -> pd.DataFrame:
+    """A table whose first column is text, with every float as it was written."""
+    key = data.partition(b"\n")[0].decode().split(",")[0]
+    # From pandas 3 on this is the default, and asking for it is deprecated.
+    old = int(pd.__version__.partition(".")[0]) < 3
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if old else {}
+    return pd.read_csv(io.BytesIO(data), dtype={key: str}, **exact)
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    """Rows with None for what is missing."""
+    records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(key): value for key, value in record.items()} for record in records]
+
+
+def _part_path(folder: Path, number: int) -> Path:
+    return folder / "images" / f"part-{number:04d}.safetensors"
+
+
+def _load_images(folder: Path) -> list[dict[str, FloatArray]]:
+    """All stored answers, part by part."""
+    parts: list[dict[str, FloatArray]] = []
+    while (path := _part_path(folder, len(parts))).exists():
+        loaded = load_file(path)
+        parts.append({key: frozen_array(value) for key, value in loaded.items()})
+    return parts
+
+
+def _find(parts: list[dict[str, FloatArray]], key: str) -> FloatArray | None:
+    return next((part[key] for part in parts if key in part), None)
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """Finished rows of a folder, also while a run is still writing to it; nothing is touched.
 
     Raises:
         InputError: the folder holds no results.
@@ -231,8 +268,20 @@ def read_store(folder: Path) -> Iterator[tuple[Row, FloatArray | None]]:
     table = folder / "results.csv"
     if not table.is_file():
         raise InputError(f"{folder}: expected a folder with results.csv, found none")
-    header = table.open(encoding="utf-8").readline().strip().split(",")
-    settings = json.loads((folder / "run.json").read_text(encoding="utf-8"))["settings"]
-    store = ResultStore(folder, tuple(header), settings, {})
-    for row in store.rows:
-        yield row, store.image(str(row[header[0]]))
+    data = table.read_bytes()
+    end = data.rfind(b"\n") + 1
+    if not end:
+        raise InputError(f"{table}: expected a table with a header, found none")
+    return _parse(data[:end])
+
+
+def read_store(folder: Path) -> Iterator[tuple[Row, FloatArray | None]]:
+    """Rows and answers of a folder, whatever its settings; nothing is touched.
+
+    Raises:
+        InputError: the folder holds no results.
+    """
+    frame = read_table(folder)
+    parts = _load_images(folder)
+    for row in _records(frame):
+        yield row, _find(parts, str(row[str(frame.columns[0])]))
