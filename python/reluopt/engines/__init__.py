@@ -13,13 +13,14 @@ from reluopt.network import ReLUNetwork
 from reluopt.problems import LogitTask
 
 _PLACES = {
+    "bnb": ("reluopt.engines.branch_and_bound.driver", "BranchAndBoundEngine"),
     "highs": ("reluopt.engines.highs", "HighsEngine"),
     "gurobi": ("reluopt.engines.gurobi", "GurobiEngine"),
     "scip": ("reluopt.engines.scip", "ScipEngine"),
 }
 
-_PREFERENCE = ("highs", "gurobi", "scip")
-"""Order in which ``auto`` tries engines for perturbations: free ones first."""
+_PREFERENCE = ("bnb", "highs", "gurobi", "scip")
+"""Order in which ``auto`` tries engines for perturbations: our own, then free ones."""
 
 _LOGIT_PREFERENCE = ("gurobi", "highs", "scip")
 """The same for logits, where Gurobi is ten times faster than the others."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,6 +40,10 @@ the tree's root: bounds over the smaller ball then save more than the repeated w
 
 ROUNDING = 1.0 + 1e-6
 """Slack of the test whether the gap has been reached: the cutoff is computed by a subtraction."""
+
+GAP_SHARE = 0.999
+"""Share of the asked gap that the search aims at: the gap of the answer is recomputed from rounded
+numbers and must not come out a last digit above what was asked."""
 
 MAX_RESTARTS = 6
 """Restarts of one tree."""
@@ -81,7 +86,8 @@ class BranchAndBoundEngine:
 
     def state(self) -> EngineState:
         """Always usable."""
-        return EngineState(True, "1", "")
+        detail = f"own branch and bound, compiled by numba {version('numba')}; L1 and L2"
+        return EngineState(True, version("reluopt"), detail)
 
     def supports(self, task: EngineTask) -> bool:
         """Perturbation tasks in L1 and L2."""
@@ -107,18 +113,14 @@ class BranchAndBoundEngine:
         frame = make_frame(request, task)
         search = Search(
             frame,
-            request.options.gap,
+            request.options.gap * GAP_SHARE,
             started + request.options.time_limit,
             request.progress,
             request.incumbent,
         )
         run = _Run(search, request, self._options)
-        message = ""
-        try:
-            run.go()
-        except KeyboardInterrupt:
-            message = "interrupted"
-        return _answer(search, run, request, started, message)
+        run.go()
+        return _answer(search, run, request, started)
 
 
 def make_frame(request: EngineRequest, task: PerturbationTask) -> Frame:
@@ -234,9 +236,7 @@ class _Run:
         return self._ball
 
 
-def _answer(
-    search: Search, run: _Run, request: EngineRequest, started: float, message: str
-) -> EngineAnswer:
+def _answer(search: Search, run: _Run, request: EngineRequest, started: float) -> EngineAnswer:
     """What the search claims."""
     best = search.best
     found = best is not None and best is not request.incumbent
@@ -257,5 +257,4 @@ def _answer(
         nodes=search.nodes,
         search_seconds=time.perf_counter() - started,
         size=run.size,
-        message=message,
     )
