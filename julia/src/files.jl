@@ -9,11 +9,13 @@ The request has the metadata entry `"request"`, a JSON object with `task`
 `label`, `formulation`, `optimizer`, `time_limit`, `gap`, `threads`, `seed` and
 `verbose`, and the tensors `lower` and `upper` (the box), `image`, `matrix` and
 `rhs` (the conditions), and optionally `incumbent` and, for every layer `k`
-counted from 0, `bounds.{k}.lower` and `bounds.{k}.upper`.
+counted from 0, `bounds.{k}.lower` and `bounds.{k}.upper`. `cutoff` may be given
+for a perturbation.
 
 The answer has the metadata entry `"answer"`, a JSON object with `status`,
 `objective`, `bound`, `nodes`, `build_seconds`, `search_seconds`, `variables`,
-`constraints`, `binaries` and `message`, and the tensor `image` if there is one.
+`constraints`, `binaries` and `message`, and the tensors `image` and (for
+`"logit"`) `outputs`, the logits as the program computed them, if there are any.
 """
 function solve_request(
     network::ReLUNetwork,
@@ -59,6 +61,9 @@ function solve_request(
     )
     found = Dict{String,Array}()
     image === nothing || (found["image"] = image)
+    if result isa LogitResult && !isempty(result.program_logits)
+        found["outputs"] = result.program_logits
+    end
     # The format allows files without tensors, some readers do not.
     isempty(found) && (found["none"] = zeros(1))
     write_tensors(
@@ -94,6 +99,7 @@ function _solve_change_request(network, tensors, fields, settings)
         margin = LogitConditions(tensors["matrix"], vec(tensors["rhs"])),
         box = Box(vec(tensors["lower"]), vec(tensors["upper"])),
         incumbent = haskey(tensors, "incumbent") ? vec(tensors["incumbent"]) : nothing,
+        cutoff = Float64(get(fields, "cutoff", Inf)),
         settings...,
     )
 end

@@ -32,6 +32,8 @@ question, Grimstad & Andersson (2019) for the program.
    the incumbent.
  * `incumbent`: a known feasible image; `missing` (the default) searches one
    with [`find_incumbent`](@ref); `nothing` starts without.
+ * `cutoff`: only images with a smaller objective are of interest; `INFEASIBLE`
+   then means that there is none.
  * all keywords of [`SearchOptions`](@ref).
 
 ## Example
@@ -59,12 +61,16 @@ function minimal_perturbation(
     formulation::AbstractFormulation = BigM(),
     bounds::Union{AbstractBoundingMethod,PreActivationBounds} = BallBounds(),
     incumbent::Union{Nothing,Missing,AbstractArray{<:Real}} = missing,
+    cutoff::Real = Inf,
     kwargs...,
 )
     options = SearchOptions(; kwargs...)
     problem = PerturbationProblem(network, image, target; norm, margin, box)
     started = time()
     best = _starting_image(problem, incumbent, options)
+    if best !== nothing && objective_of(problem, best) >= cutoff
+        best = nothing
+    end
     known = _known_bounds(problem, formulation, bounds, best)
     spent = time() - started
     left = SearchOptions(;
@@ -74,9 +80,10 @@ function minimal_perturbation(
     if best === nothing && isempty(known)
         return _infeasible_result(spent)
     elseif problem.norm isa L2 && _needs_own_search(optimizer)
-        return _solve_by_phases(problem, known, best, left, spent)
+        return _solve_by_phases(problem, known, best, cutoff, left, spent)
     end
-    return _solve_program(problem, known, best, formulation, optimizer, left, spent)
+    setting = (; formulation, optimizer, cutoff)
+    return _solve_program(problem, known, best, setting, left, spent)
 end
 
 """HiGHS refuses a quadratic objective together with integers."""
@@ -149,18 +156,21 @@ function _solve_program(
     problem::PerturbationProblem,
     bounds::PreActivationBounds,
     best::Union{Nothing,Vector{Float64}},
-    formulation::AbstractFormulation,
-    optimizer,
+    setting::NamedTuple,
     options::SearchOptions,
     spent::Float64,
 )
     started = time()
-    model = solver_model(optimizer, options)
+    formulation = setting.formulation
+    model = solver_model(setting.optimizer, options)
     change =
         add_change!(model, problem.norm, problem.image, problem.box, formulation)
     net = add_network!(model, problem.network, change.input; bounds, formulation)
     add_conditions!(model, problem.conditions, net.output)
     JuMP.@objective(model, Min, change.objective)
+    if isfinite(setting.cutoff) && best === nothing
+        JuMP.@constraint(model, change.objective <= setting.cutoff)
+    end
     if best !== nothing
         JuMP.set_start_value.(change.variables, change.starts(best))
         set_start_values!(net, best)
@@ -182,7 +192,7 @@ function _solve_program(
         search,
         size = model_size(model),
         options,
-        optimizer,
+        setting.optimizer,
         message = JuMP.raw_status(model),
     )
 end

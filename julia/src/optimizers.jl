@@ -10,8 +10,8 @@ these keyword arguments.
  * `threads`, `seed`: solver threads and random seed.
  * `verbose`: whether the solver writes its own log.
  * `callback`: called as `callback(objective, bound, nodes)` now and then (by
-   HiGHS and by the branch and bound for L2); the search stops when it returns
-   `true`.
+   HiGHS with one thread, and by the branch and bound for L2); the search stops
+   when it returns `true`.
 """
 Base.@kwdef struct SearchOptions
     time_limit::Float64 = 60.0
@@ -109,7 +109,8 @@ end
 search: its progress callback. Returns the wall-clock seconds it took.
 """
 function optimize_model!(model::JuMP.Model, options::SearchOptions)
-    if options.callback !== nothing
+    # With more threads, solvers may call back from a thread of their own.
+    if options.callback !== nothing && options.threads == 1
         # HiGHS takes a callback only when the model is already in the solver.
         MOI.Utilities.attach_optimizer(model)
         solver = Symbol(JuMP.solver_name(model))
@@ -117,6 +118,9 @@ function optimize_model!(model::JuMP.Model, options::SearchOptions)
     end
     return @elapsed JuMP.optimize!(model)
 end
+
+"""Seconds between two calls of a progress callback; HiGHS offers thousands."""
+const CALLBACK_INTERVAL = 0.1
 
 """
     set_progress_callback!(model, ::Val{solver}, callback)
@@ -127,7 +131,10 @@ stop when it returns `true`. Solvers without a method run without it.
 set_progress_callback!(::JuMP.Model, ::Val, callback) = nothing
 
 function set_progress_callback!(model::JuMP.Model, ::Val{:HiGHS}, callback)
+    last_call = Ref(-Inf)
     function highs_callback(::Cint, ::Ptr{Cchar}, data::HiGHS.HighsCallbackDataOut)
+        time() - last_call[] < CALLBACK_INTERVAL && return Cint(0)
+        last_call[] = time()
         objective, bound = data.mip_primal_bound, data.mip_dual_bound
         stop = callback(objective, bound, Int(data.mip_node_count))
         return Cint(stop === true)

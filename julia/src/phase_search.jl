@@ -13,7 +13,7 @@ struct PhaseNode
     bound::Float64
 end
 
-"""What the search has so far."""
+"""What the search has so far; `objective` is that of `best`, or the cutoff."""
 mutable struct PhaseSearch
     const problem::PerturbationProblem{L2}
     const options::SearchOptions
@@ -25,7 +25,7 @@ mutable struct PhaseSearch
 end
 
 """
-    _solve_by_phases(problem, bounds, best, options, spent)
+    _solve_by_phases(problem, bounds, best, cutoff, options, spent)
 
 Branch and bound over ReLU phases for L2, for optimizers that solve no MIQP.
 
@@ -40,6 +40,7 @@ function _solve_by_phases(
     problem::PerturbationProblem{L2},
     bounds::PreActivationBounds,
     best::Union{Nothing,Vector{Float64}},
+    cutoff::Real,
     options::SearchOptions,
     spent::Float64,
 )
@@ -49,20 +50,20 @@ function _solve_by_phases(
         options,
         started + options.time_limit,
         best,
-        best === nothing ? Inf : objective_of(problem, best),
+        best === nothing ? Float64(cutoff) : objective_of(problem, best),
         0,
         false,
     )
     qp, bounds = _root(search, bounds)
     build = spent + time() - started
     seconds = @elapsed bound = _explore!(search, qp, bounds)
-    infeasible = search.best === nothing && bound > _farthest(problem)
+    infeasible = search.best === nothing && bound > _cutoff(search)
     return conclude(
         problem,
         search.best,
         nothing;
         claimed = nothing,
-        bound = max(min(bound, search.objective), 0.0),
+        bound = max(bound, 0.0),
         infeasible,
         search.nodes,
         build,

@@ -57,6 +57,24 @@ function test_formulations_and_bounds_agree()
     return
 end
 
+function test_cutoff()
+    network = random_network(11, 6, 8, 6, 4)
+    image = random_inputs(12, 6, 1)[1]
+    target = reachable_target(network, image)
+    for norm in (1, 2, Inf)
+        best = minimal_perturbation(network, image, target; norm)
+        @test best.status == SolveStatus.OPTIMAL
+        above = 1.2 * best.objective
+        loose = minimal_perturbation(network, image, target; norm, cutoff = above)
+        @test loose.status == SolveStatus.OPTIMAL
+        @test loose.objective ≈ best.objective rtol = 1e-6
+        below = 0.8 * best.objective
+        none = minimal_perturbation(network, image, target; norm, cutoff = below)
+        @test none.status == SolveStatus.INFEASIBLE
+    end
+    return
+end
+
 """Optima that the Python engines proved, see data/README.md."""
 function test_stored_optima()
     folder = joinpath(@__DIR__, "data")
