@@ -7,6 +7,9 @@ import numpy as np
 from reluopt.kernels.jit import search_kernel
 from reluopt.network import FloatArray
 
+LARGE = 40
+"""Order from which LAPACK beats plain loops."""
+
 
 @search_kernel
 def times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
@@ -47,6 +50,8 @@ def product(left: FloatArray, right: FloatArray) -> FloatArray:
 def gram(matrix: FloatArray, weights: FloatArray) -> FloatArray:
     """``matrix @ diag(weights) @ matrix.T`` for few long rows."""
     rows, columns = matrix.shape
+    if rows >= LARGE:
+        return product(matrix * weights, matrix.T)
     scaled = np.empty(columns)
     out = np.empty((rows, rows))
     for i in range(rows):
@@ -61,32 +66,29 @@ def gram(matrix: FloatArray, weights: FloatArray) -> FloatArray:
     return out
 
 
-BLOCK = 48
-"""Columns that :func:`cholesky` eliminates at a time; larger matrices are updated by BLAS."""
-
-
 @search_kernel
 def cholesky(matrix: FloatArray) -> bool:
     """Overwrite the lower triangle by its Cholesky factor; False if not positive definite."""
     size = matrix.shape[0]
-    for start in range(0, size, BLOCK):
-        stop = min(start + BLOCK, size)
-        for j in range(start, stop):
-            pivot = matrix[j, j]
-            for k in range(start, j):
-                pivot -= matrix[j, k] * matrix[j, k]
-            if not pivot > 0.0:
-                return False
-            root = np.sqrt(pivot)
-            matrix[j, j] = root
-            for i in range(j + 1, size):
-                total = matrix[i, j]
-                for k in range(start, j):
-                    total -= matrix[i, k] * matrix[j, k]
-                matrix[i, j] = total / root
-        if stop < size:
-            panel = matrix[stop:, start:stop].copy()
-            matrix[stop:, stop:] -= np.dot(panel, panel.T)
+    if size >= LARGE:
+        try:
+            matrix[:] = np.linalg.cholesky(matrix)
+        except Exception:
+            return False
+        return True
+    for j in range(size):
+        pivot = matrix[j, j]
+        for k in range(j):
+            pivot -= matrix[j, k] * matrix[j, k]
+        if not pivot > 0.0:
+            return False
+        root = np.sqrt(pivot)
+        matrix[j, j] = root
+        for i in range(j + 1, size):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= matrix[i, k] * matrix[j, k]
+            matrix[i, j] = total / root
     return True
 
 
@@ -116,19 +118,27 @@ def backward_solve(factor: FloatArray, vector: FloatArray) -> None:
             vector[k] -= factor[i, k] * value
 
 
+BLOCK = 32
+"""Rows that :func:`forward_solve_columns` eliminates between two updates by BLAS."""
+
+
 @search_kernel
 def forward_solve_columns(factor: FloatArray, columns: FloatArray) -> None:
     """``columns = inverse(factor) @ columns`` for a lower triangular factor."""
     rows, count = columns.shape
-    for i in range(rows):
-        for k in range(i):
-            scale = factor[i, k]
-            if scale != 0.0:
+    for start in range(0, rows, BLOCK):
+        stop = min(start + BLOCK, rows)
+        if start > 0:
+            left = factor[start:stop, :start].copy()
+            columns[start:stop] -= product(left, columns[:start])
+        for i in range(start, stop):
+            for k in range(start, i):
+                scale = factor[i, k]
                 for j in range(count):
                     columns[i, j] -= scale * columns[k, j]
-        scale = 1.0 / factor[i, i]
-        for j in range(count):
-            columns[i, j] *= scale
+            scale = 1.0 / factor[i, i]
+            for j in range(count):
+                columns[i, j] *= scale
 
 
 @search_kernel

@@ -259,14 +259,15 @@ def _factorise(program: Program, it: Iterate, shape: Curvature, res: _Residuals)
             RIDGE + it.x_low[i] / it.x[i] + it.x_high[i] / (program.cap[i] - it.x[i])
         )
     ok = ok and cholesky(system)
-    gradients = np.zeros((p, m))
+    by_term = np.empty((m, p))
     for k in range(m):
         i = program.term_at[k]
         for j in range(r):
-            gradients[j, k] = it.x[i] * program.term_y[k, j]
+            by_term[k, j] = it.x[i] * program.term_y[k, j]
         for j in range(u):
-            gradients[r + j, k] = it.x[i] * program.term_x[k, j]
-        gradients[r + i, k] += res.forms[k]
+            by_term[k, r + j] = it.x[i] * program.term_x[k, j]
+        by_term[k, r + i] += res.forms[k]
+    gradients = by_term.T.copy()
     half = gradients.copy()
     reduced = shape.reduced.copy()
     ok = ok and cholesky(reduced)
