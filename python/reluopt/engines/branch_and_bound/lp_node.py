@@ -54,6 +54,9 @@ TARGET_STEP = 1e-9
 """Relative amount by which the target is raised when the objective reached the cutoff but the
 safe bound, which is smaller by rounding errors, did not."""
 
+GAIN_FLOOR = 1e-6
+"""Gains below it count as this much, so that the other child's still matters."""
+
 CONSISTENT = 1e-7
 """A neuron with ``min(x, s)`` below it behaves like a ReLU."""
 
@@ -181,6 +184,7 @@ def probe(
     neurons: IntArray,
     cutoff: float,
     limit: int,
+    patience: int,
     bounds: FloatArray,
 ) -> int:
     """Strong branching on the program's neurons ``neurons``, in this order.
@@ -198,6 +202,8 @@ def probe(
         neurons: what to probe.
         cutoff: children with this bound are cut off.
         limit: pivots for each child.
+        patience: stop after so many probes in a row that neither cut anything off nor had a better
+            product of gains.
         bounds: receives objectives of the inactive child, the active child, and the node itself at
             that time; infinite for children that are cut off (proven) and NaN for neurons that had
             become consistent meanwhile. Shape ``(n, 3)``.
@@ -206,6 +212,7 @@ def probe(
         How many neurons were probed; negative when both children of the last one were cut off.
     """
     hidden = layout.kept.size
+    best, since = 0.0, 0
     for n in range(neurons.size):
         i = neurons[n]
         h = layout.kept[i]
@@ -234,7 +241,24 @@ def probe(
             elif phase == 1:
                 nd.lower[h], nd.upper[h] = low, high
                 set_sides(lp, i, low, high)
+        since += 1
+        product = _gain_product(bounds[n], cutoff)
+        if product > best:
+            best, since = product, 0
+        elif since >= patience:
+            return n + 1
     return neurons.size
+
+
+@kernel
+def _gain_product(bounds: FloatArray, cutoff: float) -> float:
+    """Product of both gains, each at most what is missing to the cutoff; infinite for a cut."""
+    if max(bounds[0], bounds[1]) == np.inf:
+        return np.inf
+    room = cutoff - bounds[2]
+    return max(min(bounds[0] - bounds[2], room), GAIN_FLOOR) * max(
+        min(bounds[1] - bounds[2], room), GAIN_FLOOR
+    )
 
 
 @kernel

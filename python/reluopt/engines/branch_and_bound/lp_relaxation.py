@@ -123,7 +123,7 @@ class LPRelaxation:
         s[kept] = self._state.x[kept.size : 2 * kept.size]
         return x, s
 
-    def probe(self, neurons: IntArray, cutoff: float, limit: int) -> FloatArray:
+    def probe(self, neurons: IntArray, cutoff: float, limit: int, patience: int) -> FloatArray:
         """See :class:`~.relaxation.Relaxation`."""
         bounds = np.empty((neurons.size, 3))
         count = lp_node.probe(
@@ -136,6 +136,7 @@ class LPRelaxation:
             self._local[neurons],
             cutoff,
             limit,
+            patience,
             bounds,
         )
         return bounds[: abs(count)]

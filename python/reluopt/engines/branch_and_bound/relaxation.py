@@ -119,7 +119,7 @@ class Relaxation(Protocol):
         """``(x, s)`` of the last solve, both of shape ``(H,)`` and >= 0."""
         ...
 
-    def probe(self, neurons: IntArray, cutoff: float, limit: int) -> FloatArray:
+    def probe(self, neurons: IntArray, cutoff: float, limit: int, patience: int) -> FloatArray:
         """Strong branching: short solves of both children of every neuron given.
 
         Where one child is cut off the relaxation moves to the other one before it goes on; the
@@ -129,6 +129,7 @@ class Relaxation(Protocol):
             neurons: hidden neurons that the present bounds leave undecided, best first.
             cutoff: see :meth:`solve`.
             limit: iterations for each child.
+            patience: probing stops after so many neurons in a row without a better one.
 
         Returns:
             One row for each neuron probed: bounds of the inactive child, of the active child, and

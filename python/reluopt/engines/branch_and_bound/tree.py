@@ -26,6 +26,7 @@ class TreeOptions:
         probe_iterations: iterations of one strong branching probe.
         probes: neurons probed at a node.
         root_probes: neurons probed near the root.
+        patience: probes in a row without a better neuron after which probing stops.
         root_depth: how deep "near the root" goes.
         reliable: probes after which a neuron's pseudo-costs are trusted deep in the tree.
         polish_every: depth levels between two attempts to polish a node's point.
@@ -36,8 +37,9 @@ class TreeOptions:
 
     solve_iterations: int = 300
     probe_iterations: int = 15
-    probes: int = 8
+    probes: int = 16
     root_probes: int = 24
+    patience: int = 5
     root_depth: int = 3
     reliable: int = 8
     polish_every: int = 4
@@ -219,7 +221,9 @@ class Tree:
             if reliable[0] and node.depth > 6:
                 count = 1
         cutoff = search.cutoff
-        bounds = node.relaxation.probe(neurons[:count], cutoff, options.probe_iterations)
+        bounds = node.relaxation.probe(
+            neurons[:count], cutoff, options.probe_iterations, options.patience
+        )
         probed = ~np.isnan(bounds[:, 0])
         bounds, neurons = bounds[probed], neurons[: bounds.shape[0]][probed]
         moved = moved[: probed.size][probed]
