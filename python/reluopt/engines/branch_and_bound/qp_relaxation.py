@@ -47,14 +47,23 @@ SAFETY = 1e-8
 """Relative excess over the goal that the search aims at, so that the safe bound, which is lower
 by its rounding terms, still reaches it."""
 
-TOLERANCE = 1e-7
-"""Relative gap of a program at which it counts as solved: a tenth of the default MIP gap."""
-
-SLACKNESS = 0.03
-"""Share of what is missing to the goal at which more accuracy would not change the branching."""
-
 VIOLATION = 1e-5
 """Smallest violation of a product, relative to the goal, that is worth a cut."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """When the interior point method stops before it reaches its goal.
+
+    Attributes:
+        steps: after so many steps.
+        tolerance: at this relative gap.
+        slackness: at a gap of this share of what is missing to the goal.
+    """
+
+    steps: int
+    tolerance: float
+    slackness: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +138,12 @@ class QPRelaxation:
         """Above any objective that the box allows: a larger bound proves a node empty."""
 
     def solve(
-        self, lower: FloatArray, upper: FloatArray, cuts: Cuts, goal: float, steps: int
+        self,
+        lower: FloatArray,
+        upper: FloatArray,
+        cuts: Cuts,
+        goal: float,
+        effort: Effort,
     ) -> Solved:
         """Solve and certify a node.
 
@@ -138,7 +152,7 @@ class QPRelaxation:
             upper: the node's upper bounds.
             cuts: products of an ancestor; those that have become void are left out.
             goal: stop as soon as the bound reaches it.
-            steps: most steps of the interior point method.
+            effort: when to stop otherwise.
         """
         frame = self.frame
         model = build_model(
@@ -151,7 +165,9 @@ class QPRelaxation:
         )
         theta = start_multipliers(program, model.layer)
         above = goal + SAFETY * max(1.0, goal)
-        answer = solve_program(program, theta, above, TOLERANCE, SLACKNESS, steps)
+        answer = solve_program(
+            program, theta, above, effort.tolerance, effort.slackness, effort.steps
+        )
         z = np.zeros(model.constant.size)
         z[program.form] = answer.z / program.scale
         psi = program.term_scale * answer.theta

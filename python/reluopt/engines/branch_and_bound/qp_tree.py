@@ -22,7 +22,8 @@ import numpy as np
 
 from reluopt.attacks.region import improve_by_regions
 from reluopt.engines.base import Incumbent
-from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, QPRelaxation, Solved
+from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation, Solved
+from reluopt.engines.branch_and_bound.relaxation import IntArray
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.kernels.propagate import condition_maxima, tighten
 from reluopt.kernels.regions import with_radius
@@ -30,6 +31,15 @@ from reluopt.network import FloatArray
 
 STEPS = 80
 """Most steps of the interior point method for one program; 15 to 45 are usual."""
+
+SLACKNESS = 0.03
+"""Share of what is missing to the cutoff at which more accuracy would not change the branching."""
+
+GAP_SHARE = 0.1
+"""Programs are solved to this share of the search's relative gap, within :data:`TOLERANCES`."""
+
+TOLERANCES = (1e-10, 1e-7)
+"""What the interior point method can deliver, and what is cheap."""
 
 SMALLER_BALL = 0.999
 """Bounds are computed again once the radius has fallen below this share of theirs."""
@@ -139,7 +149,7 @@ class QPTree:
         """Strengthen, close or branch; what remains open."""
         search, relaxation = self.search, self.relaxation
         rounds = self._options.rounds if node.depth else self._options.root_rounds
-        last = None
+        last, exact = None, False
         while True:
             if node.bound >= search.cutoff:
                 return self._close(node.bound)
@@ -147,7 +157,8 @@ class QPTree:
             if tightened is None:
                 return self._close(math.inf)
             node, before = tightened, node.bound
-            solved = self._solve(node)
+            exact = exact or not self._undecided(node).size
+            solved = self._solve(node, exact)
             node = replace(node, bound=max(node.bound, solved.bound))
             if solved.bound > relaxation.largest:
                 return self._close(math.inf)
@@ -162,6 +173,9 @@ class QPTree:
             last = solved
             missing = search.cutoff - node.bound
             enough = self._options.progress * (missing + node.bound - before)
+            if not exact and self._tight(node, solved):
+                exact = True
+                continue
             if rounds == 0 or (len(node.cuts) > 0 and node.bound - before < enough):
                 break
             rounds -= 1
@@ -185,7 +199,17 @@ class QPTree:
             return None
         return replace(node, lower=lower, upper=upper, radius=radius if smaller else node.radius)
 
-    def _solve(self, node: Node) -> Solved:
+    def _undecided(self, node: Node) -> IntArray:
+        """Hidden neurons whose phase is open."""
+        hidden = self._hidden
+        return np.flatnonzero((node.lower[:hidden] < 0.0) & (node.upper[:hidden] > 0.0))
+
+    def _tight(self, node: Node, solved: Solved) -> bool:
+        """Whether the relaxation is exact at its optimum, so that only accuracy is missing."""
+        missing = min(self.search.cutoff, self.relaxation.largest) - node.bound
+        return bool(self.relaxation.pulls(solved).prod(axis=1).max(initial=0.0) <= EXACT * missing)
+
+    def _solve(self, node: Node, exact: bool) -> Solved:
         """Solve the relaxation within the time that is left."""
         search = self.search
         started = time.perf_counter()
@@ -194,8 +218,10 @@ class QPTree:
             steps = int(min(STEPS, max((search.deadline - started) / self._pace, 1.0)))
         goal = min(search.cutoff, self.relaxation.largest)
         hidden = self._hidden
+        tolerance = min(max(GAP_SHARE * search.gap, TOLERANCES[0]), TOLERANCES[1])
+        effort = Effort(steps, tolerance, 0.0 if exact else SLACKNESS)
         solved = self.relaxation.solve(
-            node.lower[:hidden], node.upper[:hidden], node.cuts, goal, steps
+            node.lower[:hidden], node.upper[:hidden], node.cuts, goal, effort
         )
         taken = (time.perf_counter() - started) / (solved.answer.steps + 1)
         self._pace = max(taken, 0.5 * self._pace)
@@ -205,8 +231,8 @@ class QPTree:
         """Look for a better incumbent around the relaxation's image."""
         search, task = self.search, self.search.frame.task
         image = self.relaxation.image(solved)
-        search.offer(image, self.alternative)
         objective = search.objective
+        search.offer(image, self.alternative)
         start = Incumbent(image, math.inf, self.alternative)
         found = improve_by_regions(search.frame.network, task, start, self._options.regions)
         if math.isfinite(found.objective):
@@ -215,8 +241,7 @@ class QPTree:
 
     def _branch(self, node: Node, solved: Solved | None) -> list[Node]:
         """Both children of a node on its most costly neuron."""
-        hidden = self._hidden
-        undecided = np.flatnonzero((node.lower[:hidden] < 0.0) & (node.upper[:hidden] > 0.0))
+        undecided = self._undecided(node)
         if undecided.size == 0:
             self.stuck += 1
             self.floor = min(self.floor, node.bound)
@@ -227,9 +252,8 @@ class QPTree:
             missing = min(self.search.cutoff, self.relaxation.largest) - node.bound
             cost = self.relaxation.pulls(solved).prod(axis=1)
             gains = np.clip(self.relaxation.gains(solved), EXACT * missing, missing)
-            score = gains.prod(axis=1) * np.sqrt(cost)
-            if cost.max() > EXACT * missing:
-                neuron = int(solved.model.neuron[np.argmax(score)])
+            if not self._tight(node, solved):
+                neuron = int(solved.model.neuron[np.argmax(gains.prod(axis=1) * np.sqrt(cost))])
             node = replace(node, cuts=self.relaxation.strong(solved))
         lower, upper = node.lower.copy(), node.upper.copy()
         lower[neuron], upper[neuron] = 0.0, 0.0
