@@ -256,9 +256,9 @@ def _gain_product(bounds: FloatArray, cutoff: float) -> float:
     if max(bounds[0], bounds[1]) == np.inf:
         return np.inf
     room = cutoff - bounds[2]
-    return max(min(bounds[0] - bounds[2], room), GAIN_FLOOR) * max(
-        min(bounds[1] - bounds[2], room), GAIN_FLOOR
-    )
+    inactive = max(min(bounds[0] - bounds[2], room), GAIN_FLOOR)
+    active = max(min(bounds[1] - bounds[2], room), GAIN_FLOOR)
+    return float(inactive * active)
 
 
 @kernel

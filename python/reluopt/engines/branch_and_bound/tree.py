@@ -29,7 +29,9 @@ class TreeOptions:
         patience: probes in a row without a better neuron after which probing stops.
         root_depth: how deep "near the root" goes.
         reliable: probes after which a neuron's pseudo-costs are trusted deep in the tree.
-        polish_every: depth levels between two attempts to polish a node's point.
+        polish_every: attempts to polish a node's point: every so many nodes at first, ever more
+            rarely while they fail.
+        tighten_every: depth levels between two recomputations of bounds by linear forms.
         polish_rounds: linear regions visited by one attempt.
         replant_every: depth levels after which a subtree gets a relaxation of its own, built from
             the phases fixed so far.
@@ -43,6 +45,7 @@ class TreeOptions:
     root_depth: int = 3
     reliable: int = 8
     polish_every: int = 4
+    tighten_every: int = 2
     polish_rounds: int = 4
     replant_every: int = 1000
 
@@ -100,6 +103,8 @@ class Tree:
         self.open: list[Node] = [Node(ball.lower.copy(), ball.upper.copy(), 0.0, 0, relaxation, 0)]
         self.floor = math.inf
         self.stuck = 0
+        self._wait = options.polish_every
+        self._next_polish = 0
 
     @property
     def bound(self) -> float:
@@ -130,7 +135,7 @@ class Tree:
         while True:
             if node.bound >= search.cutoff:
                 return self._close(node.bound)
-            if not self._tighten(node):
+            if node.depth % self.options.tighten_every == 0 and not self._tighten(node):
                 return self._close(math.inf)
             relaxation.set_bounds(node.lower[: self._hidden], node.upper[: self._hidden])
             solved = self._solve(node)
@@ -145,7 +150,7 @@ class Tree:
             search.offer(image, self.alternative)
             x, s = relaxation.split()
             choice = candidates(undecided, x, s, self.costs, search.cutoff - node.bound)
-            if choice.neurons.size == 0 or node.depth % self.options.polish_every == 0:
+            if choice.neurons.size == 0 or search.nodes >= self._next_polish:
                 self._polish(node.relaxation, image)
             if node.bound >= search.cutoff:
                 return self._close(node.bound)
@@ -189,6 +194,15 @@ class Tree:
         return False
 
     def _polish(self, relaxation: Relaxation, image: FloatArray) -> None:
+        """Try to polish ``image``; after a failure wait longer before the next attempt."""
+        search = self.search
+        before = search.objective
+        self._visit_regions(relaxation, image)
+        every = self.options.polish_every
+        self._wait = every if search.objective < before else min(2 * self._wait, 64 * every)
+        self._next_polish = search.nodes + self._wait
+
+    def _visit_regions(self, relaxation: Relaxation, image: FloatArray) -> None:
         """Best point of the linear region of ``image``, then of promising neighbours."""
         search = self.search
         values = search.pre_activations(image)
