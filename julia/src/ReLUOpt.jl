@@ -16,6 +16,7 @@ import HiGHS
 import JSON3
 import JuMP
 import LinearAlgebra
+import PrecompileTools
 import SafeTensors
 
 import JuMP.MOI as MOI
@@ -63,6 +64,7 @@ include("margins.jl")
 include("regions.jl")
 include("bounds.jl")
 include("formulations.jl")
+include("relu.jl")
 include("results.jl")
 include("optimizers.jl")
 include("obbt.jl")
@@ -76,5 +78,6 @@ include("phase_search.jl")
 include("logits.jl")
 include("files.jl")
 include("flux_interface.jl")
+include("precompile.jl")
 
 end # module ReLUOpt

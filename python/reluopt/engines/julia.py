@@ -74,8 +74,9 @@ class JuliaEngine:
                 f"engine julia: formulations are {', '.join(FORMULATIONS)}, "
                 f"not {request.formulation}"
             )
+        # Starting Julia is no part of the time limit.
         session = julia_session()
-        search = _Search(request, optimizer, session)
+        search = _Search(request, optimizer, session, time.perf_counter())
         if isinstance(request.task, LogitTask):
             return search.maximise(request.task)
         return search.minimise(request.task)
@@ -108,7 +109,7 @@ class _Search:
     request: EngineRequest
     optimizer: str
     session: JuliaSession
-    started: float = field(default_factory=time.perf_counter)
+    started: float
     best: Incumbent | None = None
     image: NDArray[np.float64] | None = None
     nodes: int = 0
