@@ -368,7 +368,7 @@ def test_data_fingerprints_tell_pixels_and_labels():
 @pytest.fixture
 def small(make_network):
     """A small real experiment: network, instances, settings."""
-    network = make_network((6, 5, 4, 3), 3)
+    network = make_network((6, 5, 4, 3), 6)
     images = np.random.default_rng(0).random((4, 6))
     instances = [
         Instance(f"i{n}", image, int(network.predict(image))) for n, image in enumerate(images)
@@ -383,6 +383,7 @@ def test_real_attacks_are_the_same_in_worker_processes(small, tmp_path):
     serial = run_attack(network, instances, settings, None)
     local = run_attack(network, instances, settings, store, executor=LocalExecutor(2))
     assert [r.row["image"] for r in local] == [i.key for i in instances]
+    assert "OPTIMAL" in {r.row["status"] for r in local}
     for one, other in zip(serial, local, strict=True):
         same = [name for name in COLUMNS if not name.endswith("seconds")]
         assert {n: one.row.get(n) for n in same} == {n: other.row.get(n) for n in same}

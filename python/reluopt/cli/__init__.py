@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from reluopt.cli import (  # noqa: F401  (they register)
         experiment_commands,
         network_commands,
+        report_commands,
         solve_commands,
     )
 

@@ -233,7 +233,8 @@ def _parse(data: bytes) -> pd.DataFrame:
     # From pandas 3 on this is the default, and asking for it is deprecated.
     old = int(pd.__version__.partition(".")[0]) < 3
     exact: dict[str, Any] = {"float_precision": "round_trip"} if old else {}
-    return pd.read_csv(io.BytesIO(data), dtype={key: str}, **exact)
+    frame: pd.DataFrame = pd.read_csv(io.BytesIO(data), dtype={key: str}, **exact)
+    return frame
 
 
 def _records(frame: pd.DataFrame) -> list[Row]:

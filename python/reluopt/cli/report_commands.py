@@ -1,0 +1,50 @@
+"""``reluopt report``: finished runs as a page or as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reluopt.cli import app, options
+from reluopt.cli.console import errors
+
+PAGE = "report.html"
+
+
+@app.command()
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders written with --out.")
+    ],
+    form: Annotated[
+        str, typer.Option("--format", help="html, md, or latex (booktabs, longtable).")
+    ] = "html",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"File to write (default: RUN/{PAGE}, or {PAGE} for several runs; stdout for "
+            "tables)."
+        ),
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(help="Images in the page's gallery (default: 400).")
+    ] = None,
+    network_name: Annotated[
+        str | None, typer.Option("--network", help="Weights, if they are elsewhere now.")
+    ] = None,
+    data_dir: options.DataDir = None,
+) -> None:
+    """Make one self-contained HTML page (or tables) of a run, or of several side by side."""
+    from reluopt.report import MAX_IMAGES, load_runs, render_report, write_report
+
+    count = MAX_IMAGES if max_images is None else max_images
+    if out is None and form != "html":
+        print(render_report(load_runs(folders, network_name, data_dir), form, count), end="")
+        return
+    place = out or (folders[0] / PAGE if len(folders) == 1 else Path(PAGE))
+    write_report(
+        folders, place, form, max_images=count, network_name=network_name, data_dir=data_dir
+    )
+    errors.print(f"wrote {place} ({place.stat().st_size / 1e6:.1f} MB)", markup=False)

@@ -1,0 +1,342 @@
+"""The page: everything that a reader sees, in one file that needs no network."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reluopt.experiments.experiment import CRASHED, ERROR, KILLED
+from reluopt.report.charts import charts
+from reluopt.report.pictures import change_png, change_scale, folded, grey_png
+from reluopt.report.runs import Run, distance_bound, flag, natural, number, series, settled
+from reluopt.report.tables import (
+    DASH,
+    NORM_NAMES,
+    QUESTION,
+    comparison_table,
+    contradictions,
+    distances,
+    instance_table,
+    label,
+    numeral,
+    ratio_table,
+    shared_images,
+    status_counts,
+    summary_table,
+)
+from reluopt.solution import Status
+
+MAX_IMAGES = 400
+"""Instances in the gallery unless asked otherwise; each takes about 2 kB of the page."""
+
+MAX_ROWS = 3000
+"""Rows of the table; browsers lay out that many at once without a noticeable wait."""
+
+_CROSS = "\N{MULTIPLICATION SIGN}"
+
+STATUSES = {
+    Status.OPTIMAL: (
+        "good",
+        "✓",
+        "Proven smallest: the gap is within the tolerance, and the real network confirms it.",
+    ),
+    Status.FEASIBLE: (
+        "fair",
+        "≈",
+        "A checked answer without a finished proof: a smaller change may exist, though none "
+        "below the bound.",
+    ),
+    Status.INFEASIBLE: ("good", "∅", "Proven that no image in the box meets the conditions."),
+    Status.TIME_LIMIT: (
+        "fair",
+        "…",
+        "Stopped by its limit before any answer was found; the bound still holds.",
+    ),
+    Status.NOT_ADVERSARIAL: (
+        "poor",
+        "≠",
+        "The optimum of the thesis' bare condition, which the network does not take for the "
+        "target.",
+    ),
+    Status.NUMERICAL: ("poor", "!", "The engine claimed an answer that the check refused."),
+    ERROR: ("poor", _CROSS, "An unexpected error; see its message."),
+    CRASHED: ("poor", _CROSS, "The worker process died of it, several times."),
+    KILLED: ("poor", _CROSS, "It ran far beyond its time limit and was killed."),
+}
+"""For each status: its colour, its sign (never colour alone), its meaning."""
+
+_UNKNOWN = ("fair", "?", "A status of another experiment.")
+
+_FACTS = (
+    ("network", "network"),
+    ("network SHA-256", "network_sha256"),
+    ("norm", "norm"),
+    ("target", "target"),
+    ("margin", "margin"),
+    ("engine", "engine"),
+    ("formulation", "formulation"),
+    ("bounds", "bounds"),
+    ("time limit (s)", "time_limit"),
+    ("MIP gap", "gap"),
+    ("threads", "threads"),
+    ("seed", "seed"),
+)
+
+
+def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
+    """The page of these runs."""
+    shown, left = _gallery(runs, max_images)
+    counts = status_counts(runs)
+    several = len(series(runs)) > 1
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=_title(runs),
+            lede=_lede(runs),
+            tiles=_tiles(runs),
+            provenance=[_provenance(run) for run in runs],
+            summary=summary_table(runs) if several else None,
+            ratios=ratio_table(runs) if several else None,
+            comparison=comparison_table(runs, max_rows) if several else None,
+            contradictions=contradictions(runs) if several else [],
+            charts=charts(runs),
+            instances=instance_table(runs, max_rows),
+            gallery=len(shown),
+            gallery_note=left,
+            notes=sorted({run.note for run in runs if run.note and run.answers}),
+            norms=sorted({NORM_NAMES[run.norm] for run in runs if run.norm is not None}),
+            runs=list(series(runs)),
+            statuses=[_status(name, count) for name, count in counts.most_common()],
+            data=_embedded(shown),
+            style=_static("style.css"),
+            script=_static("script.js"),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """Templates that escape everything and refuse unknown names."""
+    made = Environment(
+        loader=PackageLoader("reluopt.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["status"] = lambda name: _status(name, 0)
+    made.filters["markup"] = Markup
+    return made
+
+
+@cache
+def _static(name: str) -> Markup:
+    """A style sheet or script of our own, which goes into the page as it is."""
+    return Markup((files("reluopt.report") / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _embedded(value: Any) -> Markup:
+    """JSON that no content can break out of."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _status(name: str, count: int) -> dict[str, Any]:
+    kind, sign, meaning = STATUSES.get(name, _UNKNOWN)
+    return {
+        "name": name,
+        "count": count,
+        "kind": kind,
+        "sign": sign,
+        "meaning": meaning,
+        "words": name.replace("_", " ").lower(),
+    }
+
+
+def _target(text: Any) -> str:
+    """A target in words."""
+    text = str(text)
+    if text.startswith(("+", "-")):
+        return f"label\N{NO-BREAK SPACE}{text[0]}\N{NO-BREAK SPACE}{text[1:]}"
+    return {"any": "any other label", "runner-up": "the runner-up"}.get(text, f"label {text}")
+
+
+def _title(runs: Sequence[Run]) -> str:
+    """The heading."""
+    run = runs[0]
+    norm = "" if run.norm is None else f"{NORM_NAMES[run.norm]} "
+    if len(runs) > 1:
+        return f"{len(runs)} runs, side by side"
+    if run.settings.get("experiment") == "bench":
+        return f"Smallest {norm}changes, by method"
+    return f"Smallest {norm}changes"
+
+
+def _lede(runs: Sequence[Run]) -> list[str]:
+    """One sentence on what was asked and one on what came out."""
+    rows = [row for run in runs for row in run.rows]
+    proven = sum(settled(row) for row in rows)
+    checked = sum(flag(row, "certified") for row in rows)
+    answers = sum(number in run.answers for run in runs for number in range(len(run.rows)))
+    result = f"{proven:,} of {len(rows):,} are settled with proof"
+    if answers:
+        result += f", and the real network confirmed {checked:,} of {answers:,} answers"
+    if len({tuple(str(run.settings.get(key)) for key in QUESTION) for run in runs}) > 1:
+        names = ", ".join(run.name for run in runs)
+        return [f"{names}: runs that ask different questions.", f"{result}."]
+    settings = runs[0].settings
+    networks = sorted({str(row.get("network")) for row in rows if row.get("network")})
+    images = len({str(row.get("image")) for row in rows})
+    which = f"each of {images:,} images" if images > 1 else "one image"
+    asked = (
+        f"The smallest change to {which} that makes the network {' or '.join(networks)} answer "
+        f"{_target(settings.get('target'))}, with margin {settings.get('margin')}."
+    )
+    return [asked, f"{result}."]
+
+
+def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """A few large numbers."""
+    rows = [row for run in runs for row in run.rows]
+    proven = sum(settled(row) for row in rows)
+    tiles = [(f"{len(rows):,}", "instances"), (_percent(proven, len(rows)), "proven")]
+    if len(series(runs)) == 1:
+        seconds = [number(row, "seconds") for row in rows]
+        known = [value for value in seconds if math.isfinite(value)]
+        middle, _ = distances(rows)
+        norm = runs[0].norm
+        name = "" if norm is None else f"{NORM_NAMES[norm]} "
+        tiles.append((str(middle), f"median {name}distance"))
+        if known:
+            # A stopped run sorts where its limit is, which is below its true time.
+            stopped = sum(not settled(row) for row in rows)
+            mark = "≥ " if 2 * stopped >= len(rows) else ""
+            tiles.append((f"{mark}{np.median(known):.3g} s", "median time"))
+    else:
+        tiles.append((str(len(series(runs))), "compared"))
+        tiles.append((f"{len(shared_images(runs)):,}", "shared images"))
+    return tiles
+
+
+def _percent(part: int, whole: int) -> str:
+    """A share that says 100 % only when it is all, and 0 % only when it is nothing."""
+    share = 100.0 * part / whole
+    if 0.0 < share < 0.1:
+        return "< 0.1 %"
+    return f"{share:.0f} %" if part in (0, whole) else f"{min(max(share, 0.1), 99.9):.3g} %"
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    """How a run was computed."""
+    record = run.record
+    machine = record.get("machine", {})
+    sessions = record.get("sessions", [])
+    command = record.get("command", [])
+    facts = [(name, run.settings.get(key)) for name, key in _FACTS]
+    facts += [
+        ("data SHA-256", ", ".join(dict.fromkeys(str(s.get("data_sha256")) for s in sessions))),
+        ("executor", ", ".join(dict.fromkeys(str(s.get("executor")) for s in sessions))),
+        ("sessions", len(sessions) or None),
+        ("started", record.get("started")),
+        ("machine", _joined(machine, ("processor", "cores", "platform"))),
+        ("versions", ", ".join(f"{k} {v}" for k, v in record.get("versions", {}).items())),
+    ]
+    return {
+        "name": run.name,
+        "command": " ".join(map(str, command)),
+        "facts": [(name, str(value)) for name, value in facts if value not in (None, "")],
+    }
+
+
+def _joined(values: Mapping[str, Any], names: Sequence[str]) -> str:
+    found = [f"{values[n]} cores" if n == "cores" else str(values[n]) for n in names if n in values]
+    return ", ".join(found)
+
+
+def _gallery(runs: Sequence[Run], limit: int) -> tuple[list[dict[str, Any]], str]:
+    """What the gallery shows, and a sentence on what it leaves out."""
+    total = sum(len(run.originals.keys() | run.answers.keys()) for run in runs)
+    shown: list[dict[str, Any]] = []
+    for position, run in enumerate(runs):
+        # The room is shared evenly among the runs that are still to come.
+        room = (limit - len(shown)) // (len(runs) - position)
+        numbers = sorted(run.originals.keys() | run.answers.keys())[:room]
+        shared = run.originals.keys() & run.answers.keys()
+        pairs = [(folded(run.originals[k]), folded(run.answers[k])) for k in sorted(shared)]
+        scale = change_scale([answer - original for original, answer in pairs])
+        shown += [_entry(run, number, scale) for number in numbers]
+    shown.sort(key=lambda entry: natural(entry["key"]))
+    if len(shown) == total:
+        return shown, ""
+    first = "The first" if len(runs) == 1 else "The first of each run,"
+    note = f"{first} {len(shown):,} of {total:,} images, to keep this page small (--max-images)."
+    return shown, note
+
+
+def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
+    """One instance of the gallery: its images and its numbers."""
+    row = run.rows[place]
+    original, answer = run.originals.get(place), run.answers.get(place)
+    difference = None
+    if original is not None and answer is not None:
+        difference = change_png(original, answer, scale)
+    height, width = folded(answer if answer is not None else run.originals[place]).shape
+    name = "distance" if run.norm is None else f"{NORM_NAMES[run.norm]} distance"
+    numbers = [
+        (name, numeral(number(row, "distance")).text),
+        ("proven bound", numeral(distance_bound(row, run.norm)).text),
+        ("gap", numeral(number(row, "gap"), ".1e").text),
+        ("lead of the target (logits)", numeral(number(row, "margin"), ".3g").text),
+        ("seconds", numeral(number(row, "seconds"), ".3f").text),
+        ("nodes", numeral(number(row, "nodes"), ".0f").text),
+        ("engine", str(row.get("engine") or DASH)),
+    ]
+    pixels = _changed_pixels(original, answer)
+    if pixels is not None:
+        numbers.insert(2, ("pixels changed", f"{pixels} of {height * width}"))
+    return {
+        "key": str(row.get("image")),
+        "run": run.name,
+        "status": str(row.get("status")),
+        "label": label(number(row, "label")),
+        "before": label(number(row, "original_predicted")),
+        "after": label(number(row, "predicted")),
+        "short": numeral(number(row, "distance"), ".3g").text,
+        "norm": "" if run.norm is None else NORM_NAMES[run.norm],
+        "sort": {
+            name: value if math.isfinite(value) else None
+            for name, value in (
+                ("distance", number(row, "distance")),
+                ("seconds", number(row, "seconds")),
+                ("lead", number(row, "margin")),
+            )
+        },
+        "numbers": numbers,
+        "checked": flag(row, "certified"),
+        "message": str(row.get("message") or ""),
+        "size": [height, width],
+        "scale": f"{scale:g}",
+        "original": None if original is None else grey_png(original),
+        "adversarial": None if answer is None else grey_png(answer),
+        "difference": difference,
+    }
+
+
+def _changed_pixels(original: Any, answer: Any) -> int | None:
+    """How many pixels changed by more than rounding."""
+    if original is None or answer is None:
+        return None
+    return int((np.abs(folded(answer) - folded(original)) > CHANGED).sum())
+
+
+CHANGED = 1e-6
+"""Pixel changes up to here count as none: far below a grey level, far above rounding."""

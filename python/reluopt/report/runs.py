@@ -1,0 +1,238 @@
+"""Finished runs as a report needs them: rows in a good order, answers, original images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reluopt.errors import InputError, ReluoptError
+from reluopt.experiments.instances import load_instances
+from reluopt.experiments.store import read_store, read_table
+from reluopt.network import FloatArray, ReLUNetwork
+from reluopt.problems import Norm
+from reluopt.solution import Status
+from reluopt.zoo import open_network
+
+SETTLED = (Status.OPTIMAL, Status.INFEASIBLE)
+"""Statuses whose question is answered with proof."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One folder of results.
+
+    Attributes:
+        name: short and different from those of other runs in the report.
+        folder: where it lies.
+        record: what ``run.json`` holds.
+        rows: finished rows, sorted by image (and method); None for what is missing.
+        answers: the answer of each row that has one, by row number.
+        originals: the image of each row that could be read, by row number.
+        note: why there are no originals, or an empty text.
+    """
+
+    name: str
+    folder: Path
+    record: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    answers: Mapping[int, FloatArray] = field(repr=False)
+    originals: Mapping[int, FloatArray] = field(repr=False)
+    note: str = ""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What determines the results."""
+        found: Mapping[str, Any] = self.record.get("settings", {})
+        return found
+
+    @property
+    def norm(self) -> Norm | None:
+        """How changes are measured, if the run says so."""
+        name = self.settings.get("norm")
+        return Norm(name) if name in set(Norm) else None
+
+
+def load_runs(
+    folders: Sequence[Path], network_name: str | None = None, data_dir: Path | None = None
+) -> list[Run]:
+    """Read finished (or still growing) runs; nothing in the folders is touched.
+
+    Args:
+        folders: folders written with ``--out``.
+        network_name: weights, if they are not where the runs recorded them.
+        data_dir: folder of idx files, if the runs used one.
+
+    Raises:
+        InputError: a folder holds no results, or is named twice.
+    """
+    places = [folder.resolve() for folder in folders]
+    twice = [str(place) for place, count in Counter(places).items() if count > 1]
+    if twice:
+        raise InputError(f"runs: expected each folder once, found {twice[0]} twice")
+    names = _short_names(places)
+    return [
+        _load(name, folder, network_name, data_dir)
+        for name, folder in zip(names, folders, strict=True)
+    ]
+
+
+def _short_names(places: Sequence[Path]) -> list[str]:
+    """The last parts of the paths, as many as tell them apart."""
+    depth = 1
+    while True:
+        names = ["/".join(place.parts[-depth:]).strip("/") for place in places]
+        if len(set(names)) == len(names) or depth > max(len(p.parts) for p in places):
+            return names
+        depth += 1
+
+
+def _load(name: str, folder: Path, network_name: str | None, data_dir: Path | None) -> Run:
+    """One run."""
+    if read_table(folder).empty:
+        raise InputError(f"{folder}: expected finished rows in results.csv, found none")
+    record = _record(folder)
+    stored = sorted(read_store(folder), key=lambda pair: natural(_sort_text(pair[0])))
+    rows = [row for row, _ in stored]
+    answers = {number: image for number, (_, image) in enumerate(stored) if image is not None}
+    originals: dict[int, FloatArray] = {}
+    note = "the run stored no answers"
+    if answers:
+        originals, note = _read_originals(record, rows, network_name, data_dir)
+    return Run(name, folder, record, rows, answers, originals, note)
+
+
+def _record(folder: Path) -> Mapping[str, Any]:
+    path = folder / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(record["settings"], dict):
+            found: Mapping[str, Any] = record
+            return found
+    except FileNotFoundError:
+        raise InputError(f"{folder}: expected run.json beside results.csv, found none") from None
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise InputError(f"{path}: expected the record of a run, found something else")
+
+
+def _sort_text(row: Mapping[str, Any]) -> str:
+    parts = (row.get("network"), row.get("image") or next(iter(row.values())), row.get("method"))
+    return " ".join(str(part) for part in parts if part is not None)
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A sort key under which test:9 comes before test:10."""
+    parts = re.split(r"([0-9]+)", text)
+    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
+
+
+def _read_originals(
+    record: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    network_name: str | None,
+    data_dir: Path | None,
+) -> tuple[dict[int, FloatArray], str]:
+    """The image that each row started from; a reason instead when they are out of reach."""
+    settings = record["settings"]
+    name = network_name or settings.get("network_path") or settings.get("network")
+    try:
+        network = open_network(str(name))
+        loaded = _load_images(network, [str(row.get("image")) for row in rows], data_dir)
+    except ReluoptError as error:
+        return {}, f"the original images could not be read ({error})"
+    originals = {}
+    for number, row in enumerate(rows):
+        image = loaded[str(row.get("image"))]
+        known = row.get("image_sha256")
+        if known is None or known == hashlib.sha256(image.tobytes()).hexdigest():
+            originals[number] = image.reshape(network.input_shape)
+    strangers = len(rows) - len(originals)
+    if strangers:
+        return originals, f"{strangers} original images have changed since the run (see --data-dir)"
+    return originals, ""
+
+
+def _load_images(
+    network: ReLUNetwork, keys: Sequence[str], data_dir: Path | None
+) -> dict[str, FloatArray]:
+    """Images by key; all of one split are read in one go."""
+    splits: dict[str, list[str]] = {}
+    selections = []
+    for key in dict.fromkeys(keys):
+        match = re.fullmatch(r"(train|test):([0-9]+)", key)
+        if match:
+            splits.setdefault(match[1], []).append(match[2])
+        else:
+            selections.append(key)
+    selections += [f"{split}:{','.join(indices)}" for split, indices in splits.items()]
+    instances = load_instances(network, selections, data_dir, label=0)
+    return {instance.key: instance.image for instance in instances}
+
+
+def series(runs: Sequence[Run]) -> dict[str, tuple[Run, list[Mapping[str, Any]]]]:
+    """Rows by what is compared: runs, or the methods of a benchmark."""
+    found: dict[str, tuple[Run, list[Mapping[str, Any]]]] = {}
+    for run in runs:
+        for row in run.rows:
+            method = row.get("method")
+            parts = [run.name] if len(runs) > 1 or method is None else []
+            name = ", ".join([*parts, *([str(method)] if method is not None else [])])
+            found.setdefault(name, (run, []))[1].append(row)
+    return found
+
+
+def number(row: Mapping[str, Any], name: str) -> float:
+    """A number of a row; NaN when it is missing."""
+    value = row.get(name)
+    return float("nan") if value is None else float(value)
+
+
+def settled(row: Mapping[str, Any]) -> bool:
+    """Whether a row's question is answered with proof."""
+    return row.get("status") in SETTLED
+
+
+def flag(row: Mapping[str, Any], name: str) -> bool:
+    """A truth value of a row."""
+    return str(row.get(name)) == "True"
+
+
+def distance_bound(row: Mapping[str, Any], norm: Norm | None) -> float:
+    """The proven bound on the objective as one on the distance."""
+    bound = number(row, "bound")
+    return norm.distance_of(max(bound, 0.0)) if norm is not None and np.isfinite(bound) else bound
+
+
+def time_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Times as :mod:`reluopt.experiments.bench_statistics` wants them, one method a series."""
+    rows = []
+    for name, (run, members) in series(runs).items():
+        limit = run.settings.get("time_limit")
+        for row in members:
+            own_limit = row.get("time_limit", limit)
+            rows.append(
+                {
+                    "network": "",
+                    "image": f"{row.get('network', '')} {row.get('image')}".strip(),
+                    "method": name,
+                    "seconds": number(row, "seconds"),
+                    "time_limit": float("inf") if own_limit is None else float(own_limit),
+                    "proven": settled(row),
+                    **{key: row.get(key) for key in ("status", "certified")},
+                    **{key: number(row, key) for key in ("objective", "bound")},
+                    **dict.fromkeys(("cpu_seconds", "memory_before", "memory_peak"), np.nan),
+                }
+            )
+    table = pd.DataFrame(rows)
+    # A row without a time (a worker that was killed) has used up its limit.
+    table["seconds"] = table["seconds"].fillna(table["time_limit"])
+    return table
