@@ -19,8 +19,7 @@ function test_export_and_back()
     chain = Flux.Chain(
         Flux.flatten,
         Flux.Dense(6 => 5, Flux.relu),
-        Flux.Dense(5 => 4),
-        Flux.relu,
+        Flux.Dense(5 => 4, Flux.relu),
         Flux.Dense(4 => 3; bias = false),
     )
     path = joinpath(mktempdir(), "net.safetensors")

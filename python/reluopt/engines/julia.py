@@ -35,6 +35,7 @@ from reluopt.engines.base import (
 )
 from reluopt.engines.julia_setup import JuliaSession, julia_session, julia_state
 from reluopt.errors import InputError, UnsupportedProblemError
+from reluopt.network import ReLUNetwork
 from reluopt.problems import LogitTask, PerturbationTask
 from reluopt.solution import Status
 
@@ -55,6 +56,11 @@ class JuliaEngine:
     def supports(self, task: EngineTask) -> bool:
         """All norms, and logits."""
         return isinstance(task, PerturbationTask | LogitTask)
+
+    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
+        """Always: the default solver, HiGHS, has no size limits."""
+        del task, network
+        return True
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve the task; the first call of a session starts Julia.
