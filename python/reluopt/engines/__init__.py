@@ -17,6 +17,7 @@ _PLACES = {
     "highs": ("reluopt.engines.highs", "HighsEngine"),
     "gurobi": ("reluopt.engines.gurobi", "GurobiEngine"),
     "scip": ("reluopt.engines.scip", "ScipEngine"),
+    "julia": ("reluopt.engines.julia", "JuliaEngine"),
 }
 
 _PREFERENCE = ("bnb", "highs", "gurobi", "scip")
