@@ -1,14 +1,15 @@
 """The pipeline: what leaves it is true."""
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from reluopt.engines.base import EngineAnswer, EngineOptions
+from reluopt.engines.base import EngineAnswer, EngineOptions, Incumbent
 from reluopt.engines.highs import HighsEngine
-from reluopt.errors import UnsupportedProblemError
+from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.problems import (
     AbsoluteMargin,
@@ -199,7 +200,7 @@ class _Liar(HighsEngine):
     ],
 )
 def test_lies_are_found_out(thesis, test_images, monkeypatch, lie, message):
-    monkeypatch.setattr("reluopt.solve.choose_engine", lambda *_: _Liar(lie))
+    monkeypatch.setattr("reluopt.solve.choose_engine", lambda *_, **__: _Liar(lie))
     monkeypatch.setattr("reluopt.solve.region_minimum", lambda *_: None)
     problem = MinimalPerturbation(test_images.image(0), 7)
     solution = solve(thesis, problem, Method("highs", attack=False))
@@ -213,7 +214,112 @@ def test_a_bound_above_a_checked_image_is_a_contradiction(thesis, test_images, m
     problem = MinimalPerturbation(test_images.image(0), 7)
     true = solve(thesis, problem, Method("gurobi", options=FAST))
     lie = EngineAnswer(Status.OPTIMAL, true.image, 0, true.objective, 2.0 * true.objective)
-    monkeypatch.setattr("reluopt.solve.choose_engine", lambda *_: _Liar(lie))
+    monkeypatch.setattr("reluopt.solve.choose_engine", lambda *_, **__: _Liar(lie))
     solution = solve(thesis, problem, Method("highs", attack=False))
     assert solution.status is Status.NUMERICAL
     assert "exceeds the objective" in solution.message
+
+
+def test_constants_are_refused_where_they_are_not_true():
+    """The thesis' bounds of 1000 would cut off the true maximum of 4000."""
+    layers = (Dense(4000.0 * np.eye(2), np.zeros(2)), Dense(np.eye(2), np.zeros(2)))
+    network = ReLUNetwork(layers)
+    with pytest.raises(UnsupportedProblemError, match=r"neuron 0 of layer 1 may reach .* 4000\]"):
+        solve(network, OptimalInput(0), Method("highs", "thesis"))
+    honest = solve(network, OptimalInput(0), Method("highs"))
+    assert honest.objective == pytest.approx(4000.0)
+    problem = MinimalPerturbation(np.array([0.9, 0.1]), 0, FixedTarget(1))
+    with pytest.raises(UnsupportedProblemError, match="bounds thesis"):
+        solve(network, problem, Method("highs", bounds="thesis"))
+
+
+@pytest.mark.parametrize("exponent", [-33, -20, 20])
+@pytest.mark.parametrize("engine", ["highs", "gurobi", "scip", "bnb"])
+def test_scaling_neurons_changes_nothing(make_network, engine, exponent):
+    """ReLU is homogeneous: neurons scaled by a power of two make the same function."""
+    network = make_network((5, 5, 4, 3), 6)
+    factor = 2.0**exponent
+    first, second, third = network.layers
+    rescaled = ReLUNetwork(
+        (
+            Dense(first.weight * factor, first.bias * factor),
+            Dense(second.weight / factor, second.bias),
+            third,
+        )
+    )
+    image = np.random.default_rng(6).random(5)
+    problem = MinimalPerturbation(image, int(network.predict(image)), AnyTarget())
+    method = Method(engine, options=FAST)
+    expected, found = solve(network, problem, method), solve(rescaled, problem, method)
+    assert expected.status is found.status is Status.OPTIMAL
+    assert found.objective == pytest.approx(expected.objective, rel=1e-6)
+
+
+def test_the_time_limit_counts_every_step(test_images):
+    network = load_bundled("mlp-100")
+    problem = MinimalPerturbation(test_images.image(0), 7)
+    started = time.perf_counter()
+    solution = solve(network, problem, Method("highs", bounds="lp", options=EngineOptions(2.0)))
+    assert time.perf_counter() - started < 8.0
+    assert solution.status is not Status.OPTIMAL
+
+
+def test_engines_that_bound_on_their_own_take_no_settings(thesis, test_images):
+    problem = MinimalPerturbation(test_images.image(0), 7)
+    for method in (
+        Method("bnb", "thesis"),
+        Method("bnb", bounds="lp"),
+        Method("bnb", attack=False),
+    ):
+        with pytest.raises(InputError, match="engine bnb: expected no formulation"):
+            solve(thesis, problem, method)
+    chosen = solve(thesis, problem, Method(bounds="interval", options=FAST))
+    assert chosen.engine == "highs"
+    assert chosen.bounds == "interval"
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2])
+def test_auto_proves_real_digits(thesis, test_images, norm):
+    for index in range(8):
+        problem = MinimalPerturbation(test_images.image(index), test_images.label(index), norm=norm)
+        solution = solve(thesis, problem)
+        assert solution.engine == "bnb"
+        assert solution.status is Status.OPTIMAL
+        assert solution.gap <= 1e-6
+
+
+def test_a_bare_optimum_is_not_hidden_by_a_worse_image(monkeypatch):
+    """The engine's optimum fools nobody; a certified incumbent lies far away."""
+    network = ReLUNetwork((Dense(np.array([[1.0], [0.0]]), np.array([-2.5, -2.0])),))
+    task_image = np.array([0.9])
+    problem = MinimalPerturbation(task_image, 0, FixedTarget(1), margin=BareRelativeMargin(0.2))
+    far = Incumbent(np.array([0.3]), 0.6, 0)
+    monkeypatch.setattr("reluopt.solve.find_incumbent", lambda *_, **__: far)
+    solution = solve(network, problem, Method("highs"))
+    assert solution.status is Status.NOT_ADVERSARIAL
+    assert solution.objective == pytest.approx(0.9 - 5 / 6, abs=1e-6)
+    assert "optimum of the bare condition" in solution.message
+
+
+def test_a_certified_incumbent_survives_a_refused_image(make_network, monkeypatch):
+    network = make_network((5, 5, 4, 3), 6)
+    image = np.random.default_rng(6).random(5)
+    label = int(network.predict(image))
+    problem = MinimalPerturbation(image, label, AnyTarget())
+    true = solve(network, problem, Method("highs", options=FAST))
+    targets = [a.target for a in problem.task(network).alternatives]
+    mine = targets.index(true.target)
+    lie = EngineAnswer(Status.FEASIBLE, image, 1 - mine, 0.0, 0.0)
+    monkeypatch.setattr("reluopt.solve.choose_engine", lambda *_, **__: _Liar(lie))
+    monkeypatch.setattr("reluopt.solve.region_minimum", lambda *_: None)
+    known = Incumbent(true.image, true.objective, mine)
+    monkeypatch.setattr("reluopt.solve.find_incumbent", lambda *_, **__: known)
+    solution = solve(network, problem, Method("highs"))
+    assert solution.status is Status.FEASIBLE
+    assert solution.certified
+    assert solution.target == true.target
+
+
+def test_one_class_leaves_nothing_to_choose(lecture):
+    with pytest.raises(InputError, match="at least two classes"):
+        MinimalPerturbation(np.zeros(2), 0, AnyTarget()).task(lecture)

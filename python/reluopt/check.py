@@ -15,9 +15,8 @@ from reluopt.solution import Certificate
 
 CONDITION_TOLERANCE = 1e-6
 """How much a condition may be violated, relative to ``max(1, |logits|)``. A float64 forward pass
-of these networks is good to about 1e-12; solvers keep rows to 1e-6 to 1e-9. The strict gap of
-:class:`~reluopt.problems.RelativeMargin` (1e-4) stays two orders above, so that a passed check
-always means that the network answers the target."""
+of these networks is good to about 1e-12; solvers keep rows to 1e-6 to 1e-9. That the network
+answers the target at all is checked without any tolerance."""
 
 BOX_TOLERANCE = 1e-9
 """How far a pixel may leave its box. Answers are clipped to the box, so this is rounding only."""

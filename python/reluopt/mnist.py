@@ -237,6 +237,8 @@ def _fetch(folder: Path, name: str, digest: str) -> None:
 
     failures = []
     path = folder / name
+    if path.exists() and _content_sha256(path) != digest:
+        path.unlink()  # torn by an earlier download; pooch would hand it out again
     for mirror in MIRRORS:
         try:
             pooch.retrieve(mirror + name, known_hash=None, fname=name, path=folder)

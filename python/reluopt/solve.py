@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -27,7 +27,8 @@ from reluopt.engines.base import (
     Incumbent,
     ProgressCallback,
 )
-from reluopt.network import FloatArray, ReLUNetwork
+from reluopt.errors import InputError, UnsupportedProblemError
+from reluopt.network import ReLUNetwork
 from reluopt.problems import (
     BareRelativeMargin,
     Box,
@@ -42,7 +43,10 @@ from reluopt.problems import (
     flat_image,
 )
 from reluopt.solution import Solution, Status, Timings
-from reluopt.verdict import Checked, best_certified, compare_logits, verdict, verdict_of_maximum
+from reluopt.verdict import Checked, best_answer, compare_logits, verdict, verdict_of_maximum
+
+LEAST_SECONDS = 1e-3
+"""What is left when the time limit has passed: every engine takes it as "stop at once"."""
 
 BALL_SLACK = 1e-9
 """Relative enlargement of the incumbent's ball, so that rounding its radius keeps it valid."""
@@ -54,8 +58,8 @@ class Method:
 
     Attributes:
         engine: ``auto`` or a name from :func:`reluopt.engines.engine_names`.
-        formulation: ``bigm`` or ``thesis`` (see :mod:`reluopt.formulation`); engines that write
-            no program ignore it.
+        formulation: ``bigm`` or ``thesis`` (see :mod:`reluopt.formulation`); None means ``bigm``.
+            Engines that write no program (``bnb``) take none, and ``auto`` then chooses another.
         bounds: ``thesis``, ``interval``, ``linear``, ``lp``, or ``ball`` (linear bounds over the
             ball that the incumbent leaves). None means ``thesis`` for the thesis' formulation,
             else ``ball`` for perturbations and ``linear`` for the rest.
@@ -65,10 +69,24 @@ class Method:
     """
 
     engine: str = "auto"
-    formulation: str = "bigm"
+    formulation: str | None = None
     bounds: str | None = None
     attack: bool | None = None
     options: EngineOptions = EngineOptions()
+
+    @property
+    def program(self) -> str:
+        """Name of the formulation for engines that write a program."""
+        return self.formulation or "bigm"
+
+    @property
+    def wants_program(self) -> bool:
+        """Whether something is asked for that only engines with a program can do."""
+        return (
+            self.formulation is not None
+            or self.bounds not in (None, "ball")
+            or self.attack is False
+        )
 
     @property
     def wants_attack(self) -> bool:
@@ -123,6 +141,17 @@ def solve(
     return _classify(network, problem, method)
 
 
+def _choose(method: Method, task: PerturbationTask | LogitTask, network: ReLUNetwork) -> Engine:
+    """The engine for ``task``, or an InputError when it cannot do what the method asks."""
+    engine = choose_engine(method.engine, task, network, program=method.wants_program)
+    if engine.self_contained and method.wants_program:
+        raise InputError(
+            f"engine {engine.name}: expected no formulation, bounds or attack setting, because it "
+            f"finds its own, found formulation {method.formulation}, bounds {method.bounds}"
+        )
+    return engine
+
+
 def _solve_perturbation(
     network: ReLUNetwork,
     problem: MinimalPerturbation,
@@ -131,8 +160,8 @@ def _solve_perturbation(
 ) -> Solution:
     """Attack, bound, search, polish, check."""
     task = problem.task(network)
-    engine = choose_engine(method.engine, task, network)
-    clock = _Clock()
+    engine = _choose(method, task, network)
+    clock = _Clock(method.options)
     incumbent = None
     if method.wants_attack and not engine.self_contained:
         incumbent = find_incumbent(network, task, seed=method.options.seed)
@@ -142,68 +171,95 @@ def _solve_perturbation(
         bounds_name, bounds_seconds = "none", 0.0
     else:
         bounds_name = "own" if engine.self_contained else method.bounds_for(task)
-        bounds = None if engine.self_contained else _bounds(network, task, bounds_name, incumbent)
+        bounds = None
+        if not engine.self_contained:
+            region = _region(task, bounds_name, incumbent)
+            bounds = _bounds(network, region, bounds_name, clock.left)
         bounds_seconds = clock.lap()
         answer = engine.solve(
-            EngineRequest(
-                network, task, bounds, method.formulation, method.options, incumbent, progress
-            )
+            EngineRequest(network, task, bounds, method.program, clock.options, incumbent, progress)
         )
     search_seconds = clock.lap() - answer.build_seconds
-    best = best_certified(network, task, answer.alternative, _found(task, answer, incumbent))
+    bare = isinstance(problem.margin, BareRelativeMargin)
+    found = _found(task, answer, incumbent)
+    best = best_answer(network, task, found, bare)
     # Self-contained engines polish on their own; an image of theirs that passes is left alone.
-    if not engine.self_contained or best is None or not best[1].certified:
-        polished = _polished(network, task, answer)
-        best = best_certified(network, task, answer.alternative, polished, best)
-    polish_seconds = clock.lap()
+    if not engine.self_contained or best is None or not best.certificate.certified:
+        best = best_answer(network, task, found + _polished(network, task, answer), bare)
     timings = Timings(
         attack=attack_seconds,
         bounds=bounds_seconds,
         build=answer.build_seconds,
         search=search_seconds,
-        polish=polish_seconds,
+        polish=clock.lap(),
     )
-    bare = isinstance(problem.margin, BareRelativeMargin)
-    status, message = verdict(answer, best, method.options, bare)
-    several = len(task.alternatives) > 1
-    target = task.alternatives[answer.alternative].target
+    status, message = verdict(answer, best, method.options)
     run = _Run(engine, method, answer, timings, bounds_name)
-    return run.solution(status, message, best, None if several and best is None else target)
+    if best is None:
+        several = len(task.alternatives) > 1
+        return run.solution(status, message, None, None if several else task.alternatives[0].target)
+    target = task.alternatives[best.alternative].target
+    return run.solution(status, message, (best.image, best.certificate), target)
+
+
+def _region(task: PerturbationTask, name: str, incumbent: Incumbent | None) -> InputRegion:
+    """The box, or for ``ball`` the incumbent's ball in it."""
+    if name != "ball" or incumbent is None:
+        return InputRegion(task.box)
+    radius = task.norm.distance_of(incumbent.objective) * (1.0 + BALL_SLACK) + BALL_SLACK
+    return InputRegion(task.box, task.image, task.norm, radius)
 
 
 def _bounds(
-    network: ReLUNetwork, task: PerturbationTask, name: str, incumbent: Incumbent | None
+    network: ReLUNetwork, region: InputRegion, name: str, seconds: float
 ) -> PreActivationBounds:
-    """Bounds over the box, or over the incumbent's ball for ``ball``."""
-    if name != "ball":
-        return compute_bounds(name, network, InputRegion(task.box))
-    if incumbent is None:
-        return compute_bounds("linear", network, InputRegion(task.box))
-    radius = task.norm.distance_of(incumbent.objective) * (1.0 + BALL_SLACK) + BALL_SLACK
-    region = InputRegion(task.box, task.image, task.norm, radius)
-    return compute_bounds("linear", network, region)
+    """Bounds by name; the thesis' constants only where they are true.
+
+    Raises:
+        UnsupportedProblemError: a pre-activation may leave the thesis' bounds of -1000 and 1000.
+    """
+    if name != "thesis":
+        chosen = "linear" if name == "ball" else name
+        return compute_bounds(chosen, network, region, time_limit=seconds)
+    constant = compute_bounds("thesis", network, region)
+    proven = compute_bounds("linear", network, region)
+    for k, (low, up, reach) in enumerate(
+        zip(proven.lower, proven.upper, constant.upper, strict=True), start=1
+    ):
+        excess = np.maximum(-low, up) - reach
+        worst = int(np.argmax(excess))
+        if excess[worst] > 0.0:
+            raise UnsupportedProblemError(
+                f"bounds thesis: expected pre-activations within ±{reach[worst]:g}, found that "
+                f"neuron {worst} of layer {k} may reach [{low[worst]:.6g}, {up[worst]:.6g}]; use "
+                "other bounds (--bounds interval, linear or lp)"
+            )
+    return constant
 
 
 def _found(
     task: PerturbationTask, answer: EngineAnswer, incumbent: Incumbent | None
-) -> list[FloatArray]:
-    """The engine's image, and the incumbent if it meets the same alternative."""
-    images = [] if answer.image is None else [task.box.clip(answer.image)]
-    if incumbent is not None and incumbent.alternative == answer.alternative:
-        images.append(task.box.clip(incumbent.image))
-    return images
+) -> list[Incumbent]:
+    """The engine's image and the incumbent, each with the alternative that it meets."""
+    found = []
+    if answer.image is not None:
+        image = task.box.clip(answer.image)
+        found.append(Incumbent(image, task.objective(image), answer.alternative))
+    if incumbent is not None:
+        found.append(incumbent)
+    return found
 
 
 def _polished(
     network: ReLUNetwork, task: PerturbationTask, answer: EngineAnswer
-) -> list[FloatArray]:
+) -> list[Incumbent]:
     """The optimum of the linear region that the engine's rounded binaries name."""
     if answer.image is None:
         return []
     pattern = answer.pattern or network.activation_pattern(answer.image)
     alternative = task.alternatives[answer.alternative]
     image = region_minimum(network, task, alternative, pattern)
-    return [] if image is None else [image]
+    return [] if image is None else [Incumbent(image, task.objective(image), answer.alternative)]
 
 
 def _maximise(
@@ -266,7 +322,7 @@ class _Run:
             target=target,
             certificate=certificate,
             engine=self.engine.name,
-            formulation="none" if self.engine.self_contained else self.method.formulation,
+            formulation="none" if self.engine.self_contained else self.method.program,
             bounds=self.bounds,
             nodes=self.answer.nodes,
             timings=self.timings,
@@ -288,13 +344,12 @@ def _run_logit(
     progress: ProgressCallback | None,
 ) -> _Run:
     """Bound over ``region`` and run the engine."""
-    engine = choose_engine(method.engine, task, network)
-    clock = _Clock()
-    name = method.bounds_for(task)
-    bounds = compute_bounds("linear" if name == "ball" else name, network, InputRegion(region))
+    engine = _choose(method, task, network)
+    clock = _Clock(method.options)
+    bounds = _bounds(network, InputRegion(region), method.bounds_for(task), clock.left)
     bounds_seconds = clock.lap()
     answer = engine.solve(
-        EngineRequest(network, task, bounds, method.formulation, method.options, progress=progress)
+        EngineRequest(network, task, bounds, method.program, clock.options, progress=progress)
     )
     timings = Timings(
         bounds=bounds_seconds,
@@ -319,13 +374,25 @@ def versions(engine: str) -> dict[str, str]:
 
 
 class _Clock:
-    """Wall-clock laps."""
+    """Wall-clock laps under one time limit for all steps."""
 
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
+    def __init__(self, options: EngineOptions) -> None:
+        self._options = options
+        self._started = self._last = time.perf_counter()
 
     def lap(self) -> float:
         """Seconds since the last lap."""
         now = time.perf_counter()
         elapsed, self._last = now - self._last, now
         return elapsed
+
+    @property
+    def left(self) -> float:
+        """Seconds left, at least a moment."""
+        used = time.perf_counter() - self._started
+        return max(self._options.time_limit - used, LEAST_SECONDS)
+
+    @property
+    def options(self) -> EngineOptions:
+        """The engine's options with the time that is left."""
+        return replace(self._options, time_limit=self.left)

@@ -5,7 +5,7 @@ Engines claim; :mod:`reluopt.check` measures; this module puts the two together 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -14,62 +14,91 @@ from reluopt.check import OBJECTIVE_TOLERANCE, check_logit, check_perturbation
 from reluopt.engines.base import EngineAnswer, EngineOptions
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import LogitTask, PerturbationTask
-from reluopt.solution import Certificate, Status, relative_gap
+from reluopt.solution import Certificate, Incumbent, Status, relative_gap
 
 Checked: TypeAlias = tuple[FloatArray, Certificate]
 """An image and what the network says about it."""
+
+ALREADY_ANSWERED = "the unchanged image is an answer already"
+"""Message of problems whose answer is no change at all."""
 
 LOGIT_TOLERANCE = 1e-6
 """Allowed difference between the program's and the network's logits, relative to max(1, |logit|):
 what solvers' feasibility tolerances leave."""
 
 
-def best_certified(
-    network: ReLUNetwork,
-    task: PerturbationTask,
-    alternative: int,
-    images: list[FloatArray],
-    known: Checked | None = None,
-) -> Checked | None:
-    """The certified image with the lowest objective; without any, the first that was refused."""
-    asked = task.alternatives[alternative]
-    checked = [] if known is None else [known]
-    checked += [(image, check_perturbation(network, task, asked, image)) for image in images]
-    certified = [pair for pair in checked if pair[1].certified]
-    if certified:
-        return min(certified, key=lambda pair: pair[1].objective)
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An image with the alternative it claims to meet, and what the network says.
+
+    Attributes:
+        image: shape ``(n_0,)``.
+        alternative: index of the alternative.
+        certificate: the check of the image against that alternative.
+    """
+
+    image: FloatArray
+    alternative: int
+    certificate: Certificate
+
+    @property
+    def only_fools_nobody(self) -> bool:
+        """Whether the network's own answer is all that is wrong."""
+        return self.certificate.lead <= 0.0 and len(self.certificate.failures) == 1
+
+
+def best_answer(
+    network: ReLUNetwork, task: PerturbationTask, found: list[Incumbent], bare: bool
+) -> Candidate | None:
+    """The certified image with the lowest objective; without any, the first that was refused.
+
+    Args:
+        network: the network.
+        task: what was asked.
+        found: images with the alternatives they claim to meet, the engine's first.
+        bare: whether the bare condition was asked for; an image that meets it counts then, even
+            if it fools nobody, so that such optima are seen and not hidden by worse images.
+    """
+    checked = [
+        Candidate(
+            item.image,
+            item.alternative,
+            check_perturbation(network, task, task.alternatives[item.alternative], item.image),
+        )
+        for item in found
+    ]
+    counted = [c for c in checked if c.certificate.certified or (bare and c.only_fools_nobody)]
+    if counted:
+        return min(counted, key=lambda candidate: candidate.certificate.objective)
     return checked[0] if checked else None
 
 
 def verdict(
-    answer: EngineAnswer, best: Checked | None, options: EngineOptions, bare: bool
+    answer: EngineAnswer, best: Candidate | None, options: EngineOptions
 ) -> tuple[Status, str]:
     """What may be claimed after the check."""
     if best is None:
         # No image: the engine's word, except that nothing is optimal without an image.
         claims_image = answer.status in (Status.OPTIMAL, Status.FEASIBLE)
         return (Status.NUMERICAL if claims_image else answer.status), answer.message
-    certificate = best[1]
-    if not certificate.certified:
-        reason = "; ".join(certificate.failures)
-        meets_bare = certificate.lead <= 0.0 and len(certificate.failures) == 1
-        if bare and meets_bare:
-            return Status.NOT_ADVERSARIAL, f"meets the bare condition, but {reason}"
+    certificate = best.certificate
+    reason = "; ".join(certificate.failures)
+    if not certificate.certified and not best.only_fools_nobody:
         return Status.NUMERICAL, f"the check refused the engine's image: {reason}"
-    excess = answer.bound - certificate.objective
-    if excess > OBJECTIVE_TOLERANCE * max(1.0, certificate.objective):
-        return (
-            Status.NUMERICAL,
-            f"the engine's bound {answer.bound:.9g} exceeds the objective "
-            f"{certificate.objective:.9g} of a checked image",
+    objective = certificate.objective
+    if answer.bound - objective > OBJECTIVE_TOLERANCE * max(1.0, objective):
+        return Status.NUMERICAL, (
+            f"the engine's bound {answer.bound:.9g} exceeds the objective {objective:.9g} of a "
+            "checked image"
         )
-    gap = relative_gap(certificate.objective, answer.bound)
-    if gap <= options.gap:
-        return Status.OPTIMAL, answer.message
-    message = answer.message
-    if answer.status is Status.OPTIMAL:
-        message = f"the engine claims optimality, but the checked gap is {gap:.3g}"
-    return Status.FEASIBLE, message
+    gap = relative_gap(objective, answer.bound)
+    if not certificate.certified:
+        proven = "the optimum of" if gap <= options.gap else "an image that meets"
+        return Status.NOT_ADVERSARIAL, f"{proven} the bare condition, but {reason}"
+    if gap > options.gap:
+        claimed = f"the engine claims optimality, but the checked gap is {gap:.3g}"
+        return Status.FEASIBLE, claimed if answer.status is Status.OPTIMAL else answer.message
+    return Status.OPTIMAL, ALREADY_ANSWERED if objective == 0.0 else answer.message
 
 
 def verdict_of_maximum(

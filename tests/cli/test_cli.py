@@ -213,6 +213,23 @@ def test_ctrl_c_keeps_finished_rows(tmp_path):
     assert len(pd.read_csv(table)) >= 2
 
 
+def test_a_full_disk_or_a_wrong_place_is_one_line(run):
+    code, _, err = run("attack", "thesis", "--images", "test:0", "--out", "/proc/nowhere")
+    assert code == 2
+    assert err.startswith("error: ")
+    assert "/proc" in err
+    assert "Traceback" not in err
+    assert run("attack", "thesis", "--images", "test:0", "--figure", "/proc/x.png")[0] == 2
+
+
+def test_settings_that_an_engine_does_not_take_are_refused(run):
+    code, _, err = run(
+        "attack", "thesis", "--images", "test:0", "--engine", "bnb", "--formulation", "thesis"
+    )
+    assert code == 2
+    assert "engine bnb" in err
+
+
 def test_the_module_runs_and_prints_help():
     done = _reluopt("--help")
     assert done.returncode == 0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from reluopt.attacks.region import find_incumbent
 from reluopt.bounds import InputRegion, compute_bounds
 from reluopt.engines import choose_engine, engine_names, engines_for, get_engine
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
@@ -77,6 +78,19 @@ def test_incumbent_is_a_cutoff_and_a_start(make_network, engine):
     assert again.status is Status.OPTIMAL
     assert again.objective == pytest.approx(free.objective, rel=1e-6)
     assert again.bound == pytest.approx(free.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_a_near_incumbent_cuts_off_far_alternatives(thesis, test_images, engine):
+    image = test_images.image(3)
+    task = MinimalPerturbation(image, test_images.label(3), AnyTarget()).task(thesis)
+    near = find_incumbent(thesis, task)
+    far = next(a for a in task.alternatives if a.target == 5)  # its optimum is 9.4 away
+    known = Incumbent(near.image, near.objective, 1)  # of another alternative than the asked one
+    answer = engine.solve(_request(thesis, task.only(far), "bigm", "linear", incumbent=known))
+    assert answer.bound >= known.objective * (1.0 - 1e-6)
+    assert answer.image is None
+    assert answer.bound < 9.0  # it stopped at the cutoff and did not look for its own optimum
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
@@ -159,7 +173,15 @@ def test_missing_solver_says_how_to_get_it(lecture, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("time_limit", 0.0), ("gap", -1.0), ("threads", 0), ("seed", -1)]
+    ("field", "value"),
+    [
+        ("time_limit", 0.0),
+        ("gap", -1.0),
+        ("threads", 0),
+        ("threads", 100_000),
+        ("seed", -1),
+        ("seed", 3_000_000_000),
+    ],
 )
 def test_bad_options(field, value):
     with pytest.raises(InputError, match=field.replace("_", " ")):

@@ -69,14 +69,14 @@ def lp_bounds(
     Returns:
         Bounds valid in exact arithmetic; ``empty`` when the region provably is.
     """
-    deadline = time.time() + time_limit
+    deadline = time.monotonic() + time_limit
     flat = flatten(network)
     limits = build_region(flat, region.box, region.center, region.norm, region.radius)
     count, depth = flat.biases.size, len(network.layers)
     lower, upper, magnitudes = np.full(count, -np.inf), np.full(count, np.inf), np.empty(count)
     feasible = tighten(flat, limits, lower, upper, magnitudes, 0, depth, True)
     for layer in range(1, depth):
-        if not feasible or time.time() >= deadline:
+        if not feasible or time.monotonic() >= deadline:
             break
         _tighten_layer(flat, limits, lower, upper, layer, (workers, lp_time_limit, deadline))
         feasible = tighten(flat, limits, lower, upper, magnitudes, layer + 1, depth, True)
@@ -138,7 +138,7 @@ def _solve_jobs(jobs: _Jobs) -> FloatArray:
         cost = np.zeros(relaxation.matrix.shape[1])
         cost[relaxation.posts[used]] = weights[used]
         for side, sign in ((0, 1.0), (1, -1.0)):
-            seconds = min(jobs.lp_time_limit, jobs.deadline - time.time())
+            seconds = min(jobs.lp_time_limit, jobs.deadline - time.monotonic())
             duals = solver.duals(sign * cost, seconds) if seconds > 0.0 else None
             if duals is not None:
                 ranges[i, side] = sign * relaxation.safe_minimum(sign * cost, duals)

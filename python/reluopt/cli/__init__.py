@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -27,8 +27,32 @@ app = typer.Typer(
 )
 
 
+# typer carries its own copy of click or uses click's; both call the base class the same.
+_UsageError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    try:
+        code = _run(arguments)
+    except _UsageError as error:
+        _fail(error.format_message())
+    except ReluoptError as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        _fail(f"{place}{error.strerror or error} (finished results are kept)")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run(arguments: Sequence[str] | None) -> Any:
+    """Import the commands, which takes a moment that Ctrl-C may fall into, and run one."""
     from reluopt.cli import (  # noqa: F401  (they register)
         experiment_commands,
         network_commands,
@@ -36,28 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         solve_commands,
     )
 
-    # typer carries its own copy of click or uses click's; both call the base class the same.
-    usage_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-    command = typer.main.get_command(app)
-    try:
-        code = command.main(
-            None if arguments is None else list(arguments),
-            prog_name="reluopt",
-            standalone_mode=False,
-        )
-    except usage_error as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
-    except ReluoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
-    except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+    return typer.main.get_command(app).main(
+        None if arguments is None else list(arguments),
+        prog_name="reluopt",
+        standalone_mode=False,
+    )
+
+
+def _fail(message: str) -> NoReturn:
+    """One line on stderr, and the exit code of bad input."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(USAGE_ERROR)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ DataDir: TypeAlias = Annotated[
 EngineName: TypeAlias = Annotated[
     str, typer.Option("--engine", help=f"auto, {', '.join(engine_names())}.")
 ]
-Formulation: TypeAlias = Annotated[str, typer.Option(help="bigm, or thesis (as published).")]
+Formulation: TypeAlias = Annotated[
+    str | None, typer.Option(help="bigm, or thesis (as published); not for bnb.")
+]
 Bounds: TypeAlias = Annotated[
     str | None,
     typer.Option(help="Pre-activation bounds: thesis (±1000), interval, linear, lp or ball."),
@@ -68,7 +70,7 @@ class NormName(StrEnum):
 
 def method(
     engine: str,
-    formulation: str,
+    formulation: str | None,
     bounds: str | None,
     options: EngineOptions,
     attack: bool | None = None,
@@ -83,7 +85,7 @@ def method(
 
     choices = (
         ("--engine", engine, ("auto", *engine_names())),
-        ("--formulation", formulation, FORMULATIONS),
+        ("--formulation", formulation, (None, *FORMULATIONS)),
         ("--bounds", bounds, (None, *BOUND_NAMES, "ball")),
     )
     for option, found, allowed in choices:

@@ -47,7 +47,7 @@ def attack(
         typer.Option(help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."),
     ] = "x1.2",
     engine: options.EngineName = "auto",
-    formulation: options.Formulation = "bigm",
+    formulation: options.Formulation = None,
     bounds: options.Bounds = None,
     incumbent: Annotated[
         bool | None, typer.Option(help="Look for an incumbent first (default: unless thesis).")
@@ -215,7 +215,7 @@ def ideal(
     network_name: options.NetworkName,
     label: Annotated[str, typer.Option(help="A label, several (0,3,7), or all.")] = "all",
     engine: options.EngineName = "auto",
-    formulation: options.Formulation = "bigm",
+    formulation: options.Formulation = None,
     bounds: options.Bounds = None,
     time_limit: options.TimeLimit = 60.0,
     gap: options.Gap = 1e-6,
@@ -306,7 +306,7 @@ def classify(
     network_name: options.NetworkName,
     images: options.Images,
     engine: options.EngineName = "auto",
-    formulation: options.Formulation = "bigm",
+    formulation: options.Formulation = None,
     bounds: options.Bounds = None,
     time_limit: options.TimeLimit = 60.0,
     threads: options.Threads = 1,

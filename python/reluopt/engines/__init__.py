@@ -45,18 +45,30 @@ def get_engine(name: str) -> Engine:
     return engine
 
 
-def engines_for(task: EngineTask, network: ReLUNetwork) -> tuple[str, ...]:
-    """Names of the usable engines that can solve ``task``, best first."""
+def engines_for(
+    task: EngineTask, network: ReLUNetwork, *, program: bool = False
+) -> tuple[str, ...]:
+    """Names of the usable engines that can solve ``task``, best first.
+
+    Args:
+        task: what to solve.
+        network: on which network.
+        program: only engines that write the (x, s, z) program, with its formulation and bounds.
+    """
     order = _LOGIT_PREFERENCE if isinstance(task, LogitTask) else _PREFERENCE
     found = []
     for name in order:
         engine = get_engine(name)
+        if program and engine.self_contained:
+            continue
         if engine.supports(task) and engine.admits(task, network) and engine.state().usable:
             found.append(name)
     return tuple(found)
 
 
-def choose_engine(name: str, task: EngineTask, network: ReLUNetwork) -> Engine:
+def choose_engine(
+    name: str, task: EngineTask, network: ReLUNetwork, *, program: bool = False
+) -> Engine:
     """The engine called ``name``, or for ``auto`` the best usable one.
 
     Raises:
@@ -64,7 +76,7 @@ def choose_engine(name: str, task: EngineTask, network: ReLUNetwork) -> Engine:
         UnsupportedProblemError: it cannot solve ``task``; the message names engines that can.
     """
     if name == "auto":
-        able = engines_for(task, network)
+        able = engines_for(task, network, program=program)
         if not able:
             raise UnsupportedProblemError("engine auto: no usable engine can solve this problem")
         return get_engine(able[0])

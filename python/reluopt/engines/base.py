@@ -19,6 +19,12 @@ from reluopt.problems import LogitTask, PerturbationTask
 from reluopt.solution import Incumbent as Incumbent
 from reluopt.solution import Status
 
+MAX_THREADS = 64
+"""Most threads that every engine accepts."""
+
+MAX_SEED = 2_000_000_000
+"""Largest seed that every engine accepts."""
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -27,8 +33,8 @@ class EngineOptions:
     Attributes:
         time_limit: wall-clock seconds for one problem, > 0.
         gap: relative MIP gap at which a solution counts as optimal, >= 0.
-        threads: solver threads, >= 1.
-        seed: random seed, >= 0; the same seed gives the same search.
+        threads: solver threads, 1 to 64 (more is refused by SCIP and never faster here).
+        seed: random seed, 0 to 2,000,000,000 (Gurobi's limit); the same seed gives the same search.
         verbose: whether the solver writes its own log to stderr.
         extra: settings of one engine, such as ``{"optimizer": "gurobi"}`` for Julia.
     """
@@ -45,10 +51,10 @@ class EngineOptions:
             raise InputError(f"time limit: expected seconds > 0, found {self.time_limit}")
         if not 0.0 <= self.gap < math.inf:
             raise InputError(f"gap: expected a relative gap >= 0, found {self.gap}")
-        if self.threads < 1:
-            raise InputError(f"threads: expected at least 1, found {self.threads}")
-        if self.seed < 0:
-            raise InputError(f"seed: expected a seed >= 0, found {self.seed}")
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise InputError(f"threads: expected 1 to {MAX_THREADS}, found {self.threads}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"seed: expected 0 to {MAX_SEED}, found {self.seed}")
 
 
 @dataclass(frozen=True)

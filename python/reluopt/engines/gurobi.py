@@ -36,9 +36,6 @@ FREE_QUADRATIC_VARIABLES = 200
 _TOO_LARGE = 10010
 """Gurobi's error number for "model too large for size-limited license"."""
 
-CUTOFF_MARGIN = 1e-9
-"""Relative distance between the incumbent and the cutoff: Gurobi shall keep the warm start."""
-
 
 class GurobiEngine(ProgramEngine):
     """The commercial solver Gurobi."""
@@ -177,7 +174,7 @@ def _set_options(model: Any, task: ProgramTask) -> None:
     params.OptimalityTol = SOLVER_FEASIBILITY
     params.IntFeasTol = SOLVER_FEASIBILITY
     if task.cutoff is not None:
-        params.Cutoff = task.cutoff * (1.0 + CUTOFF_MARGIN) + CUTOFF_MARGIN
+        params.Cutoff = task.cutoff
     if options.verbose:
         params.LogToConsole = 0  # while OutputFlag is still 0, so that nothing reaches stdout
         params.OutputFlag = 1

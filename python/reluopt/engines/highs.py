@@ -20,6 +20,7 @@ from reluopt.engines.program_engine import (
     ProgramResult,
     ProgramTask,
 )
+from reluopt.errors import EngineUnavailableError
 from reluopt.formulation.program import Program
 from reluopt.problems import Norm
 from reluopt.solution import Status
@@ -27,8 +28,8 @@ from reluopt.solution import Status
 PROGRESS_INTERVAL = 0.1
 """Seconds between progress reports."""
 
-MIP_FEASIBILITY = 1e-9
-"""Integrality tolerance; see SOLVER_FEASIBILITY."""
+SMALL_COEFFICIENT = 1e-12
+"""HiGHS drops coefficients below 1e-9 unless told otherwise; this is the least it allows."""
 
 
 class HighsEngine(ProgramEngine):
@@ -54,7 +55,7 @@ class HighsEngine(ProgramEngine):
         create: Any = highspy.Highs  # untyped upstream
         solver = create()
         _set_options(solver, task)
-        solver.passModel(highs_model(task.program))
+        _accepted(solver.passModel(highs_model(task.program)), "the program")
         if task.start is not None:
             start = highspy.HighsSolution()
             start.col_value = task.start.tolist()
@@ -105,22 +106,36 @@ def run_interruptibly(solver: Any) -> None:
 
 def _set_options(solver: Any, task: ProgramTask) -> None:
     options = task.options
-    solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("time_limit", float(options.time_limit))
-    solver.setOptionValue("mip_rel_gap", options.gap)
-    solver.setOptionValue("mip_abs_gap", 0.0)
-    solver.setOptionValue("threads", options.threads)
-    solver.setOptionValue("random_seed", options.seed)
-    solver.setOptionValue("primal_feasibility_tolerance", SOLVER_FEASIBILITY)
-    solver.setOptionValue("dual_feasibility_tolerance", SOLVER_FEASIBILITY)
-    solver.setOptionValue("mip_feasibility_tolerance", MIP_FEASIBILITY)
+    settings = {
+        "output_flag": options.verbose,
+        "log_to_console": False,
+        "time_limit": float(options.time_limit),
+        "mip_rel_gap": options.gap,
+        "mip_abs_gap": 0.0,
+        "threads": options.threads,
+        "random_seed": options.seed,
+        "primal_feasibility_tolerance": SOLVER_FEASIBILITY,
+        "dual_feasibility_tolerance": SOLVER_FEASIBILITY,
+        "mip_feasibility_tolerance": SOLVER_FEASIBILITY,
+        "small_matrix_value": SMALL_COEFFICIENT,
+    }
+    if task.cutoff is not None and not task.program.maximise:
+        settings["objective_bound"] = task.cutoff
+    for name, value in settings.items():
+        _accepted(solver.setOptionValue(name, value), f"option {name} = {value}")
     if options.verbose:
-        solver.setOptionValue("output_flag", True)
-        solver.setOptionValue("log_to_console", False)
         solver.cbLogging.subscribe(lambda event: sys.stderr.write(event.message))
     if task.progress is not None:
         # The interrupt callback: the logging callback stays silent with the log switched off.
         solver.cbMipInterrupt.subscribe(_reporter(task.progress))
+
+
+def _accepted(status: Any, what: str) -> None:
+    """Raise unless HiGHS took what it was given."""
+    import highspy
+
+    if status == highspy.HighsStatus.kError:
+        raise EngineUnavailableError(f"engine highs: this version refuses {what}")
 
 
 def _reporter(callback: ProgressCallback) -> Callable[[Any], None]:

@@ -8,8 +8,12 @@ alternatives is the best of their optima, so its dual bound is the lowest of the
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 
 from reluopt.engines.base import (
@@ -36,6 +40,14 @@ Looser ones let values trickle through closed neurons (a big-M of 1000 times 1e-
 SOLVER_GAP_SHARE = 0.5
 """Share of the asked MIP gap that the solver gets; the rest covers what polishing its answer to
 float64 precision adds to the objective."""
+
+
+OWN_CUTOFF_MARGIN = 1e-6
+"""Relative distance between an incumbent and the cutoff for its own alternative: the solver must
+find the incumbent feasible, whatever its tolerances, and then it can only improve on it."""
+
+LEAST_SECONDS = 1e-3
+"""What a solver gets when the time is up already: every solver takes this as "stop at once"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +77,7 @@ class ProgramTask:
         program: the matrices.
         options: limits; ``time_limit`` is what is left for this program.
         start: values of a feasible solution, or None.
-        cutoff: objective of ``start``; only better solutions are of interest.
+        cutoff: only solutions with an objective up to this one are of interest, or None.
         progress: called now and then.
     """
 
@@ -158,7 +170,7 @@ class ProgramEngine(ABC):
 
     def _solve_logit(self, request: EngineRequest) -> EngineAnswer:
         search = _Search(None)
-        result, encoded = self._run(request, request.task, search, time.perf_counter())
+        result, encoded = self._run(request, request.task, search, request.options.time_limit)
         objective = -math.inf
         if result.values is not None:
             search.keep(encoded, result.values, encoded.network.point(result.values))
@@ -168,63 +180,106 @@ class ProgramEngine(ABC):
     def _solve_perturbation(self, request: EngineRequest, task: PerturbationTask) -> EngineAnswer:
         search = _Search(request.incumbent)
         started = time.perf_counter()
-        for index, alternative in enumerate(task.alternatives):
-            if time.perf_counter() - started >= request.options.time_limit:
+        count = len(task.alternatives)
+        for index in range(count):
+            left = request.options.time_limit - (time.perf_counter() - started)
+            if left <= 0.0:
                 search.bounds.append(0.0)
                 search.statuses.append(Status.TIME_LIMIT)
                 continue
-            result, encoded = self._run(request, task.only(alternative), search, started)
-            cutoff = math.inf if search.best is None else search.best.objective
-            if result.values is not None:
-                image = task.box.clip(encoded.network.point(result.values))
-                objective = task.objective(image)
-                if objective < cutoff:
-                    search.keep(encoded, result.values, image)
-                    search.best = Incumbent(image, objective, index)
-            elif result.status is Status.INFEASIBLE:
-                search.bounds.append(cutoff)
-                search.statuses.append(result.status)
-                continue
-            search.bounds.append(max(0.0, result.bound))
-            search.statuses.append(result.status)
+            # A fair share for each alternative: one that is never reached has no bound at all.
+            self._solve_alternative(request, task, index, search, left / (count - index))
         return _conclude(search)
+
+    def _solve_alternative(
+        self,
+        request: EngineRequest,
+        task: PerturbationTask,
+        index: int,
+        search: _Search,
+        seconds: float,
+    ) -> None:
+        """Solve one alternative, bounded by the best answer to any of them."""
+        own = search.best is not None and search.best.alternative == index
+        result, encoded = self._run(
+            request, task.only(task.alternatives[index]), search, seconds, warm=own
+        )
+        cutoff = math.inf if search.best is None else search.best.objective
+        bound, status = max(0.0, result.bound), result.status
+        if result.values is not None:
+            image = task.box.clip(encoded.network.point(result.values))
+            objective = task.objective(image)
+            if objective < cutoff:
+                search.keep(encoded, result.values, image)
+                search.best = Incumbent(image, objective, index)
+        elif status is Status.INFEASIBLE and own:
+            # The incumbent itself is feasible and lies within the cutoff: a contradiction.
+            search.messages.append(f"{self.name} denies the incumbent that it was given")
+            bound, status = 0.0, Status.NUMERICAL
+        elif status is Status.INFEASIBLE:
+            bound = cutoff
+        search.bounds.append(bound)
+        search.statuses.append(status)
 
     def _run(
         self,
         request: EngineRequest,
         task: EngineTask,
         search: _Search,
-        started: float,
+        seconds: float,
+        *,
+        warm: bool = False,
     ) -> tuple[ProgramResult, EncodedProblem]:
         """Encode and solve one task, adding to the books of ``search``."""
         clock = time.perf_counter()
         if request.bounds is None:
             raise ValueError(f"engine {self.name} needs pre-activation bounds")
         encoded = encode(request.network, task, request.bounds, request.formulation)
-        search.build_seconds += time.perf_counter() - clock
-        clock = time.perf_counter()
-        left = max(request.options.time_limit - (clock - started), 1e-3)
+        built = time.perf_counter()
+        options = replace(
+            request.options,
+            time_limit=max(seconds - (built - clock), LEAST_SECONDS),
+            gap=request.options.gap * SOLVER_GAP_SHARE,
+        )
         start = cutoff = None
         if search.best is not None and isinstance(task, PerturbationTask):
-            start, cutoff = encoded.start(search.best.image), search.best.objective
-        result = self.solve_program(
-            ProgramTask(
-                encoded.program,
-                replace(
-                    request.options, time_limit=left, gap=request.options.gap * SOLVER_GAP_SHARE
-                ),
-                start,
-                cutoff,
-                _shifted(request.progress, search.nodes, clock - started),
+            objective = search.best.objective
+            start = encoded.start(search.best.image) if warm else None
+            cutoff = objective + (OWN_CUTOFF_MARGIN * max(1.0, objective) if warm else 0.0)
+        progress = _shifted(request.progress, search.nodes, search.search_seconds)
+        with stdout_on_stderr():
+            result = self.solve_program(
+                ProgramTask(encoded.program, options, start, cutoff, progress)
             )
-        )
-        search.search_seconds += time.perf_counter() - clock
+        search.build_seconds += built - clock
+        search.search_seconds += time.perf_counter() - built
         search.nodes += result.nodes
         if result.message:
             search.messages.append(result.message)
         if encoded.program.size["variables"] > search.size.get("variables", 0):
             search.size = encoded.program.size
         return result, encoded
+
+
+@contextmanager
+def stdout_on_stderr() -> Iterator[None]:
+    """Send what solvers write to file descriptor 1 to stderr: stdout belongs to results.
+
+    Licence notices, interruption messages and logs bypass Python's ``sys.stdout``.
+    """
+    sys.stdout.flush()
+    try:
+        saved = os.dup(1)
+    except OSError:  # stdout is closed: nothing can be spoilt
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 def _conclude(search: _Search) -> EngineAnswer:

@@ -6,8 +6,6 @@ L2 is written as ``min t`` with the convex constraint ``t >= sum delta^2``.
 from __future__ import annotations
 
 import math
-import sys
-from contextlib import redirect_stdout
 from importlib.util import find_spec
 from typing import Any
 
@@ -24,8 +22,6 @@ from reluopt.formulation.program import Program
 from reluopt.network import FloatArray
 from reluopt.problems import Norm
 from reluopt.solution import Status
-
-_MAX_SEED = 2**31 - 1
 
 
 class ScipEngine(ProgramEngine):
@@ -50,13 +46,13 @@ class ScipEngine(ProgramEngine):
         from pyscipopt import Model
 
         model = Model()
-        # SCIP prints its log to Python's stdout, which belongs to results.
-        with redirect_stdout(sys.stderr):
-            _set_options(model, task)
-            variables, epigraph = _build(model, task.program)
-            if task.start is not None:
-                _add_start(model, variables, epigraph, task.program, task.start)
-            model.optimize()
+        _set_options(model, task)
+        variables, epigraph = _build(model, task.program)
+        if task.cutoff is not None and not task.program.maximise:
+            model.setObjlimit(task.cutoff)
+        if task.start is not None:
+            _add_start(model, variables, epigraph, task.program, task.start)
+        model.optimize()
         return _read(model, variables, task.program)
 
 
@@ -70,7 +66,7 @@ def _set_options(model: Any, task: ProgramTask) -> None:
     model.setParam("limits/gap", options.gap)
     model.setParam("parallel/maxnthreads", options.threads)
     model.setParam("lp/threads", options.threads)
-    model.setParam("randomization/randomseedshift", options.seed % _MAX_SEED)
+    model.setParam("randomization/randomseedshift", options.seed)
     model.setParam("numerics/feastol", SOLVER_FEASIBILITY)
     model.setParam("numerics/dualfeastol", SOLVER_FEASIBILITY)
 

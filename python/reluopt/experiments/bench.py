@@ -193,7 +193,7 @@ def parse_method(text: str, options: EngineOptions) -> Method:
     state = None if parts[0] == "auto" else get_engine(parts[0]).state()
     if state is not None and not state.usable:
         raise EngineUnavailableError(f"method {text!r}: {state.detail}")
-    formulation = parts[1] if len(parts) > 1 else "bigm"
+    formulation = parts[1] if len(parts) > 1 else None
     return Method(parts[0], formulation, parts[2] if len(parts) > 2 else None, options=options)
 
 

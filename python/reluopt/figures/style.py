@@ -152,11 +152,18 @@ def check_figure_path(path: str | os.PathLike[str]) -> Path:
     """Refuse a figure's name that :func:`save_figure` would refuse, before hours of work.
 
     Raises:
-        InputError: it does not end in ``.png``, ``.pdf`` or ``.svg``.
+        InputError: it does not end in ``.png``, ``.pdf`` or ``.svg``, or cannot be written there.
     """
     checked = Path(path)
     if checked.suffix.lower() not in _NO_DATES:
         raise InputError(f"figure: expected a name ending in .png, .pdf or .svg, found '{checked}'")
+    if checked.is_dir():
+        raise InputError(f"figure: expected a file to write, found the folder '{checked}'")
+    folder = next(place for place in checked.absolute().parents if place.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InputError(
+            f"figure '{checked}': expected a folder that can be written, found {folder}"
+        )
     return checked
 
 

@@ -1,7 +1,7 @@
 """The (x, s, z) program of Grimstad & Andersson (2019) as sparse matrices.
 
 * ``bigm``: stable neurons get no binary, the logits no s and z, the change no rows where it can
-  do without.
+  do without, and neurons are scaled to similar reach (:mod:`reluopt.formulation.scaling`).
 * ``thesis``: the model of Linkola (2023): x, s and z for every neuron of every layer, and one
   ``delta`` with two rows for each input. With bounds of -1000 and 1000 it has exactly 958
   variables for the 784-32-16-10 network, and 1742 with the change.
@@ -26,6 +26,7 @@ from reluopt.formulation.inputs import (
 )
 from reluopt.formulation.program import Program, ProgramBuilder
 from reluopt.formulation.relu import EncodedNetwork, add_network
+from reluopt.formulation.scaling import scaled
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import Alternative, LogitTask, Norm, PerturbationTask
 
@@ -78,6 +79,8 @@ def encode(
             f"formulation: expected one of {', '.join(FORMULATIONS)}, found {formulation!r}"
         )
     thesis = formulation == "thesis"
+    if not thesis:
+        network, bounds = scaled(network, bounds)
     if isinstance(task, LogitTask):
         builder = ProgramBuilder(maximise=True)
         encoded = add_network(

@@ -28,6 +28,7 @@ from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
+from reluopt.formulation.scaling import balanced
 from reluopt.kernels.flat import flatten
 from reluopt.kernels.regions import build_region
 from reluopt.network import ReLUNetwork
@@ -125,10 +126,11 @@ class BranchAndBoundEngine:
 
 def make_frame(request: EngineRequest, task: PerturbationTask) -> Frame:
     """Network, task and box as kernels take them, centred at the image."""
-    flat = flatten(request.network)
+    network = balanced(request.network)
+    flat = flatten(network)
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0
     region = build_region(flat, task.box, np.array(task.image), task.norm, wide)
-    return Frame(request.network, flat, task, region)
+    return Frame(network, flat, task, region)
 
 
 class _Run:
