@@ -161,9 +161,7 @@ def check_figure_path(path: str | os.PathLike[str]) -> Path:
         raise InputError(f"figure: expected a file to write, found the folder '{checked}'")
     folder = next(place for place in checked.absolute().parents if place.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise InputError(
-            f"figure '{checked}': expected a folder that can be written, found {folder}"
-        )
+        raise InputError(f"figure: cannot write '{checked}', because {folder} takes no files")
     return checked
 
 
