@@ -24,9 +24,12 @@ from reluopt.experiments.runner import parse_shard, select
 from reluopt.experiments.store import ResultStore, machine, plain
 from reluopt.network import ReLUNetwork
 from reluopt.problems import Classification, Norm, OptimalInput, parse_margin, parse_target
-from reluopt.solution import Solution
+from reluopt.solution import Solution, Status
 from reluopt.solve import Method, solve, versions
 from reluopt.zoo import open_network
+
+MAX_TABLE_ROWS = 50
+"""Longest table on the screen; --out and --jsonl have everything."""
 
 DISAGREEMENT = 1
 """Exit code when the program and the network disagree."""
@@ -140,8 +143,11 @@ def _open_store(out: Path, network: ReLUNetwork, settings: AttackSettings) -> Re
 
 
 def _all_versions(method: Method) -> dict[str, str]:
-    name = "highs" if method.engine == "auto" else method.engine
-    return {**versions(name), "numpy": np.__version__}
+    names = ("bnb", "highs") if method.engine == "auto" else (method.engine,)
+    found = {"numpy": np.__version__}
+    for name in names:
+        found.update(versions(name))
+    return found
 
 
 def _report_interruption(done: int, total: int, out: Path | None) -> None:
@@ -160,7 +166,7 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
     columns += [(name, "right") for name in ("distance", "bound", "gap", "seconds", "nodes")]
     columns += [("checked", "left")]
     shown = table(title, columns)
-    for result in finished:
+    for result in finished[:MAX_TABLE_ROWS]:
         row = result.row
         bound = row.get("bound")
         shown.add_row(
@@ -175,7 +181,9 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
             "yes" if row["certified"] else "[red]no[/]",
         )
     output.print(shown)
-    for result in finished:
+    if len(finished) > MAX_TABLE_ROWS:
+        output.print(f"... and {len(finished) - MAX_TABLE_ROWS} more")
+    for result in finished[:MAX_TABLE_ROWS]:
         if result.row.get("message"):
             errors.print(f"{result.row['image']}: {result.row['message']}", markup=False)
     rows = [result.row for result in finished]
@@ -184,6 +192,12 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
     seconds = [float(row["seconds"]) for row in rows if row.get("seconds") is not None]
     median = f", median {np.median(seconds):.3f} s" if seconds else ""
     output.print(f"{proven} of {len(rows)} proven, {certified} checked adversarial{median}")
+    unchanged = sum(row.get("objective") == 0.0 for row in rows)
+    if unchanged:
+        output.print(f"{unchanged} of them needed no change: the image is an answer already")
+    fooled_nobody = sum(row["status"] == Status.NOT_ADVERSARIAL for row in rows)
+    if fooled_nobody:
+        output.print(f"{fooled_nobody} meet the bare condition without fooling the network")
 
 
 def _distance_bound(norm: Norm, bound: float) -> float:
