@@ -1,4 +1,4 @@
-"""``reluopt report``: finished runs as a page or as tables."""
+"""``reluopt report`` and ``merge``: what to do with finished runs."""
 
 from __future__ import annotations
 
@@ -48,3 +48,17 @@ def report(
         folders, place, form, max_images=count, network_name=network_name, data_dir=data_dir
     )
     errors.print(f"wrote {place} ({place.stat().st_size / 1e6:.1f} MB)", markup=False)
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders written with --out.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to fill.")],
+) -> None:
+    """Put shards of one run together; merging again adds what has come since."""
+    from reluopt.experiments.merge import merge_runs
+
+    store = merge_runs(folders, out)
+    errors.print(f"{len(store.rows)} rows in {out}", markup=False)

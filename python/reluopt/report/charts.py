@@ -19,7 +19,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 14.0, 34.0, 44.0
 MAX_SERIES = 7
 """Curves that can be told apart by colour and dash; the page styles ``s0`` to ``s6``."""
 
-_JITTER = 0.26
+MANY_POINTS = 300
+"""From here on points are drawn smaller, so that they do not hide each other."""
+
+_JITTER = 0.3
 """Half the width over which the points of a class are spread; classes are 1 apart."""
 
 
@@ -164,24 +167,26 @@ def _label_chart(runs: Sequence[Run]) -> Chart | None:
     up = _Axis(0.0, top, HEIGHT - _BOTTOM, _TOP)
     name = NORM_NAMES[run.norm]
     parts = [_frame(across, up, "true label", f"{name} distance", _short, labels)]
+    radius = 3.0 if len(rows) <= MANY_POINTS else 2.0
     for place, label in enumerate(labels):
         own = [row for row in rows if int(number(row, "label")) == label]
-        parts += [_point(row, across(place + _offset(k)), up) for k, row in enumerate(own)]
+        parts += [_point(row, across(place + _offset(k)), up, radius) for k, row in enumerate(own)]
         middle = up(float(np.median([number(row, "distance") for row in own])))
         ends = across(place - 0.36), across(place + 0.36)
-        parts.append(f'<path class="median" d="M{ends[0]:.1f} {middle:.1f}H{ends[1]:.1f}"/>')
+        for kind in ("halo", "median"):
+            parts.append(f'<path class="{kind}" d="M{ends[0]:.1f} {middle:.1f}H{ends[1]:.1f}"/>')
     hollow = " Hollow: not proven smallest." if not all(settled(row) for row in rows) else ""
     caption = f"Each point is an image, each bar the median of a label.{hollow}"
     return Chart("Distance by label", caption, _svg(parts, f"{name} distance by true label"))
 
 
-def _point(row: Mapping[str, Any], x: float, up: _Axis) -> str:
+def _point(row: Mapping[str, Any], x: float, up: _Axis, radius: float) -> str:
     """One image, with its name on hovering."""
     distance = number(row, "distance")
     kind = "point" if settled(row) else "point open"
     title = escape(f"{row.get('image')}: {distance:.4g}")
     return (
-        f'<circle class="{kind}" cx="{x:.1f}" cy="{up(distance):.1f}" r="3">'
+        f'<circle class="{kind}" cx="{x:.1f}" cy="{up(distance):.1f}" r="{radius:g}">'
         f"<title>{title}</title></circle>"
     )
 

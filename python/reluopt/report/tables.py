@@ -174,8 +174,8 @@ def instance_table(runs: Sequence[Run], limit: int | None = None) -> Table:
     every = [(name, run, row) for name, (run, rows) in series(runs).items() for row in rows]
     several = len({name for name, _, _ in every}) > 1
     columns = [
-        *([Column("run")] if several else []),
         Column("image"),
+        *([Column("run")] if several else []),
         Column("change", hint="the network's answer before and after"),
         Column("status"),
         Column("distance", True, "length of the smallest change found"),
@@ -187,10 +187,10 @@ def instance_table(runs: Sequence[Run], limit: int | None = None) -> Table:
         Column("checked", hint="whether the real network confirmed the answer"),
     ]
     shown = every if limit is None else every[:limit]
-    cells = [
-        [*([Cell(name, name)] if several else []), *_instance_cells(run, row)]
-        for name, run, row in shown
-    ]
+    cells = []
+    for name, run, row in shown:
+        image, *rest = _instance_cells(run, row)
+        cells.append([image, *([Cell(name, name)] if several else []), *rest])
     tags = [{"status": str(row.get("status")), "run": name} for name, _, row in shown]
     left = len(every) - len(shown)
     note = f"The first {len(shown):,} of {len(every):,} rows; results.csv has all." if left else ""
