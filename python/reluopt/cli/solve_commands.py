@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Callable
@@ -163,18 +162,16 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
         f"margin {settings.margin}"
     )
     columns = [("image", "left"), ("change", "left"), ("status", "left")]
-    columns += [(name, "right") for name in ("distance", "bound", "gap", "seconds", "nodes")]
+    columns += [(name, "right") for name in ("distance", "gap", "seconds", "nodes")]
     columns += [("checked", "left")]
     shown = table(title, columns)
     for result in finished[:MAX_TABLE_ROWS]:
         row = result.row
-        bound = row.get("bound")
         shown.add_row(
             str(row["image"]),
             f"{row['label']} to {number(row.get('target'), '.0f')}",
             str(row["status"]),
             number(row.get("distance")),
-            number(None if bound is None else _distance_bound(settings.norm, bound)),
             number(row.get("gap"), ".1e"),
             number(row.get("seconds"), ".3f"),
             number(row.get("nodes"), ".0f"),
@@ -198,11 +195,6 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
     fooled_nobody = sum(row["status"] == Status.NOT_ADVERSARIAL for row in rows)
     if fooled_nobody:
         output.print(f"{fooled_nobody} meet the bare condition without fooling the network")
-
-
-def _distance_bound(norm: Norm, bound: float) -> float:
-    """A bound on the objective as a bound on the distance."""
-    return norm.distance_of(max(bound, 0.0)) if math.isfinite(bound) else bound
 
 
 def _draw_attack(
