@@ -4,12 +4,17 @@ using ReLUOpt
 using Test
 
 function test_aqua()
-    # Aqua reads the active project; load paths without one have none.
-    if Base.find_package("Aqua") === nothing || Base.active_project() === nothing
+    if Base.find_package("Aqua") === nothing
         @info "Aqua is not installed here: skipping its checks"
         return
     end
-    @eval import Aqua
+    try
+        @eval import Aqua
+    catch
+        # Aqua needs an active project; load paths without one have none.
+        @info "Aqua does not load here: skipping its checks"
+        return
+    end
     @eval Aqua.test_all(ReLUOpt; persistent_tasks = false)
     return
 end
