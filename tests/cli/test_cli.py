@@ -250,6 +250,19 @@ def test_attack_in_workers_and_shards(run, tmp_path):
     assert all(rows[key]["objective"] == whole[key]["objective"] for key in whole)
 
 
+def test_failed_instances_can_be_run_again(run, tmp_path):
+    command = ("attack", "thesis", "--images", "test:2,4", "--engine", "gurobi")
+    command += ("--out", tmp_path / "run")
+    assert run(*command)[0] == 0
+    table = tmp_path / "run" / "results.csv"
+    frame = pd.read_csv(table, dtype=object)
+    frame.loc[0, ["status", "certified", "objective"]] = ["CRASHED", "False", ""]
+    frame.to_csv(table, index=False)
+    assert "1 of 2 proven" in run(*command)[1]
+    assert "2 of 2 proven" in run(*command, "--retry-failed")[1]
+    assert sorted(pd.read_csv(table)["image"]) == ["test:2", "test:4"]
+
+
 def test_other_images_under_the_same_name_are_refused(run, tmp_path):
     image, out_dir = tmp_path / "image.npy", tmp_path / "run"
     command = ("attack", "thesis", "--images", image, "--label", "7", "--engine", "gurobi")

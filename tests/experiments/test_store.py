@@ -72,6 +72,48 @@ def test_a_torn_header_starts_afresh(tmp_path):
     assert set(_open(tmp_path).done) == {"test:0"}
 
 
+def test_forgotten_rows_are_run_again(tmp_path):
+    store = _open(tmp_path)
+    for number in range(4):
+        store.append(_row(number), None)
+    before = (tmp_path / "results.csv").read_bytes().splitlines()
+    store.forget({"test:1", "test:3", "nowhere"})
+    assert set(store.done) == {"test:0", "test:2"}
+    after = (tmp_path / "results.csv").read_bytes().splitlines()
+    assert after == [before[0], before[1], before[3]]
+    store.append(_row(3), None)
+    assert set(_open(tmp_path).done) == {"test:0", "test:2", "test:3"}
+
+
+def test_line_breaks_in_texts_cannot_tear_a_row(tmp_path):
+    store = _open(tmp_path)
+    store.append({"image": "a", "message": "one\ntwo\r\nthree"}, None)
+    assert (tmp_path / "results.csv").read_bytes().count(b"\n") == 2
+    assert _open(tmp_path).done["a"]["message"] == "one two three"
+
+
+def test_reading_changes_nothing(tmp_path):
+    _open(tmp_path).append(_row(0), None)
+    table = tmp_path / "results.csv"
+    table.write_bytes(table.read_bytes() + b"test:1,0.3")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert [row["image"] for row, _ in read_store(tmp_path)] == ["test:0"]
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_images_of_rows_lost_in_a_crash_are_replaced(tmp_path):
+    store = _open(tmp_path)
+    for number in range(IMAGES_PER_FILE):
+        store.append(_row(number), np.zeros(1))
+    table = tmp_path / "results.csv"
+    lines = table.read_bytes().splitlines(keepends=True)
+    table.write_bytes(b"".join(lines[:-1]))  # the image was written, its row was not
+    again = _open(tmp_path)
+    again.append(_row(IMAGES_PER_FILE - 1), np.ones(1))
+    assert _open(tmp_path).image(f"test:{IMAGES_PER_FILE - 1}")[0] == 1.0
+    assert not (tmp_path / "images" / "part-0001.safetensors").exists()
+
+
 def test_images_are_split_into_parts(tmp_path):
     store = _open(tmp_path)
     for number in range(IMAGES_PER_FILE + 1):

@@ -55,6 +55,9 @@ Scheduler: TypeAlias = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Compute on this Dask cluster.")
 ]
 Limit: TypeAlias = Annotated[int | None, typer.Option(help="The first so many of the images only.")]
+RetryFailed: TypeAlias = Annotated[
+    bool, typer.Option("--retry-failed", help="Run again what ended in ERROR, CRASHED or KILLED.")
+]
 ShardName: TypeAlias = Annotated[
     str | None, typer.Option("--shard", metavar="I/N", help="Part I (from 1) of N of the images.")
 ]

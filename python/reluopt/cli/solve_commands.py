@@ -17,7 +17,8 @@ from reluopt.cli.console import errors, number, output, progress_bar, table
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
-from reluopt.experiments.executors import choose_executor
+from reluopt.experiments.executors import Executor, choose_executor
+from reluopt.experiments.experiment import FAILURES
 from reluopt.experiments.instances import Instance, load_instances
 from reluopt.experiments.runner import parse_shard, select
 from reluopt.experiments.store import ResultStore, machine, plain
@@ -64,6 +65,7 @@ def attack(
     scheduler: options.Scheduler = None,
     limit: options.Limit = None,
     shard: options.ShardName = None,
+    retry_failed: options.RetryFailed = False,
     out: options.Out = None,
     figure: options.Figure = None,
     jsonl: options.JsonLines = False,
@@ -84,7 +86,10 @@ def attack(
     )
     part = None if shard is None else parse_shard(shard)
     instances = select(load_instances(network, images, data_dir, label), limit, part)
-    finished = _run_attack(network, instances, settings, out, (workers, scheduler), shard, jsonl)
+    asked = workers is not None or scheduler is not None
+    executor = choose_executor(workers, scheduler) if asked else None
+    store = None if out is None else _open_store(out, network, settings, retry_failed)
+    finished = _run_attack(network, instances, settings, store, executor, shard, jsonl)
     if not jsonl:
         _print_attack(network, settings, finished)
     if out is not None:
@@ -97,13 +102,12 @@ def _run_attack(
     network: ReLUNetwork,
     instances: list[Instance],
     settings: AttackSettings,
-    out: Path | None,
-    where: tuple[int | None, str | None],
+    store: ResultStore | None,
+    executor: Executor | None,
     shard: str | None,
     jsonl: bool,
 ) -> list[Finished]:
     """Run all instances behind a progress bar; JSON lines go out as they come."""
-    store = _open_store(out, network, settings) if out is not None else None
     visible = not settings.method.options.verbose
     done = 0
     with progress_bar("attack", len(instances), visible=visible) as bar:
@@ -122,12 +126,13 @@ def _run_attack(
                 settings,
                 store,
                 on_finished,
-                executor=choose_executor(*where, bar.search),
+                bar.search,
+                executor=executor,
                 session={**_record(settings.method), "machine": machine(), "shard": shard},
                 on_progress=bar.run,
             )
         except KeyboardInterrupt:
-            _report_interruption(done, len(instances), out)
+            _report_interruption(done, len(instances), None if store is None else store.folder)
             raise
 
 
@@ -136,9 +141,14 @@ def _record(method: Method) -> dict[str, Any]:
     return {"command": ["reluopt", *sys.argv[1:]], "versions": _all_versions(method)}
 
 
-def _open_store(out: Path, network: ReLUNetwork, settings: AttackSettings) -> ResultStore:
+def _open_store(
+    out: Path, network: ReLUNetwork, settings: AttackSettings, retry_failed: bool
+) -> ResultStore:
     """The result folder, with the command on record."""
-    return ResultStore(out, COLUMNS, settings.describe(network), _record(settings.method))
+    store = ResultStore(out, COLUMNS, settings.describe(network), _record(settings.method))
+    if retry_failed:
+        store.forget({key for key, row in store.done.items() if row["status"] in FAILURES})
+    return store
 
 
 def _all_versions(method: Method) -> dict[str, str]:

@@ -23,7 +23,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,15 @@ class ResultStore:
             stream.flush()
             os.fsync(stream.fileno())
         self.rows.append(dict(row))
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Drop the rows of these instances, so that they can be run again."""
+        if not self._table.exists():
+            return
+        header, *lines = self._table.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if next(csv.reader([line.decode()]))[0] not in keys]
+        write_atomically(self._table, b"".join([header, *kept]))
+        self.rows = [row for row in self.rows if str(row[self.columns[0]]) not in keys]
 
     def image(self, key: str) -> FloatArray | None:
         """The answer of a finished instance, or None."""
