@@ -57,7 +57,7 @@ def reproduce(
     output.print(shown)
     proven = sum(row["status"] == "OPTIMAL" for row in rows)
     checked = sum(bool(row["certified"]) for row in rows)
-    ideal = sum(solution.proven for solution in made.ideals)
+    ideal = sum(result.row["status"] == "OPTIMAL" for result in made.ideals)
     output.print(
         f"{proven} of {len(rows)} smallest changes proven, {checked} checked adversarial; "
         f"{ideal} of {len(made.ideals)} optimal inputs proven"

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -19,14 +19,19 @@ from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
 from reluopt.experiments.executors import Executor, choose_executor
 from reluopt.experiments.experiment import FAILURES
+from reluopt.experiments.ideal import COLUMNS as IDEAL_COLUMNS
+from reluopt.experiments.ideal import IdealExperiment, run_ideal
 from reluopt.experiments.instances import Instance, load_instances
 from reluopt.experiments.runner import parse_shard, select
 from reluopt.experiments.store import ResultStore, machine, plain
 from reluopt.network import ReLUNetwork
-from reluopt.problems import Classification, Norm, OptimalInput, parse_margin, parse_target
-from reluopt.solution import Solution, Status
+from reluopt.problems import Classification, Norm, parse_margin, parse_target
+from reluopt.solution import Status
 from reluopt.solve import Method, solve, versions
 from reluopt.zoo import open_network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_TABLE_ROWS = 50
 """Longest table on the screen; --out and --jsonl have everything."""
@@ -95,7 +100,9 @@ def attack(
     if out is not None:
         errors.print(f"results in {out}", markup=False)
     if figure is not None:
-        _draw_attack(network, instances, finished, settings.norm, figure)
+        from reluopt.experiments.drawing import attack_figure  # matplotlib takes its time
+
+        _save(attack_figure(network, instances, finished, settings.norm), figure)
 
 
 def _run_attack(
@@ -207,18 +214,10 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
         output.print(f"{fooled_nobody} meet the bare condition without fooling the network")
 
 
-def _draw_attack(
-    network: ReLUNetwork,
-    instances: list[Instance],
-    finished: list[Finished],
-    norm: Norm,
-    path: Path,
-) -> None:
-    """Original, answer and difference of every instance that has an answer."""
-    from reluopt.experiments.drawing import attack_figure
+def _save(drawn: Figure | None, path: Path) -> None:
+    """Save a figure, or say that there is nothing to draw."""
     from reluopt.figures import save_figure
 
-    drawn = attack_figure(network, instances, finished, norm)
     if drawn is None:
         errors.print(f"--figure {path}: no image to draw", markup=False)
         return
@@ -237,6 +236,7 @@ def ideal(
     gap: options.Gap = 1e-6,
     threads: options.Threads = 1,
     seed: options.Seed = 0,
+    out: options.Out = None,
     figure: options.Figure = None,
     jsonl: options.JsonLines = False,
     verbose: options.Verbose = False,
@@ -247,23 +247,25 @@ def ideal(
     labels = _labels(label, network.output_size)
     engine_options = EngineOptions(time_limit, gap, threads, seed, verbose)
     method = options.method(engine, formulation, bounds, engine_options)
-    solutions: list[Solution] = []
+    experiment = IdealExperiment(network, method)
+    store = None
+    if out is not None:
+        store = ResultStore(out, IDEAL_COLUMNS, experiment.describe(), _record(method))
     with progress_bar("ideal inputs", len(labels), visible=not verbose) as bar:
-        for wanted in labels:
-            solution = solve(network, OptimalInput(wanted), method, progress=bar.search)
-            solutions.append(solution)
-            bar.advance(str(solution.status))
+
+        def on_finished(result: Finished) -> None:
+            bar.advance(str(result.row["status"]))
             if jsonl:
-                print(json.dumps(plain(_ideal_row(wanted, solution))))
+                print(json.dumps({name: plain(result.row.get(name)) for name in IDEAL_COLUMNS}))
                 sys.stdout.flush()
+
+        finished = run_ideal(experiment, labels, store, on_finished, bar.search)
     if not jsonl:
-        _print_ideal(network, labels, solutions)
+        _print_ideal(network, finished)
     if figure is not None:
         from reluopt.experiments.drawing import ideal_figure
-        from reluopt.figures import save_figure
 
-        save_figure(ideal_figure(network, labels, solutions), figure)
-        errors.print(f"figure in {figure}", markup=False)
+        _save(ideal_figure(finished), figure)
 
 
 def _labels(text: str, classes: int) -> list[int]:
@@ -279,39 +281,20 @@ def _labels(text: str, classes: int) -> list[int]:
     return labels
 
 
-def _ideal_row(label: int, solution: Solution) -> dict[str, Any]:
-    certificate = solution.certificate
-    return {
-        "label": label,
-        "engine": solution.engine,
-        "formulation": solution.formulation,
-        "bounds": solution.bounds,
-        "status": str(solution.status),
-        "objective": solution.objective,
-        "bound": solution.bound,
-        "gap": solution.gap,
-        "seconds": solution.timings.total,
-        "nodes": solution.nodes,
-        "predicted": None if certificate is None else certificate.predicted,
-        "margin": None if certificate is None else certificate.lead,
-        "certified": solution.certified,
-    }
-
-
-def _print_ideal(network: ReLUNetwork, labels: list[int], solutions: list[Solution]) -> None:
+def _print_ideal(network: ReLUNetwork, finished: list[Finished]) -> None:
     columns = [("label", "right"), ("status", "left"), ("logit", "right"), ("bound", "right")]
     columns += [("seconds", "right"), ("nodes", "right"), ("answers", "right"), ("checked", "left")]
     shown = table(f"{network.metadata.name}: inputs that maximise a logit", columns)
-    for label, solution in zip(labels, solutions, strict=True):
-        row = _ideal_row(label, solution)
+    for result in finished:
+        row = result.row
         shown.add_row(
-            str(label),
-            row["status"],
-            number(row["objective"], ".6g"),
-            number(row["bound"], ".6g"),
-            number(row["seconds"], ".3f"),
-            str(row["nodes"]),
-            number(row["predicted"], "d"),
+            str(row["label"]),
+            str(row["status"]),
+            number(row.get("objective"), ".6g"),
+            number(row.get("bound"), ".6g"),
+            number(row.get("seconds"), ".3f"),
+            number(row.get("nodes"), ".0f"),
+            number(row.get("predicted"), ".0f"),
             "yes" if row["certified"] else "[red]no[/]",
         )
     output.print(shown)

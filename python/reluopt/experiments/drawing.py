@@ -13,7 +13,7 @@ from reluopt.experiments.store import Row
 from reluopt.figures import optimal_input_figure, perturbation_figure
 from reluopt.network import ReLUNetwork
 from reluopt.problems import Norm
-from reluopt.solution import Solution, Status
+from reluopt.solution import Status
 
 
 def attack_figure(
@@ -49,19 +49,15 @@ def _proof(row: Row) -> bool | float:
     return False if gap is None else float(gap)
 
 
-def ideal_figure(
-    network: ReLUNetwork, labels: Sequence[int], solutions: Sequence[Solution]
-) -> Figure:
-    """The inputs that maximise each label's logit."""
-    pairs = [
-        (label, solution)
-        for label, solution in zip(labels, solutions, strict=True)
-        if solution.image is not None
-    ]
+def ideal_figure(finished: Sequence[Finished]) -> Figure | None:
+    """The inputs that maximise each label's logit; None when there is none."""
+    shown = [result for result in finished if result.image is not None]
+    if not shown:
+        return None
     return optimal_input_figure(
-        np.reshape([s.image for _, s in pairs if s.image is not None], (-1, *network.input_shape)),
-        labels=[label for label, _ in pairs],
-        logits=[solution.objective for _, solution in pairs],
-        predicted=[int(network.predict(s.image)) for _, s in pairs if s.image is not None],
-        proven=[solution.status is Status.OPTIMAL for _, solution in pairs],
+        np.array([result.image for result in shown]),
+        labels=[int(result.row["label"]) for result in shown],
+        logits=[float(result.row["objective"]) for result in shown],
+        predicted=[int(result.row["predicted"]) for result in shown],
+        proven=[_proof(result.row) for result in shown],
     )

@@ -20,16 +20,20 @@ from reluopt.engines.base import EngineOptions, ProgressCallback
 from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
 from reluopt.experiments.drawing import attack_figure, ideal_figure
+from reluopt.experiments.ideal import COLUMNS as IDEAL_COLUMNS
+from reluopt.experiments.ideal import IdealExperiment, run_ideal
 from reluopt.experiments.instances import load_instances
 from reluopt.experiments.store import ResultStore, write_atomically
 from reluopt.figures import save_figure
 from reluopt.mnist import load_images
 from reluopt.network import ReLUNetwork
-from reluopt.problems import Norm, OptimalInput, RelativeMargin, ShiftTarget
-from reluopt.solution import Solution
-from reluopt.solve import Method, solve
+from reluopt.problems import Norm, RelativeMargin, ShiftTarget
+from reluopt.solve import Method
 
 NORMS = (Norm.L1, Norm.L2)
+
+IDEAL_GAP = 1e-4
+"""Relative gap of the optimal inputs."""
 
 TABLE_COLUMNS = (
     "image",
@@ -59,7 +63,7 @@ class Reproduction:
     """
 
     finished: dict[Norm, list[Finished]]
-    ideals: list[Solution]
+    ideals: list[Finished]
     table: pd.DataFrame
     files: list[Path]
 
@@ -117,6 +121,10 @@ def reproduce(
     method = Method(options=EngineOptions(time_limit, threads=threads, seed=seed))
     finished: dict[Norm, list[Finished]] = {}
     files: list[Path] = []
+
+    def count(result: Finished) -> None:
+        on_finished(str(result.row["status"]))
+
     for norm in NORMS:
         settings = AttackSettings(ShiftTarget(5), norm, RelativeMargin(0.2), method)
         store = ResultStore(
@@ -125,24 +133,23 @@ def reproduce(
             {**settings.describe(network), "images": [i.key for i in instances]},
             {"command": list(command)},
         )
-
-        def count(result: Finished) -> None:
-            on_finished(str(result.row["status"]))
-
         results = run_attack(network, instances, settings, store, count, progress)
         finished[norm] = results
         drawn = attack_figure(network, instances, results, norm)
         if drawn is not None:
             files.append(figures / f"adversarial-{norm}.png")
             save_figure(drawn, files[-1])
-    ideals = []
-    for label in range(network.output_size):
-        # The last thousandth of a logit costs most of the time and nobody can see it.
-        coarse = replace(method, options=replace(method.options, gap=1e-4))
-        ideals.append(solve(network, OptimalInput(label), coarse, progress=progress))
-        on_finished(str(ideals[-1].status))
-    files.append(figures / "optimal-inputs.png")
-    save_figure(ideal_figure(network, list(range(network.output_size)), ideals), files[-1])
+    # The last hundredth of a percent of a logit costs most of the time, and nobody can see it.
+    coarse = replace(method, options=replace(method.options, gap=IDEAL_GAP))
+    experiment = IdealExperiment(network, coarse)
+    store = ResultStore(
+        runs / "optimal-inputs", IDEAL_COLUMNS, experiment.describe(), {"command": list(command)}
+    )
+    ideals = run_ideal(experiment, range(network.output_size), store, count, progress)
+    drawn = ideal_figure(ideals)
+    if drawn is not None:
+        files.append(figures / "optimal-inputs.png")
+        save_figure(drawn, files[-1])
     table = result_table(finished)
     files += _write_table(table, figures)
     return Reproduction(finished, ideals, table, files)
