@@ -27,7 +27,7 @@ EngineName: TypeAlias = Annotated[
     str, typer.Option("--engine", help=f"auto, {', '.join(engine_names())}.")
 ]
 Formulation: TypeAlias = Annotated[
-    str | None, typer.Option(help="bigm, or thesis (as published); not for bnb.")
+    str | None, typer.Option(help="bigm, thesis (as published), or indicator (julia only).")
 ]
 Bounds: TypeAlias = Annotated[
     str | None,
@@ -63,6 +63,11 @@ ShardName: TypeAlias = Annotated[
 ]
 
 
+Optimizer: TypeAlias = Annotated[
+    str | None, typer.Option(help="Solver under engine julia: highs, gurobi or scip.")
+]
+
+
 class NormName(StrEnum):
     """Norms on the command line."""
 
@@ -88,7 +93,7 @@ def method(
 
     choices = (
         ("--engine", engine, ("auto", *engine_names())),
-        ("--formulation", formulation, (None, *FORMULATIONS)),
+        ("--formulation", formulation, (None, *FORMULATIONS, "indicator")),
         ("--bounds", bounds, (None, *BOUND_NAMES, "ball")),
     )
     for option, found, allowed in choices:
@@ -96,6 +101,19 @@ def method(
             names = ", ".join(str(name) for name in allowed if name is not None)
             raise InputError(f"{option}: expected one of {names}, found {found!r}")
     return Method(engine, formulation, bounds, attack, options)
+
+
+def extra_settings(engine: str, optimizer: str | None) -> dict[str, str]:
+    """Settings of one engine only.
+
+    Raises:
+        InputError: they were given for another engine.
+    """
+    if optimizer is None:
+        return {}
+    if engine != "julia":
+        raise InputError(f"--optimizer: expected with --engine julia only, found {engine}")
+    return {"optimizer": optimizer}
 
 
 def check_figure_path(path: Path | None) -> None:

@@ -57,6 +57,7 @@ def attack(
     engine: options.EngineName = "auto",
     formulation: options.Formulation = None,
     bounds: options.Bounds = None,
+    optimizer: options.Optimizer = None,
     incumbent: Annotated[
         bool | None, typer.Option(help="Look for an incumbent first (default: unless thesis).")
     ] = None,
@@ -83,7 +84,9 @@ def attack(
         engine,
         formulation,
         bounds,
-        EngineOptions(time_limit, gap, threads, seed, verbose),
+        EngineOptions(
+            time_limit, gap, threads, seed, verbose, options.extra_settings(engine, optimizer)
+        ),
         incumbent,
     )
     settings = AttackSettings(
@@ -232,6 +235,7 @@ def ideal(
     engine: options.EngineName = "auto",
     formulation: options.Formulation = None,
     bounds: options.Bounds = None,
+    optimizer: options.Optimizer = None,
     time_limit: options.TimeLimit = 60.0,
     gap: options.Gap = 1e-6,
     threads: options.Threads = 1,
@@ -245,7 +249,9 @@ def ideal(
     options.check_figure_path(figure)
     network = open_network(network_name)
     labels = _labels(label, network.output_size)
-    engine_options = EngineOptions(time_limit, gap, threads, seed, verbose)
+    engine_options = EngineOptions(
+        time_limit, gap, threads, seed, verbose, options.extra_settings(engine, optimizer)
+    )
     method = options.method(engine, formulation, bounds, engine_options)
     experiment = IdealExperiment(network, method)
     store = None
@@ -307,6 +313,7 @@ def classify(
     engine: options.EngineName = "auto",
     formulation: options.Formulation = None,
     bounds: options.Bounds = None,
+    optimizer: options.Optimizer = None,
     time_limit: options.TimeLimit = 60.0,
     threads: options.Threads = 1,
     seed: options.Seed = 0,
@@ -317,7 +324,15 @@ def classify(
     network = open_network(network_name)
     instances = load_instances(network, images, data_dir)
     method = options.method(
-        engine, formulation, bounds, EngineOptions(time_limit, threads=threads, seed=seed)
+        engine,
+        formulation,
+        bounds,
+        EngineOptions(
+            time_limit,
+            threads=threads,
+            seed=seed,
+            extra=options.extra_settings(engine, optimizer),
+        ),
     )
     started, agreeing, right, size = time.perf_counter(), 0, 0, {}
     with progress_bar("classify", len(instances)) as bar:
