@@ -62,7 +62,7 @@ class QPTreeOptions:
 
     root_rounds: int = 8
     rounds: int = 2
-    share: float = 1.5
+    share: float = 0.75
     progress: float = 0.25
     regions: int = 6
 
