@@ -247,6 +247,52 @@ def test_a_benchmark_is_compared_by_method(tmp_path):
     assert 'id="cards"' not in page
 
 
+@pytest.fixture
+def optimal_inputs(tmp_path):
+    """Two optimal inputs: logits that shall be large, and no image to start from."""
+    folder = tmp_path / "ideal"
+    columns = ("image", "label", "status", "objective", "bound", "predicted", "certified",
+               "seconds", "time_limit", "network")  # fmt: skip
+    settings = {"experiment": "ideal", "network": "thesis", "time_limit": 9.0}
+    store = ResultStore(folder, columns, settings, {})
+    for label, status, bound in ((0, "OPTIMAL", 26.5), (1, "FEASIBLE", 40.0)):
+        row = (f"label:{label}", label, status, 26.5, bound, 0, True, 2.0 + label, 9.0, "thesis")
+        store.append(dict(zip(columns, row, strict=True)), np.full((28, 28), 1.0 - label))
+    return folder
+
+
+def test_optimal_inputs_have_logits(optimal_inputs, tmp_path):
+    runs = load_runs([optimal_inputs])
+    (row,) = summary_table(runs).rows
+    assert [cell.text for cell in row][4:6] == ["≥ 26.5", "≥ 26.5"]
+    page = render_report(runs)
+    assert "Optimal inputs" in page
+    assert "median logit" in page
+    assert "could not be read" not in page
+    assert [entry["original"] for entry in _entries(page)] == [None, None]
+    other = shutil.copytree(optimal_inputs, tmp_path / "other")
+    text = (other / "results.csv").read_text().replace("26.5,40.0", "27.5,40.0")
+    (other / "results.csv").write_text(text)
+    assert contradictions(load_runs([optimal_inputs, other])) == []
+
+
+def test_optimal_inputs_have_one_layer(page, optimal_inputs):
+    path = write_report([optimal_inputs], optimal_inputs / "report.html")
+    page.open(path, 1280, 900)
+    adversarial = [entry["adversarial"] for entry in _entries(path.read_text())]
+    page.hover(".card")
+    assert page.run(SOURCE.format(".card")) == adversarial[0]
+    page.click(".card")
+    page.press("ArrowDown")
+    assert page.run(SOURCE.format("#picture")) == adversarial[0]
+    page.press("ArrowRight")
+    assert page.run(SOURCE.format("#picture")) == adversarial[1]
+    assert (
+        page.run("getComputedStyle(document.querySelector('dialog .segments')).display") == "none"
+    )
+    assert page.complaints() == []
+
+
 def test_bad_input_is_one_line(real, tmp_path):
     with pytest.raises(InputError, match=r"expected a folder with results\.csv"):
         load_runs([tmp_path])

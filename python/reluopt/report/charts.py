@@ -74,7 +74,8 @@ def _decades(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     factors = (1.0,) if last - first > 3 else (1.0, 2.0, 5.0)
     every = [factor * 10.0**k for k in range(first, last + 1) for factor in factors]
-    return [value for value in every if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+    inside = [value for value in every if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+    return inside if len(inside) > 1 else _steps(low, high)
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:

@@ -16,14 +16,23 @@ from markupsafe import Markup
 from reluopt.experiments.experiment import CRASHED, ERROR, KILLED
 from reluopt.report.charts import charts
 from reluopt.report.pictures import change_png, change_scale, folded, grey_png
-from reluopt.report.runs import Run, distance_bound, flag, natural, number, series, settled
+from reluopt.report.runs import (
+    Run,
+    flag,
+    measured,
+    measured_bound,
+    natural,
+    number,
+    series,
+    settled,
+)
 from reluopt.report.tables import (
     DASH,
     NORM_NAMES,
     QUESTION,
+    averages,
     comparison_table,
     contradictions,
-    distances,
     instance_table,
     label,
     numeral,
@@ -46,13 +55,13 @@ STATUSES = {
     Status.OPTIMAL: (
         "good",
         "✓",
-        "Proven smallest: the gap is within the tolerance, and the real network confirms it.",
+        "Proven best: the gap is within the tolerance, and the real network confirms it.",
     ),
     Status.FEASIBLE: (
         "fair",
         "≈",
-        "A checked answer without a finished proof: a smaller change may exist, though none "
-        "below the bound.",
+        "A checked answer without a finished proof: a better one may exist, though none beyond "
+        "the bound.",
     ),
     Status.INFEASIBLE: ("good", "∅", "Proven that no image in the box meets the conditions."),
     Status.TIME_LIMIT: (
@@ -113,6 +122,8 @@ def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
             gallery=len(shown),
             gallery_note=left,
             notes=sorted({run.note for run in runs if run.note and run.answers}),
+            maximises=any(run.norm is None for run in runs),
+            layered=any(entry["difference"] for entry in shown),
             norms=sorted({NORM_NAMES[run.norm] for run in runs if run.norm is not None}),
             runs=list(series(runs)),
             statuses=[_status(name, count) for name, count in counts.most_common()],
@@ -176,6 +187,8 @@ def _title(runs: Sequence[Run]) -> str:
     norm = "" if run.norm is None else f"{NORM_NAMES[run.norm]} "
     if len(runs) > 1:
         return f"{len(runs)} runs, side by side"
+    if run.norm is None:
+        return "Optimal inputs"
     if run.settings.get("experiment") == "bench":
         return f"Smallest {norm}changes, by method"
     return f"Smallest {norm}changes"
@@ -195,6 +208,9 @@ def _lede(runs: Sequence[Run]) -> list[str]:
         return [f"{names}: runs that ask different questions.", f"{result}."]
     settings = runs[0].settings
     networks = sorted({str(row.get("network")) for row in rows if row.get("network")})
+    if runs[0].norm is None:
+        asked = f"The inputs that make a logit of the network {' or '.join(networks)} largest."
+        return [asked, f"{result}."]
     images = len({str(row.get("image")) for row in rows})
     which = f"each of {images:,} images" if images > 1 else "one image"
     asked = (
@@ -212,10 +228,8 @@ def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:
     if len(series(runs)) == 1:
         seconds = [number(row, "seconds") for row in rows]
         known = [value for value in seconds if math.isfinite(value)]
-        middle, _ = distances(rows)
-        norm = runs[0].norm
-        name = "" if norm is None else f"{NORM_NAMES[norm]} "
-        tiles.append((str(middle), f"median {name}distance"))
+        middle, _ = averages(runs[0], rows)
+        tiles.append((str(middle), f"median {_measure(runs[0])}"))
         if known:
             # A stopped run sorts where its limit is, which is below its true time.
             stopped = sum(not settled(row) for row in rows)
@@ -225,6 +239,11 @@ def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:
         tiles.append((str(len(series(runs))), "compared"))
         tiles.append((f"{len(shared_images(runs)):,}", "shared images"))
     return tiles
+
+
+def _measure(run: Run) -> str:
+    """What is optimised, with its norm."""
+    return run.measure if run.norm is None else f"{NORM_NAMES[run.norm]} {run.measure}"
 
 
 def _percent(part: int, whole: int) -> str:
@@ -243,8 +262,8 @@ def _provenance(run: Run) -> dict[str, Any]:
     command = record.get("command", [])
     facts = [(name, run.settings.get(key)) for name, key in _FACTS]
     facts += [
-        ("data SHA-256", ", ".join(dict.fromkeys(str(s.get("data_sha256")) for s in sessions))),
-        ("executor", ", ".join(dict.fromkeys(str(s.get("executor")) for s in sessions))),
+        ("data SHA-256", _distinct(sessions, "data_sha256")),
+        ("executor", _distinct(sessions, "executor")),
         ("sessions", len(sessions) or None),
         ("started", record.get("started")),
         ("machine", _joined(machine, ("processor", "cores", "platform"))),
@@ -255,6 +274,11 @@ def _provenance(run: Run) -> dict[str, Any]:
         "command": " ".join(map(str, command)),
         "facts": [(name, str(value)) for name, value in facts if value not in (None, "")],
     }
+
+
+def _distinct(sessions: Sequence[Mapping[str, Any]], name: str) -> str:
+    """What the sessions say, each answer once."""
+    return ", ".join(dict.fromkeys(str(s[name]) for s in sessions if s.get(name) is not None))
 
 
 def _joined(values: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -290,10 +314,9 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
     if original is not None and answer is not None:
         difference = change_png(original, answer, scale)
     height, width = folded(answer if answer is not None else run.originals[place]).shape
-    name = "distance" if run.norm is None else f"{NORM_NAMES[run.norm]} distance"
     numbers = [
-        (name, numeral(number(row, "distance")).text),
-        ("proven bound", numeral(distance_bound(row, run.norm)).text),
+        (_measure(run), numeral(measured(run, row)).text),
+        ("proven bound", numeral(measured_bound(run, row)).text),
         ("gap", numeral(number(row, "gap"), ".1e").text),
         ("lead of the target (logits)", numeral(number(row, "margin"), ".3g").text),
         ("seconds", numeral(number(row, "seconds"), ".3f").text),
@@ -308,14 +331,14 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
         "run": run.name,
         "status": str(row.get("status")),
         "label": label(number(row, "label")),
-        "before": label(number(row, "original_predicted")),
+        "before": label(number(row, "original_predicted" if run.norm is not None else "label")),
         "after": label(number(row, "predicted")),
-        "short": numeral(number(row, "distance"), ".3g").text,
-        "norm": "" if run.norm is None else NORM_NAMES[run.norm],
+        "short": numeral(measured(run, row), ".3g").text,
+        "norm": run.measure if run.norm is None else NORM_NAMES[run.norm],
         "sort": {
             name: value if math.isfinite(value) else None
             for name, value in (
-                ("distance", number(row, "distance")),
+                ("distance", measured(run, row)),
                 ("seconds", number(row, "seconds")),
                 ("lead", number(row, "margin")),
             )

@@ -60,6 +60,11 @@ class Run:
         name = self.settings.get("norm")
         return Norm(name) if name in set(Norm) else None
 
+    @property
+    def measure(self) -> str:
+        """What is optimised: a distance that shall be small, or a logit that shall be large."""
+        return "logit" if self.norm is None else "distance"
+
 
 def load_runs(
     folders: Sequence[Path], network_name: str | None = None, data_dir: Path | None = None
@@ -143,6 +148,8 @@ def _read_originals(
 ) -> tuple[dict[int, FloatArray], str]:
     """The image that each row started from; a reason instead when they are out of reach."""
     settings = record["settings"]
+    if "norm" not in settings:
+        return {}, ""  # optimal inputs, say: they start from no image
     name = network_name or settings.get("network_path") or settings.get("network")
     try:
         network = open_network(str(name))
@@ -196,6 +203,11 @@ def number(row: Mapping[str, Any], name: str) -> float:
     return float("nan") if value is None else float(value)
 
 
+def measured(run: Run, row: Mapping[str, Any]) -> float:
+    """The distance or logit that was reached; NaN without an answer."""
+    return number(row, "objective" if run.norm is None else "distance")
+
+
 def settled(row: Mapping[str, Any]) -> bool:
     """Whether a row's question is answered with proof."""
     return row.get("status") in SETTLED
@@ -206,10 +218,12 @@ def flag(row: Mapping[str, Any], name: str) -> bool:
     return str(row.get(name)) == "True"
 
 
-def distance_bound(row: Mapping[str, Any], norm: Norm | None) -> float:
-    """The proven bound on the objective as one on the distance."""
+def measured_bound(run: Run, row: Mapping[str, Any]) -> float:
+    """The proven bound on the distance (from below) or the logit (from above)."""
     bound = number(row, "bound")
-    return norm.distance_of(max(bound, 0.0)) if norm is not None and np.isfinite(bound) else bound
+    if run.norm is None or not np.isfinite(bound):
+        return bound
+    return run.norm.distance_of(max(bound, 0.0))
 
 
 def time_table(runs: Sequence[Run]) -> pd.DataFrame:

@@ -23,8 +23,9 @@ from reluopt.experiments.bench_statistics import (
 from reluopt.problems import Norm
 from reluopt.report.runs import (
     Run,
-    distance_bound,
     flag,
+    measured,
+    measured_bound,
     number,
     series,
     settled,
@@ -95,15 +96,15 @@ def estimate(value: Estimate, *, seconds: bool = False) -> Cell:
 
 def summary_table(runs: Sequence[Run]) -> Table:
     """One row for each run (or method of a benchmark)."""
-    varying = _varying_settings(runs)
+    varying, measure = _varying_settings(runs), measure_of(runs)
     columns = [
         Column("run"),
         *(Column(name.replace("_", " ")) for name in varying),
         Column("instances", True),
         Column("proven", True, "proven optimal or infeasible within the limits"),
         Column("checked", True, "answers that passed the check by the real network"),
-        Column("median distance", True, "over the answers; ≤ when some are not proven smallest"),
-        Column("mean distance", True),
+        Column(f"median {measure}", True, "over the answers; a bound when some are not proven"),
+        Column(f"mean {measure}", True),
         Column("median time", True, "a stopped run counts as its limit, which gives a ≥"),
         Column("mean time", True),
         Column("slowest", True),
@@ -112,7 +113,7 @@ def summary_table(runs: Sequence[Run]) -> Table:
     rows = []
     for name, (run, members) in series(runs).items():
         shown = [word(_spoken(run.settings.get(setting))) for setting in varying]
-        rows.append([Cell(name, name), *shown, *_summary_cells(members, times[name])])
+        rows.append([Cell(name, name), *shown, *_summary_cells(run, members, times[name])])
     title = "Runs" if len(rows) > 1 else "Summary"
     note = _censoring_note(times)
     if len({len(members) for _, members in series(runs).values()} | {len(shared_images(runs))}) > 1:
@@ -122,12 +123,12 @@ def summary_table(runs: Sequence[Run]) -> Table:
     return Table(title, columns, rows, note)
 
 
-def _summary_cells(rows: Sequence[Mapping[str, Any]], times: MethodSummary) -> list[Cell]:
+def _summary_cells(run: Run, rows: Sequence[Mapping[str, Any]], times: MethodSummary) -> list[Cell]:
     """Counts, distances and times of a series."""
     count = len(rows)
     proven = sum(settled(row) for row in rows)
     checked = sum(flag(row, "certified") for row in rows)
-    middle, mean = distances(rows)
+    middle, mean = averages(run, rows)
     return [
         Cell(str(count), count),
         Cell(str(proven), proven),
@@ -140,13 +141,18 @@ def _summary_cells(rows: Sequence[Mapping[str, Any]], times: MethodSummary) -> l
     ]
 
 
-def distances(rows: Sequence[Mapping[str, Any]]) -> tuple[Estimate, Estimate]:
-    """Median and mean distance of checked answers; upper bounds when some are not proven."""
+def measure_of(runs: Sequence[Run]) -> str:
+    """What the numbers of these runs are called."""
+    return " or ".join(dict.fromkeys(run.measure for run in runs))
+
+
+def averages(run: Run, rows: Sequence[Mapping[str, Any]]) -> tuple[Estimate, Estimate]:
+    """Median and mean of checked answers; bounds on the optima's when some are not proven."""
     answered = [row for row in rows if flag(row, "certified")]
-    found = np.array([number(row, "distance") for row in answered])
+    found = np.array([measured(run, row) for row in answered])
     if not found.size:
         return Estimate(math.nan), Estimate(math.nan)
-    relation = EXACT if all(settled(row) for row in answered) else AT_MOST
+    relation = EXACT if all(settled(row) for row in answered) else _unproven(run)
     return Estimate(float(np.median(found)), relation), Estimate(float(found.mean()), relation)
 
 
@@ -155,7 +161,8 @@ def _censoring_note(times: Mapping[str, MethodSummary]) -> str:
         return ""
     return (
         "Runs that were not proven count as if they had ended at their time limit; "
-        "numbers that rest on such runs are marked ≥ (times) or ≤ (distances)."
+        "numbers that rest on such runs are marked as the bounds that they are: ≥ for times, "
+        "≤ for distances."
     )
 
 
@@ -176,10 +183,10 @@ def instance_table(runs: Sequence[Run], limit: int | None = None) -> Table:
     columns = [
         Column("image"),
         *([Column("run")] if several else []),
-        Column("change", hint="the network's answer before and after"),
+        Column(*_CHANGE if any(run.norm is not None for run in runs) else _ANSWER),
         Column("status"),
-        Column("distance", True, "length of the smallest change found"),
-        Column("bound", True, "no smaller change exists than this: proven"),
+        Column(measure_of(runs), True, "of the best answer found"),
+        Column("bound", True, "proven: no answer can be better than this"),
         Column("gap", True, "(objective - bound) / objective"),
         Column("seconds", True),
         Column("nodes", True, "branch-and-bound nodes"),
@@ -197,15 +204,19 @@ def instance_table(runs: Sequence[Run], limit: int | None = None) -> Table:
     return Table("Every instance", columns, cells, note, tags)
 
 
+_CHANGE = ("change", False, "the network's answer before and after")
+_ANSWER = ("label → answer", False, "whose logit is maximised, and what the network answers")
+
+
 def _instance_cells(run: Run, row: Mapping[str, Any]) -> list[Cell]:
-    distance, before = number(row, "distance"), number(row, "original_predicted")
+    before = number(row, "original_predicted" if run.norm is not None else "label")
     after = number(row, "predicted")
     return [
         word(row.get("image")),
         Cell(f"{label(before)} → {label(after)}", before if math.isfinite(before) else None),
         word(row.get("status")),
-        numeral(distance),
-        numeral(distance_bound(row, run.norm)),
+        numeral(measured(run, row)),
+        numeral(measured_bound(run, row)),
         numeral(number(row, "gap"), ".1e"),
         numeral(number(row, "seconds"), ".3f"),
         numeral(number(row, "nodes"), ".0f"),
@@ -224,13 +235,14 @@ def comparison_table(runs: Sequence[Run], limit: int | None = None) -> Table | N
     if len(found) < 2 or not shared:
         return None
     columns = [Column("image")]
-    columns += [Column(f"distance, {name}", True) for name in found]
+    columns += [Column(f"{run.measure}, {name}", True) for name, (run, _) in found.items()]
     columns += [Column(f"seconds, {name}", True) for name in found]
     rows = []
     for image in shared[:limit]:
-        own = [rows_of[image] for _, rows_of in found.values()]
-        rows.append([word(image), *map(_distance_cell, own), *map(_seconds_cell, own)])
-    note = "≤: not proven smallest. ≥: stopped before the proof was finished."
+        own = [(run, rows_of[image]) for run, rows_of in found.values()]
+        values = [_measured_cell(run, row) for run, row in own]
+        rows.append([word(image), *values, *(_seconds_cell(row) for _, row in own)])
+    note = "≤ before a distance: not proven smallest. ≥ before seconds: stopped without a proof."
     if len(rows) < len(shared):
         note += f" The first {len(rows):,} of {len(shared):,} shared images."
     return Table("Image by image", columns, rows, note)
@@ -243,10 +255,15 @@ def shared_images(runs: Sequence[Run]) -> list[str]:
     return [image for image in members[0] if image in common]
 
 
-def _distance_cell(row: Mapping[str, Any]) -> Cell:
+def _measured_cell(run: Run, row: Mapping[str, Any]) -> Cell:
     if not flag(row, "certified"):
-        return word(str(row.get("status")).replace("_", " ").lower())
-    return estimate(Estimate(number(row, "distance"), EXACT if settled(row) else AT_MOST))
+        return Cell(str(row.get("status")).replace("_", " ").lower(), None)
+    return estimate(Estimate(measured(run, row), EXACT if settled(row) else _unproven(run)))
+
+
+def _unproven(run: Run) -> str:
+    """What the optimum is to an answer that is not proven to be it."""
+    return AT_LEAST if run.norm is None else AT_MOST
 
 
 def _seconds_cell(row: Mapping[str, Any]) -> Cell:
@@ -296,7 +313,7 @@ def _interval(ends: tuple[float, float]) -> Cell:
 def contradictions(runs: Sequence[Run]) -> list[str]:
     """Where runs that ask the same question cannot all be right; there must be none."""
     asked = [tuple(str(run.settings.get(k)) for k in QUESTION) for run in runs]
-    if len(set(asked)) > 1:
+    if len(set(asked)) > 1 or any(run.norm is None for run in runs):
         return []
     return [
         f"{found.image}: {found.first} and {found.second}: {found.what}"

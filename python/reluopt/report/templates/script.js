@@ -82,7 +82,7 @@
       make("small", { textContent: many + entry.key, title: entry.key }),
     ]);
     const card = { entry, element, image, ghost, empty };
-    const glance = () => put(card, layer === "original" ? "adversarial" : "original");
+    const glance = () => entry.original && put(card, layer === "original" ? "adversarial" : "original");
     element.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && glance());
     element.addEventListener("pointerleave", () => put(card, layer));
     element.addEventListener("click", () => open(card));
@@ -150,7 +150,7 @@
       entry.checked ? " and checked by the real network" : "",
     ]);
     find("#status").replaceChildren(chip);
-    const numbers = [["true label", entry.label], ...entry.numbers];
+    const numbers = [["label", entry.label], ...entry.numbers];
     if (find("#run")) numbers.unshift(["run", entry.run]);
     find("#numbers").replaceChildren(...numbers.map(([name, text]) => make("div", {}, [
       make("dt", { textContent: name }), make("dd", { textContent: text }),
@@ -167,7 +167,8 @@
     const place = visible.indexOf(current);
     open(visible[(place + by + visible.length) % visible.length]);
   };
-  const turn = (by) => show(layers[(layers.indexOf(layer) + by + layers.length) % layers.length]);
+  const layered = entries.some((entry) => entry.difference);
+  const turn = (by) => layered && show(layers[(layers.indexOf(layer) + by + layers.length) % layers.length]);
   viewer.addEventListener("close", () => current?.element.focus());
   viewer.addEventListener("click", (event) => event.target === viewer && viewer.close());
   find("#previous").addEventListener("click", () => step(-1));
