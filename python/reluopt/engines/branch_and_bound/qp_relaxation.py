@@ -9,10 +9,12 @@ finds the products :math:`x_i \ell_k \ge 0` that its optimum violates most, and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from reluopt.engines.branch_and_bound.qp_certificate import (
+    FirstLayer,
     Witness,
     first_layer,
     safe_quadratic_bound,
@@ -37,7 +39,8 @@ from reluopt.engines.branch_and_bound.qp_program import (
     tabulate,
 )
 from reluopt.engines.branch_and_bound.relaxation import Frame
-from reluopt.network import BoolArray, FloatArray
+from reluopt.kernels.flat import flatten
+from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import LogitConditions
 
 RANK = 1e-9
@@ -131,8 +134,7 @@ class QPRelaxation:
         self.frame = frame
         self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
         self._open_at_root = (lower < 0.0) & (upper > 0.0)
-        self._basis, self._transform = _row_basis(frame.network.layers[0].weight)
-        self._first = first_layer(frame.flat)
+        self._basis, self._transform, self._first = _prepared(frame.network)
         ends = np.maximum(np.abs(frame.region.low), np.abs(frame.region.high))
         self.largest = float(ends @ ends) * (1.0 + 1e-9) + 1e-9
         """Above any objective that the box allows: a larger bound proves a node empty."""
@@ -225,6 +227,13 @@ class QPRelaxation:
         both = np.stack([answer.x, np.maximum(s, 0.0)], axis=1)
         result: FloatArray = weight[:, None] * both
         return result
+
+
+@lru_cache(maxsize=8)
+def _prepared(network: ReLUNetwork) -> tuple[FloatArray, FloatArray, FirstLayer]:
+    """What all relaxations of a network share: row basis, transform, first layer's products."""
+    basis, transform = _row_basis(network.layers[0].weight)
+    return basis, transform, first_layer(flatten(network))
 
 
 def _row_basis(weight: FloatArray) -> tuple[FloatArray, FloatArray]:
