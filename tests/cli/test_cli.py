@@ -263,12 +263,12 @@ def test_failed_instances_can_be_run_again(run, tmp_path):
     assert sorted(pd.read_csv(table)["image"]) == ["test:2", "test:4"]
 
 
-def test_other_images_under_the_same_name_are_refused(run, tmp_path):
+def test_other_images_under_the_same_name_are_refused(run, tmp_path, test_images):
     image, out_dir = tmp_path / "image.npy", tmp_path / "run"
-    command = ("attack", "thesis", "--images", image, "--label", "7", "--engine", "gurobi")
-    np.save(image, np.zeros((28, 28)))
+    command = ("attack", "thesis", "--images", image, "--label", "4", "--engine", "gurobi")
+    np.save(image, test_images.image(4))
     assert run(*command, "--out", out_dir)[0] == 0
-    np.save(image, np.full((28, 28), 0.5))
+    np.save(image, test_images.image(6))
     code, _, err = run(*command, "--out", out_dir)
     assert code == 2
     assert "image_sha256" in err

@@ -106,7 +106,7 @@ def test_pictures():
     assert _pixels(grey_png(np.zeros(3))).shape == (1, 3)
     original, answer = np.full((1, 4), 0.5), np.array([[0.5, 1.0, 0.25, 0.5001]])
     opacity = _pixels(change_png(original, answer, 0.5))[0, :, 3]
-    assert opacity.tolist() == [0, 255, 153, 0]
+    assert opacity.tolist() == [0, 255, 140, 0]
     assert change_scale([answer - original]) == 0.5
     assert change_scale([np.array([0.31, -0.42])]) == 0.5
     assert change_scale([]) == change_scale([np.zeros(2)]) == 1.0

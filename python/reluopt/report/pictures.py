@@ -16,7 +16,7 @@ BRIGHTER, DARKER = (0xD9, 0x4A, 0x2B), (0x2F, 0x7F, 0xC1)
 """Colours of pixels that became brighter and darker: vermillion and blue, which people with the
 common colour vision deficiencies can tell apart, both readable on white and on black."""
 
-FAINTEST = 0.2
+FAINTEST = 0.1
 """Opacity of the smallest change that is drawn; the largest one has 1."""
 
 VISIBLE = 0.5 / 255.0
