@@ -1,15 +1,26 @@
-"""A real browser without a window, driven through its debugging pipe."""
+"""Runs to report on, and a real browser without a window, driven through its debugging pipe."""
 
 import base64
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from reluopt.engines.base import EngineOptions
+from reluopt.experiments.attack import COLUMNS, AttackSettings, run_attack
+from reluopt.experiments.instances import load_instances
+from reluopt.experiments.store import ResultStore
+from reluopt.network import NetworkMetadata, ReLUNetwork
+from reluopt.problems import AbsoluteMargin, Norm, ShiftTarget
+from reluopt.solve import Method
+from reluopt.weights import save_network
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -204,3 +215,57 @@ def browser(tmp_path_factory):
 def page(browser):
     """A new tab."""
     return Page(browser)
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory, make_network):
+    """Two real runs of a small network, one in L1 and one in L2."""
+    folder = tmp_path_factory.mktemp("report")
+    drawn = make_network((6, 5, 4, 3), 6)
+    network = ReLUNetwork(drawn.layers, NetworkMetadata(name="small", input_shape=(2, 3)))
+    path = folder / "small.safetensors"
+    save_network(network, path)
+    images = []
+    for number in range(3):
+        images.append(str(folder / f"image-{number}.npy"))
+        np.save(images[-1], np.random.default_rng(number).random((2, 3)))
+    instances = load_instances(network, images)
+    for norm, engine in ((Norm.L1, "highs"), (Norm.L2, "scip")):
+        method = Method(engine, options=EngineOptions(30.0))
+        target, margin = ShiftTarget(1), AbsoluteMargin(0.01)
+        settings = AttackSettings(target, norm, margin, method, str(path))
+        record = {"command": ["reluopt", "attack", "<b>small</b>"], "versions": {"numpy": "2"}}
+        store = ResultStore(folder / str(norm), COLUMNS, settings.describe(network), record)
+        run_attack(network, instances, settings, store)
+    return folder
+
+
+@pytest.fixture
+def copy(real, tmp_path):
+    """The L1 run, for a test to spoil."""
+    return shutil.copytree(real / "l1", tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def entries_of():
+    """A function that reads the gallery's data out of the text of a page."""
+    return _entries
+
+
+def _entries(page):
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    return json.loads(found[1])
+
+
+@pytest.fixture
+def optimal_inputs(tmp_path):
+    """Two optimal inputs: logits that shall be large, and no image to start from."""
+    folder = tmp_path / "ideal"
+    columns = ("image", "label", "status", "objective", "bound", "predicted", "certified",
+               "seconds", "time_limit", "network")  # fmt: skip
+    settings = {"experiment": "ideal", "network": "thesis", "time_limit": 9.0}
+    store = ResultStore(folder, columns, settings, {})
+    for label, status, bound in ((0, "OPTIMAL", 26.5), (1, "FEASIBLE", 40.0)):
+        row = (f"label:{label}", label, status, 26.5, bound, 0, True, 2.0 + label, 9.0, "thesis")
+        store.append(dict(zip(columns, row, strict=True)), np.full((28, 28), 1.0 - label))
+    return folder
