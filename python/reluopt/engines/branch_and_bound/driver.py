@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -23,14 +24,17 @@ from reluopt.engines.base import (
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
 from reluopt.engines.branch_and_bound.branching import PseudoCosts
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.proof_search import (
+    Plan,
+    RecordingQPTree,
+    RecordingTree,
+    prove,
+)
 from reluopt.engines.branch_and_bound.qp_tree import QPTree
-from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.branch_and_bound.relaxation import make_frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
-from reluopt.formulation.scaling import balanced
-from reluopt.kernels.flat import flatten
-from reluopt.kernels.regions import build_region
 from reluopt.network import ReLUNetwork
 from reluopt.problems import Norm, PerturbationTask
 from reluopt.solution import Status, relative_gap
@@ -45,6 +49,9 @@ ROUNDING = 1.0 + 1e-6
 GAP_SHARE = 0.999
 """Share of the asked gap that the search aims at: the gap of the answer is recomputed from rounded
 numbers and must not come out a last digit above what was asked."""
+
+LEAST_PROOF_SECONDS = 1.0
+"""A kept proof is made after the search, in at most the search's time limit again, or this."""
 
 MAX_RESTARTS = 6
 """Restarts of one tree."""
@@ -111,7 +118,7 @@ class BranchAndBoundEngine:
                 f"bnb: expected an L1 or L2 perturbation task, found {type(task).__name__}"
             )
         started = time.perf_counter()
-        frame = make_frame(request, task)
+        frame = make_frame(request.network, task)
         search = Search(
             frame,
             request.options.gap * GAP_SHARE,
@@ -121,16 +128,12 @@ class BranchAndBoundEngine:
         )
         run = _Run(search, request, self._options)
         run.go()
-        return _answer(search, run, request, started)
-
-
-def make_frame(request: EngineRequest, task: PerturbationTask) -> Frame:
-    """Network, task and box as kernels take them, centred at the image."""
-    network = balanced(request.network)
-    flat = flatten(network)
-    wide = float((task.box.upper - task.box.lower).sum()) + 1.0
-    region = build_region(flat, task.box, np.array(task.image), task.norm, wide)
-    return Frame(network, flat, task, region)
+        if not request.options.extra.get("proof"):
+            return _answer(search, run, request, started)
+        limit = max(request.options.time_limit, LEAST_PROOF_SECONDS)
+        proof, proven = prove(search, request.network, run.plans, limit)
+        run.bounds = [proven]
+        return replace(_answer(search, run, request, started), proof=proof)
 
 
 class _Run:
@@ -156,6 +159,8 @@ class _Run:
         self.size: dict[str, int] = {}
         self._costs = [PseudoCosts(self._hidden) for _ in range(alternatives)]
         self._ball: Ball | None = None
+        self._keeps_proof = bool(request.options.extra.get("proof"))
+        self.plans = [Plan() for _ in range(alternatives)]
 
     @property
     def bound(self) -> float:
@@ -196,12 +201,18 @@ class _Run:
         ball = self._ball_bounds()
         if ball.empty:
             self.bounds[index] = self.search.cutoff
+            self.plans[index] = Plan(closed=True)
             return None
         tree: GrowingTree
         if self.search.frame.task.norm is Norm.L2:
-            tree = QPTree(self.search, index, ball.lower.copy(), ball.upper.copy())
+            planter = RecordingQPTree if self._keeps_proof else QPTree
+            tree = planter(self.search, index, ball.lower.copy(), ball.upper.copy())
         else:
-            tree = Tree(self.search, LPRelaxation, index, ball, self._costs[index], self.options)
+            planted = RecordingTree if self._keeps_proof else Tree
+            costs = self._costs[index]
+            tree = planted(self.search, LPRelaxation, index, ball, costs, self.options)
+        if isinstance(tree, RecordingTree | RecordingQPTree):
+            self.plans[index] = tree.recorder.root
         self.size = max(self.size, tree.size, key=lambda size: size.get("variables", 0))
         return tree
 

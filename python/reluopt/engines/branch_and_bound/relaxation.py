@@ -20,8 +20,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.kernels.flat import FlatNetwork
-from reluopt.kernels.regions import Region
+from reluopt.formulation.scaling import balanced
+from reluopt.kernels.flat import FlatNetwork, flatten
+from reluopt.kernels.regions import Region, build_region
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import PerturbationTask
 
@@ -43,6 +44,15 @@ class Frame:
     flat: FlatNetwork
     task: PerturbationTask
     region: Region
+
+
+def make_frame(network: ReLUNetwork, task: PerturbationTask) -> Frame:
+    """Network, task and box as kernels take them, centred at the image."""
+    network = balanced(network)
+    flat = flatten(network)
+    wide = float((task.box.upper - task.box.lower).sum()) + 1.0
+    region = build_region(flat, task.box, np.array(task.image), task.norm, wide)
+    return Frame(network, flat, task, region)
 
 
 class Outcome(NamedTuple):
