@@ -233,7 +233,7 @@ def test_a_busy_machine_is_mentioned() -> None:
 
 def test_method_specifications() -> None:
     options = EngineOptions(time_limit=3.0, threads=2)
-    assert parse_method("highs", options) == Method("highs", "bigm", None, options=options)
+    assert parse_method("highs", options) == Method("highs", None, None, options=options)
     assert parse_method("highs:thesis:thesis", options).bounds == "thesis"
     assert parse_method("auto:bigm:ball", options).engine == "auto"
     for text, message in (
