@@ -34,7 +34,7 @@ struct Indicator <: AbstractFormulation end
     Triangle()
 
 The linear relaxation of [`BigM`](@ref) without its binary variable:
-``a = x - s``, ``x, s \\ge 0`` and ``-L x + U s \\le -L U``.
+``a = x - s``, ``x, s \\ge 0`` and ``-L x + U s \\le -L U``, divided by ``U - L``.
 """
 struct Triangle <: AbstractFormulation end
 

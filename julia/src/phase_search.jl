@@ -149,12 +149,13 @@ function _branch!(search::PhaseSearch, qp, bounds, node::PhaseNode)
     bound > _cutoff(search) && return bound, PhaseNode[]
     k, i = _branching_neuron(qp, tightened, v, solved.multipliers)
     _try_image!(search, v; polish = k == 0)
-    if k == 0 && !solved.converged
-        k, i = _open_neuron(qp, tightened, upper)
-    end
-    if k == 0 || bound > _cutoff(search)
-        # The relaxation obeys every ReLU: its optimum is the node's.
+    if bound > _cutoff(search)
         return bound, PhaseNode[]
+    elseif k == 0
+        # Every ReLU is obeyed within tolerances, but no image of that value was
+        # found: a kink decides. Fix the neurons that are still open.
+        k, i = _open_neuron(qp, tightened, upper)
+        k == 0 && return bound, PhaseNode[]
     end
     a = v[qp.neuron[k][i].x] - v[qp.neuron[k][i].s]
     first_phase = Int8(a > 0 ? 1 : -1)

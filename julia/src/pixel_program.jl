@@ -57,13 +57,10 @@ function dual_bound(
     upper::AbstractVector,
 )
     # The multiplier of a >= row is nonnegative, that of a <= row nonpositive.
-    y = map(eachindex(y)) do r
-        qp.row_sign[r] == 0 && return y[r]
-        return qp.row_sign[r] < 0 ? max(y[r], 0.0) : min(y[r], 0.0)
-    end
-    g = _columns(qp, y)
+    signed = _signed_multipliers(qp, y)
+    g = _columns(qp, signed)
     n = length(qp.image)
-    total = y' * qp.rhs
+    total = signed' * qp.rhs
     for i in 1:n
         v = clamp(qp.image[i] + g[i] / 2, lower[i], upper[i])
         total += (v - qp.image[i])^2 - g[i] * v
@@ -72,6 +69,13 @@ function dual_bound(
         total -= g[j] > 0 ? g[j] * upper[j] : g[j] * lower[j]
     end
     return total
+end
+
+function _signed_multipliers(qp::PixelProgram, y::AbstractVector)
+    return map(y, qp.row_sign) do multiplier, sign
+        sign == 0 && return multiplier
+        return sign < 0 ? max(multiplier, 0.0) : min(multiplier, 0.0)
+    end
 end
 
 """Shift of the normal equations' diagonal, relative to it: it keeps them
@@ -202,6 +206,11 @@ function InteriorPoint(qp::PixelProgram, lower, upper)
         width = u[j] - l[j]
         guess = j <= n ? qp.image[j] : l[j] + width / 4
         return clamp(guess, l[j] + width / 20, u[j] - width / 20)
+    end
+    # A slack starts where its row holds, or at 1 where the row is violated.
+    inside = _rows(qp, view(v, 1:length(lower)))
+    for (t, r) in enumerate(slack_rows)
+        v[length(lower)+t] = max(qp.row_sign[r] * (qp.rhs[r] - inside[r]), 1.0)
     end
     zl = [f ? 1.0 : 0.0 for f in free]
     zu = [free[j] && isfinite(u[j]) ? 1.0 : 0.0 for j in eachindex(u)]

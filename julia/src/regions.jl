@@ -138,25 +138,34 @@ end
 _ball_gain(::LInf, slope, room, radius) = slope' * min.(room, radius)
 
 function _ball_gain(::L2, slope, room, radius)
-    step(t) = min.(room, t .* slope)
-    all_in = ifelse.(slope .> 0, room, 0.0)
-    if all_in' * all_in <= radius^2
-        return slope' * all_in
-    end
-    # The maximiser is min(room, t * slope) for the t that fills the ball.
-    low, high = 0.0, 1.0
-    while sum(abs2, step(high)) < radius^2
-        high *= 2
-    end
-    for _ in 1:60
-        middle = (low + high) / 2
-        if sum(abs2, step(middle)) < radius^2
-            low = middle
-        else
-            high = middle
+    # The maximiser is min(room, t * slope) for the t that fills the ball. From
+    # t = 0 on, each round fixes the coordinates that hit their room and fills the
+    # rest of the ball with the others; t only grows, so this ends.
+    t, saturated = 0.0, -1
+    while true
+        budget, rest, count = radius^2, 0.0, 0
+        for i in eachindex(slope)
+            if room[i] <= t * slope[i]
+                budget -= room[i]^2
+                count += 1
+            else
+                rest += slope[i]^2
+            end
         end
+        # All coordinates at their room: the ball does not matter.
+        rest <= 0 && return slope' * room
+        if budget <= 0 || count == saturated
+            break
+        end
+        t, saturated = sqrt(budget / rest), count
     end
+    t > 0 || return 0.0
     # Lagrangian bound with multiplier 1 / (2 t), valid for every t > 0.
-    delta, multiplier = step(high), 1 / (2 * high)
-    return slope' * delta + multiplier * (radius^2 - delta' * delta)
+    gain, size = 0.0, 0.0
+    for i in eachindex(slope)
+        step = min(room[i], t * slope[i])
+        gain += slope[i] * step
+        size += step^2
+    end
+    return gain + (radius^2 - size) / (2 * t)
 end

@@ -93,7 +93,9 @@ function add_unstable_relu!(model, ::Indicator, added, x, s, lower, upper, name)
 end
 
 function add_unstable_relu!(model, ::Triangle, added, x, s, lower, upper, name)
-    _note!(added, JuMP.@constraint(model, -lower * x + upper * s <= -lower * upper))
+    # Divided by U - L, so that its coefficients lie in [0, 1] for every neuron.
+    share = upper / (upper - lower)
+    _note!(added, JuMP.@constraint(model, (1 - share) * x + share * s <= -lower * share))
     # The share of the way from a = lower to a = upper; no variable of its own.
     return JuMP.AffExpr(0.0, x => 1 / upper)
 end
