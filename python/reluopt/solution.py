@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -121,6 +122,7 @@ class Solution:
         versions: versions of everything that computed, such as ``{"highspy": "1.15.1"}``.
         size: variables, constraints and binaries of the program, when one was built.
         message: one line in words when something needs saying.
+        proof: what the bound can be verified from, if the engine was asked to keep it.
     """
 
     status: Status
@@ -141,6 +143,7 @@ class Solution:
     versions: Mapping[str, str] = field(default_factory=dict, repr=False)
     size: Mapping[str, int] = field(default_factory=dict, repr=False)
     message: str = ""
+    proof: Any = field(default=None, repr=False, compare=False)
 
     @property
     def gap(self) -> float:

@@ -333,6 +333,7 @@ class _Run:
             versions=versions(self.engine.name),
             size=dict(self.answer.size),
             message=message,
+            proof=self.answer.proof,
         )
 
 

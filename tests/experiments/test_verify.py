@@ -1,5 +1,8 @@
 """Verification finds every lie in a result folder."""
 
+import json
+import shutil
+
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -8,8 +11,9 @@ from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS, AttackSettings, run_attack
 from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import ResultStore
-from reluopt.experiments.verify import verify_run
+from reluopt.experiments.merge import merge_runs
+from reluopt.experiments.store import ResultStore, proof_path
+from reluopt.experiments.verify import Evidence, verify_run
 from reluopt.problems import Norm, RelativeMargin, ShiftTarget
 from reluopt.solve import Method
 
@@ -61,6 +65,21 @@ def test_honest_results_pass(folder):
         ({"target": 3}, "was not asked for"),
         ({"label": 2}, "true label"),
         ({"certified": False}, "denies"),
+        ({"status": "SUPERB"}, "no status SUPERB"),
+        ({"status": "INFEASIBLE"}, "certified answer is claimed with status INFEASIBLE"),
+        ({"status": "TIME_LIMIT"}, "certified answer is claimed with status TIME_LIMIT"),
+        ({"status": "NUMERICAL"}, "certified answer is claimed with status NUMERICAL"),
+        ({"status": "CRASHED"}, "certified answer is claimed with status CRASHED"),
+        ({"norm": "l2"}, "norm is l1, not l2"),
+        ({"margin_rule": "x1.3"}, "margin_rule is x1.2"),
+        ({"time_limit": 99.0}, "time_limit is 30.0"),
+        ({"seed": 5}, "seed is 0"),
+        ({"engine": "highs"}, "engine is gurobi"),
+        ({"network": "other"}, "network is thesis"),
+        ({"original_predicted": 9}, "original_predicted is"),
+        ({"box_violation": 0.5}, "box_violation is"),
+        ({"bound": 1e9}, "the bound exceeds the objective"),
+        ({"image_sha256": "0" * 64}, "another SHA-256"),
     ],
 )
 def test_lies_are_found(folder, changes, message):
@@ -82,6 +101,130 @@ def test_a_changed_image_is_found(folder):
 def test_a_missing_image_is_found(folder):
     (folder / "images" / "part-0000.safetensors").unlink()
     assert all("no image" in row.failures[0] for row in verify_run(folder))
+
+
+def test_an_image_of_another_size_is_found(folder):
+    path = folder / "images" / "part-0000.safetensors"
+    tensors = load_file(path)
+    tensors["test:2"] = tensors["test:2"][:5].copy()
+    save_file(tensors, path)
+    first, _ = verify_run(folder)
+    assert any("pixels" in failure for failure in first.failures)
+
+
+def test_a_repeated_row_is_found(folder):
+    table = folder / "results.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([*lines, lines[1]]))
+    assert "the image has an earlier row" in list(verify_run(folder))[-1].failures
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("label", "", "line 2: label: expected a whole number, found nothing"),
+        ("label", "2.5", "label: expected a whole number"),
+        ("target", "x", "target: expected a number, found 'x'"),
+        ("bound", "much", "bound: expected a number"),
+        ("certified", "maybe", "certified: expected True or False"),
+        ("status", "", "status: expected a text, found nothing"),
+    ],
+)
+def test_damaged_rows_are_named(folder, column, value, message):
+    _spoil(folder, **{column: value})
+    with pytest.raises(InputError, match=message) as caught:
+        list(verify_run(folder))
+    assert "results.csv" in str(caught.value)
+
+
+def test_damaged_files_are_named(folder):
+    images, table = folder / "images" / "part-0000.safetensors", folder / "results.csv"
+    whole = images.read_bytes()
+    images.write_bytes(whole[:-100])
+    with pytest.raises(InputError, match=r"part-0000\.safetensors"):
+        list(verify_run(folder))
+    images.write_bytes(whole)
+    text = table.read_text()
+    table.write_text(text.replace("test:4", '"test:4'))
+    with pytest.raises(InputError, match=r"results\.csv: expected a table") as caught:
+        list(verify_run(folder))
+    assert "\n" not in str(caught.value)
+    table.write_text(text.replace("predicted", "foretold"))
+    with pytest.raises(InputError, match="a column original_predicted, found none"):
+        list(verify_run(folder))
+
+
+def test_damaged_settings_are_named(folder):
+    path = folder / "run.json"
+    record = json.loads(path.read_text())
+    moved = {**record["settings"], "network_path": "no/such/weights.safetensors"}
+    path.write_text(json.dumps({**record, "settings": moved}))
+    with pytest.raises(InputError, match="name its weights with --network"):
+        list(verify_run(folder))
+    assert all(row.failures == () for row in verify_run(folder, "thesis"))
+    del moved["network_path"]
+    path.write_text(json.dumps({**record, "settings": moved}))
+    with pytest.raises(InputError, match="settings with network_path"):
+        list(verify_run(folder))
+
+
+def test_stored_bounds_of_other_engines_stay_claims(folder):
+    for row in verify_run(folder):
+        assert row.evidence is Evidence.STORED
+        assert row.root is None
+
+
+@pytest.fixture(scope="module", params=[Norm.L1, Norm.L2])
+def _proven(request, thesis, tmp_path_factory):
+    """A run of the own engine that keeps proofs."""
+    folder = tmp_path_factory.mktemp("proven") / "run"
+    method = Method("bnb", options=EngineOptions(30.0, extra={"proof": True}))
+    settings = AttackSettings(ShiftTarget(5), request.param, RelativeMargin(0.2), method)
+    store = ResultStore(folder, COLUMNS, settings.describe(thesis), {})
+    finished = run_attack(thesis, load_instances(thesis, ["test:2,131"]), settings, store)
+    assert all("proof" not in result.row for result in finished)
+    return folder
+
+
+@pytest.fixture
+def proven(_proven, tmp_path):
+    return shutil.copytree(_proven, tmp_path / "run")
+
+
+def test_proofs_are_replayed(proven):
+    for row in verify_run(proven):
+        assert row.failures == ()
+        assert row.evidence is Evidence.REPLAYED
+        assert row.proven >= row.bound - 1e-9
+        assert 0.0 < row.root <= row.proven + 1e-6
+
+
+def test_a_bound_beyond_its_proof_is_found(proven):
+    table = pd.read_csv(proven / "results.csv", dtype=object)
+    objective = float(table.loc[0, "objective"])
+    _spoil(proven, bound=objective, gap=0.0)
+    first, second = verify_run(proven)
+    assert any("the proof shows" in failure for failure in first.failures)
+    assert second.failures == ()
+
+
+def test_a_swapped_missing_or_damaged_proof_is_found(proven):
+    first, second = (proof_path(proven, key) for key in ("test:2", "test:131"))
+    data = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    assert any("about this task" in f for f in next(verify_run(proven)).failures)
+    first.unlink()
+    row = next(verify_run(proven))
+    assert any("there is none" in failure for failure in row.failures)
+    assert row.evidence in (Evidence.STORED, Evidence.ROOT)
+    first.write_bytes(data[:-9])
+    with pytest.raises(InputError, match=first.name):
+        next(verify_run(proven))
+
+
+def test_merging_takes_proofs_along(proven, tmp_path):
+    merge_runs([proven], tmp_path / "merged")
+    assert all(row.evidence is Evidence.REPLAYED for row in verify_run(tmp_path / "merged"))
 
 
 def test_another_network_is_refused(folder, tmp_path):

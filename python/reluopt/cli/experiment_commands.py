@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -133,17 +134,30 @@ def verify_result(
     ] = None,
     data_dir: options.DataDir = None,
 ) -> None:
-    """Recompute every answer of a run from its files alone; exit code 1 if anything differs."""
+    """Recompute every answer of a run from its files alone; exit code 1 if anything differs.
+
+    Bounds are proven anew where that is possible: by replaying kept proofs (attack --proof), or by
+    the root relaxation. The last column tells how; "stored number" means that gap and status were
+    recomputed from the stored bound, and the bound itself was not proven anew.
+    """
     from reluopt.experiments.verify import verify_run
 
+    columns = [("image", "left"), ("status", "left"), ("bound", "right"), ("root", "right")]
+    shown = table(f"bounds of {folder}", [*columns, ("proof", "right"), ("shown by", "left")])
     count = wrong = 0
-    statuses: dict[str, int] = {}
+    statuses: Counter[str] = Counter()
+    evidence: Counter[str] = Counter()
     for verified in verify_run(folder, network_name, data_dir):
         count += 1
         wrong += bool(verified.failures)
-        statuses[verified.status] = statuses.get(verified.status, 0) + 1
+        statuses[verified.status] += 1
+        evidence[str(verified.evidence)] += 1
         for failure in verified.failures:
             output.print(f"{verified.image}: {failure}", markup=False)
+        bounds = (number(b, ".6f") for b in (verified.bound, verified.root, verified.proven))
+        shown.add_row(verified.image, verified.status, *bounds, str(verified.evidence))
+    output.print(shown)
+    output.print("bounds: " + ", ".join(f"{times} {kind}" for kind, times in evidence.items()))
     found = ", ".join(f"{times} {status}" for status, times in statuses.items())
     output.print(f"{count - wrong} of {count} rows verified ({found})")
     if wrong:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -43,6 +43,9 @@ Figure: TypeAlias = Annotated[
 ]
 Out: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder for results; the same command resumes there.")
+]
+KeepProof: TypeAlias = Annotated[
+    bool, typer.Option("--proof", help="Keep proofs for verify-result (--engine bnb, with --out).")
 ]
 JsonLines: TypeAlias = Annotated[
     bool, typer.Option("--jsonl", help="One JSON object an image on stdout, logs on stderr.")
@@ -103,14 +106,20 @@ def method(
     return Method(engine, formulation, bounds, attack, options)
 
 
-def extra_settings(engine: str, optimizer: str | None) -> dict[str, str]:
+def extra_settings(
+    engine: str, optimizer: str | None, proof: bool = False, out: Path | None = None
+) -> dict[str, Any]:
     """Settings of one engine only.
 
     Raises:
-        InputError: they were given for another engine.
+        InputError: they were given for another engine, or a proof has no place to be kept.
     """
+    if proof and (engine != "bnb" or out is None):
+        found = f"--engine {engine}" if engine != "bnb" else "no --out"
+        raise InputError(f"--proof: expected --engine bnb and --out, found {found}")
+    kept: dict[str, Any] = {"proof": True} if proof else {}
     if optimizer is None:
-        return {}
+        return kept
     if engine != "julia":
         raise InputError(f"--optimizer: expected with --engine julia only, found {engine}")
     return {"optimizer": optimizer}

@@ -73,6 +73,7 @@ def attack(
     shard: options.ShardName = None,
     retry_failed: options.RetryFailed = False,
     out: options.Out = None,
+    proof: options.KeepProof = False,
     figure: options.Figure = None,
     jsonl: options.JsonLines = False,
     verbose: options.Verbose = False,
@@ -85,7 +86,12 @@ def attack(
         formulation,
         bounds,
         EngineOptions(
-            time_limit, gap, threads, seed, verbose, options.extra_settings(engine, optimizer)
+            time_limit,
+            gap,
+            threads,
+            seed,
+            verbose,
+            options.extra_settings(engine, optimizer, proof, out),
         ),
         incumbent,
     )

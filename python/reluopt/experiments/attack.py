@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reluopt.engines.base import ProgressCallback
+from reluopt.engines.branch_and_bound.proof_file import proof_bytes
 from reluopt.experiments.executors import Executor, SerialExecutor
-from reluopt.experiments.experiment import Row, hard_limit
+from reluopt.experiments.experiment import PROOF, Row, hard_limit
 from reluopt.experiments.instances import Instance, data_fingerprint
 from reluopt.experiments.runner import Finished as Finished
 from reluopt.experiments.runner import RunProgress, run_experiment
@@ -111,7 +112,10 @@ def solve_instance(
     started = time.perf_counter()
     solution = solve(network, problem, settings.method, progress=progress)
     seconds = time.perf_counter() - started
-    return attack_row(network, instance, settings, solution, seconds), solution.image
+    row = attack_row(network, instance, settings, solution, seconds)
+    if solution.proof is not None:
+        row[PROOF] = proof_bytes(solution.proof)
+    return row, solution.image
 
 
 def attack_row(

@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # workers should not load every engine before they know their
 
 Row: TypeAlias = dict[str, Any]
 
+PROOF = "proof"
+"""Entry of a fresh row that is no column: the bytes of a proof, which become a file."""
+
 ERROR, CRASHED, KILLED = "ERROR", "CRASHED", "KILLED"
 """Statuses of rows without an answer: an unexpected exception, a worker process that died (again
 and again), and one that was killed because it kept running far beyond its time limit."""

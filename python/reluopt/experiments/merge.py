@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from reluopt.errors import InputError
-from reluopt.experiments.store import ResultStore, Row, plain, read_store, read_table
+from reluopt.experiments.experiment import PROOF
+from reluopt.experiments.store import (
+    ResultStore,
+    Row,
+    plain,
+    proof_path,
+    read_store,
+    read_table,
+)
 
 
 def merge_runs(folders: Sequence[Path], out: Path) -> ResultStore:
-    """Copy the rows and images of runs with the same settings into one folder.
+    """Copy the rows, images and proofs of runs with the same settings into one folder.
 
     Rows that ``out`` holds already are left alone, so that merging again after more rows have
     come adds these only.
@@ -49,7 +57,9 @@ def merge_runs(folders: Sequence[Path], out: Path) -> ResultStore:
     for key, (folder, row, image) in rows.items():
         found = done.get(key)
         if found is None:
-            store.append(row, image)
+            proof = proof_path(folder, key)
+            kept = {PROOF: proof.read_bytes()} if proof.exists() else {}
+            store.append({**row, **kept}, image)
         elif plain(found) != plain(row):
             raise InputError(f"{out}: expected {key} to be as in {folder}, found another row")
     return store

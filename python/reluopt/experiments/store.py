@@ -7,6 +7,8 @@
     the answers (``float64``, the network's input shape), up to 100 a file, keyed by instance.
     A file is written anew and swapped in before the row that speaks of it is appended, so every
     row has its image.
+``RUN/proofs/``
+    one safetensors file for each instance whose engine kept a proof, written before its row.
 ``RUN/run.json``
     what was run: command, settings, versions, machine, and an entry for every session.
 ``RUN/run.lock``
@@ -18,6 +20,7 @@ Opening a folder that holds results of other settings is refused, and nothing in
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -27,17 +30,24 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from reluopt.errors import InputError
+from reluopt.experiments.experiment import PROOF
 from reluopt.experiments.experiment import Row as Row
 from reluopt.experiments.lock import lock_folder
 from reluopt.network import FloatArray, frozen_array
+from reluopt.tensor_files import open_tensor_file
 
 IMAGES_PER_FILE = 100
 """Answers in one safetensors file: rewriting a file of 100 MNIST images takes about 1 ms."""
+
+
+LONGEST_NAME = 200
+"""Longest name of a file made from a key; file systems allow 255 bytes."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -127,7 +137,13 @@ class ResultStore:
         return {str(row[self.columns[0]]): row for row in self.rows}
 
     def append(self, row: Row, image: FloatArray | None) -> None:
-        """Add a finished instance: its answer first, then its row."""
+        """Add a finished instance: its answer and its proof first, then its row.
+
+        A proof (:data:`~reluopt.experiments.experiment.PROOF`) is taken out of ``row``.
+        """
+        proof = row.pop(PROOF, None)
+        if proof is not None:
+            write_atomically(proof_path(self.folder, str(row[self.columns[0]])), proof)
         if image is not None:
             self._add_image(str(row[self.columns[0]]), image)
         line = _csv_line([plain(row.get(name)) for name in self.columns])
@@ -194,7 +210,7 @@ class ResultStore:
         if not end:
             self._table.unlink()
             return []
-        frame = _parse(data[:end])
+        frame = _parse(self._table, data[:end])
         if tuple(frame.columns) != self.columns:
             raise InputError(
                 f"{self._table}: expected columns {','.join(self.columns)}, found "
@@ -236,8 +252,16 @@ def _csv_line(values: list[Any]) -> bytes:
     return buffer.getvalue().encode()
 
 
-def _parse(data: bytes) -> pd.DataFrame:
+def _parse(table: Path, data: bytes) -> pd.DataFrame:
     """A table whose first column is text, with every float as it was written."""
+    try:
+        return _parsed(data)
+    except ValueError as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
+        reason = " ".join(str(error).split())
+        raise InputError(f"{table}: expected a table with commas, found: {reason}") from None
+
+
+def _parsed(data: bytes) -> pd.DataFrame:
     key = data.partition(b"\n")[0].decode().split(",")[0]
     # From pandas 3 on this is the default, and asking for it is deprecated.
     old = int(pd.__version__.partition(".")[0]) < 3
@@ -256,11 +280,19 @@ def _part_path(folder: Path, number: int) -> Path:
     return folder / "images" / f"part-{number:04d}.safetensors"
 
 
+def proof_path(folder: Path, key: str) -> Path:
+    """Where the proof of an instance lies, if there is one."""
+    name = quote(key, safe="")
+    if len(name) > LONGEST_NAME:
+        name = hashlib.sha256(key.encode()).hexdigest()
+    return folder / "proofs" / f"{name}.safetensors"
+
+
 def _load_images(folder: Path) -> list[dict[str, FloatArray]]:
     """All stored answers, part by part."""
     parts: list[dict[str, FloatArray]] = []
     while (path := _part_path(folder, len(parts))).exists():
-        loaded = load_file(path)
+        loaded = open_tensor_file(path).read()
         parts.append({key: frozen_array(value) for key, value in loaded.items()})
     return parts
 
@@ -282,7 +314,7 @@ def read_table(folder: Path) -> pd.DataFrame:
     end = data.rfind(b"\n") + 1
     if not end:
         raise InputError(f"{table}: expected a table with a header, found none")
-    return _parse(data[:end])
+    return _parse(table, data[:end])
 
 
 def read_store(folder: Path) -> Iterator[tuple[Row, FloatArray | None]]:

@@ -1,23 +1,33 @@
-"""Recompute a finished run from its files alone, trusting none of its numbers.
+"""Verify a finished run from its files alone, trusting none of its numbers.
 
 For every row the network is loaded anew (and must be the very same one, by its fingerprint), the
 original image is read again, the stored answer goes through the forward pass, and norm, box,
-margins, label, gap and status are compared with what the row says.
+margins, labels, gap and status are compared with what the row says.
+
+A stored bound is a number that an engine claimed; what can be said about it differs
+(:class:`Evidence`). For engine ``bnb`` the root relaxation is solved anew over the ball of the
+row's answer, which gives a bound that is proven here and now; where the run kept proofs
+(``--proof``) they are replayed, and a row that claims more than its proof shows fails.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from reluopt.check import check_perturbation
+from reluopt.engines.branch_and_bound.proof import replay
+from reluopt.engines.branch_and_bound.proof_file import read_proof
+from reluopt.engines.branch_and_bound.proof_search import root_bound
 from reluopt.errors import InputError
-from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import Row, read_store
+from reluopt.experiments.experiment import FAILURES
+from reluopt.experiments.instances import Instance, load_instances
+from reluopt.experiments.store import Row, proof_path, read_store
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import (
     MinimalPerturbation,
@@ -26,12 +36,40 @@ from reluopt.problems import (
     parse_margin,
     parse_target,
 )
-from reluopt.solution import Certificate, Status, relative_gap
+from reluopt.solution import Certificate, Incumbent, Status, relative_gap
 from reluopt.zoo import open_network
 
 AGREEMENT = 1e-9
 """Allowed relative difference between stored and recomputed numbers. Both are float64 sums of the
 same terms; another BLAS may add them in another order, which changes the last few bits."""
+
+ANSWERED = (Status.OPTIMAL, Status.FEASIBLE)
+"""Statuses that claim an image that passes the check."""
+
+RECORDED = {
+    "norm": "norm",
+    "margin_rule": "margin",
+    "seed": "seed",
+    "threads": "threads",
+    "time_limit": "time_limit",
+    "network": "network",
+}
+"""Columns that repeat a setting of the run."""
+
+
+class Evidence(StrEnum):
+    """What stands behind a row's bound now.
+
+    * ``REPLAYED``: its proof was replayed and shows it.
+    * ``ROOT``: the root relaxation, solved anew, shows it.
+    * ``STORED``: nothing but the stored number; gap and status were recomputed from it.
+    * ``NONE``: the row has no bound above zero.
+    """
+
+    REPLAYED = "proof replayed"
+    ROOT = "root solved"
+    STORED = "stored number"
+    NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -42,11 +80,19 @@ class Verified:
         image: key of the instance.
         status: status that the row claims.
         failures: one sentence for each thing that is not as the row says; empty when all is well.
+        evidence: what stands behind its bound.
+        bound: the bound that the row claims, None without one.
+        root: bound of the root relaxation (engine ``bnb``), else None.
+        proven: bound that the kept proof shows, else None.
     """
 
     image: str
     status: str
     failures: tuple[str, ...]
+    evidence: Evidence = Evidence.NONE
+    bound: float | None = None
+    root: float | None = None
+    proven: float | None = None
 
 
 def verify_run(
@@ -60,103 +106,293 @@ def verify_run(
         data_dir: folder of idx files, if the run used one.
 
     Raises:
-        InputError: the folder holds no such run, or the network is another one.
+        InputError: the folder holds no such run, a file or a row is damaged, or the network is
+            another one.
     """
     settings = _settings(folder)
-    network = open_network(network_name or str(settings["network_path"]))
-    if network.fingerprint != settings["network_sha256"]:
-        raise InputError(
-            f"{folder}: expected the network with SHA-256 {settings['network_sha256']}, found "
-            f"{network.fingerprint}"
-        )
-    for row, image in read_store(folder):
-        failures = _verify_row(network, settings, row, image, data_dir)
-        yield Verified(str(row["image"]), str(row["status"]), tuple(failures))
+    network = _network(folder, settings, network_name)
+    seen: set[str] = set()
+    for number, (row, image) in enumerate(read_store(folder), start=2):
+        reader = _Reader(folder / "results.csv", number, row)
+        verified = _RowCheck(folder, network, settings, reader, image, data_dir).verify()
+        if verified.image in seen:
+            failures = (*verified.failures, "the image has an earlier row")
+            verified = Verified(verified.image, verified.status, failures)
+        seen.add(verified.image)
+        yield verified
 
 
 def _settings(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     try:
         settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        if settings["experiment"] == "attack":
-            return settings
+        if settings["experiment"] != "attack":
+            raise ValueError
     except FileNotFoundError:
         raise InputError(f"{folder}: expected a result folder, found no run.json") from None
     except (ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f"{path}: expected the record of an attack, found something else")
+        raise InputError(
+            f"{path}: expected the record of an attack, found something else"
+        ) from None
+    needed = ("network_path", "network_sha256", "target", "gap", "engine", *RECORDED.values())
+    for name in needed:
+        if name not in settings:
+            raise InputError(f"{path}: expected settings with {name}, found none")
+    return settings
 
 
-def _verify_row(
-    network: ReLUNetwork,
-    settings: dict[str, Any],
-    row: Row,
-    image: FloatArray | None,
-    data_dir: Path | None,
-) -> list[str]:
+def _network(folder: Path, settings: Mapping[str, Any], name: str | None) -> ReLUNetwork:
+    """The network of the run, by its fingerprint."""
+    path = str(settings["network_path"])
+    try:
+        network = open_network(name or path)
+    except InputError as error:
+        if name is not None:
+            raise
+        raise InputError(
+            f"{folder}: expected the run's network at '{path}' (name its weights with --network "
+            f"if they are elsewhere now), found: {error}"
+        ) from None
+    if network.fingerprint != settings["network_sha256"]:
+        raise InputError(
+            f"{folder}: expected the network with SHA-256 {settings['network_sha256']}, found "
+            f"{network.fingerprint}; name the right weights with --network"
+        )
+    return network
+
+
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """A row whose entries are read with a message that names file, line and column."""
+
+    table: Path
+    line: int
+    row: Row
+
+    def _entry(self, column: str) -> Any:
+        if column not in self.row:
+            raise InputError(f"{self.table}: expected a column {column}, found none")
+        return self.row[column]
+
+    def _refuse(self, column: str, expected: str) -> InputError:
+        found = self._entry(column)
+        shown = "nothing" if found is None else repr(found)
+        return InputError(
+            f"{self.table}, line {self.line}: {column}: expected {expected}, found {shown}"
+        )
+
+    def text(self, column: str) -> str:
+        """A text that is not empty."""
+        value = self._entry(column)
+        if value is None:
+            raise self._refuse(column, "a text")
+        return str(value)
+
+    def number(self, column: str) -> float | None:
+        """A number, or None for an empty entry."""
+        value = self._entry(column)
+        if value is None:
+            return None
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise self._refuse(column, "a number") from None
+
+    def integer(self, column: str) -> int:
+        """A whole number."""
+        value = self.number(column)
+        if value is None or not value.is_integer():
+            raise self._refuse(column, "a whole number")
+        return int(value)
+
+    def flag(self, column: str) -> bool:
+        """True or False."""
+        value = str(self._entry(column))
+        if value not in ("True", "False"):
+            raise self._refuse(column, "True or False")
+        return value == "True"
+
+    def close(self, column: str, value: float) -> bool:
+        """Whether a stored number is the recomputed one, up to rounding."""
+        stored = self.number(column)
+        return stored is not None and abs(stored - value) <= AGREEMENT * max(1.0, abs(value))
+
+
+class _RowCheck:
     """Everything that is wrong with one row."""
-    certified = _flag(row["certified"])
-    if image is None:
-        claims = certified or row["status"] in (Status.OPTIMAL, Status.FEASIBLE)
-        return ["an answer is claimed, but no image is stored"] if claims else []
-    label = int(float(row["label"]))
-    instance = load_instances(network, [str(row["image"])], data_dir, label)[0]
-    failures = [] if instance.label == label else [f"the true label is {instance.label}"]
-    norm = Norm(settings["norm"])
-    task = MinimalPerturbation(
-        instance.image,
-        label,
-        parse_target(settings["target"]),
-        norm,
-        parse_margin(settings["margin"]),
-    ).task(network)
-    certificate = _certificate(network, task, row, image.reshape(-1))
-    if certificate is None:
-        return [*failures, f"target {row['target']} was not asked for"]
-    if certified and not certificate.certified:
-        failures += certificate.failures
-    if certificate.certified and not certified:
-        failures.append("the row denies an answer that passes the check")
-    recomputed = {
-        "predicted": float(certificate.predicted),
-        "margin": certificate.lead,
-        "slack": certificate.margin,
-        **({"objective": certificate.objective, "distance": certificate.distance} if certified
-           else {}),
-    }  # fmt: skip
-    for name, value in recomputed.items():
-        if not _close(row[name], value):
-            failures.append(f"{name} is {value:.12g}, not {row[name]}")
-    return failures + _status_failures(row, certificate, float(settings["gap"]))
+
+    def __init__(
+        self,
+        folder: Path,
+        network: ReLUNetwork,
+        settings: Mapping[str, Any],
+        row: _Reader,
+        image: FloatArray | None,
+        data_dir: Path | None,
+    ) -> None:
+        self._folder, self._network, self._settings = folder, network, settings
+        self._row, self._image = row, None if image is None else image.reshape(-1)
+        self._key, self._status = row.text("image"), row.text("status")
+        self._label, self._certified = row.integer("label"), row.flag("certified")
+        self._instance = load_instances(network, [self._key], data_dir, self._label)[0]
+        self._failures: list[str] = []
+
+    def verify(self) -> Verified:
+        """Check the row."""
+        self._check_records(self._instance)
+        self._check_status()
+        if self._status in FAILURES:
+            return self._verified(Evidence.NONE)
+        task = self._task(self._instance)
+        certificate = self._check_answer(task)
+        return self._check_bound(task, certificate)
+
+    def _fail_unless(self, holds: bool, failure: str) -> None:
+        if not holds:
+            self._failures.append(failure)
+
+    def _check_records(self, instance: Instance) -> None:
+        """What the row repeats of settings and instance."""
+        row = self._row
+        if instance.label != self._label:
+            self._failures.append(f"the true label is {instance.label}")
+        for column, name in RECORDED.items():
+            asked = self._settings[name]
+            stored = row.text(column)
+            same = row.close(column, asked) if isinstance(asked, int | float) else stored == asked
+            self._fail_unless(same, f"{column} is {asked}, not {stored}")
+        engine = self._settings["engine"]
+        if engine != "auto":
+            self._fail_unless(row.text("engine") == engine, f"engine is {engine}")
+        answered = int(self._network.predict(instance.image))
+        if not row.close("original_predicted", answered):
+            self._failures.append(f"original_predicted is {answered}")
+        self._fail_unless(
+            row.text("image_sha256") == instance.fingerprint,
+            "the original image has another SHA-256 now",
+        )
+
+    def _check_status(self) -> None:
+        """Whether there is such a status, and it fits what the row says about its answer."""
+        status = self._status
+        if status not in (*Status, *FAILURES):
+            self._failures.append(f"there is no status {status}")
+        elif self._certified and status not in ANSWERED:
+            self._failures.append(f"a certified answer is claimed with status {status}")
+        elif not self._certified and status in ANSWERED:
+            self._failures.append(f"{status} is claimed without a certified answer")
+        if self._image is None and (self._certified or status in ANSWERED):
+            self._failures.append("an answer is claimed, but no image is stored")
+
+    def _task(self, instance: Instance) -> PerturbationTask:
+        settings = self._settings
+        return MinimalPerturbation(
+            instance.image,
+            instance.label,
+            parse_target(str(settings["target"])),
+            Norm(settings["norm"]),
+            parse_margin(str(settings["margin"])),
+        ).task(self._network)
+
+    def _check_answer(self, task: PerturbationTask) -> tuple[int, Certificate] | None:
+        """The check of the stored image against the alternative that the row names."""
+        image, row = self._image, self._row
+        if image is None:
+            return None
+        if image.size != self._network.input_size:
+            self._failures.append(f"the stored image has {image.size} pixels")
+            return None
+        target = row.integer("target")
+        targets = [alternative.target for alternative in task.alternatives]
+        if target not in targets:
+            self._failures.append(f"target {target} was not asked for")
+            return None
+        index = targets.index(target)
+        certificate = check_perturbation(self._network, task, task.alternatives[index], image)
+        if self._certified and not certificate.certified:
+            self._failures += certificate.failures
+        if certificate.certified and not self._certified:
+            self._failures.append("the row denies an answer that passes the check")
+        recomputed = {
+            "predicted": float(certificate.predicted),
+            "margin": certificate.lead,
+            "slack": certificate.margin,
+            "box_violation": certificate.box_violation,
+        }
+        if self._certified:
+            recomputed |= {"objective": certificate.objective, "distance": certificate.distance}
+        for name, value in recomputed.items():
+            if not row.close(name, value):
+                self._failures.append(f"{name} is {value:.12g}, not {row.number(name)}")
+        return index, certificate
+
+    def _check_bound(
+        self, task: PerturbationTask, answer: tuple[int, Certificate] | None
+    ) -> Verified:
+        """Whether gap and status follow from the bound, and what stands behind it."""
+        row = self._row
+        stored = row.number("bound")
+        # An empty bound of a row without answer is infinite: nothing at all meets the conditions.
+        bound = math.inf if stored is None else stored
+        objective, good = math.inf, False
+        if answer is not None:
+            objective, good = answer[1].objective, answer[1].certified
+        gap = relative_gap(objective, bound)
+        if self._certified and row.number("gap") is not None and not row.close("gap", gap):
+            self._failures.append(f"gap is {gap:.3g}, not {row.number('gap')}")
+        if self._status == Status.OPTIMAL and not (good and gap <= float(self._settings["gap"])):
+            self._failures.append(f"OPTIMAL is claimed with a gap of {gap:.3g}")
+        if good:
+            self._fail_unless(_at_most(bound, objective), "the bound exceeds the objective")
+        proven = self._replay(task, bound)
+        root = self._root(task, answer) if row.text("engine") == "bnb" else None
+        if root is not None and good:
+            self._fail_unless(
+                _at_most(root, objective),
+                f"the root relaxation proves {root:.12g}, more than the objective",
+            )
+        if bound <= 0.0:
+            return self._verified(Evidence.NONE, root, proven)
+        if proven is not None and _at_most(bound, proven):
+            return self._verified(Evidence.REPLAYED, root, proven)
+        by_root = root is not None and _at_most(bound, root)
+        return self._verified(Evidence.ROOT if by_root else Evidence.STORED, root, proven)
+
+    def _replay(self, task: PerturbationTask, bound: float) -> float | None:
+        """What the kept proof shows, if there is one."""
+        path = proof_path(self._folder, self._key)
+        if not path.exists():
+            wanted = dict(self._settings.get("extra") or {}).get("proof")
+            self._fail_unless(not wanted, "a proof was to be kept, but there is none")
+            return None
+        proof = read_proof(path)
+        try:
+            proven = replay(proof, self._network, task)
+        except InputError as error:
+            self._failures.append(str(error))
+            return None
+        self._fail_unless(
+            _at_most(bound, proven), f"the proof shows {proven:.12g}, not the bound {bound:.12g}"
+        )
+        return proven
+
+    def _root(self, task: PerturbationTask, answer: tuple[int, Certificate] | None) -> float | None:
+        """Safe bound of the root relaxation over the ball of the row's answer."""
+        if task.norm is Norm.LINF:
+            return None
+        incumbent = None
+        if answer is not None and answer[1].certified and self._image is not None:
+            incumbent = Incumbent(self._image, answer[1].objective, answer[0])
+        return root_bound(self._network, task, incumbent, float(self._settings["gap"]))
+
+    def _verified(
+        self, evidence: Evidence, root: float | None = None, proven: float | None = None
+    ) -> Verified:
+        bound = self._row.number("bound")
+        failures = tuple(self._failures)
+        return Verified(self._key, self._status, failures, evidence, bound, root, proven)
 
 
-def _certificate(
-    network: ReLUNetwork, task: PerturbationTask, row: Row, image: FloatArray
-) -> Certificate | None:
-    """The check of the answer against the alternative that the row names."""
-    target = int(float(row["target"]))
-    for alternative in task.alternatives:
-        if alternative.target == target:
-            return check_perturbation(network, task, alternative, image)
-    return None
-
-
-def _status_failures(row: Row, certificate: Certificate, gap_tolerance: float) -> list[str]:
-    """Whether status and gap follow from objective and bound."""
-    failures = []
-    bound = math.inf if row["bound"] is None else float(row["bound"])
-    gap = relative_gap(certificate.objective, bound)
-    if _flag(row["certified"]) and row["gap"] is not None and not _close(row["gap"], gap):
-        failures.append(f"gap is {gap:.3g}, not {row['gap']}")
-    if row["status"] == Status.OPTIMAL and not (certificate.certified and gap <= gap_tolerance):
-        failures.append(f"OPTIMAL is claimed with a gap of {gap:.3g}")
-    return failures
-
-
-def _flag(value: Any) -> bool:
-    return str(value) == "True"
-
-
-def _close(stored: Any, value: float) -> bool:
-    """Whether a stored number is the recomputed one, up to rounding."""
-    return stored is not None and abs(float(stored) - value) <= AGREEMENT * max(1.0, abs(value))
+def _at_most(left: float, right: float) -> bool:
+    """``left <= right`` up to rounding."""
+    return left <= right or left - right <= AGREEMENT * max(1.0, abs(right))

@@ -40,10 +40,11 @@ from reluopt.engines.branch_and_bound.proof import (
     task_fingerprint,
 )
 from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation
-from reluopt.engines.branch_and_bound.relaxation import Frame, IntArray
+from reluopt.engines.branch_and_bound.relaxation import Frame, IntArray, make_frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import LogitConditions, Norm
+from reluopt.problems import LogitConditions, Norm, PerturbationTask
+from reluopt.solution import Incumbent
 
 SOLVES, ITERATIONS = 50, 300
 """One node: at most so many calls of the simplex method with so many pivots each."""
@@ -371,3 +372,23 @@ def prove(
         bound = min(bound, walk.bound)
     proof = Proof(task.norm, network.fingerprint, task_fingerprint(task), radius, tuple(trees))
     return proof, max(bound, 0.0)
+
+
+def root_bound(
+    network: ReLUNetwork, task: PerturbationTask, incumbent: Incumbent | None, gap: float
+) -> float:
+    """Safe bound of the root relaxations alone, over the ball of an incumbent.
+
+    Args:
+        network: the network.
+        task: an L1 or L2 task.
+        incumbent: a point that meets the task; None means that the ball is the whole box.
+        gap: relative gap that is good enough.
+
+    Returns:
+        A lower bound on the objective, at most the incumbent's; infinite when the roots prove
+        that nothing meets the task.
+    """
+    search = Search(make_frame(network, task), gap, math.inf, best=incumbent)
+    plans = [Plan() for _ in task.alternatives]
+    return prove(search, network, plans, math.inf)[1]
