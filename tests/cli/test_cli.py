@@ -194,6 +194,7 @@ def test_errors_are_one_line_and_exit_2(run, arguments, message):
 
 def test_ctrl_c_keeps_finished_rows(tmp_path):
     out_dir = tmp_path / "run"
+    _reluopt("attack", "thesis", "--images", "test:0", "--engine", "highs")  # compiles, if it must
     process = subprocess.Popen(
         [sys.executable, "-m", "reluopt", "attack", "thesis", "--images", "test:0-999",
          "--engine", "highs", "--out", str(out_dir)],
@@ -205,6 +206,7 @@ def test_ctrl_c_keeps_finished_rows(tmp_path):
         if table.exists() and table.read_text().count("\n") >= 3:
             break
         time.sleep(0.1)
+    assert table.exists()
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -12,7 +12,7 @@ from reluopt.bounds.base import BoundingMethod, InputRegion, PreActivationBounds
 from reluopt.bounds.constant import thesis_bounds
 from reluopt.bounds.interval import interval_bounds
 from reluopt.bounds.linear import linear_bounds
-from reluopt.bounds.lp import lp_bounds
+from reluopt.bounds.lp import bounds_within, lp_bounds
 from reluopt.errors import InputError
 from reluopt.network import ReLUNetwork
 
@@ -21,6 +21,7 @@ __all__ = [
     "BoundingMethod",
     "InputRegion",
     "PreActivationBounds",
+    "bounds_within",
     "compute_bounds",
     "interval_bounds",
     "linear_bounds",

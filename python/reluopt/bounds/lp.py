@@ -78,9 +78,53 @@ def lp_bounds(
     for layer in range(1, depth):
         if not feasible or time.monotonic() >= deadline:
             break
-        _tighten_layer(flat, limits, lower, upper, layer, (workers, lp_time_limit, deadline))
+        settings = (workers, lp_time_limit, deadline)
+        wanted = _open_neurons(flat, lower, upper, layer)
+        _tighten_layer(flat, limits, lower, upper, layer, settings, wanted)
         feasible = tighten(flat, limits, lower, upper, magnitudes, layer + 1, depth, True)
     return PreActivationBounds(split_layers(flat, lower), split_layers(flat, upper), "lp")
+
+
+def bounds_within(
+    network: ReLUNetwork,
+    region: InputRegion,
+    magnitude: float,
+    lp_time_limit: float = LP_TIME_LIMIT,
+) -> PreActivationBounds:
+    """Linear bounds, improved by LPs for those neurons alone that may exceed ``magnitude``.
+
+    The cheapest way to find out whether a constant bounds a network.
+
+    Args:
+        network: any dense ReLU network.
+        region: the inputs over which the bounds must hold.
+        magnitude: constant to stay within, > 0.
+        lp_time_limit: seconds for one LP.
+
+    Returns:
+        Bounds valid in exact arithmetic.
+    """
+    flat = flatten(network)
+    limits = build_region(flat, region.box, region.center, region.norm, region.radius)
+    count, depth = flat.biases.size, len(network.layers)
+    lower, upper, magnitudes = np.full(count, -np.inf), np.full(count, np.inf), np.empty(count)
+    feasible = tighten(flat, limits, lower, upper, magnitudes, 0, depth, True)
+    for layer in range(1, depth):
+        part = slice(int(flat.neuron_offsets[layer]), int(flat.neuron_offsets[layer + 1]))
+        wanted = np.flatnonzero(np.maximum(-lower[part], upper[part]) > magnitude)
+        if feasible and wanted.size:
+            settings = (1, lp_time_limit, math.inf)
+            _tighten_layer(flat, limits, lower, upper, layer, settings, wanted)
+            feasible = tighten(flat, limits, lower, upper, magnitudes, layer + 1, depth, True)
+    return PreActivationBounds(split_layers(flat, lower), split_layers(flat, upper), "lp")
+
+
+def _open_neurons(flat: FlatNetwork, lower: FloatArray, upper: FloatArray, layer: int) -> Any:
+    """Neurons of a layer worth an LP: unstable ones, and all logits."""
+    part = slice(int(flat.neuron_offsets[layer]), int(flat.neuron_offsets[layer + 1]))
+    if layer == flat.weight_offsets.size - 1:
+        return np.arange(part.stop - part.start)
+    return np.flatnonzero((lower[part] < 0.0) & (upper[part] > 0.0))
 
 
 def _tighten_layer(
@@ -90,13 +134,11 @@ def _tighten_layer(
     upper: FloatArray,
     layer: int,
     limits: tuple[int, float, float],
+    wanted: Any,
 ) -> None:
-    """Tighten ``lower`` and ``upper`` of one layer in place; see :func:`lp_bounds`."""
+    """Tighten the ``wanted`` neurons of one layer in place; see :func:`lp_bounds`."""
     workers, lp_time_limit, deadline = limits
     start, stop = int(flat.neuron_offsets[layer]), int(flat.neuron_offsets[layer + 1])
-    is_last = layer == flat.weight_offsets.size - 1
-    open_neurons = (lower[start:stop] < 0.0) & (upper[start:stop] > 0.0)
-    wanted = np.arange(stop - start) if is_last else np.flatnonzero(open_neurons)
     if wanted.size == 0:
         return
     relaxation = relax_before(flat, region, lower, upper, layer)

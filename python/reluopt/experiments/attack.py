@@ -243,6 +243,22 @@ class AttackExperiment:
         }
 
 
+def check_targets(
+    network: ReLUNetwork, instances: Sequence[Instance], settings: AttackSettings
+) -> None:
+    """Refuse a target or margin that cannot work before anything is compiled or solved.
+
+    Raises:
+        InputError: see :meth:`~reluopt.problems.MinimalPerturbation.task`.
+    """
+    one_of_each_label = {instance.label: instance for instance in instances}
+    for instance in one_of_each_label.values():
+        problem = MinimalPerturbation(
+            instance.image, instance.label, settings.target, settings.norm, settings.margin
+        )
+        problem.task(network)
+
+
 def run_attack(
     network: ReLUNetwork,
     instances: Sequence[Instance],
@@ -274,6 +290,7 @@ def run_attack(
     Raises:
         ReluoptError: see :func:`~reluopt.experiments.runner.run_experiment`.
     """
+    check_targets(network, instances, settings)
     return run_experiment(
         AttackExperiment(network, settings),
         instances,
