@@ -1,13 +1,14 @@
 # make reproduce   set up .venv and run the main job: figures/ and runs/
 # make test        set up .venv with the test tools; lint, types, tests
-# Both work on a fresh machine with Python 3.11 or later, and offline once installed.
+# make test-julia  the Julia package's tests, and the Python tests that need a Julia with JuMP
+# The first two work on a fresh machine with Python 3.11 or later, and offline once installed.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TEST_FLAGS ?=
 
-.PHONY: reproduce test lint clean help
+.PHONY: reproduce test test-julia lint clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -36,6 +37,20 @@ lint: $(VENV)/.test-installed
 
 test: lint
 	$(BIN)/python -m pytest --cov=reluopt --cov-report=term $(TEST_FLAGS)
+
+# A Julia named by PYTHON_JULIACALL_EXE and PYTHON_JULIACALL_PROJECT is used as it is; otherwise
+# Pkg resolves what the package needs, which takes a network once.
+test-julia: $(VENV)/.julia-installed
+ifdef PYTHON_JULIACALL_EXE
+	$(PYTHON_JULIACALL_EXE) --project=$(PYTHON_JULIACALL_PROJECT) julia/test/runtests.jl
+else
+	julia --project=julia -e 'import Pkg; Pkg.test()'
+endif
+	$(BIN)/python -m pytest -m julia
+
+$(VENV)/.julia-installed: $(VENV)/.test-installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[julia,test]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from reluopt.engines.base import Progress as SearchProgress
+from reluopt.engines.julia_setup import on_julia_start
 from reluopt.experiments.runner import RunProgress
 from reluopt.kernels.jit import on_compilation
 
@@ -100,6 +101,10 @@ class Bar:
         self._progress.update(self._task, completed=done, total=total, search=text)
 
 
+def _announce(text: str) -> None:
+    errors.print(text, markup=False)
+
+
 def _announce_compilation() -> None:
     errors.print("compiling the search kernels for this machine (once, up to a minute) ...")
 
@@ -121,5 +126,5 @@ def progress_bar(description: str, total: int, *, visible: bool = True) -> Itera
         disable=not (visible and errors.is_terminal),
         transient=True,
     )
-    with progress, on_compilation(_announce_compilation):
+    with progress, on_compilation(_announce_compilation), on_julia_start(_announce):
         yield Bar(progress, progress.add_task(description, total=total, counts="", search=""))
