@@ -11,6 +11,10 @@ import typer
 
 from reluopt.cli import app, options
 from reluopt.cli.console import errors, number, output, progress_bar, table
+from reluopt.engines.base import EngineOptions
+from reluopt.errors import InputError
+from reluopt.experiments.instances import load_instances
+from reluopt.problems import Norm, parse_margin, parse_target
 from reluopt.zoo import open_network
 
 
@@ -124,6 +128,54 @@ def bench(
     for path in result.files:
         errors.print(f"wrote {path}", markup=False)
     raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def profile(
+    network_name: options.NetworkName,
+    image: Annotated[str, typer.Option(help="One image: test:131, or a .png or .npy file.")],
+    norm: Annotated[options.NormName, typer.Option(help="l1 or l2.")] = options.NormName.L1,
+    target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
+    margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
+    time_limit: options.TimeLimit = 60.0,
+    gap: options.Gap = 1e-6,
+    seed: options.Seed = 0,
+    repeats: Annotated[int, typer.Option(help="Solves; medians are shown.", min=1)] = 5,
+    data_dir: options.DataDir = None,
+) -> None:
+    """Show where the own engine's time goes, step by step, against the least a solve can cost."""
+    from reluopt.experiments.profile import profile as run
+
+    network = open_network(network_name)
+    instances = load_instances(network, [image], data_dir)
+    if len(instances) != 1:
+        raise InputError(f"--image: expected one image, found {len(instances)}")
+    made = run(
+        network_name,
+        instances[0],
+        parse_target(target),
+        Norm(norm),
+        parse_margin(margin),
+        EngineOptions(time_limit, gap, seed=seed),
+        repeats,
+    )
+    columns = [("step", "left"), ("calls", "right"), ("ms", "right"), ("share", "right")]
+    title = f"{network.metadata.name}, {image}, {norm.upper()} norm, target {target}: bnb"
+    shown = table(title, columns)
+    for name, (calls, seconds) in made.steps.items():
+        shown.add_row(name, str(calls), f"{1e3 * seconds:.2f}", f"{seconds / made.seconds:.0%}")
+    shown.add_row("all", "", f"{1e3 * made.seconds:.2f}", "100%")
+    output.print(shown)
+    answer = made.answer
+    output.print(
+        f"{answer.status}: objective {answer.objective:.6f}, bound {answer.bound:.6f}, "
+        f"{answer.nodes} nodes"
+    )
+    output.print(
+        f"floor: reading the weights {1e3 * made.reading:.2f} ms, bounds and root relaxation over "
+        f"the answer's ball {1e3 * made.root:.2f} ms; this solve takes "
+        f"{made.seconds / (made.reading + made.root):.1f} times as long"
+    )
 
 
 @app.command(name="verify-result")

@@ -118,6 +118,7 @@ class EngineAnswer:
             binaries), one array for each hidden layer; None when it does not know.
         outputs: the logits as the program computed them, shape ``(n_K,)``, or None.
         proof: engine-specific material for replaying the proof, when kept.
+        steps: calls and seconds of every step of the search, from engines that tell.
     """
 
     status: Status
@@ -133,6 +134,7 @@ class EngineAnswer:
     pattern: tuple[BoolArray, ...] | None = None
     outputs: FloatArray | None = None
     proof: Any = None
+    steps: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

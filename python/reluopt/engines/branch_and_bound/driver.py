@@ -176,10 +176,11 @@ class _Run:
             return
         if search.best is None:
             frame = search.frame
-            for start in starting_points(
-                frame.network, frame.task, seed=self._seed, flat=frame.flat
-            ):
-                search.offer(start.image, start.alternative)
+            with search.step("incumbents"):
+                for start in starting_points(
+                    frame.network, frame.task, seed=self._seed, flat=frame.flat
+                ):
+                    search.offer(start.image, start.alternative)
         trees: list[GrowingTree | None] = []
         for index in range(len(self.bounds)):
             if search.out_of_time:
@@ -203,6 +204,12 @@ class _Run:
             self.bounds[index] = self.search.cutoff
             self.plans[index] = Plan(closed=True)
             return None
+        with self.search.step("root relaxations"):
+            tree = self._new_tree(index, ball)
+        self.size = max(self.size, tree.size, key=lambda size: size.get("variables", 0))
+        return tree
+
+    def _new_tree(self, index: int, ball: Ball) -> GrowingTree:
         tree: GrowingTree
         if self.search.frame.task.norm is Norm.L2:
             planter = RecordingQPTree if self._keeps_proof else QPTree
@@ -213,7 +220,6 @@ class _Run:
             tree = planted(self.search, LPRelaxation, index, ball, costs, self.options)
         if isinstance(tree, RecordingTree | RecordingQPTree):
             self.plans[index] = tree.recorder.root
-        self.size = max(self.size, tree.size, key=lambda size: size.get("variables", 0))
         return tree
 
     def _grow(self, index: int, tree: GrowingTree) -> None:
@@ -245,7 +251,8 @@ class _Run:
             lower, upper = self._given_lower, self._given_upper
         else:
             lower, upper = self._ball.lower, self._ball.upper
-        self._ball = make_ball(search.frame, radius, lower, upper)
+        with search.step("ball bounds"):
+            self._ball = make_ball(search.frame, radius, lower, upper)
         return self._ball
 
 
@@ -270,4 +277,5 @@ def _answer(search: Search, run: _Run, request: EngineRequest, started: float) -
         nodes=search.nodes,
         search_seconds=time.perf_counter() - started,
         size=run.size,
+        steps=search.steps,
     )

@@ -24,7 +24,7 @@ from reluopt.attacks.region import improve_by_regions
 from reluopt.engines.base import Incumbent
 from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation, Solved
 from reluopt.engines.branch_and_bound.relaxation import IntArray
-from reluopt.engines.branch_and_bound.search import Search
+from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.kernels.propagate import condition_maxima, tighten
 from reluopt.kernels.regions import with_radius
 from reluopt.network import FloatArray
@@ -187,6 +187,7 @@ class QPTree:
             node = replace(node, cuts=node.cuts.joined(cuts))
         return self._branch(node, last)
 
+    @timed("node bounds")
     def _tighten(self, node: Node) -> Node | None:
         """Bounds given the phases and the incumbent's ball; None when proven empty."""
         frame, radius = self.search.frame, self.search.radius
@@ -209,6 +210,7 @@ class QPTree:
         missing = min(self.search.cutoff, self.relaxation.largest) - node.bound
         return bool(self.relaxation.pulls(solved).prod(axis=1).max(initial=0.0) <= EXACT * missing)
 
+    @timed("node programs")
     def _solve(self, node: Node, exact: bool) -> Solved:
         """Solve the relaxation within the time that is left."""
         search = self.search
@@ -227,6 +229,7 @@ class QPTree:
         self._pace = max(taken, 0.5 * self._pace)
         return solved
 
+    @timed("polishing")
     def _improve(self, solved: Solved) -> bool:
         """Look for a better incumbent around the relaxation's image."""
         search, task = self.search, self.search.frame.task
@@ -239,6 +242,7 @@ class QPTree:
             search.offer(found.image, self.alternative)
         return search.objective < objective * SMALLER_BALL
 
+    @timed("branching")
     def _branch(self, node: Node, solved: Solved | None) -> list[Node]:
         """Both children of a node on its most costly neuron."""
         undecided = self._undecided(node)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
@@ -37,6 +41,7 @@ class Search:
         best: incumbent or None.
         nodes: nodes processed.
         started: when the search began.
+        steps: calls and seconds of every step, see :func:`timed`.
     """
 
     frame: Frame
@@ -46,6 +51,7 @@ class Search:
     best: Incumbent | None = None
     nodes: int = 0
     started: float = field(default_factory=time.perf_counter)
+    steps: dict[str, tuple[int, float]] = field(default_factory=dict)
     _next_report: float = 0.0
 
     def __post_init__(self) -> None:
@@ -98,6 +104,16 @@ class Search:
         self.best = Incumbent(image.copy(), objective, alternative)
         return True
 
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count what happens inside as one call of a step."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            calls, seconds = self.steps.get(name, (0, 0.0))
+            self.steps[name] = (calls + 1, seconds + time.perf_counter() - started)
+
     def report(self, bound: float) -> None:
         """Call the progress callback if it is time."""
         if self.progress is None:
@@ -108,3 +124,34 @@ class Search:
             self.progress(
                 Progress(self.objective, min(bound, self.objective), self.nodes, now - self.started)
             )
+
+
+class Searching(Protocol):
+    """Anything that is part of a search."""
+
+    search: Search
+
+
+_Self = TypeVar("_Self", bound=Searching)
+_Rest = ParamSpec("_Rest")
+_Result = TypeVar("_Result")
+
+
+def timed(
+    name: str,
+) -> Callable[
+    [Callable[Concatenate[_Self, _Rest], _Result]], Callable[Concatenate[_Self, _Rest], _Result]
+]:
+    """A method whose calls count as a step of its search; steps must not nest."""
+
+    def decorate(
+        method: Callable[Concatenate[_Self, _Rest], _Result],
+    ) -> Callable[Concatenate[_Self, _Rest], _Result]:
+        def wrapper(self: _Self, /, *args: _Rest.args, **kwargs: _Rest.kwargs) -> _Result:
+            with self.search.step(name):
+                return method(self, *args, **kwargs)
+
+        functools.update_wrapper(wrapper, method)
+        return wrapper
+
+    return decorate

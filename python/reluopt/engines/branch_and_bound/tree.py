@@ -11,7 +11,7 @@ import numpy as np
 from reluopt.engines.branch_and_bound.ball import Ball, RelaxationFactory, make_ball
 from reluopt.engines.branch_and_bound.branching import PseudoCosts, candidates, score
 from reluopt.engines.branch_and_bound.relaxation import IntArray, Relaxation
-from reluopt.engines.branch_and_bound.search import Search
+from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.kernels.propagate import tighten
 from reluopt.kernels.regions import with_radius
 from reluopt.network import BoolArray, FloatArray
@@ -176,6 +176,7 @@ class Tree:
         node.planted, node.warm = node.depth, None
         return True
 
+    @timed("node bounds")
     def _tighten(self, node: Node) -> bool:
         """Bounds of later layers given the phases; False when the node is proven empty."""
         frame = self.search.frame
@@ -183,6 +184,7 @@ class Tree:
         args = (frame.flat, region, node.lower, node.upper, self._magnitudes)
         return bool(tighten(*args, 1, self._layers - 1, False))
 
+    @timed("node programs")
     def _solve(self, node: Node) -> bool:
         """Solve the relaxation; whether it was solved."""
         cutoff = self.search.cutoff
@@ -193,6 +195,7 @@ class Tree:
                 return solved
         return False
 
+    @timed("polishing")
     def _polish(self, relaxation: Relaxation, image: FloatArray) -> None:
         """Try to polish ``image``; after a failure wait longer before the next attempt."""
         search = self.search
@@ -218,6 +221,7 @@ class Tree:
             best = found.objective
             pattern[found.flips] ^= True
 
+    @timed("strong branching")
     def _strong_branching(
         self, node: Node, neurons: IntArray, moved: FloatArray
     ) -> tuple[int, FloatArray, IntArray]:

@@ -1,0 +1,89 @@
+"""Where the time of a solve goes: the own engine's steps, beside the least that any solve costs."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from reluopt.engines.base import EngineAnswer, EngineOptions, EngineRequest
+from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.proof_search import root_bound
+from reluopt.errors import UnsupportedProblemError
+from reluopt.experiments.instances import Instance
+from reluopt.network import ReLUNetwork
+from reluopt.problems import Margin, MinimalPerturbation, Norm, Target
+from reluopt.solution import Incumbent
+from reluopt.zoo import open_network
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Medians over several solves of one instance.
+
+    Attributes:
+        answer: the last answer.
+        seconds: of a whole solve.
+        steps: calls and seconds of every step; the rest is what remains of ``seconds``.
+        reading: seconds for reading the weights.
+        root: seconds for bounds over the optimum's ball and the root relaxation, solved once for
+            each alternative: the least that a proof costs this engine.
+    """
+
+    answer: EngineAnswer
+    seconds: float
+    steps: dict[str, tuple[int, float]]
+    reading: float
+    root: float
+
+
+def profile(
+    network_name: str,
+    instance: Instance,
+    target: Target,
+    norm: Norm,
+    margin: Margin,
+    options: EngineOptions,
+    repeats: int = 5,
+) -> Profile:
+    """Solve an instance several times and take the medians.
+
+    Raises:
+        UnsupportedProblemError: the engine does not know the norm.
+    """
+    network: ReLUNetwork = open_network(network_name)
+    task = MinimalPerturbation(instance.image, instance.label, target, norm, margin).task(network)
+    engine = BranchAndBoundEngine()
+    if not engine.supports(task):
+        raise UnsupportedProblemError(f"profile: expected norm l1 or l2, found {norm}")
+    request = EngineRequest(network, task, None, options=options)
+    engine.solve(request)  # compiles what is not yet compiled
+    timed = [_timed(lambda: engine.solve(request)) for _ in range(repeats)]
+    answer = timed[-1][1]
+    steps = {
+        name: (
+            answer.steps[name][0],
+            statistics.median(run.steps.get(name, (0, 0.0))[1] for _, run in timed),
+        )
+        for name in answer.steps
+    }
+    seconds = statistics.median(taken for taken, _ in timed)
+    steps["rest"] = (1, max(seconds - sum(step[1] for step in steps.values()), 0.0))
+    best = None
+    if answer.image is not None:
+        best = Incumbent(answer.image, answer.objective, answer.alternative)
+    roots = [
+        _timed(lambda: root_bound(network, task, best, options.gap))[0] for _ in range(repeats)
+    ]
+    reading = [_timed(lambda: open_network(network_name))[0] for _ in range(repeats)]
+    return Profile(answer, seconds, steps, statistics.median(reading), statistics.median(roots))
+
+
+def _timed(run: Callable[[], _Result]) -> tuple[float, _Result]:
+    started = time.perf_counter()
+    result = run()
+    return time.perf_counter() - started, result

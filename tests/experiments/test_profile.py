@@ -1,0 +1,45 @@
+"""The profile of a solve adds up, and tells what the engine did."""
+
+import pytest
+
+from reluopt.cli import main
+from reluopt.engines.base import EngineOptions
+from reluopt.errors import UnsupportedProblemError
+from reluopt.experiments.instances import load_instances
+from reluopt.experiments.profile import profile
+from reluopt.problems import Norm, RelativeMargin, ShiftTarget
+from reluopt.solution import Status
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2])
+def test_steps_add_up(thesis, norm):
+    instance = load_instances(thesis, ["test:100"])[0]
+    made = profile("thesis", instance, ShiftTarget(5), norm, RelativeMargin(0.2), EngineOptions())
+    assert made.answer.status is Status.OPTIMAL
+    total = sum(seconds for _, seconds in made.steps.values())
+    assert total == pytest.approx(made.seconds, rel=0.2)
+    assert made.steps["incumbents"][0] == 1
+    assert made.steps["ball bounds"][0] >= 1
+    assert made.steps["node programs"][0] >= made.answer.nodes - 1
+    assert made.steps["rest"][1] < 0.7 * made.seconds
+    assert made.reading > 0.0
+    assert made.root > 0.0
+
+
+def test_other_norms_are_refused(thesis):
+    instance = load_instances(thesis, ["test:100"])[0]
+    with pytest.raises(UnsupportedProblemError, match="l1 or l2"):
+        profile("thesis", instance, ShiftTarget(5), Norm.LINF, RelativeMargin(0.2), EngineOptions())
+
+
+def test_the_command_prints_steps_and_floor(capfd):
+    with pytest.raises(SystemExit) as info:
+        main(["profile", "thesis", "--image", "test:100", "--repeats", "1"])
+    shown = capfd.readouterr().out
+    assert info.value.code == 0
+    for word in ("strong branching", "polishing", "OPTIMAL", "floor: reading the weights"):
+        assert word in shown
+    with pytest.raises(SystemExit) as info:
+        main(["profile", "thesis", "--image", "test:100-101"])
+    assert info.value.code == 2
+    assert "expected one image, found 2" in capfd.readouterr().err
