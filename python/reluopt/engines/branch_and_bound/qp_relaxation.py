@@ -40,6 +40,7 @@ from reluopt.engines.branch_and_bound.qp_program import (
 )
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import flatten
+from reluopt.kernels.jit import interrupts_wait
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import LogitConditions
 
@@ -139,6 +140,7 @@ class QPRelaxation:
         self.largest = float(ends @ ends) * (1.0 + 1e-9) + 1e-9
         """Above any objective that the box allows: a larger bound proves a node empty."""
 
+    @interrupts_wait()
     def solve(
         self,
         lower: FloatArray,
