@@ -4,6 +4,9 @@ const COMPLEMENTARITY_TOLERANCE = 1e-7
 """An incumbent that is better by this fraction pays for new ball bounds."""
 const RESTART_IMPROVEMENT = 0.005
 
+"""Nodes between two whose image is improved in its linear region."""
+const POLISH_EVERY = 5
+
 """
 A node of the tree: `phase[k][i]` is 1 (active), -1 (inactive) or 0 (open), and
 `bound` the bound inherited from its parent.
@@ -33,8 +36,8 @@ Each node fixes some ReLUs as active (``s = 0``) or inactive (``x = 0``) and
 solves the [`QuadraticRelaxation`](@ref) of the others; its bound is a
 [`dual_bound`](@ref), valid whatever the solver's tolerances were. The images of
 relaxations give incumbents through the QP of their linear region, and a better
-incumbent at the root gives tighter ball bounds. Depth first, the child that
-agrees with the relaxation's image first.
+incumbent at the root gives tighter ball bounds. Depth first until there is an
+incumbent, best bound first after.
 """
 function _solve_by_phases(
     problem::PerturbationProblem{L2},
@@ -107,13 +110,13 @@ function _cutoff(search::PhaseSearch)
     return search.objective - search.options.gap / 2 * search.objective
 end
 
-"""Depth-first search; returns the proven bound."""
+"""Search the tree; returns the proven bound."""
 function _explore!(search::PhaseSearch, qp::QuadraticRelaxation, bounds)
     open = [PhaseNode([zeros(Int8, length(l)) for l in bounds.lower[1:end-1]], 0.0)]
     pruned = Inf
     while !isempty(open)
         _interrupted!(search, open) && break
-        node = pop!(open)
+        node = _next_node!(search, open)
         if node.bound > _cutoff(search)
             pruned = min(pruned, node.bound)
             continue
@@ -124,6 +127,13 @@ function _explore!(search::PhaseSearch, qp::QuadraticRelaxation, bounds)
         append!(open, children)
     end
     return minimum(n.bound for n in open; init = pruned)
+end
+
+"""The newest node until there is an incumbent, then the one with the lowest bound:
+each of them has to be solved anyway, and the proven bound rises."""
+function _next_node!(search::PhaseSearch, open::Vector{PhaseNode})
+    search.best === nothing && return pop!(open)
+    return popat!(open, argmin([node.bound for node in open]))
 end
 
 """Whether time is up or the callback wants to stop."""
@@ -148,7 +158,7 @@ function _branch!(search::PhaseSearch, qp, bounds, node::PhaseNode)
     bound, v = max(solved.bound, node.bound), solved.point
     bound > _cutoff(search) && return bound, PhaseNode[]
     k, i = _branching_neuron(qp, tightened, v, solved.multipliers)
-    _try_image!(search, v; polish = k == 0)
+    _try_image!(search, v; polish = k == 0 || search.nodes % POLISH_EVERY == 1)
     if bound > _cutoff(search)
         return bound, PhaseNode[]
     elseif k == 0
