@@ -16,6 +16,7 @@ from reluopt.engines.base import Incumbent, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import forward
 from reluopt.network import FloatArray
+from reluopt.problems import Norm
 from reluopt.solution import GAP_DENOMINATOR_FLOOR
 
 ACCEPTANCE = 1e-9
@@ -70,7 +71,7 @@ class Search:
         objective = self.objective
         if objective == math.inf:
             return math.inf
-        return objective - self.gap * max(objective, GAP_DENOMINATOR_FLOOR)
+        return max(objective - self.gap * max(objective, GAP_DENOMINATOR_FLOOR), 0.0)
 
     @property
     def radius(self) -> float:
@@ -78,7 +79,10 @@ class Search:
         cutoff = self.cutoff
         if cutoff == math.inf:
             return 2.0 * float(np.abs(self.frame.region.high - self.frame.region.low).sum()) + 1.0
-        return self.frame.task.norm.distance_of(max(cutoff, 0.0))
+        norm = self.frame.task.norm
+        radius = norm.distance_of(cutoff)
+        # A root may be rounded down, and the shell that this cuts off holds points of interest.
+        return math.nextafter(radius, math.inf) if norm is Norm.L2 else radius
 
     @property
     def out_of_time(self) -> bool:
