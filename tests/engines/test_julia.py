@@ -270,6 +270,14 @@ def test_interrupt_ends_the_search(usable, test_images):
 
 
 @pytest.mark.julia
+def test_solver_logs_leave_stdout_alone(usable, thesis, test_images, capfd):
+    solve(thesis, Classification(test_images.images[0]), julia_method(verbose=True))
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "HiGHS" in captured.err
+
+
+@pytest.mark.julia
 def test_missing_optimizer_says_how_to_get_it(usable, thesis, test_images):
     from juliacall import Main
 

@@ -15,10 +15,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -264,7 +265,14 @@ function reluopt_solve(network, request, answer, stop)
             return true
         end
     end
-    ReLUOpt.solve_request(network, String(request), String(answer); callback)
+    # Solvers print their logs and licence notes to stdout, which belongs to results.
+    redirect_stdout(stderr) do
+        try
+            ReLUOpt.solve_request(network, String(request), String(answer); callback)
+        finally
+            Libc.flush_cstdio()
+        end
+    end
     return nothing
 end
 """
@@ -291,7 +299,9 @@ def julia_session() -> JuliaSession:
     _announce("starting Julia (once per session, up to a minute) ...")
     clock = time.perf_counter()
     try:
-        import juliacall
+        # juliapkg prints what it does to stdout, which belongs to results.
+        with redirect_stdout(sys.stderr):
+            import juliacall
 
         julia = juliacall.newmodule("ReluoptBridge")
         julia.seval("begin\n" + _GLUE + "\nend")
