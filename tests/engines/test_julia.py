@@ -272,9 +272,8 @@ def test_interrupt_ends_the_search(usable, test_images):
 @pytest.mark.julia
 def test_solver_logs_leave_stdout_alone(usable, thesis, test_images, capfd):
     solve(thesis, Classification(test_images.images[0]), julia_method(verbose=True))
-    captured = capfd.readouterr()
-    assert captured.out == ""
-    assert "HiGHS" in captured.err
+    # Julia keeps the stderr it was started with, which capfd does not see.
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.julia
