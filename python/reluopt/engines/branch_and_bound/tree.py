@@ -16,6 +16,9 @@ from reluopt.kernels.propagate import tighten
 from reluopt.kernels.regions import with_radius
 from reluopt.network import BoolArray, FloatArray
 
+TIGHTER = 0.99
+"""Bounds whose total width falls below this share were worth computing again."""
+
 
 @dataclass(frozen=True)
 class TreeOptions:
@@ -31,7 +34,8 @@ class TreeOptions:
         reliable: probes after which a neuron's pseudo-costs are trusted deep in the tree.
         polish_every: attempts to polish a node's point: every so many nodes at first, ever more
             rarely while they fail.
-        tighten_every: depth levels between two recomputations of bounds by linear forms.
+        tighten_every: bounds are recomputed by linear forms every so many nodes at first, ever more
+            rarely while that gives nothing.
         polish_rounds: linear regions visited by one attempt.
         replant_every: depth levels after which a subtree gets a relaxation of its own, built from
             the phases fixed so far.
@@ -105,6 +109,8 @@ class Tree:
         self.stuck = 0
         self._wait = options.polish_every
         self._next_polish = 0
+        self._pause = options.tighten_every
+        self._next_tightening = search.nodes
 
     @property
     def bound(self) -> float:
@@ -135,7 +141,7 @@ class Tree:
         while True:
             if node.bound >= search.cutoff:
                 return self._close(node.bound)
-            if node.depth % self.options.tighten_every == 0 and not self._tighten(node):
+            if search.nodes >= self._next_tightening and not self._tighten(node):
                 return self._close(math.inf)
             relaxation.set_bounds(node.lower[: self._hidden], node.upper[: self._hidden])
             solved = self._solve(node)
@@ -179,10 +185,17 @@ class Tree:
     @timed("node bounds")
     def _tighten(self, node: Node) -> bool:
         """Bounds of later layers given the phases; False when the node is proven empty."""
-        frame = self.search.frame
+        frame, every = self.search.frame, self.options.tighten_every
+        before = float((node.upper - node.lower)[: self._hidden].sum())
         region = with_radius(frame.region, self.search.radius)
         args = (frame.flat, region, node.lower, node.upper, self._magnitudes)
-        return bool(tighten(*args, 1, self._layers - 1, False))
+        if not tighten(*args, 1, self._layers - 1, False):
+            self._pause, self._next_tightening = every, self.search.nodes + every
+            return False
+        after = float((node.upper - node.lower)[: self._hidden].sum())
+        self._pause = every if after < TIGHTER * before else min(2 * self._pause, 64 * every)
+        self._next_tightening = self.search.nodes + self._pause
+        return True
 
     @timed("node programs")
     def _solve(self, node: Node) -> bool:
