@@ -19,6 +19,9 @@ THIN = 1e-7
 """Narrowest side of a triangle in the program. Thinner ones would need coefficients beyond 1e3;
 widening them keeps the relaxation valid, and the safe bound uses the exact sides."""
 
+DEEP = 2
+"""Hidden layers from this one on need triangles beside ball rows, which are weaker there."""
+
 SAME_TRIANGLE = 1e-3
 """Relative change of a triangle's sides that is not worth a new factorisation."""
 
@@ -50,7 +53,8 @@ def build(
 ) -> tuple[Program, Layout]:
     """The program for root bounds ``lower``, ``upper`` of all hidden neurons.
 
-    Neurons with ``upper <= 0`` are left out, those with ``lower >= 0`` or a ball row get no triangle.
+    Neurons with ``upper <= 0`` are left out. Undecided ones get a triangle, except those of the
+    first :data:`DEEP` layers that have a ball row.
     """
     network, sizes = frame.network, frame.network.hidden_sizes
     kept = np.flatnonzero(upper > 0.0).astype(np.int64)
@@ -62,8 +66,9 @@ def build(
     row[row >= layers[min(1, len(sizes))]] += extra
     ball = np.full(hidden, -1, dtype=np.int64)
     ball[np.searchsorted(kept, balls.neurons)] = layers[min(1, len(sizes))] + np.arange(extra)
-    # Where there is a ball row, the triangle hardly ever binds, and rows are what costs time.
-    unstable = np.flatnonzero((lower[kept] < 0.0) & (ball < 0))
+    # In two layers the triangle hardly ever binds beside a ball row, and rows are what costs time.
+    deep = kept >= starts[min(DEEP, len(sizes))]
+    unstable = np.flatnonzero((lower[kept] < 0.0) & ((ball < 0) | deep))
     triangle = np.full(hidden, -1, dtype=np.int64)
     triangle[unstable] = first_condition + q + np.arange(unstable.size)
 

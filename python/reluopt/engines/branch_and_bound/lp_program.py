@@ -6,8 +6,8 @@ B ball rows, q conditions and T triangles there are ``m = H + B + q + T`` rows
 * neuron ``i``:    ``x_i - s_i - W_i x_below - sum_j sign_j W_ij p_j = b_i`` (pixels: first layer),
 * ball ``i``: ``x_i - sum_j c_ij p_j + r_i = g_i`` with ``r_i >= 0`` (see :mod:`ball_rows`),
 * condition ``c``: ``(C W x)_c + r_c = d_c - (C b)_c`` with ``r_c <= 0``,
-* triangle ``i``:  ``e_i x_i + f_i s_i + r_i = g_i`` with ``r_i >= 0`` (undecided neurons without a
-  ball row),
+* triangle ``i``:  ``e_i x_i + f_i s_i + r_i = g_i`` with ``r_i >= 0`` (see :func:`lp_build.build`
+  for which),
 
 in the order first layer, ball rows, other neurons, conditions, triangles,
 and ``N = 2H + P + m`` columns: ``x`` (H), ``s`` (H), pixels ``p`` (P) and one logical ``r`` for

@@ -49,7 +49,7 @@ class TreeOptions:
     root_depth: int = 3
     reliable: int = 8
     polish_every: int = 4
-    tighten_every: int = 2
+    tighten_every: int = 4
     polish_rounds: int = 4
     replant_every: int = 1000
 
