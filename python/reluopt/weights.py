@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from reluopt.errors import InputError
+from reluopt.files import write_atomically
 from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
 from reluopt.tensor_files import TensorFile, open_tensor_file
 from reluopt.weight_inference import DenseTensors, infer_chain
@@ -105,24 +105,8 @@ def save_network(network: ReLUNetwork, path: str | os.PathLike[str]) -> None:
         text = json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"recipe: expected JSON-serialisable values, found: {error}") from error
-    _write_atomically(Path(path), save(tensors, metadata={METADATA_KEY: text}))
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write a file beside its place, then move it there, so that no reader sees half of it."""
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-            # mkstemp makes private files; networks are shared like any other file of the user.
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(name).chmod(0o666 & ~umask)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_atomically(Path(path), save(tensors, metadata={METADATA_KEY: text}))
     except OSError as error:
         raise InputError(f"{path}: expected a writable place, found: {error}") from error
 

@@ -12,7 +12,6 @@ from reluopt.experiments.store import (
     ResultStore,
     plain,
     read_store,
-    write_atomically,
 )
 
 COLUMNS = ("image", "objective", "message")
@@ -155,20 +154,6 @@ def test_run_json_tells_what_ran(tmp_path):
     assert record["settings"] == SETTINGS
     assert record["command"] == ["reluopt"]
     assert record["machine"]["cores"] >= 1
-
-
-def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def broken(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("os.replace", broken)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_plain_values():

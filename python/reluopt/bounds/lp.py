@@ -70,19 +70,12 @@ def lp_bounds(
         Bounds valid in exact arithmetic; ``empty`` when the region provably is.
     """
     deadline = time.monotonic() + time_limit
-    flat = flatten(network)
-    limits = build_region(flat, region.box, region.center, region.norm, region.radius)
-    count, depth = flat.biases.size, len(network.layers)
-    lower, upper, magnitudes = np.full(count, -np.inf), np.full(count, np.inf), np.empty(count)
-    feasible = tighten(flat, limits, lower, upper, magnitudes, 0, depth, True)
-    for layer in range(1, depth):
-        if not feasible or time.monotonic() >= deadline:
+    run = _Run(network, region)
+    for layer in range(1, run.depth):
+        if not run.feasible or time.monotonic() >= deadline:
             break
-        settings = (workers, lp_time_limit, deadline)
-        wanted = _open_neurons(flat, lower, upper, layer)
-        _tighten_layer(flat, limits, lower, upper, layer, settings, wanted)
-        feasible = tighten(flat, limits, lower, upper, magnitudes, layer + 1, depth, True)
-    return PreActivationBounds(split_layers(flat, lower), split_layers(flat, upper), "lp")
+        run.tighten_layer(layer, run.open_neurons(layer), (workers, lp_time_limit, deadline))
+    return run.bounds
 
 
 def bounds_within(
@@ -104,27 +97,65 @@ def bounds_within(
     Returns:
         Bounds valid in exact arithmetic.
     """
-    flat = flatten(network)
-    limits = build_region(flat, region.box, region.center, region.norm, region.radius)
-    count, depth = flat.biases.size, len(network.layers)
-    lower, upper, magnitudes = np.full(count, -np.inf), np.full(count, np.inf), np.empty(count)
-    feasible = tighten(flat, limits, lower, upper, magnitudes, 0, depth, True)
-    for layer in range(1, depth):
-        part = slice(int(flat.neuron_offsets[layer]), int(flat.neuron_offsets[layer + 1]))
-        wanted = np.flatnonzero(np.maximum(-lower[part], upper[part]) > magnitude)
-        if feasible and wanted.size:
-            settings = (1, lp_time_limit, math.inf)
-            _tighten_layer(flat, limits, lower, upper, layer, settings, wanted)
-            feasible = tighten(flat, limits, lower, upper, magnitudes, layer + 1, depth, True)
-    return PreActivationBounds(split_layers(flat, lower), split_layers(flat, upper), "lp")
+    run = _Run(network, region)
+    for layer in range(1, run.depth):
+        part = run.part(layer)
+        wanted = np.flatnonzero(np.maximum(-run.lower[part], run.upper[part]) > magnitude)
+        if run.feasible and wanted.size:
+            run.tighten_layer(layer, wanted, (1, lp_time_limit, math.inf))
+    return run.bounds
 
 
-def _open_neurons(flat: FlatNetwork, lower: FloatArray, upper: FloatArray, layer: int) -> Any:
-    """Neurons of a layer worth an LP: unstable ones, and all logits."""
-    part = slice(int(flat.neuron_offsets[layer]), int(flat.neuron_offsets[layer + 1]))
-    if layer == flat.weight_offsets.size - 1:
-        return np.arange(part.stop - part.start)
-    return np.flatnonzero((lower[part] < 0.0) & (upper[part] > 0.0))
+class _Run:
+    """Bounds of all neurons while LPs tighten them, layer after layer."""
+
+    def __init__(self, network: ReLUNetwork, region: InputRegion) -> None:
+        self.flat = flatten(network)
+        self.depth = len(network.layers)
+        self._region = build_region(
+            self.flat, region.box, region.center, region.norm, region.radius
+        )
+        count = self.flat.biases.size
+        self.lower, self.upper = np.full(count, -np.inf), np.full(count, np.inf)
+        self._magnitudes = np.empty(count)
+        self.feasible = self._linear(0)
+
+    @property
+    def bounds(self) -> PreActivationBounds:
+        """The bounds as they are now."""
+        lower, upper = split_layers(self.flat, self.lower), split_layers(self.flat, self.upper)
+        return PreActivationBounds(lower, upper, "lp")
+
+    def part(self, layer: int) -> slice:
+        """Where the neurons of a layer stand among all."""
+        offsets = self.flat.neuron_offsets
+        return slice(int(offsets[layer]), int(offsets[layer + 1]))
+
+    def open_neurons(self, layer: int) -> Any:
+        """Neurons of a layer worth an LP: unstable ones, and all logits."""
+        part = self.part(layer)
+        if layer == self.depth - 1:
+            return np.arange(part.stop - part.start)
+        return np.flatnonzero((self.lower[part] < 0.0) & (self.upper[part] > 0.0))
+
+    def tighten_layer(self, layer: int, wanted: Any, limits: tuple[int, float, float]) -> None:
+        """LPs for the ``wanted`` neurons of a layer, then linear bounds of the layers above."""
+        _tighten_layer(self.flat, self._region, self.lower, self.upper, layer, limits, wanted)
+        self.feasible = self._linear(layer + 1)
+
+    def _linear(self, first: int) -> bool:
+        return bool(
+            tighten(
+                self.flat,
+                self._region,
+                self.lower,
+                self.upper,
+                self._magnitudes,
+                first,
+                self.depth,
+                True,
+            )
+        )
 
 
 def _tighten_layer(

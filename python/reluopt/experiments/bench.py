@@ -36,13 +36,14 @@ from reluopt.experiments.bench_session import (
 )
 from reluopt.experiments.bench_statistics import Disagreement, find_disagreements
 from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import ResultStore, machine, write_atomically
+from reluopt.experiments.store import ResultStore, machine
 from reluopt.figures import (
     benchmark_figure,
     check_figure_path,
     save_figure,
     time_versus_size_figure,
 )
+from reluopt.files import write_atomically
 from reluopt.formulation import FORMULATIONS
 from reluopt.problems import Norm, parse_margin, parse_target
 from reluopt.solve import Method, versions

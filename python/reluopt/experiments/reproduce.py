@@ -23,8 +23,9 @@ from reluopt.experiments.drawing import attack_figure, ideal_figure
 from reluopt.experiments.ideal import COLUMNS as IDEAL_COLUMNS
 from reluopt.experiments.ideal import IdealExperiment, run_ideal
 from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import ResultStore, write_atomically
+from reluopt.experiments.store import ResultStore
 from reluopt.figures import save_figure
+from reluopt.files import write_atomically
 from reluopt.mnist import load_images
 from reluopt.network import ReLUNetwork
 from reluopt.problems import Norm, RelativeMargin, ShiftTarget

@@ -39,6 +39,7 @@ from reluopt.errors import InputError
 from reluopt.experiments.experiment import PROOF
 from reluopt.experiments.experiment import Row as Row
 from reluopt.experiments.lock import lock_folder
+from reluopt.files import write_atomically
 from reluopt.network import FloatArray, frozen_array
 from reluopt.tensor_files import open_tensor_file
 
@@ -48,20 +49,6 @@ IMAGES_PER_FILE = 100
 
 LONGEST_NAME = 200
 """Longest name of a file made from a key; file systems allow 255 bytes."""
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` to a temporary neighbour of ``path`` and swap it in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:

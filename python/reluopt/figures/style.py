@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from reluopt.errors import InputError
+from reluopt.files import atomic_path
 
 SINGLE_COLUMN = 3.4
 DOUBLE_COLUMN = 7.0
@@ -183,7 +183,6 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, ...
     ending = first.suffix.lower()
     paths = (first, first.with_suffix(".pdf")) if ending == ".png" else (first,)
     try:
-        first.parent.mkdir(parents=True, exist_ok=True)
         for place in paths:
             _save(figure, place, place.suffix.lower())
     except OSError as error:
@@ -194,9 +193,5 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, ...
 @style()
 def _save(figure: Figure, path: Path, ending: str) -> None:
     """Write one file under a temporary name and move it into place."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, format=ending[1:], metadata=_NO_DATES[ending])
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reluopt.errors import InputError
-from reluopt.experiments.store import write_atomically
+from reluopt.files import write_atomically
 from reluopt.report.page import MAX_IMAGES, MAX_ROWS, html_page
 from reluopt.report.runs import Run, load_runs
 from reluopt.report.tables import (

@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from reluopt.bounds import InputRegion, compute_bounds
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.relaxation import make_frame
@@ -224,3 +225,20 @@ def test_two_processes_give_the_same_answer_to_the_last_bit():
     ]
     assert outputs[0] == outputs[1]
     assert outputs[0].count("OPTIMAL") == 2
+
+
+@pytest.mark.parametrize(("norm", "optimum"), [(Norm.L1, 1.1), (Norm.L2, 0.605)])
+def test_callers_bounds_of_tiny_neurons_are_not_mistaken(norm, optimum):
+    """The search rescales neurons of 1e-8; bounds given in their units would cut off the truth."""
+    layers = (
+        Dense(1e-8 * np.eye(2), np.zeros(2)),
+        Dense(np.array([[0.0, 0.0], [1e8, 1e8]]), np.array([1.0, 0.0])),
+    )
+    network = ReLUNetwork(layers)
+    task = MinimalPerturbation(np.zeros(2), 0, FixedTarget(1), norm, AbsoluteMargin(0.1)).task(
+        network
+    )
+    bounds = compute_bounds("interval", network, InputRegion(task.box))
+    answer = BranchAndBoundEngine().solve(EngineRequest(network, task, bounds))
+    assert answer.bound <= optimum * (1.0 + 1e-12)
+    assert answer.objective == pytest.approx(optimum, rel=1e-6)

@@ -53,6 +53,9 @@ numbers and must not come out a last digit above what was asked."""
 LEAST_PROOF_SECONDS = 1.0
 """A kept proof is made after the search, in at most the search's time limit again, or this."""
 
+UNSETTLED = "some leaves could not be settled in double precision"
+"""Message of a search that ended before its time without closing the gap."""
+
 MAX_RESTARTS = 6
 """Restarts of one tree."""
 
@@ -150,7 +153,8 @@ class _Run:
         self._hidden = int(flat.neuron_offsets[-2])
         neurons = flat.biases.size
         self._given_lower, self._given_upper = np.full(neurons, -np.inf), np.full(neurons, np.inf)
-        if request.bounds is not None:
+        # Bounds of a network whose neurons had to be rescaled are in other units.
+        if request.bounds is not None and search.frame.network is request.network:
             self._given_lower = np.concatenate(request.bounds.lower)
             self._given_upper = np.concatenate(request.bounds.upper)
         self._seed = request.options.seed
@@ -262,12 +266,14 @@ def _answer(search: Search, run: _Run, request: EngineRequest, started: float) -
     found = best is not None and best is not request.incumbent
     objective = search.objective
     bound = min(run.bound, objective)
-    if best is None:
-        status = Status.INFEASIBLE if run.bound == math.inf else Status.TIME_LIMIT
-    elif relative_gap(objective, bound) <= search.gap * ROUNDING:
-        status = Status.OPTIMAL
+    closed = run.bound == math.inf or relative_gap(objective, bound) <= search.gap * ROUNDING
+    unsettled = not closed and not search.out_of_time
+    if best is None and not closed:
+        status = Status.NUMERICAL if unsettled else Status.TIME_LIMIT
+    elif best is None:
+        status = Status.INFEASIBLE
     else:
-        status = Status.FEASIBLE
+        status = Status.OPTIMAL if closed else Status.FEASIBLE
     return EngineAnswer(
         status=status,
         image=best.image if best is not None and found else None,
@@ -277,5 +283,6 @@ def _answer(search: Search, run: _Run, request: EngineRequest, started: float) -
         nodes=search.nodes,
         search_seconds=time.perf_counter() - started,
         size=run.size,
+        message=UNSETTLED if unsettled else "",
         steps=search.steps,
     )
