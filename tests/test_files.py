@@ -13,9 +13,14 @@ def test_missing_folders_are_made(tmp_path):
 def test_the_old_file_stays_when_writing_fails(tmp_path):
     path = tmp_path / "file"
     write_atomically(path, b"old")
-    with pytest.raises(RuntimeError, match="half-way"), atomic_path(path) as temporary:
-        temporary.write_bytes(b"ne")
-        raise RuntimeError("half-way")
+
+    def half_way():
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(b"ne")
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        half_way()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

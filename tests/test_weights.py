@@ -108,10 +108,10 @@ def test_a_failed_save_keeps_the_old_file(path, monkeypatch):
     save_network(random_network([2, 2]), path)
     before = path.read_bytes()
 
-    def fail(self, target):
+    def fail(source, target):
         raise OSError("disk full")
 
-    monkeypatch.setattr("pathlib.Path.replace", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(InputError, match="disk full"):
         save_network(random_network([3, 3]), path)
     assert path.read_bytes() == before

@@ -105,6 +105,8 @@ def save_network(network: ReLUNetwork, path: str | os.PathLike[str]) -> None:
         text = json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"recipe: expected JSON-serialisable values, found: {error}") from error
+    if not Path(path).parent.is_dir():
+        raise InputError(f"{path}: expected a writable place, found no such folder")
     try:
         write_atomically(Path(path), save(tensors, metadata={METADATA_KEY: text}))
     except OSError as error:
