@@ -519,9 +519,10 @@ def solve_program(
             break
         worst = np.abs(res.rows).max() if res.rows.size > 0 else 0.0
         average = _complementarity(program, it, shape.reduced) / count
-        close = res.objective - best_bound < tolerance * max(1e-3, abs(res.objective))
+        difference = abs(res.objective - best_bound)  # a bound above: rows that cannot be met
+        close = difference < tolerance * max(1e-3, abs(res.objective))
         missing = slackness * (cutoff - res.objective)
-        if worst < LOOSE_TOLERANCE and res.objective - best_bound < missing:
+        if worst < LOOSE_TOLERANCE and difference < missing:
             status = SOLVED
             break
         if (worst < ROW_TOLERANCE and close) or average < SMALLEST_PRODUCT:
