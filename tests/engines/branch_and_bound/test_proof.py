@@ -86,6 +86,23 @@ def test_replay_reproduces_the_bound_on_random_networks(data, make_network):
         assert bound == np.inf
 
 
+@pytest.mark.parametrize("seed", [15, 331, 1042])
+def test_leaves_whose_finest_solve_fails_are_proven_otherwise(make_network, seed):
+    generator = np.random.default_rng(seed + 10**6)
+    depth, inputs = generator.integers(1, 4), int(generator.integers(2, 7))
+    widths = [int(generator.integers(2, 7)) for _ in range(depth)]
+    network = make_network((inputs, *widths, 3), seed)
+    image = np.random.default_rng(seed).random(inputs)
+    label = int(network.predict(image))
+    problem = MinimalPerturbation(
+        image, label, AnyTarget(), Norm.L2, AbsoluteMargin(0.05), Box.unit(inputs)
+    )
+    task = problem.task(network)
+    answer = solve(network, task)
+    assert answer.status is Status.OPTIMAL
+    assert replay(answer.proof, network, task) >= answer.bound - 1e-9
+
+
 @pytest.mark.parametrize("norm", [Norm.L1, Norm.L2])
 @pytest.mark.parametrize("index", [100, 101, 102, 103, 131])
 def test_replay_reproduces_the_bound_on_digits(thesis, test_images, tmp_path, index, norm):

@@ -20,6 +20,7 @@ from reluopt.engines.base import (
     EngineRequest,
     EngineState,
     EngineTask,
+    Incumbent,
 )
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
 from reluopt.engines.branch_and_bound.branching import PseudoCosts
@@ -49,6 +50,9 @@ ROUNDING = 1.0 + 1e-6
 GAP_SHARE = 0.999
 """Share of the asked gap that the search aims at: the gap of the answer is recomputed from rounded
 numbers and must not come out a last digit above what was asked."""
+
+SMALL_TREE = 20
+"""Searches with more nodes (beyond one for each alternative) look harder for incumbents."""
 
 LEAST_PROOF_SECONDS = 1.0
 """A kept proof is made after the search, in at most the search's time limit again, or this."""
@@ -163,6 +167,8 @@ class _Run:
         self.size: dict[str, int] = {}
         self._costs = [PseudoCosts(self._hidden) for _ in range(alternatives)]
         self._ball: Ball | None = None
+        self._starts: list[Incumbent] = []
+        self._trees: list[GrowingTree | None] = []
         self._keeps_proof = bool(request.options.extra.get("proof"))
         self.plans = [Plan() for _ in range(alternatives)]
 
@@ -181,10 +187,11 @@ class _Run:
         if search.best is None:
             frame = search.frame
             with search.step("incumbents"):
-                for start in starting_points(
+                self._starts = starting_points(
                     frame.network, frame.task, seed=self._seed, flat=frame.flat
-                ):
-                    search.offer(start.image, start.alternative)
+                )
+            for start in self._starts:
+                search.offer(start.image, start.alternative)
         trees: list[GrowingTree | None] = []
         for index in range(len(self.bounds)):
             if search.out_of_time:
@@ -195,11 +202,20 @@ class _Run:
                 tree.step()
                 self.bounds[index] = tree.bound
             search.report(self.bound)
+        self._trees = trees
         order = sorted(range(len(trees)), key=lambda i: self.bounds[i])
         for index in order:
             tree = trees[index]
             if tree is not None:
                 self._grow(index, tree)
+
+    def _descend(self) -> None:
+        """Once a tree turns out not to be small: better incumbents from all starting points."""
+        for start in self._starts:
+            tree = self._trees[start.alternative]
+            if isinstance(tree, Tree) and not self.search.out_of_time:
+                tree.descend(start.image)
+        self._starts = []
 
     def _plant(self, index: int) -> GrowingTree | None:
         """A tree for one alternative; None when its root is proven empty."""
@@ -241,6 +257,8 @@ class _Run:
                     return
                 tree, planted_at = replanted, search.objective
                 restarts += 1
+            if self._starts and search.nodes >= SMALL_TREE + len(self.bounds):
+                self._descend()
             tree.step()
             self.bounds[index] = max(self.bounds[index], min(tree.bound, search.cutoff))
             search.report(self.bound)

@@ -222,18 +222,24 @@ class QuadraticProver:
         """See :class:`Prover`."""
         relaxation, hidden = self._relaxation, self._hidden
         cuts = Cuts.none() if warm is None else warm
-        best = Attempt(Leaf(BOUND), -math.inf, LEAF, cuts)
+        width = np.minimum(-lower[:hidden], upper[:hidden])
+        widest = int(np.argmax(width)) if width.max(initial=0.0) > 0.0 else LEAF
+        best = Attempt(Leaf(BOUND), -math.inf, widest, cuts)
         goal = min(cutoff, relaxation.largest)
-        effort = Effort(qp_tree.STEPS, qp_tree.TOLERANCES[0], 0.0)
-        for _ in range(CUT_ROUNDS):
+        for turn in range(CUT_ROUNDS):
+            # The finest tolerance may be out of reach; then less is more.
+            effort = Effort(qp_tree.STEPS, qp_tree.TOLERANCES[min(turn, 1)], 0.0)
             solved = relaxation.solve(lower[:hidden], upper[:hidden], cuts, goal, effort)
             witness = solved.witness
             leaf = Leaf(BOUND, tuple(np.array(part) for part in witness))
             proven = self.check.bound(leaf, lower, upper)
             if proven > best.bound:
                 best = best._replace(leaf=leaf, bound=proven)
-            if proven >= cutoff or not solved.usable:
+            if proven >= cutoff:
                 break
+            if not solved.usable:
+                cuts = relaxation.strong(solved)
+                continue
             neurons = solved.model.neuron
             costs = relaxation.pulls(solved).prod(axis=1)
             cuts = relaxation.strong(solved)

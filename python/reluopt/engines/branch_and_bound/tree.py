@@ -10,7 +10,7 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import Ball, RelaxationFactory, make_ball
 from reluopt.engines.branch_and_bound.branching import PseudoCosts, candidates, score
-from reluopt.engines.branch_and_bound.relaxation import IntArray, Relaxation
+from reluopt.engines.branch_and_bound.relaxation import IntArray, RegionPoint, Relaxation
 from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.kernels.propagate import tighten
 from reluopt.kernels.regions import with_radius
@@ -18,6 +18,10 @@ from reluopt.network import BoolArray, FloatArray
 
 TIGHTER = 0.99
 """Bounds whose total width falls below this share were worth computing again."""
+
+
+BETTER = 1.0 - 1e-6
+"""A neighbouring region counts as better when its best point is, by this factor."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class TreeOptions:
         tighten_every: bounds are recomputed by linear forms every so many nodes at first, ever more
             rarely while that gives nothing.
         polish_rounds: linear regions visited by one attempt.
+        descent_regions: most linear regions visited by one :meth:`Tree.descend`.
         replant_every: depth levels after which a subtree gets a relaxation of its own, built from
             the phases fixed so far.
     """
@@ -51,6 +56,7 @@ class TreeOptions:
     polish_every: int = 4
     tighten_every: int = 4
     polish_rounds: int = 4
+    descent_regions: int = 60
     replant_every: int = 1000
 
 
@@ -233,6 +239,41 @@ class Tree:
                 return
             best = found.objective
             pattern[found.flips] ^= True
+
+    @timed("polishing")
+    def descend(self, image: FloatArray) -> None:
+        """Walk from the linear region of ``image`` to better neighbours until there are none.
+
+        A neighbour lies behind one of the neurons that sit at zero, or behind all of them.
+        """
+        if not self.open:
+            return
+        relaxation, search = self.open[-1].relaxation, self.search
+        pattern = search.pre_activations(image)[: self._hidden] > 0.0
+        found = self._region(relaxation, pattern, math.inf)
+        tries = 0
+        while found is not None:
+            best, neighbours = found, [found.flips, *found.flips[:, None]]
+            found = None
+            for flips in neighbours if best.flips.size else []:
+                tries += 1
+                if tries > self.options.descent_regions or search.out_of_time:
+                    return
+                other = pattern.copy()
+                other[flips] ^= True
+                found = self._region(relaxation, other, best.objective * BETTER)
+                if found is not None:
+                    pattern = other
+                    break
+
+    def _region(
+        self, relaxation: Relaxation, pattern: BoolArray, cutoff: float
+    ) -> RegionPoint | None:
+        """Best point of a linear region below ``cutoff``, offered as incumbent."""
+        found = relaxation.region(pattern, cutoff, self.options.solve_iterations)
+        if found is not None:
+            self.search.offer(found.image, self.alternative)
+        return found
 
     @timed("strong branching")
     def _strong_branching(
