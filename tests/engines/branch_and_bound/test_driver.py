@@ -145,3 +145,28 @@ def test_other_tasks_are_refused(thesis):
     assert not ENGINE.supports(task)
     with pytest.raises(UnsupportedProblemError, match="perturbation"):
         solve(thesis, task)
+
+
+def test_conditions_that_miss_each_other_by_the_margin_alone_are_proven_infeasible():
+    # Two rows touch exactly, so a ray that leans on these proves nothing; the margin does.
+    weight = np.array(
+        [
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            [-1, 2, -1, -1, 2, 1, 2, -2, -1, -1, 1],
+            [1, 0, 2, 0, 2, -2, -2, 0, 1, -1, 0],
+            [0, -2, -1, 2, -1, 0, -1, 2, 2, 1, -1],
+        ]
+    )
+    network = ReLUNetwork((Dense(weight.astype(float), np.array([0.0, -1.0, -1.0, 1.0])),))
+    image = [0.0, 1.4271900251328955, 0.0, 0.0, 1.7689580910974467, 1.7395773433779493]
+    image += [0.11702675131047918, 0.6519148805964707, 1.5202036576517377, 1.8261447142737082, 0.0]
+    upper = [0.0, 1.538407352097945, 0.0, 0.0, 1.7689580910974467, 1.7395773433779493]
+    upper += [1.2490152800079035, 1.7613611536738443, 1.5202036576517377, 1.8261447142737082, 0.0]
+    box = Box(np.zeros(11), np.array(upper))
+    label = int(network.predict(np.array(image)))
+    task = MinimalPerturbation(
+        np.array(image), label, FixedTarget(0), Norm.L1, RelativeMargin(0.2), box
+    ).task(network)
+    answer = solve(network, task)
+    assert answer.status is Status.INFEASIBLE
+    assert answer.bound == math.inf

@@ -119,8 +119,8 @@ def _ratio_test(lp: Program, st: State, wk: Work, size: int, slope: float) -> tu
     while left > 0:
         j = items[0]
         remaining = slope - abs(wk.alpha[j]) * (lp.upper[j] - lp.lower[j])
-        if remaining <= 0.0:
-            break
+        if remaining <= PRIMAL_TOLERANCE:
+            break  # what would be left of the infeasibility is none
         slope = remaining
         left -= 1
         key = keys[0]
