@@ -9,8 +9,7 @@ polishes and branches (:mod:`branching`). For L1 the relaxation is a linear prog
 (:mod:`lp_relaxation`). :mod:`certificate` turns multipliers into bounds that are theorems. L2 has
 trees of its own (``qp_*``).
 
-Where the time goes (L1, one thread): a median instance of ``thesis`` or ``thesis-96`` is decided at
-the root; about 40 % of its time finds the incumbent, 20 % bounds the ball, 30 % solves and probes
-the root. A hard instance spends 50 to 60 % in strong branching, 10 to 15 % in the nodes' programs
-and about 10 % in linear bounds; half of its probes end in a proof that fixes a phase or the node.
+Searches can keep what they proved: :mod:`proof` defines and replays it, :mod:`proof_search` makes it,
+:mod:`proof_file` stores it. ``reluopt profile`` shows where the time goes, step by step
+(:func:`search.timed`); docs/engine.md has the figures, what limits the engine, and what did not help.
 """
