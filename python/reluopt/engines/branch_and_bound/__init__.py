@@ -9,7 +9,8 @@ polishes and branches (:mod:`branching`). For L1 the relaxation is a linear prog
 (:mod:`lp_relaxation`). :mod:`certificate` turns multipliers into bounds that are theorems. L2 has
 trees of its own (``qp_*``).
 
-Searches can keep what they proved: :mod:`proof` defines and replays it, :mod:`proof_search` makes it,
-:mod:`proof_file` stores it. ``reluopt profile`` shows where the time goes, step by step
-(:func:`search.timed`); docs/engine.md has the figures, what limits the engine, and what did not help.
+Searches can keep what they proved: :mod:`proof` defines and replays it, :mod:`proof_search` makes
+it, :mod:`proof_file` stores it. ``reluopt profile`` shows where the time goes, step by step
+(:func:`search.timed`); docs/engine.md has the figures, what limits the engine, and what did not
+help.
 """
