@@ -1,6 +1,7 @@
 """Networks and images that many tests share."""
 
 import itertools
+import signal
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +21,11 @@ def random_network(sizes: tuple[int, ...], seed: int) -> ReLUNetwork:
             for inp, out in itertools.pairwise(sizes)
         )
     )
+
+
+# Started in the background of a shell, Python inherits an ignored SIGINT, and so would the processes
+# that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

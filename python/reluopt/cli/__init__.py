@@ -6,6 +6,7 @@ exit code 130. Results go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -41,13 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
         place = "" if error.filename is None else f"{error.filename}: "
         _fail(f"{place}{error.strerror or error} (finished results are kept)")
+    if code == INTERRUPTED and arguments is None:
+        # Everything is on disk by now. Solvers' own threads may still be winding down, and tearing
+        # Python and their libraries apart under them would end in an abort.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -9,6 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -92,15 +93,28 @@ def highs_model(program: Program) -> Any:
 
 
 def run_interruptibly(solver: Any) -> None:
-    """Run HiGHS in a thread of its own so that Ctrl-C reaches Python; then raise it."""
+    """Run HiGHS in a thread of its own so that Ctrl-C reaches Python; then stop it and raise.
+
+    The thread is no daemon: leaving Python while HiGHS still calls back would abort the process.
+    """
+    import highspy
+
     solver.HandleUserInterrupt = True
-    solver.startSolve()
+
+    def work() -> None:
+        solver.solve()
+        # HiGHS keeps a scheduler for the thread that it ran in, which ends here.
+        highspy.Highs.resetGlobalScheduler(False)
+
+    thread = Thread(target=work, name="HiGHS")
     try:
-        while not solver.wait(0.1)[0]:
-            pass
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.1)
     except KeyboardInterrupt:
         solver.cancelSolve()
-        solver.wait()
+        if thread.ident is not None:
+            thread.join()
         raise
 
 
