@@ -23,8 +23,8 @@ def random_network(sizes: tuple[int, ...], seed: int) -> ReLUNetwork:
     )
 
 
-# Started in the background of a shell, Python inherits an ignored SIGINT, and so would the processes
-# that tests start and interrupt.
+# Started in the background of a shell, Python inherits an ignored SIGINT, and so would the
+# processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
