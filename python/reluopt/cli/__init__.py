@@ -65,6 +65,7 @@ def _run(arguments: Sequence[str] | None) -> Any:
         network_commands,
         report_commands,
         solve_commands,
+        study_commands,
     )
 
     return typer.main.get_command(app).main(

@@ -84,12 +84,15 @@ class Bar:
         counts = ", ".join(f"{count} {name.lower()}" for name, count in self._counts.items())
         self._progress.update(self._task, advance=1, counts=counts, search="")
 
-    def run(self, now: RunProgress) -> None:
+    def run(self, now: RunProgress, stage: str = "") -> None:
         """Show how far a run of the runner is; a line now and then where stderr is no terminal."""
-        text = ", ".join(f"{count} {name.lower()}" for name, count in now.counts.items())
+        text = f"{stage}: " if stage else ""
+        text += ", ".join(f"{count} {name.lower()}" for name, count in now.counts.items())
         if math.isfinite(now.median_seconds):
             text += f", median {now.median_seconds:.3g} s"
-        self._progress.update(self._task, completed=now.done, counts=text, search="")
+        self._progress.update(
+            self._task, completed=now.done, total=now.total, counts=text, search=""
+        )
         silent = time.monotonic() - self._spoken
         if not errors.is_terminal and silent >= LOG_SECONDS and now.done < now.total:
             self._spoken += silent

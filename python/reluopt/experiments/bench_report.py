@@ -20,6 +20,7 @@ from reluopt.experiments.bench_statistics import (
     summarise_methods,
     summarise_ratios,
 )
+from reluopt.experiments.tables import markdown_grid
 
 BUSY_LOAD = 0.5
 """Runnable processes beyond our own, in proportion to the cores, above which times are noisy."""
@@ -65,8 +66,7 @@ def load_warning(table: pd.DataFrame, cores: int) -> str:
 def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, first columns to the left and numbers to the right."""
     names = sum(column in ("network", "method", "compared") for column in header)
-    rule = ["---"] * names + ["---:"] * (len(header) - names)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
+    return markdown_grid(header, rows, [False] * names + [True] * (len(header) - names))
 
 
 def _number(value: float) -> str:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reluopt.experiments.experiment import CRASHED, ERROR, KILLED
+from reluopt.experiments.tables import DASH
 from reluopt.report.charts import charts
 from reluopt.report.pictures import change_png, change_scale, folded, grey_png
 from reluopt.report.runs import (
@@ -27,7 +28,6 @@ from reluopt.report.runs import (
     settled,
 )
 from reluopt.report.tables import (
-    DASH,
     NORM_NAMES,
     QUESTION,
     averages,

@@ -20,6 +20,7 @@ from reluopt.experiments.bench_statistics import (
     summarise_methods,
     summarise_ratios,
 )
+from reluopt.experiments.tables import DASH, escape_latex, markdown_grid
 from reluopt.problems import Norm
 from reluopt.report.runs import (
     Run,
@@ -33,9 +34,6 @@ from reluopt.report.runs import (
 )
 
 NORM_NAMES = {Norm.L1: "L1", Norm.L2: "L2", Norm.LINF: "Linf"}
-
-DASH = "\N{EN DASH}"
-"""What stands in place of a missing value."""
 
 _VARYING = ("network", "norm", "target", "margin", "engine", "formulation", "bounds", "attack")
 _VARYING_LIMITS = ("time_limit", "gap", "threads", "seed")
@@ -332,42 +330,25 @@ def status_counts(runs: Sequence[Run]) -> Counter[str]:
 
 def markdown(table: Table) -> str:
     """A table as Markdown."""
-    rule = ["---:" if column.numeric else "---" for column in table.columns]
-    lines = [[column.title for column in table.columns], rule]
-    lines += [[cell.text.replace("|", "\\|") for cell in row] for row in table.rows]
-    grid = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    grid = markdown_grid(
+        [column.title for column in table.columns],
+        [[cell.text for cell in row] for row in table.rows],
+        [column.numeric for column in table.columns],
+    )
     note = f"\n\n{table.note}" if table.note else ""
     return f"## {table.title}\n\n{grid}{note}\n"
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "→": r"$\to$",
-    DASH: "--",
-}
 
 
 def latex(table: Table) -> str:
     """A table as LaTeX; needs ``booktabs`` and ``longtable``, since it may span pages."""
     sides = "".join("r" if column.numeric else "l" for column in table.columns)
-    heads = " & ".join(_escaped(column.title) for column in table.columns)
-    body = [" & ".join(_escaped(cell.text) for cell in row) + r" \\" for row in table.rows]
-    note = [rf"\par\noindent\footnotesize {_escaped(table.note)}\normalsize"] if table.note else []
+    heads = " & ".join(escape_latex(column.title) for column in table.columns)
+    body = [" & ".join(escape_latex(cell.text) for cell in row) + r" \\" for row in table.rows]
+    note = rf"\par\noindent\footnotesize {escape_latex(table.note)}\normalsize"
     return "\n".join(
         [
             rf"\begin{{longtable}}{{{sides}}}",
-            rf"\caption{{{_escaped(table.title)}}} \\",
+            rf"\caption{{{escape_latex(table.title)}}} \\",
             r"\toprule",
             rf"{heads} \\",
             r"\midrule",
@@ -376,11 +357,7 @@ def latex(table: Table) -> str:
             r"\endfoot",
             *body,
             r"\end{longtable}",
-            *note,
+            *([note] if table.note else []),
             "",
         ]
     )
-
-
-def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
