@@ -4,7 +4,7 @@ Nothing here solves, reads files or knows where numbers came from. :func:`save_f
 the other functions return.
 """
 
-from reluopt.figures.images import optimal_input_figure, perturbation_figure
+from reluopt.figures.images import digit_figure, optimal_input_figure, perturbation_figure
 from reluopt.figures.matrices import confusion_figure
 from reluopt.figures.style import (
     DOUBLE_COLUMN,
@@ -27,6 +27,7 @@ __all__ = [
     "benchmark_figure",
     "check_figure_path",
     "confusion_figure",
+    "digit_figure",
     "optimal_input_figure",
     "performance_profile",
     "performance_profile_figure",

@@ -1,11 +1,9 @@
-"""Figures made of images: perturbations, and inputs that maximise a logit."""
+"""Figures made of images: digits, perturbations, and inputs that maximise a logit."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,69 +17,78 @@ from reluopt.figures.style import (
     BAD,
     DIVERGING,
     DOUBLE_COLUMN,
-    GOOD,
     INK,
     MUTED,
     SINGLE_COLUMN,
     SMALL,
-    TEXT,
     TINY,
     inch_axes,
     inch_text,
     new_figure,
     style,
 )
+from reluopt.figures.tiles import (
+    COLUMNS,
+    GAP,
+    LEFT,
+    LINE,
+    RIGHT,
+    Names,
+    Tiles,
+    check_lengths,
+    draw_caption,
+    draw_digit,
+    draw_title,
+    proof_mark,
+    stack_images,
+    tile_aspect,
+    tile_axes,
+)
 from reluopt.network import FloatArray
-
-COLUMNS = 10
-"""Images side by side in one band; more of them wrap into further bands."""
 
 LARGEST_TILE = 0.95
 """Inches; single images are not blown up beyond this."""
 
 _NORMS = {"l1": r"$L_1$", "l2": r"$L_2$", "linf": r"$L_\infty$"}
 _ROWS = ("original", "adversarial", "difference")
-_LEFT, _RIGHT, _GAP = 0.22, 0.46, 0.035
-_LINE = 0.125
-"""Inches from one line of a caption to the next."""
-
-NOTE = 6.5
-"""Font size of the words that say what was proven."""
-
-_FRAME = "#8c8c8c"
-"""Frames tell white pixels on the border of an image from the white of the page."""
 
 
-@dataclass(frozen=True)
-class _Tiles:
-    """Where the tiles of a grid lie, in inches."""
+@style()
+def digit_figure(images: ArrayLike, labels: Sequence[int], captions: Sequence[str]) -> Figure:
+    """Images in a row, ten side by side (Figure 1 of Linkola (2023)).
 
-    count: int
-    columns: int
-    width: float
-    tile: float
-    aspect: float
-    above: float
-    below: float
-    rows: int
+    Args:
+        images: as the originals of :func:`perturbation_figure`.
+        labels: what is written above each.
+        captions: what is written below each.
 
-    @property
-    def height(self) -> float:
-        return self.tile * self.aspect
+    Returns:
+        A figure of at most :data:`DOUBLE_COLUMN` inches.
 
-    @property
-    def band(self) -> float:
-        return self.above + self.rows * self.height + (self.rows - 1) * _GAP + self.below
-
-    @property
-    def bands(self) -> int:
-        return math.ceil(self.count / self.columns)
-
-    def corner(self, index: int, row: int) -> tuple[float, float]:
-        """Left and top of tile ``row`` of image ``index``."""
-        band, column = divmod(index, self.columns)
-        left = _LEFT + column * (self.tile + _GAP)
-        return left, band * self.band + self.above + row * (self.height + _GAP)
+    Raises:
+        InputError: no images, or lists of different lengths.
+    """
+    stack = stack_images("images", images)
+    check_lengths(len(stack), (labels, captions))
+    columns = min(len(stack), COLUMNS)
+    gaps = (columns - 1) * GAP
+    tile = min((DOUBLE_COLUMN - 2 * LEFT - gaps) / columns, LARGEST_TILE)
+    tiles = Tiles(
+        count=len(stack),
+        columns=columns,
+        width=2 * LEFT + columns * tile + gaps,
+        tile=tile,
+        aspect=tile_aspect(stack),
+        above=LINE + 0.07,
+        below=LINE + 0.1,
+        rows=1,
+    )
+    figure = new_figure(tiles.width, tiles.bands * tiles.band)
+    for index, image in enumerate(stack):
+        draw_digit(tile_axes(figure, tiles, index, 0), image)
+        draw_title(figure, tiles, index, str(labels[index]), "")
+        draw_caption(figure, tiles, index, [(captions[index], MUTED)])
+    return figure
 
 
 @style()
@@ -123,29 +130,29 @@ def perturbation_figure(
         InputError: no images, lists of different lengths, images of another shape, or an unknown
             norm.
     """
-    images = _stack("originals", originals)
+    images = stack_images("originals", originals)
     lists = (changed, labels, predicted_original, predicted_changed, distances, proven)
-    _one_each(len(images), lists)
+    check_lengths(len(images), lists)
     if norm not in _NORMS:
         raise InputError(f"figure: expected norm {', '.join(_NORMS)}, found '{norm}'")
     answers = [_fitting(image, images.shape[1:]) for image in changed]
-    names = _Names(class_names)
+    names = Names(class_names)
     misread = [label != seen for label, seen in zip(labels, predicted_original, strict=True)]
     lines = (2 if names.long else 1) + any(misread)
-    tiles = _perturbation_tiles(images, above=_LINE * lines + 0.07, below=2 * _LINE + 0.1)
+    tiles = _perturbation_tiles(images, above=LINE * lines + 0.07, below=2 * LINE + 0.1)
     figure = new_figure(tiles.width, tiles.bands * tiles.band)
     scale = _scale(images, answers)
     for index, (image, answer) in enumerate(zip(images, answers, strict=True)):
         change = None if answer is None else answer - image
-        _draw_digit(_tile(figure, tiles, index, 0), image)
-        _draw_digit(_tile(figure, tiles, index, 1), answer)
-        _draw_change(_tile(figure, tiles, index, 2), change, scale)
+        draw_digit(tile_axes(figure, tiles, index, 0), image)
+        draw_digit(tile_axes(figure, tiles, index, 1), answer)
+        _draw_change(tile_axes(figure, tiles, index, 2), change, scale)
         title = names.arrow(predicted_original[index], predicted_changed[index])
         note = f"label {names(labels[index])}" if misread[index] else ""
-        _title(figure, tiles, index, title, note)
+        draw_title(figure, tiles, index, title, note)
         lines_below = [(_distance(norm, distances[index], answer is not None), INK)]
-        lines_below.append(_mark(proven[index]))
-        _caption(figure, tiles, index, lines_below)
+        lines_below.append(proof_mark(proven[index]))
+        draw_caption(figure, tiles, index, lines_below)
     _label_bands(figure, tiles, scale)
     return figure
 
@@ -177,80 +184,33 @@ def optimal_input_figure(
     Raises:
         InputError: no images, or lists of different lengths.
     """
-    stack = _stack("images", images)
-    _one_each(len(stack), (labels, logits, predicted, proven))
-    names = _Names(class_names)
+    stack = stack_images("images", images)
+    check_lengths(len(stack), (labels, logits, predicted, proven))
+    names = Names(class_names)
     columns = min(len(stack), COLUMNS // 2)
     width = SINGLE_COLUMN if columns <= 2 else DOUBLE_COLUMN
-    tile = min((width - 2 * _LEFT - (columns - 1) * _GAP) / columns, 1.25)
-    tiles = _Tiles(
+    tile = min((width - 2 * LEFT - (columns - 1) * GAP) / columns, 1.25)
+    tiles = Tiles(
         count=len(stack),
         columns=columns,
-        width=2 * _LEFT + columns * tile + (columns - 1) * _GAP,
+        width=2 * LEFT + columns * tile + (columns - 1) * GAP,
         tile=tile,
-        aspect=_aspect(stack),
-        above=_LINE + 0.07,
-        below=2 * _LINE + 0.1,
+        aspect=tile_aspect(stack),
+        above=LINE + 0.07,
+        below=2 * LINE + 0.1,
         rows=1,
     )
     figure = new_figure(tiles.width, tiles.bands * tiles.band)
     for index, image in enumerate(stack):
-        _draw_digit(_tile(figure, tiles, index, 0), image)
+        draw_digit(tile_axes(figure, tiles, index, 0), image)
         value = f"{logits[index]:.4g}".replace("-", "\N{MINUS SIGN}")
-        _title(figure, tiles, index, f"label {names(labels[index])}, logit {value}", "")
+        draw_title(figure, tiles, index, f"label {names(labels[index])}, logit {value}", "")
         right = predicted[index] == labels[index]
         answer = f"classified as {names(predicted[index])}"
-        _caption(figure, tiles, index, [(answer, INK if right else BAD), _mark(proven[index])])
+        draw_caption(
+            figure, tiles, index, [(answer, INK if right else BAD), proof_mark(proven[index])]
+        )
     return figure
-
-
-@dataclass(frozen=True)
-class _Names:
-    """What labels are called in titles."""
-
-    names: Sequence[str] | None
-
-    def __call__(self, label: int) -> str:
-        return str(label) if self.names is None else self.names[label]
-
-    @property
-    def long(self) -> bool:
-        """Whether two names need two lines."""
-        return self.names is not None and max(len(name) for name in self.names) > 3
-
-    def arrow(self, before: int, after: int | None) -> str:
-        """``3 → 8``, on two lines when names are long."""
-        end = "?" if after is None else self(after)
-        return f"{self(before)}{chr(10) if self.long else ' '}\N{RIGHTWARDS ARROW} {end}"
-
-
-def _stack(what: str, images: ArrayLike) -> FloatArray:
-    """Images as an array ``(n, height, width)``; flat ones become squares, or else one row."""
-    stack = np.asarray(images, dtype=np.float64)
-    if stack.ndim == 2 and stack.size:
-        side = math.isqrt(stack.shape[1])
-        square = side * side == stack.shape[1]
-        stack = stack.reshape(len(stack), side if square else 1, -1)
-    if stack.ndim != 3 or stack.size == 0:
-        raise InputError(
-            f"figure: expected {what} of shape (n, height, width), found {stack.shape}"
-        )
-    return stack
-
-
-def _aspect(stack: FloatArray) -> float:
-    """Height of a tile over its width; a single row is drawn as a square of upright bars."""
-    height, width = stack.shape[1:]
-    return 1.0 if height == 1 else height / width
-
-
-def _one_each(count: int, lists: Sequence[Sequence[Any]]) -> None:
-    """Raise an InputError unless every list has ``count`` entries."""
-    if any(len(entries) != count for entries in lists):
-        raise InputError(
-            f"figure: expected {count} entries in every list (one for each image), found "
-            + ", ".join(str(len(entries)) for entries in lists)
-        )
 
 
 def _fitting(image: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray | None:
@@ -263,18 +223,18 @@ def _fitting(image: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray | No
     return array.reshape(shape)
 
 
-def _perturbation_tiles(images: FloatArray, above: float, below: float) -> _Tiles:
+def _perturbation_tiles(images: FloatArray, above: float, below: float) -> Tiles:
     """The grid of a perturbation figure."""
     columns = min(len(images), COLUMNS)
     width = SINGLE_COLUMN if columns <= 4 else DOUBLE_COLUMN
-    room = (width - _LEFT - _RIGHT - (columns - 1) * _GAP) / columns
+    room = (width - LEFT - RIGHT - (columns - 1) * GAP) / columns
     tile = min(room, LARGEST_TILE)
-    return _Tiles(
+    return Tiles(
         count=len(images),
         columns=columns,
-        width=_LEFT + _RIGHT + columns * tile + (columns - 1) * _GAP,
+        width=LEFT + RIGHT + columns * tile + (columns - 1) * GAP,
         tile=tile,
-        aspect=_aspect(images),
+        aspect=tile_aspect(images),
         above=above,
         below=below,
         rows=len(_ROWS),
@@ -295,58 +255,12 @@ def _scale(images: FloatArray, answers: Sequence[FloatArray | None]) -> float:
     return float(f"{math.ceil(largest / step - 1e-9) * step:.1g}")
 
 
-def _tile(figure: Figure, tiles: _Tiles, index: int, row: int) -> Axes:
-    """Axes without ticks at one place of the grid."""
-    left, top = tiles.corner(index, row)
-    axes = inch_axes(figure, left, top, tiles.tile, tiles.height)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set(visible=True, linewidth=0.5, color=_FRAME)
-    return axes
-
-
-def _draw_digit(axes: Axes, image: FloatArray | None) -> None:
-    """Pixels from black (0) to white (1), or a note that there is no image."""
-    if image is None:
-        axes.set_facecolor("#f5f5f5")
-        axes.text(0.5, 0.5, "none\nfound", ha="center", va="center", size=TINY, color=MUTED)
-        return
-    axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, aspect="auto")
-
-
 def _draw_change(axes: Axes, change: FloatArray | None, scale: float) -> None:
     """The change of every pixel, on white."""
     if change is None:
         axes.set_facecolor("#f5f5f5")
         return
     axes.imshow(change, cmap=DIVERGING, vmin=-scale, vmax=scale, aspect="auto")
-
-
-def _title(figure: Figure, tiles: _Tiles, index: int, text: str, note: str) -> None:
-    """The lines above a column, the note on top."""
-    left, top = tiles.corner(index, 0)
-    middle, place = left + tiles.tile / 2, top - 0.055
-    lines = text.split("\n")
-    size = TEXT if len(lines) == 1 else SMALL
-    written = [(line, size, INK) for line in lines]
-    if note:
-        written.insert(0, (note, NOTE, BAD))
-    for number, (line, points, colour) in enumerate(reversed(written)):
-        height = place - number * _LINE
-        inch_text(
-            figure, middle, height, line, ha="center", va="baseline", size=points, color=colour
-        )
-
-
-def _caption(figure: Figure, tiles: _Tiles, index: int, lines: Sequence[tuple[str, str]]) -> None:
-    """Lines below a column, each with its colour."""
-    left, top = tiles.corner(index, tiles.rows - 1)
-    middle = left + tiles.tile / 2
-    for number, (text, colour) in enumerate(lines):
-        place = top + tiles.height + 0.035 + number * _LINE
-        size = SMALL if number == 0 else NOTE
-        inch_text(figure, middle, place, text, ha="center", va="top", size=size, color=colour)
 
 
 def _distance(norm: str, value: float, found: bool) -> str:
@@ -356,18 +270,7 @@ def _distance(norm: str, value: float, found: bool) -> str:
     return f"{_NORMS[norm]} = {value:#.3g}".rstrip(".")
 
 
-def _mark(proven: bool | float | str) -> tuple[str, str]:
-    """What is known about the optimum, and the colour to say it in."""
-    if isinstance(proven, str):
-        return proven, MUTED
-    if isinstance(proven, (bool, np.bool_)):
-        return ("proven", GOOD) if proven else ("not proven", BAD)
-    if not math.isfinite(proven):
-        return "no bound", BAD
-    return f"gap {100.0 * proven:.2g} %" if proven < 0.995 else "gap 100 %", BAD
-
-
-def _label_bands(figure: Figure, tiles: _Tiles, scale: float) -> None:
+def _label_bands(figure: Figure, tiles: Tiles, scale: float) -> None:
     """Names of the rows on the left, and the scale of the difference on the right."""
     for band in range(tiles.bands):
         first = band * tiles.columns

@@ -1,0 +1,187 @@
+"""Grids of images: where tiles lie, and what is written around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from reluopt.errors import InputError
+from reluopt.figures.style import BAD, GOOD, INK, MUTED, SMALL, TEXT, TINY, inch_axes, inch_text
+from reluopt.network import FloatArray
+
+COLUMNS = 10
+"""Images side by side in one band; more of them wrap into further bands."""
+
+LEFT, RIGHT, GAP = 0.22, 0.46, 0.035
+"""Inches left and right of a grid, for the names of rows and the scale, and between tiles."""
+
+LINE = 0.125
+"""Inches from one line of a caption to the next."""
+
+NOTE = 6.5
+"""Font size of the words that say what was proven."""
+
+_FRAME = "#8c8c8c"
+"""Frames tell white pixels on the border of an image from the white of the page."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Where the tiles of a grid lie, in inches.
+
+    Attributes:
+        count: how many images.
+        columns: images side by side.
+        width: of the figure.
+        tile: width of a tile.
+        aspect: height of a tile over its width.
+        above: room for the title of a column.
+        below: room for its caption.
+        rows: tiles on top of each other for each image.
+    """
+
+    count: int
+    columns: int
+    width: float
+    tile: float
+    aspect: float
+    above: float
+    below: float
+    rows: int
+
+    @property
+    def height(self) -> float:
+        """Height of a tile."""
+        return self.tile * self.aspect
+
+    @property
+    def band(self) -> float:
+        """Height of a band: tiles, title and caption."""
+        return self.above + self.rows * self.height + (self.rows - 1) * GAP + self.below
+
+    @property
+    def bands(self) -> int:
+        """How many bands the images wrap into."""
+        return math.ceil(self.count / self.columns)
+
+    def corner(self, index: int, row: int) -> tuple[float, float]:
+        """Left and top of tile ``row`` of image ``index``."""
+        band, column = divmod(index, self.columns)
+        left = LEFT + column * (self.tile + GAP)
+        return left, band * self.band + self.above + row * (self.height + GAP)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What labels are called in titles."""
+
+    names: Sequence[str] | None
+
+    def __call__(self, label: int) -> str:
+        """The name of a label."""
+        return str(label) if self.names is None else self.names[label]
+
+    @property
+    def long(self) -> bool:
+        """Whether two names need two lines."""
+        return self.names is not None and max(len(name) for name in self.names) > 3
+
+    def arrow(self, before: int, after: int | None) -> str:
+        """``3 → 8``, on two lines when names are long."""
+        end = "?" if after is None else self(after)
+        return f"{self(before)}{chr(10) if self.long else ' '}\N{RIGHTWARDS ARROW} {end}"
+
+
+def stack_images(what: str, images: ArrayLike) -> FloatArray:
+    """Images as an array ``(n, height, width)``; flat ones become squares, or else one row."""
+    stack = np.asarray(images, dtype=np.float64)
+    if stack.ndim == 2 and stack.size:
+        side = math.isqrt(stack.shape[1])
+        square = side * side == stack.shape[1]
+        stack = stack.reshape(len(stack), side if square else 1, -1)
+    if stack.ndim != 3 or stack.size == 0:
+        raise InputError(
+            f"figure: expected {what} of shape (n, height, width), found {stack.shape}"
+        )
+    return stack
+
+
+def tile_aspect(stack: FloatArray) -> float:
+    """Height of a tile over its width; a single row is drawn as a square of upright bars."""
+    height, width = stack.shape[1:]
+    return 1.0 if height == 1 else height / width
+
+
+def check_lengths(count: int, lists: Sequence[Sequence[Any]]) -> None:
+    """Raise an InputError unless every list has ``count`` entries."""
+    if any(len(entries) != count for entries in lists):
+        raise InputError(
+            f"figure: expected {count} entries in every list (one for each image), found "
+            + ", ".join(str(len(entries)) for entries in lists)
+        )
+
+
+def tile_axes(figure: Figure, tiles: Tiles, index: int, row: int) -> Axes:
+    """Axes without ticks at one place of the grid."""
+    left, top = tiles.corner(index, row)
+    axes = inch_axes(figure, left, top, tiles.tile, tiles.height)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(visible=True, linewidth=0.5, color=_FRAME)
+    return axes
+
+
+def draw_digit(axes: Axes, image: FloatArray | None) -> None:
+    """Pixels from black (0) to white (1), or a note that there is no image."""
+    if image is None:
+        axes.set_facecolor("#f5f5f5")
+        axes.text(0.5, 0.5, "none\nfound", ha="center", va="center", size=TINY, color=MUTED)
+        return
+    axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, aspect="auto")
+
+
+def draw_title(figure: Figure, tiles: Tiles, index: int, text: str, note: str) -> None:
+    """The lines above a column, the note on top."""
+    left, top = tiles.corner(index, 0)
+    middle, place = left + tiles.tile / 2, top - 0.055
+    lines = text.split("\n")
+    size = TEXT if len(lines) == 1 else SMALL
+    written = [(line, size, INK) for line in lines]
+    if note:
+        written.insert(0, (note, NOTE, BAD))
+    for number, (line, points, colour) in enumerate(reversed(written)):
+        height = place - number * LINE
+        inch_text(
+            figure, middle, height, line, ha="center", va="baseline", size=points, color=colour
+        )
+
+
+def draw_caption(
+    figure: Figure, tiles: Tiles, index: int, lines: Sequence[tuple[str, str]]
+) -> None:
+    """Lines below a column, each with its colour."""
+    left, top = tiles.corner(index, tiles.rows - 1)
+    middle = left + tiles.tile / 2
+    for number, (text, colour) in enumerate(lines):
+        place = top + tiles.height + 0.035 + number * LINE
+        size = SMALL if number == 0 else NOTE
+        inch_text(figure, middle, place, text, ha="center", va="top", size=size, color=colour)
+
+
+def proof_mark(proven: bool | float | str) -> tuple[str, str]:
+    """What is known about the optimum, and the colour to say it in."""
+    if isinstance(proven, str):
+        return proven, MUTED
+    if isinstance(proven, (bool, np.bool_)):
+        return ("proven", GOOD) if proven else ("not proven", BAD)
+    if not math.isfinite(proven):
+        return "no bound", BAD
+    return f"gap {100.0 * proven:.2g} %" if proven < 0.995 else "gap 100 %", BAD
