@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from reluopt.engines.base import ProgressCallback
-from reluopt.experiments.executors import SerialExecutor
+from reluopt.experiments.executors import Executor, SerialExecutor
 from reluopt.experiments.experiment import Row, hard_limit
-from reluopt.experiments.runner import Finished, run_experiment
+from reluopt.experiments.runner import Finished, RunProgress, run_experiment
 from reluopt.experiments.store import ResultStore
 from reluopt.network import Dense, FloatArray, ReLUNetwork
 from reluopt.problems import OptimalInput
@@ -156,9 +156,21 @@ def run_ideal(
     store: ResultStore | None = None,
     on_finished: Callable[[Finished], None] = lambda _: None,
     progress: ProgressCallback | None = None,
+    *,
+    executor: Executor | None = None,
+    session: Mapping[str, Any] | None = None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
 ) -> list[Finished]:
-    """Optimal inputs of all labels that ``store`` does not hold yet, in the order of ``labels``."""
-    tasks = [LabelTask(label) for label in labels]
+    """Optimal inputs of all labels that ``store`` does not hold yet, in the order of ``labels``.
+
+    The arguments are those of :func:`~reluopt.experiments.attack.run_attack`.
+    """
     return run_experiment(
-        experiment, tasks, store, SerialExecutor(progress), on_finished=on_finished
+        experiment,
+        [LabelTask(label) for label in labels],
+        store,
+        SerialExecutor(progress) if executor is None else executor,
+        session=session,
+        on_finished=on_finished,
+        on_progress=on_progress,
     )

@@ -147,6 +147,21 @@ class StudyFolder:
         """The study's folder."""
         return self.context.runs / self.name
 
+    def store(
+        self, stage: str, columns: tuple[str, ...], settings: Mapping[str, Any], method: Method
+    ) -> ResultStore:
+        """The rows in the subfolder ``stage``, with ``settings`` as what determines them.
+
+        Raises:
+            InputError: it holds rows of other settings.
+        """
+        record = {"command": self.context.session()["command"], "versions": _versions(method)}
+        return ResultStore(self.path / stage, columns, settings, record)
+
+    def progress(self, stage: str) -> Callable[[RunProgress], None]:
+        """What the runner calls to show how far ``stage`` is."""
+        return lambda now: self.context.on_progress(f"{self.name} {stage}", now)
+
     def solve(
         self,
         stage: str,
@@ -162,17 +177,14 @@ class StudyFolder:
             instances: the images.
             settings: what is asked.
         """
-        session = self.context.session()
-        record = {"command": session["command"], "versions": _versions(settings.method)}
-        store = ResultStore(self.path / stage, COLUMNS, settings.describe(network), record)
         return run_attack(
             network,
             instances,
             settings,
-            store,
+            self.store(stage, COLUMNS, settings.describe(network), settings.method),
             executor=self.context.executor(),
-            session=session,
-            on_progress=lambda now: self.context.on_progress(f"{self.name} {stage}", now),
+            session=self.context.session(),
+            on_progress=self.progress(stage),
         )
 
     def figure(self, name: str, drawn: Figure | None) -> None:
