@@ -1,8 +1,8 @@
 r"""Does the real network agree? The one place that decides whether an answer is true.
 
 An engine's answer is a claim. This module runs the float64 forward pass on the claimed image and
-recomputes everything that was asked: the norm, the box, every condition on the logits, and the
-predicted label. Nothing the engine said about its own answer is used.
+recomputes everything that was asked: the norm, the box, limits on the change, every condition on
+the logits, and the predicted label. Nothing the engine said about its own answer is used.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ answers the target at all is checked without any tolerance."""
 
 BOX_TOLERANCE = 1e-9
 """How far a pixel may leave its box. Answers are clipped to the box, so this is rounding only."""
+
+LIMIT_TOLERANCE = 1e-7
+"""How much a limit on the change may be exceeded, in pixel units: a hundred times the tolerance of
+1e-9 that solvers are asked for, and a 40,000th of a grey level of an 8-bit image."""
 
 OBJECTIVE_TOLERANCE = 1e-6
 """Largest relative difference between a claimed and a recomputed objective."""
@@ -51,7 +55,7 @@ def check_perturbation(
     margin = float(alternative.conditions.slack(logits).min(initial=np.inf))
     objective = task.objective(image)
     tolerance = CONDITION_TOLERANCE * max(1.0, float(np.abs(logits).max()))
-    failures = _box_failures(task.box, image)
+    failures = _box_failures(task.box, image) + _limit_failures(task, image)
     if lead <= 0.0:
         failures.append(f"the network answers {predicted}, not {target} (lead {lead:.3g})")
     if margin < -tolerance:
@@ -117,4 +121,14 @@ def _box_failures(box: Box, image: FloatArray) -> list[str]:
     violation = box.violation(image)
     if violation > BOX_TOLERANCE:
         return [f"the image leaves its box by {violation:.3g}"]
+    return []
+
+
+def _limit_failures(task: PerturbationTask, image: FloatArray) -> list[str]:
+    """The check of the limits on the change, in words."""
+    if task.limits is None:
+        return []
+    violation = task.limits.violation(image - task.image)
+    if violation > LIMIT_TOLERANCE:
+        return [f"neighbouring changes differ by {violation:.3g} more than the limit allows"]
     return []

@@ -14,13 +14,14 @@ logits and which every engine understands.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reluopt.change_limits import ChangeLimits, smoothness_limits
 from reluopt.errors import InputError
 from reluopt.margins import (
     STRICT_GAP,
@@ -48,6 +49,7 @@ __all__ = [
     "AnyTarget",
     "BareRelativeMargin",
     "Box",
+    "ChangeLimits",
     "Classification",
     "FixedTarget",
     "LogitConditions",
@@ -153,16 +155,18 @@ class PerturbationTask:
         box: inputs allowed.
         norm: what is minimised.
         alternatives: at least one target with its conditions ``(C_i, d_i)``.
+        limits: what changes are allowed beside the box; None means all.
     """
 
     image: FloatArray
     box: Box
     norm: Norm
     alternatives: tuple[Alternative, ...]
+    limits: ChangeLimits | None = None
 
     def only(self, alternative: Alternative) -> PerturbationTask:
         """The same task with one alternative left."""
-        return PerturbationTask(self.image, self.box, self.norm, (alternative,))
+        return replace(self, alternatives=(alternative,))
 
     def objective(self, point: FloatArray) -> float:
         """Objective of the input ``point``, shape ``(n_0,)``."""
@@ -192,6 +196,9 @@ class MinimalPerturbation:
         norm: L1 (``sum|delta|``), L2 (``sum delta^2``) or Linf.
         margin: by how much the target must lead.
         box: inputs allowed; None means [0, 1] for every input.
+        smoothness: how much the change of a pixel may differ from that of the pixels beside, above
+            and below it, in pixel units; None means without limit. It needs a network whose
+            ``input_shape`` has rows and columns.
     """
 
     image: ArrayLike
@@ -200,13 +207,14 @@ class MinimalPerturbation:
     norm: Norm = Norm.L1
     margin: Margin = RelativeMargin(0.2)
     box: Box | None = None
+    smoothness: float | None = None
 
     def task(self, network: ReLUNetwork) -> PerturbationTask:
         """Resolve target and margin for ``network``.
 
         Raises:
-            InputError: image, label, target or box do not fit the network, or the image lies
-                outside the box.
+            InputError: image, label, target, box or smoothness do not fit the network, or the
+                image lies outside the box.
         """
         image = flat_image(network, self.image)
         box = fitting_box(network, self.box)
@@ -220,7 +228,10 @@ class MinimalPerturbation:
         candidates = self.target.candidates(self.label, network.forward(image))
         classes = network.output_size
         alternatives = tuple(Alternative(t, self.margin.conditions(t, classes)) for t in candidates)
-        return PerturbationTask(image, box, Norm(self.norm), alternatives)
+        limits = None
+        if self.smoothness is not None:
+            limits = smoothness_limits(network.input_shape, self.smoothness)
+        return PerturbationTask(image, box, Norm(self.norm), alternatives, limits)
 
 
 @dataclass(frozen=True, eq=False)

@@ -171,6 +171,8 @@ def find_incumbent(network: ReLUNetwork, task: PerturbationTask, seed: int = 0) 
         An incumbent whose forward pass meets the conditions, or None when nothing was found,
         which proves nothing.
     """
+    if task.limits is not None:
+        return None  # gradients know no limits on the change yet
     starts = starting_points(network, task, seed=seed)
     best = starts[0] if starts else None
     for start in starts[:MAX_STARTS]:

@@ -83,9 +83,17 @@ def choose_engine(
     engine = get_engine(name)
     if not engine.supports(task):
         able = engines_for(task, network)
-        kind = "logit" if isinstance(task, LogitTask) else str(task.norm).upper()
+        kind = _kind(task)
         raise UnsupportedProblemError(
-            f"engine {name}: cannot solve {kind} problems; engines that can: "
+            f"engine {name}: cannot solve {kind}; engines that can: "
             f"{', '.join(able) or 'none is usable here'}"
         )
     return engine
+
+
+def _kind(task: EngineTask) -> str:
+    """What is asked, in words."""
+    if isinstance(task, LogitTask):
+        return "logit problems"
+    limits = "" if task.limits is None else " with limits on neighbouring changes"
+    return f"{str(task.norm).upper()} problems{limits}"

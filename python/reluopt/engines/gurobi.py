@@ -64,12 +64,19 @@ class GurobiEngine(ProgramEngine):
         """Whether the program fits the free licence, counted before it is built."""
         if _licence_file() is not None:
             return True
+        limits = 0
+        if isinstance(task, PerturbationTask) and task.limits is not None:
+            limits = 2 * task.limits.rows
         if isinstance(task, PerturbationTask) and task.norm is Norm.L2:
             return 2 * network.input_size <= FREE_QUADRATIC_VARIABLES
         hidden = sum(network.hidden_sizes)
         inputs = network.input_size if isinstance(task, LogitTask) else 2 * network.input_size
         variables = inputs + 3 * hidden + network.output_size
-        return variables <= FREE_VARIABLES and 3 * hidden <= FREE_CONSTRAINTS // 2
+        return (
+            variables <= FREE_VARIABLES
+            and 3 * hidden <= FREE_CONSTRAINTS // 2
+            and 3 * hidden + limits <= FREE_CONSTRAINTS
+        )
 
     def solve_program(self, task: ProgramTask) -> ProgramResult:
         """Build the model, start it from the incumbent, and read its answer."""
@@ -115,9 +122,12 @@ def _licence_file() -> Path | None:
 def _refuse_too_large(program: Program) -> None:
     """Raise an error that names the limit of the free licence that ``program`` exceeds."""
     size = program.size
+    # Gurobi gets a row with two limits as two constraints.
+    lower, upper = program.row_lower, program.row_upper
+    ranged = np.count_nonzero(np.isfinite(lower) & np.isfinite(upper) & (lower < upper))
     limits = [
         (size["variables"], FREE_VARIABLES, "variables"),
-        (size["constraints"], FREE_CONSTRAINTS, "linear constraints"),
+        (size["constraints"] + int(ranged), FREE_CONSTRAINTS, "linear constraints"),
     ]
     if program.is_quadratic:
         limits.append(

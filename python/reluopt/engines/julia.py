@@ -54,8 +54,8 @@ class JuliaEngine:
         return julia_state()
 
     def supports(self, task: EngineTask) -> bool:
-        """All norms, and logits."""
-        return isinstance(task, PerturbationTask | LogitTask)
+        """All norms, without limits on the change, and logits."""
+        return isinstance(task, LogitTask) or task.limits is None
 
     def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
         """Always: the default solver, HiGHS, has no size limits."""

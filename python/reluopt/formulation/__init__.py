@@ -20,6 +20,7 @@ from reluopt.errors import InputError
 from reluopt.formulation.inputs import (
     InputEncoding,
     add_change,
+    add_change_limits,
     add_free_input,
     add_split_change,
     add_thesis_change,
@@ -94,6 +95,7 @@ def encode(
     encoding = _change_encoding(builder, task, thesis)
     encoded = add_network(builder, network, encoding, bounds, keep_all=thesis)
     _add_conditions(builder, encoded, task.alternatives[0])
+    add_change_limits(builder, encoding, task)
     return EncodedProblem(builder.build(), encoded, task.image)
 
 

@@ -105,3 +105,15 @@ def add_change(builder: ProgramBuilder, task: PerturbationTask) -> InputEncoding
         for sign in (1.0, -1.0):
             builder.add_rows([(ones, largest), (sign * eye, columns)], 0.0, np.inf)
     return InputEncoding(task.image, eye, columns, largest)
+
+
+def add_change_limits(
+    builder: ProgramBuilder, encoding: InputEncoding, task: PerturbationTask
+) -> None:
+    """Rows ``-limit <= A (x0 - image) <= limit``, whatever the encoding; none without limits."""
+    if task.limits is None:
+        return
+    already = task.limits.matrix @ (encoding.base - task.image)
+    rows = sp.csr_array(task.limits.matrix @ encoding.matrix)
+    limit = task.limits.limit
+    builder.add_rows([(rows, encoding.columns)], -limit - already, limit - already)

@@ -105,8 +105,10 @@ class BranchAndBoundEngine:
         return EngineState(True, version("reluopt"), detail)
 
     def supports(self, task: EngineTask) -> bool:
-        """Perturbation tasks in L1 and L2."""
-        return isinstance(task, PerturbationTask) and task.norm in (Norm.L1, Norm.L2)
+        """Perturbation tasks in L1 and L2, without limits on the change."""
+        if not isinstance(task, PerturbationTask) or task.limits is not None:
+            return False
+        return task.norm in (Norm.L1, Norm.L2)
 
     def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
         """Always: there is no licence."""
