@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> Any:
     """Import the commands, which takes a moment that Ctrl-C may fall into, and run one."""
     from reluopt.cli import (  # noqa: F401  (they register)
+        classify_command,
         experiment_commands,
         network_commands,
         report_commands,

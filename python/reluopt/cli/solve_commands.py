@@ -1,11 +1,10 @@
-"""``reluopt attack``, ``ideal`` and ``classify``."""
+"""``reluopt attack`` and ``ideal``."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,9 +24,9 @@ from reluopt.experiments.instances import Instance, load_instances
 from reluopt.experiments.runner import parse_shard, select
 from reluopt.experiments.store import ResultStore, machine, plain
 from reluopt.network import ReLUNetwork
-from reluopt.problems import Classification, Norm, parse_margin, parse_target
+from reluopt.problems import Norm, parse_margin, parse_target
 from reluopt.solution import Status
-from reluopt.solve import Method, solve, versions
+from reluopt.solve import Method, versions
 from reluopt.zoo import open_network
 
 if TYPE_CHECKING:
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 
 MAX_TABLE_ROWS = 50
 """Longest table on the screen; --out and --jsonl have everything."""
-
-DISAGREEMENT = 1
-"""Exit code when the program and the network disagree."""
 
 
 @app.command()
@@ -102,7 +98,9 @@ def attack(
     instances = select(load_instances(network, images, data_dir, label), limit, part)
     asked = workers is not None or scheduler is not None
     executor = choose_executor(workers, scheduler) if asked else None
-    store = None if out is None else _open_store(out, network, settings, retry_failed)
+    store = None
+    if out is not None:
+        store = open_store(out, COLUMNS, settings.describe(network), method, retry_failed)
     finished = _run_attack(network, instances, settings, store, executor, shard, jsonl)
     if not jsonl:
         _print_attack(network, settings, finished)
@@ -144,24 +142,28 @@ def _run_attack(
                 on_finished,
                 bar.search,
                 executor=executor,
-                session={**_record(settings.method), "machine": machine(), "shard": shard},
+                session={**call_record(settings.method), "machine": machine(), "shard": shard},
                 on_progress=bar.run,
             )
         except KeyboardInterrupt:
-            _report_interruption(done, len(instances), None if store is None else store.folder)
+            report_interruption(done, len(instances), None if store is None else store.folder)
             raise
 
 
-def _record(method: Method) -> dict[str, Any]:
+def call_record(method: Method) -> dict[str, Any]:
     """What was called, and the versions of what computes."""
     return {"command": ["reluopt", *sys.argv[1:]], "versions": _all_versions(method)}
 
 
-def _open_store(
-    out: Path, network: ReLUNetwork, settings: AttackSettings, retry_failed: bool
+def open_store(
+    out: Path,
+    columns: tuple[str, ...],
+    described: Mapping[str, Any],
+    method: Method,
+    retry_failed: bool,
 ) -> ResultStore:
-    """The result folder, with the command on record."""
-    store = ResultStore(out, COLUMNS, settings.describe(network), _record(settings.method))
+    """The result folder, with the command on record; without its failures to try them again."""
+    store = ResultStore(out, columns, described, call_record(method))
     if retry_failed:
         store.forget({key for key, row in store.done.items() if row["status"] in FAILURES})
     return store
@@ -175,7 +177,8 @@ def _all_versions(method: Method) -> dict[str, str]:
     return found
 
 
-def _report_interruption(done: int, total: int, out: Path | None) -> None:
+def report_interruption(done: int, total: int, out: Path | None) -> None:
+    """What Ctrl-C left."""
     errors.print(f"stopped after {done} of {total} images")
     if out is not None:
         errors.print(f"finished rows are in {out}; the same command resumes", markup=False)
@@ -262,7 +265,7 @@ def ideal(
     experiment = IdealExperiment(network, method)
     store = None
     if out is not None:
-        store = ResultStore(out, IDEAL_COLUMNS, experiment.describe(), _record(method))
+        store = ResultStore(out, IDEAL_COLUMNS, experiment.describe(), call_record(method))
     with progress_bar("ideal inputs", len(labels), visible=not verbose) as bar:
 
         def on_finished(result: Finished) -> None:
@@ -310,69 +313,3 @@ def _print_ideal(network: ReLUNetwork, finished: list[Finished]) -> None:
             "yes" if row["certified"] else "[red]no[/]",
         )
     output.print(shown)
-
-
-@app.command()
-def classify(
-    network_name: options.NetworkName,
-    images: options.Images,
-    engine: options.EngineName = "auto",
-    formulation: options.Formulation = None,
-    bounds: options.Bounds = None,
-    optimizer: options.Optimizer = None,
-    time_limit: options.TimeLimit = 60.0,
-    threads: options.Threads = 1,
-    seed: options.Seed = 0,
-    data_dir: options.DataDir = None,
-    jsonl: options.JsonLines = False,
-) -> None:
-    """Classify images by the mixed-integer program and compare with the forward pass."""
-    network = open_network(network_name)
-    instances = load_instances(network, images, data_dir)
-    method = options.method(
-        engine,
-        formulation,
-        bounds,
-        EngineOptions(
-            time_limit,
-            threads=threads,
-            seed=seed,
-            extra=options.extra_settings(engine, optimizer),
-        ),
-    )
-    started, agreeing, right, size = time.perf_counter(), 0, 0, {}
-    with progress_bar("classify", len(instances)) as bar:
-        for instance in instances:
-            solution = solve(network, Classification(instance.image), method)
-            agrees = solution.certified and solution.target == int(network.predict(instance.image))
-            agreeing += agrees
-            right += solution.target == instance.label
-            size = dict(solution.size)
-            bar.advance("agrees" if agrees else "differs")
-            if jsonl:
-                row = {
-                    "image": instance.key,
-                    "label": instance.label,
-                    "program": solution.target,
-                    "network": int(network.predict(instance.image)),
-                    "agrees": bool(agrees),
-                    "seconds": solution.timings.total,
-                    "engine": solution.engine,
-                    "formulation": solution.formulation,
-                    "bounds": solution.bounds,
-                }
-                print(json.dumps(plain(row)))
-            elif not agrees:
-                errors.print(f"{instance.key}: {solution.message}", markup=False)
-    total, seconds = len(instances), time.perf_counter() - started
-    report: Callable[..., None] = errors.print if jsonl else output.print
-    report(
-        f"program and network agree on {agreeing} of {total} images "
-        f"({right} of {total} classified correctly), {seconds / max(total, 1):.4f} s an image"
-    )
-    report(
-        f"program: {size.get('variables')} variables, {size.get('constraints')} constraints, "
-        f"{size.get('binaries')} binaries"
-    )
-    if agreeing < total:
-        raise typer.Exit(DISAGREEMENT)

@@ -187,6 +187,8 @@ def _title(runs: Sequence[Run]) -> str:
     norm = "" if run.norm is None else f"{NORM_NAMES[run.norm]} "
     if len(runs) > 1:
         return f"{len(runs)} runs, side by side"
+    if run.settings.get("experiment") == "classify":
+        return "Classification by the program"
     if run.norm is None:
         return "Optimal inputs"
     if run.settings.get("experiment") == "bench":
@@ -208,6 +210,8 @@ def _lede(runs: Sequence[Run]) -> list[str]:
         return [f"{names}: runs that ask different questions.", f"{result}."]
     settings = runs[0].settings
     networks = sorted({str(row.get("network")) for row in rows if row.get("network")})
+    if settings.get("experiment") == "classify":
+        return [f"The network {' or '.join(networks)} as a mixed-integer program.", f"{result}."]
     if runs[0].norm is None:
         asked = f"The inputs that make a logit of the network {' or '.join(networks)} largest."
         return [asked, f"{result}."]

@@ -1,0 +1,105 @@
+"""``reluopt classify``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import typer
+
+from reluopt.cli import app, options
+from reluopt.cli.console import errors, number, output, progress_bar
+from reluopt.cli.solve_commands import call_record, open_store, report_interruption
+from reluopt.engines.base import EngineOptions
+from reluopt.experiments.classify import ClassifyExperiment, run_classify
+from reluopt.experiments.executors import choose_executor
+from reluopt.experiments.instances import load_instances
+from reluopt.experiments.runner import Finished, parse_shard, select
+from reluopt.experiments.store import Row, machine, plain
+from reluopt.zoo import open_network
+
+DISAGREEMENT = 1
+"""Exit code when the program and the network disagree."""
+
+
+@app.command()
+def classify(
+    network_name: options.NetworkName,
+    images: options.Images,
+    engine: options.EngineName = "auto",
+    formulation: options.Formulation = None,
+    bounds: options.Bounds = None,
+    optimizer: options.Optimizer = None,
+    time_limit: options.TimeLimit = 60.0,
+    threads: options.Threads = 1,
+    seed: options.Seed = 0,
+    data_dir: options.DataDir = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
+    limit: options.Limit = None,
+    shard: options.ShardName = None,
+    retry_failed: options.RetryFailed = False,
+    out: options.Out = None,
+    jsonl: options.JsonLines = False,
+) -> None:
+    """Classify images by the mixed-integer program and compare with the forward pass."""
+    network = open_network(network_name)
+    extra = options.extra_settings(engine, optimizer)
+    engine_options = EngineOptions(time_limit, threads=threads, seed=seed, extra=extra)
+    method = options.method(engine, formulation, bounds, engine_options)
+    part = None if shard is None else parse_shard(shard)
+    instances = select(load_instances(network, images, data_dir), limit, part)
+    executor = choose_executor(workers, scheduler)
+    experiment = ClassifyExperiment(network, method)
+    store = None
+    if out is not None:
+        store = open_store(out, experiment.columns, experiment.describe(), method, retry_failed)
+    done = 0
+    with progress_bar("classify", len(instances)) as bar:
+
+        def on_finished(result: Finished) -> None:
+            nonlocal done
+            done += 1
+            bar.advance("agrees" if result.row["agrees"] else "differs")
+            if jsonl:
+                print(json.dumps(_line(result.row)), flush=True)
+            elif not result.row["agrees"]:
+                errors.print(f"{result.row['image']}: {result.row['message']}", markup=False)
+
+        session = {**call_record(method), "machine": machine(), "shard": shard}
+        try:
+            finished = run_classify(
+                experiment, instances, store, on_finished, executor=executor, session=session
+            )
+        except KeyboardInterrupt:
+            report_interruption(done, len(instances), out)
+            raise
+    _report([result.row for result in finished], errors.print if jsonl else output.print)
+    if out is not None:
+        errors.print(f"results in {out}", markup=False)
+    if not all(result.row["agrees"] for result in finished):
+        raise typer.Exit(DISAGREEMENT)
+
+
+def _line(row: Row) -> Any:
+    """The JSON object of one image; ``network`` is the network's answer."""
+    names = ("image", "label", "program", "predicted", "agrees", "seconds")
+    names += ("engine", "formulation", "bounds")
+    called = {"predicted": "network"}
+    return plain({called.get(name, name): row.get(name) for name in names})
+
+
+def _report(rows: Sequence[Row], report: Callable[..., None]) -> None:
+    """How many agree, and the program's size."""
+    agreeing = sum(bool(row["agrees"]) for row in rows)
+    right = sum(row.get("program") == row["label"] for row in rows)
+    seconds = [float(row["seconds"]) for row in rows if row.get("seconds") is not None]
+    report(
+        f"program and network agree on {agreeing} of {len(rows)} images ({right} of {len(rows)} "
+        f"classified correctly), {np.mean(seconds) if seconds else np.nan:.4f} s an image"
+    )
+    size = next((row for row in reversed(rows) if row.get("variables") is not None), {})
+    names = ("variables", "constraints", "binaries")
+    report("program: " + ", ".join(f"{number(size.get(name), '.0f')} {name}" for name in names))

@@ -1,0 +1,170 @@
+"""Classification by the mixed-integer program, compared with the forward pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reluopt.engines.base import ProgressCallback
+from reluopt.experiments.executors import Executor
+from reluopt.experiments.experiment import Row, hard_limit
+from reluopt.experiments.instances import Instance, data_fingerprint
+from reluopt.experiments.runner import Finished, RunProgress, run_experiment
+from reluopt.network import Dense, FloatArray, ReLUNetwork
+from reluopt.problems import Classification
+from reluopt.solve import Method, solve
+
+if TYPE_CHECKING:
+    from reluopt.experiments.store import ResultStore
+
+COLUMNS = (
+    "image",
+    "label",
+    "program",
+    "predicted",
+    "agrees",
+    "certified",
+    "engine",
+    "formulation",
+    "bounds",
+    "status",
+    "seconds",
+    "nodes",
+    "variables",
+    "constraints",
+    "binaries",
+    "seed",
+    "threads",
+    "time_limit",
+    "network",
+    "image_sha256",
+    "message",
+)
+"""Columns of the results; ``program`` is the program's answer, ``predicted`` the network's, and
+``certified`` tells whether all logits are the same (:func:`reluopt.verdict.compare_logits`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifyExperiment:
+    """Classification as the runner knows it (:mod:`reluopt.experiments.runner`)."""
+
+    network: ReLUNetwork
+    method: Method
+
+    columns = COLUMNS
+
+    @property
+    def threads(self) -> int:
+        """Solver threads."""
+        return self.method.options.threads
+
+    @property
+    def hard_limit(self) -> float:
+        """When a worker process is killed."""
+        return hard_limit(self.method.options.time_limit)
+
+    def identify(self, task: Instance) -> dict[str, Any]:
+        """A row stands for the image with these pixels only."""
+        return {"image_sha256": task.fingerprint}
+
+    def warm_up(self) -> None:
+        """Imports, licences and compilation."""
+        toy = ReLUNetwork((Dense(np.eye(3, 2), np.zeros(3)), Dense(np.eye(2, 3), np.zeros(2))))
+        solve(toy, Classification(np.array([0.2, 0.6])), self.method)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the results, JSON-serialisable."""
+        options = self.method.options
+        return {
+            "experiment": "classify",
+            "network": self.network.metadata.name,
+            "network_sha256": self.network.fingerprint,
+            "engine": self.method.engine,
+            "formulation": self.method.formulation,
+            "bounds": self.method.bounds,
+            "time_limit": options.time_limit,
+            "gap": options.gap,
+            "threads": options.threads,
+            "seed": options.seed,
+            "extra": dict(options.extra),
+        }
+
+    def run(
+        self, task: Instance, progress: ProgressCallback | None = None
+    ) -> tuple[Row, FloatArray | None]:
+        """Row of one image; there is no image to keep."""
+        started = time.perf_counter()
+        solution = solve(self.network, Classification(task.image), self.method, progress=progress)
+        seconds = time.perf_counter() - started
+        row = self._asked(task)
+        same = solution.target == row["predicted"]
+        differ = "" if same else f"program answers {solution.target}, network {row['predicted']}"
+        row |= {
+            "program": solution.target,
+            "agrees": solution.certified and same,
+            "certified": solution.certified,
+            "engine": solution.engine,
+            "formulation": solution.formulation,
+            "bounds": solution.bounds,
+            "status": str(solution.status),
+            "seconds": seconds,
+            "nodes": solution.nodes,
+            **{name: solution.size.get(name) for name in ("variables", "constraints", "binaries")},
+            "message": solution.message or differ,
+        }
+        return row, None
+
+    def failed(self, task: Instance, status: str, message: str) -> Row:
+        """The row of an image whose solve crashed: it agrees with nothing."""
+        method = self.method
+        return {
+            **self._asked(task),
+            "agrees": False,
+            "certified": False,
+            "engine": method.engine,
+            "formulation": method.formulation,
+            "status": status,
+            "message": message,
+        }
+
+    def _asked(self, task: Instance) -> Row:
+        options = self.method.options
+        return {
+            "image": task.key,
+            "label": task.label,
+            "predicted": int(self.network.predict(task.image)),
+            "seed": options.seed,
+            "threads": options.threads,
+            "time_limit": options.time_limit,
+            "network": self.network.metadata.name,
+            "image_sha256": task.fingerprint,
+        }
+
+
+def run_classify(
+    experiment: ClassifyExperiment,
+    instances: Sequence[Instance],
+    store: ResultStore | None = None,
+    on_finished: Callable[[Finished], None] = lambda _: None,
+    *,
+    executor: Executor | None = None,
+    session: Mapping[str, Any] | None = None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
+) -> list[Finished]:
+    """Classify all images that ``store`` does not hold yet, in the order of ``instances``.
+
+    Arguments and errors are those of :func:`~reluopt.experiments.runner.run_experiment`.
+    """
+    return run_experiment(
+        experiment,
+        instances,
+        store,
+        executor,
+        session={"data_sha256": data_fingerprint(instances), **(session or {})},
+        on_finished=on_finished,
+        on_progress=on_progress,
+    )
