@@ -1,4 +1,4 @@
-"""``reluopt report`` and ``merge``: what to do with finished runs."""
+"""``reluopt report``, ``merge`` and ``readme``: what to do with finished runs and results."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from reluopt.cli import app, options
 from reluopt.cli.console import errors
 
 PAGE = "report.html"
+
+DIFFERENT = 1
+"""Exit code of ``--check`` when a document does not say what its results say."""
 
 
 @app.command()
@@ -62,3 +65,35 @@ def merge(
 
     store = merge_runs(folders, out)
     errors.print(f"{len(store.rows)} rows in {out}", markup=False)
+
+
+@app.command()
+def readme(
+    readme: Annotated[
+        Path, typer.Option(help="The README; docs/results.md beside it holds the details.")
+    ] = Path("README.md"),
+    data: Annotated[Path, typer.Option(help="Folder of published results.")] = Path("figures/data"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if something differs.")
+    ] = False,
+) -> None:
+    """Write the results that README.md and docs/results.md tell, from the published files."""
+    from reluopt.experiments.readme import Renderer, render_documents, write_documents
+
+    renderer = Renderer(data, skip_absent=not check)
+    documents = render_documents(readme, renderer)
+    if check:
+        different = [(d.path, name) for d in documents for name in d.differing]
+        for path, name in different:
+            errors.print(
+                f"{path}: results: {name}: not what {data} says (reluopt readme writes it)",
+                markup=False,
+                soft_wrap=True,
+            )
+        if different:
+            raise typer.Exit(DIFFERENT)
+        return
+    for message in renderer.absent:
+        errors.print(f"skipped: {message}", markup=False, soft_wrap=True)
+    for path in write_documents(documents):
+        errors.print(f"wrote {path}", markup=False, soft_wrap=True)
