@@ -152,7 +152,7 @@ class PerturbationTask:
 
     Attributes:
         image: shape ``(n_0,)``, inside the box.
-        box: inputs allowed.
+        box: inputs allowed, and no more than the limits leave of them.
         norm: what is minimised.
         alternatives: at least one target with its conditions ``(C_i, d_i)``.
         limits: what changes are allowed beside the box; None means all.
@@ -231,6 +231,8 @@ class MinimalPerturbation:
         limits = None
         if self.smoothness is not None:
             limits = smoothness_limits(network.input_shape, self.smoothness)
+            low, high = limits.reach(box.lower - image, box.upper - image)
+            box = Box(np.maximum(box.lower, image + low), np.minimum(box.upper, image + high))
         return PerturbationTask(image, box, Norm(self.norm), alternatives, limits)
 
 

@@ -4,10 +4,11 @@ Where the phases of all hidden neurons are fixed, every pre-activation is an aff
 :math:`a = G \delta + c` of the change, and the nearest image with that pattern solves
 
 .. math:: \min \|\delta\| \quad\text{s.t.}\quad \pm(G\delta + c) \ge 0,\quad
-          C (G^K\delta + c^K) \ge d, \quad l \le image + \delta \le u.
+          C (G^K\delta + c^K) \ge d, \quad l \le image + \delta \le u,
 
-:func:`region_minimum` solves it: L1 and Linf as an LP with HiGHS, L2 by the dual Newton method of
-:mod:`~reluopt.attacks.dual_newton`. :func:`find_incumbent` walks from region to region: a neuron
+and the task's limits on the change, if it has any. :func:`region_minimum` solves it: L1 and Linf
+as an LP with HiGHS, L2 by the dual Newton method of :mod:`~reluopt.attacks.dual_newton` (with
+limits, as a QP with HiGHS). :func:`find_incumbent` walks from region to region: a neuron
 whose constraint is tight with a positive dual would help on its other side, so its phase is
 flipped and the neighbouring region solved, until none is better (Croce and Hein 2018, A randomized
 gradient-free attack on ReLU networks, with duals in place of random regions).
@@ -21,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reluopt.attacks.dual_newton import nearest_point
-from reluopt.attacks.region_lp import minimise_linear_norm
+from reluopt.attacks.linearised import linearised_starts
+from reluopt.attacks.region_lp import minimise_linear_norm, minimise_squares
 from reluopt.attacks.start import CONDITION_SAFETY, starting_points
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import Alternative, Norm, PerturbationTask
@@ -159,8 +161,9 @@ def region_rows(
 def find_incumbent(network: ReLUNetwork, task: PerturbationTask, seed: int = 0) -> Incumbent | None:
     """A good image that meets one of the task's alternatives, without proof.
 
-    Gradient and greedy steps (:func:`~reluopt.attacks.start.starting_points`), then walks through
-    linear regions from the nearest of them.
+    Gradient and greedy steps (:func:`~reluopt.attacks.start.starting_points`), or with limits on
+    the change linear programs (:func:`~reluopt.attacks.linearised.linearised_starts`), then walks
+    through linear regions from the nearest of them.
 
     Args:
         network: the network.
@@ -171,9 +174,10 @@ def find_incumbent(network: ReLUNetwork, task: PerturbationTask, seed: int = 0) 
         An incumbent whose forward pass meets the conditions, or None when nothing was found,
         which proves nothing.
     """
-    if task.limits is not None:
-        return None  # gradients know no limits on the change yet
-    starts = starting_points(network, task, seed=seed)
+    if task.limits is None:
+        starts = starting_points(network, task, seed=seed)
+    else:
+        starts = linearised_starts(network, task, seed=seed)
     best = starts[0] if starts else None
     for start in starts[:MAX_STARTS]:
         walked = improve_by_regions(network, task, start)
@@ -256,7 +260,9 @@ def _minimise(
     """Solve the region's program; the change and the duals of its rows, or None."""
     low, high = task.box.lower - task.image, task.box.upper - task.image
     if task.norm is not Norm.L2:
-        return minimise_linear_norm(rows.matrix, rhs, low, high, task.norm)
+        return minimise_linear_norm(rows.matrix, rhs, low, high, task.norm, task.limits)
+    if task.limits is not None:
+        return minimise_squares(rows.matrix, rhs, low, high, task.limits)
     delta, duals = np.empty(low.size), start.copy()
     # The cutoff is on the objective of the untightened problem: leave room for the tightening.
     limit = cutoff * (1.0 + IMPROVEMENT)

@@ -1,7 +1,8 @@
-"""The L1 and Linf programs of a linear region, with HiGHS."""
+"""The L1 and Linf programs of a linear region, and L2 with limits on the change, with HiGHS."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import highspy
@@ -9,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from reluopt.network import FloatArray
-from reluopt.problems import Norm
+from reluopt.problems import ChangeLimits, Norm
 
 FEASIBILITY_TOLERANCE = 1e-9
 """HiGHS' primal feasibility tolerance on rows of length 1; what it leaves open is repaired by
@@ -17,7 +18,12 @@ tightening the conditions."""
 
 
 def minimise_linear_norm(
-    rows: FloatArray, rhs: FloatArray, low: FloatArray, high: FloatArray, norm: Norm
+    rows: FloatArray,
+    rhs: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    norm: Norm,
+    limits: ChangeLimits | None = None,
 ) -> tuple[FloatArray, FloatArray] | None:
     """Minimise ``|delta|_1`` or ``|delta|_inf`` subject to ``rows @ delta >= rhs`` in a box.
 
@@ -27,51 +33,96 @@ def minimise_linear_norm(
         low: shape ``(n,)``, at most 0.
         high: shape ``(n,)``, at least 0.
         norm: L1 or Linf.
+        limits: further limits on the change.
 
     Returns:
         The minimiser and the duals (>= 0) of the rows; None when HiGHS finds no optimum.
     """
     solve = _minimise_l1 if norm is Norm.L1 else _minimise_linf
-    return solve(rows, rhs, low, high)
+    return solve(_stacked(rows, rhs, limits), low, high)
+
+
+def minimise_squares(
+    rows: FloatArray, rhs: FloatArray, low: FloatArray, high: FloatArray, limits: ChangeLimits
+) -> tuple[FloatArray, FloatArray] | None:
+    """Minimise ``delta @ delta`` as :func:`minimise_linear_norm` does the other norms."""
+    stacked = _stacked(rows, rhs, limits)
+    solution = _solve(np.zeros(low.size), low, high, *stacked.all, square=True)
+    if solution is None:
+        return None
+    delta, duals = solution
+    return np.clip(delta, low, high), np.maximum(duals[: rhs.size], 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """``lower <= matrix @ delta <= upper``: first the rows of a region, ``count`` of them."""
+
+    matrix: sparse.csr_array
+    lower: FloatArray
+    upper: FloatArray
+    count: int
+
+    @property
+    def all(self) -> tuple[sparse.csr_array, FloatArray, FloatArray]:
+        """Matrix and limits."""
+        return self.matrix, self.lower, self.upper
+
+
+def _stacked(rows: FloatArray, rhs: FloatArray, limits: ChangeLimits | None) -> _Rows:
+    """The rows of a region and the limits on the change."""
+    matrix, unlimited = sparse.csr_array(rows), np.full(rhs.size, np.inf)
+    if limits is None:
+        return _Rows(matrix, rhs, unlimited, rhs.size)
+    return _Rows(
+        sparse.csr_array(sparse.vstack([matrix, limits.matrix])),
+        np.concatenate([rhs, -limits.limit]),
+        np.concatenate([unlimited, limits.limit]),
+        rhs.size,
+    )
 
 
 def _minimise_l1(
-    rows: FloatArray, rhs: FloatArray, low: FloatArray, high: FloatArray
+    rows: _Rows, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray] | None:
     """``min sum(p + n)`` with ``delta = p - n``, without the parts that have no room."""
     up, down = np.flatnonzero(high > 0.0), np.flatnonzero(low < 0.0)
-    matrix = sparse.csr_array(np.hstack([rows[:, up], -rows[:, down]]))
+    matrix = sparse.csr_array(sparse.hstack([rows.matrix[:, up], -rows.matrix[:, down]]))
     rooms = np.concatenate([high[up], -low[down]])
-    limits = (rhs, np.full(rhs.size, np.inf))
-    solution = _solve(np.ones(rooms.size), np.zeros(rooms.size), rooms, matrix, *limits)
+    solution = _solve(
+        np.ones(rooms.size), np.zeros(rooms.size), rooms, matrix, rows.lower, rows.upper
+    )
     if solution is None:
         return None
     values, duals = solution
     delta = np.zeros(low.size)
     delta[up] += values[: up.size]
     delta[down] -= values[up.size :]
-    return delta, np.maximum(duals, 0.0)
+    return delta, np.maximum(duals[: rows.count], 0.0)
 
 
 def _minimise_linf(
-    rows: FloatArray, rhs: FloatArray, low: FloatArray, high: FloatArray
+    rows: _Rows, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray] | None:
     """``min t`` with ``-t <= delta <= t``."""
     size = low.size
     one, edge = sparse.eye_array(size), sparse.csr_array(np.ones((size, 1)))
-    top = sparse.hstack([sparse.csr_array(rows), sparse.csr_array((rhs.size, 1))])
+    top = sparse.hstack([rows.matrix, sparse.csr_array((rows.lower.size, 1))])
     above = sparse.csr_array(sparse.hstack([-one, edge]))[high > 0.0]
     below = sparse.csr_array(sparse.hstack([one, edge]))[low < 0.0]
     matrix = sparse.csr_array(sparse.vstack([top, above, below]))
-    row_lower = np.concatenate([rhs, np.zeros(matrix.shape[0] - rhs.size)])
+    added = matrix.shape[0] - rows.lower.size
+    row_lower = np.concatenate([rows.lower, np.zeros(added)])
+    row_upper = np.concatenate([rows.upper, np.full(added, np.inf)])
     farthest = np.maximum(high, -low).max(initial=0.0)
-    limits = (row_lower, np.full(row_lower.size, np.inf))
     cost = np.append(np.zeros(size), 1.0)
-    solution = _solve(cost, np.append(low, 0.0), np.append(high, farthest), matrix, *limits)
+    solution = _solve(
+        cost, np.append(low, 0.0), np.append(high, farthest), matrix, row_lower, row_upper
+    )
     if solution is None:
         return None
     values, duals = solution
-    return values[:size], np.maximum(duals[: rhs.size], 0.0)
+    return values[:size], np.maximum(duals[: rows.count], 0.0)
 
 
 def _solve(
@@ -81,8 +132,13 @@ def _solve(
     matrix: sparse.csr_array,
     row_lower: FloatArray,
     row_upper: FloatArray,
+    *,
+    square: bool = False,
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Primal values and row duals of an LP, None unless HiGHS proves an optimum."""
+    """Primal values and row duals of an LP, None unless HiGHS proves an optimum.
+
+    With ``square`` the sum of the squares of all variables is added to the objective.
+    """
     model = highspy.HighsLp()
     model.num_row_, model.num_col_ = matrix.shape
     model.col_cost_, model.col_lower_, model.col_upper_ = cost, lower, upper
@@ -98,8 +154,21 @@ def _solve(
     solver.setOptionValue("presolve", "off")  # halves the time: the rows are dense and few
     solver.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_TOLERANCE)
     solver.passModel(model)
+    if square:
+        solver.passHessian(_twice_the_identity(cost.size))
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
     solution = solver.getSolution()
     return np.array(solution.col_value), np.array(solution.row_dual)
+
+
+def _twice_the_identity(size: int) -> Any:
+    """The Hessian of a sum of squares."""
+    hessian = highspy.HighsHessian()
+    hessian.dim_ = size
+    hessian.format_ = highspy.HessianFormat.kTriangular
+    hessian.start_ = np.arange(size + 1)
+    hessian.index_ = np.arange(size)
+    hessian.value_ = np.full(size, 2.0)
+    return hessian
