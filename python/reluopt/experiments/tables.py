@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -31,6 +32,11 @@ _LATEX = {
     "→": r"$\to$",
     DASH: "--",
 }
+
+
+def fixed(value: float | None, places: int) -> str | None:
+    """A number with so many decimals; None for what is missing or not finite."""
+    return None if value is None or not math.isfinite(value) else f"{value:.{places}f}"
 
 
 def escape_latex(text: str) -> str:
