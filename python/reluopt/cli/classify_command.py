@@ -85,8 +85,8 @@ def classify(
 
 def _line(row: Row) -> Any:
     """The JSON object of one image; ``network`` is the network's answer."""
-    names = ("image", "label", "program", "predicted", "agrees", "seconds")
-    names += ("engine", "formulation", "bounds")
+    names = ["image", "label", "program", "predicted", "agrees", "seconds"]
+    names += ["engine", "formulation", "bounds"]
     called = {"predicted": "network"}
     return plain({called.get(name, name): row.get(name) for name in names})
 
