@@ -19,6 +19,7 @@ from reluopt.figures.style import (
     DOUBLE_COLUMN,
     INK,
     MUTED,
+    NORM_SYMBOLS,
     SINGLE_COLUMN,
     SMALL,
     TINY,
@@ -49,7 +50,6 @@ from reluopt.network import FloatArray
 LARGEST_TILE = 0.95
 """Inches; single images are not blown up beyond this."""
 
-_NORMS = {"l1": r"$L_1$", "l2": r"$L_2$", "linf": r"$L_\infty$"}
 _ROWS = ("original", "adversarial", "difference")
 
 
@@ -133,8 +133,8 @@ def perturbation_figure(
     images = stack_images("originals", originals)
     lists = (changed, labels, predicted_original, predicted_changed, distances, proven)
     check_lengths(len(images), lists)
-    if norm not in _NORMS:
-        raise InputError(f"figure: expected norm {', '.join(_NORMS)}, found '{norm}'")
+    if norm not in NORM_SYMBOLS:
+        raise InputError(f"figure: expected norm {', '.join(NORM_SYMBOLS)}, found '{norm}'")
     answers = [_fitting(image, images.shape[1:]) for image in changed]
     names = Names(class_names)
     misread = [label != seen for label, seen in zip(labels, predicted_original, strict=True)]
@@ -267,7 +267,7 @@ def _distance(norm: str, value: float, found: bool) -> str:
     """``L1 = 4.21``."""
     if not (found and math.isfinite(value)):
         return "no distance"
-    return f"{_NORMS[norm]} = {value:#.3g}".rstrip(".")
+    return f"{NORM_SYMBOLS[norm]} = {value:#.3g}".rstrip(".")
 
 
 def _label_bands(figure: Figure, tiles: Tiles, scale: float) -> None:
