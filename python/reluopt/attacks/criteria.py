@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,12 +48,12 @@ class Misclassification:
 
     def success(self, logits: FloatArray) -> BoolArray:
         """Which rows of ``logits``, shape ``(batch, n_K)``, are a success."""
-        labels = self.answers
-        classes = logits.shape[1]
-        result = np.zeros(len(labels), dtype=bool)
-        for target in range(classes):
-            result |= (labels != target) & _leads(logits, target, labels, self.margin)
-        return result
+        labels, rows = self.answers, np.arange(len(logits))
+        wins = logits > logits[rows, labels][:, None]
+        if self.margin is not None:
+            wins &= _worst_slacks(self.margin, logits) >= 0.0
+        wins[rows, labels] = False
+        return np.asarray(wins.any(axis=1), dtype=np.bool_)
 
     def ascent(self, logits: FloatArray) -> FloatArray:
         """Gradient of the cross-entropy loss in the logits, which the attack makes large."""
@@ -86,7 +87,7 @@ class TargetedMisclassification:
         targets = self.answers
         result = np.zeros(len(targets), dtype=bool)
         for target in np.unique(targets):
-            result |= (targets == target) & _leads(logits, int(target), None, self.margin)
+            result |= (targets == target) & _leads(logits, int(target), self.margin)
         return result
 
     def ascent(self, logits: FloatArray) -> FloatArray:
@@ -117,20 +118,29 @@ def as_criterion(
     return criterion
 
 
-def _leads(
-    logits: FloatArray, target: int, labels: NDArray[np.intp] | None, margin: Margin | None
-) -> BoolArray:
-    """Where ``target`` beats the true label (or, without labels, every other) and the margin."""
-    lead = logits[:, target]
-    if labels is None:
-        others = np.delete(logits, target, axis=1)
-        wins = lead > others.max(axis=1, initial=-np.inf)
-    else:
-        wins = lead > logits[np.arange(len(labels)), labels]
+def _leads(logits: FloatArray, target: int, margin: Margin | None) -> BoolArray:
+    """Where ``target`` beats every other label and the margin."""
+    others = np.delete(logits, target, axis=1)
+    wins = logits[:, target] > others.max(axis=1, initial=-np.inf)
     if margin is not None:
         slacks = margin.conditions(target, logits.shape[1]).slack(logits)
         wins &= slacks.min(axis=1, initial=np.inf) >= 0.0
     return np.asarray(wins, dtype=np.bool_)
+
+
+def _worst_slacks(margin: Margin, logits: FloatArray) -> FloatArray:
+    """Smallest slack of every label's conditions, shape ``(batch, n_K)``."""
+    matrix, rhs = _all_conditions(margin, logits.shape[1])
+    slacks = (logits @ matrix.T - rhs).reshape(*logits.shape, -1)
+    return np.asarray(slacks.min(axis=2, initial=np.inf))
+
+
+@lru_cache(maxsize=16)
+def _all_conditions(margin: Margin, classes: int) -> tuple[FloatArray, FloatArray]:
+    """The conditions of all labels, one below the other; attacks ask for them in every step."""
+    conditions = [margin.conditions(target, classes) for target in range(classes)]
+    matrix = np.vstack([each.matrix for each in conditions])
+    return matrix, np.concatenate([each.rhs for each in conditions])
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from reluopt.kernels.jit import kernel
 from reluopt.network import FloatArray
 from reluopt.problems import Norm
 
@@ -40,27 +41,46 @@ def project(
         size = lengths(clipped, norm)
         scale = np.where(size > radius, radius / np.maximum(size, 1e-300), 1.0)
         return clipped * scale[:, None]
-    return _project_l1(changes, low, high, radius)
+    result = np.empty_like(clipped)
+    _project_l1(changes, low, high, float(radius), result)
+    return result
 
 
+@kernel
 def _project_l1(
-    changes: FloatArray, low: FloatArray, high: FloatArray, radius: float
-) -> FloatArray:
+    changes: FloatArray, low: FloatArray, high: FloatArray, radius: float, result: FloatArray
+) -> None:
     """Nearest point in {L1 ball ∩ box} of every row."""
-    result = np.clip(changes, low, high)
-    far = np.flatnonzero(lengths(result, Norm.L1) > radius)
-    # By sign, a row is a vector of sizes with upper limits: the soft threshold lowers the sizes.
-    signs, sizes = np.sign(changes[far]), np.abs(changes[far])
-    limits = np.where(signs > 0.0, high[far], -low[far])
-    below, above = np.zeros(far.size), sizes.max(axis=1, initial=0.0)
-    for _ in range(BISECTION_STEPS):
-        middle = 0.5 * (below + above)
-        kept = np.clip(sizes - middle[:, None], 0.0, limits)
-        inside = kept.sum(axis=1) <= radius
-        above = np.where(inside, middle, above)
-        below = np.where(inside, below, middle)
-    result[far] = signs * np.clip(sizes - above[:, None], 0.0, limits)
-    return np.asarray(result, dtype=np.float64)
+    sizes, limits = np.empty(changes.shape[1]), np.empty(changes.shape[1])
+    for row in range(changes.shape[0]):
+        count, length, largest = 0, 0.0, 0.0
+        for i in range(changes.shape[1]):
+            change = changes[row, i]
+            kept = min(max(change, low[row, i]), high[row, i])
+            result[row, i] = kept
+            length += abs(kept)
+            if change != 0.0:  # by sign, a row is sizes with limits; zeros stay what they are
+                sizes[count] = abs(change)
+                limits[count] = high[row, i] if change > 0.0 else -low[row, i]
+                largest = max(largest, sizes[count])
+                count += 1
+        if length <= radius:
+            continue
+        below, above = 0.0, largest  # the soft threshold lowers the sizes
+        for _ in range(BISECTION_STEPS):
+            middle = 0.5 * (below + above)
+            length = 0.0
+            for k in range(count):
+                length += min(max(sizes[k] - middle, 0.0), limits[k])
+            if length <= radius:
+                above = middle
+            else:
+                below = middle
+        for i in range(changes.shape[1]):
+            change = changes[row, i]
+            if change != 0.0:
+                limit = high[row, i] if change > 0.0 else -low[row, i]
+                result[row, i] = np.sign(change) * min(max(abs(change) - above, 0.0), limit)
 
 
 def steepest(gradient: FloatArray, norm: Norm) -> FloatArray:

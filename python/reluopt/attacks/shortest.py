@@ -1,0 +1,117 @@
+"""The shortest change that PGD finds: its smallest successful epsilon, by bisection."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from reluopt.attacks.criteria import Misclassification
+from reluopt.attacks.gradient import pgd
+from reluopt.attacks.projections import lengths
+from reluopt.errors import InputError
+from reluopt.network import FloatArray, ReLUNetwork
+from reluopt.problems import Margin, Norm, flat_image
+
+STEPS, RESTARTS = 40, 3
+"""Gradient steps and random starts for each epsilon. Madry et al. (2018) use 40 steps on MNIST."""
+
+PRECISION = 1e-3
+"""Bisection ends when the smallest success is at most this share above the largest failure: far
+less than what PGD overestimates, and ten epsilons for one image."""
+
+MOST_DOUBLINGS = 30
+"""Epsilons tried upward before giving up; the first success is usually among the first three."""
+
+
+def shortest_pgd(
+    network: ReLUNetwork,
+    image: FloatArray,
+    label: int,
+    *,
+    norm: Norm,
+    margin: Margin | None = None,
+    steps: int = STEPS,
+    restarts: int = RESTARTS,
+    precision: float = PRECISION,
+    seed: int = 0,
+) -> FloatArray | None:
+    """The nearest misclassified image that PGD finds, whatever epsilon it needs.
+
+    PGD answers for a given epsilon. Epsilon starts where the linear model of the network would
+    change its answer, doubles until PGD succeeds and is then bisected (on a logarithmic scale, and
+    from the length of what was found, which may be shorter than epsilon). PGD's success need not
+    grow with epsilon, so this is a smallest successful epsilon, not always the only one.
+
+    Args:
+        network: the network.
+        image: shape ``(n_0,)`` or the network's input shape, in [0, 1].
+        label: the true label.
+        norm: how length is measured.
+        margin: by how much a wrong label must lead; None asks for any lead > 0.
+        steps: gradient steps of one run.
+        restarts: random starts for each epsilon, >= 1.
+        precision: relative width of the last bracket, > 0.
+        seed: seed of the random starts.
+
+    Returns:
+        An image, shape ``(n_0,)``, whose forward pass meets the criterion (``image`` itself when it
+        does), or None when nothing was found, which proves nothing.
+
+    Raises:
+        InputError: image, label or a count does not fit.
+    """
+    if restarts < 1:
+        raise InputError(f"restarts: expected at least 1, found {restarts}")
+    if not precision > 0.0:
+        raise InputError(f"precision: expected a number > 0, found {precision}")
+    start = flat_image(network, image)
+    batch = np.repeat(start[None], restarts, axis=0)
+    criterion = Misclassification(np.full(restarts, label), margin)
+    # An epsilon of its own number has random starts of its own.
+    calls = iter(range(restarts * seed, restarts * seed + 10_000))
+
+    def attempt(epsilon: float) -> tuple[float, FloatArray] | None:
+        result = pgd(network, batch, criterion, epsilon, norm=norm, steps=steps, seed=next(calls))
+        found = np.asarray(result.clipped)[result.success]
+        if not len(found):
+            return None
+        sizes = lengths(found - start, norm)
+        return float(sizes.min()), found[int(np.argmin(sizes))]
+
+    best = attempt(0.0)
+    below, epsilon = 0.0, _linear_guess(network, start, label, norm)
+    for _ in range(MOST_DOUBLINGS):
+        if best is not None:
+            break
+        best = attempt(epsilon)
+        below, epsilon = (epsilon, 2.0 * epsilon) if best is None else (0.5 * epsilon, epsilon)
+    if best is None:
+        return None
+    while best[0] > below * (1.0 + precision) and best[0] > 0.0:
+        middle = math.sqrt(below * best[0])
+        closer = attempt(middle)
+        if closer is None:
+            below = middle
+        else:
+            best = closer  # perhaps shorter than an epsilon that failed
+            below = below if below < best[0] else 0.5 * best[0]
+    return best[1]
+
+
+def _linear_guess(network: ReLUNetwork, image: FloatArray, label: int, norm: Norm) -> float:
+    """The length after which the linear model about ``image`` changes its answer.
+
+    The lead over each other label divided by the dual norm of its gradient; the smallest of them.
+    """
+    logits = network.forward(image)
+    others = [target for target in range(logits.size) if target != label]
+    rows = np.zeros((len(others), logits.size))
+    rows[:, label] = 1.0
+    rows[range(len(others)), others] = -1.0
+    gradients = network.gradient(np.repeat(image[None], len(others), axis=0), rows)
+    dual = {Norm.L1: Norm.LINF, Norm.L2: Norm.L2, Norm.LINF: Norm.L1}[norm]
+    slopes = lengths(gradients, dual)
+    leads = np.maximum(rows @ logits, 0.0)
+    guesses = leads[slopes > 0.0] / slopes[slopes > 0.0]
+    return max(float(guesses.min(initial=np.inf)), 1e-6) if guesses.size else 1.0
