@@ -4,8 +4,9 @@ Nothing here solves, reads files or knows where numbers came from. :func:`save_f
 the other functions return.
 """
 
+from reluopt.figures.distances import distribution_figure, growth_figure
 from reluopt.figures.images import digit_figure, optimal_input_figure, perturbation_figure
-from reluopt.figures.matrices import confusion_figure
+from reluopt.figures.matrices import confusion_figure, distance_matrix_figure
 from reluopt.figures.style import (
     DOUBLE_COLUMN,
     SINGLE_COLUMN,
@@ -28,6 +29,9 @@ __all__ = [
     "check_figure_path",
     "confusion_figure",
     "digit_figure",
+    "distance_matrix_figure",
+    "distribution_figure",
+    "growth_figure",
     "optimal_input_figure",
     "performance_profile",
     "performance_profile_figure",

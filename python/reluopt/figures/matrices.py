@@ -1,12 +1,12 @@
-"""Figures of confusion matrices."""
+"""Figures of matrices with a row for each label: confusions and distances."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -15,13 +15,19 @@ from reluopt.figures.style import (
     CHARACTER,
     DOUBLE_COLUMN,
     INK,
+    NORM_SYMBOLS,
     SHADES,
     SINGLE_COLUMN,
     SMALL,
+    TINY,
     inch_axes,
     new_figure,
     style,
 )
+from reluopt.network import FloatArray
+
+_PANEL = DOUBLE_COLUMN / 2
+"""Inches of one of two matrices side by side."""
 
 
 @style()
@@ -71,8 +77,59 @@ def confusion_figure(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
     return figure
 
 
+@style()
+def distance_matrix_figure(matrices: Mapping[str, ArrayLike], class_names: Sequence[str]) -> Figure:
+    """Mean distances: true labels down, targets across, one matrix for each norm.
+
+    The darker, the farther, on a scale of its own for each matrix.
+
+    Args:
+        matrices: for each norm (``l1``, ``l2`` or ``linf``) an array ``(n, n)`` of distances, NaN
+            where there is none (the diagonal).
+        class_names: one short name for each label.
+
+    Returns:
+        A figure of :data:`DOUBLE_COLUMN` inches for two matrices; one is half as wide.
+
+    Raises:
+        InputError: nothing to draw, an unknown norm, or a matrix that does not fit the names or
+            holds no distance.
+    """
+    size = len(class_names)
+    figure = new_figure(len(matrices) * _PANEL, _PANEL - 0.36 - 0.08 + 0.26 + 0.42)
+    for number, (norm, matrix) in enumerate(matrices.items()):
+        values = np.asarray(matrix, dtype=np.float64)
+        if norm not in NORM_SYMBOLS or values.shape != (size, size) or not size:
+            raise InputError(
+                f"figure: expected a norm ({', '.join(NORM_SYMBOLS)}) with distances of shape "
+                f"({size}, {size}), found '{norm}' with shape {values.shape}"
+            )
+        if not np.isfinite(values).any():
+            raise InputError(f"figure: expected distances in the {norm} matrix, found none")
+        side = _PANEL - 0.36 - 0.08
+        axes = inch_axes(figure, number * _PANEL + 0.36, 0.26, side, side)
+        _draw_distances(axes, values)
+        _name_classes(axes, class_names, upright=True)
+        axes.set_xlabel("target")
+        axes.set_title(f"mean {NORM_SYMBOLS[norm]} distance", pad=5)
+    return figure
+
+
+def _draw_distances(axes: Axes, values: FloatArray) -> None:
+    """Shades with the numbers in them."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    scale = Normalize(low - 0.15 * (high - low), high)
+    axes.imshow(np.ma.masked_invalid(values), cmap=SHADES, norm=scale, aspect="auto")
+    for row, column in np.argwhere(np.isfinite(values)):
+        value = values[row, column]
+        axes.text(
+            column, row, f"{value:#.3g}".rstrip(".") if value >= 1.0 else f"{value:.2f}",
+            ha="center", va="center", size=TINY, color="white" if scale(value) > 0.6 else INK,
+        )  # fmt: skip
+
+
 def _name_classes(axes: Axes, names: Sequence[str], upright: bool) -> None:
-    """Ticks, labels and white lines between the cells of a confusion matrix."""
+    """Ticks, labels and white lines between the cells of a matrix."""
     places = np.arange(len(names))
     axes.set_xticks(places, names, rotation=0 if upright else 90)
     axes.set_yticks(places, names)
