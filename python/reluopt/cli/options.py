@@ -33,6 +33,10 @@ Bounds: TypeAlias = Annotated[
     str | None,
     typer.Option(help="Pre-activation bounds: thesis (±1000), interval, linear, lp or ball."),
 ]
+Smoothness: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Most by which changes of neighbouring pixels may differ (0.1; none)."),
+]
 TimeLimit: TypeAlias = Annotated[float, typer.Option(help="Seconds for one problem.")]
 Gap: TypeAlias = Annotated[float, typer.Option(help="Relative gap that counts as optimal.")]
 Threads: TypeAlias = Annotated[int, typer.Option(help="Solver threads.")]

@@ -50,6 +50,7 @@ def attack(
         str,
         typer.Option(help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."),
     ] = "x1.2",
+    smooth: options.Smoothness = None,
     engine: options.EngineName = "auto",
     formulation: options.Formulation = None,
     bounds: options.Bounds = None,
@@ -92,7 +93,7 @@ def attack(
         incumbent,
     )
     settings = AttackSettings(
-        parse_target(target), Norm(norm), parse_margin(margin), method, network_name
+        parse_target(target), Norm(norm), parse_margin(margin), method, network_name, smooth
     )
     part = None if shard is None else parse_shard(shard)
     instances = select(load_instances(network, images, data_dir, label), limit, part)
@@ -190,6 +191,8 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
         f"{network.metadata.name}, {settings.norm.upper()} norm, target {settings.target}, "
         f"margin {settings.margin}"
     )
+    if settings.smoothness is not None:
+        title += f", neighbouring changes within {settings.smoothness:g}"
     columns = [("image", "left"), ("change", "left"), ("status", "left")]
     columns += [(name, "right") for name in ("distance", "gap", "seconds", "nodes")]
     columns += [("checked", "left")]

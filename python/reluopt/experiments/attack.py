@@ -17,7 +17,7 @@ from reluopt.experiments.experiment import PROOF, Row, hard_limit
 from reluopt.experiments.instances import Instance, data_fingerprint
 from reluopt.experiments.runner import Finished as Finished
 from reluopt.experiments.runner import RunProgress, run_experiment
-from reluopt.network import Dense, FloatArray, ReLUNetwork
+from reluopt.network import Dense, FloatArray, NetworkMetadata, ReLUNetwork
 from reluopt.problems import FixedTarget, Margin, MinimalPerturbation, Norm, Target
 from reluopt.solution import Solution
 from reluopt.solve import Method, solve
@@ -68,13 +68,31 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class AttackSettings:
-    """What is asked of every image, and where the network was loaded from."""
+    """What is asked of every image, and where the network was loaded from.
+
+    Attributes:
+        target, norm, margin, smoothness: see :class:`~reluopt.problems.MinimalPerturbation`.
+        method: how it is solved.
+        network_path: bundled name or file of the network.
+    """
 
     target: Target
     norm: Norm
     margin: Margin
     method: Method
     network_path: str = ""
+    smoothness: float | None = None
+
+    def problem(self, instance: Instance) -> MinimalPerturbation:
+        """What is asked of one image."""
+        return MinimalPerturbation(
+            instance.image,
+            instance.label,
+            self.target,
+            self.norm,
+            self.margin,
+            smoothness=self.smoothness,
+        )
 
     def describe(self, network: ReLUNetwork) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""
@@ -96,6 +114,8 @@ class AttackSettings:
             "threads": options.threads,
             "seed": options.seed,
             "extra": dict(options.extra),
+            # Folders of runs without it were written before there was such a setting.
+            **({} if self.smoothness is None else {"smoothness": self.smoothness}),
         }
 
 
@@ -106,11 +126,8 @@ def solve_instance(
     progress: ProgressCallback | None = None,
 ) -> tuple[Row, FloatArray | None]:
     """Solve one instance and write its row."""
-    problem = MinimalPerturbation(
-        instance.image, instance.label, settings.target, settings.norm, settings.margin
-    )
     started = time.perf_counter()
-    solution = solve(network, problem, settings.method, progress=progress)
+    solution = solve(network, settings.problem(instance), settings.method, progress=progress)
     seconds = time.perf_counter() - started
     row = attack_row(network, instance, settings, solution, seconds)
     if solution.proof is not None:
@@ -182,8 +199,10 @@ def warm_up(settings: AttackSettings) -> None:
     clock of the first instance runs.
     """
     layers = (Dense(np.eye(3, 2), np.zeros(3)), Dense(np.eye(2, 3), np.array([0.0, 0.1])))
-    toy = ReLUNetwork(layers)
-    problem = MinimalPerturbation(np.array([0.2, 0.6]), 1, FixedTarget(0), settings.norm)
+    toy = ReLUNetwork(layers, NetworkMetadata(input_shape=(1, 2)))
+    problem = MinimalPerturbation(
+        np.array([0.2, 0.6]), 1, FixedTarget(0), settings.norm, smoothness=settings.smoothness
+    )
     solve(toy, problem, settings.method)
 
 
@@ -253,10 +272,7 @@ def check_targets(
     """
     one_of_each_label = {instance.label: instance for instance in instances}
     for instance in one_of_each_label.values():
-        problem = MinimalPerturbation(
-            instance.image, instance.label, settings.target, settings.norm, settings.margin
-        )
-        problem.task(network)
+        settings.problem(instance).task(network)
 
 
 def run_attack(

@@ -292,6 +292,7 @@ class _RowCheck:
             parse_target(str(settings["target"])),
             Norm(settings["norm"]),
             parse_margin(str(settings["margin"])),
+            smoothness=settings.get("smoothness"),
         ).task(self._network)
 
     def _check_answer(self, task: PerturbationTask) -> tuple[int, Certificate] | None:

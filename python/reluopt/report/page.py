@@ -219,9 +219,11 @@ def _lede(runs: Sequence[Run]) -> list[str]:
     which = f"each of {images:,} images" if images > 1 else "one image"
     asked = (
         f"The smallest change to {which} that makes the network {' or '.join(networks)} answer "
-        f"{_target(settings.get('target'))}, with margin {settings.get('margin')}."
+        f"{_target(settings.get('target'))}, with margin {settings.get('margin')}"
     )
-    return [asked, f"{result}."]
+    if settings.get("smoothness") is not None:
+        asked += f" and changes of neighbouring pixels within {settings['smoothness']:g}"
+    return [f"{asked}.", f"{result}."]
 
 
 def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:

@@ -35,7 +35,10 @@ from reluopt.report.runs import (
 
 NORM_NAMES = {Norm.L1: "L1", Norm.L2: "L2", Norm.LINF: "Linf"}
 
-_VARYING = ("network", "norm", "target", "margin", "engine", "formulation", "bounds", "attack")
+_VARYING = (
+    "network", "norm", "target", "margin", "smoothness",
+    "engine", "formulation", "bounds", "attack",
+)  # fmt: skip
 _VARYING_LIMITS = ("time_limit", "gap", "threads", "seed")
 """Settings that a comparison shows where they differ."""
 
@@ -319,7 +322,7 @@ def contradictions(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-QUESTION = ("network_sha256", "norm", "target", "margin")
+QUESTION = ("network_sha256", "norm", "target", "margin", "smoothness")
 """Settings that say what is asked, whatever the way to answer it."""
 
 
