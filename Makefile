@@ -1,4 +1,5 @@
-# make reproduce   set up .venv and run the main job: figures/ and runs/
+# make reproduce   set up .venv and run all experiments on few images: runs/, and figures/ of those
+#                  that are complete (ARGS=--full takes all images, which takes hours)
 # make test        set up .venv with the test tools; lint, types, tests
 # make test-julia  the Julia package's tests, and the Python tests that need a Julia with JuMP
 # The first two work on a fresh machine with Python 3.11 or later, and offline once installed.
@@ -7,6 +8,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TEST_FLAGS ?=
+# Worker processes, one for each core, and other options of `reluopt reproduce`.
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+ARGS ?=
 
 .PHONY: reproduce test test-julia lint clean help
 
@@ -28,7 +32,7 @@ $(VENV)/.test-installed: $(VENV)/pyvenv.cfg pyproject.toml
 	@touch $@
 
 reproduce: $(VENV)/.run-installed
-	$(BIN)/reluopt reproduce --figures figures --runs runs
+	$(BIN)/reluopt reproduce --figures figures --runs runs --workers $(WORKERS) $(ARGS)
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check python tests

@@ -28,7 +28,7 @@ from reluopt.engines.julia_setup import on_julia_start
 from reluopt.experiments.runner import RunProgress
 from reluopt.kernels.jit import on_compilation
 
-_WRAPPED = ("detail",)
+_WRAPPED = ("detail", "result")
 """Columns whose text may take several lines."""
 
 output = Console(highlight=False)

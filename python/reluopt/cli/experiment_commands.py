@@ -1,4 +1,4 @@
-"""``reluopt reproduce`` and ``bench``: experiments that end in figures and tables."""
+"""``reluopt bench``, ``profile`` and ``verify-result``: methods compared, runs looked into."""
 
 from __future__ import annotations
 
@@ -16,60 +16,6 @@ from reluopt.errors import InputError
 from reluopt.experiments.instances import load_instances
 from reluopt.problems import Norm, parse_margin, parse_target
 from reluopt.zoo import open_network
-
-
-@app.command()
-def reproduce(
-    network_name: Annotated[str, typer.Option("--network", help="Network to use.")] = "thesis",
-    figures: Annotated[Path, typer.Option(help="Folder for figures and tables.")] = Path("figures"),
-    runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
-    seed: options.Seed = 0,
-    time_limit: options.TimeLimit = 60.0,
-    threads: options.Threads = 1,
-) -> None:
-    """Ten digits: smallest L1 and L2 changes, ideal inputs, figures and a table."""
-    from reluopt.experiments.reproduce import NORMS
-    from reluopt.experiments.reproduce import reproduce as run
-
-    network = open_network(network_name)
-    total = 10 * len(NORMS) + network.output_size
-    with progress_bar("reproduce", total) as bar:
-        made = run(
-            network,
-            figures,
-            runs,
-            seed=seed,
-            time_limit=time_limit,
-            threads=threads,
-            command=["reluopt", *sys.argv[1:]],
-            on_finished=bar.advance,
-            progress=bar.search,
-        )
-    columns = [("norm", "left"), ("image", "left"), ("change", "left"), ("status", "left")]
-    columns += [("distance", "right"), ("bound", "right"), ("seconds", "right")]
-    shown = table(f"{network.metadata.name}: smallest changes, margin x1.2", columns)
-    rows = [result.row for results in made.finished.values() for result in results]
-    for row, bound in zip(rows, made.table["distance_bound"], strict=True):
-        shown.add_row(
-            str(row["norm"]),
-            str(row["image"]),
-            f"{row['label']} to {number(row.get('predicted'), '.0f')}",
-            str(row["status"]),
-            number(row.get("distance"), ".4f"),
-            number(bound, ".4f"),
-            number(row.get("seconds"), ".2f"),
-        )
-    output.print(shown)
-    proven = sum(row["status"] == "OPTIMAL" for row in rows)
-    checked = sum(bool(row["certified"]) for row in rows)
-    ideal = sum(result.row["status"] == "OPTIMAL" for result in made.ideals)
-    output.print(
-        f"{proven} of {len(rows)} smallest changes proven, {checked} checked adversarial; "
-        f"{ideal} of {len(made.ideals)} optimal inputs proven"
-    )
-    for path in made.files:
-        errors.print(f"wrote {path}", markup=False)
-    errors.print(f"results in {runs}", markup=False)
 
 
 @app.command()

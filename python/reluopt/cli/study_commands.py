@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from reluopt.cli import app, options
-from reluopt.cli.console import errors, output, progress_bar
+from reluopt.cli.console import Bar, errors, output, progress_bar, table
 from reluopt.experiments.runner import RunProgress
 from reluopt.experiments.studies import STUDIES, load_study
+
+if TYPE_CHECKING:  # they load matplotlib, which takes its time
+    from reluopt.experiments.reproduce import Reproduction, StudyOutcome
+    from reluopt.experiments.studies.base import StudyContext, StudyResult
 
 experiments = typer.Typer(help="One experiment of the thesis, or beyond it.", no_args_is_help=True)
 app.add_typer(experiments, name="experiment")
@@ -42,7 +48,12 @@ def _command(name: str) -> Callable[..., None]:
         workers: options.Workers = None,
         scheduler: options.Scheduler = None,
     ) -> None:
-        _run_study(name, full, limit, runs, figures, seed, time_limit, threads, workers, scheduler)
+        with progress_bar(name, 1) as bar:
+            context = _context(
+                bar, runs, full, limit, seed, time_limit, threads, workers, scheduler
+            )
+            result = load_study(name).run(context)
+        _print_study(result, context.runs, figures)
 
     return command
 
@@ -51,37 +62,111 @@ for _name, _title in STUDIES.items():
     experiments.command(_name, help=_title[0].upper() + _title[1:] + ".")(_command(_name))
 
 
-def _run_study(
-    name: str,
+@app.command()
+def reproduce(
+    full: Full = False,
+    limit: Limit = None,
+    figures: Annotated[
+        Path, typer.Option(help="Folder for figures and tables of complete studies.")
+    ] = Path("figures"),
+    runs: Runs = Path("runs"),
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="This study only (repeatable).")
+    ] = None,
+    seed: options.Seed = 0,
+    time_limit: StudyTimeLimit = None,
+    threads: options.Threads = 1,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
+) -> None:
+    """Run all experiments: every table and figure of the thesis, and beyond it.
+
+    Few images of each, unless --full. Exit code 1 when a study failed, because its solver is not
+    installed, say; the others run all the same.
+    """
+    from reluopt.experiments.reproduce import reproduce as run
+
+    def say_start(place: int, count: int, name: str) -> None:
+        errors.print(
+            f"{place} of {count}: {name}, {STUDIES[name]} ...", markup=False, soft_wrap=True
+        )
+
+    with progress_bar("reproduce", 1) as bar:
+        context = _context(bar, runs, full, limit, seed, time_limit, threads, workers, scheduler)
+        made = run(context, figures, only or (), say_start, _say_outcome)
+    _print_overview(made, context, figures)
+    if made.failed:
+        raise typer.Exit(1)
+
+
+def _context(
+    bar: Bar,
+    runs: Path,
     full: bool,
     limit: int | None,
-    runs: Path,
-    figures: Path | None,
     seed: int,
     time_limit: float | None,
     threads: int,
     workers: int | None,
     scheduler: str | None,
-) -> None:
-    """Run one study with a progress bar, say what came out, and publish it if asked."""
-    from reluopt.experiments.studies.base import StudyContext, publish
+) -> StudyContext:
+    """The context that the shared options describe; progress is shown on ``bar``."""
+    from reluopt.experiments.studies.base import StudyContext
 
-    with progress_bar(name, 1) as bar:
+    def show(stage: str, now: RunProgress) -> None:
+        bar.run(now, stage)
 
-        def show(stage: str, now: RunProgress) -> None:
-            bar.run(now, stage)
+    command = ["reluopt", *sys.argv[1:]]
+    return StudyContext(
+        runs, full, limit, seed, time_limit, threads, workers, scheduler, command, show
+    )
 
-        context = StudyContext(
-            runs, full, limit, seed, time_limit, threads, workers, scheduler,
-            ["reluopt", *sys.argv[1:]], show,
-        )  # fmt: skip
-        result = load_study(name).run(context)
+
+def _print_study(result: StudyResult, runs: Path, figures: Path | None) -> None:
+    """Say what came out of a study, and publish it if asked."""
+    from reluopt.experiments.studies.base import publish
+
     for line in result.lines:
-        output.print(line, markup=False)
+        output.print(line, markup=False, soft_wrap=True)
     for path in result.files:
-        errors.print(f"wrote {path}", markup=False)
+        errors.print(f"wrote {path}", markup=False, soft_wrap=True)
     if not result.complete:
-        errors.print(f"these are few images; --full takes all of them (rows are kept in {runs})")
+        errors.print(
+            f"these are few images; --full takes all of them (rows are kept in {runs})",
+            markup=False,
+            soft_wrap=True,
+        )
     if figures is not None:
         for path in publish(result, figures):
-            errors.print(f"published {path}", markup=False)
+            errors.print(f"published {path}", markup=False, soft_wrap=True)
+
+
+def _say_outcome(outcome: StudyOutcome) -> None:
+    """What came out of a study, on stderr while the others run."""
+    text = f"{outcome.name}: {outcome.summary} ({outcome.seconds:.0f} s)"
+    errors.print(text, markup=False, soft_wrap=True)
+
+
+def _print_overview(made: Reproduction, context: StudyContext, figures: Path) -> None:
+    """What was run, how long it took, and where everything lies."""
+    columns = [("study", "left"), ("images", "right"), ("result", "left")]
+    columns += [("seconds", "right"), ("folder", "left")]
+    shown = table("reproduced", columns)
+    for outcome in made.outcomes:
+        images = "-" if outcome.images is None else str(outcome.images)
+        seconds = f"{outcome.seconds:.1f}"
+        shown.add_row(
+            outcome.name, images, escape(outcome.summary), seconds, escape(str(outcome.folder))
+        )
+    output.print(shown)
+    lines = [f"rows, figures and tables of each study: {context.runs}{os.sep}NAME"]
+    if made.published:
+        lines.append(f"published: {figures} (figures) and {figures / 'data'} (tables)")
+    if made.reduced:
+        names = ", ".join(outcome.name for outcome in made.reduced)
+        lines.append(f"reduced numbers of images, not published: {names}; --full takes all")
+    lines += [f"failed: {outcome.name}: {outcome.error}" for outcome in made.failed]
+    total = sum(outcome.seconds for outcome in made.outcomes)
+    lines.append(f"{total:.0f} s in all; times of all sessions are in {made.record}")
+    for line in lines:
+        output.print(line, markup=False, soft_wrap=True)

@@ -1,185 +1,260 @@
-"""The main job: ten real digits, their smallest changes and the network's ideal inputs.
+"""All studies in a row, with one record of how long each took.
 
-One digit of each class is drawn at random (seeded) from the bundled training images, as in
-Figure 1 of Linkola (2023). For each digit the smallest L1 and L2 changes that make the network
-answer ``(label + 5) mod 10`` with margin 1.2 are computed (its Figures 3 and 4), and for each
-class the input that maximises its logit (its Figure 2).
+The record, ``RUNS/reproduce.json``, is kept over sessions and holds ``command``, ``machine``, and
+by study:
+
+``seconds``
+    wall-clock seconds of the sessions that computed something new. Rows that came otherwise (from a
+    session that was killed, from ``reluopt experiment``, copied from elsewhere) count with the
+    seconds of their own solves. Drawing again what is there costs nothing.
+``rows``, ``solve_seconds``
+    how many rows lie in the study's folder, and the seconds of their solves.
+``complete``
+    whether these rows are those of all images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from reluopt.engines.base import EngineOptions, ProgressCallback
-from reluopt.errors import InputError
-from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
-from reluopt.experiments.drawing import attack_figure, ideal_figure
-from reluopt.experiments.ideal import COLUMNS as IDEAL_COLUMNS
-from reluopt.experiments.ideal import IdealExperiment, run_ideal
-from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import ResultStore
-from reluopt.figures import save_figure
+from reluopt.errors import InputError, ReluoptError
+from reluopt.experiments.cost import RECORD
+from reluopt.experiments.runner import RunProgress
+from reluopt.experiments.store import machine, read_table
+from reluopt.experiments.studies import STUDIES, load_study
+from reluopt.experiments.studies.base import Study, StudyContext, StudyResult, publish
 from reluopt.files import write_atomically
-from reluopt.mnist import load_images
-from reluopt.network import ReLUNetwork
-from reluopt.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.solve import Method
 
-NORMS = (Norm.L1, Norm.L2)
 
-IDEAL_GAP = 1e-4
-"""Relative gap of the optimal inputs."""
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What became of one study.
 
-TABLE_COLUMNS = (
-    "image",
-    "label",
-    "target",
-    "norm",
-    "status",
-    "distance",
-    "distance_bound",
-    "gap",
-    "predicted",
-    "margin",
-    "certified",
-)
-"""What the committed table shows: results, not timings, which differ from machine to machine."""
+    Attributes:
+        name: its name.
+        folder: where its rows, figures and tables lie.
+        images: how many images (or labels) it took; None where it failed.
+        seconds: wall-clock seconds of this session.
+        result: what it made; None where it failed.
+        error: why it failed, in one line.
+        published: copies in the folder of figures; none of a reduced study.
+    """
+
+    name: str
+    folder: Path
+    images: int | None
+    seconds: float
+    result: StudyResult | None
+    error: str = ""
+    published: tuple[Path, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether this is the whole study."""
+        return self.result is not None and self.result.complete
+
+    @property
+    def summary(self) -> str:
+        """The first line of what came out, or what went wrong."""
+        return f"failed: {self.error}" if self.result is None else "".join(self.result.lines[:1])
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What the main job made.
+    """What all studies made.
 
     Attributes:
-        finished: finished instances by norm.
-        ideals: optimal inputs, one for each class.
-        table: one row for each digit and norm.
-        files: every file written, in order.
+        outcomes: one for each study, in order.
+        record: ``reproduce.json``, which tells how long they took.
+        published: the copies in the folder of figures, the record's included.
     """
 
-    finished: dict[Norm, list[Finished]]
-    ideals: list[Finished]
-    table: pd.DataFrame
-    files: list[Path]
+    outcomes: tuple[StudyOutcome, ...]
+    record: Path
+    published: tuple[Path, ...]
+
+    @property
+    def failed(self) -> list[StudyOutcome]:
+        """Studies that ended in an error."""
+        return [outcome for outcome in self.outcomes if outcome.result is None]
+
+    @property
+    def reduced(self) -> list[StudyOutcome]:
+        """Studies that ran on a part of their images."""
+        return [o for o in self.outcomes if o.result is not None and not o.complete]
 
 
-def digits_of_each_class(network: ReLUNetwork, seed: int) -> list[str]:
-    """One random bundled training image of each class, as ``train:INDEX``.
-
-    Only images that the network classifies correctly are drawn: changing an answer that is wrong
-    already would show nothing.
+def chosen_names(only: Sequence[str] = ()) -> list[str]:
+    """The studies to run in the order of the thesis; all of them if ``only`` is empty.
 
     Raises:
-        InputError: a class has no such image.
+        InputError: there is no study of such a name.
     """
-    data = load_images("train")
-    right = network.predict(data.images) == data.labels
-    generator = np.random.default_rng(seed)
-    chosen = []
-    for label in range(network.output_size):
-        candidates = np.flatnonzero(right & (data.labels == label))
-        if candidates.size == 0:
-            raise InputError(
-                f"network {network.metadata.name}: expected it to classify some bundled training "
-                f"image of class {label} correctly, found none"
-            )
-        chosen.append(f"train:{int(generator.choice(candidates))}")
-    return chosen
+    unknown = next((name for name in only if name not in STUDIES), None)
+    if unknown is not None:
+        raise InputError(f"--only: expected one of {', '.join(STUDIES)}, found {unknown!r}")
+    return [name for name in STUDIES if not only or name in only]
 
 
 def reproduce(
-    network: ReLUNetwork,
+    context: StudyContext,
     figures: Path,
-    runs: Path,
-    *,
-    seed: int = 0,
-    time_limit: float = 60.0,
-    threads: int = 1,
-    command: Iterable[str] = (),
-    on_finished: Callable[[str], None] = lambda _: None,
-    progress: ProgressCallback | None = None,
+    only: Sequence[str] = (),
+    on_start: Callable[[int, int, str], None] = lambda _place, _count, _name: None,
+    on_outcome: Callable[[StudyOutcome], None] = lambda _: None,
 ) -> Reproduction:
-    """Run the main job.
+    """Run studies one after the other; what is complete is published.
+
+    A study that ends in a :class:`~reluopt.errors.ReluoptError` (an engine that is not installed,
+    a folder with rows of other settings) is an outcome of its own, and the others go on.
 
     Args:
-        network: the network, usually ``thesis``.
-        figures: folder for pictures and the table.
-        runs: folder for results; a second run resumes there.
-        seed: which digits are drawn, and the engines' seed.
-        time_limit: seconds for each problem.
-        threads: solver threads.
-        command: the command line, for the record.
-        on_finished: called with a word for each finished problem.
-        progress: called during each search.
+        context: where and how.
+        figures: folder for figures, and in ``data`` for tables.
+        only: names of the studies; empty for all.
+        on_start: called with the place (from 1), the number of studies and the name of each.
+        on_outcome: called after each.
+
+    Raises:
+        InputError: an unknown study, or settings that no study can work with.
     """
-    instances = load_instances(network, digits_of_each_class(network, seed))
-    method = Method(options=EngineOptions(time_limit, threads=threads, seed=seed))
-    finished: dict[Norm, list[Finished]] = {}
-    files: list[Path] = []
-
-    def count(result: Finished) -> None:
-        on_finished(str(result.row["status"]))
-
-    for norm in NORMS:
-        settings = AttackSettings(ShiftTarget(5), norm, RelativeMargin(0.2), method)
-        store = ResultStore(
-            runs / f"digits-{norm}",
-            COLUMNS,
-            {**settings.describe(network), "images": [i.key for i in instances]},
-            {"command": list(command)},
-        )
-        results = run_attack(network, instances, settings, store, count, progress)
-        finished[norm] = results
-        drawn = attack_figure(network, instances, results, norm)
-        if drawn is not None:
-            files.append(figures / f"adversarial-{norm}.png")
-            save_figure(drawn, files[-1])
-    # The last hundredth of a percent of a logit costs most of the time, and nobody can see it.
-    coarse = replace(method, options=replace(method.options, gap=IDEAL_GAP))
-    experiment = IdealExperiment(network, coarse)
-    store = ResultStore(
-        runs / "optimal-inputs", IDEAL_COLUMNS, experiment.describe(), {"command": list(command)}
-    )
-    ideals = run_ideal(experiment, range(network.output_size), store, count, progress)
-    drawn = ideal_figure(ideals)
-    if drawn is not None:
-        files.append(figures / "optimal-inputs.png")
-        save_figure(drawn, files[-1])
-    table = result_table(finished)
-    files += _write_table(table, figures)
-    return Reproduction(finished, ideals, table, files)
+    names = chosen_names(only)
+    studies = [load_study(name) for name in names]
+    context.method()
+    context.executor()
+    record = _Record(context.runs / RECORD)
+    outcomes = []
+    for place, study in enumerate(studies, start=1):
+        on_start(place, len(studies), study.name)
+        outcomes.append(_run_one(study, context, figures, record))
+        on_outcome(outcomes[-1])
+    published = [path for outcome in outcomes for path in outcome.published]
+    if context.full and record.complete:
+        published.append(record.publish(figures / "data"))
+    return Reproduction(tuple(outcomes), record.path, tuple(published))
 
 
-def result_table(finished: dict[Norm, list[Finished]]) -> pd.DataFrame:
-    """One row for each digit and norm, without timings."""
-    rows: list[dict[str, Any]] = []
-    for norm, results in finished.items():
-        for result in results:
-            bound = result.row.get("bound")
-            distance_bound = None if bound is None else norm.distance_of(max(float(bound), 0.0))
-            rows.append({**result.row, "distance_bound": distance_bound})
-    return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
+def _run_one(study: Study, context: StudyContext, figures: Path, record: _Record) -> StudyOutcome:
+    """One study, timed; its deliberate errors become an outcome."""
+    folder = context.runs / study.name
+    totals: dict[str, int] = {}
+
+    def count(stage: str, now: RunProgress) -> None:
+        totals[stage] = now.total
+        context.on_progress(stage, now)
+
+    before = _Stored.of(folder)
+    started = time.perf_counter()
+    try:
+        result = study.run(replace(context, on_progress=count))
+    except ReluoptError as error:
+        seconds = time.perf_counter() - started
+        return StudyOutcome(study.name, folder, None, seconds, None, " ".join(str(error).split()))
+    seconds = time.perf_counter() - started
+    record.add(study.name, before, _Stored.of(folder), seconds, result.complete, context)
+    images = result.facts.get("images")
+    taken = images if isinstance(images, int) else max(totals.values(), default=0)
+    copies = tuple(publish(result, figures))
+    return StudyOutcome(study.name, folder, taken, seconds, result, published=copies)
 
 
-def _write_table(table: pd.DataFrame, figures: Path) -> list[Path]:
-    """The table as CSV and Markdown."""
-    rounded = table.round({"distance": 6, "distance_bound": 6, "margin": 6})
-    rounded["gap"] = rounded["gap"].map(lambda gap: "" if gap is None else f"{float(gap):.0e}")
-    csv_file, markdown_file = figures / "digits.csv", figures / "digits.md"
-    write_atomically(csv_file, rounded.to_csv(index=False).encode())
-    write_atomically(markdown_file, markdown(rounded).encode())
-    return [csv_file, markdown_file]
+@dataclass(frozen=True)
+class _Stored:
+    """Rows that lie in a study's folder.
+
+    Attributes:
+        rows: how many.
+        seconds: of their solves.
+    """
+
+    rows: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, folder: Path) -> _Stored:
+        """Count all result stores below ``folder``."""
+        tables = [read_table(path.parent) for path in sorted(folder.rglob("results.csv"))]
+        timed = [float(table["seconds"].sum()) for table in tables if "seconds" in table]
+        return cls(sum(len(table) for table in tables), sum(timed))
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown."""
-    header = "| " + " | ".join(map(str, table.columns)) + " |"
-    rule = "|" + "---|" * len(table.columns)
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in table.to_numpy().tolist()]
-    return "\n".join([header, rule, *lines]) + "\n"
+class _Record:
+    """``reproduce.json``; see the module's docstring.
+
+    Args:
+        path: the file, which need not exist.
+
+    Raises:
+        InputError: it holds something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._body: dict[str, Any] = {}
+        if path.exists():
+            try:
+                self._body = json.loads(path.read_text(encoding="utf-8"))
+                self._known("")
+            except (ValueError, TypeError, AttributeError) as error:
+                raise InputError(f"{path}: expected a record of times, found {error!r}") from None
+
+    def add(
+        self,
+        name: str,
+        before: _Stored,
+        after: _Stored,
+        seconds: float,
+        complete: bool,
+        context: StudyContext,
+    ) -> None:
+        """Note a study that ended well, and write the file."""
+        known, taken = self._known(name)
+        first = taken is None
+        if before.rows < known.rows:  # they were deleted, and their time with them
+            known, taken = _Stored(), None
+            self._body["complete"].pop(name, None)
+        total = (taken or 0.0) + max(0.0, before.seconds - known.seconds)
+        if after.rows > before.rows or (first and not after.rows):
+            total += round(seconds, 1)
+        if total != taken:
+            self._body |= {"command": _command(context), "machine": machine()}
+        entries = {
+            "seconds": total,
+            "rows": after.rows,
+            "solve_seconds": after.seconds,
+            "complete": complete or self._body.get("complete", {}).get(name, False),
+        }
+        for column, value in entries.items():
+            self._body.setdefault(column, {})[name] = value
+        write_atomically(self.path, self._text())
+
+    @property
+    def complete(self) -> bool:
+        """Whether all studies ran on all images."""
+        return all(self._body.get("complete", {}).get(name) for name in STUDIES)
+
+    def publish(self, data: Path) -> Path:
+        """Copy the record to the folder of published tables."""
+        write_atomically(data / RECORD, self._text())
+        return data / RECORD
+
+    def _known(self, name: str) -> tuple[_Stored, float | None]:
+        """Rows of a study that are accounted for, and its seconds so far."""
+        columns = (self._body.get(key, {}) for key in ("rows", "solve_seconds", "seconds"))
+        rows, solves, seconds = (column.get(name) for column in columns)
+        return _Stored(rows or 0, solves or 0.0), seconds
+
+    def _text(self) -> bytes:
+        return (json.dumps(self._body, indent=2) + "\n").encode()
+
+
+def _command(context: StudyContext) -> str:
+    """The command, without the places of one machine."""
+    words = ["reluopt reproduce", "--full" if context.full else ""]
+    words.append(f"--workers {context.workers}" if context.workers is not None else "")
+    return " ".join(word for word in words if word)

@@ -7,7 +7,7 @@ with a margin of 1.2. The differences are inverted: what changes stands on white
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ def _facts(results: Sequence[Finished]) -> dict[str, Any]:
     }
 
 
-def _sentence(facts: dict[str, Any], norm: str) -> str:
+def _sentence(facts: Mapping[str, Any], norm: str) -> str:
     """The facts of one norm in words."""
     found = facts[norm]
     text = (

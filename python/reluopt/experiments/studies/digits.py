@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,10 +94,15 @@ def run(context: StudyContext) -> StudyResult:
         "chosen": keys,
         "correct": sum(answer == label for (answer, _), label in zip(answers, labels, strict=True)),
     }
-    lines = [
-        f"{len(keys)} digits, {facts['correct']} of them classified correctly: {', '.join(keys)}"
-    ]
-    return folder.finish(facts, lines, complete=context.limit is None)
+    return folder.finish(facts, [_sentence(facts)], complete=context.limit is None)
+
+
+def _sentence(facts: Mapping[str, Any]) -> str:
+    """The facts in words."""
+    return (
+        f"{facts['images']} digits, one of each class, {facts['correct']} of them classified "
+        f"correctly: {', '.join(facts['chosen'])}"
+    )
 
 
 def readme(data: Path) -> str:
@@ -103,10 +110,12 @@ def readme(data: Path) -> str:
     facts = read_facts(data, NAME)
     return f"""### The ten digits (Figure 1)
 
-![One digit of each class](figures/digits.png)
+{_sentence(facts)}.
 
-*{facts["images"]} training images, one of each class, drawn at random (seed {facts["seed"]}) from
-those that the network `{facts["network"]}` classifies correctly; below each its index.*
+![One digit of each class](figures/{NAME}.png)
+
+*Drawn at random (seed {facts["seed"]}) from the bundled training images that the network
+`{facts["network"]}` classifies correctly; below each its index.*
 
     reluopt experiment {NAME}
 """

@@ -6,6 +6,7 @@ answers and leads are computed here from the pixels by the forward pass.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def _answer(network: ReLUNetwork, image: FloatArray | None, heading: str) -> dic
     return {heading: answer, f"{heading} lead": fixed(lead, 4)}
 
 
-def _sentence(facts: dict[str, Any]) -> str:
+def _sentence(facts: Mapping[str, Any]) -> str:
     """The facts in words."""
     changed = " and ".join(f"{facts[str(norm)]} nearest {norm.upper()} images" for norm in NORMS)
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def _facts(finished: list[Finished], seed: int) -> dict[str, Any]:
     }
 
 
-def _sentence(facts: dict[str, Any]) -> str:
+def _sentence(facts: Mapping[str, Any]) -> str:
     """The facts in words."""
     text = (
         f"{facts['proven']} of {facts['images']} maxima proven; {facts['own']} of the "
