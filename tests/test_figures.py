@@ -16,6 +16,7 @@ from reluopt.figures import (
     SINGLE_COLUMN,
     benchmark_figure,
     confusion_figure,
+    network_times_figure,
     optimal_input_figure,
     performance_profile,
     performance_profile_figure,
@@ -330,3 +331,34 @@ def test_style_leaves_no_trace() -> None:
     before = dict(mpl.rcParams)
     performance_profile_figure(TIMES)
     assert dict(mpl.rcParams) == before
+
+
+REFERENCES = pd.DataFrame(
+    {"network": ["one", "three"], "method": "theirs", "seconds": [57.87, 2e3]}
+)
+
+
+def test_networks_side_by_side_share_an_axis_with_published_numbers() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = network_times_figure(TIMES, REFERENCES)
+    first, second = figure.axes
+    names = [label.get_text() for label in first.get_yticklabels()]
+    assert names == ["fast", "slow", "theirs"]
+    assert {label.get_text() for label in second.get_yticklabels()} == {""}
+    assert first.get_xlim() == second.get_xlim()
+    assert first.get_xlim()[1] > 2e3
+    notes = [text.get_text() for text in first.texts]
+    assert notes == ["1", "4.00 s", "2", "≥ 54.0 s", "limit 100 s", "57.87 s"]
+    assert [text.get_text() for text in second.texts] == ["0.100 s", "10.0 s", "2,000 s"]
+    assert over_the_edge(figure) == 0.0
+    assert overlaps(figure) == []
+    with pytest.raises(InputError, match="references with 'seconds'"):
+        network_times_figure(TIMES, REFERENCES.drop(columns="seconds"))
+
+
+def test_many_stopped_runs_stay_on_the_page() -> None:
+    table = times_table([("one", k, "slow", 100.0, False) for k in range(1000)])
+    fast = times_table([("one", k, "fast", 0.1, True) for k in range(1000)])
+    figure = time_figure(pd.concat([fast, table]))
+    assert over_the_edge(figure) == 0.0

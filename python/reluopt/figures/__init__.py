@@ -4,6 +4,7 @@ Nothing here solves, reads files or knows where numbers came from. :func:`save_f
 the other functions return.
 """
 
+from reluopt.figures.comparison import network_times_figure
 from reluopt.figures.distances import distribution_figure, growth_figure
 from reluopt.figures.images import digit_figure, optimal_input_figure, perturbation_figure
 from reluopt.figures.matrices import confusion_figure, distance_matrix_figure
@@ -32,6 +33,7 @@ __all__ = [
     "distance_matrix_figure",
     "distribution_figure",
     "growth_figure",
+    "network_times_figure",
     "optimal_input_figure",
     "performance_profile",
     "performance_profile_figure",

@@ -44,6 +44,9 @@ TIME_COLUMNS = ("network", "image", "method", "seconds", "proven", "time_limit")
 _JITTER = 0.28
 """Half the height over which the points of a strip are spread; strips are 1 apart."""
 
+_DIGIT = 0.02
+"""Share of the width of a strip that a digit takes, beside the triangle of stopped runs."""
+
 _MARKS = (0.0, 0.25, 0.5, 0.75)
 """Heights, as shares of a profile, at which its marker is drawn."""
 
@@ -69,13 +72,13 @@ def performance_profile(table: pd.DataFrame) -> dict[str, tuple[FloatArray, Floa
         For each method the ratios :math:`\tau` where its profile steps up, and its height from
         there on; both empty for a method that proved nothing.
     """
-    checked = _check_times(table)
+    checked = check_times(table)
     times = checked.assign(seconds=checked["seconds"].where(checked["proven"], np.inf))
     wide = times.pivot(index=["network", "image"], columns="method", values="seconds")
     wide = wide.fillna(np.inf)
     best = wide.min(axis=1)
     profiles = {}
-    for method in _methods(table):
+    for method in method_names(table):
         proven = np.isfinite(wide[method])
         ratios = np.sort((wide[method][proven] / best[proven]).to_numpy(dtype=np.float64))
         profiles[method] = (ratios, np.arange(1, ratios.size + 1) / len(wide))
@@ -89,7 +92,7 @@ def performance_profile_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: the table is empty or lacks a column.
     """
-    methods = _methods(_check_times(table))
+    methods = method_names(check_times(table))
     top = 0.1 + 0.12 * len(methods)
     figure = new_figure(SINGLE_COLUMN, top + 2.32)
     axes = inch_axes(figure, 0.54, top, SINGLE_COLUMN - 0.68, 1.9)
@@ -108,7 +111,7 @@ def time_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: the table is empty or lacks a column.
     """
-    return _panels(table, [_draw_times])
+    return _panels(table, [draw_times])
 
 
 @style()
@@ -120,7 +123,7 @@ def benchmark_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: the table is empty or lacks a column.
     """
-    return _panels(table, [_draw_times, _draw_profile])
+    return _panels(table, [draw_times, _draw_profile])
 
 
 @style()
@@ -135,8 +138,8 @@ def time_versus_size_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: the table is empty or lacks a column.
     """
-    times = _check_times(table, "neurons")
-    methods = _methods(times)
+    times = check_times(table, "neurons")
+    methods = method_names(times)
     sizes = times.groupby("network", sort=False)["neurons"].first().sort_values(kind="stable")
     width = SINGLE_COLUMN if len(sizes) <= 5 else DOUBLE_COLUMN
     top = 0.1 + 0.12 * len(methods)
@@ -145,7 +148,7 @@ def time_versus_size_figure(table: pd.DataFrame) -> Figure:
     for number, method in enumerate(methods):
         shift = 0.12 * (number - (len(methods) - 1) / 2)
         own = times[times["method"] == method]
-        _draw_sizes(axes, own, list(sizes.index), shift, _look(methods, method), method)
+        _draw_sizes(axes, own, list(sizes.index), shift, method_look(methods, method), method)
     names = [f"{name}\n{int(size)}" for name, size in sizes.items()]
     axes.set_xticks(range(len(names)), names)
     axes.set(xlabel="network and its hidden neurons", ylabel="time per image (s)")
@@ -157,7 +160,7 @@ def time_versus_size_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _check_times(table: pd.DataFrame, *more: str) -> pd.DataFrame:
+def check_times(table: pd.DataFrame, *more: str) -> pd.DataFrame:
     """``table`` with censored times at the limit; refuses empty and unfitting tables."""
     for column in (*TIME_COLUMNS, *more):
         if column not in table.columns:
@@ -169,12 +172,12 @@ def _check_times(table: pd.DataFrame, *more: str) -> pd.DataFrame:
     return table.assign(seconds=seconds, proven=proven)
 
 
-def _methods(table: pd.DataFrame) -> list[str]:
+def method_names(table: pd.DataFrame) -> list[str]:
     """Methods in the order of their first appearance, which gives them their colours."""
     return [str(method) for method in table["method"].unique()]
 
 
-def _look(methods: Sequence[str], method: str) -> dict[str, Any]:
+def method_look(methods: Sequence[str], method: str) -> dict[str, Any]:
     """Colour and marker of a method."""
     number = list(methods).index(method)
     return {
@@ -185,8 +188,8 @@ def _look(methods: Sequence[str], method: str) -> dict[str, Any]:
 
 def _panels(table: pd.DataFrame, draws: Sequence[_Draw]) -> Figure:
     """One row of panels for each network, one column for each way to draw."""
-    times = _check_times(table)
-    methods = _methods(times)
+    times = check_times(table)
+    methods = method_names(times)
     networks = list(times["network"].unique())
     left = 0.15 + CHARACTER * max(len(method) for method in methods)
     gap, between, below = 0.58, 0.53, 0.42
@@ -207,11 +210,11 @@ def _panels(table: pd.DataFrame, draws: Sequence[_Draw]) -> Figure:
             place += width + gap
         title = f"{network} ({rows['image'].nunique()} images)"
         inch_text(figure, left, top + row * step - 0.17, title, ha="left", va="baseline")
-    _share_times(figure, draws)
+    share_times(figure, draws)
     return figure
 
 
-def _share_times(figure: Figure, draws: Sequence[_Draw]) -> None:
+def share_times(figure: Figure, draws: Sequence[_Draw]) -> None:
     """Give the same limits to the same kind of axis of all networks, so that rows compare."""
     for column in range(len(draws)):
         group = figure.axes[column :: len(draws)]
@@ -221,11 +224,11 @@ def _share_times(figure: Figure, draws: Sequence[_Draw]) -> None:
             axes.set_xlim(low, high)
 
 
-def _draw_times(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
+def draw_times(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
     """A strip of points for each method, with the median."""
     for number, method in enumerate(methods):
         own = rows[rows["method"] == method]
-        look = _look(methods, method)
+        look = method_look(methods, method)
         seconds = own.loc[own["proven"], "seconds"].to_numpy(dtype=np.float64)
         # Golden-ratio steps spread the points evenly, and the same way every time.
         height = 2.0 * ((0.5 + 0.618034 * np.arange(seconds.size)) % 1.0) - 1.0
@@ -242,6 +245,8 @@ def _draw_times(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("time per image (s)")
     _seconds_axis(axes, "x")
+    stopped = (~rows["proven"]).groupby(rows["method"]).sum().max() if len(rows) else 0
+    axes.margins(x=0.04 + _DIGIT * (len(str(stopped)) - 1))
     _limit_line(axes, rows, "x")
 
 
@@ -287,7 +292,7 @@ def _draw_profile(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> Non
     end = max(widest * 1.3, 2.0)
     for method in methods:
         ratios, shares = profiles.get(method, (np.zeros(0), np.zeros(0)))
-        look = _look(methods, method)
+        look = method_look(methods, method)
         if not ratios.size:
             axes.plot([], [], label=method, **look)
             continue

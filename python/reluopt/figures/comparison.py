@@ -1,0 +1,79 @@
+"""Times of several networks side by side, with averages from elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reluopt.errors import InputError
+from reluopt.figures.style import (
+    CHARACTER,
+    DOUBLE_COLUMN,
+    MUTED,
+    TINY,
+    inch_axes,
+    inch_text,
+    new_figure,
+    style,
+)
+from reluopt.figures.times import check_times, draw_times, method_names, share_times
+
+REFERENCE_COLUMNS = ("network", "method", "seconds")
+
+_LINE, _TOP, _BELOW, _GAP = 0.29, 0.36, 0.42, 0.2
+"""Inches: height of a strip, room above and below the panels, and between them."""
+
+_HEADROOM = 0.35
+"""Strips above the first one: its median's label must not meet that of the limit."""
+
+
+@style()
+def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figure:
+    """The time of every image by method, with the networks as columns and a common time axis.
+
+    Strips are those of :func:`~reluopt.figures.times.time_figure`. References are single numbers
+    that somebody else measured; they stand below, as crosses in lines of their own.
+
+    Args:
+        table: see :mod:`reluopt.figures.times`.
+        references: ``network``, ``method`` (a name for the line) and ``seconds``; may be empty.
+
+    Raises:
+        InputError: a table lacks a column, or there are no times.
+    """
+    for column in REFERENCE_COLUMNS:
+        if column not in references.columns:
+            raise InputError(f"figure: expected references with '{column}', found none")
+    times = check_times(table)
+    methods = method_names(times)
+    lines = [*methods, *method_names(references)]
+    networks = list(times["network"].unique())
+    left = 0.15 + CHARACTER * max(len(line) for line in lines)
+    width = (DOUBLE_COLUMN - left - 0.15 - _GAP * (len(networks) - 1)) / len(networks)
+    height = 0.15 + _LINE * (len(lines) + _HEADROOM)
+    figure = new_figure(DOUBLE_COLUMN, _TOP + height + _BELOW)
+    for number, network in enumerate(networks):
+        rows = times[times["network"] == network]
+        place = left + number * (width + _GAP)
+        axes = inch_axes(figure, place, _TOP, width, height)
+        draw_times(axes, rows, lines)
+        axes.set_ylim(len(lines) - 0.5, -0.5 - _HEADROOM)
+        own = references[references["network"] == network]
+        heights = [lines.index(line) for line in own["method"]]
+        axes.plot(
+            own["seconds"], heights, linestyle="none", marker="x", markersize=4.5, color=MUTED,
+            markeredgewidth=1.2, zorder=3,
+        )  # fmt: skip
+        for seconds, line in zip(own["seconds"], heights, strict=True):
+            axes.annotate(
+                f"{seconds:,.4g} s", (seconds, line), (0, 3.5), textcoords="offset points",
+                ha="center", va="bottom", size=TINY, color=MUTED,
+                bbox={"color": "white", "pad": 0.4},
+            )  # fmt: skip
+        if number:
+            axes.set_yticks(np.arange(len(lines)), [""] * len(lines))
+        title = f"{network} ({rows['image'].nunique()} images)"
+        inch_text(figure, place, _TOP - 0.2, title, ha="left", va="baseline")
+    share_times(figure, [draw_times])
+    return figure
