@@ -35,8 +35,8 @@ reproduce: $(VENV)/.run-installed
 	$(BIN)/reluopt reproduce --figures figures --runs runs --workers $(WORKERS) $(ARGS)
 
 lint: $(VENV)/.test-installed
-	$(BIN)/ruff check python tests
-	$(BIN)/ruff format --check python tests
+	$(BIN)/ruff check python tests docs
+	$(BIN)/ruff format --check python tests docs
 	$(BIN)/mypy
 
 test: lint

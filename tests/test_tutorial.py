@@ -1,0 +1,75 @@
+"""The tutorial and the README's example run, and what they assert is true."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from reluopt.solution import Status
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "docs" / "tutorial.py"
+
+
+@pytest.fixture(scope="module")
+def make_notebook():
+    return runpy.run_path(str(ROOT / "docs" / "make_notebook.py"))
+
+
+def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    left = runpy.run_path(str(SCRIPT), run_name="__main__")
+    drawn = {path.name for path in (tmp_path / "tutorial-figures").iterdir()}
+    assert {"digits.png", "nearest-l1.png", "nearest-l2.png", "budget.png"} <= drawn
+    assert left["own"].sizes == (784, 16, 10)
+    assert left["exact"].status is Status.OPTIMAL
+    said = capsys.readouterr().out
+    for exercise in ("largest violation", "distance", "margin 100 %", "smallest eps", "highs"):
+        assert exercise in said
+
+
+def test_every_code_cell_asserts_something_or_prepares():
+    cells = re.split(r"^# %%.*$", SCRIPT.read_text(), flags=re.MULTILINE)
+    code = [cell for cell in cells if re.search(r"^[^#\s]", cell, re.MULTILINE)]
+    assert sum("assert " in cell for cell in code) >= len(code) - 1
+    exercises = re.findall(r"^# ## Exercise (\d+):", SCRIPT.read_text(), re.MULTILINE)
+    assert exercises == [str(number) for number in range(1, 9)]
+
+
+def test_the_notebook_is_the_script(make_notebook):
+    written = (ROOT / "docs" / "tutorial.ipynb").read_text()
+    assert written == make_notebook["notebook"](SCRIPT.read_text()), (
+        "run: python docs/make_notebook.py"
+    )
+
+
+def test_the_notebooks_code_compiles_and_its_text_is_no_comment(make_notebook):
+    cells = json.loads(make_notebook["notebook"](SCRIPT.read_text()))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    assert texts[0].startswith("# Smallest adversarial images")
+    assert not any(re.search(r"^# (?!Smallest)", text, re.MULTILINE) for text in texts)
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    for source in code:
+        compile(source, "cell", "exec")
+    assert "".join(code).replace("\n", "") == re.sub(
+        r"^# %% \[markdown\]\n(#.*\n)*|^# %%$|\n", "", SCRIPT.read_text(), flags=re.MULTILINE
+    )
+    assert len({cell["id"] for cell in cells}) == len(cells)
+
+
+def test_a_script_of_two_cells(make_notebook):
+    cells = json.loads(make_notebook["notebook"]("# %% [markdown]\n# A\n#\n# b\n\n# %%\nx = 1\n"))
+    assert [cell["source"] for cell in cells["cells"]] == [["A\n", "\n", "b"], ["x = 1"]]
+
+
+def test_the_readmes_python_runs(capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert blocks
+    for block in blocks:
+        space = {}
+        exec(compile(block, "README.md", "exec"), space)
+        assert space["solution"].certified
+        assert space["network"].predict(space["solution"].image) != space["problem"].label
+    assert "OPTIMAL" in capsys.readouterr().out
