@@ -54,6 +54,10 @@ class Margin(Protocol):
         """The conditions for ``target`` among ``classes`` logits."""
         ...
 
+    def __hash__(self) -> int:
+        """Equal margins give equal conditions, which may be kept."""
+        ...
+
 
 def _leads(target: int, classes: int, factor: float) -> FloatArray:
     """Rows ``x_t - factor * x_j`` for every ``j != t``, shape ``(classes - 1, classes)``."""

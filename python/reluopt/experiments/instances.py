@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import check_label, flat_image
 
 _SELECTION = re.compile(r"^(train|test):")
+_KEY = re.compile(r"(train|test):(0|[1-9][0-9]*)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,3 +86,28 @@ def load_instances(
     if twice is not None:
         raise InputError(f"images: expected each image once, found {twice} twice")
     return instances
+
+
+def load_by_key(
+    network: ReLUNetwork, labels: Mapping[str, int], data_dir: Path | None = None
+) -> dict[str, Instance]:
+    """Load the images of a finished run by their keys; those of one split are read in one go.
+
+    Args:
+        network: gives the input shape.
+        labels: keys of instances, with the label of each that is an image file.
+        data_dir: folder of idx files that takes the place of the bundled MNIST.
+
+    Raises:
+        InputError: see :func:`load_instances`.
+    """
+    splits: dict[str, list[str]] = {}
+    loaded: dict[str, Instance] = {}
+    for key, label in labels.items():
+        match = _KEY.fullmatch(key)
+        if match:
+            splits.setdefault(match[1], []).append(match[2])
+        else:
+            loaded[key] = load_instances(network, [key], data_dir, label)[0]
+    selections = [f"{split}:{','.join(indices)}" for split, indices in splits.items()]
+    return loaded | {each.key: each for each in load_instances(network, selections, data_dir)}

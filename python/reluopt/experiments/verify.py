@@ -26,7 +26,7 @@ from reluopt.engines.branch_and_bound.proof_file import read_proof
 from reluopt.engines.branch_and_bound.proof_search import root_bound
 from reluopt.errors import InputError
 from reluopt.experiments.experiment import FAILURES
-from reluopt.experiments.instances import Instance, load_instances
+from reluopt.experiments.instances import Instance, load_by_key
 from reluopt.experiments.store import Row, proof_path, read_store
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import (
@@ -111,10 +111,16 @@ def verify_run(
     """
     settings = _settings(folder)
     network = _network(folder, settings, network_name)
+    stored = [
+        (_Reader(folder / "results.csv", number, row), image)
+        for number, (row, image) in enumerate(read_store(folder), start=2)
+    ]
+    labels = {reader.text("image"): reader.integer("label") for reader, _ in stored}
+    instances = load_by_key(network, labels, data_dir)
     seen: set[str] = set()
-    for number, (row, image) in enumerate(read_store(folder), start=2):
-        reader = _Reader(folder / "results.csv", number, row)
-        verified = _RowCheck(folder, network, settings, reader, image, data_dir).verify()
+    for reader, image in stored:
+        instance = instances[reader.text("image")]
+        verified = _RowCheck(folder, network, settings, reader, image, instance).verify()
         if verified.image in seen:
             failures = (*verified.failures, "the image has an earlier row")
             verified = Verified(verified.image, verified.status, failures)
@@ -228,13 +234,13 @@ class _RowCheck:
         settings: Mapping[str, Any],
         row: _Reader,
         image: FloatArray | None,
-        data_dir: Path | None,
+        instance: Instance,
     ) -> None:
         self._folder, self._network, self._settings = folder, network, settings
         self._row, self._image = row, None if image is None else image.reshape(-1)
         self._key, self._status = row.text("image"), row.text("status")
         self._label, self._certified = row.integer("label"), row.flag("certified")
-        self._instance = load_instances(network, [self._key], data_dir, self._label)[0]
+        self._instance = instance
         self._failures: list[str] = []
 
     def verify(self) -> Verified:

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from reluopt.errors import InputError, ReluoptError
-from reluopt.experiments.instances import load_instances
+from reluopt.experiments.instances import load_by_key
 from reluopt.experiments.store import read_store, read_table
-from reluopt.network import FloatArray, ReLUNetwork
+from reluopt.network import FloatArray
 from reluopt.problems import Norm
 from reluopt.solution import Status
 from reluopt.zoo import open_network
@@ -153,12 +153,13 @@ def _read_originals(
     name = network_name or settings.get("network_path") or settings.get("network")
     try:
         network = open_network(str(name))
-        loaded = _load_images(network, [str(row.get("image")) for row in rows], data_dir)
+        labels = {str(row.get("image")): 0 for row in rows}  # only pixels matter
+        loaded = load_by_key(network, labels, data_dir)
     except ReluoptError as error:
         return {}, f"the original images could not be read ({error})"
     originals = {}
     for number, row in enumerate(rows):
-        image = loaded[str(row.get("image"))]
+        image = loaded[str(row.get("image"))].image
         known = row.get("image_sha256")
         if known is None or known == hashlib.sha256(image.tobytes()).hexdigest():
             originals[number] = image.reshape(network.input_shape)
@@ -166,23 +167,6 @@ def _read_originals(
     if strangers:
         return originals, f"{strangers} original images have changed since the run (see --data-dir)"
     return originals, ""
-
-
-def _load_images(
-    network: ReLUNetwork, keys: Sequence[str], data_dir: Path | None
-) -> dict[str, FloatArray]:
-    """Images by key; all of one split are read in one go."""
-    splits: dict[str, list[str]] = {}
-    selections = []
-    for key in dict.fromkeys(keys):
-        match = re.fullmatch(r"(train|test):([0-9]+)", key)
-        if match:
-            splits.setdefault(match[1], []).append(match[2])
-        else:
-            selections.append(key)
-    selections += [f"{split}:{','.join(indices)}" for split, indices in splits.items()]
-    instances = load_instances(network, selections, data_dir, label=0)
-    return {instance.key: instance.image for instance in instances}
 
 
 def series(runs: Sequence[Run]) -> dict[str, tuple[Run, list[Mapping[str, Any]]]]:
