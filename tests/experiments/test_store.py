@@ -113,6 +113,23 @@ def test_images_of_rows_lost_in_a_crash_are_replaced(tmp_path):
     assert not (tmp_path / "images" / "part-0001.safetensors").exists()
 
 
+def test_rows_whose_answers_were_lost_with_the_power_are_run_again(tmp_path):
+    columns = ("image", "certified")
+
+    def opened():
+        return ResultStore(tmp_path, columns, SETTINGS, {})
+
+    store = opened()
+    for number in range(IMAGES_PER_FILE + 1):
+        store.append({"image": f"test:{number}", "certified": True}, np.zeros(1))
+    store.append({"image": "test:infeasible", "certified": False}, None)
+    (tmp_path / "images" / "part-0001.safetensors").unlink()
+    again = opened()
+    assert f"test:{IMAGES_PER_FILE}" not in again.done
+    assert len(again.done) == IMAGES_PER_FILE + 1
+    assert "test:infeasible" in opened().done
+
+
 def test_images_are_split_into_parts(tmp_path):
     store = _open(tmp_path)
     for number in range(IMAGES_PER_FILE + 1):
