@@ -1,0 +1,68 @@
+"""Numbers that others printed, with their sources. Nothing in this file was computed here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PublishedSize:
+    """A row of Table 2 of Linkola (2023).
+
+    That is: *Reformulating deep neural networks as mathematical programming problems*, bachelor's
+    thesis, Aalto University.
+
+    Attributes:
+        variables: of the program, for the 784-32-16-10 network.
+        constraints: as the thesis counts them, which is the number of weights, and with the change
+            two for each pixel and ten conditions more.
+        average, fastest, slowest: seconds over 100 training images; None: not available to us.
+    """
+
+    variables: int
+    constraints: int
+    average: float | None = None
+    fastest: float | None = None
+    slowest: float | None = None
+
+
+CLASSIFICATION, L1, L2 = "classification", "l1", "l2"
+
+TABLE_2 = {
+    CLASSIFICATION: PublishedSize(958, 25_760),
+    L1: PublishedSize(1742, 27_338),
+    L2: PublishedSize(1742, 27_338),
+}
+"""Table 2 of Linkola (2023), by problem."""
+
+
+@dataclass(frozen=True)
+class PublishedTightening:
+    """Average seconds of Linkola and colleagues for 10 smallest L1 changes.
+
+    They were published with ML_as_MO (later gamma-opt/Gogeta.jl), and measured on the authors'
+    machine with Gurobi and its default number of threads.
+
+    Attributes:
+        name: the authors' name of the network.
+        sizes: nodes of each layer.
+        initial: average with bounds of -1000 and 1000 everywhere.
+        optimal: average with the *optimal* bounds, the minimum and the maximum of every neuron by
+            a mixed-integer program each.
+        computing: seconds to compute the optimal bounds, once for the network and not in
+            ``optimal`` (one model, neuron after neuron).
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    initial: float
+    optimal: float
+    computing: float
+
+
+TIGHTENING = {
+    "thesis": PublishedTightening("DNN1", (784, 32, 16, 10), 9.56, 2.64, 28.0),
+    "dnn2": PublishedTightening("DNN2", (784, 32, 24, 16, 10), 57.87, 29.09, 232.0),
+    "dnn3": PublishedTightening("DNN4", (784, 40, 30, 20, 10, 10), 2927.0, 240.0, 3814.0),
+}
+"""By the bundled network of the same shape (its weights are others)."""

@@ -1,0 +1,358 @@
+"""Table 2 of Linkola (2023): sizes and times of forward pass, classification, L1 and L2.
+
+The thesis counts the weights as constraints; :func:`weight_count` does so too, beside the rows of
+the programs that were really solved. Its model runs beside our engine and others in the same
+interleaved run.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reluopt.experiments.bench_statistics import Estimate
+from reluopt.experiments.classify import COLUMNS as CLASSIFY_COLUMNS
+from reluopt.experiments.classify import ClassifyExperiment, run_classify
+from reluopt.experiments.forward_pass import COLUMNS as FORWARD_COLUMNS
+from reluopt.experiments.forward_pass import ForwardExperiment
+from reluopt.experiments.instances import Instance, load_instances
+from reluopt.experiments.runner import Finished, run_experiment
+from reluopt.experiments.speed import fill
+from reluopt.experiments.studies import STUDIES
+from reluopt.experiments.studies.base import (
+    Study,
+    StudyContext,
+    StudyFolder,
+    StudyResult,
+    read_facts,
+)
+from reluopt.experiments.studies.published import CLASSIFICATION, L1, L2, TABLE_2
+from reluopt.experiments.studies.timings import (
+    METHOD_NAMES,
+    OWN,
+    Measurement,
+    agreement_facts,
+    agreement_sentence,
+    check_methods,
+    count_text,
+    estimate_facts,
+    machine_facts,
+    machine_sentence,
+    measure,
+    method_facts,
+    named,
+    published_rows,
+    ratio_facts,
+    seconds_text,
+)
+from reluopt.experiments.tables import DASH, markdown_table
+from reluopt.figures import benchmark_figure, time_figure
+from reluopt.network import ReLUNetwork
+from reluopt.zoo import load_bundled
+
+NAME = "times"
+
+NETWORK = "thesis"
+
+COMPLETE, REDUCED = 100, 3
+"""Images: as many as in the thesis, or a first look of half a minute."""
+
+MEASUREMENTS = {
+    L1: Measurement(
+        L1,
+        (NETWORK,),
+        "l1",
+        (OWN, "highs:bigm:ball", "gurobi:bigm:ball", "gurobi:thesis:thesis"),
+        time_limit=60.0,
+        reduced_limit=4.0,
+    ),
+    # Gurobi's free licence does not take the quadratic program, and HiGHS no quadratic objective
+    # with integers. SCIP ends few of them within minutes, hence a shorter limit.
+    L2: Measurement(
+        L2,
+        (NETWORK,),
+        "l2",
+        (OWN, "scip:bigm:ball", "scip:thesis:thesis"),
+        time_limit=20.0,
+        reduced_limit=1.0,
+    ),
+}
+
+FORWARD = "forward"
+
+CLASSIFY_LIMIT = 60.0
+"""Seconds for one classification, which takes a small part of one."""
+
+_PROBLEMS = {
+    FORWARD: "forward pass",
+    CLASSIFICATION: "classification",
+    L1: "smallest L1 change",
+    L2: "smallest L2 change",
+}
+
+_WEIGHTS = "constraints as the thesis counts"
+
+
+def run(context: StudyContext) -> StudyResult:
+    """Measure all four problems, draw the last two, and put the sizes beside the thesis'."""
+    check_methods(context, list(MEASUREMENTS.values()))
+    folder = StudyFolder(context, NAME)
+    network = load_bundled(NETWORK)
+    count = context.count(REDUCED, COMPLETE)
+    instances = load_instances(network, [f"train:0-{count - 1}"])
+    facts: dict[str, Any] = {
+        "network": NETWORK,
+        "images": count,
+        FORWARD: _simple_facts(_forward_passes(folder, network, instances)),
+        CLASSIFICATION: _classification_facts(_classifications(folder, network, instances)),
+    }
+    tables = {}
+    for norm, measurement in MEASUREMENTS.items():
+        table = measure(folder, measurement, count)
+        methods = measurement.methods
+        tables[norm] = published_rows(table).assign(norm=norm)
+        facts[norm] = {
+            "time_limit": measurement.limit(context),
+            "methods": method_facts(table),
+            "ratio": ratio_facts(table, methods[-1]),
+            **agreement_facts(table),
+            "machine": machine_facts(folder, measurement.subfolder(context), table),
+        }
+        folder.figure(f"{NAME}-{norm}", _figure(table, measurement))
+    facts["weights"] = {
+        CLASSIFICATION: weight_count(network, changed=False),
+        L1: weight_count(network, changed=True),
+        L2: weight_count(network, changed=True),
+    }
+    folder.table(NAME, _table(facts), _caption(facts))
+    folder.table(f"{NAME}-runs", pd.concat(list(tables.values())), texts=False)
+    complete = context.full and context.limit is None and context.time_limit is None
+    return folder.finish(facts, _lines(facts), complete=complete)
+
+
+def _figure(table: pd.DataFrame, measurement: Measurement) -> Figure:
+    """Times of every image, with performance profiles where these compare something."""
+    shown = named(table, {method: METHOD_NAMES[method] for method in measurement.methods})
+    return benchmark_figure(shown) if _proving(method_facts(table)) > 1 else time_figure(shown)
+
+
+def _proving(methods: Mapping[str, Any]) -> int:
+    """How many methods proved anything."""
+    return sum(found["proven"] > 0 for found in methods.values())
+
+
+def weight_count(network: ReLUNetwork, *, changed: bool) -> int:
+    """What the thesis counts as constraints: the weights, which the rows of the program hold.
+
+    With the change it adds two rows for each pixel and one for each label.
+    """
+    weights = sum(layer.weight.size for layer in network.layers)
+    return weights + (2 * network.input_size + network.output_size if changed else 0)
+
+
+def _forward_passes(
+    folder: StudyFolder, network: ReLUNetwork, instances: Sequence[Instance]
+) -> list[Finished]:
+    """The network itself, image by image."""
+    experiment = ForwardExperiment(network)
+    method = folder.context.method()
+    store = folder.store(FORWARD, FORWARD_COLUMNS, experiment.describe(), method)
+    return run_experiment(
+        experiment,
+        instances,
+        store,
+        session=folder.context.session(),
+        on_progress=folder.progress(FORWARD),
+    )
+
+
+def _classifications(
+    folder: StudyFolder, network: ReLUNetwork, instances: Sequence[Instance]
+) -> list[Finished]:
+    """The thesis' program with its input fixed, on HiGHS."""
+    limit = {} if folder.context.time_limit is not None else {"time_limit": CLASSIFY_LIMIT}
+    method = folder.context.method(**limit, engine="highs", formulation="thesis")
+    experiment = ClassifyExperiment(network, method)
+    store = folder.store(CLASSIFICATION, CLASSIFY_COLUMNS, experiment.describe(), method)
+    return run_classify(
+        experiment,
+        instances,
+        store,
+        session=folder.context.session(),
+        on_progress=folder.progress(CLASSIFICATION),
+    )
+
+
+def _simple_facts(finished: Sequence[Finished]) -> dict[str, Any]:
+    """Average, fastest and slowest of runs that all ended; dashes when one did not."""
+    seconds = [result.row.get("seconds") for result in finished]
+    known = [float(value) for value in seconds if value is not None]
+    if len(known) < len(seconds):
+        return {"images": len(seconds), "average": None, "fastest": None, "slowest": None}
+    return {
+        "images": len(known),
+        "average": estimate_facts(Estimate(statistics.fmean(known))),
+        "fastest": estimate_facts(Estimate(min(known))),
+        "slowest": estimate_facts(Estimate(max(known))),
+    }
+
+
+def _classification_facts(finished: Sequence[Finished]) -> dict[str, Any]:
+    """Times, sizes, and how many answers are those of the network."""
+    rows = [result.row for result in finished]
+    sizes = {name: rows[0].get(name) for name in ("variables", "constraints", "binaries")}
+    agreeing = sum(bool(row["agrees"]) for row in rows)
+    return {**_simple_facts(finished), "agreeing": agreeing, **sizes}
+
+
+def _table(facts: Mapping[str, Any]) -> pd.DataFrame:
+    """The table: what was measured, and below it what the thesis printed."""
+    found = facts[CLASSIFICATION]
+    rows = [
+        _row(FORWARD, "float64", facts[FORWARD], None, f"{facts[FORWARD]['images']}/{COMPLETE}"),
+        _row(
+            CLASSIFICATION,
+            "HiGHS, thesis' model",
+            found,
+            facts["weights"][CLASSIFICATION],
+            f"{found['agreeing']}/{found['images']}",
+        ),
+        _printed(CLASSIFICATION),
+    ]
+    rows[0]["proven"] = DASH
+    for norm in MEASUREMENTS:
+        for method, found in facts[norm]["methods"].items():
+            weights = facts["weights"][norm] if ":thesis" in method else None
+            proven = f"{found['proven']}/{found['images']}"
+            rows.append(_row(norm, METHOD_NAMES[method], found, weights, proven))
+        rows.append(_printed(norm))
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _row(
+    problem: str, method: str, found: Mapping[str, Any], weights: int | None, proven: str
+) -> dict[str, str]:
+    """One measured row."""
+    return {
+        "problem": _PROBLEMS[problem],
+        "method": method,
+        "variables": count_text(found.get("variables")),
+        "constraints": count_text(found.get("constraints")),
+        _WEIGHTS: count_text(weights),
+        "binaries": count_text(found.get("binaries")),
+        "proven": proven,
+        "average (s)": seconds_text(found["average"]),
+        "fastest (s)": seconds_text(found["fastest"]),
+        "slowest (s)": seconds_text(found["slowest"]),
+    }
+
+
+def _printed(problem: str) -> dict[str, str]:
+    """One row of the thesis' table."""
+    published = TABLE_2[problem]
+    return {
+        "problem": _PROBLEMS[problem],
+        "method": "as the thesis printed it",
+        "variables": count_text(published.variables),
+        "constraints": DASH,
+        _WEIGHTS: count_text(published.constraints),
+        "binaries": DASH,
+        "proven": DASH,
+        "average (s)": count_text(published.average),
+        "fastest (s)": count_text(published.fastest),
+        "slowest (s)": count_text(published.slowest),
+    }
+
+
+def _caption(facts: Mapping[str, Any]) -> str:
+    """What a reader of the table must know, as one line."""
+    limits = " and ".join(f"{facts[norm]['time_limit']:g} s ({norm.upper()})" for norm in (L1, L2))
+    return (
+        f"{facts['images']} training images, target (label + 5) mod 10, margin 1.2, one thread, "
+        f"limits {limits}. Runs that were stopped count with the limit, and ≥ marks what that "
+        "makes a lower bound. Sizes that differ from image to image are medians."
+    )
+
+
+def _lines(facts: Mapping[str, Any]) -> list[str]:
+    """What came out."""
+    return [_classification_sentence(facts), *(_sentence(facts, norm) for norm in MEASUREMENTS)]
+
+
+def _classification_sentence(facts: Mapping[str, Any]) -> str:
+    """Forward pass and program."""
+    found, forward = facts[CLASSIFICATION], facts[FORWARD]["average"]
+    micro = DASH if forward is None else f"{1e6 * forward['value']:.3g}"
+    return (
+        f"A forward pass takes {micro} µs on average, classification by the program "
+        f"{seconds_text(found['average'])} s; both give the same answer for {found['agreeing']} of "
+        f"{found['images']} images"
+    )
+
+
+def _sentence(facts: Mapping[str, Any], norm: str) -> str:
+    """Our engine against the thesis' model."""
+    found, ratio = facts[norm], facts[norm]["ratio"]
+    told = []
+    for method in (ratio["candidate"], ratio["baseline"]):
+        of = found["methods"][method]
+        told.append(
+            f"{METHOD_NAMES[method].partition(', ')[0]} proves {of['proven']} of {of['images']} in "
+            f"{seconds_text(of['average'])} s on average"
+        )
+    return (
+        f"{norm.upper()}: {told[0]}, the thesis' model on {told[1]}, which is "
+        f"{seconds_text(ratio['geometric_mean'])} times as long (geometric mean of ratios)"
+    )
+
+
+def readme(data: Path) -> str:
+    """Sentences, the table and the figures."""
+    facts = read_facts(data, NAME)
+    table = pd.read_csv(data / f"{NAME}.csv", dtype=str, keep_default_na=False)
+    agreement = agreement_sentence([facts[norm] for norm in MEASUREMENTS])
+    lead = f"{'. '.join(_lines(facts))}. {agreement}"
+    caption = (
+        f"*{_caption(facts)} The thesis counts the weights as constraints; the seconds that it "
+        "printed are not available to us.*"
+    )
+    pictures = "\n\n".join(
+        f"![Seconds for each image and method, {norm.upper()}](figures/{NAME}-{norm}.png)\n\n"
+        + fill(f"*{_figure_caption(facts, norm)}*")
+        for norm in MEASUREMENTS
+    )
+    return f"""### Sizes and times (Table 2)
+
+{fill(lead)}
+
+{markdown_table(table)}
+{fill(caption)}
+
+{pictures}
+
+    reluopt experiment {NAME} --full
+"""
+
+
+def _figure_caption(facts: Mapping[str, Any], norm: str) -> str:
+    """What the figure of one norm shows."""
+    found = facts[norm]
+    profiles = (
+        "; on the right the share of images proven within so many times the time of the fastest "
+        "method"
+        if _proving(found["methods"]) > 1
+        else ""
+    )
+    return (
+        f"Smallest {norm.upper()} changes of {facts['images']} training images, limit "
+        f"{found['time_limit']:g} s, {machine_sentence(found['machine'])}. Bars are medians, "
+        f"hollow triangles count runs that were stopped{profiles}."
+    )
+
+
+STUDY = Study(NAME, STUDIES[NAME], run, readme)
