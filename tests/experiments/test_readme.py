@@ -68,6 +68,7 @@ def project(tmp_path, monkeypatch):
         "command": "reluopt reproduce --full",
         "machine": {"processor": "Some CPU", "cores": 2, "python": "3.11.7"},
         "seconds": {"one": 59.0, "two": 7260.0},
+        "rows": {"one": 10, "two": 20000},
     }
     (data / "reproduce.json").write_text(json.dumps(record))
     _write(tmp_path, ["brief one two", "picture two"], ["one", "two", "cost"])
@@ -113,7 +114,7 @@ def test_documents_are_written_once_and_agree(project, capsys):
     assert "![a picture](figures/two.png)\n\n*Caption 2222.*\n\n<!-- end" in main_text
     assert "[rows](../figures/data/one.csv)" in details
     assert "took 2 h 02 min on 2 cores" in details
-    assert "| `one` | the first | 59 s |" in details
+    assert "| `two` | the second | 20,000 | 2 h 01 min |" in details
 
 
 def test_one_changed_number_is_found(project, capsys):
@@ -216,6 +217,16 @@ def test_a_missing_document_is_named(project, capsys):
     (project / "docs" / "results.md").unlink()
     assert _run(project) == 2
     assert "results.md: expected a document with results" in capsys.readouterr().err
+
+
+def test_only_paragraphs_are_reflowed():
+    kept = ["### Heading", "| a | b |\n| --- | --- |", "![alt\ntext](x.png)", "* one\n* two",
+            "    code \\\n      more"]  # fmt: skip
+    text = "\n\n".join([*kept, "*A caption\nin two lines.*", "word " * 30])
+    blocks = readme.reflow(text).split("\n\n")
+    assert blocks[:5] == kept
+    assert blocks[5] == "*A caption in two lines.*"
+    assert [len(line.split()) for line in blocks[6].splitlines()] == [20, 10]
 
 
 def test_nothing_is_written_where_nothing_changes(project):

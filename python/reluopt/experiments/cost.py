@@ -1,8 +1,8 @@
 """How long the whole reproduction took, from the record that it published.
 
 ``reproduce.json`` in the folder of published results holds ``command``, ``machine`` (as
-:func:`~reluopt.experiments.store.machine` tells it) and ``seconds``, the wall-clock seconds of each
-study by its name.
+:func:`~reluopt.experiments.store.machine` tells it) and, by study, ``seconds`` and ``rows``; see
+:mod:`reluopt.experiments.reproduce`, which writes it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,15 @@ def cost_section(data: Path) -> str:
     machine = record["machine"]
     lead = (
         f"`{record['command']}` took {duration(sum(seconds.values()))} on {machine['cores']} cores "
-        f"({machine['processor']}, Python {machine['python']})."
+        f"({machine['processor']}, Python {machine['python']}), wall-clock time; rows that were "
+        "there already count with the seconds of their solves."
     )
-    rows = [[f"`{name}`", STUDIES[name], duration(taken)] for name, taken in seconds.items()]
-    table = markdown_grid(["study", "what it is about", "time"], rows, [False, False, True])
+    rows = [
+        [f"`{name}`", STUDIES[name], f"{record['rows'][name]:,}", duration(taken)]
+        for name, taken in seconds.items()
+    ]
+    header = ["study", "what it is about", "rows", "time"]
+    table = markdown_grid(header, rows, [False, False, True, True])
     return f"{fill(lead)}\n\n{table}"
 
 

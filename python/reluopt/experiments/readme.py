@@ -45,6 +45,9 @@ _START = re.compile(r"<!-- results: (?P<name>[^\n]*?) -->")
 _END = "<!-- end results -->"
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s:#][^)\s:]*)(?=\))")
 _CAPTION = re.compile(r"\*[^*\s].*\*", re.DOTALL)
+_KEPT = re.compile(r"#|\||!\[|[-*+] |\d+\. |<|>|```| {4}|\n")
+"""How blocks begin that are no paragraphs: headings, tables, pictures, lists, code."""
+
 _HEADING = re.compile(r"^### (?P<text>.+)$", re.MULTILINE)
 
 
@@ -116,7 +119,7 @@ class Renderer:
                 f"results of {name}: expected {facts_path(self.data, name)}, found no such file "
                 f"(reluopt experiment {name} --full --figures {self.data.parent})"
             )
-        return _render(name, load_study(name).readme, self.data)
+        return reflow(_render(name, load_study(name).readme, self.data))
 
     def _brief(self, name: str) -> str | None:
         """Heading and first paragraph of a study as an item of a list."""
@@ -165,6 +168,12 @@ def write_documents(documents: Sequence[Document]) -> list[Path]:
     for document in changed:
         write_atomically(document.path, document.new.encode())
     return [document.path for document in changed]
+
+
+def reflow(text: str) -> str:
+    """Markdown with its paragraphs in lines of one width; everything else as it is."""
+    blocks = text.strip().split("\n\n")
+    return "\n\n".join(block if _KEPT.match(block) else fill(block) for block in blocks)
 
 
 def _render_document(path: Path, root: Path, renderer: Renderer) -> Document:
