@@ -7,6 +7,7 @@ the other functions return.
 from reluopt.figures.comparison import network_times_figure
 from reluopt.figures.distances import distribution_figure, growth_figure
 from reluopt.figures.images import digit_figure, optimal_input_figure, perturbation_figure
+from reluopt.figures.leads import lead_figure, logit_figure
 from reluopt.figures.matrices import confusion_figure, distance_matrix_figure
 from reluopt.figures.style import (
     DOUBLE_COLUMN,
@@ -33,6 +34,8 @@ __all__ = [
     "distance_matrix_figure",
     "distribution_figure",
     "growth_figure",
+    "lead_figure",
+    "logit_figure",
     "network_times_figure",
     "optimal_input_figure",
     "performance_profile",

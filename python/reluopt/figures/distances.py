@@ -101,10 +101,13 @@ def growth_figure(percents: Sequence[float], distances: Mapping[str, ArrayLike])
         upper.tick_params(labelbottom=False)
         lower.set(xlabel="margin (%)", ylabel=f"{NORM_SYMBOLS[norm]} distance")
         lower.set_ylim(bottom=0.0)
-        upper.set_ylabel(f"{NORM_SYMBOLS[norm]} distance,\nthat at {percents[0]:g} % = 1")
+        upper.set_ylabel(f"{NORM_SYMBOLS[norm]} distance / that at {percents[0]:g} %")
         for axes in (upper, lower):
-            axes.set_xlim(min(percents), max(percents))
+            axes.set_xlim(min(percents) - 1.5, max(percents) + 1.5)
             axes.grid(True)
+    highest = max(axes.get_ylim()[1] for axes in above)
+    for axes in above:
+        axes.set_ylim(1.0 - 0.04 * (highest - 1.0), highest)
     above[0].legend(loc="upper left")
     return figure
 
