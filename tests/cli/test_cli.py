@@ -13,21 +13,6 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from reluopt.cli import main
-
-
-@pytest.fixture
-def run(capfd):
-    """Run a command; returns its exit code, stdout and stderr."""
-
-    def execute(*arguments):
-        with pytest.raises(SystemExit) as info:
-            main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return info.value.code, captured.out, captured.err
-
-    return execute
-
 
 def _reluopt(*arguments, **options):
     command = [sys.executable, "-m", "reluopt", *map(str, arguments)]

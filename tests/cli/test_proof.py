@@ -1,20 +1,5 @@
 """``reluopt attack --proof`` and ``reluopt verify-result`` on the command line."""
 
-import pytest
-
-from reluopt.cli import main
-
-
-@pytest.fixture
-def run(capfd):
-    def execute(*arguments):
-        with pytest.raises(SystemExit) as info:
-            main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return info.value.code, captured.out, captured.err
-
-    return execute
-
 
 def test_a_kept_proof_is_replayed(run, tmp_path):
     out = tmp_path / "run"

@@ -1,50 +1,133 @@
-"""The main job on real digits, and the same again without work and without a change."""
+"""All studies in a row: order, resuming, publishing, failures, and the record of their times."""
 
-import numpy as np
+import json
+import shutil
+import sys
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from reluopt.errors import InputError
-from reluopt.experiments.reproduce import NORMS, digits_of_each_class, reproduce
-from reluopt.mnist import load_images
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.experiments import reproduce as module
+from reluopt.experiments.attack import AttackSettings
+from reluopt.experiments.reproduce import chosen_names, reproduce
+from reluopt.experiments.studies import STUDIES, load_study
+from reluopt.experiments.studies.adversarial import MARGIN, TARGET
+from reluopt.experiments.studies.base import StudyContext, StudyFolder
+from reluopt.experiments.studies.digits import thesis_digits
+from reluopt.problems import Norm
+
+TEN_DIGITS = ("digits", "adversarial", "labels")
 
 
-def _contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+@pytest.fixture
+def ten_digits(monkeypatch):
+    """Only studies that need a few seconds, as if these were all."""
+    monkeypatch.setattr(module, "STUDIES", {name: STUDIES[name] for name in TEN_DIGITS})
 
 
-def test_the_main_job_proves_draws_and_resumes(thesis, tmp_path):
-    figures, runs = tmp_path / "figures", tmp_path / "runs"
-    statuses = []
-    made = reproduce(thesis, figures, runs, on_finished=statuses.append)
-    assert len(statuses) == 10 * len(NORMS) + 10
-    assert list(made.table["norm"].unique()) == ["l1", "l2"]
-    assert made.table["certified"].all()
-    assert (made.table["status"] == "OPTIMAL").all()
-    assert (made.table["predicted"] == (made.table["label"] + 5) % 10).all()
-    assert all(result.row["status"] == "OPTIMAL" for result in made.ideals)
-    before = _contents(figures)
-    assert {"adversarial-l1.png", "adversarial-l2.pdf", "optimal-inputs.png", "digits.csv"} <= set(
-        before
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_whole_reproduction_is_published_and_changes_nothing_when_repeated(ten_digits, tmp_path):
+    figures = tmp_path / "figures"
+    context = StudyContext(tmp_path / "runs", full=True)
+    started, ended = [], []
+    made = reproduce(context, figures, (), lambda *now: started.append(now), ended.append)
+    assert started == [(k, 3, name) for k, name in enumerate(TEN_DIGITS, start=1)]
+    assert ended == list(made.outcomes)
+    assert [outcome.images for outcome in made.outcomes] == [10, 10, 10]
+    assert made.failed == made.reduced == []
+    assert "L1: 10 of 10 nearest images proven" in made.outcomes[1].summary
+    before = contents(figures)
+    assert {path.name for path in made.published} == {path.name for path in before}
+    assert {"adversarial-l1.png", "digits.csv", "labels.tex", "reproduce.json"} <= {
+        path.name for path in before
+    }
+    record = json.loads((figures / "data" / "reproduce.json").read_text())
+    assert record["command"] == "reluopt reproduce --full"
+    assert record["rows"] == {"digits": 0, "adversarial": 20, "labels": 0}
+    assert all(record["complete"][name] and record["seconds"][name] > 0 for name in TEN_DIGITS)
+    assert record["seconds"]["adversarial"] >= record["solve_seconds"]["adversarial"] - 0.1
+    again = reproduce(context, figures)
+    assert again.failed == []
+    assert contents(figures) == before
+
+
+def test_few_images_are_not_published(ten_digits, tmp_path):
+    totals = []
+    context = StudyContext(
+        tmp_path / "runs", limit=1, on_progress=lambda stage, now: totals.append((stage, now.total))
     )
-    assert len(pd.read_csv(figures / "digits.csv")) == 20
-    again = reproduce(thesis, figures, runs)
-    assert all(result.resumed for results in again.finished.values() for result in results)
-    assert _contents(figures) == before
+    made = reproduce(context, tmp_path / "figures", ["labels", "digits"])
+    assert [outcome.name for outcome in made.outcomes] == ["digits", "labels"]
+    assert [outcome.name for outcome in made.reduced] == ["digits", "labels"]
+    assert set(totals) == {("adversarial l1", 1), ("adversarial l2", 1)}
+    assert not made.published
+    assert not (tmp_path / "figures").exists()
 
 
-def test_digits_are_known_to_the_network(thesis):
-    chosen = digits_of_each_class(thesis, 0)
-    assert chosen == digits_of_each_class(thesis, 0) != digits_of_each_class(thesis, 1)
-    data = load_images("train")
-    for label, key in enumerate(chosen):
-        index = int(key.removeprefix("train:"))
-        assert data.label(index) == label == thesis.predict(data.image(index))
+def test_a_missing_solver_fails_one_study_and_not_the_others(ten_digits, tmp_path, monkeypatch):
+    adversarial = load_study("adversarial")
+
+    def by_scip(context):
+        network, instances = thesis_digits(context)
+        method = context.method(engine="scip")
+        settings = AttackSettings(TARGET, Norm.L1, MARGIN, method)
+        StudyFolder(context, "adversarial").solve("scip", network, instances, settings)
+        return adversarial.run(context)
+
+    studies = {"adversarial": replace(adversarial, run=by_scip)}
+    monkeypatch.setattr(module, "load_study", lambda name: studies.get(name) or load_study(name))
+    monkeypatch.setitem(sys.modules, "pyscipopt", None)  # as if it were not installed
+    made = reproduce(StudyContext(tmp_path / "runs", limit=1), tmp_path / "figures")
+    assert [outcome.name for outcome in made.failed] == ["adversarial"]
+    assert "pyscipopt is missing" in made.failed[0].error
+    assert made.failed[0].summary.startswith("failed: ")
+    assert made.failed[0].images is None
+    assert [outcome.name for outcome in made.reduced] == ["digits", "labels"]
+    assert list(json.loads(made.record.read_text())["rows"]) == ["digits", "labels"]
 
 
-def test_a_network_that_knows_no_digit_is_refused():
-    always_zero = Dense(np.zeros((10, 784)), np.eye(10)[0])
-    blind = ReLUNetwork((always_zero,), NetworkMetadata(input_shape=(28, 28)))
-    with pytest.raises(InputError, match="class 1 correctly, found none"):
-        digits_of_each_class(blind, 0)
+def test_rows_from_elsewhere_count_with_their_solves_and_deleted_ones_not_at_all(tmp_path):
+    context = StudyContext(tmp_path / "runs", limit=1)
+    folder = context.runs / "adversarial"
+    load_study("adversarial").run(context)
+
+    def seconds():
+        made = reproduce(context, tmp_path / "figures", ["adversarial"])
+        record = json.loads(made.record.read_text())
+        assert record["rows"]["adversarial"] == 2
+        return record["seconds"]["adversarial"], made.outcomes[0].seconds
+
+    stores = [pd.read_csv(folder / norm / "results.csv") for norm in ("l1", "l2")]
+    solves = sum(float(store["seconds"].sum()) for store in stores)
+    assert seconds()[0] == seconds()[0] == pytest.approx(solves)  # drawing again costs nothing
+    shutil.rmtree(folder)
+    noted, taken = seconds()
+    assert noted == pytest.approx(taken, abs=0.051)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"rows": 3}'])
+def test_a_record_of_something_else_is_refused_before_any_work(ten_digits, tmp_path, text):
+    (tmp_path / "reproduce.json").write_text(text)
+    with pytest.raises(InputError, match="expected a record of times"):
+        reproduce(StudyContext(tmp_path, limit=1), tmp_path / "figures")
+    assert (tmp_path / "reproduce.json").read_text() == text
+    assert not (tmp_path / "digits").exists()
+
+
+def test_settings_that_no_study_can_use_are_refused_before_any_work(tmp_path):
+    for changes in ({"workers": 0}, {"seed": -1}, {"threads": 0}):
+        with pytest.raises(InputError, match="expected"):
+            reproduce(StudyContext(tmp_path, **changes), tmp_path / "figures", ["digits"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_studies_run_in_the_order_of_the_thesis():
+    assert chosen_names() == list(STUDIES)
+    assert chosen_names(["labels", "digits", "labels"]) == ["digits", "labels"]
+    with pytest.raises(InputError, match="found 'figure-1'"):
+        chosen_names(["digits", "figure-1"])

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from rich import box
-from rich.console import Console, JustifyMethod
+from rich.console import Console, JustifyMethod, OverflowMethod
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,7 +28,7 @@ from reluopt.engines.julia_setup import on_julia_start
 from reluopt.experiments.runner import RunProgress
 from reluopt.kernels.jit import on_compilation
 
-_WRAPPED = ("detail", "result")
+_WRAPPED = ("detail", "result", "folder")
 """Columns whose text may take several lines."""
 
 output = Console(highlight=False)
@@ -48,7 +48,9 @@ def table(title: str, columns: list[tuple[str, str]]) -> Table:
     made.padding, made.pad_edge, made.collapse_padding = (0, 1), False, True
     for header, side in columns:
         justify: JustifyMethod = "right" if side == "right" else "left"
-        made.add_column(header, justify=justify, no_wrap=header not in _WRAPPED)
+        wrapped = header in _WRAPPED
+        overflow: OverflowMethod = "fold" if wrapped else "ellipsis"
+        made.add_column(header, justify=justify, overflow=overflow, no_wrap=not wrapped)
     return made
 
 
