@@ -9,6 +9,12 @@ from reluopt.figures.distances import distribution_figure, growth_figure
 from reluopt.figures.images import digit_figure, optimal_input_figure, perturbation_figure
 from reluopt.figures.leads import lead_figure, logit_figure
 from reluopt.figures.matrices import confusion_figure, distance_matrix_figure
+from reluopt.figures.robustness import (
+    certified_accuracy_figure,
+    class_distance_figure,
+    confidence_figure,
+    overestimate_figure,
+)
 from reluopt.figures.style import (
     DOUBLE_COLUMN,
     SINGLE_COLUMN,
@@ -28,7 +34,10 @@ __all__ = [
     "DOUBLE_COLUMN",
     "SINGLE_COLUMN",
     "benchmark_figure",
+    "certified_accuracy_figure",
     "check_figure_path",
+    "class_distance_figure",
+    "confidence_figure",
     "confusion_figure",
     "digit_figure",
     "distance_matrix_figure",
@@ -38,6 +47,7 @@ __all__ = [
     "logit_figure",
     "network_times_figure",
     "optimal_input_figure",
+    "overestimate_figure",
     "performance_profile",
     "performance_profile_figure",
     "perturbation_figure",

@@ -1,0 +1,344 @@
+"""Figures of exact robustness: certified accuracy, distance by class and by confidence, attacks.
+
+Distances are lengths in pixel units; an image that is misclassified as it is has distance 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator
+from numpy.typing import ArrayLike
+
+from reluopt.errors import InputError
+from reluopt.figures.style import (
+    CYCLE,
+    DOUBLE_COLUMN,
+    INK,
+    MUTED,
+    NORM_SYMBOLS,
+    SHADES,
+    TINY,
+    inch_axes,
+    new_figure,
+    style,
+)
+from reluopt.network import FloatArray
+
+_LEFT, _GAP, _RIGHT = 0.54, 0.56, 0.1
+"""Inches left of, between and right of panels."""
+
+_VIEW = 0.995
+"""Share of the distances that an axis shows; the farthest few would squeeze the rest."""
+
+_LINES = ((0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+"""Dashes of attacks, in order; what is proven is drawn solid."""
+
+LEAST_OVERESTIMATE = 1e-6
+"""Overestimates up to this are no more than the tolerance of a proof; they stand at the left end of
+the axis."""
+
+_GROUPS = 20
+"""Groups of equal size whose quartiles are drawn over a cloud of points."""
+
+Attacked = tuple[ArrayLike, ArrayLike]
+"""Distances that an attack found, and the exact ones of the same images."""
+
+
+@style()
+def certified_accuracy_figure(
+    exact: Mapping[str, ArrayLike], attacks: Mapping[str, Mapping[str, Attacked]]
+) -> Figure:
+    """Share of images that stay correct against every change up to a length, one column a norm.
+
+    Above, the certified accuracy. Below, by how much an attack's empirical accuracy (images for
+    which it finds nothing so near) lies above the certified one of the same images.
+
+    Args:
+        exact: for each norm the proven distance of every image, 0 for misclassified ones.
+        attacks: for each norm the distances by name of the attack; the same names for all norms.
+
+    Returns:
+        A figure of :data:`DOUBLE_COLUMN` inches.
+
+    Raises:
+        InputError: an unknown norm, no distances, or lists of different lengths.
+    """
+    values = {norm: _distances(norm, each) for norm, each in exact.items()}
+    names = list(next(iter(attacks.values()), {}))
+    figure = new_figure(DOUBLE_COLUMN, 3.05 if names else 2.15)
+    for place, norm in enumerate(values):
+        upper = _panel(figure, place, len(values), 0.1, 1.6)
+        end = float(np.quantile(values[norm], _VIEW))
+        _draw_certified(upper, values[norm], end)
+        upper.set_xlim(0.0, end)
+        last = upper
+        if names:
+            last = _panel(figure, place, len(values), 1.85, 0.72)
+            for number, name in enumerate(names):
+                found, own = (_distances(norm, each) for each in attacks[norm][name])
+                _same_images(found, own)
+                _draw_excess(last, found, own, end, number, name)
+            upper.tick_params(labelbottom=False)
+            last.set(xlim=(0.0, end), ylim=(0.0, None))
+            last.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+            last.grid(True)
+        last.set_xlabel(f"length of the change, {NORM_SYMBOLS[norm]}")
+        if place == 0:
+            upper.set_ylabel("certified accuracy")
+            if names:
+                last.set_ylabel("excess (points)")
+                upper.legend(
+                    *last.get_legend_handles_labels(), loc="upper right", borderaxespad=0.1,
+                    labelspacing=0.2, title="below: empirical minus certified", title_fontsize=TINY,
+                    alignment="left",
+                )  # fmt: skip
+    return figure
+
+
+@style()
+def class_distance_figure(
+    distances: Mapping[str, Sequence[ArrayLike]], names: Sequence[str]
+) -> Figure:
+    """Distances by class, one panel a norm: shape of the distribution, quartiles and median.
+
+    Args:
+        distances: for each norm one list of distances for each class.
+        names: one name for each class.
+
+    Returns:
+        A figure of :data:`DOUBLE_COLUMN` inches. Classes with fewer than two images have no shape.
+
+    Raises:
+        InputError: an unknown norm, or not one list for each class.
+    """
+    figure = new_figure(DOUBLE_COLUMN, 2.3)
+    for place, (norm, lists) in enumerate(distances.items()):
+        if len(lists) != len(names):
+            raise InputError(
+                f"figure: expected {len(names)} lists of distances, found {len(lists)}"
+            )
+        groups = [np.asarray(each, dtype=np.float64) for each in lists]
+        everything = _distances(norm, np.concatenate(groups))
+        axes = _panel(figure, place, len(distances), 0.1, 1.78)
+        for number, group in enumerate(groups):
+            _draw_class(axes, group, number)
+        middle = float(np.median(everything))
+        axes.axhline(middle, color=MUTED, linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1)
+        axes.set_xticks(range(len(names)), list(names))
+        axes.set(xlabel="true label", ylabel=f"exact {NORM_SYMBOLS[norm]} distance")
+        axes.set(xlim=(-0.6, len(names) - 0.4), ylim=(0.0, float(np.quantile(everything, 0.9995))))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.tick_params(axis="x", length=0)
+        axes.grid(True, axis="y")
+    return figure
+
+
+@style()
+def confidence_figure(
+    confidence: ArrayLike, distances: Mapping[str, ArrayLike], label: str
+) -> Figure:
+    """Distance against the network's confidence, one panel a norm.
+
+    Cells are as dark as they hold images; the line is the median of twenty groups of
+    equal size, the bars reach from their first to their third quartile.
+
+    Args:
+        confidence: one number for each image.
+        distances: for each norm one distance for each image.
+        label: what confidence is, with its unit.
+
+    Returns:
+        A figure of :data:`DOUBLE_COLUMN` inches.
+
+    Raises:
+        InputError: an unknown norm, no images, or lists of different lengths.
+    """
+    sure = np.asarray(confidence, dtype=np.float64)
+    figure = new_figure(DOUBLE_COLUMN, 2.3)
+    clouds = []
+    for place, norm in enumerate(distances):
+        values = _distances(norm, distances[norm])
+        _same_images(sure, values)
+        axes = _panel(figure, place, len(distances), 0.1, 1.78, right=0.66)
+        ends = [float(np.quantile(each, _VIEW)) for each in (sure, values)]
+        clouds.append(
+            axes.hexbin(
+                sure, values, gridsize=(42, 24), extent=(0.0, ends[0], 0.0, ends[1]), mincnt=1,
+                cmap=SHADES, linewidths=0.1,
+            )
+        )  # fmt: skip
+        _draw_groups(axes, sure, values)
+        axes.set(xlabel=label, ylabel=f"exact {NORM_SYMBOLS[norm]} distance")
+        axes.set(xlim=(0.0, ends[0]), ylim=(0.0, ends[1]))
+    _share_colours(figure, clouds)
+    return figure
+
+
+@style()
+def overestimate_figure(overestimates: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
+    """Cumulative distributions of what attacks overestimate, one panel a norm.
+
+    Args:
+        overestimates: for each norm, by name of the attack, attack distance / exact distance - 1
+            of every image; the same names for all norms.
+
+    Returns:
+        A figure of :data:`DOUBLE_COLUMN` inches.
+
+    Raises:
+        InputError: an unknown norm or no images.
+    """
+    figure = new_figure(DOUBLE_COLUMN, 2.1)
+    largest = max(float(np.max(each)) for own in overestimates.values() for each in own.values())
+    for place, (norm, own) in enumerate(overestimates.items()):
+        axes = _panel(figure, place, len(overestimates), 0.1, 1.58)
+        for number, (name, each) in enumerate(own.items()):
+            values = np.sort(np.maximum(_distances(norm, each), LEAST_OVERESTIMATE)) * 100.0
+            axes.plot(
+                [values[0], *values, 1e9], [0.0, *np.arange(1, values.size + 1) / values.size, 1.0],
+                drawstyle="steps-post", color=CYCLE[number + 1], linestyle=_LINES[number],
+                label=name,
+            )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_xlim(70.0 * LEAST_OVERESTIMATE, max(200.0 * largest, 10.0))
+        axes.set(ylim=(0.0, 1.03), xlabel=f"overestimate of the {NORM_SYMBOLS[norm]} distance (%)")
+        axes.xaxis.set_major_locator(LogLocator(numticks=10))
+        axes.xaxis.set_major_formatter(FuncFormatter(_least_or_plain))
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda _value, _place: ""))
+        _percent_axis(axes)
+        axes.grid(True, which="major")
+        if place == 0:
+            axes.set_ylabel("correct images")
+            axes.legend(loc="center left", borderaxespad=0.8)
+    return figure
+
+
+def _panel(
+    figure: Figure, place: int, count: int, top: float, height: float, right: float = _RIGHT
+) -> Axes:
+    """Panel ``place`` of ``count`` side by side."""
+    width = (DOUBLE_COLUMN - _LEFT - right - (count - 1) * _GAP) / count
+    return inch_axes(figure, _LEFT + place * (width + _GAP), top, width, height)
+
+
+def _distances(norm: str, values: ArrayLike) -> FloatArray:
+    """Distances as an array that holds something, in a norm that has a name."""
+    if norm not in NORM_SYMBOLS:
+        raise InputError(f"figure: expected norm {', '.join(NORM_SYMBOLS)}, found '{norm}'")
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0:
+        raise InputError(f"figure: expected a list of distances, found shape {array.shape}")
+    return array
+
+
+def _same_images(first: FloatArray, second: FloatArray) -> None:
+    if first.shape != second.shape:
+        raise InputError(
+            f"figure: expected as many numbers in both lists, found {first.size} and {second.size}"
+        )
+
+
+def _survival(values: FloatArray, places: FloatArray) -> FloatArray:
+    """Share of ``values`` that exceed each place."""
+    return np.asarray(1.0 - np.searchsorted(np.sort(values), places, side="right") / values.size)
+
+
+def _draw_certified(axes: Axes, values: FloatArray, end: float) -> None:
+    """The certified accuracy, and where it falls to a half."""
+    places = np.concatenate([[0.0], np.unique(values)])
+    shares = _survival(values, places)
+    axes.fill_between(places, shares, step="post", color=CYCLE[0], alpha=0.13, linewidth=0.0)
+    axes.plot(places, shares, drawstyle="steps-post", color=CYCLE[0])
+    start, half = float(shares[0]), float(np.median(values))
+    axes.annotate(
+        f"{100 * start:.2f} % without a change", (0.0, start), (5, 1), size=TINY, va="bottom",
+        textcoords="offset points",
+    )  # fmt: skip
+    if 0.0 < half < end:
+        axes.plot([half, half], [0.0, 0.5], color=MUTED, linewidth=0.7, linestyle=(0, (1, 1.5)))
+        axes.plot([half], [0.5], marker="o", color=CYCLE[0], markersize=3.0)
+        axes.annotate(
+            f"half of the images at {half:.3g}", (half, 0.5), (4, 1), size=TINY, va="bottom",
+            textcoords="offset points",
+        )  # fmt: skip
+    axes.set_ylim(0.0, 1.04)
+    _percent_axis(axes)
+    axes.grid(True)
+
+
+def _draw_excess(
+    axes: Axes, found: FloatArray, own: FloatArray, end: float, number: int, name: str
+) -> None:
+    """Empirical minus certified accuracy of the same images, in percentage points."""
+    places = np.linspace(0.0, end, 400)
+    excess = 100.0 * (_survival(found, places) - _survival(own, places))
+    axes.plot(places, excess, color=CYCLE[number + 1], linestyle=_LINES[number], label=name)
+
+
+def _share_colours(figure: Figure, clouds: Sequence[PolyCollection]) -> None:
+    """One scale of counts for all panels, and its bar on the right."""
+    counts = [np.asarray(cloud.get_array(), dtype=np.float64) for cloud in clouds]
+    most = max(float(each.max(initial=2.0)) for each in counts)
+    for cloud in clouds:
+        cloud.set_norm(LogNorm(0.5, most))  # half an image would be white
+    bar = inch_axes(figure, DOUBLE_COLUMN - 0.56, 0.1, 0.07, 1.78)
+    colours = figure.colorbar(clouds[-1], cax=bar)
+    colours.ax.set_ylim(1.0, most)
+    colours.set_label("images in a cell", size=TINY, labelpad=2.0)
+    colours.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    colours.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    colours.ax.minorticks_off()
+    colours.ax.tick_params(labelsize=TINY, length=1.5, pad=1.5, width=0.4)
+    colours.outline.set_linewidth(0.4)
+
+
+def _draw_class(axes: Axes, values: FloatArray, place: int) -> None:
+    """Shape of a distribution, a bar from the first to the third quartile, and the median."""
+    if values.size == 0:
+        return
+    if np.unique(values).size > 1:
+        bodies: Any = axes.violinplot([values], [place], widths=0.86, showextrema=False)["bodies"]
+        for body in bodies:
+            body.set(facecolor="#b7d3e8", edgecolor=CYCLE[0], linewidth=0.6, alpha=1.0)
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    axes.vlines(place, low, high, color=INK, linewidth=2.6)
+    axes.plot(
+        [place], [median], marker="o", markersize=3.4, color="white", markeredgecolor=INK,
+        markeredgewidth=0.7, zorder=4,
+    )  # fmt: skip
+
+
+def _draw_groups(axes: Axes, sure: FloatArray, values: FloatArray) -> None:
+    """Medians and quartiles of groups of equal size by rising confidence."""
+    order = np.argsort(sure, kind="stable")
+    groups = [part for part in np.array_split(order, min(_GROUPS, sure.size)) if part.size]
+    centres = [float(np.median(sure[part])) for part in groups]
+    quartiles = np.array([np.quantile(values[part], [0.25, 0.5, 0.75]) for part in groups])
+    axes.vlines(centres, quartiles[:, 0], quartiles[:, 2], color=CYCLE[1], linewidth=0.7, zorder=3)
+    axes.plot(
+        centres, quartiles[:, 1], color=CYCLE[1], marker="o", markersize=2.2, linewidth=0.9,
+        zorder=4,
+    )  # fmt: skip
+
+
+def _percent_axis(axes: Axes) -> None:
+    """Shares as per cent on the upright axis."""
+    axes.yaxis.set_major_locator(MultipleLocator(0.25))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
+
+
+def _least_or_plain(value: float, _: object) -> str:
+    """``≤ 0.0001`` at the left end, plain numbers elsewhere."""
+    least = value <= 100.0 * LEAST_OVERESTIMATE * 1.001
+    return (
+        f"{'≤ ' if least else ''}{value:.10f}".rstrip("0").rstrip(".")
+        if value < 1
+        else f"{value:g}"
+    )

@@ -1,0 +1,62 @@
+"""Figures of exact robustness."""
+
+import numpy as np
+import pytest
+
+from reluopt.errors import InputError
+from reluopt.figures import (
+    certified_accuracy_figure,
+    class_distance_figure,
+    confidence_figure,
+    overestimate_figure,
+    save_figure,
+)
+
+VALUES = np.array([0.0, 1.0, 2.0, 4.0])
+
+
+def test_certified_accuracy_falls_where_distances_end():
+    figure = certified_accuracy_figure({"l1": VALUES}, {"l1": {"PGD": (2 * VALUES, VALUES)}})
+    upper, lower = figure.axes
+    x, y = upper.lines[0].get_data()
+    np.testing.assert_allclose(x, [0.0, 0.0, 1.0, 2.0, 4.0])
+    np.testing.assert_allclose(y, [0.75, 0.75, 0.5, 0.25, 0.0])
+    assert lower.lines[0].get_ydata().max() == pytest.approx(25.0)
+    assert lower.lines[0].get_ydata().min() == 0.0
+    assert len(certified_accuracy_figure({"l1": VALUES, "l2": VALUES}, {}).axes) == 2
+
+
+def test_overestimates_start_at_the_left_end():
+    figure = overestimate_figure({"l2": {"PGD": [0.0, 0.1], "region": [-1e-9, 0.0]}})
+    first, second = figure.axes[0].lines
+    np.testing.assert_allclose(first.get_xdata()[:3], [1e-4, 1e-4, 10.0])
+    np.testing.assert_allclose(second.get_xdata()[:3], 1e-4)
+
+
+def test_figures_are_saved_the_same_way_twice(tmp_path):
+    generator = np.random.default_rng(0)
+    sure, far = generator.gamma(2.0, size=(2, 200))
+    for name, draw in {
+        "classes": lambda: class_distance_figure({"l1": [far, far[:1], []]}, "abc"),
+        "confidence": lambda: confidence_figure(sure, {"l1": far, "l2": far}, "lead"),
+    }.items():
+        first, second = tmp_path / f"{name}-1.png", tmp_path / f"{name}-2.png"
+        save_figure(draw(), first)
+        save_figure(draw(), second)
+        assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: certified_accuracy_figure({"l7": VALUES}, {}),
+        lambda: certified_accuracy_figure({"l1": []}, {}),
+        lambda: certified_accuracy_figure({"l1": VALUES}, {"l1": {"PGD": (VALUES[:2], VALUES)}}),
+        lambda: class_distance_figure({"l1": [VALUES]}, "ab"),
+        lambda: confidence_figure(VALUES[:1], {"l1": VALUES}, "lead"),
+        lambda: overestimate_figure({"l1": {"PGD": []}}),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(draw):
+    with pytest.raises(InputError, match="figure: expected"):
+        draw()
