@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from reluopt.errors import InputError
@@ -68,9 +70,9 @@ def visibility(original: FloatArray, changed: FloatArray, black: BoolArray) -> V
     )
 
 
-def always_black(images: FloatArray) -> BoolArray:
+def always_black(images: NDArray[Any]) -> BoolArray:
     """Which pixels are 0 in every image of ``(n, height, width)``; for MNIST, a frame."""
-    black: BoolArray = (images == 0.0).all(axis=0)
+    black: BoolArray = (images == 0).all(axis=0)
     return black
 
 
