@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
+from reluopt.engines.base import EngineOptions
 from reluopt.errors import EngineUnavailableError
 from reluopt.evaluation import evaluate
 from reluopt.figures import (
@@ -48,6 +49,7 @@ from reluopt.training import Recipe, train
 from reluopt.zoo import load_bundled
 
 FOLDER = Path("tutorial-figures")
+PATIENT = EngineOptions(time_limit=600.0)  # seconds; enough on a slow or busy machine
 
 
 def show(figure, name):
@@ -302,7 +304,10 @@ def within(budget):
     return Box(np.maximum(image.ravel() - budget, 0.0), np.minimum(image.ravel() + budget, 1.0))
 
 
-best = [solve(network, OptimalInput(target, within(budget))) for budget in budgets]
+best = [
+    solve(network, OptimalInput(target, within(budget)), Method(options=PATIENT))
+    for budget in budgets
+]
 answers = [int(network.predict(solution.image)) for solution in best]
 for budget, solution, answered in zip(budgets, best, answers, strict=True):
     print(f"eps {budget:.2f}: logit of {target} up to {solution.objective:.4f}, answer {answered}")
@@ -336,7 +341,9 @@ assert answers == [7, 7, 7, 3]
 
 # %%
 exact = solve(
-    network, MinimalPerturbation(image, label, FixedTarget(target), Norm.LINF, RelativeMargin(0))
+    network,
+    MinimalPerturbation(image, label, FixedTarget(target), Norm.LINF, RelativeMargin(0)),
+    Method(options=PATIENT),
 )
 check(exact, Norm.LINF, target)
 print(
@@ -375,7 +382,10 @@ for budget in (0.01, 0.05, 0.2, 1.0):
 # with the thesis' 58.
 
 # %%
-rivals = {"bnb": Method(engine="bnb"), "highs": Method(engine="highs", bounds="ball")}
+rivals = {
+    "bnb": Method(engine="bnb"),
+    "highs": Method(engine="highs", bounds="ball", options=PATIENT),
+}
 solutions = {
     name: solve(network, MinimalPerturbation(image, label, FixedTarget(2), Norm.L1), method)
     for name, method in rivals.items()
