@@ -205,11 +205,13 @@ def _solve_perturbation(
 
 
 def _region(task: PerturbationTask, name: str, incumbent: Incumbent | None) -> InputRegion:
-    """The box, or for ``ball`` the incumbent's ball in it."""
-    if name != "ball" or incumbent is None:
+    """The box, or for ``ball`` the incumbent's ball in it, with the task's limits."""
+    if name != "ball":
         return InputRegion(task.box)
-    radius = task.norm.distance_of(incumbent.objective) * (1.0 + BALL_SLACK) + BALL_SLACK
-    return InputRegion(task.box, task.image, task.norm, radius)
+    radius = math.inf
+    if incumbent is not None:
+        radius = task.norm.distance_of(incumbent.objective) * (1.0 + BALL_SLACK) + BALL_SLACK
+    return InputRegion(task.box, task.image, task.norm, radius, task.limits)
 
 
 def _bounds(
@@ -221,7 +223,8 @@ def _bounds(
         UnsupportedProblemError: a pre-activation may leave the thesis' bounds of -1000 and 1000.
     """
     if name != "thesis":
-        chosen = "linear" if name == "ball" else name
+        own = "linear" if region.limits is None else "lp"
+        chosen = own if name == "ball" else name
         return compute_bounds(chosen, network, region, time_limit=seconds)
     box = hashlib.sha256(region.box.lower.tobytes() + region.box.upper.tobytes()).hexdigest()
     key = (network.fingerprint, box)

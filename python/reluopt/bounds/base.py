@@ -15,7 +15,7 @@ import numpy as np
 
 from reluopt.errors import InputError
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork, frozen_array
-from reluopt.problems import Box, Norm
+from reluopt.problems import Box, ChangeLimits, Norm
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +27,18 @@ class InputRegion:
         center: shape ``(n_0,)``; None means that only the box counts.
         norm: norm of the ball (L2 radii are lengths, not squares).
         radius: radius of the ball; infinity means that only the box counts.
+        limits: limits on the change ``x - center``; only ``lp`` makes use of them.
     """
 
     box: Box
     center: FloatArray | None = None
     norm: Norm = Norm.LINF
     radius: float = math.inf
+    limits: ChangeLimits | None = None
 
     def __post_init__(self) -> None:
+        if self.limits is not None and self.center is None:
+            raise InputError("region: expected a center that limits count from, found none")
         if math.isnan(self.radius) or self.radius < 0.0:
             raise InputError(f"radius: expected a number >= 0, found {self.radius}")
         if self.center is not None and self.center.shape != self.box.lower.shape:

@@ -36,8 +36,8 @@ from reluopt.bounds.base import InputRegion, PreActivationBounds
 from reluopt.bounds.relaxation import LayerRelaxation, relax_before
 from reluopt.kernels.flat import FlatNetwork, flatten, split_layers
 from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import BOX_ONLY, L2_BALL, Region, build_region
-from reluopt.kernels.rounding import ROUNDOFF
+from reluopt.kernels.regions import BOX_ONLY, L2_BALL, build_region
+from reluopt.kernels.rounding import ROUNDOFF, gamma
 from reluopt.network import FloatArray, ReLUNetwork
 
 LP_TIME_LIMIT = 5.0
@@ -56,7 +56,8 @@ def lp_bounds(
 
     Two LPs for every hidden neuron that linear bounds leave unstable, and for every logit; never
     worse than :func:`~reluopt.bounds.linear_bounds`. L2 balls enter the LPs as the polytope
-    ``||delta||_1 <= sqrt(n) radius`` and exactly in the bound computed from their duals.
+    ``||delta||_1 <= sqrt(n) radius`` and exactly in the bound computed from their duals. Limits on
+    the change are rows of every LP; with them the first layer needs LPs too.
 
     Args:
         network: any dense ReLU network.
@@ -71,7 +72,7 @@ def lp_bounds(
     """
     deadline = time.monotonic() + time_limit
     run = _Run(network, region)
-    for layer in range(1, run.depth):
+    for layer in range(1 if region.limits is None else 0, run.depth):
         if not run.feasible or time.monotonic() >= deadline:
             break
         run.tighten_layer(layer, run.open_neurons(layer), (workers, lp_time_limit, deadline))
@@ -115,6 +116,7 @@ class _Run:
         self._region = build_region(
             self.flat, region.box, region.center, region.norm, region.radius
         )
+        self._source = region
         count = self.flat.biases.size
         self.lower, self.upper = np.full(count, -np.inf), np.full(count, np.inf)
         self._magnitudes = np.empty(count)
@@ -140,7 +142,12 @@ class _Run:
 
     def tighten_layer(self, layer: int, wanted: Any, limits: tuple[int, float, float]) -> None:
         """LPs for the ``wanted`` neurons of a layer, then linear bounds of the layers above."""
-        _tighten_layer(self.flat, self._region, self.lower, self.upper, layer, limits, wanted)
+        if wanted.size:
+            relaxation = relax_before(self.flat, self._region, self.lower, self.upper, layer)
+            source = self._source
+            if source.limits is not None and source.center is not None:
+                relaxation = relaxation.with_limits(source.limits, source.center)
+            _tighten_layer(self.flat, relaxation, self.lower, self.upper, layer, limits, wanted)
         self.feasible = self._linear(layer + 1)
 
     def _linear(self, first: int) -> bool:
@@ -160,7 +167,7 @@ class _Run:
 
 def _tighten_layer(
     flat: FlatNetwork,
-    region: Region,
+    relaxation: LayerRelaxation,
     lower: FloatArray,
     upper: FloatArray,
     layer: int,
@@ -170,9 +177,6 @@ def _tighten_layer(
     """Tighten the ``wanted`` neurons of one layer in place; see :func:`lp_bounds`."""
     workers, lp_time_limit, deadline = limits
     start, stop = int(flat.neuron_offsets[layer]), int(flat.neuron_offsets[layer + 1])
-    if wanted.size == 0:
-        return
-    relaxation = relax_before(flat, region, lower, upper, layer)
     offset, size = int(flat.weight_offsets[layer]), int(flat.sizes[layer])
     weights = flat.weights[offset : offset + (stop - start) * size].reshape(-1, size)[wanted]
     parts = min(workers, wanted.size, os.cpu_count() or 1)
@@ -185,8 +189,11 @@ def _tighten_layer(
             ranges = np.vstack(list(pool.map(_solve_jobs, shares)))
     else:
         ranges = _solve_jobs(shares[0])
-    bias = flat.biases[start + wanted]
-    rounding = 4.0 * ROUNDOFF * (np.abs(bias)[:, None] + np.abs(ranges))
+    bias, slack = flat.biases[start + wanted], np.zeros(wanted.size)
+    if layer == 0:  # its weights meet delta, and the rest was summed already
+        bias = relaxation.region.values[wanted]
+        slack = gamma(size + 16.0) * relaxation.region.magnitudes[wanted]
+    rounding = slack[:, None] + 4.0 * ROUNDOFF * (np.abs(bias)[:, None] + np.abs(ranges))
     lower[start + wanted] = np.fmax(lower[start + wanted], bias + ranges[:, 0] - rounding[:, 0])
     upper[start + wanted] = np.fmin(upper[start + wanted], bias + ranges[:, 1] + rounding[:, 1])
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
+from reluopt.change_limits import REACH_SLACK, ChangeLimits
 from reluopt.kernels.flat import FlatNetwork, IntArray
 from reluopt.kernels.maxima import linear_maximum
 from reluopt.kernels.regions import Region
@@ -37,6 +38,22 @@ class LayerRelaxation:
     lower: FloatArray
     upper: FloatArray
     posts: IntArray
+
+    def with_limits(self, limits: ChangeLimits, image: FloatArray) -> LayerRelaxation:
+        """The relaxation with limits on the change from ``image``, rounded outward, as more rows.
+
+        Their ``delta`` counts from the image, that of the relaxation from the region's center.
+        """
+        already = limits.matrix @ (self.region.center - image)
+        room = limits.limit + REACH_SLACK
+        others = sparse.csr_array((limits.rows, self.matrix.shape[1] - image.size))
+        rows = sparse.hstack([limits.matrix, others])
+        return replace(
+            self,
+            matrix=sparse.csr_array(sparse.vstack([self.matrix, rows])),
+            row_lower=np.append(self.row_lower, -room - already),
+            row_upper=np.append(self.row_upper, room - already),
+        )
 
     def safe_minimum(self, cost: FloatArray, duals: FloatArray) -> float:
         """The Lagrangian bound on ``min cost @ v`` for any row duals; see :mod:`.lp`.
