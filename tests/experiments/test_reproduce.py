@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from reluopt.errors import InputError
+from reluopt.experiments import cost
 from reluopt.experiments import reproduce as module
 from reluopt.experiments.attack import AttackSettings
 from reluopt.experiments.reproduce import chosen_names, reproduce
@@ -24,7 +25,8 @@ TEN_DIGITS = ("digits", "adversarial", "labels")
 @pytest.fixture
 def ten_digits(monkeypatch):
     """Only studies that need a few seconds, as if these were all."""
-    monkeypatch.setattr(module, "STUDIES", {name: STUDIES[name] for name in TEN_DIGITS})
+    for place in (module, cost):
+        monkeypatch.setattr(place, "STUDIES", {name: STUDIES[name] for name in TEN_DIGITS})
 
 
 def contents(folder):
@@ -51,6 +53,7 @@ def test_a_whole_reproduction_is_published_and_changes_nothing_when_repeated(ten
     assert record["rows"] == {"digits": 0, "adversarial": 20, "labels": 0}
     assert all(record["complete"][name] and record["seconds"][name] > 0 for name in TEN_DIGITS)
     assert record["seconds"]["adversarial"] >= record["solve_seconds"]["adversarial"] - 0.1
+    assert "`reluopt reproduce --full` took" in cost.cost_section(figures / "data")
     again = reproduce(context, figures)
     assert again.failed == []
     assert contents(figures) == before
