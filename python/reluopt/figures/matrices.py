@@ -95,6 +95,8 @@ def distance_matrix_figure(matrices: Mapping[str, ArrayLike], class_names: Seque
         InputError: nothing to draw, an unknown norm, or a matrix that does not fit the names or
             holds no distance.
     """
+    if not matrices:
+        raise InputError("figure: expected at least one matrix, found none")
     size = len(class_names)
     figure = new_figure(len(matrices) * _PANEL, _PANEL - 0.36 - 0.08 + 0.26 + 0.42)
     for number, (norm, matrix) in enumerate(matrices.items()):
