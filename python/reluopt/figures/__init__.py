@@ -15,6 +15,7 @@ from reluopt.figures.robustness import (
     confidence_figure,
     overestimate_figure,
 )
+from reluopt.figures.smoothness import limit_figure, limit_pictures
 from reluopt.figures.style import (
     DOUBLE_COLUMN,
     SINGLE_COLUMN,
@@ -44,6 +45,8 @@ __all__ = [
     "distribution_figure",
     "growth_figure",
     "lead_figure",
+    "limit_figure",
+    "limit_pictures",
     "logit_figure",
     "network_times_figure",
     "optimal_input_figure",

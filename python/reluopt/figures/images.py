@@ -141,12 +141,12 @@ def perturbation_figure(
     lines = (2 if names.long else 1) + any(misread)
     tiles = _perturbation_tiles(images, above=LINE * lines + 0.07, below=2 * LINE + 0.1)
     figure = new_figure(tiles.width, tiles.bands * tiles.band)
-    scale = _scale(images, answers)
+    scale = change_scale(images, answers)
     for index, (image, answer) in enumerate(zip(images, answers, strict=True)):
         change = None if answer is None else answer - image
         draw_digit(tile_axes(figure, tiles, index, 0), image)
         draw_digit(tile_axes(figure, tiles, index, 1), answer)
-        _draw_change(tile_axes(figure, tiles, index, 2), change, scale)
+        draw_change(tile_axes(figure, tiles, index, 2), change, scale)
         title = names.arrow(predicted_original[index], predicted_changed[index])
         note = f"label {names(labels[index])}" if misread[index] else ""
         draw_title(figure, tiles, index, title, note)
@@ -241,7 +241,7 @@ def _perturbation_tiles(images: FloatArray, above: float, below: float) -> Tiles
     )
 
 
-def _scale(images: FloatArray, answers: Sequence[FloatArray | None]) -> float:
+def change_scale(images: FloatArray, answers: Sequence[FloatArray | None]) -> float:
     """Change drawn darkest: the largest one of the figure, rounded up to one digit."""
     pairs = zip(images, answers, strict=True)
     largest = max(
@@ -255,7 +255,7 @@ def _scale(images: FloatArray, answers: Sequence[FloatArray | None]) -> float:
     return float(f"{math.ceil(largest / step - 1e-9) * step:.1g}")
 
 
-def _draw_change(axes: Axes, change: FloatArray | None, scale: float) -> None:
+def draw_change(axes: Axes, change: FloatArray | None, scale: float) -> None:
     """The change of every pixel, on white."""
     if change is None:
         axes.set_facecolor("#f5f5f5")
@@ -282,9 +282,14 @@ def _label_bands(figure: Figure, tiles: Tiles, scale: float) -> None:
             )  # fmt: skip
         last = min(first + tiles.columns, tiles.count) - 1
         left, top = tiles.corner(last, 2)
-        bar = inch_axes(figure, left + tiles.tile + 0.06, top, 0.06, tiles.height)
-        mappable = ScalarMappable(Normalize(-scale, scale), DIVERGING)
-        colour_bar = figure.colorbar(mappable, cax=bar, ticks=[-scale, 0.0, scale])
-        colour_bar.ax.set_yticklabels([f"\N{MINUS SIGN}{scale:g}", "0", f"+{scale:g}"])
-        colour_bar.ax.tick_params(labelsize=TINY, length=1.5, pad=1.5, width=0.4)
-        colour_bar.outline.set_linewidth(0.4)
+        draw_scale(figure, left + tiles.tile + 0.06, top, tiles.height, scale)
+
+
+def draw_scale(figure: Figure, left: float, top: float, height: float, scale: float) -> None:
+    """The scale of a difference, ``left`` and ``top`` inches from the figure's upper left."""
+    bar = inch_axes(figure, left, top, 0.06, height)
+    mappable = ScalarMappable(Normalize(-scale, scale), DIVERGING)
+    colour_bar = figure.colorbar(mappable, cax=bar, ticks=[-scale, 0.0, scale])
+    colour_bar.ax.set_yticklabels([f"\N{MINUS SIGN}{scale:g}", "0", f"+{scale:g}"])
+    colour_bar.ax.tick_params(labelsize=TINY, length=1.5, pad=1.5, width=0.4)
+    colour_bar.outline.set_linewidth(0.4)
