@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reluopt.experiments.speed import WIDTH, command_block, speed_section
+from reluopt.experiments.speed import WIDTH, command_block, fill, speed_section
 
 DATA = Path(__file__).parents[2] / "figures" / "data"
 
@@ -74,3 +74,12 @@ def test_commands_break_before_options():
     words = " ".join(line.removesuffix("\\").strip() for line in lines)
     assert words.split() == ["reluopt", "bench", "thesis", *" ".join(options).split()]
     assert command_block("reluopt info") == "    reluopt info"
+
+
+def test_numbers_keep_their_units():
+    text = " ".join(["word " * 18 + "limit 100 s,", "word " * 17 + "of nearly 20 % of it"])
+    lines = fill(text).splitlines()
+    assert len(lines) == 3
+    assert " ".join(lines) == " ".join(text.split())
+    assert not any(line.startswith(("s,", "%")) for line in lines)
+    assert max(map(len, lines)) <= WIDTH

@@ -40,6 +40,9 @@ _FACT = re.compile(r"^\* (?P<name>[a-z ]+): (?P<text>.*)$", re.MULTILINE)
 
 _AGREEMENT = f"{AGREEMENT_TOLERANCE:g}".replace("e-0", "e-")
 
+_BEFORE_UNIT = re.compile(r"(?<=\d)\s(?=(%|s|min|h)(?!\w))")
+_JOINED = "\0"
+
 _SOLVERS = {"highs": "HiGHS", "gurobi": "Gurobi"}
 
 
@@ -122,10 +125,18 @@ def speed_section(data: Path) -> str:
 
 
 def fill(text: str, indent: str = "") -> str:
-    """A paragraph in lines of :data:`WIDTH` characters, all but the first with ``indent``."""
-    return textwrap.fill(
-        text, WIDTH, break_long_words=False, break_on_hyphens=False, subsequent_indent=indent
+    """A paragraph in lines of :data:`WIDTH` characters, all but the first with ``indent``.
+
+    Numbers keep their unit on the same line.
+    """
+    lines = textwrap.fill(
+        _BEFORE_UNIT.sub(_JOINED, text),
+        WIDTH,
+        break_long_words=False,
+        break_on_hyphens=False,
+        subsequent_indent=indent,
     )
+    return lines.replace(_JOINED, " ")
 
 
 def command_block(command: str) -> str:
