@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from reluopt.experiments.instances import Instance, data_fingerprint
 from reluopt.experiments.runner import Finished as Finished
 from reluopt.experiments.runner import RunProgress, run_experiment
 from reluopt.network import Dense, FloatArray, NetworkMetadata, ReLUNetwork
-from reluopt.problems import FixedTarget, Margin, MinimalPerturbation, Norm, Target
+from reluopt.problems import Margin, MinimalPerturbation, Norm, ShiftTarget, Target
 from reluopt.solution import Solution
 from reluopt.solve import Method, solve
 
@@ -64,6 +65,15 @@ COLUMNS = (
 )
 """Columns of an attack's results; ``margin`` is the lead of the target's logit as measured,
 ``slack`` the smallest slack of the asked conditions, ``image_sha256`` that of the original."""
+
+
+TOY_SIZES, TOY_SEED, TOY_SHIFT = (8, 8, 6, 3), 14, 2
+"""The toy of :func:`warm_up`: gradient attacks find an image, and the proof needs 11 nodes in L1,
+9 in L2."""
+
+WARM_UP_SECONDS = 600.0
+"""Time limit of :func:`warm_up`: a search that compiles until its time is up reaches no further
+kernels, and they would be compiled within the first instance's time."""
 
 
 @dataclass(frozen=True)
@@ -196,14 +206,22 @@ def warm_up(settings: AttackSettings) -> None:
     """Solve a toy problem by the same method.
 
     Imports, licences, and the compilation of kernels (once on a machine) then happen before the
-    clock of the first instance runs.
+    clock of the first instance runs. The toy needs branching in L1 and in L2, so that every kernel
+    of a search is reached.
     """
-    layers = (Dense(np.eye(3, 2), np.zeros(3)), Dense(np.eye(2, 3), np.array([0.0, 0.1])))
-    toy = ReLUNetwork(layers, NetworkMetadata(input_shape=(1, 2)))
-    problem = MinimalPerturbation(
-        np.array([0.2, 0.6]), 1, FixedTarget(0), settings.norm, smoothness=settings.smoothness
+    generator = np.random.default_rng(TOY_SEED)
+    layers = tuple(
+        Dense(generator.normal(size=(outputs, inputs)), generator.normal(size=outputs))
+        for inputs, outputs in itertools.pairwise(TOY_SIZES)
     )
-    solve(toy, problem, settings.method)
+    toy = ReLUNetwork(layers, NetworkMetadata(input_shape=(2, TOY_SIZES[0] // 2)))
+    image = np.random.default_rng(TOY_SEED).random(TOY_SIZES[0])
+    label = int(toy.predict(image))
+    problem = MinimalPerturbation(
+        image, label, ShiftTarget(TOY_SHIFT), settings.norm, smoothness=settings.smoothness
+    )
+    options = replace(settings.method.options, time_limit=WARM_UP_SECONDS)
+    solve(toy, problem, replace(settings.method, options=options))
 
 
 @dataclass(frozen=True, eq=False)
