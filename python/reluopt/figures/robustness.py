@@ -196,11 +196,15 @@ def overestimate_figure(overestimates: Mapping[str, Mapping[str, ArrayLike]]) ->
         InputError: an unknown norm or no images.
     """
     figure = new_figure(DOUBLE_COLUMN, 2.1)
-    largest = max(float(np.max(each)) for own in overestimates.values() for each in own.values())
-    for place, (norm, own) in enumerate(overestimates.items()):
-        axes = _panel(figure, place, len(overestimates), 0.1, 1.58)
+    checked = {
+        norm: {name: _distances(norm, each) for name, each in own.items()}
+        for norm, own in overestimates.items()
+    }
+    largest = max(float(each.max()) for own in checked.values() for each in own.values())
+    for place, (norm, own) in enumerate(checked.items()):
+        axes = _panel(figure, place, len(checked), 0.1, 1.58)
         for number, (name, each) in enumerate(own.items()):
-            values = np.sort(np.maximum(_distances(norm, each), LEAST_OVERESTIMATE)) * 100.0
+            values = np.sort(np.maximum(each, LEAST_OVERESTIMATE)) * 100.0
             axes.plot(
                 [values[0], *values, 1e9], [0.0, *np.arange(1, values.size + 1) / values.size, 1.0],
                 drawstyle="steps-post", color=CYCLE[number + 1], linestyle=_LINES[number],
