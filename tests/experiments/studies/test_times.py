@@ -49,8 +49,8 @@ def test_our_sizes_stand_beside_the_printed_ones(table):
         assert ours[counted] == printed[counted]
         assert ours["binaries"] == "58"
         assert printed["average (s)"] == DASH
-    assert list(table["variables"].unique())[1:3] == ["958", table["variables"][3]]
     assert table["method"][0] == "float64"
+    assert table["variables"][0] == DASH
 
 
 def test_times_are_measured_and_stopped_runs_marked(result, table):

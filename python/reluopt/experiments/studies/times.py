@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reluopt.experiments.bench_statistics import Estimate
+from reluopt.experiments.bench_statistics import AT_LEAST, EXACT, Estimate
 from reluopt.experiments.classify import COLUMNS as CLASSIFY_COLUMNS
 from reluopt.experiments.classify import ClassifyExperiment, run_classify
 from reluopt.experiments.forward_pass import COLUMNS as FORWARD_COLUMNS
@@ -53,6 +53,7 @@ from reluopt.experiments.studies.timings import (
 from reluopt.experiments.tables import DASH, markdown_table
 from reluopt.figures import benchmark_figure, time_figure
 from reluopt.network import ReLUNetwork
+from reluopt.solution import Status
 from reluopt.zoo import load_bundled
 
 NAME = "times"
@@ -175,30 +176,33 @@ def _classifications(
     folder: StudyFolder, network: ReLUNetwork, instances: Sequence[Instance]
 ) -> list[Finished]:
     """The thesis' program with its input fixed, on HiGHS."""
-    limit = {} if folder.context.time_limit is not None else {"time_limit": CLASSIFY_LIMIT}
-    method = folder.context.method(**limit, engine="highs", formulation="thesis")
+    method = folder.context.method(CLASSIFY_LIMIT, engine="highs", formulation="thesis")
+    limit = method.options.time_limit
+    stage = CLASSIFICATION if limit == CLASSIFY_LIMIT else f"{CLASSIFICATION}-{limit:g}s"
     experiment = ClassifyExperiment(network, method)
-    store = folder.store(CLASSIFICATION, CLASSIFY_COLUMNS, experiment.describe(), method)
+    store = folder.store(stage, CLASSIFY_COLUMNS, experiment.describe(), method)
     return run_classify(
         experiment,
         instances,
         store,
         session=folder.context.session(),
-        on_progress=folder.progress(CLASSIFICATION),
+        on_progress=folder.progress(stage),
     )
 
 
 def _simple_facts(finished: Sequence[Finished]) -> dict[str, Any]:
-    """Average, fastest and slowest of runs that all ended; dashes when one did not."""
+    """Average, fastest and slowest; dashes when a run died, lower bounds when one was stopped."""
     seconds = [result.row.get("seconds") for result in finished]
     known = [float(value) for value in seconds if value is not None]
     if len(known) < len(seconds):
         return {"images": len(seconds), "average": None, "fastest": None, "slowest": None}
+    stopped = any(result.row["status"] == Status.TIME_LIMIT for result in finished)
+    relation = AT_LEAST if stopped else EXACT
     return {
         "images": len(known),
-        "average": estimate_facts(Estimate(statistics.fmean(known))),
+        "average": estimate_facts(Estimate(statistics.fmean(known), relation)),
         "fastest": estimate_facts(Estimate(min(known))),
-        "slowest": estimate_facts(Estimate(max(known))),
+        "slowest": estimate_facts(Estimate(max(known), relation)),
     }
 
 
