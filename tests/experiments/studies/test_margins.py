@@ -9,7 +9,7 @@ from reluopt.experiments.studies import load_study
 from reluopt.experiments.studies.base import StudyContext
 from reluopt.experiments.studies.margins import NORMS, PERCENTS
 
-IMAGES = 3
+IMAGES = 2
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_distances_rise_with_the_margin_unless_no_logit_is_positive(result, thes
         assert {key for key, logit in winning.items() if logit <= 0.0} <= set(own.index[free])
         facts = result.facts[norm]
         assert facts["shrinking"] == sum(facts["infeasible"]) == 0
-        assert facts["unchanged"][-1] == pytest.approx(free.mean())
+        assert facts["unchanged"][-1] == pytest.approx(free.mean(), abs=1e-4)
         growth = own[100] / own[0] - 1
         assert facts["mean"][-1] == pytest.approx(growth.mean(), abs=1e-4)
     assert not result.complete
