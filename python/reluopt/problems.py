@@ -15,7 +15,6 @@ logits and which every engine understands.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TypeAlias
 
 import numpy as np
@@ -33,6 +32,7 @@ from reluopt.margins import (
     parse_margin,
 )
 from reluopt.network import FloatArray, ReLUNetwork, frozen_array
+from reluopt.norms import Blend, Measure, Norm, parse_norm
 from reluopt.targets import (
     AnyTarget,
     FixedTarget,
@@ -48,6 +48,7 @@ __all__ = [
     "Alternative",
     "AnyTarget",
     "BareRelativeMargin",
+    "Blend",
     "Box",
     "ChangeLimits",
     "Classification",
@@ -55,6 +56,7 @@ __all__ = [
     "LogitConditions",
     "LogitTask",
     "Margin",
+    "Measure",
     "MinimalPerturbation",
     "Norm",
     "OptimalInput",
@@ -68,28 +70,9 @@ __all__ = [
     "fitting_box",
     "flat_image",
     "parse_margin",
+    "parse_norm",
     "parse_target",
 ]
-
-
-class Norm(StrEnum):
-    """How the size of a change ``delta = x0 - image`` is measured."""
-
-    L1 = "l1"
-    L2 = "l2"
-    LINF = "linf"
-
-    def objective(self, delta: FloatArray) -> float:
-        """What the program minimises: ``sum|delta|``, ``sum delta^2`` or ``max|delta|``."""
-        if self is Norm.L1:
-            return float(np.abs(delta).sum())
-        if self is Norm.L2:
-            return float(delta @ delta)
-        return float(np.abs(delta).max(initial=0.0))
-
-    def distance_of(self, objective: float) -> float:
-        """Length of the change whose objective is given (the root of it for L2)."""
-        return float(np.sqrt(objective)) if self is Norm.L2 else float(objective)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +143,7 @@ class PerturbationTask:
 
     image: FloatArray
     box: Box
-    norm: Norm
+    norm: Measure
     alternatives: tuple[Alternative, ...]
     limits: ChangeLimits | None = None
 
@@ -193,7 +176,7 @@ class MinimalPerturbation:
         image: any shape that holds ``n_0`` values; kept flat.
         label: the true label d.
         target: which label shall be answered.
-        norm: L1 (``sum|delta|``), L2 (``sum delta^2``) or Linf.
+        norm: L1 (``sum|delta|``), L2 (``sum delta^2``), Linf, or a :class:`Blend` of L1 and L2.
         margin: by how much the target must lead.
         box: inputs allowed; None means [0, 1] for every input.
         smoothness: how much the change of a pixel may differ from that of the pixels beside, above
@@ -204,7 +187,7 @@ class MinimalPerturbation:
     image: ArrayLike
     label: int
     target: Target = ShiftTarget(5)
-    norm: Norm = Norm.L1
+    norm: Measure = Norm.L1
     margin: Margin = RelativeMargin(0.2)
     box: Box | None = None
     smoothness: float | None = None
@@ -233,7 +216,10 @@ class MinimalPerturbation:
             limits = smoothness_limits(network.input_shape, self.smoothness)
             low, high = limits.reach(box.lower - image, box.upper - image)
             box = Box(np.maximum(box.lower, image + low), np.minimum(box.upper, image + high))
-        return PerturbationTask(image, box, Norm(self.norm), alternatives, limits)
+        measure = parse_norm(str(self.norm))
+        if limits is not None and isinstance(measure, Blend):
+            raise InputError("smoothness: expected norm l1, l2 or linf, found a blend")
+        return PerturbationTask(image, box, measure, alternatives, limits)
 
 
 @dataclass(frozen=True, eq=False)

@@ -208,10 +208,10 @@ def _region(task: PerturbationTask, name: str, incumbent: Incumbent | None) -> I
     """The box, or for ``ball`` the incumbent's ball in it, with the task's limits."""
     if name != "ball":
         return InputRegion(task.box)
-    radius = math.inf
-    if incumbent is not None:
-        radius = task.norm.distance_of(incumbent.objective) * (1.0 + BALL_SLACK) + BALL_SLACK
-    return InputRegion(task.box, task.image, task.norm, radius, task.limits)
+    objective = math.inf if incumbent is None else incumbent.objective
+    norm, radius = task.norm.ball(objective)
+    radius = radius * (1.0 + BALL_SLACK) + BALL_SLACK
+    return InputRegion(task.box, task.image, norm, radius, task.limits)
 
 
 def _bounds(

@@ -250,7 +250,7 @@ def test_nearest_point_meets_the_optimality_conditions(seed: int, rows: int, siz
     inside = low + (high - low) * generator.random(size)
     rhs = matrix @ inside - 0.1 * generator.random(rows) * (generator.random(rows) < 0.9)
     duals, delta = np.zeros(rows), np.empty(size)
-    assert nearest_point(matrix, rhs, low, high, 1e6, 1e-10, duals, delta)
+    assert nearest_point(matrix, rhs, low, high, 0.0, 1e6, 1e-10, duals, delta)
     slack = matrix @ delta - rhs
     assert slack.min() >= -1e-7
     assert duals.min() >= 0.0
@@ -263,11 +263,11 @@ def test_nearest_point_gives_up_on_empty_sets_and_at_the_cutoff() -> None:
     low, high = -np.ones(2), np.ones(2)
     delta = np.empty(2)
     impossible = np.array([0.5, 0.5])
-    assert not nearest_point(matrix, impossible, low, high, 100.0, 1e-10, np.zeros(2), delta)
+    assert not nearest_point(matrix, impossible, low, high, 0.0, 100.0, 1e-10, np.zeros(2), delta)
     far = np.array([0.9, -1.0])
-    assert nearest_point(matrix, far, low, high, 1.0, 1e-10, np.zeros(2), delta)
+    assert nearest_point(matrix, far, low, high, 0.0, 1.0, 1e-10, np.zeros(2), delta)
     assert delta[0] == pytest.approx(0.9)
-    assert not nearest_point(matrix, far, low, high, 0.5, 1e-10, np.zeros(2), delta)
+    assert not nearest_point(matrix, far, low, high, 0.0, 0.5, 1e-10, np.zeros(2), delta)
 
 
 def test_boxes_of_any_kind(make_network: MakeNetwork) -> None:

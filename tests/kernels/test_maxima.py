@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from reluopt.kernels.flat import flatten
-from reluopt.kernels.maxima import box_maximum, l1_maximum, l2_maximum, linear_maximum
+from reluopt.kernels.maxima import (
+    box_maximum,
+    l1_maximum,
+    l2_maximum,
+    linear_maximum,
+    tilted_maximum,
+)
 from reluopt.kernels.regions import build_region
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.problems import Box, Norm
@@ -110,6 +116,76 @@ def test_l2_is_tight_and_never_below(
         assert Fraction(found) >= reached
     scale = 1.0 + float(np.abs(g).sum())
     assert found == pytest.approx(float(g @ point), abs=1e-8 * scale)
+
+
+def elastic_reference(g: Vector, low: Vector, high: Vector, square: float, tilt: float) -> Vector:
+    """A feasible, nearly optimal point of the tilted problem by plain bisection."""
+
+    def point(scale: float) -> Vector:
+        return np.clip(scale * g - tilt, low, high)
+
+    def spent(delta: Vector) -> float:
+        return float(delta @ delta + 2.0 * tilt * delta.sum())
+
+    inside, outside = 0.0, 1.0
+    while spent(point(outside)) < square and outside < 1e9:
+        outside *= 2.0
+    for _ in range(200):
+        middle = 0.5 * (inside + outside)
+        if spent(point(middle)) <= square:
+            inside = middle
+        else:
+            outside = middle
+    return point(inside)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.integers(1, 60),
+    share=st.floats(1e-6, 1.2),
+    tilt=st.floats(1e-3, 1e4),
+    shifted=st.booleans(),
+)
+def test_tilted_is_tight_and_never_below(
+    seed: int, size: int, share: float, tilt: float, shifted: bool
+) -> None:
+    """Elastic nets: compared in rational arithmetic with points of the region."""
+    g, low, high = instance(seed, size)
+    high, low = high - low, np.zeros(size)
+    if shifted:
+        low, high = low + 0.1, high + 0.1
+
+    def spent(delta: Vector) -> Fraction:
+        exact = [Fraction(d) for d in delta]
+        return sum((d * d + 2 * Fraction(tilt) * d for d in exact), Fraction(0))
+
+    least, most = float(spent(low)), float(spent(high))
+    radius = float(np.sqrt(least + share * (most - least))) * (1.0 + 1e-12)
+    found = tilted_maximum(g, low, high, radius, tilt, np.empty(size), np.empty(size))
+    point = elastic_reference(g, low, high, radius * radius, tilt)
+    generator = np.random.default_rng(seed)
+    others = [low + s * (high - low) * generator.random(size) for s in (0.01, 0.1, 1.0)]
+    for delta in (point, low, high, *others):
+        if spent(delta) <= Fraction(radius) ** 2:
+            reached = sum(Fraction(a) * Fraction(d) for a, d in zip(g, delta, strict=True))
+            assert Fraction(found) >= reached
+    scale = 1.0 + float(np.abs(g).sum())
+    assert found == pytest.approx(float(g @ point), abs=1e-7 * scale)
+
+
+def test_tilted_maximum_over_degenerate_regions() -> None:
+    g, low, high = instance(5, 12)
+    high, low = high - low, np.zeros(12)
+    buffers = np.empty(12), np.empty(12)
+    box = box_maximum(g, low, high, np.empty(12))
+    assert tilted_maximum(g, low, high, 0.0, 2.0, *buffers) == pytest.approx(0.0, abs=1e-200)
+    assert tilted_maximum(g, low, high, 1e9, 2.0, *buffers) == pytest.approx(box, rel=1e-12)
+    assert tilted_maximum(g, low, high, -1.0, 2.0, *buffers) == -np.inf
+    falling = tilted_maximum(-np.abs(g), low, high, 1.0, 2.0, *buffers)
+    assert 0.0 <= falling < 1e-12
+    nan = np.full(12, np.nan)
+    assert not tilted_maximum(nan, low, high, 1.0, 2.0, *buffers) < box
 
 
 @settings(max_examples=80, deadline=None)

@@ -1,15 +1,15 @@
 r"""Nearest point (L2) of a polyhedron with few rows and many boxed coordinates.
 
-.. math:: \min_\delta \tfrac12 \|\delta\|_2^2 \quad\text{s.t.}\quad G \delta \ge h,\
-          l \le \delta \le u
+.. math:: \min_\delta \tfrac12 \|\delta\|_2^2 + k \textstyle\sum_i \delta_i \quad\text{s.t.}\quad
+          G \delta \ge h,\ l \le \delta \le u
 
-has the dual
+(k is zero but for blends of L1 and L2, see :mod:`reluopt.lifting`) has the dual
 
 .. math:: \max_{\lambda \ge 0} \theta(\lambda) = \lambda^\top h
-          + \sum_i \min_{l_i \le d \le u_i} \tfrac12 d^2 - (G^\top\lambda)_i d,
+          + \sum_i \min_{l_i \le d \le u_i} \tfrac12 d^2 - (G^\top\lambda - k)_i d,
 
 concave, once differentiable and piecewise quadratic, with the minimiser
-:math:`\delta(\lambda) = clip(G^\top \lambda, l, u)` and gradient
+:math:`\delta(\lambda) = clip(G^\top \lambda - k, l, u)` and gradient
 :math:`h - G \delta(\lambda)`. It is maximised by a semismooth Newton method (Qi and Sun 1993)
 whose model, restricted to :math:`\lambda \ge 0`, is solved by an active-set loop over the few rows
 that matter; a line search on the exact :math:`\theta` makes it converge from anywhere.
@@ -38,7 +38,7 @@ ARMIJO = 1e-4
 
 @search_kernel
 def _dual_value(g: FloatArray, low: FloatArray, high: FloatArray, linear: float) -> float:
-    """Theta for ``g = G.T @ lambda`` and ``linear = lambda @ h``."""
+    """Theta for ``g = G.T @ lambda - k`` and ``linear = lambda @ h``."""
     total = 0.0
     for i in range(g.size):
         d = min(max(g[i], low[i]), high[i])
@@ -123,6 +123,7 @@ def nearest_point(
     rhs: FloatArray,
     low: FloatArray,
     high: FloatArray,
+    tilt: float,
     cutoff: float,
     tolerance: float,
     duals: FloatArray,
@@ -135,7 +136,8 @@ def nearest_point(
         rhs: h, shape ``(m,)``.
         low: shape ``(n,)``, at most 0.
         high: shape ``(n,)``, at least 0.
-        cutoff: give up when the optimum of ``|delta|^2`` provably exceeds it.
+        tilt: k of the module.
+        cutoff: give up when the optimum (twice the objective above) provably exceeds it.
         tolerance: largest violation of a row.
         duals: start, >= 0; receives lambda.
         delta: receives the point.
@@ -145,7 +147,7 @@ def nearest_point(
         was passed (the polyhedron may be empty) or the steps ran out.
     """
     size, count = low.size, rhs.size
-    g, trial = np.zeros(size), np.empty(size)
+    g, trial = np.full(size, -tilt), np.empty(size)
     add_scaled_rows(rows.reshape(-1), 0, size, duals, g)
     value = _dual_value(g, low, high, np.sum(duals * rhs))
     residuals = np.empty(count)
@@ -184,7 +186,7 @@ def nearest_point(
             return worst <= 1e3 * tolerance
         for r in range(count):
             duals[r] = max(duals[r] + share * step[r], 0.0)
-        g[:] = 0.0
+        g[:] = -tilt
         add_scaled_rows(rows.reshape(-1), 0, size, duals, g)
         value = _dual_value(g, low, high, np.sum(duals * rhs))
     return False

@@ -17,7 +17,7 @@ gradient-free attack on ReLU networks, with duals in place of random regions).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,8 +25,9 @@ from reluopt.attacks.dual_newton import nearest_point
 from reluopt.attacks.linearised import linearised_starts
 from reluopt.attacks.region_lp import minimise_linear_norm, minimise_squares
 from reluopt.attacks.start import CONDITION_SAFETY, starting_points
+from reluopt.lifting import TiltedTask, lift
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, Norm, PerturbationTask
+from reluopt.problems import Alternative, Blend, Norm, PerturbationTask
 from reluopt.solution import Incumbent
 
 ROW_TOLERANCE = 1e-10
@@ -117,6 +118,14 @@ def solve_region(
     cutoff: float = np.inf,
 ) -> RegionOptimum | None:
     """:func:`region_minimum` with duals; regions worse than ``cutoff`` may give None."""
+    if isinstance(task.norm, Blend):
+        raised = lift(network, task)
+        limit = raised.lifted_objective(cutoff)
+        optimum = solve_region(raised.network, raised.task, alternative, pattern, limit)
+        if optimum is None:
+            return None
+        image = raised.image(optimum.image)
+        return replace(optimum, image=image, objective=task.objective(image))
     rows = region_rows(network, task.image, alternative, pattern)
     if _impossible(rows):
         return None
@@ -174,6 +183,9 @@ def find_incumbent(network: ReLUNetwork, task: PerturbationTask, seed: int = 0) 
         An incumbent whose forward pass meets the conditions, or None when nothing was found,
         which proves nothing.
     """
+    if isinstance(task.norm, Blend):
+        raised = lift(network, task)
+        return raised.lowered(find_incumbent(raised.network, raised.task, seed))
     if task.limits is None:
         starts = starting_points(network, task, seed=seed)
     else:
@@ -202,7 +214,8 @@ def improve_by_regions(
     """
     if start.objective == 0.0:
         return start
-    budget = MAX_REGIONS[task.norm] if max_regions is None else max_regions
+    norm = Norm.L2 if isinstance(task.norm, Blend) else task.norm
+    budget = MAX_REGIONS[norm] if max_regions is None else max_regions
     alternative = task.alternatives[start.alternative]
     pattern = network.activation_pattern(start.image)
     current = solve_region(network, task, alternative, pattern)
@@ -259,12 +272,13 @@ def _minimise(
 ) -> tuple[FloatArray, FloatArray] | None:
     """Solve the region's program; the change and the duals of its rows, or None."""
     low, high = task.box.lower - task.image, task.box.upper - task.image
-    if task.norm is not Norm.L2:
+    if isinstance(task.norm, Norm) and task.norm is not Norm.L2:
         return minimise_linear_norm(rows.matrix, rhs, low, high, task.norm, task.limits)
     if task.limits is not None:
         return minimise_squares(rows.matrix, rhs, low, high, task.limits)
     delta, duals = np.empty(low.size), start.copy()
     # The cutoff is on the objective of the untightened problem: leave room for the tightening.
     limit = cutoff * (1.0 + IMPROVEMENT)
-    found = nearest_point(rows.matrix, rhs, low, high, limit, ROW_TOLERANCE, duals, delta)
+    tilt = task.tilt if isinstance(task, TiltedTask) else 0.0
+    found = nearest_point(rows.matrix, rhs, low, high, tilt, limit, ROW_TOLERANCE, duals, delta)
     return (delta, duals) if found else None

@@ -14,7 +14,7 @@ from reluopt.cli.console import errors, number, output, progress_bar, table
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.experiments.instances import load_instances
-from reluopt.problems import Norm, parse_margin, parse_target
+from reluopt.problems import parse_margin, parse_norm, parse_target
 from reluopt.zoo import open_network
 
 
@@ -29,9 +29,7 @@ def bench(
         typer.Option(help="engine[:formulation[:bounds]], such as bnb or gurobi:thesis:thesis."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for results; the same command resumes there.")],
-    norm: Annotated[options.NormName, typer.Option(help="What is minimised.")] = (
-        options.NormName.L1
-    ),
+    norm: options.NormName = "l1",
     target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
     margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
     baseline: Annotated[
@@ -57,7 +55,7 @@ def bench(
             images=images,
             methods=method,
             out=out,
-            norm=str(norm),
+            norm=norm,
             target=target,
             margin=margin,
             time_limit=time_limit,
@@ -80,7 +78,7 @@ def bench(
 def profile(
     network_name: options.NetworkName,
     image: Annotated[str, typer.Option(help="One image: test:131, or a .png or .npy file.")],
-    norm: Annotated[options.NormName, typer.Option(help="l1 or l2.")] = options.NormName.L1,
+    norm: options.NormName = "l1",
     target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
     margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
     time_limit: options.TimeLimit = 60.0,
@@ -100,7 +98,7 @@ def profile(
         network_name,
         instances[0],
         parse_target(target),
-        Norm(norm),
+        parse_norm(norm),
         parse_margin(margin),
         EngineOptions(time_limit, gap, seed=seed),
         repeats,

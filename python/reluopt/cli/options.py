@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -73,14 +72,9 @@ ShardName: TypeAlias = Annotated[
 Optimizer: TypeAlias = Annotated[
     str | None, typer.Option(help="Solver under engine julia: highs, gurobi or scip.")
 ]
-
-
-class NormName(StrEnum):
-    """Norms on the command line."""
-
-    L1 = "l1"
-    L2 = "l2"
-    LINF = "linf"
+NormName: TypeAlias = Annotated[
+    str, typer.Option("--norm", help="What is minimised: l1, l2, linf or blend:W (W of L1).")
+]
 
 
 def method(

@@ -24,7 +24,7 @@ from reluopt.experiments.instances import Instance, load_instances
 from reluopt.experiments.runner import parse_shard, select
 from reluopt.experiments.store import ResultStore, machine, plain
 from reluopt.network import ReLUNetwork
-from reluopt.problems import Norm, parse_margin, parse_target
+from reluopt.problems import parse_margin, parse_norm, parse_target
 from reluopt.solution import Status
 from reluopt.solve import Method, versions
 from reluopt.zoo import open_network
@@ -40,9 +40,7 @@ MAX_TABLE_ROWS = 50
 def attack(
     network_name: options.NetworkName,
     images: options.Images,
-    norm: Annotated[options.NormName, typer.Option(help="What is minimised.")] = (
-        options.NormName.L1
-    ),
+    norm: options.NormName = "l1",
     target: Annotated[
         str, typer.Option(help="A label, a shift (+5), runner-up, or any (untargeted).")
     ] = "+5",
@@ -93,7 +91,7 @@ def attack(
         incumbent,
     )
     settings = AttackSettings(
-        parse_target(target), Norm(norm), parse_margin(margin), method, network_name, smooth
+        parse_target(target), parse_norm(norm), parse_margin(margin), method, network_name, smooth
     )
     part = None if shard is None else parse_shard(shard)
     instances = select(load_instances(network, images, data_dir, label), limit, part)
@@ -188,7 +186,7 @@ def report_interruption(done: int, total: int, out: Path | None) -> None:
 def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list[Finished]) -> None:
     """The table of results and one line that sums them up."""
     title = (
-        f"{network.metadata.name}, {settings.norm.upper()} norm, target {settings.target}, "
+        f"{network.metadata.name}, {str(settings.norm).upper()} norm, target {settings.target}, "
         f"margin {settings.margin}"
     )
     if settings.smoothness is not None:

@@ -42,6 +42,7 @@ class GurobiEngine(ProgramEngine):
 
     name = "gurobi"
     norms = (Norm.L1, Norm.L2, Norm.LINF)
+    blends = True
 
     def state(self) -> EngineState:
         """Usable wherever gurobipy is installed; no licence server is asked."""
@@ -67,7 +68,7 @@ class GurobiEngine(ProgramEngine):
         limits = 0
         if isinstance(task, PerturbationTask) and task.limits is not None:
             limits = 2 * task.limits.rows
-        if isinstance(task, PerturbationTask) and task.norm is Norm.L2:
+        if isinstance(task, PerturbationTask) and task.norm.costs[1] > 0.0:
             return 2 * network.input_size <= FREE_QUADRATIC_VARIABLES
         hidden = sum(network.hidden_sizes)
         inputs = network.input_size if isinstance(task, LogitTask) else 2 * network.input_size

@@ -36,7 +36,7 @@ from reluopt.engines.base import (
 from reluopt.engines.julia_setup import JuliaSession, julia_session, julia_state
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.network import ReLUNetwork
-from reluopt.problems import LogitTask, PerturbationTask
+from reluopt.problems import LogitTask, Norm, PerturbationTask
 from reluopt.solution import Status
 
 OPTIMIZERS = ("highs", "gurobi", "scip")
@@ -55,7 +55,9 @@ class JuliaEngine:
 
     def supports(self, task: EngineTask) -> bool:
         """All norms, without limits on the change, and logits."""
-        return isinstance(task, LogitTask) or task.limits is None
+        if isinstance(task, LogitTask):
+            return True
+        return isinstance(task.norm, Norm) and task.limits is None
 
     def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
         """Always: the default solver, HiGHS, has no size limits."""
@@ -161,7 +163,7 @@ class _Search:
         }
         fields: dict[str, Any] = {
             "task": "perturbation",
-            "norm": task.norm.value,
+            "norm": str(task.norm),
             "target": task.alternatives[index].target,
         }
         cutoff = math.inf

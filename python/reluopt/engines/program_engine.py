@@ -30,7 +30,7 @@ from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation import EncodedProblem, encode
 from reluopt.formulation.program import Program
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import LogitTask, Norm, PerturbationTask
+from reluopt.problems import Blend, LogitTask, Norm, PerturbationTask
 from reluopt.solution import Status
 
 SOLVER_FEASIBILITY = 1e-9
@@ -134,10 +134,12 @@ class ProgramEngine(ABC):
     Attributes:
         name: how people call it.
         norms: norms it can minimise.
+        blends: whether it can minimise blends of L1 and L2, which are quadratic.
     """
 
     name: str
     norms: tuple[Norm, ...]
+    blends = False
     self_contained = False
 
     @abstractmethod
@@ -150,7 +152,9 @@ class ProgramEngine(ABC):
 
     def supports(self, task: EngineTask) -> bool:
         """Logits always; perturbations by their norm."""
-        return isinstance(task, LogitTask) or task.norm in self.norms
+        if isinstance(task, LogitTask):
+            return True
+        return self.blends if isinstance(task.norm, Blend) else task.norm in self.norms
 
     def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
         """Always: open-source solvers have no size limits."""

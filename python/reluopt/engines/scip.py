@@ -1,6 +1,7 @@
-"""SCIP (pyscipopt): L1, L2 and Linf, without size limits.
+"""SCIP (pyscipopt): L1, L2, Linf and blends, without size limits.
 
-L2 is written as ``min t`` with the convex constraint ``t >= sum delta^2``.
+L2 is written as ``min t`` with the convex constraint ``t >= sum delta^2``, and so is that part of a
+blend.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class ScipEngine(ProgramEngine):
 
     name = "scip"
     norms = (Norm.L1, Norm.L2, Norm.LINF)
+    blends = True
 
     def state(self) -> EngineState:
         """Usable wherever pyscipopt is installed."""
@@ -39,7 +41,7 @@ class ScipEngine(ProgramEngine):
 
         model = Model()
         version = f"{model.version()}"
-        return EngineState(True, version, "Apache-2.0 licence; L1, L2 and Linf")
+        return EngineState(True, version, "Apache-2.0 licence; L1, L2, Linf and blends")
 
     def solve_program(self, task: ProgramTask) -> ProgramResult:
         """Build the model, start it from the incumbent, and read its answer."""

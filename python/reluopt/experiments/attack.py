@@ -19,7 +19,7 @@ from reluopt.experiments.instances import Instance, data_fingerprint
 from reluopt.experiments.runner import Finished as Finished
 from reluopt.experiments.runner import RunProgress, run_experiment
 from reluopt.network import Dense, FloatArray, NetworkMetadata, ReLUNetwork
-from reluopt.problems import Margin, MinimalPerturbation, Norm, ShiftTarget, Target
+from reluopt.problems import Margin, Measure, MinimalPerturbation, ShiftTarget, Target
 from reluopt.solution import Solution
 from reluopt.solve import Method, solve
 
@@ -87,7 +87,7 @@ class AttackSettings:
     """
 
     target: Target
-    norm: Norm
+    norm: Measure
     margin: Margin
     method: Method
     network_path: str = ""

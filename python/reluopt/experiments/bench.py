@@ -45,7 +45,7 @@ from reluopt.figures import (
 )
 from reluopt.files import write_atomically
 from reluopt.formulation import FORMULATIONS
-from reluopt.problems import Norm, parse_margin, parse_target
+from reluopt.problems import parse_margin, parse_norm, parse_target
 from reluopt.solve import Method, versions
 from reluopt.zoo import open_network
 
@@ -109,7 +109,7 @@ def run_bench(
         images: selections such as ``test:100-139``, or PNG and NPY files.
         methods: ``engine[:formulation[:bounds]]``, see :func:`parse_method`.
         out: folder of results; ``results.csv``, ``summary.md``, ``run.json``, ``sessions.jsonl``.
-        norm: ``l1``, ``l2`` or ``linf``.
+        norm: ``l1``, ``l2``, ``linf`` or ``blend:W``.
         target: see :func:`~reluopt.problems.parse_target`.
         margin: see :func:`~reluopt.problems.parse_margin`.
         time_limit: seconds for each run.
@@ -131,7 +131,7 @@ def run_bench(
     """
     settings = BenchSettings(
         parse_target(target),
-        _norm(norm),
+        parse_norm(norm),
         parse_margin(margin),
         EngineOptions(time_limit, gap, threads, seed),
     )
@@ -148,20 +148,13 @@ def run_bench(
     store = ResultStore(out, COLUMNS, settings.describe(), record)
     table = bench(opened, instances, chosen, settings, store, record=record, progress=progress)
     facts = _facts(table, settings, record)
-    title = f"{settings.norm.upper()} to target {target} with margin {margin}"
+    title = f"{str(settings.norm).upper()} to target {target} with margin {margin}"
     summary = markdown_summary(table, reference, title, facts)
     write_atomically(out / "summary.md", summary.encode())
     files = [out / name for name in ("results.csv", "summary.md", "run.json", "sessions.jsonl")]
     if figure is not None:
         files += _draw(table, figure)
     return BenchResult(table, summary, find_disagreements(table), files)
-
-
-def _norm(text: str) -> Norm:
-    """The norm called ``text``."""
-    if text not in set(Norm):
-        raise InputError(f"norm: expected {', '.join(Norm)}, found {text!r}")
-    return Norm(text)
 
 
 def _once(what: str, names: Sequence[str]) -> Sequence[str]:

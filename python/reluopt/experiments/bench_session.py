@@ -26,7 +26,7 @@ from reluopt.experiments.experiment import hard_limit
 from reluopt.experiments.instances import Instance
 from reluopt.experiments.store import ResultStore, Row, machine
 from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import Margin, MinimalPerturbation, Norm, Target
+from reluopt.problems import Margin, Measure, MinimalPerturbation, Target
 from reluopt.solution import Status
 from reluopt.solve import Method
 
@@ -60,7 +60,7 @@ class BenchSettings:
     """What is asked of every image, and with which limits."""
 
     target: Target
-    norm: Norm
+    norm: Measure
     margin: Margin
     options: EngineOptions
 

@@ -12,7 +12,7 @@ from reluopt.experiments.instances import Instance
 from reluopt.experiments.store import Row
 from reluopt.figures import optimal_input_figure, perturbation_figure
 from reluopt.network import ReLUNetwork
-from reluopt.problems import Norm
+from reluopt.problems import Measure
 from reluopt.solution import Status
 
 
@@ -20,7 +20,7 @@ def attack_figure(
     network: ReLUNetwork,
     instances: Sequence[Instance],
     finished: Sequence[Finished],
-    norm: Norm,
+    norm: Measure,
 ) -> Figure | None:
     """Original, answer and difference of every certified answer; None when there is none."""
     by_key = {instance.key: instance for instance in instances}

@@ -14,7 +14,7 @@ from reluopt.engines.branch_and_bound.proof_search import root_bound
 from reluopt.errors import UnsupportedProblemError
 from reluopt.experiments.instances import Instance
 from reluopt.network import ReLUNetwork
-from reluopt.problems import Margin, MinimalPerturbation, Norm, Target
+from reluopt.problems import Margin, Measure, MinimalPerturbation, Target
 from reluopt.solution import Incumbent
 from reluopt.zoo import open_network
 
@@ -45,7 +45,7 @@ def profile(
     network_name: str,
     instance: Instance,
     target: Target,
-    norm: Norm,
+    norm: Measure,
     margin: Margin,
     options: EngineOptions,
     repeats: int = 5,

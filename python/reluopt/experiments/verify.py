@@ -34,6 +34,7 @@ from reluopt.problems import (
     Norm,
     PerturbationTask,
     parse_margin,
+    parse_norm,
     parse_target,
 )
 from reluopt.solution import Certificate, Incumbent, Status, relative_gap
@@ -296,7 +297,7 @@ class _RowCheck:
             instance.image,
             instance.label,
             parse_target(str(settings["target"])),
-            Norm(settings["norm"]),
+            parse_norm(str(settings["norm"])),
             parse_margin(str(settings["margin"])),
             smoothness=settings.get("smoothness"),
         ).task(self._network)
@@ -385,7 +386,7 @@ class _RowCheck:
 
     def _root(self, task: PerturbationTask, answer: tuple[int, Certificate] | None) -> float | None:
         """Safe bound of the root relaxation over the ball of the row's answer."""
-        if task.norm is Norm.LINF:
+        if task.norm not in (Norm.L1, Norm.L2):
             return None
         incumbent = None
         if answer is not None and answer[1].certified and self._image is not None:

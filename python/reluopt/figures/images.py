@@ -50,6 +50,7 @@ from reluopt.network import FloatArray
 LARGEST_TILE = 0.95
 """Inches; single images are not blown up beyond this."""
 
+_BLEND = "blend:"
 _ROWS = ("original", "adversarial", "difference")
 
 
@@ -118,7 +119,7 @@ def perturbation_figure(
         predicted_original: what the network answers for each original.
         predicted_changed: what it answers for each changed image.
         distances: length of each change in ``norm``.
-        norm: ``l1``, ``l2`` or ``linf``.
+        norm: ``l1``, ``l2``, ``linf``, or a blend such as ``blend:0.5``.
         proven: True for a proven optimum, False without proof, the relative MIP gap as a float,
             or a few words of your own.
         class_names: names of the labels; the numbers themselves if not given.
@@ -133,7 +134,7 @@ def perturbation_figure(
     images = stack_images("originals", originals)
     lists = (changed, labels, predicted_original, predicted_changed, distances, proven)
     check_lengths(len(images), lists)
-    if norm not in NORM_SYMBOLS:
+    if norm not in NORM_SYMBOLS and not norm.startswith(_BLEND):
         raise InputError(f"figure: expected norm {', '.join(NORM_SYMBOLS)}, found '{norm}'")
     answers = [_fitting(image, images.shape[1:]) for image in changed]
     names = Names(class_names)
@@ -267,7 +268,7 @@ def _distance(norm: str, value: float, found: bool) -> str:
     """``L1 = 4.21``."""
     if not (found and math.isfinite(value)):
         return "no distance"
-    return f"{NORM_SYMBOLS[norm]} = {value:#.3g}".rstrip(".")
+    return f"{NORM_SYMBOLS.get(norm, 'blend')} = {value:#.3g}".rstrip(".")
 
 
 def _label_bands(figure: Figure, tiles: Tiles, scale: float) -> None:

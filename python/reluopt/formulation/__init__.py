@@ -29,7 +29,7 @@ from reluopt.formulation.program import Program, ProgramBuilder
 from reluopt.formulation.relu import EncodedNetwork, add_network
 from reluopt.formulation.scaling import scaled
 from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, LogitTask, Norm, PerturbationTask
+from reluopt.problems import Alternative, Blend, LogitTask, Norm, PerturbationTask
 
 FORMULATIONS = ("bigm", "thesis")
 
@@ -105,7 +105,7 @@ def _change_encoding(
     """The encoding of the change that fits formulation and norm."""
     if thesis and task.norm is not Norm.LINF:
         return add_thesis_change(builder, task)
-    if task.norm is Norm.L1:
+    if task.norm is Norm.L1 or isinstance(task.norm, Blend):
         return add_split_change(builder, task)
     return add_change(builder, task)
 

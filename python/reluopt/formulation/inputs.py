@@ -6,8 +6,8 @@ Four encodings exist, one function each:
 * :func:`add_free_input`: :math:`x^0` itself is a variable (no norm);
 * :func:`add_thesis_change`: :math:`x^0` and one :math:`\delta_i` for each input with
   :math:`-\delta \le x^0 - image \le \delta` (two rows an input), as in Linkola (2023);
-* :func:`add_split_change`: L1 by parts, :math:`x^0 = image + p - n` with :math:`p, n \ge 0`, no
-  rows at all; a part that the box leaves no room for gets no variable;
+* :func:`add_split_change`: L1, and blends of L1 and L2, by parts, :math:`x^0 = image + p - n` with
+  :math:`p, n \ge 0`, no rows at all; a part that the box leaves no room for gets no variable;
 * :func:`add_change`: L2 (quadratic objective) and Linf (one more variable and two rows an input)
   with :math:`x^0 = image + \delta`.
 """
@@ -66,8 +66,7 @@ def add_thesis_change(builder: ProgramBuilder, task: PerturbationTask) -> InputE
     encoding = add_free_input(builder, task.box)
     size = task.image.size
     reach = np.maximum(task.box.upper - task.image, task.image - task.box.lower)
-    quadratic = 1.0 if task.norm is Norm.L2 else 0.0
-    cost = 1.0 if task.norm is Norm.L1 else 0.0
+    cost, quadratic = task.norm.costs
     change = builder.add_variables(np.zeros(size), reach, cost=cost, quadratic=quadratic)
     eye = sp.csr_array(sp.eye_array(size))
     for sign in (1.0, -1.0):
@@ -78,11 +77,12 @@ def add_thesis_change(builder: ProgramBuilder, task: PerturbationTask) -> InputE
 
 
 def add_split_change(builder: ProgramBuilder, task: PerturbationTask) -> InputEncoding:
-    """L1 change by its positive and negative parts."""
+    """Change by its positive and negative parts, of which a minimiser has one zero."""
+    cost, quadratic = task.norm.costs
     up, down = task.box.upper - task.image, task.image - task.box.lower
     raised, lowered = np.flatnonzero(up > 0.0), np.flatnonzero(down > 0.0)
     reach = np.concatenate([up[raised], down[lowered]])
-    columns = builder.add_variables(np.zeros(reach.size), reach, cost=1.0)
+    columns = builder.add_variables(np.zeros(reach.size), reach, cost=cost, quadratic=quadratic)
     signs = np.concatenate([np.ones(raised.size), -np.ones(lowered.size)])
     rows = np.concatenate([raised, lowered])
     matrix = sp.csr_array(
@@ -94,8 +94,7 @@ def add_split_change(builder: ProgramBuilder, task: PerturbationTask) -> InputEn
 def add_change(builder: ProgramBuilder, task: PerturbationTask) -> InputEncoding:
     """``x0 = image + delta`` for L2 and Linf."""
     lower, upper = task.box.lower - task.image, task.box.upper - task.image
-    quadratic = 1.0 if task.norm is Norm.L2 else 0.0
-    columns = builder.add_variables(lower, upper, quadratic=quadratic)
+    columns = builder.add_variables(lower, upper, quadratic=task.norm.costs[1])
     eye = sp.csr_array(sp.eye_array(columns.size))
     largest = None
     if task.norm is Norm.LINF:

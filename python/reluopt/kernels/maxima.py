@@ -29,6 +29,27 @@ rounding picks an end although the maximiser lies inside by a relative :math:`3u
 at most :math:`\mu (3 u e)^2`, far below the error allowed for. The error of the evaluation is at
 most :math:`\gamma_{n+16} (\mu r^2 + \sum_i |g_i e_i| + \mu e_i^2)`; twice that is added.
 
+*Tilted L2* (:class:`~reluopt.kernels.regions.Region`). A tilt :math:`k > 0`, with limits
+:math:`l \ge 0`, makes the ball an elastic net (:mod:`reluopt.lifting`),
+
+.. math:: \|\delta\|_2^2 + 2 k \textstyle\sum_i \delta_i \le r^2 .
+
+It is the L2 ball of squared radius :math:`r^2 + n k^2` around a point outside the box, with every
+:math:`\delta_i = -k`; evaluated as it stands, nothing large cancels. Weak duality gives
+
+.. math:: \max g^\top \delta \le \mu r^2
+          + \sum_i \max_{l_i \le d \le h_i} \bigl[(g_i - 2 \mu k) d - \mu d^2\bigr] .
+
+With :math:`t = 1 / 2\mu` and :math:`s_i = g_i - k / t` the inner maximum is
+:math:`\tfrac t2 s_i^2` when :math:`d_i = t g_i - k` lies inside the limits (an upper bound wherever
+it lies), else the value at the end it lies beyond. The computed :math:`s_i` is wrong by at most
+:math:`4u (|g_i| + k/t)`, which changes :math:`\tfrac t2 s_i^2` by at most
+:math:`4u (|g_i d_i| + 2\mu k |d_i|)` up to second order; an end picked although the maximiser lies
+inside by a rounding costs the square of that. The error of the whole is at most
+:math:`\gamma_{n+24} (\mu r^2 + \sum_i |g_i d_i| + \mu d_i^2 + 2 \mu k |d_i|)`; twice that is
+added. Since :math:`\delta \ge 0`, the region is part of the L2 ball of radius r, which gives the
+Cauchy-Schwarz bound where no multiplier is usable.
+
 Here :math:`\gamma_n = n u / (1 - n u)` and :math:`u = 2^{-53}` (Higham, Accuracy and Stability of
 Numerical Algorithms, 2002, Lemma 3.1), which holds for every order of summation and with fused
 multiply-add. Underflow is covered by adding ``TINY``.
@@ -236,6 +257,113 @@ def l2_maximum(
     return min(bound, box)
 
 
+@search_kernel
+def _tilted_squares(
+    g: FloatArray, low: FloatArray, high: FloatArray, tilt: float, scale: float
+) -> tuple[float, float, int]:
+    """What ``clip(scale g - tilt)`` spends at its ends, ``|g|^2`` of the rest, and its count."""
+    clipped, free, count = 0.0, 0.0, 0
+    for i in range(g.size):
+        wish = scale * g[i] - tilt
+        end = min(max(wish, low[i]), high[i])
+        if wish == end:
+            free += g[i] * g[i]
+            count += 1
+        else:
+            clipped += end * (end + 2.0 * tilt)
+    return clipped, free, count
+
+
+@kernel
+def _tilted_at_ends(
+    g: FloatArray, low: FloatArray, high: FloatArray, tilt: float, scale: float
+) -> bool:
+    """Whether ``clip(scale g - tilt)`` is the maximiser of ``g`` over the box."""
+    for i in range(g.size):
+        wish = scale * g[i] - tilt
+        if (g[i] > 0.0 and wish < high[i]) or (g[i] < 0.0 and wish > low[i]):
+            return False
+    return True
+
+
+@search_kernel
+def _find_tilted_scale(
+    g: FloatArray, low: FloatArray, high: FloatArray, radius: float, tilt: float
+) -> float:
+    """``t`` at which ``clip(t g - tilt)`` uses up the ball; infinity when the box is within reach.
+
+    Newton steps between brackets: free coordinates spend ``t^2 |g|^2 - count tilt^2``.
+    """
+    square = radius * radius
+    below, above = 0.0, np.inf
+    steepest, total = 0.0, 0.0
+    for i in range(g.size):
+        steepest = max(steepest, g[i])
+        total += g[i] * g[i]
+    if steepest <= 0.0:
+        return np.inf
+    scale = max(tilt / steepest, radius / np.sqrt(total))
+    for _ in range(MAX_MULTIPLIER_STEPS):
+        clipped, free, count = _tilted_squares(g, low, high, tilt, scale)
+        spent = clipped + scale * scale * free - count * tilt * tilt
+        if abs(spent - square) <= 1e-15 * square:
+            return float(scale)
+        if spent < square:
+            below = scale
+            if _tilted_at_ends(g, low, high, tilt, scale):
+                return np.inf
+        else:
+            above = scale
+        wanted = square - clipped + count * tilt * tilt
+        step = np.sqrt(wanted / free) if free > 0.0 and wanted > 0.0 else -1.0
+        if not (below < step < above):
+            step = 0.5 * (below + above) if above < np.inf else 2.0 * scale
+        if step == scale:
+            return float(scale)
+        scale = step
+    return float(scale)
+
+
+@kernel
+def tilted_maximum(
+    g: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    radius: float,
+    tilt: float,
+    buffer: FloatArray,
+    errors: FloatArray,
+) -> float:
+    """Upper bound on ``max g @ delta`` over a tilted ball and ``low <= delta <= high``.
+
+    ``low >= 0`` and ``tilt > 0``; ``buffer`` and ``errors`` are scratch of the size of ``g``.
+    """
+    if radius < 0.0:
+        return -np.inf
+    size = g.size
+    scale = _find_tilted_scale(g, low, high, radius, tilt)
+    box = box_maximum(g, low, high, buffer)
+    if not (1e-150 < scale < 1e150):
+        for i in range(size):
+            buffer[i] = g[i] * g[i]
+        length = np.sqrt(pairwise_sum(buffer, size))
+        return float(min(box, radius * length * (1.0 + gamma(size + 16.0)) + TINY))
+    multiplier, half = 0.5 / scale, 0.5 * scale
+    for i in range(size):
+        wish = scale * g[i] - tilt
+        end = min(max(wish, low[i]), high[i])
+        linear, bend = g[i] * end, multiplier * end * end
+        lift = 2.0 * multiplier * tilt * end
+        slope = g[i] - tilt / scale
+        square = half * slope * slope * (1.0 + 8.0 * ROUNDOFF)
+        buffer[i] = square if wish == end else linear - bend - lift
+        errors[i] = abs(linear) + bend + abs(lift)
+    own = multiplier * radius * radius
+    total = own + pairwise_sum(buffer, size)
+    bound = total + gamma(size + 24.0) * (own + pairwise_sum(errors, size)) + TINY
+    return min(bound, box)
+
+
 @kernel
 def linear_maximum(
     region: Region, g: FloatArray, buffer: FloatArray, other_buffer: FloatArray
@@ -250,6 +378,10 @@ def linear_maximum(
     """
     if region.norm == L1_BALL:
         return l1_maximum(g, region.low, region.high, region.radius, buffer, other_buffer)
+    if region.norm == L2_BALL and region.tilt > 0.0:
+        return tilted_maximum(
+            g, region.low, region.high, region.radius, region.tilt, buffer, other_buffer
+        )
     if region.norm == L2_BALL:
         return l2_maximum(g, region.low, region.high, region.radius, buffer, other_buffer)
     return box_maximum(g, region.low, region.high, buffer)

@@ -30,6 +30,8 @@ class Region(NamedTuple):
             empty.
         values: pre-activations of the first layer at the center, shape ``(n_1,)``.
         magnitudes: ``|W| (|center| + max|delta|) + |b|`` of the first layer, for error bounds.
+        tilt: k >= 0 adds ``2 k sum(delta)`` to the square that an L2 ball limits, see
+            :mod:`~reluopt.kernels.maxima`; ``low >= 0`` then.
     """
 
     center: FloatArray
@@ -39,6 +41,7 @@ class Region(NamedTuple):
     radius: float
     values: FloatArray
     magnitudes: FloatArray
+    tilt: float
 
 
 @kernel
@@ -60,7 +63,7 @@ def make_region(
         column = flat.columns[j * width : (j + 1) * width]
         for i in range(width):
             magnitudes[i] += abs(column[i]) * reach
-    return Region(center, low, high, norm, radius, values[:width].copy(), magnitudes)
+    return Region(center, low, high, norm, radius, values[:width].copy(), magnitudes, 0.0)
 
 
 def build_region(
@@ -91,8 +94,8 @@ def build_region(
         middle = np.clip(lower + 0.5 * (upper - lower), lower, upper)
         return _region_around(flat, lower, upper, middle, BOX_ONLY, np.inf)
     if norm is Norm.LINF:
-        lower = np.maximum(lower, _difference(center, np.full_like(center, reach), -np.inf))
-        upper = np.minimum(upper, _difference(center, np.full_like(center, -reach), np.inf))
+        lower = np.maximum(lower, difference(center, np.full_like(center, reach), -np.inf))
+        upper = np.minimum(upper, difference(center, np.full_like(center, -reach), np.inf))
         middle = np.clip(center, lower, np.maximum(lower, upper))
         empty = bool((lower > upper).any())
         return _region_around(flat, lower, upper, middle, BOX_ONLY, -1.0 if empty else reach)
@@ -113,7 +116,14 @@ def with_radius(region: Region, radius: float) -> Region:
     return region._replace(radius=float(radius))
 
 
-def _difference(left: FloatArray, right: FloatArray, direction: float) -> FloatArray:
+def largest_square(region: Region) -> float:
+    """Above any ``|delta|^2 + 2 tilt sum(delta)`` within the limits of a region."""
+    ends = np.maximum(np.abs(region.low), np.abs(region.high))
+    largest = float(ends @ ends) + 2.0 * region.tilt * float(ends.sum())
+    return largest * (1.0 + 1e-9) + 1e-9
+
+
+def difference(left: FloatArray, right: FloatArray, direction: float) -> FloatArray:
     """``left - right``, moved by one unit in the last place where it is not exact (TwoSum)."""
     result = left - right
     part = result - left
@@ -130,7 +140,7 @@ def _region_around(
     radius: float,
 ) -> Region:
     """Fill in the limits of ``delta`` and what the first layer needs."""
-    low = _difference(lower, center, -np.inf)
-    high = _difference(upper, center, np.inf)
+    low = difference(lower, center, -np.inf)
+    high = difference(upper, center, np.inf)
     region: Region = make_region(flat, np.array(center), low, high, norm, float(radius))
     return region

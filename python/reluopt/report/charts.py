@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from reluopt.report.runs import Run, flag, number, series, settled
-from reluopt.report.tables import NORM_NAMES, shared_images
+from reluopt.report.tables import shared_images
 
 WIDTH, HEIGHT = 440.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 14.0, 34.0, 44.0
@@ -124,7 +124,7 @@ def _distance_chart(runs: Sequence[Run]) -> Chart | None:
     if largest <= 0.0:
         return None
     across = _Axis(0.0, 1.03 * largest, _LEFT, WIDTH - _RIGHT)
-    name = NORM_NAMES[next(norm for norm in norms if norm is not None)]
+    name = next(norm for norm in norms if norm is not None).label
     svg = _steps_svg(curves, across, f"{name} distance", "share of instances")
     caption = (
         "How many instances have a checked adversarial image within a given distance. Where not "
@@ -166,7 +166,7 @@ def _label_chart(runs: Sequence[Run]) -> Chart | None:
         return None
     across = _Axis(-0.6, len(labels) - 0.4, _LEFT, WIDTH - _RIGHT)
     up = _Axis(0.0, top, HEIGHT - _BOTTOM, _TOP)
-    name = NORM_NAMES[run.norm]
+    name = run.norm.label
     parts = [_frame(across, up, "true label", f"{name} distance", _short, labels)]
     radius = 3.0 if len(rows) <= MANY_POINTS else 2.0
     for place, label in enumerate(labels):

@@ -28,7 +28,6 @@ from reluopt.report.runs import (
     settled,
 )
 from reluopt.report.tables import (
-    NORM_NAMES,
     QUESTION,
     averages,
     comparison_table,
@@ -124,7 +123,7 @@ def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
             notes=sorted({run.note for run in runs if run.note and run.answers}),
             maximises=any(run.norm is None for run in runs),
             layered=any(entry["difference"] for entry in shown),
-            norms=sorted({NORM_NAMES[run.norm] for run in runs if run.norm is not None}),
+            norms=sorted({run.norm.label for run in runs if run.norm is not None}),
             runs=list(series(runs)),
             statuses=[_status(name, count) for name, count in counts.most_common()],
             data=_embedded(shown),
@@ -184,7 +183,7 @@ def _target(text: Any) -> str:
 def _title(runs: Sequence[Run]) -> str:
     """The heading."""
     run = runs[0]
-    norm = "" if run.norm is None else f"{NORM_NAMES[run.norm]} "
+    norm = "" if run.norm is None else f"{run.norm.label} "
     if len(runs) > 1:
         return f"{len(runs)} runs, side by side"
     if run.settings.get("experiment") == "classify":
@@ -249,7 +248,7 @@ def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 def _measure(run: Run) -> str:
     """What is optimised, with its norm."""
-    return run.measure if run.norm is None else f"{NORM_NAMES[run.norm]} {run.measure}"
+    return run.measure if run.norm is None else f"{run.norm.label} {run.measure}"
 
 
 def _percent(part: int, whole: int) -> str:
@@ -340,7 +339,7 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
         "before": label(number(row, "original_predicted" if run.norm is not None else "label")),
         "after": label(number(row, "predicted")),
         "short": numeral(measured(run, row), ".3g").text,
-        "norm": run.measure if run.norm is None else NORM_NAMES[run.norm],
+        "norm": run.measure if run.norm is None else run.norm.label,
         "sort": {
             name: value if math.isfinite(value) else None
             for name, value in (

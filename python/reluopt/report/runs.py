@@ -18,7 +18,7 @@ from reluopt.errors import InputError, ReluoptError
 from reluopt.experiments.instances import load_by_key
 from reluopt.experiments.store import read_store, read_table
 from reluopt.network import FloatArray
-from reluopt.problems import Norm
+from reluopt.problems import Measure, parse_norm
 from reluopt.solution import Status
 from reluopt.zoo import open_network
 
@@ -55,10 +55,10 @@ class Run:
         return found
 
     @property
-    def norm(self) -> Norm | None:
+    def norm(self) -> Measure | None:
         """How changes are measured, if the run says so."""
         name = self.settings.get("norm")
-        return Norm(name) if name in set(Norm) else None
+        return None if name is None else parse_norm(str(name))
 
     @property
     def measure(self) -> str:

@@ -21,7 +21,6 @@ from reluopt.experiments.bench_statistics import (
     summarise_ratios,
 )
 from reluopt.experiments.tables import DASH, escape_latex, markdown_grid
-from reluopt.problems import Norm
 from reluopt.report.runs import (
     Run,
     flag,
@@ -32,8 +31,6 @@ from reluopt.report.runs import (
     settled,
     time_table,
 )
-
-NORM_NAMES = {Norm.L1: "L1", Norm.L2: "L2", Norm.LINF: "Linf"}
 
 _VARYING = (
     "network", "norm", "target", "margin", "smoothness",

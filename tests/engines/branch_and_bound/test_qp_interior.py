@@ -20,13 +20,14 @@ from reluopt.engines.branch_and_bound.qp_program import Program, curvature
 NO_INDEX = np.zeros(0, dtype=np.int64)
 
 
-def plain_program(rows, rhs, low, high):
-    """``min |delta|^2``, ``rows @ delta <= rhs`` in a box: no ReLU at all."""
+def plain_program(rows, rhs, low, high, tilt=0.0):
+    """``min |delta|^2 + 2 tilt sum(delta)``, ``rows @ delta <= rhs`` in a box: no ReLU at all."""
     n, q = low.size, rhs.size
     return Program(
         np.eye(n),
         low,
         high,
+        tilt,
         rows,
         np.zeros((q, 0)),
         rhs,
@@ -43,8 +44,9 @@ def plain_program(rows, rhs, low, high):
     )
 
 
+@pytest.mark.parametrize("tilt", [0.0, 0.7])
 @pytest.mark.parametrize("seed", range(8))
-def test_plain_quadratic_programs_against_scipy(seed):
+def test_plain_quadratic_programs_against_scipy(seed, tilt):
     generator = np.random.default_rng(seed)
     n, q = int(generator.integers(2, 8)), int(generator.integers(1, 6))
     rows = generator.normal(size=(q, n))
@@ -52,11 +54,12 @@ def test_plain_quadratic_programs_against_scipy(seed):
     inside = generator.uniform(-1.0, 1.0, n)
     rhs = rows @ inside + generator.uniform(0.0, 0.2, q)
     low, high = np.full(n, -1.0), np.full(n, 1.0)
-    answer = solve_program(plain_program(rows, rhs, low, high), np.zeros(0), 1e9, 1e-9, 0.0, 100)
+    program = plain_program(rows, rhs, low, high, tilt)
+    answer = solve_program(program, np.zeros(0), 1e9, 1e-9, 0.0, 100)
     expected = minimize(
-        lambda d: d @ d,
+        lambda d: d @ d + 2.0 * tilt * d.sum(),
         inside,
-        jac=lambda d: 2.0 * d,
+        jac=lambda d: 2.0 * (d + tilt),
         bounds=np.stack([low, high], axis=1),
         constraints={"type": "ineq", "fun": lambda d: rhs - rows @ d, "jac": lambda d: -rows},
         method="SLSQP",
@@ -85,6 +88,7 @@ def one_neuron(weight, offset, demand):
         basis,
         np.full(weight.size, -2.0),
         np.full(weight.size, 2.0),
+        0.0,
         rows_y,
         np.array([[-1.0], [-1.0]]),
         np.array([-offset, -demand]),

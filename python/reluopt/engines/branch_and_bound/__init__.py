@@ -7,7 +7,7 @@ polishes and branches (:mod:`branching`). For L1 the relaxation is a linear prog
 (:mod:`lp_program`), how it is built (:mod:`lp_build`), the dual simplex method (:mod:`lp_basis`,
 :mod:`lp_simplex`), nodes and strong branching (:mod:`lp_node`), and what the tree sees of it all
 (:mod:`lp_relaxation`). :mod:`certificate` turns multipliers into bounds that are theorems. L2 has
-trees of its own (``qp_*``).
+trees of its own (``qp_*``), and blends of L1 and L2 are lifted to it (:mod:`blend`).
 
 Searches can keep what they proved: :mod:`proof` defines and replays it, :mod:`proof_search` makes
 it, :mod:`proof_file` stores it. ``reluopt profile`` shows where the time goes, step by step

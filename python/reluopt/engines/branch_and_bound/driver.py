@@ -23,6 +23,7 @@ from reluopt.engines.base import (
     Incumbent,
 )
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
+from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
 from reluopt.engines.branch_and_bound.branching import PseudoCosts
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
 from reluopt.engines.branch_and_bound.proof_search import (
@@ -32,12 +33,12 @@ from reluopt.engines.branch_and_bound.proof_search import (
     prove,
 )
 from reluopt.engines.branch_and_bound.qp_tree import QPTree
-from reluopt.engines.branch_and_bound.relaxation import make_frame
+from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.network import ReLUNetwork
-from reluopt.problems import Norm, PerturbationTask
+from reluopt.problems import Blend, Norm, PerturbationTask
 from reluopt.solution import Status, relative_gap
 
 RESTART_AT = 0.995
@@ -91,7 +92,7 @@ class GrowingTree(Protocol):
 
 
 class BranchAndBoundEngine:
-    """Exact engine for L1 and L2 problems: see the modules of this package."""
+    """Exact engine for L1, L2 and blends of both: see the modules of this package."""
 
     name = "bnb"
     self_contained = True
@@ -101,14 +102,14 @@ class BranchAndBoundEngine:
 
     def state(self) -> EngineState:
         """Always usable."""
-        detail = f"own branch and bound, compiled by numba {version('numba')}; L1 and L2"
+        detail = f"own branch and bound, compiled by numba {version('numba')}; L1, L2 and blends"
         return EngineState(True, version("reluopt"), detail)
 
     def supports(self, task: EngineTask) -> bool:
-        """Perturbation tasks in L1 and L2, without limits on the change."""
+        """Perturbation tasks in L1, L2 and blends of both, without limits on the change."""
         if not isinstance(task, PerturbationTask) or task.limits is not None:
             return False
-        return task.norm in (Norm.L1, Norm.L2)
+        return isinstance(task.norm, Blend) or task.norm in (Norm.L1, Norm.L2)
 
     def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
         """Always: there is no licence."""
@@ -124,10 +125,17 @@ class BranchAndBoundEngine:
         task = request.task
         if not isinstance(task, PerturbationTask) or not self.supports(task):
             raise UnsupportedProblemError(
-                f"bnb: expected an L1 or L2 perturbation task, found {type(task).__name__}"
+                f"bnb: expected an L1, L2 or blend perturbation task, found {type(task).__name__}"
             )
         started = time.perf_counter()
-        frame = make_frame(request.network, task)
+        if isinstance(task.norm, Blend):
+            frame, raised = lifted_frame(request.network, task)
+            answer = self._search(frame, lifted_request(request, raised), started)
+            return lowered_answer(answer, raised)
+        return self._search(make_frame(request.network, task), request, started)
+
+    def _search(self, frame: Frame, request: EngineRequest, started: float) -> EngineAnswer:
+        """Search an L1 or L2 task, and make a proof of it if asked."""
         search = Search(
             frame,
             request.options.gap * GAP_SHARE,

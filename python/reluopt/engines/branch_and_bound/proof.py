@@ -45,7 +45,7 @@ from reluopt.engines.branch_and_bound.qp_model import NEGATIVE, Model, build_mod
 from reluopt.engines.branch_and_bound.relaxation import Frame, IntArray, make_frame
 from reluopt.errors import InputError
 from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import with_radius
+from reluopt.kernels.regions import largest_square, with_radius
 from reluopt.kernels.rounding import ROUNDOFF
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import LogitConditions, Norm, PerturbationTask
@@ -191,8 +191,7 @@ class QuadraticCheck:
         self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
         self._open = (ball.lower < 0.0)[: self._hidden] & (ball.upper > 0.0)[: self._hidden]
         self._first = first_layer(frame.flat)
-        ends = np.maximum(np.abs(frame.region.low), np.abs(frame.region.high))
-        self.largest = float(ends @ ends) * (1.0 + 1e-9) + 1e-9
+        self.largest = largest_square(frame.region)
         """Above any objective that the box allows: a larger bound proves a leaf empty."""
 
     def bound(self, leaf: Leaf, lower: FloatArray, upper: FloatArray) -> float:

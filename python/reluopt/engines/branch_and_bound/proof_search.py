@@ -364,10 +364,11 @@ def prove(
     deadline = time.perf_counter() + seconds
     frame, radius, cutoff = search.frame, max(search.radius, 0.0), search.cutoff
     task = frame.task
+    norm = Norm.L2 if task.norm is Norm.L2 else Norm.L1
     bound = objective_outside(frame, radius)
     ball = proof_ball(frame, radius)
     trees = []
-    prover_class = QuadraticProver if task.norm is Norm.L2 else LinearProver
+    prover_class = QuadraticProver if norm is Norm.L2 else LinearProver
     for plan, alternative in zip(plans, task.alternatives, strict=True):
         if ball.empty:
             trees.append(_empty_tree())
@@ -376,7 +377,7 @@ def prove(
         walk = _Walk(prover, refinement(frame, radius), ball, cutoff, deadline)
         trees.append(walk.go(plan))
         bound = min(bound, walk.bound)
-    proof = Proof(task.norm, network.fingerprint, task_fingerprint(task), radius, tuple(trees))
+    proof = Proof(norm, network.fingerprint, task_fingerprint(task), radius, tuple(trees))
     return proof, max(bound, 0.0)
 
 

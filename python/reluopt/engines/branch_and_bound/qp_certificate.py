@@ -31,6 +31,11 @@ ReLU terms :math:`x_i s_i = 0` and any :math:`\psi_k \le 0` for the products
 *Emptiness* needs no proof of its own: a bound above
 :math:`\sum_j \max(l_j^2, u_j^2)` says that the node is empty.
 
+*Tilt.* Where the region has a tilt k, :math:`\|\delta\|^2` stands for
+:math:`\|\delta\|^2 + 2 k \sum_j \delta_j` throughout: a linear function more in
+:math:`\hat L`, and nothing else changes (:func:`~reluopt.kernels.regions.largest_square` takes the
+place of the sum above).
+
 Rounding
 --------
 With :math:`\omega_f = \sum_{f(k)=f} \psi_k x_{0,i(k)} - z_f` the value at the point is
@@ -152,11 +157,12 @@ def safe_quadratic_bound(
     gradient = np.zeros(size)
     add_scaled_rows(flat.weights, 0, size, on_a, gradient)
     for j in range(size):
-        slope = gradient[j] + 2.0 * delta[j]
-        value += delta[j] * delta[j]
+        slope = gradient[j] + 2.0 * (delta[j] + region.tilt)
+        value += delta[j] * (delta[j] + 2.0 * region.tilt)
         value += min(slope * (region.low[j] - delta[j]), slope * (region.high[j] - delta[j]))
         reach = max(abs(region.low[j]), abs(region.high[j]))
         total += abs(delta[j]) * (abs(delta[j]) + 4.0 * reach)
+        total += 2.0 * region.tilt * (abs(delta[j]) + 2.0 * reach)
     bend = 0.0
     for i in range(u):
         value += min(-on_x[i] * x[i], on_x[i] * (model.cap[i] - x[i]))

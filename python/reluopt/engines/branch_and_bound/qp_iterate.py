@@ -102,13 +102,13 @@ def residuals_at(program: Program, it: Iterate, shape: Curvature) -> Residuals:
     terms = np.empty(forms.size)
     objective = 0.0
     for j in range(it.delta.size):
-        objective += it.delta[j] * it.delta[j]
+        objective += it.delta[j] * (it.delta[j] + 2.0 * program.tilt)
     for k in range(forms.size):
         gradient_x[program.term_at[k]] += it.theta[k] * program.term_c[k]
         terms[k] = it.x[program.term_at[k]] * forms[k]
         objective += it.theta[k] * terms[k]
     pull = times_transposed(program.rows_y, it.z) + times_transposed(shape.cross, it.x)
-    gradient_delta = 2.0 * it.delta + times_transposed(program.basis, pull)
+    gradient_delta = 2.0 * (it.delta + program.tilt) + times_transposed(program.basis, pull)
     rows = times(program.rows_y, y) + times(program.rows_x, it.x) + it.slack - program.rhs
     return Residuals(gradient_delta, gradient_x, rows, forms, terms, objective)
 

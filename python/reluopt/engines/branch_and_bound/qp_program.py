@@ -59,6 +59,7 @@ class Program(NamedTuple):
     Attributes:
         basis: Q, shape ``(r, n_0)``.
         low, high: limits of the change.
+        tilt: k adds ``2 k sum(delta)`` to the objective.
         rows_y, rows_x, rhs: the rows, each of length about 1, shapes ``(q, r)``, ``(q, u)``,
             ``(q,)``.
         scale: length by which each row was divided, shape ``(q,)``.
@@ -75,6 +76,7 @@ class Program(NamedTuple):
     basis: FloatArray
     low: FloatArray
     high: FloatArray
+    tilt: float
     rows_y: FloatArray
     rows_x: FloatArray
     rhs: FloatArray
@@ -126,6 +128,7 @@ def build_program(
     basis: FloatArray,
     low: FloatArray,
     high: FloatArray,
+    tilt: float,
     cut_at: IntArray,
     cut_form: IntArray,
 ) -> Program:
@@ -163,6 +166,7 @@ def build_program(
         basis,
         wide_low,
         wide_high,
+        tilt,
         rows_y,
         rows_x,
         rhs,

@@ -41,6 +41,7 @@ from reluopt.engines.branch_and_bound.qp_program import (
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import flatten
 from reluopt.kernels.jit import interrupts_wait
+from reluopt.kernels.regions import largest_square
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import LogitConditions
 
@@ -136,8 +137,7 @@ class QPRelaxation:
         self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
         self._open_at_root = (lower < 0.0) & (upper > 0.0)
         self._basis, self._transform, self._first = _prepared(frame.network)
-        ends = np.maximum(np.abs(frame.region.low), np.abs(frame.region.high))
-        self.largest = float(ends @ ends) * (1.0 + 1e-9) + 1e-9
+        self.largest = largest_square(frame.region)
         """Above any objective that the box allows: a larger bound proves a node empty."""
 
     @interrupts_wait()
@@ -165,7 +165,14 @@ class QPRelaxation:
         table = tabulate(model, self._transform, frame.region.values)
         cuts, cut_at, cut_form = _locate(model, cuts, lower)
         program = build_program(
-            model, table, self._basis, frame.region.low, frame.region.high, cut_at, cut_form
+            model,
+            table,
+            self._basis,
+            frame.region.low,
+            frame.region.high,
+            frame.region.tilt,
+            cut_at,
+            cut_form,
         )
         theta = start_multipliers(program, model.layer)
         above = goal + SAFETY * max(1.0, goal)

@@ -20,11 +20,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from reluopt.errors import InputError
 from reluopt.formulation.scaling import balanced
 from reluopt.kernels.flat import FlatNetwork, flatten
 from reluopt.kernels.regions import Region, build_region
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import PerturbationTask
+from reluopt.problems import Blend, PerturbationTask
 
 IntArray = NDArray[np.int64]
 
@@ -47,7 +48,13 @@ class Frame:
 
 
 def make_frame(network: ReLUNetwork, task: PerturbationTask) -> Frame:
-    """Network, task and box as kernels take them, centred at the image."""
+    """Network, task and box as kernels take them, centred at the image.
+
+    Raises:
+        InputError: the task minimises a blend, which has to be lifted (:mod:`blend`).
+    """
+    if isinstance(task.norm, Blend):
+        raise InputError(f"bnb: expected norm l1 or l2 here, found {task.norm}")
     network = balanced(network)
     flat = flatten(network)
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0

@@ -15,6 +15,7 @@ import numpy as np
 from reluopt.engines.base import Incumbent, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import forward
+from reluopt.kernels.regions import largest_square
 from reluopt.network import FloatArray
 from reluopt.problems import Norm
 from reluopt.solution import GAP_DENOMINATOR_FLOOR
@@ -78,7 +79,8 @@ class Search:
         """Radius of the ball that holds everything worth finding."""
         cutoff = self.cutoff
         if cutoff == math.inf:
-            return 2.0 * float(np.abs(self.frame.region.high - self.frame.region.low).sum()) + 1.0
+            wide = 2.0 * float(np.abs(self.frame.region.high - self.frame.region.low).sum()) + 1.0
+            return max(wide, math.sqrt(largest_square(self.frame.region)))
         norm = self.frame.task.norm
         radius = norm.distance_of(cutoff)
         # A root may be rounded down, and the shell that this cuts off holds points of interest.

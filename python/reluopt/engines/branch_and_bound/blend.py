@@ -1,0 +1,86 @@
+"""Blends of L1 and L2: the L2 search on the lifted network (:mod:`reluopt.lifting`), and back.
+
+The biases of the lifted first layer are rounded sums. The kernels allow for the rounding of a first
+layer by multiples of its *magnitudes*, so what the lifted biases may be wrong by is added there,
+and every bound stays a theorem about the original weights and pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from reluopt.engines.base import EngineAnswer, EngineRequest, Progress, ProgressCallback
+from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
+from reluopt.errors import UnsupportedProblemError
+from reluopt.formulation.scaling import balanced
+from reluopt.lifting import Lift, lift
+from reluopt.network import ReLUNetwork
+from reluopt.problems import PerturbationTask
+
+LEAST_CHAIN = 16.0
+"""Roundings that every kernel allows for in the first layer, besides one for each input."""
+
+
+def lifted_frame(network: ReLUNetwork, task: PerturbationTask) -> tuple[Frame, Lift]:
+    r"""The frame of a blend's lifted task.
+
+    Kernels allow for at least :math:`\gamma_{N+16}` times the magnitudes, N being the number of
+    parts. The lifted biases are wrong by at most :math:`\gamma_{n+1} S`, S being
+    :attr:`Lift.bias_sizes`; so :math:`S \max(1, (n + 16) / (N + 16))` more is enough.
+    """
+    raised = lift(balanced(network), task)
+    frame = make_frame(raised.network, raised.task)
+    inputs, parts = network.input_size, raised.network.input_size
+    share = max(1.0, (inputs + LEAST_CHAIN) / (parts + LEAST_CHAIN))
+    magnitudes = frame.region.magnitudes + 1.01 * share * raised.bias_sizes
+    region = frame.region._replace(magnitudes=magnitudes, tilt=raised.task.tilt)
+    return replace(frame, region=region), raised
+
+
+def lifted_request(request: EngineRequest, raised: Lift) -> EngineRequest:
+    """What is asked of the search on the lifted network.
+
+    Raises:
+        UnsupportedProblemError: a proof is to be kept.
+    """
+    if request.options.extra.get("proof"):
+        raise UnsupportedProblemError("--proof: expected norm l1 or l2, found a blend")
+    return replace(
+        request,
+        network=raised.network,
+        task=raised.task,
+        bounds=None,
+        incumbent=raised.lifted(request.incumbent),
+        progress=_lowered_progress(request.progress, raised),
+    )
+
+
+def lowered_answer(answer: EngineAnswer, raised: Lift) -> EngineAnswer:
+    """The answer to the lifted request as one to the original; the bound is rounded down."""
+    image = None if answer.image is None else raised.image(answer.image)
+    objective = raised.objective(answer.objective)
+    if image is not None:
+        objective = raised.original.objective(image)
+    bound = raised.bound(answer.bound)
+    return replace(
+        answer,
+        image=image,
+        objective=objective,
+        bound=bound if bound == np.inf else min(bound, objective),
+    )
+
+
+def _lowered_progress(progress: ProgressCallback | None, raised: Lift) -> ProgressCallback | None:
+    """A callback that tells of the blend."""
+    if progress is None:
+        return None
+    callback = progress
+
+    def report(now: Progress) -> None:
+        callback(
+            replace(now, objective=raised.objective(now.objective), bound=raised.bound(now.bound))
+        )
+
+    return report

@@ -1,0 +1,209 @@
+"""Blends by our own engine: against SCIP, against all activation patterns, and at both ends."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import LinearConstraint, minimize
+
+from reluopt.attacks.region import find_incumbent, region_minimum
+from reluopt.engines import get_engine
+from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.branch_and_bound.blend import lifted_frame
+from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.errors import InputError, UnsupportedProblemError
+from reluopt.network import Dense, ReLUNetwork
+from reluopt.problems import (
+    AbsoluteMargin,
+    AnyTarget,
+    Blend,
+    Box,
+    FixedTarget,
+    MinimalPerturbation,
+    Norm,
+)
+from reluopt.solution import Status
+from reluopt.solve import Method, solve
+
+ENGINE = BranchAndBoundEngine()
+WEIGHTS = (0.05, 0.5, 0.95)
+
+
+def ask(network, seed, measure, target=None, margin=0.3):
+    """A problem whose image touches the box here and there."""
+    generator = np.random.default_rng(seed)
+    image = np.clip(generator.uniform(-0.3, 1.3, network.input_size), 0.0, 1.0)
+    label = int(network.predict(image))
+    wanted = FixedTarget((label + 1) % network.output_size) if target is None else target
+    return MinimalPerturbation(image, label, wanted, measure, AbsoluteMargin(margin))
+
+
+def pattern_optimum(network, task, conditions, pattern):
+    """The smallest blend within one linear region, by a general solver on the parts."""
+    image, n, weight = task.image, task.image.size, task.norm.weight
+    maps = network.region_map(pattern)
+    rows, rhs = [], []
+    for (slope, offset), active in zip(maps[:-1], pattern, strict=True):
+        sign = np.where(active, 1.0, -1.0)
+        rows.append(sign[:, None] * slope)
+        rhs.append(-sign * (slope @ image + offset))
+    slope, offset = maps[-1]
+    rows.append(conditions.matrix @ slope)
+    rhs.append(conditions.rhs - conditions.matrix @ (slope @ image + offset))
+    matrix = np.vstack(rows)
+    both, least = np.hstack([matrix, -matrix]), np.concatenate(rhs)
+    rooms = np.concatenate([task.box.upper - image, image - task.box.lower])
+    result = minimize(
+        lambda u: weight * u.sum() + (1.0 - weight) * (u @ u),
+        0.5 * rooms,
+        jac=lambda u: weight + 2.0 * (1.0 - weight) * u,
+        bounds=np.stack([np.zeros(2 * n), rooms], axis=1),
+        constraints=LinearConstraint(both, least),
+        method="SLSQP",
+        options={"ftol": 1e-13, "maxiter": 300},
+    )
+    met = (both @ result.x - least).min() > -1e-7
+    return result.fun if met else math.inf
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_against_all_activation_patterns(make_network, weight, seed):
+    network = make_network((3, 3, 2, 2), seed)
+    task = ask(network, seed, Blend(weight)).task(network)
+    best = math.inf
+    for bits in itertools.product((False, True), repeat=5):
+        pattern = (np.array(bits[:3]), np.array(bits[3:]))
+        for alternative in task.alternatives:
+            found = pattern_optimum(network, task, alternative.conditions, pattern)
+            best = min(best, found)
+    answer = ENGINE.solve(EngineRequest(network, task, None))
+    if answer.status is Status.INFEASIBLE:
+        assert best == math.inf
+        return
+    assert answer.status is Status.OPTIMAL
+    assert answer.objective == pytest.approx(best, rel=1e-5, abs=1e-6)
+    assert answer.bound <= best * (1.0 + 1e-6) + 1e-7
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+@pytest.mark.parametrize(
+    ("sizes", "seed"), [((4, 5, 3), 7), ((5, 6, 4, 3), 3), ((5, 4, 3, 3), 3), ((4, 2), 4)]
+)
+def test_agrees_with_scip(make_network, sizes, seed, weight):
+    if not get_engine("scip").state().usable:
+        pytest.skip("pyscipopt is not installed")
+    network = make_network(sizes, seed)
+    problem = ask(network, seed, Blend(weight), AnyTarget())
+    own, other = (solve(network, problem, Method(engine=name)) for name in ("bnb", "scip"))
+    assert own.status == other.status
+    assert own.certified == other.certified
+    if own.status is Status.OPTIMAL:
+        assert own.objective == pytest.approx(other.objective, rel=1e-5, abs=1e-7)
+        assert own.bound <= other.objective * (1.0 + 1e-9)
+        assert Box.unit(sizes[0]).violation(own.image) == 0.0
+        assert own.certificate.objective == own.objective
+
+
+@pytest.mark.parametrize("index", [0, 4])
+@pytest.mark.parametrize("weight", [0.1, 0.9])
+def test_digits_are_proven_and_certified(thesis, test_images, index, weight):
+    """Weights at which a point outside the box is the reference of the squares."""
+    problem = MinimalPerturbation(
+        test_images.image(index), test_images.label(index), norm=Blend(weight)
+    )
+    solution = solve(thesis, problem)
+    assert solution.engine == "bnb"
+    assert solution.status is Status.OPTIMAL
+    assert solution.certified
+    assert solution.gap <= 1e-6
+    change = solution.image - test_images.image(index).ravel()
+    assert solution.objective == pytest.approx(Blend(weight).objective(change), rel=1e-12)
+
+
+@pytest.mark.parametrize(("weight", "norm"), [(1e-7, Norm.L2), (0.999, Norm.L1)])
+@pytest.mark.parametrize("seed", [3, 4])
+def test_ends_approach_the_norms(make_network, weight, norm, seed):
+    network = make_network((5, 6, 4, 3), seed)
+    blend = solve(network, ask(network, seed, Blend(weight), AnyTarget()))
+    alone = solve(network, ask(network, seed, norm, AnyTarget()))
+    assert blend.status is alone.status is Status.OPTIMAL
+    assert blend.objective == pytest.approx(alone.objective, rel=1e-2, abs=1e-6)
+
+
+def test_no_blend_is_below_the_weighted_optima(make_network):
+    """The blend of the optima of both norms is a bound that any proven optimum respects."""
+    network = make_network((6, 8, 5, 3), 5)
+    least = [solve(network, ask(network, 5, norm, AnyTarget())) for norm in (Norm.L1, Norm.L2)]
+    for weight in WEIGHTS:
+        found = solve(network, ask(network, 5, Blend(weight), AnyTarget()))
+        blended = weight * least[0].bound + (1.0 - weight) * least[1].bound
+        assert found.objective >= blended * (1.0 - 1e-9)
+
+
+def test_unchanged_images_and_impossible_targets(make_network):
+    network = make_network((4, 5, 3), 7)
+    image = np.full(4, 0.5)
+    label = int(network.predict(image))
+    already = MinimalPerturbation(
+        image, label, FixedTarget(label), Blend(0.5), AbsoluteMargin(1e-6)
+    )
+    solution = solve(network, already)
+    assert (solution.status, solution.objective) == (Status.OPTIMAL, 0.0)
+    flat = ReLUNetwork((Dense(np.zeros((2, 4)), np.array([1.0, 0.0])),))
+    never = MinimalPerturbation(image, 0, FixedTarget(1), Blend(0.5), AbsoluteMargin(0.1))
+    assert solve(flat, never).status is Status.INFEASIBLE
+
+
+def test_incumbents_progress_and_regions_speak_of_the_blend(make_network):
+    network = make_network((5, 6, 4, 3), 3)
+    task = ask(network, 3, Blend(0.6), AnyTarget()).task(network)
+    incumbent = find_incumbent(network, task)
+    assert incumbent is not None
+    assert incumbent.objective == task.objective(incumbent.image)
+    seen = []
+    answer = ENGINE.solve(
+        EngineRequest(network, task, None, incumbent=incumbent, progress=seen.append)
+    )
+    assert answer.objective <= incumbent.objective * (1.0 + 1e-12)
+    assert seen
+    assert seen[0].objective <= incumbent.objective * (1.0 + 1e-9)
+    best = answer.image if answer.image is not None else incumbent.image
+    alternative = task.alternatives[answer.alternative]
+    again = region_minimum(network, task, alternative, network.activation_pattern(best))
+    assert task.objective(again) == pytest.approx(answer.objective, rel=1e-6)
+
+
+def test_a_frame_allows_for_the_rounding_of_the_lifted_biases(make_network):
+    network = make_network((5, 6, 4, 3), 3)
+    task = ask(network, 3, Blend(0.6)).task(network)
+    frame, raised = lifted_frame(network, task)
+    first = raised.network.layers[0]
+    plain = np.abs(first.bias) + np.abs(first.weight) @ frame.region.high
+    assert (frame.region.magnitudes >= plain + raised.bias_sizes).all()
+    assert frame.region.tilt == raised.task.tilt > 0.0
+
+
+def test_other_engines_and_proofs_are_refused_in_one_line(make_network):
+    network = make_network((4, 5, 3), 1)
+    problem = ask(network, 1, Blend(0.5))
+    for name in ("highs", "julia"):
+        with pytest.raises(UnsupportedProblemError, match=r"cannot solve BLEND:0\.5 problems"):
+            solve(network, problem, Method(engine=name))
+    kept = Method(engine="bnb", options=EngineOptions(extra={"proof": True}))
+    with pytest.raises(UnsupportedProblemError, match="expected norm l1 or l2, found a blend"):
+        solve(network, problem, kept)
+    smooth = MinimalPerturbation(np.zeros(4), 0, FixedTarget(1), Blend(0.5), smoothness=0.1)
+    with pytest.raises(InputError, match="expected"):
+        smooth.task(network)
+
+
+def test_a_given_incumbent_is_not_claimed_as_found(make_network):
+    network = make_network((4, 5, 3), 7)
+    task = ask(network, 7, Blend(0.5), AnyTarget()).task(network)
+    first = ENGINE.solve(EngineRequest(network, task, None))
+    best = Incumbent(first.image, task.objective(first.image), first.alternative)
+    second = ENGINE.solve(EngineRequest(network, task, None, incumbent=best))
+    assert second.status is Status.OPTIMAL
+    assert second.objective == pytest.approx(first.objective, rel=1e-9)
