@@ -47,7 +47,7 @@ LIMITS = (None, 0.5, 0.2, 0.1, 0.05, 0.02)
 FEW_LIMITS = (0.5, 0.1)
 """Limits of a first look."""
 
-SECONDS, FEW_SECONDS = 600.0, 20.0
+SECONDS, FEW_SECONDS = 100.0, 20.0
 """Limits for one problem, of all and of a first look; on a free core it takes 2 to 10 s."""
 
 REDUCED = 2
