@@ -8,12 +8,8 @@ alternatives is the best of their optima, so its dual bound is the lowest of the
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 
 from reluopt.engines.base import (
@@ -26,6 +22,7 @@ from reluopt.engines.base import (
     Progress,
     ProgressCallback,
 )
+from reluopt.engines.streams import stdout_on_stderr
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation import EncodedProblem, encode
 from reluopt.formulation.program import Program
@@ -263,27 +260,6 @@ class ProgramEngine(ABC):
         if encoded.program.size["variables"] > search.size.get("variables", 0):
             search.size = encoded.program.size
         return result, encoded
-
-
-@contextmanager
-def stdout_on_stderr() -> Iterator[None]:
-    """Send what solvers write to file descriptor 1 to stderr: stdout belongs to results.
-
-    Licence notices, interruption messages and logs bypass Python's ``sys.stdout``.
-    """
-    sys.stdout.flush()
-    try:
-        saved = os.dup(1)
-    except OSError:  # stdout is closed: nothing can be spoilt
-        yield
-        return
-    try:
-        os.dup2(2, 1)
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
 
 
 def _conclude(search: _Search) -> EngineAnswer:

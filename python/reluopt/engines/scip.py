@@ -19,10 +19,15 @@ from reluopt.engines.program_engine import (
     ProgramResult,
     ProgramTask,
 )
+from reluopt.engines.streams import without_lines
 from reluopt.formulation.program import Program
 from reluopt.network import FloatArray
 from reluopt.problems import Norm
 from reluopt.solution import Status
+
+SOPLEX_WARNING = "to small value 1e-"
+"""Part of a line that SoPlex prints, past all of SCIP's settings, whenever SCIP re-solves a hard
+LP at a thousandth of the tolerance. It then goes on with the smallest one it can, 1e-10."""
 
 
 class ScipEngine(ProgramEngine):
@@ -54,7 +59,8 @@ class ScipEngine(ProgramEngine):
             model.setObjlimit(task.cutoff)
         if task.start is not None:
             _add_start(model, variables, epigraph, task.program, task.start)
-        model.optimize()
+        with without_lines(SOPLEX_WARNING):
+            model.optimize()
         return _read(model, variables, task.program)
 
 
