@@ -1,6 +1,7 @@
 """Fix the input, and the program's output equals the forward pass."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from reluopt.engines.highs import HighsEngine
 from reluopt.engines.program_engine import ProgramTask
 from reluopt.errors import InputError
 from reluopt.formulation import FORMULATIONS, encode
-from reluopt.network import Dense, ReLUNetwork
+from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
 from reluopt.problems import AnyTarget, Box, LogitTask, MinimalPerturbation, Norm
 from reluopt.solution import Status
 
@@ -51,22 +52,36 @@ def test_fixed_input_gives_the_forward_pass(case, formulation, bounds_name):
 
 
 @settings(max_examples=60, deadline=None)
-@given(networks_with_points(), st.sampled_from(FORMULATIONS), st.sampled_from(list(Norm)))
-def test_forward_pass_is_feasible_in_the_program(case, formulation, norm):
+@given(
+    networks_with_points(),
+    st.sampled_from(FORMULATIONS),
+    st.sampled_from(list(Norm)),
+    st.sampled_from([None, 0.0, 0.3]),
+)
+def test_forward_pass_is_feasible_in_the_program(case, formulation, norm, smoothness):
     network, point = case
     image = 1.0 - point
     if network.output_size == 1:
         return
-    task = MinimalPerturbation(image, 0, AnyTarget(), norm).task(network)
+    metadata = NetworkMetadata(input_shape=(1, network.input_size))
+    network = ReLUNetwork(network.layers, metadata)
+    task = MinimalPerturbation(image, 0, AnyTarget(), norm, smoothness=smoothness).task(network)
     task = task.only(task.alternatives[0])
+    # Bounds of variables stand for all of the box, beyond what limits on the change leave of it.
+    task = replace(task, box=Box.unit(network.input_size))
     bounds = compute_bounds("interval", network, InputRegion(task.box))
     encoded = encode(network, task, bounds, formulation)
     values = encoded.start(point)
     np.testing.assert_allclose(encoded.network.point(values), point, atol=1e-12)
     assert encoded.program.objective(values) == pytest.approx(task.objective(point))
-    # Only the conditions on the logits may be violated.
+    # Only the conditions on the logits and the limits on the change may be violated.
     slack = task.alternatives[0].conditions.slack(network.forward(point)).min()
-    assert encoded.program.violation(values) == pytest.approx(max(0.0, -slack), abs=1e-9)
+    steep = 0.0
+    if smoothness is not None:
+        steps = np.abs(np.diff(point - image))
+        steep = np.max(steps - smoothness, initial=0.0)
+    worst = max(0.0, -slack, steep)
+    assert encoded.program.violation(values) == pytest.approx(worst, abs=1e-9)
     pattern = encoded.network.pattern(values)
     for found, expected in zip(pattern, network.activation_pattern(point), strict=True):
         np.testing.assert_array_equal(found, expected)

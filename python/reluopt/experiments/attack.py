@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reluopt.engines import choose_engine
 from reluopt.engines.base import ProgressCallback
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes
 from reluopt.experiments.executors import Executor, SerialExecutor
@@ -283,14 +284,17 @@ class AttackExperiment:
 def check_targets(
     network: ReLUNetwork, instances: Sequence[Instance], settings: AttackSettings
 ) -> None:
-    """Refuse a target or margin that cannot work before anything is compiled or solved.
+    """Refuse what cannot work before anything is compiled or solved.
 
     Raises:
         InputError: see :meth:`~reluopt.problems.MinimalPerturbation.task`.
+        UnsupportedProblemError: the engine cannot solve such problems.
     """
+    method = settings.method
     one_of_each_label = {instance.label: instance for instance in instances}
     for instance in one_of_each_label.values():
-        settings.problem(instance).task(network)
+        task = settings.problem(instance).task(network)
+        choose_engine(method.engine, task, network, program=method.wants_program)
 
 
 def run_attack(
