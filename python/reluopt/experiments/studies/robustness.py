@@ -298,12 +298,8 @@ def readme(data: Path) -> str:
     facts = read_facts(data, NAME)
     one, two, shift = facts["l1"], facts["l2"], facts["shift"]
     radius = {"l1": "1", "l2": "0.3"}
-    attacks = "; ".join(
-        f"{each['attack']} ({each['norm'].upper()}) {tables.percent(each['median'])}, at most "
-        f"{tables.percent(each['largest'])}, {tables.percent(each['exact'])} of images exact"
-        for each in facts["attacks"]
-    )
     attacked = max(each["images"] for each in facts["attacks"])
+    attacks = (data / f"{NAME}-attacks.md").read_text(encoding="utf-8")
     return f"""### How robust is every test image, exactly?
 
 The smallest changes that make `thesis` misclassify a test image are proven for {one["proven"]:,} of
@@ -334,10 +330,13 @@ The network's lead says much about it, but not all: its rank correlation with th
 {one["rank correlation with lead"]:.2f} in L1 and {two["rank correlation with lead"]:.2f} in L2
 ([figure](figures/robustness-confidence.png)); the nearest class is the runner-up for
 {100 * one["nearest is the runner-up"]:.0f} % and {100 * two["nearest is the runner-up"]:.0f} %.
-Attacks overestimate the distance, here in the median of {attacked:,} correct images: {attacks}
-([figure](figures/robustness-overestimate.png)). The least and the most robust images:
-[L1](figures/robustness-extremes-l1.png), [L2](figures/robustness-extremes-l2.png). One row for each
-image is in `figures/data/robustness-l1.csv` and `robustness-l2.csv`.
+What attacks overestimate, for the {attacked:,} correct ones of the first {ATTACKED:,} images
+([figure](figures/robustness-overestimate.png)); {_refuted(facts)}:
+
+{attacks}
+The least and the most robust images: [L1](figures/robustness-extremes-l1.png),
+[L2](figures/robustness-extremes-l2.png) (the least robust ones change too little to be seen). One
+row for each image is in `figures/data/robustness-l1.csv` and `robustness-l2.csv`.
 
     reluopt experiment robustness --full
 """
@@ -349,7 +348,13 @@ def _unproven(facts: dict[str, Any]) -> str:
     if not left:
         return ""
     widest = max(facts[str(norm)]["widest bracket"] for norm in NEAREST)
-    return f"The distances of the other {left} are proven to a share of {widest:.0e}. "
+    return f"The other {left} are known to {widest:.1g} of their distance. "
+
+
+def _refuted(facts: dict[str, Any]) -> str:
+    """Whether an attack contradicts a proof."""
+    count = sum(each["below bound"] for each in facts["attacks"])
+    return f"{count or 'none'} came nearer than what is proven to be nearest"
 
 
 STUDY = Study(NAME, STUDIES[NAME], run, readme)
