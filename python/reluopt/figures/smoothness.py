@@ -191,16 +191,17 @@ def _draw_lines(axes: Axes, values: FloatArray, distances: FloatArray, bounds: F
         dashes = "-" if number < len(CYCLE) else (0, (4, 1.5))
         axes.plot(line, color=colour, linewidth=0.9, linestyle=dashes)
         proven = bounds[number] >= distances[number] * (1.0 - PROVEN)
+        open_ended = ~proven & np.isfinite(line)
         places = np.arange(line.size)
         axes.plot(
             places[proven], line[proven], marker, color=colour, markersize=3.0, linestyle="none"
         )
         axes.plot(
-            places[~proven], line[~proven], marker, color=colour, markersize=3.0,
+            places[open_ended], line[open_ended], marker, color=colour, markersize=3.0,
             linestyle="none", markerfacecolor="white",
         )  # fmt: skip
         if values is distances:
-            for place in places[~proven & np.isfinite(line)]:
+            for place in places[open_ended]:
                 low = bounds[number, place]
                 axes.plot([place, place], [low, line[place]], color=colour, linewidth=0.6)
 

@@ -1,0 +1,36 @@
+"""What the study of smoothness tells is what its images are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reluopt.check import LIMIT_TOLERANCE
+from reluopt.experiments.store import read_store
+from reluopt.experiments.studies.smoothness import FEW_LIMITS
+from reluopt.mnist import load_images
+
+
+def test_images_keep_the_limit_and_numbers_are_theirs(few, told, thesis):
+    result = few("smoothness", 1)
+    table = pd.read_csv(result.folder / "smoothness-rows.csv")
+    assert table["limit"].isna().tolist() == [True, False, False]
+    assert table["limit"].tolist()[1:] == list(FEW_LIMITS)
+    assert (table["bound"] <= table["distance"] + 1e-6).all()
+    assert table["distance"].is_monotonic_increasing  # tighter limits cost
+    for stage, row in zip(("none", "0.5", "0.1"), table.itertuples(), strict=True):
+        ((_, image),) = read_store(result.folder / f"few-{stage}")
+        original = load_images("train").image(int(row.image.removeprefix("train:")))
+        assert thesis.predict(image) == row.target == (row.label + 5) % 10
+        change = image - np.reshape(original, (28, 28))
+        assert row.distance == pytest.approx(np.abs(change).sum(), abs=2e-6)
+        assert row.largest_change == pytest.approx(np.abs(change).max(), abs=2e-6)
+        if stage != "none":
+            steps = max(np.abs(np.diff(change, axis=axis)).max() for axis in (0, 1))
+            assert steps <= float(stage) + LIMIT_TOLERANCE
+    free, *limited = result.facts["limits"]
+    assert free["times_as_far"] == pytest.approx(1.0)
+    ratios = table["distance"] / table["distance"][0]
+    assert [found["times_as_far"] for found in limited] == pytest.approx(ratios[1:], abs=1e-5)
+    assert not result.complete
+    text = " ".join(told(result).split())
+    assert f"{ratios[2]:.2f} times as far at s = 0.1" in text
