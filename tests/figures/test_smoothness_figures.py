@@ -55,7 +55,7 @@ def test_pictures_show_images_and_changes(test_images):
     np.testing.assert_array_equal(found[0], brighter[0])
     np.testing.assert_allclose(found[1], brighter[0] - originals[0])
     texts = [text.get_text() for text in figure.texts]
-    for word in ("7", "2", "a", "b", "c", "none", "no limit", "0.1"):
+    for word in ("7", "2", "a", "b", "c", "none", "no limit", "$s$ = 0.1"):
         assert word in texts
     assert figure.get_size_inches()[0] <= DOUBLE_COLUMN + 1e-9
 

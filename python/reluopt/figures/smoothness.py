@@ -29,7 +29,7 @@ from reluopt.figures.style import (
 from reluopt.figures.tiles import GAP, check_lengths, draw_digit, stack_images
 from reluopt.network import FloatArray
 
-_PANEL = (0.5, 0.12, 2.6, 2.3)
+_PANEL = (0.5, 0.12, 2.75, 2.3)
 """Left, top, width and height of the first panel in inches; the other stands beside it."""
 
 _LABEL_ROOM = 0.055
@@ -86,7 +86,7 @@ def limit_figure(
     figure = new_figure(DOUBLE_COLUMN, top + height + 0.45)
     panels = [
         inch_axes(figure, left, top, width, height),
-        inch_axes(figure, DOUBLE_COLUMN - width - 0.25, top, width, height),
+        inch_axes(figure, DOUBLE_COLUMN - width - 0.12, top, width, height),
     ]
     for axes, values in zip(panels, (tables[0], tables[2]), strict=True):
         _draw_lines(axes, values, tables[0], tables[1])
@@ -96,13 +96,13 @@ def limit_figure(
         axes.xaxis.set_major_locator(FixedLocator(range(len(limits))))
         axes.xaxis.set_major_formatter(FixedFormatter([_name(limit) for limit in limits]))
         axes.set_xlim(-0.15, len(limits) - 0.5)
-        axes.set_xlabel("limit s on neighbouring changes (pixel units)")
+        axes.set_xlabel("limit $s$ on neighbouring changes (pixel units)")
         axes.grid(True, axis="y")
         _write_labels(axes, values, labels)
     for panel in panels:
         panel.yaxis.set_major_locator(FixedLocator(_steps(panel.get_ylim())))
     panels[0].set_ylabel(f"{NORM_SYMBOLS[norm]} distance (pixel units)")
-    panels[1].set_ylabel("largest change of a pixel")
+    panels[1].set_ylabel("largest change of a pixel (pixel units)")
     return figure
 
 
@@ -152,7 +152,7 @@ def limit_pictures(
     for row, limit in enumerate(limits):
         top = _ABOVE + row * pitch
         inch_text(
-            figure, _LEFT - 0.08, top + height / 2, _name(limit), rotation=90,
+            figure, _LEFT - 0.08, top + height / 2, _name(limit, "$s$ = "), rotation=90,
             ha="right", va="center", size=SMALL, color=MUTED,
         )  # fmt: skip
         answers = [_folded(answer, images.shape[1:]) for answer in changed[row]]
@@ -226,9 +226,9 @@ def _write_labels(axes: Axes, values: FloatArray, labels: Sequence[int]) -> None
             )  # fmt: skip
 
 
-def _name(limit: Limit) -> str:
-    """What a limit is called at an axis."""
-    return "no limit" if limit is None else f"{limit:g}"
+def _name(limit: Limit, before: str = "") -> str:
+    """What a limit is called, with a word before its number."""
+    return "no limit" if limit is None else f"{before}{limit:g}"
 
 
 def _steps(limits: tuple[float, float]) -> list[float]:
