@@ -4,6 +4,7 @@ Nothing here solves, reads files or knows where numbers came from. :func:`save_f
 the other functions return.
 """
 
+from reluopt.figures.blend import blend_figure, blend_pictures
 from reluopt.figures.comparison import network_times_figure
 from reluopt.figures.distances import distribution_figure, growth_figure
 from reluopt.figures.images import digit_figure, optimal_input_figure, perturbation_figure
@@ -35,6 +36,8 @@ __all__ = [
     "DOUBLE_COLUMN",
     "SINGLE_COLUMN",
     "benchmark_figure",
+    "blend_figure",
+    "blend_pictures",
     "certified_accuracy_figure",
     "check_figure_path",
     "class_distance_figure",
