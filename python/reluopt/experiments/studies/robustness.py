@@ -348,7 +348,7 @@ def _unproven(facts: dict[str, Any]) -> str:
     if not left:
         return ""
     widest = max(facts[str(norm)]["widest bracket"] for norm in NEAREST)
-    return f"The other {left} are known to {widest:.1g} of their distance. "
+    return f"The other {left} are known to {widest:.2g} of their distance. "
 
 
 def _refuted(facts: dict[str, Any]) -> str:
