@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from reluopt.experiments.attack import AttackSettings, Finished
 from reluopt.experiments.instances import Instance
+from reluopt.experiments.speed import fill
 from reluopt.experiments.studies import STUDIES
 from reluopt.experiments.studies.base import (
     Study,
@@ -276,47 +277,80 @@ def _caption(result: Finished) -> str:
 
 def _sentence(facts: Mapping[str, Any]) -> str:
     """What came out."""
-    parts = []
-    for found in facts["limits"]:
-        if found["limit"] is None or found["times_as_far"] is None:
-            continue
-        none = f", {found['impossible']} without any" if found["impossible"] else ""
-        parts.append(f"{found['times_as_far']:.2f} times as far at s = {found['limit']:g}{none}")
+    told = [f for f in facts["limits"] if f["limit"] is not None and f["times_as_far"] is not None]
+    impossible = sum(found["impossible"] for found in facts["limits"])
     return (
-        f"Nearest images of {facts['images']} digits under limits on neighbouring changes (median; "
-        f"{proof_words(facts['unproven'])}): {'; '.join(parts)}."
+        f"Nearest images of {facts['images']} digits under limits on neighbouring changes: "
+        f"{_series(told)} (medians of those that have one; {impossible} of {facts['problems']} "
+        f"problems have no answer, {proof_words(facts['unproven'])})"
     )
 
 
 def readme(data: Path) -> str:
     """What it costs, and what it looks like."""
     facts = read_facts(data, NAME)
-    free, *limited = facts["limits"]
     table = pd.read_csv(data / f"{NAME}.csv", dtype=str, keep_default_na=False)
-    told = [found for found in limited if found["times_as_far"] is not None]
-    mild, hard = told[0], told[-1]
+    lines = (
+        f"*Nearest images of {facts['images']} digits for `{facts['network']}`, target "
+        f"{facts['target']}, margin {facts['margin']}: one line for each digit, named at its end. "
+        f"Open markers are not proven and have a bar down to the bound; a line ends where no image "
+        f"exists or none was found.*"
+    )
+    pictures = (
+        f"*Changed images and changes (red brighter, blue darker) of the first {SHOWN} digits by "
+        f"limit; every row has its own scale.*"
+    )
     return f"""### Neighbouring pixels that change alike
 
-The thesis' outlook asks whether changes look natural when a pixel may not change much more than its
-neighbours. With all {facts["pairs"]:,} pairs of neighbouring changes within s of each other, the
-nearest L1 image of {facts["images"]} digits ({facts["problems"]} problems,
-{proof_words(facts["unproven"])}) lies {mild["times_as_far"]:.2f} times as far at
-s = {mild["limit"]:g} and {hard["times_as_far"]:.2f} times as far at s = {hard["limit"]:g} (medians
-of those that have one). The pixel that changes most changes by {free["largest_change"]:.2f} without
-a limit and by {hard["largest_change"]:.2f} at s = {hard["limit"]:g}, and
-{free["changed_pixels"]:.0f} changed pixels become {hard["changed_pixels"]:.0f}: single dots turn
-into soft spots, not into strokes.
+{fill(_lead(facts))}
 
-![Distance and largest change against the limit](figures/{NAME}.png)
+![Distance and largest change of a pixel against the limit](figures/{NAME}.png)
+
+{fill(lines)}
 
 ![Changed images and changes under each limit](figures/{NAME}-pictures.png)
 
-*Above: one line for each digit, named at its end; a line ends where no image exists, or none was
-found. Below: changed images and changes (red brighter, blue darker) by limit.*
+{fill(pictures)}
 
 {markdown_table(table)}
     reluopt experiment {NAME} --full
 """
+
+
+def _lead(facts: Mapping[str, Any]) -> str:
+    """What the limit costs and does, in one paragraph."""
+    free, *limited = facts["limits"]
+    told = [found for found in limited if found["times_as_far"] is not None]
+    impossible = "; ".join(
+        f"at s = {found['limit']:g}, {found['impossible']} of {facts['images']} digits have "
+        "none at all, which is proven"
+        for found in limited
+        if found["impossible"]
+    )
+    text = (
+        "Do changes look natural when a pixel may not change much more than its neighbours, as the "
+        f"thesis' outlook asks? With all {facts['pairs']:,} pairs of neighbouring changes within s "
+        f"of each other, nearest L1 images lie {_series(told)} (medians of the digits that have "
+        f"one; {facts['problems']} problems, {proof_words(facts['unproven'])})."
+    )
+    if impossible:
+        text += f" {impossible[0].upper()}{impossible[1:]}."
+    if not told:
+        return text
+    last = told[-1]
+    return (
+        f"{text} Single bright dots become soft spots: the largest change of a pixel falls from "
+        f"{free['largest_change']:.2f} to {last['largest_change']:.2f} at s = {last['limit']:g} "
+        f"(medians), and {free['changed_pixels']:.0f} changed pixels become "
+        f"{last['changed_pixels']:.0f}. They do not become strokes: changes turn faint and wide."
+    )
+
+
+def _series(told: Sequence[Mapping[str, Any]]) -> str:
+    """``1.10 times as far at s = 0.5, ...``."""
+    return ", ".join(
+        f"{found['times_as_far']:.2f} times as far at s = {found['limit']:g}" for found in told
+    )
 
 
 STUDY = Study(NAME, STUDIES[NAME], run, readme)
