@@ -300,12 +300,12 @@ def readme(data: Path) -> str:
     radius = {"l1": "1", "l2": "0.3"}
     attacked = max(each["images"] for each in facts["attacks"])
     attacks = (data / f"{NAME}-attacks.md").read_text(encoding="utf-8")
-    return f"""### How robust is every test image, exactly?
+    return f"""### Exact robustness of every test image
 
 The smallest changes that make `thesis` misclassify a test image are proven for {one["proven"]:,} of
-{facts["images"]:,} images in L1 and {two["proven"]:,} in L2, and the smallest L1 change to
+{facts["images"]:,} images in L1 and {two["proven"]:,} in L2{_unproven(facts)}, and the smallest L1 change to
 label + 5 with a margin of 1.2 for {shift["proven"]:,}.
-{_unproven(facts)}{facts["images"] - facts["correct"]:,} images are misclassified as they are. Of
+{facts["images"] - facts["correct"]:,} images are misclassified as they are. Of
 the others, half are within {one["median"]:.3g} (L1) or {two["median"]:.3g} (L2) of another class,
 and within {shift["median"]:.3g} (L1) of the thesis' target.
 Digit {one["least robust digit"]} is the least robust in L1 (median
@@ -343,12 +343,12 @@ row for each image is in `figures/data/robustness-l1.csv` and `robustness-l2.csv
 
 
 def _unproven(facts: dict[str, Any]) -> str:
-    """A sentence about images that were not proven to a gap of 1e-6, if there are any."""
+    """A remark on images that were not proven to a gap of 1e-6, if there are any."""
     left = sum(facts["images"] - facts[str(norm)]["proven"] for norm in NEAREST)
     if not left:
         return ""
     widest = max(facts[str(norm)]["widest bracket"] for norm in NEAREST)
-    return f"The other {left} are known to {widest:.2g} of their distance. "
+    return f" (the other {left} are known to {widest:.2g} of their distance)"
 
 
 def _refuted(facts: dict[str, Any]) -> str:
