@@ -303,8 +303,8 @@ def readme(data: Path) -> str:
     return f"""### Exact robustness of every test image
 
 The smallest changes that make `thesis` misclassify a test image are proven for {one["proven"]:,} of
-{facts["images"]:,} images in L1 and {two["proven"]:,} in L2{_unproven(facts)}, and the smallest L1 change to
-label + 5 with a margin of 1.2 for {shift["proven"]:,}.
+{facts["images"]:,} images in L1 and {two["proven"]:,} in L2{_unproven(facts)}, and the
+smallest L1 change to label + 5 with a margin of 1.2 for {shift["proven"]:,}.
 {facts["images"] - facts["correct"]:,} images are misclassified as they are. Of
 the others, half are within {one["median"]:.3g} (L1) or {two["median"]:.3g} (L2) of another class,
 and within {shift["median"]:.3g} (L1) of the thesis' target.
