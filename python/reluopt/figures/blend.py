@@ -86,11 +86,11 @@ def blend_figure(
             + ", ".join(str(table.shape) for table in tables)
         )
     figure = new_figure(DOUBLE_COLUMN, 0.12 + _HEIGHT + 0.42)
-    trade = inch_axes(figure, 0.5, 0.12, 2.45, _HEIGHT)
+    trade = inch_axes(figure, 0.68, 0.12, 2.25, _HEIGHT)
     _draw_trade(trade, names, *(np.median(table, axis=0) for table in tables[:2]))
     labels = ("changed pixels", "largest change of a pixel")
     for number, (label, table) in enumerate(zip(labels, tables[2:], strict=True)):
-        axes = inch_axes(figure, 3.5 + 1.85 * number, 0.12, 1.4, _HEIGHT)
+        axes = inch_axes(figure, 3.5 + 1.94 * number, 0.12, 1.37, _HEIGHT)
         low, middle, high = np.quantile(table, [0.25, 0.5, 0.75], axis=0)
         axes.fill_between(weights, low, high, color=CYCLE[5], alpha=0.35, linewidth=0.0)
         axes.plot(weights, middle, color=CYCLE[0], marker="o")
@@ -107,7 +107,7 @@ def _draw_trade(axes: Axes, names: Sequence[str], first: FloatArray, second: Flo
         axes.annotate(
             name, (across, up), xytext=(4, 3), textcoords="offset points", size=SMALL, color=INK
         )
-    percent = FuncFormatter(lambda value, _: f"+{100.0 * (value - 1.0):.0f} %")
+    percent = FuncFormatter(lambda value, _: f"{100.0 * (value - 1.0):+.0f} %".replace("+0 ", "0 "))
     axes.xaxis.set_major_formatter(percent)
     axes.yaxis.set_major_formatter(percent)
     axes.set(

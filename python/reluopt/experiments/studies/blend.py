@@ -209,6 +209,11 @@ def _title(weight: float) -> str:
     return {0.0: "L2", 1.0: "L1"}.get(weight, f"w = {weight:g}")
 
 
+def _label(weight: float) -> str:
+    """The same in a figure."""
+    return {0.0: "$L_2$", 1.0: "$L_1$"}.get(weight, f"$w$ = {weight:g}")
+
+
 def _figure(table: pd.DataFrame, parts: Sequence[Mapping[str, Any]]) -> Figure:
     """Curve and panels; images without all answers are left out."""
     ratios = [_ratios(table, norm) for norm in ("l1", "l2")]
@@ -217,7 +222,7 @@ def _figure(table: pd.DataFrame, parts: Sequence[Mapping[str, Any]]) -> Figure:
     weights = [part["weight"] for part in parts]
     return blend_figure(
         weights,
-        [_title(weight) for weight in weights],
+        [_label(weight) for weight in weights],
         *(ratio.loc[kept].to_numpy() for ratio in ratios),
         *(other.to_numpy() for other in others),
     )
@@ -235,7 +240,7 @@ def _pictures(network: ReLUNetwork, instances: Sequence[Instance], groups: Group
             return blend_pictures(
                 instance.image.reshape(network.input_shape),
                 answers,
-                [_title(weight_of(measure)) for measure in MEASURES],
+                [_label(weight_of(measure)) for measure in MEASURES],
                 [
                     (rf"$L_1$ {each['l1']:.2f}, $L_2$ {each['l2']:.2f}",
                      f"{each['changed_pixels']:.0f} pixels")
