@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 from reluopt.change_limits import ChangeLimits, smoothness_limits
 from reluopt.errors import InputError
 from reluopt.network import NetworkMetadata, ReLUNetwork
-from reluopt.problems import FixedTarget, MinimalPerturbation
+from reluopt.problems import Blend, FixedTarget, MinimalPerturbation
 
 
 def neighbours(rows, columns):
@@ -89,6 +89,12 @@ def test_inputs_need_rows_and_columns(make_network):
         MinimalPerturbation(np.zeros(6), 0, FixedTarget(1), smoothness=0.1).task(
             make_network((6, 4, 3), 0)
         )
+
+
+def test_blends_take_no_limit(thesis, test_images):
+    problem = MinimalPerturbation(test_images.image(0), 7, norm=Blend(0.5), smoothness=0.1)
+    with pytest.raises(InputError, match="smoothness: expected norm l1, l2 or linf, found a blend"):
+        problem.task(thesis)
 
 
 def test_limits_that_do_not_fit_are_refused():
