@@ -274,7 +274,7 @@ def readme(data: Path) -> str:
     best, l1, l2 = (_part(facts, name) for name in (facts["compromise"], "l1", "l2"))
     return f"""### L1 against L2 against a blend
 
-The blend w |delta|_1 + (1 - w) |delta|_2^2 is minimised exactly too (`--norm blend:W`). Of
+The blend `w |delta|_1 + (1 - w) |delta|_2^2` is minimised exactly too (`--norm blend:W`). Of
 {facts["images"]} test images ({facts["problems"]} problems, {proof_words(facts["unproven"])}) the
 L2 optimum is {_excess(l2["l1_ratio"])} longer in L1 than need be, and the L1 optimum
 {_excess(l1["l2_ratio"])} longer in L2; the blend with {_title(best["weight"])} is
