@@ -10,6 +10,7 @@ from scipy.optimize import LinearConstraint, minimize
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.engines import get_engine
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.branch_and_bound.ball import make_ball
 from reluopt.engines.branch_and_bound.blend import lifted_frame
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.errors import InputError, UnsupportedProblemError
@@ -183,6 +184,18 @@ def test_a_frame_allows_for_the_rounding_of_the_lifted_biases(make_network):
     plain = np.abs(first.bias) + np.abs(first.weight) @ frame.region.high
     assert (frame.region.magnitudes >= plain + raised.bias_sizes).all()
     assert frame.region.tilt == raised.task.tilt > 0.0
+
+
+def test_bounds_of_kernels_hold_for_the_exact_lifted_biases(make_network):
+    """The lifted bias is a rounded sum: bounds of the ball of radius 0 must leave room for that."""
+    network = make_network((5, 6, 4, 3), 3)
+    frame, raised = lifted_frame(network, ask(network, 3, Blend(0.6)).task(network))
+    count = frame.flat.biases.size
+    ball = make_ball(frame, 0.0, np.full(count, -np.inf), np.full(count, np.inf))
+    bias = raised.network.layers[0].bias
+    wrong = (network.input_size + 2) * 2.0**-53 * raised.bias_sizes
+    assert (ball.upper[: bias.size] - bias >= wrong).all()
+    assert (bias - ball.lower[: bias.size] >= wrong).all()
 
 
 def test_other_engines_and_proofs_are_refused_in_one_line(make_network):
