@@ -55,7 +55,7 @@ def limit_figure(
 ) -> Figure:
     """Distance and largest change of a pixel against the limit, one line for each image.
 
-    A filled marker is a proven distance. An open one is the best image known, with a bar down to
+    A filled marker is a proven distance. An open one is the best image known, with a dotted bar down to
     the proven bound. A line ends where no image was found.
 
     Args:
@@ -197,13 +197,15 @@ def _draw_lines(axes: Axes, values: FloatArray, distances: FloatArray, bounds: F
             places[proven], line[proven], marker, color=colour, markersize=3.0, linestyle="none"
         )
         axes.plot(
-            places[open_ended], line[open_ended], marker, color=colour, markersize=3.0,
+            places[open_ended], line[open_ended], "o", color=colour, markersize=4.5,
             linestyle="none", markerfacecolor="white",
         )  # fmt: skip
         if values is distances:
             for place in places[open_ended]:
                 low = bounds[number, place]
-                axes.plot([place, place], [low, line[place]], color=colour, linewidth=0.6)
+                axes.plot(
+                    [place, place], [low, line[place]], ":", color=colour, linewidth=0.7, zorder=1
+                )
 
 
 def _write_labels(axes: Axes, values: FloatArray, labels: Sequence[int]) -> None:

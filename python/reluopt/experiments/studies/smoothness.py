@@ -191,10 +191,15 @@ def _facts(
     groups: Groups,
     changes: Mapping[float | None, Sequence[FloatArray | None]],
 ) -> dict[str, Any]:
-    """What is told of one limit; medians are over digits that have an image under it."""
+    """What is told of one limit; distances, changes and medians are of proven nearest images."""
     statuses = [str(result.row["status"]) for result in groups[limit]]
+    proven = [status == Status.OPTIMAL for status in statuses]
+    nearest = [change for change, sure in zip(changes[limit], proven, strict=True) if sure]
     free = [_distance(result) for result in groups[None]]
-    own = [_distance(result) for result in groups[limit]]
+    own = [
+        _distance(result) if sure else math.nan
+        for result, sure in zip(groups[limit], proven, strict=True)
+    ]
     ratios = [after / before for before, after in zip(free, own, strict=True) if before > 0.0]
     return {
         "limit": limit,
@@ -203,8 +208,8 @@ def _facts(
         "distance": _median(own),
         "times_as_far": _median(ratios),
         "times_as_far_largest": max(_known(ratios), default=None),
-        "largest_change": _median([_largest(change) for change in changes[limit]]),
-        "changed_pixels": _median([_touched(change) for change in changes[limit]]),
+        "largest_change": _median([_largest(change) for change in nearest]),
+        "changed_pixels": _median([_touched(change) for change in nearest]),
     }
 
 
@@ -281,7 +286,7 @@ def _sentence(facts: Mapping[str, Any]) -> str:
     impossible = sum(found["impossible"] for found in facts["limits"])
     return (
         f"Nearest images of {facts['images']} digits under limits on neighbouring changes: "
-        f"{_series(told)} (medians of those that have one; {impossible} of {facts['problems']} "
+        f"{_series(told)} (medians of proven ones; {impossible} of {facts['problems']} "
         f"problems have no answer, {proof_words(facts['unproven'])})"
     )
 
@@ -330,8 +335,8 @@ def _lead(facts: Mapping[str, Any]) -> str:
     text = (
         "Do changes look natural when a pixel may not change much more than its neighbours, as the "
         f"thesis' outlook asks? With all {facts['pairs']:,} pairs of neighbouring changes within s "
-        f"of each other, nearest L1 images lie {_series(told)} (medians of the digits that have "
-        f"one; {facts['problems']} problems, {proof_words(facts['unproven'])})."
+        f"of each other, nearest L1 images lie {_series(told)} (medians of proven ones; "
+        f"{facts['problems']} problems, {proof_words(facts['unproven'])})."
     )
     if impossible:
         text += f" {impossible[0].upper()}{impossible[1:]}."
@@ -342,7 +347,7 @@ def _lead(facts: Mapping[str, Any]) -> str:
         f"{text} Single bright dots become soft spots: the largest change of a pixel falls from "
         f"{free['largest_change']:.2f} to {last['largest_change']:.2f} at s = {last['limit']:g} "
         f"(medians), and {free['changed_pixels']:.0f} changed pixels become "
-        f"{last['changed_pixels']:.0f}. They do not become strokes: changes turn faint and wide."
+        f"{last['changed_pixels']:.0f}."
     )
 
 
