@@ -55,7 +55,7 @@ def limit_figure(
 ) -> Figure:
     """Distance and largest change of a pixel against the limit, one line for each image.
 
-    A filled marker is a proven distance. An open one is the best image known, with a dotted bar down to
+    A filled marker is a proven distance. An open one is the best image known, with a bar down to
     the proven bound. A line ends where no image was found.
 
     Args:
