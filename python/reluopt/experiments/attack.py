@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reluopt.engines import choose_engine
-from reluopt.engines.base import ProgressCallback
+from reluopt.engines.base import EngineOptions, ProgressCallback
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes
 from reluopt.experiments.executors import Executor, SerialExecutor
-from reluopt.experiments.experiment import PROOF, Row, hard_limit
+from reluopt.experiments.experiment import PROOF, Row
 from reluopt.experiments.instances import Instance, data_fingerprint
+from reluopt.experiments.rows import (
+    ImageExperiment,
+    SolverExperiment,
+    image_row,
+    limit_row,
+    limit_settings,
+    method_settings,
+    solution_row,
+)
 from reluopt.experiments.runner import Finished as Finished
 from reluopt.experiments.runner import RunProgress, run_experiment
 from reluopt.network import Dense, FloatArray, NetworkMetadata, ReLUNetwork
@@ -116,17 +125,22 @@ class AttackSettings:
             "target": str(self.target),
             "norm": str(self.norm),
             "margin": str(self.margin),
-            "engine": self.method.engine,
-            "formulation": self.method.formulation,
-            "bounds": self.method.bounds,
+            **method_settings(self.method),
             "attack": self.method.wants_attack,
-            "time_limit": options.time_limit,
-            "gap": options.gap,
-            "threads": options.threads,
-            "seed": options.seed,
+            **limit_settings(options),
             "extra": dict(options.extra),
             # Folders of runs without it were written before there was such a setting.
             **({} if self.smoothness is None else {"smoothness": self.smoothness}),
+        }
+
+    def asked(self, network: ReLUNetwork, instance: Instance) -> Row:
+        """The columns that are known before an instance is solved."""
+        return {
+            **image_row(network, instance),
+            **limit_row(self.method.options),
+            "norm": str(self.norm),
+            "margin_rule": str(self.margin),
+            "original_predicted": int(network.predict(instance.image)),
         }
 
 
@@ -154,7 +168,7 @@ def attack_row(
     seconds: float,
 ) -> Row:
     """The row of a solved instance."""
-    certificate, timings, options = solution.certificate, solution.timings, settings.method.options
+    certificate, timings = solution.certificate, solution.timings
     checked: Mapping[str, Any] = (
         {}
         if certificate is None
@@ -171,35 +185,20 @@ def attack_row(
         else math.inf
     )
     return {
-        "image": instance.key,
-        "label": instance.label,
+        **settings.asked(network, instance),
+        **solution_row(solution),
         "target": solution.target,
-        "norm": str(settings.norm),
-        "margin_rule": str(settings.margin),
-        "engine": solution.engine,
-        "formulation": solution.formulation,
-        "bounds": solution.bounds,
-        "status": str(solution.status),
         "objective": solution.objective,
         "distance": distance,
         "bound": solution.bound,
         "gap": solution.gap,
         "seconds": seconds,
-        "nodes": solution.nodes,
-        "original_predicted": int(network.predict(instance.image)),
         **checked,
         "certified": solution.certified,
         **{
             f"{step}_seconds": getattr(timings, step)
             for step in ("attack", "bounds", "build", "search", "polish")
         },
-        **{name: solution.size.get(name) for name in ("variables", "constraints", "binaries")},
-        "seed": options.seed,
-        "threads": options.threads,
-        "time_limit": options.time_limit,
-        "network": network.metadata.name,
-        "image_sha256": instance.fingerprint,
-        "message": solution.message,
     }
 
 
@@ -226,7 +225,7 @@ def warm_up(settings: AttackSettings) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class AttackExperiment:
+class AttackExperiment(ImageExperiment, SolverExperiment):
     """Smallest perturbations as the runner knows them (:mod:`reluopt.experiments.runner`)."""
 
     network: ReLUNetwork
@@ -235,18 +234,9 @@ class AttackExperiment:
     columns = COLUMNS
 
     @property
-    def threads(self) -> int:
-        """Solver threads."""
-        return self.settings.method.options.threads
-
-    @property
-    def hard_limit(self) -> float:
-        """When a worker process is killed."""
-        return hard_limit(self.settings.method.options.time_limit)
-
-    def identify(self, task: Instance) -> dict[str, Any]:
-        """A row stands for the image with these pixels only."""
-        return {"image_sha256": task.fingerprint}
+    def options(self) -> EngineOptions:
+        """Limits, gap, threads, seed."""
+        return self.settings.method.options
 
     def warm_up(self) -> None:
         """See :func:`warm_up`."""
@@ -261,22 +251,12 @@ class AttackExperiment:
 
     def failed(self, task: Instance, status: str, message: str) -> Row:
         """The row of an instance whose solve crashed."""
-        settings = self.settings
         return {
-            "image": task.key,
-            "label": task.label,
-            "norm": str(settings.norm),
-            "margin_rule": str(settings.margin),
-            "engine": settings.method.engine,
-            "formulation": settings.method.formulation,
+            **self.settings.asked(self.network, task),
+            "engine": self.settings.method.engine,
+            "formulation": self.settings.method.formulation,
             "status": status,
-            "original_predicted": int(self.network.predict(task.image)),
             "certified": False,
-            "seed": settings.method.options.seed,
-            "threads": settings.method.options.threads,
-            "time_limit": settings.method.options.time_limit,
-            "network": self.network.metadata.name,
-            "image_sha256": task.fingerprint,
             "message": message,
         }
 

@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reluopt.engines.base import ProgressCallback
+from reluopt.engines.base import EngineOptions, ProgressCallback
 from reluopt.experiments.executors import Executor
-from reluopt.experiments.experiment import Row, hard_limit
+from reluopt.experiments.experiment import Row
 from reluopt.experiments.instances import Instance, data_fingerprint
+from reluopt.experiments.rows import (
+    ImageExperiment,
+    SolverExperiment,
+    image_row,
+    limit_row,
+    limit_settings,
+    method_settings,
+    network_settings,
+    solution_row,
+    toy_network,
+)
 from reluopt.experiments.runner import Finished, RunProgress, run_experiment
-from reluopt.network import Dense, FloatArray, ReLUNetwork
+from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import Classification
 from reluopt.solve import Method, solve
 
@@ -49,7 +60,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class ClassifyExperiment:
+class ClassifyExperiment(ImageExperiment, SolverExperiment):
     """Classification as the runner knows it (:mod:`reluopt.experiments.runner`)."""
 
     network: ReLUNetwork
@@ -58,39 +69,22 @@ class ClassifyExperiment:
     columns = COLUMNS
 
     @property
-    def threads(self) -> int:
-        """Solver threads."""
-        return self.method.options.threads
-
-    @property
-    def hard_limit(self) -> float:
-        """When a worker process is killed."""
-        return hard_limit(self.method.options.time_limit)
-
-    def identify(self, task: Instance) -> dict[str, Any]:
-        """A row stands for the image with these pixels only."""
-        return {"image_sha256": task.fingerprint}
+    def options(self) -> EngineOptions:
+        """Limits, gap, threads, seed."""
+        return self.method.options
 
     def warm_up(self) -> None:
         """Imports, licences and compilation."""
-        toy = ReLUNetwork((Dense(np.eye(3, 2), np.zeros(3)), Dense(np.eye(2, 3), np.zeros(2))))
-        solve(toy, Classification(np.array([0.2, 0.6])), self.method)
+        solve(toy_network(), Classification(np.array([0.2, 0.6])), self.method)
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""
-        options = self.method.options
         return {
             "experiment": "classify",
-            "network": self.network.metadata.name,
-            "network_sha256": self.network.fingerprint,
-            "engine": self.method.engine,
-            "formulation": self.method.formulation,
-            "bounds": self.method.bounds,
-            "time_limit": options.time_limit,
-            "gap": options.gap,
-            "threads": options.threads,
-            "seed": options.seed,
-            "extra": dict(options.extra),
+            **network_settings(self.network),
+            **method_settings(self.method),
+            **limit_settings(self.options),
+            "extra": dict(self.options.extra),
         }
 
     def run(
@@ -103,17 +97,12 @@ class ClassifyExperiment:
         row = self._asked(task)
         same = solution.target == row["predicted"]
         differ = "" if same else f"program answers {solution.target}, network {row['predicted']}"
+        row |= solution_row(solution)
         row |= {
             "program": solution.target,
             "agrees": solution.certified and same,
             "certified": solution.certified,
-            "engine": solution.engine,
-            "formulation": solution.formulation,
-            "bounds": solution.bounds,
-            "status": str(solution.status),
             "seconds": seconds,
-            "nodes": solution.nodes,
-            **{name: solution.size.get(name) for name in ("variables", "constraints", "binaries")},
             "message": solution.message or differ,
         }
         return row, None
@@ -132,16 +121,10 @@ class ClassifyExperiment:
         }
 
     def _asked(self, task: Instance) -> Row:
-        options = self.method.options
         return {
-            "image": task.key,
-            "label": task.label,
+            **image_row(self.network, task),
+            **limit_row(self.options),
             "predicted": int(self.network.predict(task.image)),
-            "seed": options.seed,
-            "threads": options.threads,
-            "time_limit": options.time_limit,
-            "network": self.network.metadata.name,
-            "image_sha256": task.fingerprint,
         }
 
 

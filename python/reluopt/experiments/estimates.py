@@ -21,6 +21,7 @@ from reluopt.check import check_perturbation
 from reluopt.engines.base import ProgressCallback
 from reluopt.experiments.experiment import Row
 from reluopt.experiments.instances import Instance
+from reluopt.experiments.rows import ImageExperiment, image_row, network_settings
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import AnyTarget, Margin, MinimalPerturbation, Norm, PerturbationTask
 
@@ -60,7 +61,7 @@ class Attack(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class EstimateExperiment:
+class EstimateExperiment(ImageExperiment):
     """Distances found by an attack, as the runner knows them.
 
     Attributes:
@@ -85,8 +86,7 @@ class EstimateExperiment:
         """Everything that determines the results, JSON-serialisable."""
         settings = {
             "experiment": "estimate",
-            "network": self.network.metadata.name,
-            "network_sha256": self.network.fingerprint,
+            **network_settings(self.network),
             "attack": str(self.attack),
             "target": "any",
             "norm": str(self.norm),
@@ -100,10 +100,6 @@ class EstimateExperiment:
                 "precision": shortest.PRECISION,
             }
         return settings
-
-    def identify(self, task: Instance) -> dict[str, Any]:
-        """A row stands for the image with these pixels only."""
-        return {"image_sha256": task.fingerprint}
 
     def warm_up(self) -> None:
         """Load (or compile) kernels before the clock of the first image runs."""
@@ -129,14 +125,11 @@ class EstimateExperiment:
 
     def _asked(self, task: Instance) -> Row:
         return {
-            "image": task.key,
-            "label": task.label,
+            **image_row(self.network, task),
             "norm": str(self.norm),
             "margin_rule": str(self.margin),
             "attack": str(self.attack),
             "seed": self.seed,
-            "network": self.network.metadata.name,
-            "image_sha256": task.fingerprint,
         }
 
     def _task(self, instance: Instance) -> PerturbationTask:

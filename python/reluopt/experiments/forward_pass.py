@@ -10,6 +10,7 @@ from typing import Any
 from reluopt.engines.base import ProgressCallback
 from reluopt.experiments.experiment import Row
 from reluopt.experiments.instances import Instance
+from reluopt.experiments.rows import ImageExperiment, image_row, network_settings
 from reluopt.network import FloatArray, ReLUNetwork
 
 COLUMNS = (
@@ -33,7 +34,7 @@ DONE = "DONE"
 
 
 @dataclass(frozen=True, eq=False)
-class ForwardExperiment:
+class ForwardExperiment(ImageExperiment):
     """The float64 forward pass as the runner knows it (:mod:`reluopt.experiments.runner`)."""
 
     network: ReLUNetwork
@@ -47,14 +48,9 @@ class ForwardExperiment:
         """Everything that determines the results, JSON-serialisable."""
         return {
             "experiment": "forward-pass",
-            "network": self.network.metadata.name,
-            "network_sha256": self.network.fingerprint,
+            **network_settings(self.network),
             "repeats": self.repeats,
         }
-
-    def identify(self, task: Instance) -> dict[str, Any]:
-        """A row stands for the image with these pixels only."""
-        return {"image_sha256": task.fingerprint}
 
     def warm_up(self) -> None:
         """Nothing is compiled, and a median minds no slow first pass."""
@@ -77,10 +73,5 @@ class ForwardExperiment:
         return {**self._asked(task), "status": status, "message": message}
 
     def _asked(self, task: Instance) -> Row:
-        return {
-            "image": task.key,
-            "label": task.label,
-            "predicted": int(self.network.predict(task.image)),
-            "network": self.network.metadata.name,
-            "image_sha256": task.fingerprint,
-        }
+        predicted = int(self.network.predict(task.image))
+        return {**image_row(self.network, task), "predicted": predicted}

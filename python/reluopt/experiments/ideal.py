@@ -7,14 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from reluopt.engines.base import ProgressCallback
+from reluopt.engines.base import EngineOptions, ProgressCallback
 from reluopt.experiments.executors import Executor, SerialExecutor
-from reluopt.experiments.experiment import Row, hard_limit
+from reluopt.experiments.experiment import Row
+from reluopt.experiments.rows import (
+    SolverExperiment,
+    limit_row,
+    limit_settings,
+    method_settings,
+    network_settings,
+    solution_row,
+    toy_network,
+)
 from reluopt.experiments.runner import Finished, RunProgress, run_experiment
 from reluopt.experiments.store import ResultStore
-from reluopt.network import Dense, FloatArray, ReLUNetwork
+from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import OptimalInput
 from reluopt.solve import Method, solve
 
@@ -58,7 +65,7 @@ class LabelTask:
 
 
 @dataclass(frozen=True, eq=False)
-class IdealExperiment:
+class IdealExperiment(SolverExperiment):
     """Optimal inputs as the runner knows them (:mod:`reluopt.experiments.runner`)."""
 
     network: ReLUNetwork
@@ -67,14 +74,9 @@ class IdealExperiment:
     columns = COLUMNS
 
     @property
-    def threads(self) -> int:
-        """Solver threads."""
-        return self.method.options.threads
-
-    @property
-    def hard_limit(self) -> float:
-        """When a worker process is killed."""
-        return hard_limit(self.method.options.time_limit)
+    def options(self) -> EngineOptions:
+        """Limits, gap, threads, seed."""
+        return self.method.options
 
     def identify(self, task: LabelTask) -> dict[str, Any]:
         """A row stands for its label."""
@@ -82,23 +84,15 @@ class IdealExperiment:
 
     def warm_up(self) -> None:
         """Imports, licences and compilation."""
-        toy = ReLUNetwork((Dense(np.eye(3, 2), np.zeros(3)), Dense(np.eye(2, 3), np.zeros(2))))
-        solve(toy, OptimalInput(0), self.method)
+        solve(toy_network(), OptimalInput(0), self.method)
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""
-        options = self.method.options
         return {
             "experiment": "ideal",
-            "network": self.network.metadata.name,
-            "network_sha256": self.network.fingerprint,
-            "engine": self.method.engine,
-            "formulation": self.method.formulation,
-            "bounds": self.method.bounds,
-            "time_limit": options.time_limit,
-            "gap": options.gap,
-            "threads": options.threads,
-            "seed": options.seed,
+            **network_settings(self.network),
+            **method_settings(self.method),
+            **limit_settings(self.options),
         }
 
     def run(
@@ -110,20 +104,14 @@ class IdealExperiment:
         certificate = solution.certificate
         row = {
             **self._asked(task),
-            "engine": solution.engine,
-            "formulation": solution.formulation,
-            "bounds": solution.bounds,
-            "status": str(solution.status),
+            **solution_row(solution),
             "objective": solution.objective,
             "bound": solution.bound,
             "gap": solution.gap,
             "seconds": time.perf_counter() - started,
-            "nodes": solution.nodes,
             "predicted": None if certificate is None else certificate.predicted,
             "margin": None if certificate is None else certificate.lead,
             "certified": solution.certified,
-            **{name: solution.size.get(name) for name in ("variables", "constraints", "binaries")},
-            "message": solution.message,
         }
         image = solution.image
         return row, None if image is None else image.reshape(self.network.input_shape)
@@ -139,14 +127,11 @@ class IdealExperiment:
         }
 
     def _asked(self, task: LabelTask) -> Row:
-        options = self.method.options
         return {
             "image": task.key,
             "label": task.label,
-            "seed": options.seed,
-            "threads": options.threads,
-            "time_limit": options.time_limit,
             "network": self.network.metadata.name,
+            **limit_row(self.options),
         }
 
 
