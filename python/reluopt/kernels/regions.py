@@ -9,7 +9,7 @@ import numpy as np
 from reluopt.errors import InputError
 from reluopt.kernels.flat import FlatNetwork, forward
 from reluopt.kernels.jit import kernel
-from reluopt.kernels.rounding import ROUNDOFF
+from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
 from reluopt.network import FloatArray
 from reluopt.problems import Box, Norm
 
@@ -18,7 +18,7 @@ BOX_ONLY, L1_BALL, L2_BALL = 0, 1, 2
 
 
 class Region(NamedTuple):
-    """``{center + delta : low <= delta <= high, ||delta|| <= radius}`` as kernels take it.
+    r"""``{center + delta : low <= delta <= high, ||delta|| <= radius}`` as kernels take it.
 
     Made by :func:`build_region`; :func:`with_radius` shrinks the ball of an L1 or L2 region.
 
@@ -29,6 +29,9 @@ class Region(NamedTuple):
         radius: length of the ball's radius (ignored for ``BOX_ONLY``); negative when the region is
             empty.
         values: pre-activations of the first layer at the center, shape ``(n_1,)``.
+        errors: above what each of ``values`` is wrong by, shape ``(n_1,)``:
+            :math:`\gamma_N (|W| |center| + |b|)`, N counting the inputs other than zero, since the
+            others add nothing and round nothing.
         magnitudes: ``|W| (|center| + max|delta|) + |b|`` of the first layer, for error bounds.
         tilt: k >= 0 adds ``2 k sum(delta)`` to the square that an L2 ball limits, see
             :mod:`~reluopt.kernels.maxima`; ``low >= 0`` then.
@@ -40,6 +43,7 @@ class Region(NamedTuple):
     norm: int
     radius: float
     values: FloatArray
+    errors: FloatArray
     magnitudes: FloatArray
     tilt: float
 
@@ -58,12 +62,18 @@ def make_region(
     values = np.empty(flat.biases.size)
     forward(flat, center, values)
     magnitudes = np.abs(flat.biases[:width])
+    errors = magnitudes.copy()
+    count = 0
     for j in range(size):
-        reach = abs(center[j]) + max(abs(low[j]), abs(high[j]))
+        here = abs(center[j])
+        count += 1 if here != 0.0 else 0
+        reach = here + max(abs(low[j]), abs(high[j]))
         column = flat.columns[j * width : (j + 1) * width]
         for i in range(width):
             magnitudes[i] += abs(column[i]) * reach
-    return Region(center, low, high, norm, radius, values[:width].copy(), magnitudes, 0.0)
+            errors[i] += abs(column[i]) * here
+    errors = gamma(count + 8.0) * errors + TINY
+    return Region(center, low, high, norm, radius, values[:width].copy(), errors, magnitudes, 0.0)
 
 
 def build_region(

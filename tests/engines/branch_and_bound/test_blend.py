@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -184,6 +185,17 @@ def test_a_frame_allows_for_the_rounding_of_the_lifted_biases(make_network):
     plain = np.abs(first.bias) + np.abs(first.weight) @ frame.region.high
     assert (frame.region.magnitudes >= plain + raised.bias_sizes).all()
     assert frame.region.tilt == raised.task.tilt > 0.0
+    point = [Fraction(v) for v in task.image.tolist()]
+    original = network.layers[0]
+    for row, bias, value, error in zip(
+        original.weight.tolist(),
+        original.bias.tolist(),
+        frame.region.values.tolist(),
+        frame.region.errors.tolist(),
+        strict=True,
+    ):
+        exact = sum((Fraction(w) * v for w, v in zip(row, point, strict=True)), Fraction(bias))
+        assert abs(Fraction(value) - exact) <= Fraction(error)
 
 
 def test_bounds_of_kernels_hold_for_the_exact_lifted_biases(make_network):

@@ -1,5 +1,6 @@
 """Forms and safe bounds of the L2 relaxation, checked in exact rational arithmetic."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -10,12 +11,13 @@ from reluopt.engines.branch_and_bound.qp_certificate import (
     first_layer,
     safe_quadratic_bound,
 )
-from reluopt.engines.branch_and_bound.qp_model import build_model
+from reluopt.engines.branch_and_bound.qp_model import CONDITION, NEGATIVE, PHASE, build_model
 from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import flatten
 from reluopt.kernels.propagate import tighten
 from reluopt.kernels.regions import build_region, with_radius
+from reluopt.network import Dense, ReLUNetwork
 from reluopt.problems import Alternative, Box, LogitConditions, Norm, PerturbationTask
 
 EFFORT = Effort(60, 1e-8, 0.0)
@@ -137,6 +139,50 @@ def test_forms_are_nonnegative_within_their_error(make_network, sizes, decide):
                 assert abs(value - slack) <= Fraction(error)
             checked += 1
     assert checked > 20
+
+
+def wild_network(sizes, seed):
+    """Weights over eight orders of magnitude, so that sums cancel and their rounding shows."""
+    generator = np.random.default_rng(seed)
+    layers = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        scale = 10.0 ** generator.integers(-4, 5, (outputs, inputs))
+        weight = scale * generator.normal(size=(outputs, inputs))
+        layers.append(Dense(weight, generator.normal(size=outputs)))
+    return ReLUNetwork(tuple(layers))
+
+
+@pytest.mark.parametrize("sizes", [*SIZES, (20, 3, 2), (2, 12, 12, 2)])
+def test_errors_of_forms_hold_where_sums_cancel(sizes):
+    checked, rounded = 0, 0
+    for seed in range(6):
+        # Phases of a point: sums of all active neurons stand in the forms behind them.
+        frame, conditions, lower, upper, root = make_node(wild_network, sizes, seed)
+        there = exact_network(frame.network, [Fraction(v) for v in frame.task.image.tolist()])
+        values = [v for layer in there[:-1] for v in layer]
+        for h in np.flatnonzero(root)[seed % 2 :: 2]:
+            lower[h], upper[h] = (0.0, upper[h]) if values[h] > 0 else (lower[h], 0.0)
+        matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
+        model = build_model(frame.flat, frame.region, matrix, rhs, lower, upper, root)
+        for delta, hidden, slacks, _ in exact_points(frame, lower, upper, conditions, 60, seed):
+            values = exact_form_values(model, frame.region, frame, delta, hidden)
+            errors = [Fraction(e) for e in model.error.tolist()]
+            for value, error, kind, owner in zip(
+                values, errors, model.kind, model.owner, strict=True
+            ):
+                true = slacks[owner] if kind == CONDITION else hidden[owner]
+                if kind == NEGATIVE:
+                    true = max(-true, Fraction(0))
+                elif kind == PHASE:
+                    true = abs(true)
+                elif kind != CONDITION:
+                    assert value >= -error
+                    continue
+                assert abs(value - true) <= error
+                rounded += value != true
+            checked += 1
+    assert checked > 20
+    assert rounded > 0
 
 
 @pytest.mark.parametrize("sizes", SIZES)

@@ -1,8 +1,8 @@
 """Blends of L1 and L2: the L2 search on the lifted network (:mod:`reluopt.lifting`), and back.
 
 The biases of the lifted first layer are rounded sums. The kernels allow for the rounding of a first
-layer by multiples of its *magnitudes*, so what the lifted biases may be wrong by is added there,
-and every bound stays a theorem about the original weights and pixels.
+layer by its *errors* and by multiples of its *magnitudes*, so what the lifted biases may be wrong
+by is added to both, and every bound stays a theorem about the original weights and pixels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from reluopt.engines.base import EngineAnswer, EngineRequest, Progress, Progress
 from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
 from reluopt.errors import UnsupportedProblemError
 from reluopt.formulation.scaling import balanced
+from reluopt.kernels.rounding import gamma
 from reluopt.lifting import Lift, lift
 from reluopt.network import ReLUNetwork
 from reluopt.problems import PerturbationTask
@@ -28,14 +29,16 @@ def lifted_frame(network: ReLUNetwork, task: PerturbationTask) -> tuple[Frame, L
 
     Kernels allow for at least :math:`\gamma_{N+16}` times the magnitudes, N being the number of
     parts. The lifted biases are wrong by at most :math:`\gamma_{n+1} S`, S being
-    :attr:`Lift.bias_sizes`; so :math:`S \max(1, (n + 16) / (N + 16))` more is enough.
+    :attr:`Lift.bias_sizes`; so :math:`S \max(1, (n + 16) / (N + 16))` more is enough. The region's
+    errors grow by :math:`\gamma_{n+16} S` itself.
     """
     raised = lift(balanced(network), task)
     frame = make_frame(raised.network, raised.task)
     inputs, parts = network.input_size, raised.network.input_size
     share = max(1.0, (inputs + LEAST_CHAIN) / (parts + LEAST_CHAIN))
     magnitudes = frame.region.magnitudes + 1.01 * share * raised.bias_sizes
-    region = frame.region._replace(magnitudes=magnitudes, tilt=raised.task.tilt)
+    errors = frame.region.errors + gamma(inputs + LEAST_CHAIN) * raised.bias_sizes
+    region = frame.region._replace(errors=errors, magnitudes=magnitudes, tilt=raised.task.tilt)
     return replace(frame, region=region), raised
 
 

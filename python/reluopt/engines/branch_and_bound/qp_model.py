@@ -36,7 +36,9 @@ pre-activation's form at any input of the node is wrong by at most
           + \gamma_N \Bigl(\sum_{j\ undecided} |W_{hj}| X_j + |b_h|\Bigr),
 
 where :math:`\mu_j \ge |f_j|^\top X + |p_j|^\top m^1 + |c_j|` bounds all terms of the form that is
-handed on. First layer: :math:`\hat y` is wrong by at most :math:`\gamma_N m^1`. ``error`` holds
+handed on, and N exceeds the number of neurons of the layer below: a coefficient of the form is one
+sum over these, of given numbers. First layer: the coefficients are exact, and :math:`\hat y` is
+wrong by what its region says (:class:`~reluopt.kernels.regions.Region`). ``error`` holds
 :math:`\epsilon` for every form; :mod:`qp_certificate` subtracts it.
 """
 
@@ -49,7 +51,6 @@ from numpy.typing import NDArray
 
 from reluopt.kernels.flat import FlatNetwork
 from reluopt.kernels.jit import kernel
-from reluopt.kernels.propagate import rounding_chain
 from reluopt.kernels.regions import Region
 from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
 from reluopt.network import FloatArray
@@ -150,7 +151,7 @@ def build_model(
         else:
             weight = flat.weights[flat.weight_offsets[k] :][: size * flat.sizes[k]]
             bias = flat.biases[start : start + size]
-            stage = _next_layer(flat, weight.reshape((size, flat.sizes[k])), bias, stage)
+            stage = _next_layer(weight.reshape((size, flat.sizes[k])), bias, stage)
         for i in range(size):
             h = start + i
             if lower[h] < 0.0 < upper[h]:
@@ -175,25 +176,24 @@ def build_model(
 @kernel
 def _first_layer(region: Region, u: int, width: int) -> _Stage:
     """Pre-activations of the first layer are coordinates themselves."""
-    chain = gamma(2.0 * region.center.size + 16.0)
     return _Stage(
         np.zeros((width, u)),
         np.eye(width),
         np.zeros(width),
-        chain * region.magnitudes,
+        region.errors.copy(),
         region.magnitudes.copy(),
     )
 
 
 @kernel
-def _next_layer(flat: FlatNetwork, weight: FloatArray, bias: FloatArray, below: _Stage) -> _Stage:
+def _next_layer(weight: FloatArray, bias: FloatArray, below: _Stage) -> _Stage:
     """Forms ``weight @ below + bias`` with their errors and sizes."""
     size = bias.size
     on_x = np.dot(weight, below.on_x)
     on_a = np.dot(weight, below.on_a)
     constant = np.empty(size)
     error, reach = np.empty(size), np.empty(size)
-    rounding = gamma(rounding_chain(flat))
+    rounding = gamma(below.constant.size + 8.0)
     for i in range(size):
         value, wrong, large = bias[i], 0.0, abs(bias[i])
         for j in range(below.constant.size):
@@ -273,7 +273,7 @@ def _conditions(
         top = _first_layer(region, model.neuron.size, weight.shape[0])
     else:
         first = flat.neuron_offsets[flat.weight_offsets.size - 1]
-        top = _next_layer(flat, weight, flat.biases[first:], below)
-    forms = _next_layer(flat, matrix, -rhs, top)
+        top = _next_layer(weight, flat.biases[first:], below)
+    forms = _next_layer(matrix, -rhs, top)
     for q in range(rhs.size):
         _copy_form(model, row + q, CONDITION, q, forms, q, 1.0)

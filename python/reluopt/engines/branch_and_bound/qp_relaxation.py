@@ -38,6 +38,7 @@ from reluopt.engines.branch_and_bound.qp_program import (
     start_multipliers,
     tabulate,
 )
+from reluopt.engines.branch_and_bound.qp_units import from_units, in_units, unit_of
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import flatten
 from reluopt.kernels.jit import interrupts_wait
@@ -175,10 +176,13 @@ class QPRelaxation:
             cut_form,
         )
         theta = start_multipliers(program, model.layer)
-        above = goal + SAFETY * max(1.0, goal)
+        unit = unit_of(goal)
+        above = goal / unit**2
+        above += SAFETY * max(1.0, above)
         answer = solve_program(
-            program, theta, above, effort.tolerance, effort.slackness, effort.steps
+            in_units(program, unit), theta, above, effort.tolerance, effort.slackness, effort.steps
         )
+        answer = from_units(answer, unit)
         z = np.zeros(model.constant.size)
         z[program.form] = answer.z / program.scale
         psi = program.term_scale * answer.theta
