@@ -6,21 +6,17 @@ claims; what leaves this module was recomputed by the real network (:mod:`reluop
 
 from __future__ import annotations
 
-import hashlib
 import math
-import platform
 import time
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
 from reluopt.attacks.region import find_incumbent, region_minimum
-from reluopt.bounds import InputRegion, PreActivationBounds, bounds_within, compute_bounds
-from reluopt.bounds.constant import THESIS_MAGNITUDE
+from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
+from reluopt.bounds.validity import check_thesis_bounds
 from reluopt.check import check_logit
-from reluopt.engines import choose_engine, get_engine
+from reluopt.engines import choose_engine
 from reluopt.engines.base import (
     Engine,
     EngineAnswer,
@@ -29,7 +25,7 @@ from reluopt.engines.base import (
     Incumbent,
     ProgressCallback,
 )
-from reluopt.errors import InputError, UnsupportedProblemError
+from reluopt.errors import InputError
 from reluopt.network import ReLUNetwork
 from reluopt.problems import (
     BareRelativeMargin,
@@ -46,6 +42,7 @@ from reluopt.problems import (
 )
 from reluopt.solution import Solution, Status, Timings
 from reluopt.verdict import Checked, best_answer, compare_logits, verdict, verdict_of_maximum
+from reluopt.versions import versions
 
 LEAST_SECONDS = 1e-3
 """What is left when the time limit has passed: every engine takes it as "stop at once"."""
@@ -226,31 +223,8 @@ def _bounds(
         own = "linear" if region.limits is None else "lp"
         chosen = own if name == "ball" else name
         return compute_bounds(chosen, network, region, time_limit=seconds)
-    box = hashlib.sha256(region.box.lower.tobytes() + region.box.upper.tobytes()).hexdigest()
-    key = (network.fingerprint, box)
-    if key not in _EXCEEDING:
-        _EXCEEDING[key] = _exceeding(network, InputRegion(region.box))
-    if _EXCEEDING[key]:
-        raise UnsupportedProblemError(_EXCEEDING[key])
+    check_thesis_bounds(network, region.box)
     return compute_bounds("thesis", network, region)
-
-
-_EXCEEDING: dict[tuple[str, str], str] = {}
-"""Why the thesis' constants do not hold, by network and box; an empty text where they do."""
-
-
-def _exceeding(network: ReLUNetwork, region: InputRegion) -> str:
-    """Why the thesis' constants are not valid over ``region``; an empty text if they are."""
-    proven = bounds_within(network, region, THESIS_MAGNITUDE)
-    for k, (low, up) in enumerate(zip(proven.lower, proven.upper, strict=True), start=1):
-        worst = int(np.argmax(np.maximum(-low, up)))
-        if max(-low[worst], up[worst]) > THESIS_MAGNITUDE:
-            return (
-                f"bounds thesis: expected pre-activations within ±{THESIS_MAGNITUDE:g}, found that "
-                f"neuron {worst} of layer {k} may reach [{low[worst]:.6g}, {up[worst]:.6g}]; use "
-                "other bounds (--bounds interval, linear or lp)"
-            )
-    return ""
 
 
 def _found(
@@ -377,20 +351,6 @@ def _run_logit(
         search=clock.lap() - answer.build_seconds,
     )
     return _Run(engine, method, answer, timings, bounds.method)
-
-
-@cache
-def versions(engine: str) -> dict[str, str]:
-    """Versions of Python, reluopt and the solver behind the engine called ``engine``."""
-    try:
-        own = version("reluopt")
-    except PackageNotFoundError:
-        own = "unknown"
-    return {
-        "python": platform.python_version(),
-        "reluopt": own,
-        engine: get_engine(engine).state().version,
-    }
 
 
 class _Clock:

@@ -419,7 +419,7 @@ def test_a_folder_of_other_settings_or_inputs_is_refused(finished, inputs, tmp_p
         ({"methods": ["highs", "highs"]}, "each once"),
         ({"baseline": "gurobi"}, "baseline: expected one of highs"),
         ({"figure": Path("a.jpeg")}, r"expected a name ending in \.png"),
-        ({"norm": "l7"}, "norm: expected l1, l2, linf, found 'l7'"),
+        ({"norm": "l7"}, "norm: expected l1, l2, linf or blend:W with 0 < W < 1, found 'l7'"),
         ({"networks": []}, "network: expected at least one"),
         ({"networks": ["thesis", "thesis"]}, "each once"),
     ],

@@ -11,13 +11,12 @@ import typer
 
 from reluopt.cli import app, options
 from reluopt.cli.console import errors, number, output, progress_bar
-from reluopt.cli.solve_commands import call_record, open_store, report_interruption
+from reluopt.cli.runs import chosen_instances, open_store, report_interruption, session_record
 from reluopt.engines.base import EngineOptions
 from reluopt.experiments.classify import ClassifyExperiment, run_classify
 from reluopt.experiments.executors import choose_executor
-from reluopt.experiments.instances import load_instances
-from reluopt.experiments.runner import Finished, parse_shard, select
-from reluopt.experiments.store import Row, machine, plain
+from reluopt.experiments.runner import Finished
+from reluopt.experiments.store import Row, plain
 from reluopt.zoo import open_network
 
 DISAGREEMENT = 1
@@ -49,8 +48,7 @@ def classify(
     extra = options.extra_settings(engine, optimizer)
     engine_options = EngineOptions(time_limit, threads=threads, seed=seed, extra=extra)
     method = options.method(engine, formulation, bounds, engine_options)
-    part = None if shard is None else parse_shard(shard)
-    instances = select(load_instances(network, images, data_dir), limit, part)
+    instances = chosen_instances(network, images, data_dir, limit, shard)
     executor = choose_executor(workers, scheduler)
     experiment = ClassifyExperiment(network, method)
     store = None
@@ -68,7 +66,7 @@ def classify(
             elif not result.row["agrees"]:
                 errors.print(f"{result.row['image']}: {result.row['message']}", markup=False)
 
-        session = {**call_record(method), "machine": machine(), "shard": shard}
+        session = session_record(method, shard)
         try:
             finished = run_classify(
                 experiment, instances, store, on_finished, executor=executor, session=session

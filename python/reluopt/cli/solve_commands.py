@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
 from reluopt.cli import app, options
 from reluopt.cli.console import errors, number, output, progress_bar, table
+from reluopt.cli.runs import (
+    call_record,
+    chosen_instances,
+    open_store,
+    report_interruption,
+    session_record,
+)
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
 from reluopt.experiments.executors import Executor, choose_executor
-from reluopt.experiments.experiment import FAILURES
 from reluopt.experiments.ideal import COLUMNS as IDEAL_COLUMNS
 from reluopt.experiments.ideal import IdealExperiment, run_ideal
-from reluopt.experiments.instances import Instance, load_instances
-from reluopt.experiments.runner import parse_shard, select
-from reluopt.experiments.store import ResultStore, machine, plain
+from reluopt.experiments.instances import Instance
+from reluopt.experiments.store import ResultStore, plain
 from reluopt.network import ReLUNetwork
 from reluopt.problems import parse_margin, parse_norm, parse_target
 from reluopt.solution import Status
-from reluopt.solve import Method, versions
 from reluopt.zoo import open_network
 
 if TYPE_CHECKING:
@@ -93,8 +96,7 @@ def attack(
     settings = AttackSettings(
         parse_target(target), parse_norm(norm), parse_margin(margin), method, network_name, smooth
     )
-    part = None if shard is None else parse_shard(shard)
-    instances = select(load_instances(network, images, data_dir, label), limit, part)
+    instances = chosen_instances(network, images, data_dir, limit, shard, label)
     asked = workers is not None or scheduler is not None
     executor = choose_executor(workers, scheduler) if asked else None
     store = None
@@ -141,46 +143,12 @@ def _run_attack(
                 on_finished,
                 bar.search,
                 executor=executor,
-                session={**call_record(settings.method), "machine": machine(), "shard": shard},
+                session=session_record(settings.method, shard),
                 on_progress=bar.run,
             )
         except KeyboardInterrupt:
             report_interruption(done, len(instances), None if store is None else store.folder)
             raise
-
-
-def call_record(method: Method) -> dict[str, Any]:
-    """What was called, and the versions of what computes."""
-    return {"command": ["reluopt", *sys.argv[1:]], "versions": _all_versions(method)}
-
-
-def open_store(
-    out: Path,
-    columns: tuple[str, ...],
-    described: Mapping[str, Any],
-    method: Method,
-    retry_failed: bool,
-) -> ResultStore:
-    """The result folder, with the command on record; without its failures to try them again."""
-    store = ResultStore(out, columns, described, call_record(method))
-    if retry_failed:
-        store.forget({key for key, row in store.done.items() if row["status"] in FAILURES})
-    return store
-
-
-def _all_versions(method: Method) -> dict[str, str]:
-    names = ("bnb", "highs") if method.engine == "auto" else (method.engine,)
-    found = {"numpy": np.__version__}
-    for name in names:
-        found.update(versions(name))
-    return found
-
-
-def report_interruption(done: int, total: int, out: Path | None) -> None:
-    """What Ctrl-C left."""
-    errors.print(f"stopped after {done} of {total} images")
-    if out is not None:
-        errors.print(f"finished rows are in {out}; the same command resumes", markup=False)
 
 
 def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list[Finished]) -> None:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from reluopt.bounds import BOUND_NAMES
@@ -46,7 +45,8 @@ from reluopt.figures import (
 from reluopt.files import write_atomically
 from reluopt.formulation import FORMULATIONS
 from reluopt.problems import parse_margin, parse_norm, parse_target
-from reluopt.solve import Method, versions
+from reluopt.solve import Method
+from reluopt.versions import all_versions
 from reluopt.zoo import open_network
 
 __all__ = [
@@ -144,7 +144,8 @@ def run_bench(
     _once("network", networks)
     opened = {name: open_network(name) for name in networks}
     instances = {name: load_instances(net, images, data_dir) for name, net in opened.items()}
-    record = {"command": list(command), "versions": _versions(chosen)}
+    named = [method.engine for method in chosen.values() if method.engine != "auto"]
+    record = {"command": list(command), "versions": all_versions(named)}
     store = ResultStore(out, COLUMNS, settings.describe(), record)
     table = bench(opened, instances, chosen, settings, store, record=record, progress=progress)
     facts = _facts(table, settings, record)
@@ -189,15 +190,6 @@ def parse_method(text: str, options: EngineOptions) -> Method:
         raise EngineUnavailableError(f"method {text!r}: {state.detail}")
     formulation = parts[1] if len(parts) > 1 else None
     return Method(parts[0], formulation, parts[2] if len(parts) > 2 else None, options=options)
-
-
-def _versions(methods: Mapping[str, Method]) -> dict[str, str]:
-    """Versions of everything that computes."""
-    found: dict[str, str] = {"numpy": np.__version__}
-    for method in methods.values():
-        if method.engine != "auto":
-            found.update(versions(method.engine))
-    return found
 
 
 def _facts(

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -32,7 +31,8 @@ from reluopt.experiments.tables import latex_table, markdown_table
 from reluopt.figures import save_figure
 from reluopt.files import write_atomically
 from reluopt.network import ReLUNetwork
-from reluopt.solve import Method, versions
+from reluopt.solve import Method
+from reluopt.versions import all_versions
 
 FACTS = "facts.json"
 
@@ -155,7 +155,8 @@ class StudyFolder:
         Raises:
             InputError: it holds rows of other settings.
         """
-        record = {"command": self.context.session()["command"], "versions": _versions(method)}
+        command = self.context.session()["command"]
+        record = {"command": command, "versions": all_versions([method.engine])}
         return ResultStore(self.path / stage, columns, settings, record)
 
     def progress(self, stage: str) -> Callable[[RunProgress], None]:
@@ -253,14 +254,6 @@ def _copy(source: Path, target: Path) -> Path:
 def rows_table(finished: Iterable[Finished]) -> pd.DataFrame:
     """Rows of a run as a table with the columns of an attack."""
     return pd.DataFrame([result.row for result in finished], columns=list(COLUMNS))
-
-
-def _versions(method: Method) -> dict[str, str]:
-    names = ("bnb", "highs") if method.engine == "auto" else (method.engine,)
-    found = {"numpy": np.__version__}
-    for name in names:
-        found.update(versions(name))
-    return found
 
 
 __all__ = [

@@ -1,0 +1,46 @@
+"""Whether the thesis' constants are true bounds of a network over a box."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from reluopt.bounds.base import InputRegion
+from reluopt.bounds.constant import THESIS_MAGNITUDE
+from reluopt.bounds.lp import bounds_within
+from reluopt.errors import UnsupportedProblemError
+from reluopt.network import ReLUNetwork
+from reluopt.problems import Box
+
+
+def check_thesis_bounds(network: ReLUNetwork, box: Box) -> None:
+    """Refuse the thesis' constants where they are not proven; proofs are kept by network and box.
+
+    Raises:
+        UnsupportedProblemError: a pre-activation may leave the thesis' bounds of -1000 and 1000.
+    """
+    digest = hashlib.sha256(box.lower.tobytes() + box.upper.tobytes()).hexdigest()
+    key = (network.fingerprint, digest)
+    if key not in _EXCEEDING:
+        _EXCEEDING[key] = _exceeding(network, InputRegion(box))
+    if _EXCEEDING[key]:
+        raise UnsupportedProblemError(_EXCEEDING[key])
+
+
+_EXCEEDING: dict[tuple[str, str], str] = {}
+"""Why the thesis' constants do not hold, by network and box; an empty text where they do."""
+
+
+def _exceeding(network: ReLUNetwork, region: InputRegion) -> str:
+    """Why the thesis' constants are not valid over ``region``; an empty text if they are."""
+    proven = bounds_within(network, region, THESIS_MAGNITUDE)
+    for k, (low, up) in enumerate(zip(proven.lower, proven.upper, strict=True), start=1):
+        worst = int(np.argmax(np.maximum(-low, up)))
+        if max(-low[worst], up[worst]) > THESIS_MAGNITUDE:
+            return (
+                f"bounds thesis: expected pre-activations within ±{THESIS_MAGNITUDE:g}, found that "
+                f"neuron {worst} of layer {k} may reach [{low[worst]:.6g}, {up[worst]:.6g}]; use "
+                "other bounds (--bounds interval, linear or lp)"
+            )
+    return ""

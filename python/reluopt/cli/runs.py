@@ -1,0 +1,65 @@
+"""What commands that solve image by image share: which images, where rows go, what is recorded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reluopt.cli.console import errors
+from reluopt.experiments.experiment import FAILURES
+from reluopt.experiments.instances import Instance, load_instances
+from reluopt.experiments.runner import parse_shard, select
+from reluopt.experiments.store import ResultStore, machine
+from reluopt.network import ReLUNetwork
+from reluopt.solve import Method
+from reluopt.versions import all_versions
+
+
+def chosen_instances(
+    network: ReLUNetwork,
+    images: Sequence[str],
+    data_dir: Path | None,
+    limit: int | None,
+    shard: str | None,
+    label: int | None = None,
+) -> list[Instance]:
+    """The images that the shared options name.
+
+    Raises:
+        InputError: an option cannot be read, or a file is not what it should be.
+    """
+    part = None if shard is None else parse_shard(shard)
+    return select(load_instances(network, images, data_dir, label), limit, part)
+
+
+def call_record(method: Method) -> dict[str, Any]:
+    """What was called, and the versions of what computes."""
+    return {"command": ["reluopt", *sys.argv[1:]], "versions": all_versions([method.engine])}
+
+
+def session_record(method: Method, shard: str | None) -> dict[str, Any]:
+    """What ``run.json`` tells of this session."""
+    return {**call_record(method), "machine": machine(), "shard": shard}
+
+
+def open_store(
+    out: Path,
+    columns: tuple[str, ...],
+    described: Mapping[str, Any],
+    method: Method,
+    retry_failed: bool,
+) -> ResultStore:
+    """The result folder, with the command on record; without its failures to try them again."""
+    store = ResultStore(out, columns, described, call_record(method))
+    if retry_failed:
+        store.forget({key for key, row in store.done.items() if row["status"] in FAILURES})
+    return store
+
+
+def report_interruption(done: int, total: int, out: Path | None) -> None:
+    """What Ctrl-C left."""
+    errors.print(f"stopped after {done} of {total} images")
+    if out is not None:
+        errors.print(f"finished rows are in {out}; the same command resumes", markup=False)
