@@ -117,6 +117,15 @@ def test_documents_are_written_once_and_agree(project, capsys):
     assert "| `two` | the second | 20,000 | 2 h 01 min |" in details
 
 
+def test_a_heading_that_asks_gets_no_full_stop(project, monkeypatch):
+    def ask(data):
+        return "### Which of them?\n\nThis one.\n"
+
+    monkeypatch.setattr(readme, "load_study", lambda name: Study(name, name, run=None, readme=ask))
+    brief = readme.Renderer(project / "figures" / "data").section("brief one")
+    assert brief == "* **Which of them?** This one. [more](docs/results.md#which-of-them)"
+
+
 def test_one_changed_number_is_found(project, capsys):
     _run(project)
     facts_path(project / "figures" / "data", "two").write_text(json.dumps({"value": 2323}))

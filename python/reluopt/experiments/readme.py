@@ -48,6 +48,8 @@ _CAPTION = re.compile(r"\*[^*\s].*\*", re.DOTALL)
 _KEPT = re.compile(r"#|\||!\[|[-*+] |\d+\. |<|>|```| {4}|\n")
 """How blocks begin that are no paragraphs: headings, tables, pictures, lists, code."""
 
+_SENTENCE_ENDS = ("?", "!", ".")
+
 _HEADING = re.compile(r"^### (?P<text>.+)$", re.MULTILINE)
 
 
@@ -129,7 +131,8 @@ class Renderer:
             self._skip(error)
             return None
         link = f"[more]({DETAILS.as_posix()}#{_anchor(heading)})"
-        return fill(f"* **{heading}.** {lead} {link}", "  ")
+        title = heading if heading.endswith(_SENTENCE_ENDS) else f"{heading}."
+        return fill(f"* **{title}** {lead} {link}", "  ")
 
     def _skip(self, error: AbsentResults) -> None:
         """Note what is absent, or raise."""
