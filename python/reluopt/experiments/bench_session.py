@@ -24,6 +24,7 @@ from reluopt.experiments.attack import AttackSettings, attack_row
 from reluopt.experiments.bench_worker import BenchWorker, Job, Outcome
 from reluopt.experiments.experiment import hard_limit
 from reluopt.experiments.instances import Instance
+from reluopt.experiments.lock import ANOTHER_FOLDER
 from reluopt.experiments.store import ResultStore, Row, machine
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.problems import Margin, Measure, MinimalPerturbation, Target
@@ -206,7 +207,7 @@ def _refuse_other_inputs(runs: Sequence[_Run], store: ResultStore) -> None:
         if row is not None and any(row[name] != value for name, value in run.inputs.items()):
             raise InputError(
                 f"{store.folder}: holds results of another network called '{run.name}' or another "
-                f"image called '{run.instance.key}'; choose another folder for --out"
+                f"image called '{run.instance.key}'; {ANOTHER_FOLDER}"
             )
 
 

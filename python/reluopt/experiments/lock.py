@@ -20,6 +20,9 @@ from reluopt.errors import InputError
 
 LOCK_NAME = "run.lock"
 
+ANOTHER_FOLDER = "choose another folder (--out, or --runs of experiment and reproduce)"
+"""How messages about a refused folder end."""
+
 
 class FolderLock:
     """Exclusive use of a folder until the object is garbage collected or the process ends."""
@@ -45,8 +48,8 @@ class FolderLock:
                 raise InputError(
                     f"{self._path.parent}: expected a folder that no other run writes to, found "
                     f"process {holder.get('pid', '?')} on {holder.get('host', '?')} at work since "
-                    f"{holder.get('since', '?')} ({LOCK_NAME}); wait for it, or choose another "
-                    "folder for --out"
+                    f"{holder.get('since', '?')} ({LOCK_NAME}); wait for it, or "
+                    f"{ANOTHER_FOLDER}"
                 )
             if _is_at(descriptor, self._path):
                 return descriptor

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reluopt.errors import InputError
 from reluopt.experiments.executors import Executor, SerialExecutor
 from reluopt.experiments.experiment import Experiment, Row, TaskT
+from reluopt.experiments.lock import ANOTHER_FOLDER
 from reluopt.network import FloatArray
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _refuse_strangers(
             if row.get(name) != value:
                 raise InputError(
                     f"{store.folder}: expected {name} of {task.key} to be {value}, found "
-                    f"{row.get(name)}; these are other data: choose another folder for --out"
+                    f"{row.get(name)}; these are other data: {ANOTHER_FOLDER}"
                 )
 
 

@@ -43,7 +43,7 @@ from safetensors.numpy import save
 from reluopt.errors import InputError
 from reluopt.experiments.experiment import PROOF
 from reluopt.experiments.experiment import Row as Row
-from reluopt.experiments.lock import lock_folder
+from reluopt.experiments.lock import ANOTHER_FOLDER, lock_folder
 from reluopt.files import write_atomically
 from reluopt.network import FloatArray, frozen_array
 from reluopt.tensor_files import open_tensor_file
@@ -198,7 +198,7 @@ class ResultStore:
             name = names[0]
             raise InputError(
                 f"{self.folder}: holds results with {name} = {found.get(name)!r}, and this command "
-                f"asks for {wanted.get(name)!r}; choose another folder for --out"
+                f"asks for {wanted.get(name)!r}; {ANOTHER_FOLDER}"
             )
 
     def _recover(self) -> list[Row]:
