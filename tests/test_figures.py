@@ -104,6 +104,23 @@ def test_perturbation_tiles_show_original_answer_and_difference(test_images: Dat
     assert difference.get_clim() == (-1.0, 1.0)
 
 
+def test_bands_may_have_scales_of_their_own(test_images: Dataset) -> None:
+    originals = test_images.images[:13]
+    changed = originals.copy()
+    changed[:10, 0, 0] = 0.004
+    changed[10:, 0, 0] = 0.3
+    drawn = {"originals": originals, "changed": list(changed)}
+    figure = perturbations(test_images, 13, **drawn, scale_each_band=True)
+    limits = [axes.images[0].get_clim() for axes in figure.axes if axes.images][2::3]
+    assert limits == [(-0.004, 0.004)] * 10 + [(-0.3, 0.3)] * 3
+    bars = [axes.get_yticklabels()[-1].get_text() for axes in figure.axes if not axes.images]
+    assert bars == ["+0.004", "+0.3"]
+    assert overlaps(figure) == []
+    assert over_the_edge(figure) == 0.0
+    together = perturbations(test_images, 13, **drawn)
+    assert {axes.images[0].get_clim() for axes in together.axes[2:39:3]} == {(-0.3, 0.3)}
+
+
 def test_perturbation_captions_say_what_is_known(test_images: Dataset) -> None:
     count = 5
     labels = [int(label) for label in test_images.labels[:count]]

@@ -104,12 +104,13 @@ def perturbation_figure(
     proven: Sequence[bool | float | str],
     *,
     class_names: Sequence[str] | None = None,
+    scale_each_band: bool = False,
 ) -> Figure:
     """One column for each image: original, adversarial image, and what was changed.
 
     The layout follows Figures 3 and 4 of Linkola (2023). The difference stands on white: red
     pixels became brighter, blue ones darker, and the darker the colour the larger the change, on
-    one scale for the whole figure.
+    one scale for the whole figure, unless ``scale_each_band``.
 
     Args:
         originals: shape ``(n, height, width)``, pixels in [0, 1] (0 is drawn black). Flat images
@@ -123,6 +124,8 @@ def perturbation_figure(
         proven: True for a proven optimum, False without proof, the relative MIP gap as a float,
             or a few words of your own.
         class_names: names of the labels; the numbers themselves if not given.
+        scale_each_band: draw the differences of each :data:`~reluopt.figures.tiles.COLUMNS` images
+            side by side on a scale of their own.
 
     Returns:
         A figure of :data:`DOUBLE_COLUMN` (up to four images: :data:`SINGLE_COLUMN`) inches.
@@ -142,19 +145,23 @@ def perturbation_figure(
     lines = (2 if names.long else 1) + any(misread)
     tiles = _perturbation_tiles(images, above=LINE * lines + 0.07, below=2 * LINE + 0.1)
     figure = new_figure(tiles.width, tiles.bands * tiles.band)
-    scale = change_scale(images, answers)
+    together = tiles.columns if scale_each_band else tiles.count
+    scales = [
+        change_scale(images[first : first + together], answers[first : first + together])
+        for first in range(0, tiles.count, together)
+    ]
     for index, (image, answer) in enumerate(zip(images, answers, strict=True)):
         change = None if answer is None else answer - image
         draw_digit(tile_axes(figure, tiles, index, 0), image)
         draw_digit(tile_axes(figure, tiles, index, 1), answer)
-        draw_change(tile_axes(figure, tiles, index, 2), change, scale)
+        draw_change(tile_axes(figure, tiles, index, 2), change, scales[index // together])
         title = names.arrow(predicted_original[index], predicted_changed[index])
         note = f"label {names(labels[index])}" if misread[index] else ""
         draw_title(figure, tiles, index, title, note)
         lines_below = [(_distance(norm, distances[index], answer is not None), INK)]
         lines_below.append(proof_mark(proven[index]))
         draw_caption(figure, tiles, index, lines_below)
-    _label_bands(figure, tiles, scale)
+    _label_bands(figure, tiles, scales if scale_each_band else scales * tiles.bands)
     return figure
 
 
@@ -271,9 +278,9 @@ def _distance(norm: str, value: float, found: bool) -> str:
     return f"{NORM_SYMBOLS.get(norm, 'blend')} = {value:#.3g}".rstrip(".")
 
 
-def _label_bands(figure: Figure, tiles: Tiles, scale: float) -> None:
-    """Names of the rows on the left, and the scale of the difference on the right."""
-    for band in range(tiles.bands):
+def _label_bands(figure: Figure, tiles: Tiles, scales: Sequence[float]) -> None:
+    """Names of the rows on the left, and the scale of each band's differences on the right."""
+    for band, scale in enumerate(scales):
         first = band * tiles.columns
         for row, name in enumerate(_ROWS):
             left, top = tiles.corner(first, row)

@@ -230,7 +230,7 @@ def _curve_pairs(attacks: dict[Attack, pd.DataFrame], stage: str) -> dict[str, t
 
 
 def _gallery(results: _Results, norm: Norm, stage: str) -> Any:
-    """The least robust images above, the most robust ones below."""
+    """The least robust images above, the most robust ones below; changes on a scale for each."""
     own = tables.known(results.table, stage).sort_values(f"{stage}_distance", kind="stable")
     half = min(EXTREMES, len(own) // 2)
     if not half:
@@ -247,6 +247,7 @@ def _gallery(results: _Results, norm: Norm, stage: str) -> Any:
         rows[f"{stage}_distance"].tolist(),
         str(norm),
         [f"test {index}" for index in rows["index"]],
+        scale_each_band=True,
     )
 
 
@@ -335,7 +336,7 @@ What attacks overestimate, for the {attacked:,} correct ones of the first {ATTAC
 
 {attacks}
 The least and the most robust images: [L1](figures/robustness-extremes-l1.png),
-[L2](figures/robustness-extremes-l2.png) (the least robust ones change too little to be seen). One
+[L2](figures/robustness-extremes-l2.png) (the changes of either half on a scale of its own). One
 row for each image is in `figures/data/robustness-l1.csv` and `robustness-l2.csv`.
 
     reluopt experiment robustness --full
