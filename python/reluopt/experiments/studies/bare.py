@@ -25,6 +25,7 @@ from reluopt.experiments.studies.base import (
     StudyFolder,
     StudyResult,
     read_facts,
+    read_table,
 )
 from reluopt.experiments.studies.selection import last_index, recognised_images, share_text
 from reluopt.experiments.tables import fixed, markdown_table
@@ -256,7 +257,7 @@ def _sentence(told: Mapping[str, Any]) -> str:
 def readme(data: Path) -> str:
     """The table, the leads, and an image that fools nobody."""
     facts = read_facts(data, NAME)
-    table = pd.read_csv(data / f"{NAME}.csv", dtype=str)
+    table = read_table(data, NAME)
     parts, ratio = facts["parts"], facts["ratio"]
     own = [part for part in parts if part["network"] == parts[0]["network"]]
     others = [part for part in parts if part["network"] != parts[0]["network"]]

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -24,8 +24,9 @@ from matplotlib.figure import Figure
 from reluopt.engines.base import EngineOptions
 from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
 from reluopt.experiments.executors import Executor, choose_executor
+from reluopt.experiments.experiment import Experiment, Task, TaskT
 from reluopt.experiments.instances import Instance
-from reluopt.experiments.runner import RunProgress
+from reluopt.experiments.runner import RunProgress, run_experiment
 from reluopt.experiments.store import ResultStore, machine, plain
 from reluopt.experiments.tables import latex_table, markdown_table
 from reluopt.figures import save_figure
@@ -33,6 +34,8 @@ from reluopt.files import write_atomically
 from reluopt.network import ReLUNetwork
 from reluopt.solve import Method
 from reluopt.versions import all_versions
+
+_TaskIn = TypeVar("_TaskIn", bound=Task, contravariant=True)
 
 FACTS = "facts.json"
 
@@ -129,6 +132,14 @@ class Study:
     readme: Callable[[Path], str]
 
 
+class Described(Experiment[_TaskIn], Protocol):
+    """An experiment that tells its settings."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Everything that determines the results, JSON-serialisable."""
+        ...
+
+
 @dataclass
 class StudyFolder:
     """Collects what a study writes to its folder.
@@ -188,6 +199,34 @@ class StudyFolder:
             on_progress=self.progress(stage),
         )
 
+    def run(
+        self,
+        stage: str,
+        experiment: Described[TaskT],
+        tasks: Sequence[TaskT],
+        method: Method,
+        executor: Executor | None = None,
+        **session: Any,
+    ) -> list[Finished]:
+        """Any other experiment, kept and resumed in the subfolder ``stage``.
+
+        Args:
+            stage: as for :meth:`solve`.
+            experiment: what is done to each task.
+            tasks: what to run.
+            method: whose versions are kept with the rows.
+            executor: where tasks run; None means one after the other in this process.
+            session: what else ``run.json`` shall tell of this session.
+        """
+        return run_experiment(
+            experiment,
+            tasks,
+            self.store(stage, experiment.columns, experiment.describe(), method),
+            executor,
+            session={**session, **self.context.session()},
+            on_progress=self.progress(stage),
+        )
+
     def figure(self, name: str, drawn: Figure | None) -> None:
         """Save a figure as PNG and PDF, unless there was nothing to draw."""
         if drawn is not None:
@@ -242,6 +281,11 @@ def read_facts(data: Path, name: str) -> dict[str, Any]:
     return facts
 
 
+def read_table(data: Path, name: str) -> pd.DataFrame:
+    """The published table called ``name``: texts as they are printed, NaN where a cell is empty."""
+    return pd.read_csv(data / f"{name}.csv", dtype=str)
+
+
 def _copy(source: Path, target: Path) -> Path:
     """Copy a file unless it is there already, byte for byte."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -265,5 +309,6 @@ __all__ = [
     "facts_path",
     "publish",
     "read_facts",
+    "read_table",
     "rows_table",
 ]

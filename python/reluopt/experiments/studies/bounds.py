@@ -21,6 +21,7 @@ from reluopt.experiments.studies.base import (
     StudyFolder,
     StudyResult,
     read_facts,
+    read_table,
 )
 from reluopt.experiments.studies.published import TIGHTENING
 from reluopt.experiments.studies.timings import (
@@ -179,7 +180,7 @@ def _sentence(network: str, found: Mapping[str, Any]) -> str:
 def readme(data: Path) -> str:
     """What came out, the figure and the table."""
     facts = read_facts(data, NAME)
-    table = pd.read_csv(data / f"{NAME}.csv", dtype=str, keep_default_na=False)
+    table = read_table(data, NAME)
     computing = [f"{found['published']['computing']:g} s" for found in facts["networks"].values()]
     figure_caption = (
         f"*Smallest L1 changes of {facts['images']} training images, limit "

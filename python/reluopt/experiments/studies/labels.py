@@ -26,6 +26,7 @@ from reluopt.experiments.studies.base import (
     StudyFolder,
     StudyResult,
     read_facts,
+    read_table,
 )
 from reluopt.experiments.studies.digits import NETWORK, answer_and_lead
 from reluopt.experiments.tables import fixed, markdown_table
@@ -94,7 +95,7 @@ def _sentence(facts: Mapping[str, Any]) -> str:
 def readme(data: Path) -> str:
     """The table."""
     facts = read_facts(data, NAME)
-    table = pd.read_csv(data / f"{NAME}.csv", dtype=str)
+    table = read_table(data, NAME)
     sentence = _sentence(facts)
     return f"""### Labels before and after (Table 1)
 

@@ -25,6 +25,7 @@ from reluopt.experiments.studies.base import (
     StudyFolder,
     StudyResult,
     read_facts,
+    read_table,
 )
 from reluopt.experiments.studies.selection import (
     SAME,
@@ -289,7 +290,7 @@ def _reason(facts: Mapping[str, Any]) -> str:
 
 def _brief_table(data: Path) -> pd.DataFrame:
     """Mean growth and unchanged images at a few margins."""
-    table = pd.read_csv(data / f"{NAME}.csv", dtype=str)
+    table = read_table(data, NAME)
     columns = {}
     for norm in map(str, NORMS):
         own = table[table["norm"] == norm].set_index("margin")

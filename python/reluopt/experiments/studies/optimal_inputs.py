@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from reluopt.experiments.drawing import ideal_figure
-from reluopt.experiments.ideal import COLUMNS, IdealExperiment, run_ideal
+from reluopt.experiments.ideal import IdealExperiment, LabelTask
 from reluopt.experiments.runner import Finished
 from reluopt.experiments.studies import STUDIES
 from reluopt.experiments.studies.base import (
@@ -41,14 +41,8 @@ def run(context: StudyContext) -> StudyResult:
     network = load_bundled(NETWORK)
     method = context.method(TIME_LIMIT)
     experiment = IdealExperiment(network, replace(method, options=replace(method.options, gap=GAP)))
-    finished = run_ideal(
-        experiment,
-        range(network.output_size)[: context.limit],
-        folder.store("logits", COLUMNS, experiment.describe(), experiment.method),
-        executor=context.executor(),
-        session=context.session(),
-        on_progress=folder.progress("logits"),
-    )
+    labels = [LabelTask(label) for label in range(network.output_size)[: context.limit]]
+    finished = folder.run("logits", experiment, labels, experiment.method, context.executor())
     folder.figure(NAME, ideal_figure(finished))
     folder.table(
         NAME, _table(finished), "The largest value of each logit, and how its input is classified."

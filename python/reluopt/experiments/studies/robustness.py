@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 
 from reluopt.experiments.attack import AttackSettings
-from reluopt.experiments.estimates import COLUMNS, Attack, EstimateExperiment
+from reluopt.experiments.estimates import Attack, EstimateExperiment
 from reluopt.experiments.instances import Instance, load_instances
-from reluopt.experiments.runner import Finished, run_experiment
+from reluopt.experiments.runner import Finished
 from reluopt.experiments.studies import STUDIES
 from reluopt.experiments.studies import robustness_tables as tables
 from reluopt.experiments.studies.base import (
@@ -141,14 +141,8 @@ def _attack(
 ) -> list[Finished]:
     """One attack on some images."""
     experiment = EstimateExperiment(network, attack, norm, MISCLASSIFIED, context.seed)
-    stage = f"{attack}-{norm}"
-    return run_experiment(
-        experiment,
-        instances,
-        folder.store(stage, COLUMNS, experiment.describe(), context.method()),
-        context.executor(),
-        session=context.session(),
-        on_progress=folder.progress(stage),
+    return folder.run(
+        f"{attack}-{norm}", experiment, instances, context.method(), context.executor()
     )
 
 

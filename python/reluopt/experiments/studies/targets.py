@@ -25,6 +25,7 @@ from reluopt.experiments.studies.base import (
     StudyFolder,
     StudyResult,
     read_facts,
+    read_table,
 )
 from reluopt.experiments.studies.selection import (
     SAME,
@@ -400,7 +401,7 @@ def _details(facts: Mapping[str, Any]) -> str:
 
 def _brief_table(data: Path, facts: Mapping[str, Any]) -> pd.DataFrame:
     """Choices, and the cheapest and dearest label for all."""
-    table = pd.read_csv(data / f"{NAME}.csv", dtype=str)
+    table = read_table(data, NAME)
     parts = []
     for norm in map(str, NORMS):
         told = facts[norm]

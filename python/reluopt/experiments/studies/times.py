@@ -16,12 +16,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reluopt.experiments.bench_statistics import AT_LEAST, EXACT, Estimate
-from reluopt.experiments.classify import COLUMNS as CLASSIFY_COLUMNS
-from reluopt.experiments.classify import ClassifyExperiment, run_classify
-from reluopt.experiments.forward_pass import COLUMNS as FORWARD_COLUMNS
+from reluopt.experiments.classify import ClassifyExperiment
 from reluopt.experiments.forward_pass import ForwardExperiment
-from reluopt.experiments.instances import Instance, load_instances
-from reluopt.experiments.runner import Finished, run_experiment
+from reluopt.experiments.instances import Instance, data_fingerprint, load_instances
+from reluopt.experiments.runner import Finished
 from reluopt.experiments.speed import fill
 from reluopt.experiments.studies import STUDIES
 from reluopt.experiments.studies.base import (
@@ -30,6 +28,7 @@ from reluopt.experiments.studies.base import (
     StudyFolder,
     StudyResult,
     read_facts,
+    read_table,
 )
 from reluopt.experiments.studies.published import CLASSIFICATION, L1, L2, TABLE_2
 from reluopt.experiments.studies.timings import (
@@ -160,16 +159,7 @@ def _forward_passes(
     folder: StudyFolder, network: ReLUNetwork, instances: Sequence[Instance]
 ) -> list[Finished]:
     """The network itself, image by image."""
-    experiment = ForwardExperiment(network)
-    method = folder.context.method()
-    store = folder.store(FORWARD, FORWARD_COLUMNS, experiment.describe(), method)
-    return run_experiment(
-        experiment,
-        instances,
-        store,
-        session=folder.context.session(),
-        on_progress=folder.progress(FORWARD),
-    )
+    return folder.run(FORWARD, ForwardExperiment(network), instances, folder.context.method())
 
 
 def _classifications(
@@ -180,14 +170,8 @@ def _classifications(
     limit = method.options.time_limit
     stage = CLASSIFICATION if limit == CLASSIFY_LIMIT else f"{CLASSIFICATION}-{limit:g}s"
     experiment = ClassifyExperiment(network, method)
-    store = folder.store(stage, CLASSIFY_COLUMNS, experiment.describe(), method)
-    return run_classify(
-        experiment,
-        instances,
-        store,
-        session=folder.context.session(),
-        on_progress=folder.progress(stage),
-    )
+    digest = data_fingerprint(instances)
+    return folder.run(stage, experiment, instances, method, data_sha256=digest)
 
 
 def _simple_facts(finished: Sequence[Finished]) -> dict[str, Any]:
@@ -319,7 +303,7 @@ def _sentence(facts: Mapping[str, Any], norm: str) -> str:
 def readme(data: Path) -> str:
     """Sentences, the table and the figures."""
     facts = read_facts(data, NAME)
-    table = pd.read_csv(data / f"{NAME}.csv", dtype=str, keep_default_na=False)
+    table = read_table(data, NAME)
     agreement = agreement_sentence([facts[norm] for norm in MEASUREMENTS])
     lead = f"{'. '.join(_lines(facts))}. {agreement}"
     caption = (
