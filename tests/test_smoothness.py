@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
 
-from reluopt.attacks.region import find_incumbent, region_rows
+from helpers.regions import enumerate_patterns, l1_optimum
+from reluopt.attacks.region import find_incumbent
 from reluopt.bounds import InputRegion, compute_bounds
 from reluopt.check import LIMIT_TOLERANCE, check_perturbation
 from reluopt.engines import choose_engine, engines_for
@@ -34,26 +34,11 @@ def small(make_network):
     return make
 
 
-def brute_force(network, task):
-    """The optimum over all activation patterns, each by its own LP (L1)."""
-    best = np.inf
-    size = task.image.size
-    limits = task.limits
-    for bits in itertools.product([False, True], repeat=sum(network.hidden_sizes)):
-        flat = np.array(bits)
-        pattern = np.split(flat, np.cumsum(network.hidden_sizes)[:-1])
-        for alternative in task.alternatives:
-            rows = region_rows(network, task.image, alternative, pattern)
-            split = [np.hstack([m, -m]) for m in (-rows.matrix, limits.matrix.toarray())]
-            found = linprog(
-                np.ones(2 * size),
-                np.vstack([split[0], split[1], -split[1]]),
-                np.concatenate([-rows.rhs, limits.limit, limits.limit]),
-                bounds=[(0.0, room) for room in np.append(1.0 - task.image, task.image)],
-            )
-            if found.status == 0:
-                best = min(best, found.fun)
-    return best
+def limited_optimum(task, matrix, rhs):
+    """The smallest L1 change within one linear region that keeps the task's limits."""
+    differences, limit = task.limits.matrix.toarray(), task.limits.limit
+    rows = np.vstack([matrix, differences, -differences])
+    return l1_optimum(task, rows, np.concatenate([rhs, -limit, -limit]))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -63,7 +48,7 @@ def test_engines_agree_with_brute_force(small, seed, smoothness):
     problem = MinimalPerturbation(
         image, label, AnyTarget(), Norm.L1, AbsoluteMargin(0.05), smoothness=smoothness
     )
-    expected = brute_force(network, problem.task(network))
+    expected = enumerate_patterns(network, problem.task(network), limited_optimum)
     for method in (
         Method("highs", options=PATIENT),
         Method("highs", "thesis", "interval", options=PATIENT),

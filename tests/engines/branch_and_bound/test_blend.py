@@ -1,6 +1,5 @@
 """Blends by our own engine: against SCIP, against all activation patterns, and at both ends."""
 
-import itertools
 import math
 from fractions import Fraction
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import LinearConstraint, minimize
 
+from helpers.regions import enumerate_patterns, split_rooms
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.engines import get_engine
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
@@ -41,26 +41,15 @@ def ask(network, seed, measure, target=None, margin=0.3):
     return MinimalPerturbation(image, label, wanted, measure, AbsoluteMargin(margin))
 
 
-def pattern_optimum(network, task, conditions, pattern):
+def pattern_optimum(task, matrix, least):
     """The smallest blend within one linear region, by a general solver on the parts."""
-    image, n, weight = task.image, task.image.size, task.norm.weight
-    maps = network.region_map(pattern)
-    rows, rhs = [], []
-    for (slope, offset), active in zip(maps[:-1], pattern, strict=True):
-        sign = np.where(active, 1.0, -1.0)
-        rows.append(sign[:, None] * slope)
-        rhs.append(-sign * (slope @ image + offset))
-    slope, offset = maps[-1]
-    rows.append(conditions.matrix @ slope)
-    rhs.append(conditions.rhs - conditions.matrix @ (slope @ image + offset))
-    matrix = np.vstack(rows)
-    both, least = np.hstack([matrix, -matrix]), np.concatenate(rhs)
-    rooms = np.concatenate([task.box.upper - image, image - task.box.lower])
+    weight, rooms = task.norm.weight, split_rooms(task)
+    both = np.hstack([matrix, -matrix])
     result = minimize(
         lambda u: weight * u.sum() + (1.0 - weight) * (u @ u),
         0.5 * rooms,
         jac=lambda u: weight + 2.0 * (1.0 - weight) * u,
-        bounds=np.stack([np.zeros(2 * n), rooms], axis=1),
+        bounds=np.stack([np.zeros(rooms.size), rooms], axis=1),
         constraints=LinearConstraint(both, least),
         method="SLSQP",
         options={"ftol": 1e-13, "maxiter": 300},
@@ -74,12 +63,7 @@ def pattern_optimum(network, task, conditions, pattern):
 def test_against_all_activation_patterns(make_network, weight, seed):
     network = make_network((3, 3, 2, 2), seed)
     task = ask(network, seed, Blend(weight)).task(network)
-    best = math.inf
-    for bits in itertools.product((False, True), repeat=5):
-        pattern = (np.array(bits[:3]), np.array(bits[3:]))
-        for alternative in task.alternatives:
-            found = pattern_optimum(network, task, alternative.conditions, pattern)
-            best = min(best, found)
+    best = enumerate_patterns(network, task, pattern_optimum)
     answer = ENGINE.solve(EngineRequest(network, task, None))
     if answer.status is Status.INFEASIBLE:
         assert best == math.inf

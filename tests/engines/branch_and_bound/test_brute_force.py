@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
 from scipy.sparse import csc_matrix
 
+from helpers.regions import enumerate_patterns, l1_optimum
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
@@ -39,43 +39,6 @@ def box_bounds(network, box):
         uppers.append(positive @ high + negative @ low + layer.bias + 1e-9)
         low, high = np.maximum(lowers[-1], 0.0), np.maximum(uppers[-1], 0.0)
     return PreActivationBounds(tuple(lowers), tuple(uppers), "interval")
-
-
-def region_optimum(network, task, conditions, pattern):
-    """The smallest L1 change within one linear region."""
-    image, n = task.image, task.image.size
-    maps = network.region_map(pattern)
-    rows, rhs = [], []
-    for (slope, offset), active in zip(maps[:-1], pattern, strict=True):
-        sign = np.where(active, -1.0, 1.0)  # active: -(G x + h) <= 0
-        rows.append(sign[:, None] * slope)
-        rhs.append(-sign * offset)
-    slope, offset = maps[-1]
-    rows.append(-conditions.matrix @ slope)
-    rhs.append(conditions.matrix @ offset - conditions.rhs)
-    a, b = np.vstack(rows), np.concatenate(rhs)
-    b = b - a @ image
-    up, down = task.box.upper - image, image - task.box.lower
-    result = linprog(
-        np.ones(2 * n),
-        A_ub=np.hstack([a, -a]),
-        b_ub=b,
-        bounds=np.stack([np.zeros(2 * n), np.maximum(np.concatenate([up, down]), 0.0)], axis=1),
-        method="highs",
-    )
-    return result.fun if result.status == 0 else math.inf
-
-
-def enumerate_patterns(network, task):
-    """Optimum over all activation patterns and alternatives."""
-    hidden = network.hidden_sizes
-    cuts = np.cumsum(hidden)[:-1]
-    best = math.inf
-    for bits in itertools.product((False, True), repeat=sum(hidden)):
-        pattern = np.split(np.array(bits, dtype=bool), cuts) if hidden else []
-        for alternative in task.alternatives:
-            best = min(best, region_optimum(network, task, alternative.conditions, pattern))
-    return best
 
 
 def mip_optimum(network, task):
@@ -245,7 +208,7 @@ COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 @given(problems(most_hidden=6, widest=6, deepest=3))
 def test_agrees_with_enumeration_of_all_patterns(case):
     network, task = case
-    check(network, task, enumerate_patterns(network, task))
+    check(network, task, enumerate_patterns(network, task, l1_optimum))
 
 
 @settings(max_examples=70, **COMMON)

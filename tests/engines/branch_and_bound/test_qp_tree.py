@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
+from helpers.regions import enumerate_patterns
 from reluopt.attacks.region import find_incumbent
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
@@ -28,18 +29,8 @@ from reluopt.solution import Status
 ENGINE = BranchAndBoundEngine()
 
 
-def region_optimum(network, task, conditions, pattern):
+def region_optimum(task, a, b):
     """Smallest ``sum delta^2`` in one linear region: HiGHS for a point, SLSQP from there."""
-    maps = network.region_map(pattern)
-    rows, rhs = [], []
-    for (slope, offset), active in zip(maps[:-1], pattern, strict=True):
-        sign = np.where(active, 1.0, -1.0)
-        rows.append(sign[:, None] * slope)
-        rhs.append(-sign * offset)
-    slope, offset = maps[-1]
-    rows.append(conditions.matrix @ slope)
-    rhs.append(conditions.rhs - conditions.matrix @ offset)
-    a, b = np.vstack(rows), np.concatenate(rhs) - np.vstack(rows) @ task.image
     low, high = task.box.lower - task.image, task.box.upper - task.image
     limits = np.stack([low, high], axis=1)
     feasible = linprog(np.zeros(low.size), A_ub=-a, b_ub=-b, bounds=limits, method="highs")
@@ -58,18 +49,6 @@ def region_optimum(network, task, conditions, pattern):
     return float(result.fun) if worst > -1e-7 else float(feasible.x @ feasible.x)
 
 
-def enumerate_patterns(network, task):
-    """Optimum over all activation patterns and alternatives."""
-    hidden = network.hidden_sizes
-    cuts = np.cumsum(hidden)[:-1]
-    best = math.inf
-    for bits in itertools.product((False, True), repeat=sum(hidden)):
-        pattern = np.split(np.array(bits, dtype=bool), cuts) if hidden else []
-        for alternative in task.alternatives:
-            best = min(best, region_optimum(network, task, alternative.conditions, pattern))
-    return best
-
-
 def solve(network, task, incumbent=None, time_limit=60.0):
     return ENGINE.solve(
         EngineRequest(
@@ -84,7 +63,7 @@ def solve(network, task, incumbent=None, time_limit=60.0):
 
 def check(network, task):
     """The engine's answer equals the enumerated optimum, and its image meets the conditions."""
-    expected = enumerate_patterns(network, task)
+    expected = enumerate_patterns(network, task, region_optimum)
     answer = solve(network, task)
     if expected == math.inf:
         # SLSQP and HiGHS accept violations of 1e-7; only clearly empty problems must agree.
