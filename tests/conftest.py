@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from reluopt.cli import main
 from reluopt.mnist import Dataset, load_images
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.zoo import load_bundled
@@ -31,6 +32,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def make_network() -> Callable[[tuple[int, ...], int], ReLUNetwork]:
     return random_network
+
+
+@pytest.fixture
+def run(capfd):
+    """Run a command inside of this process; returns its exit code, stdout and stderr."""
+
+    def execute(*arguments):
+        with pytest.raises(SystemExit) as info:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return info.value.code, captured.out, captured.err
+
+    return execute
 
 
 @pytest.fixture(scope="session")

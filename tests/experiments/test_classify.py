@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reluopt.cli import main
 from reluopt.engines.base import EngineOptions
 from reluopt.experiments import classify as classify_module
 from reluopt.experiments.classify import COLUMNS, ClassifyExperiment, run_classify
@@ -17,19 +16,6 @@ from reluopt.solution import Status
 from reluopt.solve import Method, solve
 
 METHOD = Method("highs", "thesis", options=EngineOptions(10.0))
-
-
-@pytest.fixture
-def run(capfd):
-    """Run a command; returns its exit code, stdout and stderr."""
-
-    def execute(*arguments):
-        with pytest.raises(SystemExit) as info:
-            main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return info.value.code, captured.out, captured.err
-
-    return execute
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reluopt.cli import main
 from reluopt.errors import InputError
 from reluopt.experiments.merge import merge_runs
 from reluopt.experiments.store import ResultStore, read_store
@@ -43,13 +42,12 @@ def test_shards_together_are_the_whole(tmp_path):
     assert [session["shard"] for session in record["sessions"]] == ["a", "b", "b"]
 
 
-def test_command_line(tmp_path, capfd):
+def test_command_line(tmp_path, run):
     _fill(tmp_path / "a", (0, 1))
     for folder, code, words in (("a", 0, "2 rows in"), ("b", 2, "error: ")):
-        with pytest.raises(SystemExit) as info:
-            main(["merge", str(tmp_path / folder), "--out", str(tmp_path / "out")])
-        assert info.value.code == code
-        assert words in capfd.readouterr().err
+        found, _, err = run("merge", tmp_path / folder, "--out", tmp_path / "out")
+        assert found == code
+        assert words in err
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from reluopt.cli import main
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.experiments.instances import load_instances
@@ -32,14 +31,11 @@ def test_other_norms_are_refused(thesis):
         profile("thesis", instance, ShiftTarget(5), Norm.LINF, RelativeMargin(0.2), EngineOptions())
 
 
-def test_the_command_prints_steps_and_floor(capfd):
-    with pytest.raises(SystemExit) as info:
-        main(["profile", "thesis", "--image", "test:100", "--repeats", "1"])
-    shown = capfd.readouterr().out
-    assert info.value.code == 0
+def test_the_command_prints_steps_and_floor(run):
+    code, shown, _ = run("profile", "thesis", "--image", "test:100", "--repeats", 1)
+    assert code == 0
     for word in ("strong branching", "polishing", "OPTIMAL", "floor: reading the weights"):
         assert word in shown
-    with pytest.raises(SystemExit) as info:
-        main(["profile", "thesis", "--image", "test:100-101"])
-    assert info.value.code == 2
-    assert "expected one image, found 2" in capfd.readouterr().err
+    code, _, err = run("profile", "thesis", "--image", "test:100-101")
+    assert code == 2
+    assert "expected one image, found 2" in err

@@ -79,17 +79,16 @@ def test_a_second_run_measures_nothing_and_tells_the_same(result, runs):
     assert again.lines == result.lines
 
 
-def test_few_images_are_not_published_and_the_text_comes_from_files(result, tmp_path):
+def test_few_images_are_not_published_and_the_text_comes_from_files(result, told, tmp_path):
     assert not result.complete
     assert publish(result, tmp_path) == []
-    publish(replace(result, complete=True), tmp_path)
-    text = load_study("times").readme(tmp_path / "data")
+    text = told(result)
     assert text.startswith("### ")
     assert "27,338" in text
     for norm in ("l1", "l2"):
         assert f"figures/times-{norm}.png" in text
-        assert (tmp_path / f"times-{norm}.png").exists()
-    assert json.loads((tmp_path / "data" / "times.json").read_text())["images"] == 1
+        assert (tmp_path / "figures" / f"times-{norm}.png").exists()
+    assert json.loads((tmp_path / "figures" / "data" / "times.json").read_text())["images"] == 1
 
 
 def test_weights_of_any_network_are_counted(make_network):
