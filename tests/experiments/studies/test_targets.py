@@ -6,7 +6,7 @@ import pytest
 
 from reluopt.experiments.studies import load_study
 from reluopt.experiments.studies.base import StudyContext
-from reluopt.experiments.studies.targets import ANY, CHOICES, NORMS, PLUS_5, RUNNER_UP
+from reluopt.experiments.studies.targets_tables import ANY, CHOICES, NORMS, PLUS_5, RUNNER_UP
 
 IMAGES = 2
 
