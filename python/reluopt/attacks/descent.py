@@ -12,6 +12,7 @@ as the worst one are heeded too.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reluopt.kernels.flat import FlatNetwork, forward, pull_back
 from reluopt.kernels.jit import kernel
@@ -163,15 +164,8 @@ def undo_pixels(
         least = least_slack(flat, point, matrix, rhs, values, slacks)
         if least >= 0.0:
             continue
-        near, far = kept, image[i]  # near is feasible, far is not
-        for _ in range(SHRINK_STEPS):
-            middle = 0.5 * (near + far)
-            point[i] = middle
-            if least_slack(flat, point, matrix, rhs, values, slacks) >= 0.0:
-                near = middle
-            else:
-                far = middle
-        point[i] = near
+        point[i] = kept
+        _back_off(flat, image, np.full(1, i), matrix, rhs, point, values, slacks)
 
 
 @kernel
@@ -184,17 +178,46 @@ def shrink(
 ) -> None:
     """Scale the change of a feasible point back as far as bisection finds it feasible."""
     values, slacks = np.empty(flat.biases.size), np.empty(rhs.size)
-    delta = point - image
+    _back_off(flat, image, np.arange(image.size), matrix, rhs, point, values, slacks)
+
+
+@kernel
+def _back_off(
+    flat: FlatNetwork,
+    image: FloatArray,
+    moved: NDArray[np.int64],
+    matrix: FloatArray,
+    rhs: FloatArray,
+    point: FloatArray,
+    values: FloatArray,
+    slacks: FloatArray,
+) -> None:
+    """Scale the change of some inputs of a feasible point back, by bisection.
+
+    Args:
+        flat: the network.
+        image: where these inputs come from, shape ``(n_0,)``.
+        moved: indices of the inputs.
+        matrix: C, shape ``(conditions, n_K)``.
+        rhs: d, shape ``(conditions,)``.
+        point: meets the conditions, before and after.
+        values: room for a forward pass.
+        slacks: room for the slacks.
+    """
+    start = point[moved]
+    change = start - image[moved]
     near, far = 1.0, 0.0
     for _ in range(SHRINK_STEPS):
         middle = 0.5 * (near + far)
-        trial = image + middle * delta
-        if least_slack(flat, trial, matrix, rhs, values, slacks) >= 0.0:
+        for j, i in enumerate(moved):
+            point[i] = image[i] + middle * change[j]
+        if least_slack(flat, point, matrix, rhs, values, slacks) >= 0.0:
             near = middle
         else:
             far = middle
-    if near < 1.0:
-        point[:] = image + near * delta
+    for j, i in enumerate(moved):
+        # image + (start - image) may be rounded out of the box.
+        point[i] = start[j] if near == 1.0 else image[i] + near * change[j]
 
 
 @kernel
