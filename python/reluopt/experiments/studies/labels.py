@@ -100,6 +100,7 @@ def readme(data: Path) -> str:
     return f"""### Labels before and after (Table 1)
 
 {sentence[0].upper()}{sentence[1:]}.
+
 A lead is the answer's logit minus the largest other one; the nearest images were asked for one of
 at least {facts["least_lead"]:g}.
 

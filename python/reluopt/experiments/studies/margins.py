@@ -236,17 +236,28 @@ def _sentence(facts: Mapping[str, Any], norm: str) -> str:
     )
 
 
+def _brief(facts: Mapping[str, Any]) -> str:
+    """The answer to the question, both norms in one sentence."""
+    told = [facts[str(norm)] for norm in NORMS]
+    place = {percent: number for number, percent in enumerate(told[0]["percents"])}
+    small, large = (
+        " (L1) and ".join(str(share_text(one["mean"][place[percent]], 1)) for one in told) + " (L2)"
+        for percent in (20, 100)
+    )
+    free = " and ".join(str(share_text(one["unchanged"][place[100]])) for one in told)
+    return (
+        f"A margin of 20 % makes the nearest image {small} farther on average, 100 % makes it "
+        f"{large} farther; for {free} of the images no margin costs anything."
+    )
+
+
 _TOLD = ("median", "mean", "largest")
 
 
 def readme(data: Path) -> str:
     """The figure, a small table, and one digit."""
     facts = read_facts(data, NAME)
-    lead = (
-        f"How much farther is the nearest image when the target must lead by more? "
-        f"{_sentence(facts, 'l1')}. "
-        f"{_sentence(facts, 'l2')}."
-    )
+    growth = f"{_sentence(facts, 'l1')}. {_sentence(facts, 'l2')}."
     caption = (
         f"*The first {facts['images']} test images that `{facts['network']}` recognises (up to "
         f"test:{facts['last_image']}), target {facts['target']}. Above, each image's distance over "
@@ -254,7 +265,9 @@ def readme(data: Path) -> str:
     )
     return f"""### Margin against distance
 
-{fill(lead)}
+{fill(_brief(facts))}
+
+{fill(growth)}
 
 ![Distance against margin, in the L1 and L2 norms](figures/{NAME}.png)
 

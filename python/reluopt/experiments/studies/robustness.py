@@ -300,9 +300,10 @@ def readme(data: Path) -> str:
 The smallest changes that make `thesis` misclassify a test image are proven for {one["proven"]:,} of
 {facts["images"]:,} images in L1 and {two["proven"]:,} in L2{_unproven(facts)}, and the
 smallest L1 change to label + 5 with a margin of 1.2 for {shift["proven"]:,}.
-{facts["images"] - facts["correct"]:,} images are misclassified as they are. Of
-the others, half are within {one["median"]:.3g} (L1) or {two["median"]:.3g} (L2) of another class,
-and within {shift["median"]:.3g} (L1) of the thesis' target.
+{facts["images"] - facts["correct"]:,} images are misclassified as they are.
+
+Of the others, half are within {one["median"]:.3g} (L1) or {two["median"]:.3g} (L2) of another
+class, and within {shift["median"]:.3g} (L1) of the thesis' target.
 Digit {one["least robust digit"]} is the least robust in L1 (median
 {one["least robust digit's median"]:.3g}), {one["most robust digit"]} the most
 ({one["most robust digit's median"]:.3g}); in L2 these are {two["least robust digit"]} and

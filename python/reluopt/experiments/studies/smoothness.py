@@ -307,6 +307,8 @@ def readme(data: Path) -> str:
     )
     return f"""### Neighbouring pixels that change alike
 
+{fill(_brief(facts))}
+
 {fill(_lead(facts))}
 
 ![Distance and largest change of a pixel against the limit](figures/{NAME}.png)
@@ -320,6 +322,20 @@ def readme(data: Path) -> str:
 {markdown_table(table)}
     reluopt experiment {NAME} --full
 """
+
+
+def _brief(facts: Mapping[str, Any]) -> str:
+    """What it costs, in one sentence."""
+    told = [found for found in facts["limits"][1:] if found["times_as_far"] is not None]
+    if not told:
+        return "No limit on neighbouring changes was settled."
+    mild, hard = told[0], told[-1]
+    return (
+        f"When the changes of neighbouring pixels must be within s of each other, bright dots "
+        f"become soft spots, and the nearest L1 image is {mild['times_as_far']:.2f} (s = "
+        f"{mild['limit']:g}) to {hard['times_as_far']:.2f} times (s = {hard['limit']:g}) as far; "
+        f"then {hard['impossible']} of {facts['images']} digits have none at all, which is proven."
+    )
 
 
 def _lead(facts: Mapping[str, Any]) -> str:

@@ -183,6 +183,20 @@ def _sentence(facts: Mapping[str, Any], norm: str) -> str:
     )
 
 
+def _brief(facts: Mapping[str, Any]) -> str:
+    """The answer to the question, both norms in one sentence."""
+    told = [facts[str(norm)] for norm in NORMS]
+    shares = [f"{100 * one['choices'][RUNNER_UP]['nearest']:.0f} %" for one in told]
+    plus = [_times(one["choices"][PLUS_5]["over_any_mean"]) for one in told]
+    cheapest = [_times(one["choices"][str(one["cheapest"])]["over_any_mean"]) for one in told]
+    return (
+        f"The runner-up is the nearest label for {shares[0]} of the images in L1 and {shares[1]} "
+        f"in L2. The thesis' label + 5 is {plus[0]} (L1) and {plus[1]} (L2) as far as the nearest "
+        f"label on average, and even the cheapest label for all digits {cheapest[0]} and "
+        f"{cheapest[1]}."
+    )
+
+
 def _times(value: float | None) -> str:
     return "? times" if value is None else f"{value:.2f} times"
 
@@ -191,10 +205,7 @@ def readme(data: Path) -> str:
     """The distributions, the matrix, one digit and a table."""
     facts = read_facts(data, NAME)
     l1, l2 = (facts[str(norm)] for norm in NORMS)
-    lead = (
-        f"How much does the choice of the label cost, against the nearest of all? "
-        f"{_sentence(facts, 'l1')}. {_sentence(facts, 'l2')}."
-    )
+    choices = f"{_sentence(facts, 'l1')}. {_sentence(facts, 'l2')}."
     caption = (
         f"*Share of images whose nearest image of the chosen target is at most so far away. One "
         f"label for all: {l1['cheapest']} and {l1['dearest']} in L1, {l2['cheapest']} and "
@@ -208,7 +219,9 @@ def readme(data: Path) -> str:
     )
     return f"""### Which target is nearest?
 
-{fill(lead)}
+{fill(_brief(facts))}
+
+{fill(choices)}
 
 ![Distances by choice of the target, in the L1 and L2 norms](figures/{NAME}.png)
 

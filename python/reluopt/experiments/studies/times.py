@@ -305,7 +305,8 @@ def readme(data: Path) -> str:
     facts = read_facts(data, NAME)
     table = read_table(data, NAME)
     agreement = agreement_sentence([facts[norm] for norm in MEASUREMENTS])
-    lead = f"{'. '.join(_lines(facts))}. {agreement}"
+    lead = ". ".join(_sentence(facts, norm) for norm in MEASUREMENTS)
+    more = f"{_classification_sentence(facts)}. {agreement}"
     caption = (
         f"*{_caption(facts)} The thesis counts the weights as constraints; the seconds that it "
         "printed are not available to us.*"
@@ -317,7 +318,9 @@ def readme(data: Path) -> str:
     )
     return f"""### Sizes and times (Table 2)
 
-{fill(lead)}
+{fill(f"{lead}.")}
+
+{fill(more)}
 
 {markdown_table(table)}
 {fill(caption)}
