@@ -194,6 +194,36 @@ def test_bounds_of_kernels_hold_for_the_exact_lifted_biases(make_network):
     assert (bias - ball.lower[: bias.size] >= wrong).all()
 
 
+@pytest.mark.parametrize("seed", [12, 20, 25])
+def test_bounds_hold_where_all_heavy_pixels_are_fixed(seed):
+    """What is left of a neuron is then tiny beside the rounding of its lifted bias."""
+    generator, free, scale = np.random.default_rng(seed), slice(3, 5), 1e-10
+    image = np.concatenate([generator.random(5)[:3], 0.5 * generator.random(2)])
+    weight = generator.normal(size=(3, 5))
+    weight[:, free] = scale * np.abs(weight[:, free])
+    first = Dense(weight, -(weight[:, :3] @ image[:3]))
+    network = ReLUNetwork((first, Dense([[0.0] * 3, [1.0 / scale] * 3], [0.9, 0.0])))
+    lower, upper = image.copy(), image.copy()
+    lower[free], upper[free] = 0.0, 1.0
+    margin = AbsoluteMargin(0.001)
+    problem = MinimalPerturbation(image, 0, FixedTarget(1), Blend(0.5), margin, Box(lower, upper))
+    frame, _ = lifted_frame(network, problem.task(network))
+    # The frame's units are powers of two of the network's, told by the weights that are left.
+    units = np.abs(frame.network.layers[0].weight).max(axis=1) / weight[:, free].max(axis=1)
+    point = [Fraction(v) for v in image.tolist()]
+    rows = zip(
+        first.weight.tolist(),
+        first.bias.tolist(),
+        units.tolist(),
+        frame.region.values.tolist(),
+        frame.region.errors.tolist(),
+        strict=True,
+    )
+    for row, bias, unit, value, error in rows:
+        exact = sum((Fraction(w) * v for w, v in zip(row, point, strict=True)), Fraction(bias))
+        assert abs(Fraction(value) - Fraction(unit) * exact) <= Fraction(error)
+
+
 def test_other_engines_and_proofs_are_refused_in_one_line(make_network):
     network = make_network((4, 5, 3), 1)
     problem = ask(network, 1, Blend(0.5))

@@ -17,7 +17,7 @@ from reluopt.errors import UnsupportedProblemError
 from reluopt.formulation.scaling import balanced
 from reluopt.kernels.rounding import gamma
 from reluopt.lifting import Lift, lift
-from reluopt.network import ReLUNetwork
+from reluopt.network import Dense, FloatArray, ReLUNetwork
 from reluopt.problems import PerturbationTask
 
 LEAST_CHAIN = 16.0
@@ -30,16 +30,26 @@ def lifted_frame(network: ReLUNetwork, task: PerturbationTask) -> tuple[Frame, L
     Kernels allow for at least :math:`\gamma_{N+16}` times the magnitudes, N being the number of
     parts. The lifted biases are wrong by at most :math:`\gamma_{n+1} S`, S being
     :attr:`Lift.bias_sizes`; so :math:`S \max(1, (n + 16) / (N + 16))` more is enough. The region's
-    errors grow by :math:`\gamma_{n+16} S` itself.
+    errors grow by :math:`\gamma_{n+16} S` itself. Where the box fixes the pixels that weigh most,
+    little is left of a neuron, and the frame rescales it once more: then S has to follow.
     """
     raised = lift(balanced(network), task)
     frame = make_frame(raised.network, raised.task)
     inputs, parts = network.input_size, raised.network.input_size
     share = max(1.0, (inputs + LEAST_CHAIN) / (parts + LEAST_CHAIN))
-    magnitudes = frame.region.magnitudes + 1.01 * share * raised.bias_sizes
-    errors = frame.region.errors + gamma(inputs + LEAST_CHAIN) * raised.bias_sizes
+    before, after = _row_sizes(raised.network.layers[0]), _row_sizes(frame.network.layers[0])
+    factors = np.divide(after, before, out=np.ones_like(before), where=before > 0.0)
+    sizes = factors * raised.bias_sizes
+    magnitudes = frame.region.magnitudes + 1.01 * share * sizes
+    errors = frame.region.errors + gamma(inputs + LEAST_CHAIN) * sizes
     region = frame.region._replace(errors=errors, magnitudes=magnitudes, tilt=raised.task.tilt)
     return replace(frame, region=region), raised
+
+
+def _row_sizes(layer: Dense) -> FloatArray:
+    """Sums of absolute weights and bias, shape ``(outputs,)``; powers of two scale them exactly."""
+    sizes: FloatArray = np.abs(layer.weight).sum(axis=1) + np.abs(layer.bias)
+    return sizes
 
 
 def lifted_request(request: EngineRequest, raised: Lift) -> EngineRequest:
