@@ -1,5 +1,7 @@
 """Limits on neighbouring changes: which pairs, what is violated, what they leave of a box."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,8 +11,8 @@ from scipy.optimize import linprog
 
 from reluopt.change_limits import ChangeLimits, smoothness_limits
 from reluopt.errors import InputError
-from reluopt.network import NetworkMetadata, ReLUNetwork
-from reluopt.problems import Blend, FixedTarget, MinimalPerturbation
+from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.problems import Blend, Box, FixedTarget, MinimalPerturbation
 
 
 def neighbours(rows, columns):
@@ -61,6 +63,27 @@ def test_reach_is_the_range_of_every_pixel(seed, smoothness):
         for sign, found in ((1.0, lower[pixel]), (-1.0, upper[pixel])):
             exact = linprog(sign * cost, rows, sides, bounds=list(zip(low, high, strict=True)))
             assert found == pytest.approx(sign * exact.fun, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e6, 1e9])
+def test_what_limits_leave_of_a_box_is_rounded_outward(scale):
+    """The same change of all pixels meets every limit, however large the pixels are."""
+    network = ReLUNetwork(
+        (Dense(np.ones((2, 6)), np.zeros(2)),), NetworkMetadata(input_shape=(2, 3))
+    )
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        lower = np.full(6, scale * generator.normal())
+        upper = lower + scale * generator.random()
+        image = np.clip(lower + (upper - lower) * generator.random(6), lower, upper)
+        asked = MinimalPerturbation(image, 0, FixedTarget(1), box=Box(lower, upper), smoothness=0.0)
+        box = asked.task(network).box
+        point = [Fraction(v) for v in image.tolist()]
+        for ends, choose in ((upper, min), (lower, max)):
+            rooms = [Fraction(e) - v for e, v in zip(ends.tolist(), point, strict=True)]
+            moved = [v + choose(rooms) for v in point]
+            assert all(v <= Fraction(u) for v, u in zip(moved, box.upper.tolist(), strict=True))
+            assert all(v >= Fraction(e) for v, e in zip(moved, box.lower.tolist(), strict=True))
 
 
 def test_tasks_carry_limits_and_the_box_that_they_leave(make_network):

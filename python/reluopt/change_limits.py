@@ -20,7 +20,7 @@ from reluopt.network import FloatArray, frozen_array
 
 REACH_SLACK = 1e-12
 """Added to limits, in pixel units, where they are chained: more than a thousand sums in float64 of
-numbers up to 1 can lose."""
+numbers up to 1 can lose. For larger numbers it grows with them."""
 
 REACH_ROUNDS = 1000
 """Most rounds of chaining; images of 28 x 28 pixels need at most 54, and any number is valid."""
@@ -62,7 +62,9 @@ class ChangeLimits:
         excess = np.abs(self.matrix @ delta) - self.limit
         return float(np.maximum(excess, 0.0).max(initial=0.0))
 
-    def reach(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def reach(
+        self, low: FloatArray, high: FloatArray, size: float = 1.0
+    ) -> tuple[FloatArray, FloatArray]:
         r"""What the limits leave of a box ``low <= delta <= high`` that holds 0.
 
         In every row, the least that the other entries can add bounds each entry:
@@ -70,12 +72,18 @@ class ChangeLimits:
         and likewise from below. Rounds of this carry the bounds of a pixel that has no room (a
         white one cannot become brighter) to its neighbours, and to theirs.
 
+        Args:
+            low: lower ends of the box, shape ``(n_0,)``.
+            high: its upper ends.
+            size: largest absolute value of a pixel, with which roundings grow.
+
         Returns:
-            The ends of the smaller box, rounded outward.
+            The ends of the smaller box, rounded outward, also once they are added to pixels.
         """
+        slack = REACH_SLACK * max(1.0, size)
         entries = self.matrix.tocoo()
         row, column, factor = entries.row, entries.col, entries.data
-        limit = self.limit[row] + REACH_SLACK
+        limit = self.limit[row] + slack
         low, high = low.copy(), high.copy()
         for _ in range(REACH_ROUNDS):
             first, second = factor * low[column], factor * high[column]
@@ -88,7 +96,7 @@ class ChangeLimits:
             np.minimum.at(upper, column, ends[1])
             moved = max(float((lower - low).max()), float((high - upper).max()))
             low, high = lower, upper
-            if moved <= REACH_SLACK:
+            if moved <= slack:
                 break
         return low, high
 

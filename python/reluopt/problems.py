@@ -214,8 +214,7 @@ class MinimalPerturbation:
         limits = None
         if self.smoothness is not None:
             limits = smoothness_limits(network.input_shape, self.smoothness)
-            low, high = limits.reach(box.lower - image, box.upper - image)
-            box = Box(np.maximum(box.lower, image + low), np.minimum(box.upper, image + high))
+            box = _box_left(limits, box, image)
         measure = parse_norm(str(self.norm))
         if limits is not None and isinstance(measure, Blend):
             raise InputError("smoothness: expected norm l1, l2 or linf, found a blend")
@@ -238,6 +237,16 @@ class OptimalInput:
 
 
 Problem: TypeAlias = Classification | OptimalInput | MinimalPerturbation
+
+
+def _box_left(limits: ChangeLimits, box: Box, image: FloatArray) -> Box:
+    """The box that limits on the change leave, rounded outward; ends that they spare stay exact."""
+    low, high = box.lower - image, box.upper - image
+    size = float(np.maximum(np.abs(box.lower), np.abs(box.upper)).max())
+    least, most = limits.reach(low, high, size)
+    lower = np.where(least > low, np.maximum(box.lower, image + least), box.lower)
+    upper = np.where(most < high, np.minimum(box.upper, image + most), box.upper)
+    return Box(lower, upper)
 
 
 def flat_image(network: ReLUNetwork, image: ArrayLike) -> FloatArray:
