@@ -1,6 +1,7 @@
 """``reluopt experiment`` and ``reluopt reproduce`` as a user meets them."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,6 +32,19 @@ def test_a_failed_study_is_named_and_ends_in_exit_code_1(run, tmp_path):
     assert "holds results with seed = 0" in failure
     assert (figures / "digits.png").exists()  # the others were done all the same
     assert f"published: {figures}" in out
+
+
+@pytest.mark.parametrize("command", [("experiment", "digits"), ("reproduce", "--only", "digits")])
+def test_ctrl_c_says_where_the_finished_rows_are(run, tmp_path, monkeypatch, command):
+    def stop(context):
+        raise KeyboardInterrupt
+
+    study = SimpleNamespace(name="digits", title=STUDIES["digits"], run=stop)
+    monkeypatch.setattr("reluopt.cli.study_commands.load_study", lambda name: study)
+    monkeypatch.setattr("reluopt.experiments.reproduce.load_study", lambda name: study)
+    code, _, err = run(*command, "--runs", tmp_path / "runs")
+    assert code == 130
+    assert f"finished rows are in {tmp_path / 'runs'}, the same command resumes" in err
 
 
 def test_an_experiment_says_what_came_out_and_where(run, tmp_path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,7 +49,7 @@ def _command(name: str) -> Callable[..., None]:
         workers: options.Workers = None,
         scheduler: options.Scheduler = None,
     ) -> None:
-        with progress_bar(name, 1) as bar:
+        with _kept_rows(runs), progress_bar(name, 1) as bar:
             context = _context(
                 bar, runs, full, limit, seed, time_limit, threads, workers, scheduler
             )
@@ -91,12 +92,26 @@ def reproduce(
             f"{place} of {count}: {name}, {STUDIES[name]} ...", markup=False, soft_wrap=True
         )
 
-    with progress_bar("reproduce", 1) as bar:
+    with _kept_rows(runs), progress_bar("reproduce", 1) as bar:
         context = _context(bar, runs, full, limit, seed, time_limit, threads, workers, scheduler)
         made = run(context, figures, only or (), say_start, _say_outcome)
     _print_overview(made, context, figures)
     if made.failed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _kept_rows(runs: Path) -> Iterator[None]:
+    """Say at Ctrl-C what it left, and pass it on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print(
+            f"stopped; finished rows are in {runs}, the same command resumes",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise
 
 
 def _context(
