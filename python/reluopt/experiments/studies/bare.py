@@ -299,6 +299,14 @@ def _part(told: Mapping[str, Any]) -> str:
     return f"{told['fool_nobody']} of {told['optima']} in {told['norm'].upper()}"
 
 
+def _level(logits: Sequence[float], answer: int) -> str:
+    """The labels whose rounded logits equal the answer's, as a sentence; nothing without any."""
+    equal = [str(j) for j, logit in enumerate(logits) if j != answer and logit == logits[answer]]
+    if not equal:
+        return ""
+    return f"To four decimals, {answer} is level with {' and '.join(equal)}. "
+
+
 def _told_example(example: Mapping[str, Any] | None, ratio: float) -> str:
     """The picture with its caption, after an empty line; nothing without one."""
     if example is None:
@@ -314,7 +322,7 @@ def _told_example(example: Mapping[str, Any] | None, ratio: float) -> str:
         f"*{example['image']}, L1 distance {example['distance']:.2f}: asked for {target}, answered "
         f"{answer}. The target's logit {logits[target]:.2f} (hatched) is not below {ratio:g} times "
         f"the {logits[answer]:.2f} of {answer}, as the condition wants, and yet the smaller one. "
-        f"{farther}.*"
+        f"{_level(logits, answer)}{farther}.*"
     )
     return f"""
 ![An image that meets the bare condition and fools nobody](figures/{NAME}-example.png)

@@ -288,8 +288,8 @@ medians.
 ![One digit under each measure](figures/{NAME}-pictures.png)
 
 *Above: lengths over the least possible ones (medians), and pixels changed by more than
-{facts["changed"]:g} and the largest change of one (medians and quartiles). Below: one digit's
-answers and changes (red brighter, blue darker).*
+{facts["changed"]:g} and the largest change of one (medians and quartiles). Below: the nearest
+images of one digit and their changes (red brighter, blue darker).*
 
 {markdown_table(table)}
     reluopt experiment {NAME} --full

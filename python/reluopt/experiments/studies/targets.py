@@ -175,7 +175,7 @@ def _sentence(facts: Mapping[str, Any], norm: str) -> str:
     dearest = told["choices"][str(told["dearest"])]
     return (
         f"{norm.upper()}: the runner-up is the nearest label for {100 * runner['nearest']:.0f} % "
-        f"of the images ({_times(runner['over_any_mean'])} the nearest distance on average), "
+        f"of the images (its mean distance is {_times(runner['over_any_mean'])} the nearest's), "
         f"label + 5 for {100 * plus['nearest']:.0f} % ({_times(plus['over_any_mean'])}); of one "
         f"label for all digits, {told['cheapest']} is the cheapest "
         f"({_times(cheapest['over_any_mean'])}) and {told['dearest']} the dearest "
@@ -191,9 +191,9 @@ def _brief(facts: Mapping[str, Any]) -> str:
     cheapest = [_times(one["choices"][str(one["cheapest"])]["over_any_mean"]) for one in told]
     return (
         f"The runner-up is the nearest label for {shares[0]} of the images in L1 and {shares[1]} "
-        f"in L2. The thesis' label + 5 is {plus[0]} (L1) and {plus[1]} (L2) as far as the nearest "
-        f"label on average, and even the cheapest label for all digits {cheapest[0]} and "
-        f"{cheapest[1]}."
+        f"in L2. The mean distance to the thesis' label + 5 is {plus[0]} (L1) and {plus[1]} (L2) "
+        f"that to the nearest label, and even the one to the cheapest label for all digits "
+        f"{cheapest[0]} and {cheapest[1]}."
     )
 
 
@@ -212,7 +212,8 @@ def readme(data: Path) -> str:
         f"{l2['dearest']} in L2.*"
     )
     measures = (
-        f"Medians over images. *Pixels changed*: by more than {VISIBLE_CHANGE:g} of the range from "
+        f"Medians over images, also of *times any* (the distance over that of the nearest label, "
+        f"image by image). *Pixels changed*: by more than {VISIBLE_CHANGE:g} of the range from "
         f"black to white. *On black frame*: share of the change on pixels that are black in all "
         f"bundled training images. *Similarity*: mean structural similarity (SSIM) of original and "
         f"changed image."

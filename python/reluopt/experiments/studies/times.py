@@ -308,8 +308,9 @@ def readme(data: Path) -> str:
     lead = ". ".join(_sentence(facts, norm) for norm in MEASUREMENTS)
     more = f"{_classification_sentence(facts)}. {agreement}"
     caption = (
-        f"*{_caption(facts)} The thesis counts the weights as constraints; the seconds that it "
-        "printed are not available to us.*"
+        f"*{_caption(facts)} The L2 program is given to SCIP, since Gurobi's free licence does not "
+        "take it. The thesis counts the weights as constraints; the seconds that it printed are "
+        "not available to us.*"
     )
     pictures = "\n\n".join(
         f"![Seconds for each image and method, {norm.upper()}](figures/{NAME}-{norm}.png)\n\n"
