@@ -144,7 +144,7 @@ def test_perturbation_captions_say_what_is_known(test_images: Dataset) -> None:
     assert "no distance" in shown
     marks = {"proven", "not proven", "infeasible", "gap 12 %", "no bound"}
     assert marks <= set(shown)
-    assert [t.get_text() for axes in figure.axes for t in axes.texts] == ["none\nfound"]
+    assert [t.get_text() for axes in figure.axes for t in axes.texts] == ["no\nimage"]
     assert overlaps(figure) == []
 
 

@@ -13,7 +13,7 @@ def test_reproduce_prints_an_overview(run, tmp_path):
     common = ("reproduce", "--only", "digits", "--only", "labels", "--runs", runs)
     code, out, err = run(*common, "--figures", figures, "--limit", 1)
     assert code == 0
-    for word in ("study", "images", "result", "seconds", "folder", "labels", "1 digits"):
+    for word in ("study", "images", "result", "seconds", "labels", "1 digits"):
         assert word in out
     assert f"rows, figures and tables of each study: {runs}" in out
     assert "reduced numbers of images, not published: digits, labels; --full takes all" in out

@@ -28,7 +28,7 @@ from reluopt.engines.julia_setup import on_julia_start
 from reluopt.experiments.runner import RunProgress
 from reluopt.kernels.jit import on_compilation
 
-_WRAPPED = ("detail", "result", "folder")
+_WRAPPED = ("detail", "result")
 """Columns whose text may take several lines."""
 
 output = Console(highlight=False)
@@ -111,7 +111,7 @@ def _announce(text: str) -> None:
 
 
 def _announce_compilation() -> None:
-    errors.print("compiling the search kernels for this machine (once, up to a minute) ...")
+    errors.print("compiling the search kernels for this machine (once, a minute or more) ...")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from reluopt.experiments.ideal import IdealExperiment, run_ideal
 from reluopt.experiments.instances import Instance
 from reluopt.experiments.store import ResultStore, plain
 from reluopt.network import ReLUNetwork
+from reluopt.norms import Measure, Norm
 from reluopt.problems import parse_margin, parse_norm, parse_target
 from reluopt.solution import Status
 from reluopt.zoo import open_network
@@ -151,10 +152,15 @@ def _run_attack(
             raise
 
 
+def _norm_name(norm: Measure) -> str:
+    """``L1``, but ``blend:0.5``."""
+    return str(norm).upper() if isinstance(norm, Norm) else str(norm)
+
+
 def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list[Finished]) -> None:
     """The table of results and one line that sums them up."""
     title = (
-        f"{network.metadata.name}, {str(settings.norm).upper()} norm, target {settings.target}, "
+        f"{network.metadata.name}, {_norm_name(settings.norm)} norm, target {settings.target}, "
         f"margin {settings.margin}"
     )
     if settings.smoothness is not None:

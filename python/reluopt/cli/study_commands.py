@@ -164,15 +164,12 @@ def _say_outcome(outcome: StudyOutcome) -> None:
 
 def _print_overview(made: Reproduction, context: StudyContext, figures: Path) -> None:
     """What was run, how long it took, and where everything lies."""
-    columns = [("study", "left"), ("images", "right"), ("result", "left")]
-    columns += [("seconds", "right"), ("folder", "left")]
+    columns = [("study", "left"), ("images", "right"), ("seconds", "right"), ("result", "left")]
     shown = table("reproduced", columns)
     for outcome in made.outcomes:
         images = "-" if outcome.images is None else str(outcome.images)
         seconds = f"{outcome.seconds:.1f}"
-        shown.add_row(
-            outcome.name, images, escape(outcome.summary), seconds, escape(str(outcome.folder))
-        )
+        shown.add_row(outcome.name, images, seconds, escape(outcome.summary))
     output.print(shown)
     lines = [f"rows, figures and tables of each study: {context.runs}{os.sep}NAME"]
     if made.published:

@@ -43,7 +43,7 @@ from reluopt.network import FloatArray
 _HEIGHT = 1.8
 """Inches of a panel."""
 
-_ROWS = ("answer", "change")
+_ROWS = ("adversarial", "difference")
 
 
 @style()

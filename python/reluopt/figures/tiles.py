@@ -143,7 +143,7 @@ def draw_digit(axes: Axes, image: FloatArray | None) -> None:
     """Pixels from black (0) to white (1), or a note that there is no image."""
     if image is None:
         axes.set_facecolor("#f5f5f5")
-        axes.text(0.5, 0.5, "none\nfound", ha="center", va="center", size=TINY, color=MUTED)
+        axes.text(0.5, 0.5, "no\nimage", ha="center", va="center", size=TINY, color=MUTED)
         return
     axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, aspect="auto")
 
