@@ -192,7 +192,7 @@ def _solve_perturbation(
         search=search_seconds,
         polish=clock.lap(),
     )
-    status, message = verdict(answer, best, method.options)
+    status, message = verdict(answer, best, method.options, bare)
     run = _Run(engine, method, answer, timings, bounds_name)
     if best is None:
         several = len(task.alternatives) > 1

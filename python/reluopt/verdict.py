@@ -74,16 +74,16 @@ def best_answer(
 
 
 def verdict(
-    answer: EngineAnswer, best: Candidate | None, options: EngineOptions
+    answer: EngineAnswer, best: Candidate | None, options: EngineOptions, bare: bool
 ) -> tuple[Status, str]:
-    """What may be claimed after the check."""
+    """What may be claimed after the check; ``bare`` as for :func:`best_answer`."""
     if best is None:
         # No image: the engine's word, except that nothing is optimal without an image.
         claims_image = answer.status in (Status.OPTIMAL, Status.FEASIBLE)
         return (Status.NUMERICAL if claims_image else answer.status), answer.message
     certificate = best.certificate
     reason = "; ".join(certificate.failures)
-    if not certificate.certified and not best.only_fools_nobody:
+    if not certificate.certified and not (bare and best.only_fools_nobody):
         return Status.NUMERICAL, f"the check refused the engine's image: {reason}"
     objective = certificate.objective
     if answer.bound - objective > OBJECTIVE_TOLERANCE * max(1.0, objective):

@@ -20,6 +20,8 @@ from reluopt.problems import (
     ShiftTarget,
 )
 from reluopt.solution import Status
+from reluopt.solve import Method
+from reluopt.solve import solve as solve_and_check
 from reluopt.zoo import load_bundled
 
 ENGINE = BranchAndBoundEngine()
@@ -116,6 +118,18 @@ def test_a_network_without_hidden_layer_is_a_linear_program():
     answer = solve(network, task)
     assert answer.status is Status.OPTIMAL
     assert answer.objective == pytest.approx(0.5, abs=1e-9)
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2])
+def test_large_logits_do_not_pass_for_a_lead(norm):
+    """A violation of 1e-9 of the logits would make the image its own answer, by a lead of -5e-5."""
+    network = ReLUNetwork((Dense([[0.0], [1.0]], [2e5, 2e5 - 5e-5]),))
+    problem = MinimalPerturbation(np.zeros(1), 0, FixedTarget(1), norm, AbsoluteMargin(1e-4))
+    solution = solve_and_check(network, problem, Method(engine="bnb"))
+    assert solution.certified
+    assert solution.certificate.distance == pytest.approx(1.5e-4, rel=0.02)
+    # Rounding of logits of 2e5 is all that is missing.
+    assert norm.distance_of(solution.bound) == pytest.approx(1.5e-4, rel=0.02)
 
 
 def test_infeasible_is_proven():

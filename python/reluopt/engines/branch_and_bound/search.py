@@ -17,12 +17,16 @@ from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import forward
 from reluopt.kernels.regions import largest_square
 from reluopt.network import FloatArray
-from reluopt.problems import Norm
+from reluopt.problems import STRICT_GAP, Norm
 from reluopt.solution import GAP_DENOMINATOR_FLOOR
 
 ACCEPTANCE = 1e-9
 """How much a condition of an incumbent may be violated, relative to ``max(1, |logits|)``: the
 primal tolerance of the relaxations. The check allows 1e-6."""
+
+LARGEST_VIOLATION = 0.01 * STRICT_GAP
+"""The same in logit units. With logits of 1e5 the relative one would take images that the network
+does not answer with the target, and they would hide those that it does."""
 
 SMALLEST_GAP = 1e-9
 """Gaps below it are not asked for: safe bounds lose about 1e-11 to outward rounding."""
@@ -105,7 +109,7 @@ class Search:
         conditions = self.frame.task.alternatives[alternative].conditions
         slack = conditions.matrix @ self._logits - conditions.rhs
         scale = max(1.0, float(np.abs(self._logits).max()))
-        if slack.min(initial=math.inf) < -ACCEPTANCE * scale:
+        if slack.min(initial=math.inf) < -min(ACCEPTANCE * scale, LARGEST_VIOLATION):
             return False
         self.best = Incumbent(image.copy(), objective, alternative)
         return True
