@@ -53,7 +53,9 @@ def test_attack_writes_resumes_and_refuses_other_settings(run, tmp_path):
     assert code == 0
     assert "1 of 1 proven, 1 checked adversarial" in out
     first = (out_dir / "results.csv").read_text()
-    assert run(*common, "--images", "test:0-1")[0] == 0
+    code, _, err = run(*common, "--images", "test:0-1")
+    assert code == 0
+    assert "1 of them from earlier sessions" in err
     both = (out_dir / "results.csv").read_text()
     assert both.startswith(first)  # the first row was kept, not computed again
     frame = pd.read_csv(out_dir / "results.csv")

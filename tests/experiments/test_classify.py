@@ -58,8 +58,10 @@ def test_the_command_resumes_and_takes_parts(run, tmp_path):
     assert line["program"] == line["network"] == line["label"]
     assert "agree on 1 of 1 images" in " ".join(err.split())
     first = (out_dir / "results.csv").read_text()
-    code, out, _ = run(*common, "--limit", "3", "--workers", "1")
+    assert "earlier" not in err
+    code, out, err = run(*common, "--limit", "3", "--workers", "1")
     assert code == 0
+    assert "1 of them from earlier sessions" in err
     assert "agree on 3 of 3 images" in out
     assert (out_dir / "results.csv").read_text().startswith(first)
     assert list(pd.read_csv(out_dir / "results.csv")["image"]) == ["test:1", "test:0", "test:2"]

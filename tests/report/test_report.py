@@ -223,6 +223,8 @@ def test_optimal_inputs_have_logits(optimal_inputs, tmp_path, entries_of):
 def test_bad_input_is_one_line(real, tmp_path):
     with pytest.raises(InputError, match=r"expected a folder with results\.csv"):
         load_runs([tmp_path])
+    with pytest.raises(InputError, match=rf"such folders in it: .*{real.name}/l1, "):
+        load_runs([real])
     with pytest.raises(InputError, match="each folder once"):
         load_runs([real / "l1", real / ".." / real.name / "l1"])
     (tmp_path / "results.csv").write_text("image\n")

@@ -11,7 +11,13 @@ import typer
 
 from reluopt.cli import app, options
 from reluopt.cli.console import errors, number, output, progress_bar
-from reluopt.cli.runs import chosen_instances, open_store, report_interruption, session_record
+from reluopt.cli.runs import (
+    chosen_instances,
+    open_store,
+    report_interruption,
+    report_results,
+    session_record,
+)
 from reluopt.engines.base import EngineOptions
 from reluopt.experiments.classify import ClassifyExperiment, run_classify
 from reluopt.experiments.executors import choose_executor
@@ -76,7 +82,7 @@ def classify(
             raise
     _report([result.row for result in finished], errors.print if jsonl else output.print)
     if out is not None:
-        errors.print(f"results in {out}", markup=False)
+        report_results(finished, out)
     if not all(result.row["agrees"] for result in finished):
         raise typer.Exit(DISAGREEMENT)
 

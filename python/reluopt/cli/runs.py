@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reluopt.cli.console import errors
 from reluopt.experiments.experiment import FAILURES
 from reluopt.experiments.instances import Instance, load_instances
-from reluopt.experiments.runner import parse_shard, select
+from reluopt.experiments.runner import Finished, parse_shard, select
 from reluopt.experiments.store import ResultStore, machine
 from reluopt.network import ReLUNetwork
 from reluopt.solve import Method
@@ -56,6 +56,13 @@ def open_store(
     if retry_failed:
         store.forget({key for key, row in store.done.items() if row["status"] in FAILURES})
     return store
+
+
+def report_results(finished: Iterable[Finished], out: Path) -> None:
+    """Where the rows lie, and how many of them were there before."""
+    kept = sum(result.resumed for result in finished)
+    earlier = f", {kept} of them from earlier sessions" if kept else ""
+    errors.print(f"results in {out}{earlier}", markup=False, soft_wrap=True)
 
 
 def report_interruption(done: int, total: int, out: Path | None) -> None:

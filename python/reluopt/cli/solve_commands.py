@@ -17,6 +17,7 @@ from reluopt.cli.runs import (
     chosen_instances,
     open_store,
     report_interruption,
+    report_results,
     session_record,
 )
 from reluopt.engines.base import EngineOptions
@@ -107,7 +108,7 @@ def attack(
     if not jsonl:
         _print_attack(network, settings, finished)
     if out is not None:
-        errors.print(f"results in {out}", markup=False)
+        report_results(finished, out)
     if figure is not None:
         from reluopt.experiments.drawing import attack_figure  # matplotlib takes its time
 

@@ -323,7 +323,9 @@ def read_table(folder: Path) -> pd.DataFrame:
     """
     table = folder / "results.csv"
     if not table.is_file():
-        raise InputError(f"{folder}: expected a folder with results.csv, found none")
+        inside = sorted(str(path.parent) for path in folder.rglob("results.csv"))
+        hint = f"; such folders in it: {', '.join(inside)}" if inside else ""
+        raise InputError(f"{folder}: expected a folder with results.csv, found none{hint}")
     data = table.read_bytes()
     end = data.rfind(b"\n") + 1
     if not end:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reluopt.errors import InputError
 from reluopt.figures.style import (
     CHARACTER,
     DOUBLE_COLUMN,
+    INK,
     MUTED,
     TINY,
     inch_axes,
@@ -32,8 +36,9 @@ _HEADROOM = 0.35
 def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figure:
     """The time of every image by method, with the networks as columns and a common time axis.
 
-    Strips are those of :func:`~reluopt.figures.times.time_figure`. References are single numbers
-    that somebody else measured; they stand below, as crosses in lines of their own.
+    Strips are those of :func:`~reluopt.figures.times.time_figure`, with a cross at the average, in
+    which runs that were stopped count with the limit. References are averages that somebody else
+    measured; they stand below, as crosses in lines of their own.
 
     Args:
         table: see :mod:`reluopt.figures.times`.
@@ -59,12 +64,11 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
         axes = inch_axes(figure, place, _TOP, width, height)
         draw_times(axes, rows, lines)
         axes.set_ylim(len(lines) - 0.5, -0.5 - _HEADROOM)
+        averages = rows.groupby("method")["seconds"].mean()
+        _draw_crosses(axes, averages, [lines.index(line) for line in averages.index], INK)
         own = references[references["network"] == network]
         heights = [lines.index(line) for line in own["method"]]
-        axes.plot(
-            own["seconds"], heights, linestyle="none", marker="x", markersize=4.5, color=MUTED,
-            markeredgewidth=1.2, zorder=3,
-        )  # fmt: skip
+        _draw_crosses(axes, own["seconds"], heights, MUTED)
         for seconds, line in zip(own["seconds"], heights, strict=True):
             axes.annotate(
                 f"{seconds:,.4g} s", (seconds, line), (0, 3.5), textcoords="offset points",
@@ -77,3 +81,13 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
         inch_text(figure, place, _TOP - 0.2, title, ha="left", va="baseline")
     share_times(figure, [draw_times])
     return figure
+
+
+def _draw_crosses(
+    axes: Axes, seconds: pd.Series[float], heights: Sequence[int], colour: str
+) -> None:
+    """Averages."""
+    axes.plot(
+        seconds, heights, linestyle="none", marker="x", markersize=4.5, color=colour,
+        markeredgewidth=1.2, zorder=5,
+    )  # fmt: skip

@@ -185,9 +185,10 @@ def readme(data: Path) -> str:
     figure_caption = (
         f"*Smallest L1 changes of {facts['images']} training images, limit "
         f"{facts['time_limit']:g} s, {machine_sentence(facts['machine'])}. Bars are medians, "
-        "hollow triangles count runs that were stopped. Crosses are the averages of Linkola and "
-        "colleagues for networks of the same shapes, on their machine, with Gurobi and its "
-        "default number of threads.*"
+        "hollow triangles count runs that were stopped. Crosses are averages: the black ones ours, "
+        "where stopped runs count with the limit, the grey ones those of Linkola and colleagues "
+        "for networks of the same shapes, on their machine, with Gurobi and its default number of "
+        "threads.*"
     )
     table_caption = (
         f"*{_caption(facts)} The published averages are over 10 images; their optimal bounds are "

@@ -324,7 +324,8 @@ first to the third quartile, and dotted is the median of all.*
 
 The network's lead says much about it, but not all: its rank correlation with the distance is
 {one["rank correlation with lead"]:.2f} in L1 and {two["rank correlation with lead"]:.2f} in L2
-([figure](figures/robustness-confidence.png)); the nearest class is the runner-up for
+([figure](figures/robustness-confidence.png), without the highest 0.5 % of either); the nearest
+class is the runner-up for
 {100 * one["nearest is the runner-up"]:.0f} % and {100 * two["nearest is the runner-up"]:.0f} %.
 What attacks overestimate, for the {attacked:,} correct ones of the first {ATTACKED:,} images
 ([figure](figures/robustness-overestimate.png)); {_refuted(facts)}:

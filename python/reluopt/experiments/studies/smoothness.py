@@ -342,9 +342,8 @@ def _lead(facts: Mapping[str, Any]) -> str:
     """What the limit costs and does, in one paragraph."""
     free, *limited = facts["limits"]
     told = [found for found in limited if found["times_as_far"] is not None]
-    impossible = "; ".join(
-        f"at s = {found['limit']:g}, {found['impossible']} of {facts['images']} digits have "
-        "none at all, which is proven"
+    impossible = ", ".join(
+        f"{found['impossible']} of {facts['images']} digits at s = {found['limit']:g}"
         for found in limited
         if found["impossible"]
     )
@@ -355,7 +354,7 @@ def _lead(facts: Mapping[str, Any]) -> str:
         f"{facts['problems']} problems, {proof_words(facts['unproven'])})."
     )
     if impossible:
-        text += f" {impossible[0].upper()}{impossible[1:]}."
+        text += f" That no image exists at all is proven for {impossible}."
     if not told:
         return text
     last = told[-1]

@@ -295,7 +295,8 @@ def _sentence(facts: Mapping[str, Any], norm: str) -> str:
             f"{seconds_text(of['average'])} s on average"
         )
     return (
-        f"{norm.upper()}: {told[0]}, the thesis' model on {told[1]}, which is "
+        f"{norm.upper()} (limit {found['time_limit']:g} s): {told[0]}, the thesis' model on "
+        f"{told[1]}, which is "
         f"{seconds_text(ratio['geometric_mean'])} times as long (geometric mean of ratios)"
     )
 
