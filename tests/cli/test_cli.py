@@ -262,3 +262,16 @@ def test_other_images_under_the_same_name_are_refused(run, tmp_path, test_images
     assert code == 2
     assert "image_sha256" in err
     assert err.count("\n") == 1
+
+
+def test_another_true_label_of_the_same_file_is_refused(run, tmp_path, test_images):
+    image = tmp_path / "image.npy"
+    np.save(image, test_images.image(4))
+    command = ("attack", "thesis", "--images", image, "--engine", "bnb", "--target", "any")
+    command += ("--out", tmp_path / "run", "--label")
+    assert run(*command, "4")[0] == 0
+    assert run(*command, "4")[0] == 0
+    code, _, err = run(*command, "9")
+    assert code == 2
+    assert "expected label of" in err
+    assert err.count("\n") == 1

@@ -21,8 +21,8 @@ class ImageExperiment:
     """An experiment whose tasks are images."""
 
     def identify(self, task: Instance) -> dict[str, Any]:
-        """A row stands for the image with these pixels only."""
-        return {"image_sha256": task.fingerprint}
+        """A row stands for the image with these pixels and this true label only."""
+        return {"image_sha256": task.fingerprint, "label": task.label}
 
 
 class SolverExperiment(ABC):
