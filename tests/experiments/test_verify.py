@@ -2,20 +2,23 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from reluopt.engines.base import EngineOptions
+from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS, AttackSettings, run_attack
 from reluopt.experiments.instances import load_instances
 from reluopt.experiments.merge import merge_runs
 from reluopt.experiments.store import ResultStore, proof_path
 from reluopt.experiments.verify import Evidence, verify_run
-from reluopt.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.solve import Method
+from reluopt.problems import MinimalPerturbation, Norm, RelativeMargin, ShiftTarget
+from reluopt.solve import Method, solve
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +209,53 @@ def test_a_bound_beyond_its_proof_is_found(proven):
     first, second = verify_run(proven)
     assert any("the proof shows" in failure for failure in first.failures)
     assert second.failures == ()
+
+
+def test_infeasibility_with_a_finite_bound_is_found(proven):
+    part = proven / "images" / "part-0000.safetensors"
+    images = load_file(part)
+    del images["test:2"]
+    save_file(images, part)
+    _spoil(proven, status="INFEASIBLE", certified=False, objective="", bound=0.0, gap="")
+    first, second = verify_run(proven)
+    assert any("INFEASIBLE is claimed with a bound of 0" in failure for failure in first.failures)
+    assert second.failures == ()
+
+
+@pytest.fixture
+def tiny(thesis, tmp_path, test_images):
+    """A run with a proof whose objective is below 1e-8."""
+    method = Method("bnb", options=EngineOptions(30.0, extra={"proof": True}))
+    settings = AttackSettings(ShiftTarget(5), Norm.L2, RelativeMargin(0.2), method)
+    image, label = test_images.image(2), test_images.label(2)
+    answer = solve(thesis, MinimalPerturbation(image, label, norm=Norm.L2)).image
+    near = answer + 5e-5 * (np.ravel(image) - answer)
+    path = tmp_path / "near.npy"
+    np.save(path, near.reshape(thesis.input_shape))
+    folder = tmp_path / "tiny"
+    store = ResultStore(folder, COLUMNS, settings.describe(thesis), {})
+    run_attack(thesis, load_instances(thesis, [str(path)], label=label), settings, store)
+    assert 0.0 < store.rows[0]["objective"] < 1e-8
+    return folder
+
+
+def test_a_proof_of_a_tiny_objective_has_to_show_the_bound(tiny):
+    honest = next(verify_run(tiny))
+    assert honest.failures == ()
+    assert honest.evidence is Evidence.REPLAYED
+    path = proof_path(tiny, honest.image)
+    proof = read_proof(path)
+    path.write_bytes(proof_bytes(replace(proof, radius=0.5 * proof.radius)))
+    row = next(verify_run(tiny))
+    assert row.proven < 0.5 * row.bound
+    assert any("the proof shows" in failure for failure in row.failures)
+    assert row.evidence is not Evidence.REPLAYED
+
+
+def test_a_tiny_objective_is_compared_on_its_own_scale(tiny):
+    objective = float(pd.read_csv(tiny / "results.csv").loc[0, "objective"])
+    _spoil(tiny, objective=0.9 * objective)
+    assert any("objective is" in failure for failure in next(verify_run(tiny)).failures)
 
 
 def test_a_swapped_missing_or_damaged_proof_is_found(proven):

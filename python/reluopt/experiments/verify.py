@@ -37,7 +37,13 @@ from reluopt.problems import (
     parse_norm,
     parse_target,
 )
-from reluopt.solution import Certificate, Incumbent, Status, relative_gap
+from reluopt.solution import (
+    GAP_DENOMINATOR_FLOOR,
+    Certificate,
+    Incumbent,
+    Status,
+    relative_gap,
+)
 from reluopt.zoo import open_network
 
 AGREEMENT = 1e-9
@@ -219,10 +225,10 @@ class _Reader:
             raise self._refuse(column, "True or False")
         return value == "True"
 
-    def close(self, column: str, value: float) -> bool:
-        """Whether a stored number is the recomputed one, up to rounding."""
+    def close(self, column: str, value: float, least: float = 1.0) -> bool:
+        """Whether a stored number is the recomputed one, up to rounding; ``least`` as below."""
         stored = self.number(column)
-        return stored is not None and abs(stored - value) <= AGREEMENT * max(1.0, abs(value))
+        return stored is not None and abs(stored - value) <= AGREEMENT * max(least, abs(value))
 
 
 class _RowCheck:
@@ -327,10 +333,11 @@ class _RowCheck:
             "slack": certificate.margin,
             "box_violation": certificate.box_violation,
         }
+        lengths = {"objective": certificate.objective, "distance": certificate.distance}
         if self._certified:
-            recomputed |= {"objective": certificate.objective, "distance": certificate.distance}
+            recomputed |= lengths
         for name, value in recomputed.items():
-            if not row.close(name, value):
+            if not row.close(name, value, GAP_DENOMINATOR_FLOOR if name in lengths else 1.0):
                 self._failures.append(f"{name} is {value:.12g}, not {row.number(name)}")
         return index, certificate
 
@@ -350,6 +357,8 @@ class _RowCheck:
             self._failures.append(f"gap is {gap:.3g}, not {row.number('gap')}")
         if self._status == Status.OPTIMAL and not (good and gap <= float(self._settings["gap"])):
             self._failures.append(f"OPTIMAL is claimed with a gap of {gap:.3g}")
+        if self._status == Status.INFEASIBLE:
+            self._fail_unless(bound == math.inf, f"INFEASIBLE is claimed with a bound of {bound:g}")
         if good:
             self._fail_unless(_at_most(bound, objective), "the bound exceeds the objective")
         proven = self._replay(task, bound)
@@ -361,9 +370,9 @@ class _RowCheck:
             )
         if bound <= 0.0:
             return self._verified(Evidence.NONE, root, proven)
-        if proven is not None and _at_most(bound, proven):
+        if proven is not None and _at_most(bound, proven, GAP_DENOMINATOR_FLOOR):
             return self._verified(Evidence.REPLAYED, root, proven)
-        by_root = root is not None and _at_most(bound, root)
+        by_root = root is not None and _at_most(bound, root, GAP_DENOMINATOR_FLOOR)
         return self._verified(Evidence.ROOT if by_root else Evidence.STORED, root, proven)
 
     def _replay(self, task: PerturbationTask, bound: float) -> float | None:
@@ -380,7 +389,8 @@ class _RowCheck:
             self._failures.append(str(error))
             return None
         self._fail_unless(
-            _at_most(bound, proven), f"the proof shows {proven:.12g}, not the bound {bound:.12g}"
+            _at_most(bound, proven, GAP_DENOMINATOR_FLOOR),
+            f"the proof shows {proven:.12g}, not the bound {bound:.12g}",
         )
         return proven
 
@@ -401,6 +411,6 @@ class _RowCheck:
         return Verified(self._key, self._status, failures, evidence, bound, root, proven)
 
 
-def _at_most(left: float, right: float) -> bool:
-    """``left <= right`` up to rounding."""
-    return left <= right or left - right <= AGREEMENT * max(1.0, abs(right))
+def _at_most(left: float, right: float, least: float = 1.0) -> bool:
+    """``left <= right`` up to rounding; numbers below ``least`` count as ``least``."""
+    return left <= right or left - right <= AGREEMENT * max(least, abs(right))
