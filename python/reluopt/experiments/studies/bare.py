@@ -31,7 +31,7 @@ from reluopt.experiments.studies.selection import last_index, recognised_images,
 from reluopt.experiments.tables import fixed, markdown_table
 from reluopt.figures import lead_figure, logit_figure
 from reluopt.network import ReLUNetwork
-from reluopt.problems import BareRelativeMargin, Norm, RelativeMargin, ShiftTarget
+from reluopt.problems import STRICT_GAP, BareRelativeMargin, Norm, RelativeMargin, ShiftTarget
 from reluopt.solution import Status
 from reluopt.zoo import load_bundled
 
@@ -138,7 +138,7 @@ def _facts(part: Part, gap: float) -> dict[str, Any]:
     optima = [result for result in part.bare if is_optimum(result, gap)]
     wrong = [result for result in optima if fools_nobody(result)]
     leads = [float(result.row["margin"]) for result in wrong]
-    unchanged = sum(r.row["predicted"] == r.row["original_predicted"] for r in wrong)
+    unchanged = sum(r.row["original_predicted"] in _foremost(part, r) for r in wrong)
     farther = [
         float(true.row["distance"]) / float(result.row["distance"]) - 1.0
         for result in wrong
@@ -160,6 +160,18 @@ def _facts(part: Part, gap: float) -> dict[str, Any]:
         "median_farther": round(float(np.median(farther)), 6) if farther else None,
         "largest_farther": round(max(farther), 6) if farther else None,
     }
+
+
+def _foremost(part: Part, result: Finished) -> list[int]:
+    """Labels whose logits are the largest, or level with it by less than the strict gap.
+
+    Many optima lie where several labels tie. Which of them is ahead by some 1e-12 differs from one
+    machine to the next.
+    """
+    if result.image is None:
+        return []
+    logits = part.network.forward(np.ravel(result.image))
+    return [int(label) for label in np.flatnonzero(logits > logits.max() - STRICT_GAP)]
 
 
 def _proven(row: Mapping[str, Any]) -> bool:
@@ -199,7 +211,7 @@ def _long_table(part: Part) -> pd.DataFrame:
                 "status": result.row["status"],
                 "distance": fixed(result.row.get("distance"), 6),
                 "lead": fixed(result.row.get("margin"), 6),
-                "predicted": result.row.get("predicted"),
+                "foremost": " ".join(map(str, _foremost(part, result))),
                 "true_status": None if true is None else true.row["status"],
                 "true_distance": None if true is None else fixed(true.row.get("distance"), 6),
             }
@@ -272,8 +284,9 @@ def readme(data: Path) -> str:
     reason = (
         f"In {negative:,} of these {wrong:,} images every logit is negative, and {ratio:g} times a "
         f"negative number is less than the number itself: the target may stay behind. *Still the "
-        f"old label*: how many the network answers as before the change. *Farther*: by how much "
-        f"the distance grows once the target must be ahead (margin x{ratio:g})."
+        f"old label*: for how many the old label is still foremost, alone or level with others. "
+        f"*Farther*: by how much the distance grows once the target must be ahead (margin "
+        f"x{ratio:g})."
     )
     caption = (
         f"*Target's logit minus the largest other one at proven optima of the bare condition, "
