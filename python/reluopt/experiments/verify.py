@@ -27,7 +27,8 @@ from reluopt.engines.branch_and_bound.proof_search import root_bound
 from reluopt.errors import InputError
 from reluopt.experiments.experiment import FAILURES
 from reluopt.experiments.instances import Instance, load_by_key
-from reluopt.experiments.store import Row, proof_path, read_store
+from reluopt.experiments.row_reader import RowReader, at_most
+from reluopt.experiments.store import proof_path, read_store
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import (
     MinimalPerturbation,
@@ -45,10 +46,6 @@ from reluopt.solution import (
     relative_gap,
 )
 from reluopt.zoo import open_network
-
-AGREEMENT = 1e-9
-"""Allowed relative difference between stored and recomputed numbers. Both are float64 sums of the
-same terms; another BLAS may add them in another order, which changes the last few bits."""
 
 ANSWERED = (Status.OPTIMAL, Status.FEASIBLE)
 """Statuses that claim an image that passes the check."""
@@ -119,7 +116,7 @@ def verify_run(
     settings = _settings(folder)
     network = _network(folder, settings, network_name)
     stored = [
-        (_Reader(folder / "results.csv", number, row), image)
+        (RowReader(folder / "results.csv", number, row), image)
         for number, (row, image) in enumerate(read_store(folder), start=2)
     ]
     labels = {reader.text("image"): reader.integer("label") for reader, _ in stored}
@@ -174,63 +171,6 @@ def _network(folder: Path, settings: Mapping[str, Any], name: str | None) -> ReL
     return network
 
 
-@dataclass(frozen=True, eq=False)
-class _Reader:
-    """A row whose entries are read with a message that names file, line and column."""
-
-    table: Path
-    line: int
-    row: Row
-
-    def _entry(self, column: str) -> Any:
-        if column not in self.row:
-            raise InputError(f"{self.table}: expected a column {column}, found none")
-        return self.row[column]
-
-    def _refuse(self, column: str, expected: str) -> InputError:
-        found = self._entry(column)
-        shown = "nothing" if found is None else repr(found)
-        return InputError(
-            f"{self.table}, line {self.line}: {column}: expected {expected}, found {shown}"
-        )
-
-    def text(self, column: str) -> str:
-        """A text that is not empty."""
-        value = self._entry(column)
-        if value is None:
-            raise self._refuse(column, "a text")
-        return str(value)
-
-    def number(self, column: str) -> float | None:
-        """A number, or None for an empty entry."""
-        value = self._entry(column)
-        if value is None:
-            return None
-        try:
-            return float(value)
-        except (TypeError, ValueError):
-            raise self._refuse(column, "a number") from None
-
-    def integer(self, column: str) -> int:
-        """A whole number."""
-        value = self.number(column)
-        if value is None or not value.is_integer():
-            raise self._refuse(column, "a whole number")
-        return int(value)
-
-    def flag(self, column: str) -> bool:
-        """True or False."""
-        value = str(self._entry(column))
-        if value not in ("True", "False"):
-            raise self._refuse(column, "True or False")
-        return value == "True"
-
-    def close(self, column: str, value: float, least: float = 1.0) -> bool:
-        """Whether a stored number is the recomputed one, up to rounding; ``least`` as below."""
-        stored = self.number(column)
-        return stored is not None and abs(stored - value) <= AGREEMENT * max(least, abs(value))
-
-
 class _RowCheck:
     """Everything that is wrong with one row."""
 
@@ -239,7 +179,7 @@ class _RowCheck:
         folder: Path,
         network: ReLUNetwork,
         settings: Mapping[str, Any],
-        row: _Reader,
+        row: RowReader,
         image: FloatArray | None,
         instance: Instance,
     ) -> None:
@@ -360,19 +300,19 @@ class _RowCheck:
         if self._status == Status.INFEASIBLE:
             self._fail_unless(bound == math.inf, f"INFEASIBLE is claimed with a bound of {bound:g}")
         if good:
-            self._fail_unless(_at_most(bound, objective), "the bound exceeds the objective")
+            self._fail_unless(at_most(bound, objective), "the bound exceeds the objective")
         proven = self._replay(task, bound)
         root = self._root(task, answer) if row.text("engine") == "bnb" else None
         if root is not None and good:
             self._fail_unless(
-                _at_most(root, objective),
+                at_most(root, objective),
                 f"the root relaxation proves {root:.12g}, more than the objective",
             )
         if bound <= 0.0:
             return self._verified(Evidence.NONE, root, proven)
-        if proven is not None and _at_most(bound, proven, GAP_DENOMINATOR_FLOOR):
+        if proven is not None and at_most(bound, proven, GAP_DENOMINATOR_FLOOR):
             return self._verified(Evidence.REPLAYED, root, proven)
-        by_root = root is not None and _at_most(bound, root, GAP_DENOMINATOR_FLOOR)
+        by_root = root is not None and at_most(bound, root, GAP_DENOMINATOR_FLOOR)
         return self._verified(Evidence.ROOT if by_root else Evidence.STORED, root, proven)
 
     def _replay(self, task: PerturbationTask, bound: float) -> float | None:
@@ -389,7 +329,7 @@ class _RowCheck:
             self._failures.append(str(error))
             return None
         self._fail_unless(
-            _at_most(bound, proven, GAP_DENOMINATOR_FLOOR),
+            at_most(bound, proven, GAP_DENOMINATOR_FLOOR),
             f"the proof shows {proven:.12g}, not the bound {bound:.12g}",
         )
         return proven
@@ -409,8 +349,3 @@ class _RowCheck:
         bound = self._row.number("bound")
         failures = tuple(self._failures)
         return Verified(self._key, self._status, failures, evidence, bound, root, proven)
-
-
-def _at_most(left: float, right: float, least: float = 1.0) -> bool:
-    """``left <= right`` up to rounding; numbers below ``least`` count as ``least``."""
-    return left <= right or left - right <= AGREEMENT * max(least, abs(right))
