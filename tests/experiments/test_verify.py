@@ -53,6 +53,8 @@ def _spoil(folder, **changes):
 
 def test_honest_results_pass(folder):
     rows = list(verify_run(folder))
+    shared = verify_run(folder, workers=2)
+    assert [replace(row, root=None) for row in shared] == [replace(row, root=None) for row in rows]
     assert [row.image for row in rows] == ["test:2", "test:4"]
     assert all(row.failures == () for row in rows)
     assert {row.status for row in rows} == {"OPTIMAL"}
@@ -138,6 +140,12 @@ def test_damaged_rows_are_named(folder, column, value, message):
     with pytest.raises(InputError, match=message) as caught:
         list(verify_run(folder))
     assert "results.csv" in str(caught.value)
+
+
+def test_a_damaged_row_is_named_by_workers_too(folder):
+    _spoil(folder, margin="thick")
+    with pytest.raises(InputError, match=r"results\.csv, line 2: margin: expected a number"):
+        list(verify_run(folder, workers=2))
 
 
 def test_damaged_files_are_named(folder):

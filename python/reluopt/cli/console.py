@@ -31,6 +31,9 @@ from reluopt.kernels.jit import on_compilation
 _WRAPPED = ("detail", "result")
 """Columns whose text may take several lines."""
 
+MAX_TABLE_ROWS = 50
+"""Longest table on the screen; the files of a run have everything."""
+
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 

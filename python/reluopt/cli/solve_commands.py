@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from reluopt.cli import app, options
-from reluopt.cli.console import errors, number, output, progress_bar, table
+from reluopt.cli.console import MAX_TABLE_ROWS, errors, number, output, progress_bar, table
 from reluopt.cli.runs import (
     call_record,
     chosen_instances,
@@ -36,9 +36,6 @@ from reluopt.zoo import open_network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-MAX_TABLE_ROWS = 50
-"""Longest table on the screen; --out and --jsonl have everything."""
 
 
 @app.command()

@@ -144,7 +144,7 @@ def run_experiment(
     done = {} if store is None else store.done
     _refuse_strangers(experiment, tasks, done, store)
     pending = [task for task in tasks if task.key not in done]
-    tracker = _Tracker(len(tasks))
+    tracker = Tracker(len(tasks))
     finished: dict[str, Finished] = {}
 
     def add(key: str, result: Finished) -> None:
@@ -195,7 +195,7 @@ def _refuse_strangers(
                 )
 
 
-class _Tracker:
+class Tracker:
     """Counts what is finished and guesses what remains."""
 
     def __init__(self, total: int) -> None:

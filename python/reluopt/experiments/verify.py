@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from reluopt.check import check_perturbation
 from reluopt.engines.branch_and_bound.proof import replay
@@ -29,6 +32,7 @@ from reluopt.experiments.experiment import FAILURES
 from reluopt.experiments.instances import Instance, load_by_key
 from reluopt.experiments.row_reader import RowReader, at_most
 from reluopt.experiments.store import proof_path, read_store
+from reluopt.experiments.worker import single_threaded_children
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import (
     MinimalPerturbation,
@@ -46,6 +50,9 @@ from reluopt.solution import (
     relative_gap,
 )
 from reluopt.zoo import open_network
+
+ROWS_AT_ONCE = 16
+"""Rows that a worker process is given at a time: some seconds of work."""
 
 ANSWERED = (Status.OPTIMAL, Status.FEASIBLE)
 """Statuses that claim an image that passes the check."""
@@ -100,14 +107,18 @@ class Verified:
 
 
 def verify_run(
-    folder: Path, network_name: str | None = None, data_dir: Path | None = None
+    folder: Path,
+    network_name: str | None = None,
+    data_dir: Path | None = None,
+    workers: int = 1,
 ) -> Iterator[Verified]:
-    """Verify all rows of a run.
+    """Verify all rows of a run, in the order of the file.
 
     Args:
         folder: a folder written by ``reluopt attack --out``.
         network_name: weights to use; by default what the run recorded.
         data_dir: folder of idx files, if the run used one.
+        workers: processes that share the work; 1 for this one alone.
 
     Raises:
         InputError: the folder holds no such run, a file or a row is damaged, or the network is
@@ -121,10 +132,9 @@ def verify_run(
     ]
     labels = {reader.text("image"): reader.integer("label") for reader, _ in stored}
     instances = load_by_key(network, labels, data_dir)
+    rows = [(reader, image, instances[reader.text("image")]) for reader, image in stored]
     seen: set[str] = set()
-    for reader, image in stored:
-        instance = instances[reader.text("image")]
-        verified = _RowCheck(folder, network, settings, reader, image, instance).verify()
+    for verified in _verify_rows(_RunCheck(folder, network, settings), rows, workers):
         if verified.image in seen:
             failures = (*verified.failures, "the image has an earlier row")
             verified = Verified(verified.image, verified.status, failures)
@@ -169,6 +179,50 @@ def _network(folder: Path, settings: Mapping[str, Any], name: str | None) -> ReL
             f"{network.fingerprint}; name the right weights with --network"
         )
     return network
+
+
+_Stored: TypeAlias = tuple[RowReader, FloatArray | None, Instance]
+"""A row, the image stored with it, and the instance that it names."""
+
+
+@dataclass(frozen=True, eq=False)
+class _RunCheck:
+    """What the checks of all rows of a run share."""
+
+    folder: Path
+    network: ReLUNetwork
+    settings: Mapping[str, Any]
+
+    def verify(self, stored: _Stored) -> Verified:
+        """Check one row."""
+        return _RowCheck(self.folder, self.network, self.settings, *stored).verify()
+
+
+def _verify_rows(check: _RunCheck, rows: Sequence[_Stored], workers: int) -> Iterator[Verified]:
+    """Check rows here, or in processes that are given the network once."""
+    if workers <= 1:
+        yield from map(check.verify, rows)
+        return
+    context = get_context("spawn")
+    with (
+        single_threaded_children(),
+        ProcessPoolExecutor(workers, context, _start_worker, (check,)) as pool,
+    ):
+        yield from pool.map(_verify_in_worker, rows, chunksize=ROWS_AT_ONCE)
+
+
+_checks: list[_RunCheck] = []
+"""In a worker process: the run that it verifies."""
+
+
+def _start_worker(check: _RunCheck) -> None:
+    """Remember the run; Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _checks.append(check)
+
+
+def _verify_in_worker(stored: _Stored) -> Verified:
+    return _checks[-1].verify(stored)
 
 
 class _RowCheck:

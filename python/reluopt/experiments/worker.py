@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any, BinaryIO, Generic
 
 from reluopt.errors import ReluoptError
@@ -47,6 +48,21 @@ _READY = "ready"
 
 _BROKEN = (EOFError, OSError, pickle.UnpicklingError)
 """What reading from and writing to a process that died raises."""
+
+
+@contextlib.contextmanager
+def single_threaded_children() -> Iterator[None]:
+    """Libraries in processes that are started meanwhile compute with one thread each."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class WorkerClosedError(Exception):
