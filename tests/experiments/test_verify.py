@@ -185,6 +185,19 @@ def test_stored_bounds_of_other_engines_stay_claims(folder):
         assert row.root is None
 
 
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2])
+def test_bounds_that_the_root_shows_are_proven_without_a_proof(norm, thesis, tmp_path):
+    settings = AttackSettings(ShiftTarget(5), norm, RelativeMargin(0.2), Method("bnb"))
+    store = ResultStore(tmp_path, COLUMNS, settings.describe(thesis), {})
+    (finished,) = run_attack(thesis, load_instances(thesis, ["test:18"]), settings, store)
+    (row,) = verify_run(tmp_path)
+    assert row.evidence is Evidence.ROOT
+    assert row.root == pytest.approx(row.bound, rel=1e-9)
+    _spoil(tmp_path, bound=finished.row["objective"])  # a claim of its own, beyond the root's
+    (row,) = verify_run(tmp_path)
+    assert row.evidence is Evidence.STORED
+
+
 @pytest.fixture(scope="module", params=[Norm.L1, Norm.L2])
 def _proven(request, thesis, tmp_path_factory):
     """A run of the own engine that keeps proofs."""

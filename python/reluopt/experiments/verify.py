@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from reluopt.check import check_perturbation
+from reluopt.engines.branch_and_bound.driver import GAP_SHARE
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import read_proof
 from reluopt.engines.branch_and_bound.proof_search import root_bound
@@ -395,7 +396,8 @@ class _RowCheck:
         incumbent = None
         if answer is not None and answer[1].certified and self._image is not None:
             incumbent = Incumbent(self._image, answer[1].objective, answer[0])
-        return root_bound(self._network, task, incumbent, float(self._settings["gap"]))
+        gap = GAP_SHARE * float(self._settings["gap"])
+        return root_bound(self._network, task, incumbent, gap)
 
     def _verified(
         self, evidence: Evidence, root: float | None = None, proven: float | None = None
