@@ -2,7 +2,7 @@
 
 import highspy
 
-from reluopt.quiet_highs import new_highs
+from reluopt.quiet_highs import QuietHighs
 
 
 def solve(solver) -> None:
@@ -17,12 +17,12 @@ def solve(solver) -> None:
 
 
 def test_nothing_is_printed(capfd):
-    solve(new_highs())
+    solve(QuietHighs())
     assert "".join(capfd.readouterr()) == ""
 
 
 def test_the_log_can_be_switched_on(capfd):
-    solver = new_highs()
+    solver = QuietHighs()
     solver.setOptionValue("output_flag", True)
     solve(solver)
     assert "Solving report" in capfd.readouterr().out  # the banner comes once a process
@@ -31,6 +31,6 @@ def test_the_log_can_be_switched_on(capfd):
 def test_a_scheduler_of_somebody_else_is_no_obstacle():
     """Without the reset HiGHS refuses to run; LP bounds would silently stay as loose as linear."""
     for threads in (2, 1, 2):
-        solver = new_highs()
+        solver = QuietHighs()
         solver.setOptionValue("threads", threads)
         solve(solver)

@@ -32,8 +32,3 @@ class QuietHighs(_Highs):  # type: ignore[misc]
             _Highs.resetGlobalScheduler(True)
             status = super().run()
         return status
-
-
-def new_highs() -> Any:
-    """A silent solver without a model, without types as all of highspy."""
-    return QuietHighs()

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from reluopt.network import FloatArray
 from reluopt.problems import ChangeLimits, Norm
-from reluopt.quiet_highs import new_highs
+from reluopt.quiet_highs import QuietHighs
 
 FEASIBILITY_TOLERANCE = 1e-9
 """HiGHS' primal feasibility tolerance on rows of length 1; what it leaves open is repaired by
@@ -148,7 +148,7 @@ def _solve(
     model.a_matrix_.start_ = matrix.indptr
     model.a_matrix_.index_ = matrix.indices
     model.a_matrix_.value_ = matrix.data
-    solver = new_highs()
+    solver = QuietHighs()
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("presolve", "off")  # halves the time: the rows are dense and few
     solver.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_TOLERANCE)

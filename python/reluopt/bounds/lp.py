@@ -39,7 +39,7 @@ from reluopt.kernels.propagate import tighten
 from reluopt.kernels.regions import BOX_ONLY, L2_BALL, build_region
 from reluopt.kernels.rounding import ROUNDOFF, gamma
 from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.quiet_highs import new_highs
+from reluopt.quiet_highs import QuietHighs
 
 LP_TIME_LIMIT = 5.0
 """Seconds for one LP; those of MNIST-sized networks take 5 to 50 ms, so it stops only a stall."""
@@ -262,7 +262,7 @@ class _DualSolver:
         self._split = relaxation.region.norm != BOX_ONLY
         self._inputs = relaxation.region.low.size
         self._rows = relaxation.matrix.shape[0]
-        self._solver = new_highs()
+        self._solver = QuietHighs()
         for option, value in (("threads", 1), ("presolve", "off")):
             self._solver.setOptionValue(option, value)
         self._solver.passModel(_lp_model(relaxation))

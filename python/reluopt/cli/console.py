@@ -57,6 +57,13 @@ def table(title: str, columns: list[tuple[str, str]]) -> Table:
     return made
 
 
+def print_table(shown: Table, total: int) -> None:
+    """Print a table, and how many of ``total`` rows it leaves out."""
+    output.print(shown)
+    if total > shown.row_count:
+        output.print(f"... and {total - shown.row_count} more")
+
+
 LOG_SECONDS = 60.0
 """How often a long run reports to a log file."""
 

@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 
 from reluopt.cli import app, options
-from reluopt.cli.console import MAX_TABLE_ROWS, errors, number, output, progress_bar, table
+from reluopt.cli.console import (
+    MAX_TABLE_ROWS,
+    errors,
+    number,
+    output,
+    print_table,
+    progress_bar,
+    table,
+)
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.experiments.instances import load_instances
@@ -137,34 +145,26 @@ def verify_result(
     the root relaxation. The last column tells how; "stored number" means that gap and status were
     recomputed from the stored bound, and the bound itself was not proven anew.
     """
-    from reluopt.experiments.runner import Finished, Tracker
-    from reluopt.experiments.store import read_table
     from reluopt.experiments.verify import verify_run
 
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers: expected at least 1, found {workers}")
     columns = [("image", "left"), ("status", "left"), ("bound", "right"), ("root", "right")]
     shown = table(f"bounds of {folder}", [*columns, ("proof", "right"), ("shown by", "left")])
     count = wrong = 0
     statuses: Counter[str] = Counter()
     evidence: Counter[str] = Counter()
-    tracker = Tracker(len(read_table(folder)))
+    processes = 1 if workers is None else workers
     with progress_bar("verify", 1) as bar:
-        for verified in verify_run(folder, network_name, data_dir, workers or 1):
+        for verified in verify_run(folder, network_name, data_dir, processes, bar.run):
             count += 1
             wrong += bool(verified.failures)
             statuses[verified.status] += 1
             evidence[str(verified.evidence)] += 1
-            outcome = "failed" if verified.failures else "verified"
-            bar.run(tracker.add(Finished({"status": outcome}, None, resumed=False)))
             for failure in verified.failures:
                 output.print(f"{verified.image}: {failure}", markup=False)
             bounds = (number(b, ".6f") for b in (verified.bound, verified.root, verified.proven))
             if count <= MAX_TABLE_ROWS:
                 shown.add_row(verified.image, verified.status, *bounds, str(verified.evidence))
-    output.print(shown)
-    if count > MAX_TABLE_ROWS:
-        output.print(f"... and {count - MAX_TABLE_ROWS} more")
+    print_table(shown, count)
     output.print("bounds: " + ", ".join(f"{times} {kind}" for kind, times in evidence.items()))
     found = ", ".join(f"{times} {status}" for status, times in statuses.items())
     output.print(f"{count - wrong} of {count} rows verified ({found})")

@@ -11,7 +11,15 @@ import numpy as np
 import typer
 
 from reluopt.cli import app, options
-from reluopt.cli.console import MAX_TABLE_ROWS, errors, number, output, progress_bar, table
+from reluopt.cli.console import (
+    MAX_TABLE_ROWS,
+    errors,
+    number,
+    output,
+    print_table,
+    progress_bar,
+    table,
+)
 from reluopt.cli.runs import (
     call_record,
     chosen_instances,
@@ -179,9 +187,7 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
             number(row.get("nodes"), ".0f"),
             "yes" if row["certified"] else "[red]no[/]",
         )
-    output.print(shown)
-    if len(finished) > MAX_TABLE_ROWS:
-        output.print(f"... and {len(finished) - MAX_TABLE_ROWS} more")
+    print_table(shown, len(finished))
     for result in finished[:MAX_TABLE_ROWS]:
         if result.row.get("message"):
             errors.print(f"{result.row['image']}: {result.row['message']}", markup=False)

@@ -42,19 +42,19 @@ class HighsEngine(ProgramEngine):
     def state(self) -> EngineState:
         """Usable wherever highspy is installed."""
         try:
-            from reluopt.quiet_highs import new_highs
+            from reluopt.quiet_highs import QuietHighs
         except ImportError as error:
             return EngineState(False, "", f"highspy is missing ({error}): pip install highspy")
-        version = str(new_highs().version())
+        version = str(QuietHighs().version())
         return EngineState(True, version, "MIT licence; L1 and Linf (no quadratic objectives)")
 
     def solve_program(self, task: ProgramTask) -> ProgramResult:
         """Pass the model, start it from the incumbent, and read its answer."""
         import highspy
 
-        from reluopt.quiet_highs import new_highs
+        from reluopt.quiet_highs import QuietHighs
 
-        solver = new_highs()
+        solver = QuietHighs()
         _set_options(solver, task)
         _accepted(solver.passModel(highs_model(task.program)), "the program")
         if task.start is not None:

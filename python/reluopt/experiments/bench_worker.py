@@ -11,18 +11,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import multiprocessing
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from reluopt.errors import ReluoptError
-from reluopt.experiments.worker import THREAD_VARIABLES
+from reluopt.experiments.worker import threads_in_environment
 from reluopt.network import ReLUNetwork
 from reluopt.problems import MinimalPerturbation
 from reluopt.solution import Solution
@@ -137,7 +135,7 @@ class BenchWorker:
         self._connection, theirs = context.Pipe()
         # A daemon: it must not outlive an interpreter that ends with an exception.
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _threads_in_environment(self._threads):
+        with threads_in_environment(self._threads):
             self._process.start()
         theirs.close()
 
@@ -155,21 +153,6 @@ class BenchWorker:
         code: int | None = self._process.exitcode
         self._process = None
         return code
-
-
-@contextlib.contextmanager
-def _threads_in_environment(threads: int) -> Iterator[None]:
-    """Let a process started meanwhile see the number of threads; numpy reads it on import."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _serve(connection: Connection) -> None:

@@ -315,6 +315,12 @@ def _find(parts: list[dict[str, FloatArray]], key: str) -> FloatArray | None:
     return next((part[key] for part in parts if key in part), None)
 
 
+def runs_inside(folder: Path) -> str:
+    """Which folders directly in this one hold results, as the end of a message; often nothing."""
+    inside = sorted(str(path.parent) for path in folder.glob("*/results.csv"))
+    return f"; such folders in it: {', '.join(inside)}" if inside else ""
+
+
 def read_table(folder: Path) -> pd.DataFrame:
     """Finished rows of a folder, also while a run is still writing to it; nothing is touched.
 
@@ -323,8 +329,7 @@ def read_table(folder: Path) -> pd.DataFrame:
     """
     table = folder / "results.csv"
     if not table.is_file():
-        inside = sorted(str(path.parent) for path in folder.rglob("results.csv"))
-        hint = f"; such folders in it: {', '.join(inside)}" if inside else ""
+        hint = runs_inside(folder)
         raise InputError(f"{folder}: expected a folder with results.csv, found none{hint}")
     data = table.read_bytes()
     end = data.rfind(b"\n") + 1

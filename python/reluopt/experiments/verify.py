@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,8 +32,9 @@ from reluopt.errors import InputError
 from reluopt.experiments.experiment import FAILURES
 from reluopt.experiments.instances import Instance, load_by_key
 from reluopt.experiments.row_reader import RowReader, at_most
-from reluopt.experiments.store import proof_path, read_store
-from reluopt.experiments.worker import single_threaded_children
+from reluopt.experiments.runner import Finished, RunProgress, Tracker
+from reluopt.experiments.store import proof_path, read_store, runs_inside
+from reluopt.experiments.worker import threads_in_environment
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import (
     MinimalPerturbation,
@@ -112,6 +113,7 @@ def verify_run(
     network_name: str | None = None,
     data_dir: Path | None = None,
     workers: int = 1,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
 ) -> Iterator[Verified]:
     """Verify all rows of a run, in the order of the file.
 
@@ -120,11 +122,14 @@ def verify_run(
         network_name: weights to use; by default what the run recorded.
         data_dir: folder of idx files, if the run used one.
         workers: processes that share the work; 1 for this one alone.
+        on_progress: called after each row, before it is handed out.
 
     Raises:
-        InputError: the folder holds no such run, a file or a row is damaged, or the network is
-            another one.
+        InputError: the folder holds no such run, a file or a row is damaged, the network is
+            another one, or there are no workers.
     """
+    if workers < 1:
+        raise InputError(f"--workers: expected at least 1, found {workers}")
     settings = _settings(folder)
     network = _network(folder, settings, network_name)
     stored = [
@@ -135,11 +140,14 @@ def verify_run(
     instances = load_by_key(network, labels, data_dir)
     rows = [(reader, image, instances[reader.text("image")]) for reader, image in stored]
     seen: set[str] = set()
+    tracker = Tracker(len(rows))
     for verified in _verify_rows(_RunCheck(folder, network, settings), rows, workers):
         if verified.image in seen:
             failures = (*verified.failures, "the image has an earlier row")
             verified = Verified(verified.image, verified.status, failures)
         seen.add(verified.image)
+        outcome = "failed" if verified.failures else "verified"
+        on_progress(tracker.add(Finished({"status": outcome}, None, resumed=False)))
         yield verified
 
 
@@ -150,7 +158,9 @@ def _settings(folder: Path) -> dict[str, Any]:
         if settings["experiment"] != "attack":
             raise ValueError
     except FileNotFoundError:
-        raise InputError(f"{folder}: expected a result folder, found no run.json") from None
+        raise InputError(
+            f"{folder}: expected a result folder, found no run.json{runs_inside(folder)}"
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise InputError(
             f"{path}: expected the record of an attack, found something else"
@@ -201,12 +211,12 @@ class _RunCheck:
 
 def _verify_rows(check: _RunCheck, rows: Sequence[_Stored], workers: int) -> Iterator[Verified]:
     """Check rows here, or in processes that are given the network once."""
-    if workers <= 1:
+    if workers == 1:
         yield from map(check.verify, rows)
         return
     context = get_context("spawn")
     with (
-        single_threaded_children(),
+        threads_in_environment(1),
         ProcessPoolExecutor(workers, context, _start_worker, (check,)) as pool,
     ):
         yield from pool.map(_verify_in_worker, rows, chunksize=ROWS_AT_ONCE)

@@ -51,10 +51,10 @@ _BROKEN = (EOFError, OSError, pickle.UnpicklingError)
 
 
 @contextlib.contextmanager
-def single_threaded_children() -> Iterator[None]:
-    """Libraries in processes that are started meanwhile compute with one thread each."""
+def threads_in_environment(threads: int) -> Iterator[None]:
+    """Let processes started meanwhile see the number of threads; numpy reads it on import."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
         yield
     finally:
