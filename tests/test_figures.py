@@ -368,6 +368,15 @@ def test_networks_side_by_side_share_an_axis_with_published_numbers() -> None:
     notes = [text.get_text() for text in first.texts]
     assert notes == ["1", "4.00 s", "2", "≥ 54.0 s", "limit 100 s", "57.87 s"]
     assert [text.get_text() for text in second.texts] == ["0.100 s", "10.0 s", "2,000 s"]
+    ours, theirs = (line for line in first.lines if line.get_marker() == "x")
+    averages = TIMES[TIMES["network"] == "one"].assign(
+        seconds=lambda table: table["seconds"].where(table["proven"], table["time_limit"])
+    )
+    expected = averages.groupby("method")["seconds"].mean()
+    assert list(ours.get_xdata()) == pytest.approx([expected["fast"], expected["slow"]])
+    assert list(ours.get_ydata()) == [0, 1]
+    assert (list(theirs.get_xdata()), list(theirs.get_ydata())) == ([57.87], [2])
+    assert ours.get_color() != theirs.get_color()
     assert over_the_edge(figure) == 0.0
     assert overlaps(figure) == []
     with pytest.raises(InputError, match="references with 'seconds'"):

@@ -55,7 +55,7 @@ def test_attack_writes_resumes_and_refuses_other_settings(run, tmp_path):
     first = (out_dir / "results.csv").read_text()
     code, _, err = run(*common, "--images", "test:0-1")
     assert code == 0
-    assert "1 of them from earlier sessions" in err
+    assert "(1 of 2 rows from earlier sessions)" in err
     both = (out_dir / "results.csv").read_text()
     assert both.startswith(first)  # the first row was kept, not computed again
     frame = pd.read_csv(out_dir / "results.csv")

@@ -61,7 +61,7 @@ def test_the_command_resumes_and_takes_parts(run, tmp_path):
     assert "earlier" not in err
     code, out, err = run(*common, "--limit", "3", "--workers", "1")
     assert code == 0
-    assert "1 of them from earlier sessions" in err
+    assert "(1 of 3 rows from earlier sessions)" in err
     assert "agree on 3 of 3 images" in out
     assert (out_dir / "results.csv").read_text().startswith(first)
     assert list(pd.read_csv(out_dir / "results.csv")["image"]) == ["test:1", "test:0", "test:2"]

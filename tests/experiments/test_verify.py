@@ -53,8 +53,7 @@ def _spoil(folder, **changes):
 
 def test_honest_results_pass(folder):
     rows = list(verify_run(folder))
-    shared = verify_run(folder, workers=2)
-    assert [replace(row, root=None) for row in shared] == [replace(row, root=None) for row in rows]
+    assert list(verify_run(folder, workers=2)) == rows  # one row for each process
     assert [row.image for row in rows] == ["test:2", "test:4"]
     assert all(row.failures == () for row in rows)
     assert {row.status for row in rows} == {"OPTIMAL"}

@@ -137,7 +137,7 @@ def verify_result(
         str | None, typer.Option("--network", help="Weights, if they are elsewhere now.")
     ] = None,
     data_dir: options.DataDir = None,
-    workers: options.Workers = None,
+    workers: Annotated[int, typer.Option(help="Processes that share the rows.")] = 1,
 ) -> None:
     """Recompute every answer of a run from its files alone; exit code 1 if anything differs.
 
@@ -152,9 +152,8 @@ def verify_result(
     count = wrong = 0
     statuses: Counter[str] = Counter()
     evidence: Counter[str] = Counter()
-    processes = 1 if workers is None else workers
     with progress_bar("verify", 1) as bar:
-        for verified in verify_run(folder, network_name, data_dir, processes, bar.run):
+        for verified in verify_run(folder, network_name, data_dir, workers, bar.run):
             count += 1
             wrong += bool(verified.failures)
             statuses[verified.status] += 1

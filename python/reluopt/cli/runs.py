@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,10 @@ def open_store(
     return store
 
 
-def report_results(finished: Iterable[Finished], out: Path) -> None:
+def report_results(finished: Sequence[Finished], out: Path) -> None:
     """Where the rows lie, and how many of them were there before."""
     kept = sum(result.resumed for result in finished)
-    earlier = f", {kept} of them from earlier sessions" if kept else ""
+    earlier = f" ({kept} of {len(finished)} rows from earlier sessions)" if kept else ""
     errors.print(f"results in {out}{earlier}", markup=False, soft_wrap=True)
 
 

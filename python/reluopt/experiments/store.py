@@ -315,10 +315,15 @@ def _find(parts: list[dict[str, FloatArray]], key: str) -> FloatArray | None:
     return next((part[key] for part in parts if key in part), None)
 
 
+MAX_NAMED = 5
+"""Folders that a message names."""
+
+
 def runs_inside(folder: Path) -> str:
     """Which folders directly in this one hold results, as the end of a message; often nothing."""
     inside = sorted(str(path.parent) for path in folder.glob("*/results.csv"))
-    return f"; such folders in it: {', '.join(inside)}" if inside else ""
+    more = f" and {len(inside) - MAX_NAMED} more" if len(inside) > MAX_NAMED else ""
+    return f"; such folders in it: {', '.join(inside[:MAX_NAMED])}{more}" if inside else ""
 
 
 def read_table(folder: Path) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
 def _draw_crosses(
     axes: Axes, seconds: pd.Series[float], heights: Sequence[int], colour: str
 ) -> None:
-    """Averages."""
+    """Mark averages, each at the height of its line."""
     axes.plot(
         seconds, heights, linestyle="none", marker="x", markersize=4.5, color=colour,
         markeredgewidth=1.2, zorder=5,

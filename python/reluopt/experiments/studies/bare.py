@@ -284,9 +284,9 @@ def readme(data: Path) -> str:
     reason = (
         f"In {negative:,} of these {wrong:,} images every logit is negative, and {ratio:g} times a "
         f"negative number is less than the number itself: the target may stay behind. *Still the "
-        f"old label*: for how many the old label is still foremost, alone or level with others. "
-        f"*Farther*: by how much the distance grows once the target must be ahead (margin "
-        f"x{ratio:g})."
+        f"old label*: for how many the old label is still foremost, alone or level with others "
+        f"(within {STRICT_GAP:g}). *Farther*: by how much the distance grows once the target must "
+        f"be ahead (margin x{ratio:g})."
     )
     caption = (
         f"*Target's logit minus the largest other one at proven optima of the bare condition, "

@@ -342,11 +342,11 @@ def _lead(facts: Mapping[str, Any]) -> str:
     """What the limit costs and does, in one paragraph."""
     free, *limited = facts["limits"]
     told = [found for found in limited if found["times_as_far"] is not None]
-    impossible = ", ".join(
+    impossible = [
         f"{found['impossible']} of {facts['images']} digits at s = {found['limit']:g}"
         for found in limited
         if found["impossible"]
-    )
+    ]
     text = (
         "Do changes look natural when a pixel may not change much more than its neighbours, as the "
         f"thesis' outlook asks? With all {facts['pairs']:,} pairs of neighbouring changes within s "
@@ -354,7 +354,9 @@ def _lead(facts: Mapping[str, Any]) -> str:
         f"{facts['problems']} problems, {proof_words(facts['unproven'])})."
     )
     if impossible:
-        text += f" That no image exists at all is proven for {impossible}."
+        *first, final = impossible
+        listed = f"{', '.join(first)} and {final}" if first else final
+        text += f" That no image exists at all is proven for {listed}."
     if not told:
         return text
     last = told[-1]

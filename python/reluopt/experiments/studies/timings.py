@@ -201,10 +201,14 @@ def machine_facts(folder: StudyFolder, stage: str, table: pd.DataFrame) -> dict[
     }
 
 
+BUSY = 0.5
+"""Load of other work from which on a measurement is said to have had company."""
+
+
 def machine_sentence(facts: Mapping[str, Any]) -> str:
     """:func:`machine_facts` in words."""
     text = f"measured on {facts['cores']} cores ({facts['processor']})"
-    busy = facts["median_load"] - 1.0 > facts["cores"] / 2
+    busy = facts["median_load"] >= 1.0 + BUSY  # 1 is the method that is measured
     return text + (f" with other work running (median load {facts['median_load']})" if busy else "")
 
 
