@@ -2,6 +2,7 @@
 #                  that are complete (ARGS=--full takes all images, which takes hours)
 # make test        set up .venv with the test tools; lint, types, tests
 # make test-julia  the Julia package's tests, and the Python tests that need a Julia with JuMP
+# make fuzz        random networks, files, rows and proofs, by the ten and hundred thousand (hours)
 # The first two work on a fresh machine with Python 3.11 or later, and offline once installed.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ TEST_FLAGS ?=
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 ARGS ?=
 
-.PHONY: reproduce test test-julia lint clean help
+.PHONY: reproduce test test-julia fuzz lint clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -41,6 +42,10 @@ lint: $(VENV)/.test-installed
 
 test: lint
 	$(BIN)/python -m pytest --cov=reluopt --cov-report=term $(TEST_FLAGS)
+
+# RELUOPT_FUZZ_SHARE=0.01 takes a hundredth of all counts, RELUOPT_FUZZ_SEED=1 other cases.
+fuzz: $(VENV)/.test-installed
+	$(BIN)/python -m pytest -m fuzz --no-cov -s tests/fuzz $(TEST_FLAGS)
 
 # A Julia named by PYTHON_JULIACALL_EXE and PYTHON_JULIACALL_PROJECT is used as it is; otherwise
 # Pkg resolves what the package needs, which takes a network once.
