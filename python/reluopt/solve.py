@@ -14,8 +14,10 @@ import numpy as np
 
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
+from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.bounds.validity import check_thesis_bounds
 from reluopt.check import check_logit
+from reluopt.deadline import Deadline
 from reluopt.engines import choose_engine
 from reluopt.engines.base import (
     Engine,
@@ -44,8 +46,9 @@ from reluopt.solution import Solution, Status, Timings
 from reluopt.verdict import Checked, best_answer, compare_logits, verdict, verdict_of_maximum
 from reluopt.versions import versions
 
-LEAST_SECONDS = 1e-3
-"""What is left when the time limit has passed: every engine takes it as "stop at once"."""
+POLISHING_SECONDS = 0.1
+"""What polishing is given beyond the time limit: without it the image that a solver has found may
+be lost to its rounding. A linear region takes 5 to 100 ms."""
 
 BALL_SLACK = 1e-9
 """Relative enlargement of the incumbent's ball, so that rounding its radius keeps it valid."""
@@ -163,28 +166,28 @@ def _solve_perturbation(
     clock = _Clock(method.options)
     incumbent = None
     if method.wants_attack and not engine.self_contained:
-        incumbent = find_incumbent(network, task, seed=method.options.seed)
+        incumbent = find_incumbent(network, task, method.options.seed, clock.deadline)
     attack_seconds = clock.lap()
     if incumbent is not None and incumbent.objective == 0.0:
         answer = EngineAnswer(Status.OPTIMAL, None, incumbent.alternative, 0.0, 0.0)
         bounds_name, bounds_seconds = "none", 0.0
     else:
         bounds_name = "own" if engine.self_contained else method.bounds_for(task)
-        bounds = None
-        if not engine.self_contained:
-            region = _region(task, bounds_name, incumbent)
-            bounds = _bounds(network, region, bounds_name, clock.left)
-        bounds_seconds = clock.lap()
-        answer = engine.solve(
-            EngineRequest(network, task, bounds, method.program, clock.options, incumbent, progress)
+        request = EngineRequest(
+            network, task, None, method.program, method.options, incumbent, progress
         )
+        if not engine.self_contained:
+            request = _bounded(request, task, bounds_name, clock.deadline)
+        bounds_seconds = clock.lap()
+        answer = engine.solve(replace(request, options=clock.options))
     search_seconds = clock.lap() - answer.build_seconds
     bare = isinstance(problem.margin, BareRelativeMargin)
     found = _found(task, answer, incumbent)
     best = best_answer(network, task, found, bare)
     # Self-contained engines polish on their own; an image of theirs that passes is left alone.
     if not engine.self_contained or best is None or not best.certificate.certified:
-        best = best_answer(network, task, found + _polished(network, task, answer), bare)
+        polished = _polished(network, task, answer, clock.deadline)
+        best = best_answer(network, task, found + polished, bare)
     timings = Timings(
         attack=attack_seconds,
         bounds=bounds_seconds,
@@ -201,6 +204,18 @@ def _solve_perturbation(
     return run.solution(status, message, (best.image, best.certificate), target)
 
 
+def _bounded(
+    request: EngineRequest, task: PerturbationTask, name: str, deadline: Deadline
+) -> EngineRequest:
+    """``request`` with bounds, and with the alternatives that bounds over the ball rule out."""
+    region = _region(task, name, request.incumbent)
+    bounds = _bounds(request.network, region, name, deadline)
+    hopeless = request.hopeless
+    if name == "ball":
+        hopeless = hopeless_alternatives(request.network, region, bounds, task)
+    return replace(request, bounds=bounds, hopeless=hopeless)
+
+
 def _region(task: PerturbationTask, name: str, incumbent: Incumbent | None) -> InputRegion:
     """The box, or for ``ball`` the incumbent's ball in it, with the task's limits."""
     if name != "ball":
@@ -212,18 +227,19 @@ def _region(task: PerturbationTask, name: str, incumbent: Incumbent | None) -> I
 
 
 def _bounds(
-    network: ReLUNetwork, region: InputRegion, name: str, seconds: float
+    network: ReLUNetwork, region: InputRegion, name: str, deadline: Deadline
 ) -> PreActivationBounds:
     """Bounds by name; the thesis' constants only where they are true.
 
     Raises:
-        UnsupportedProblemError: a pre-activation may leave the thesis' bounds of -1000 and 1000.
+        UnsupportedProblemError: a pre-activation may leave the thesis' bounds of -1000 and 1000,
+            or the deadline passed before that was known.
     """
     if name != "thesis":
         own = "linear" if region.limits is None else "lp"
         chosen = own if name == "ball" else name
-        return compute_bounds(chosen, network, region, time_limit=seconds)
-    check_thesis_bounds(network, region.box)
+        return compute_bounds(chosen, network, region, deadline=deadline)
+    check_thesis_bounds(network, region.box, deadline)
     return compute_bounds("thesis", network, region)
 
 
@@ -241,14 +257,15 @@ def _found(
 
 
 def _polished(
-    network: ReLUNetwork, task: PerturbationTask, answer: EngineAnswer
+    network: ReLUNetwork, task: PerturbationTask, answer: EngineAnswer, deadline: Deadline
 ) -> list[Incumbent]:
     """The optimum of the linear region that the engine's rounded binaries name."""
     if answer.image is None:
         return []
     pattern = answer.pattern or network.activation_pattern(answer.image)
     alternative = task.alternatives[answer.alternative]
-    image = region_minimum(network, task, alternative, pattern)
+    extra = Deadline.after(max(deadline.left, POLISHING_SECONDS))
+    image = region_minimum(network, task, alternative, pattern, extra)
     return [] if image is None else [Incumbent(image, task.objective(image), answer.alternative)]
 
 
@@ -340,7 +357,7 @@ def _run_logit(
     name = method.bounds_for(task)
     # Constants must be true where the task looks, computed bounds may cover more.
     place = InputRegion(task.box if name == "thesis" else region)
-    bounds = _bounds(network, place, name, clock.left)
+    bounds = _bounds(network, place, name, clock.deadline)
     bounds_seconds = clock.lap()
     answer = engine.solve(
         EngineRequest(network, task, bounds, method.program, clock.options, progress=progress)
@@ -358,7 +375,8 @@ class _Clock:
 
     def __init__(self, options: EngineOptions) -> None:
         self._options = options
-        self._started = self._last = time.perf_counter()
+        self._last = time.perf_counter()
+        self.deadline = Deadline.after(options.time_limit)
 
     def lap(self) -> float:
         """Seconds since the last lap."""
@@ -367,12 +385,6 @@ class _Clock:
         return elapsed
 
     @property
-    def left(self) -> float:
-        """Seconds left, at least a moment."""
-        used = time.perf_counter() - self._started
-        return max(self._options.time_limit - used, LEAST_SECONDS)
-
-    @property
     def options(self) -> EngineOptions:
         """The engine's options with the time that is left."""
-        return replace(self._options, time_limit=self.left)
+        return replace(self._options, time_limit=self.deadline.solver_seconds)

@@ -21,6 +21,7 @@ from reluopt.bounds import (
     lp_bounds,
     thesis_bounds,
 )
+from reluopt.deadline import Deadline
 from reluopt.errors import InputError
 from reluopt.mnist import Dataset
 from reluopt.network import Dense, ReLUNetwork
@@ -221,7 +222,7 @@ def test_lp_bounds_stay_valid_without_time(thesis: ReLUNetwork) -> None:
     hurried = lp_bounds(thesis, region, lp_time_limit=1e-4)
     assert_within(hurried, linear)
     assert_holds(thesis, hurried, sample(region, 200, 3))
-    stopped = lp_bounds(thesis, region, time_limit=0.0)
+    stopped = lp_bounds(thesis, region, deadline=Deadline.after(0.0))
     for a, b in zip(stopped.upper, linear.upper, strict=True):
         np.testing.assert_array_equal(a, b)
 

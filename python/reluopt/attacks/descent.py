@@ -137,10 +137,7 @@ def greedy_pixels(
         if length > cutoff:
             return False
         least = least_slack(flat, point, matrix, rhs, values, slacks)
-    if least < 0.0:
-        return False
-    undo_pixels(flat, image, matrix, rhs, point)
-    return True
+    return least >= 0.0
 
 
 @kernel
@@ -149,20 +146,15 @@ def undo_pixels(
     image: FloatArray,
     matrix: FloatArray,
     rhs: FloatArray,
+    order: NDArray[np.int64],
     point: FloatArray,
 ) -> None:
-    """Move changed inputs back as far as the conditions allow, those of least effect first."""
+    """Move the inputs ``order`` of a feasible point back as far as the conditions allow."""
     values, slacks = np.empty(flat.biases.size), np.empty(rhs.size)
-    gradient = np.empty(image.size)
-    least = least_slack(flat, point, matrix, rhs, values, slacks)
-    soft_gradient(flat, values, slacks, matrix, 1.0, gradient)
-    changed = np.flatnonzero(point != image)
-    order = changed[np.argsort(np.abs(gradient[changed]))]
     for i in order:
         kept = point[i]
         point[i] = image[i]
-        least = least_slack(flat, point, matrix, rhs, values, slacks)
-        if least >= 0.0:
+        if least_slack(flat, point, matrix, rhs, values, slacks) >= 0.0:
             continue
         point[i] = kept
         _back_off(flat, image, np.full(1, i), matrix, rhs, point, values, slacks)

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from reluopt.attacks.region_lp import minimise_linear_norm
 from reluopt.attacks.start import CONDITION_SAFETY
+from reluopt.deadline import NEVER, Deadline
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import Alternative, ChangeLimits, Norm, PerturbationTask
 from reluopt.solution import Incumbent
@@ -38,7 +39,7 @@ PENALTY = 1e4
 
 
 def linearised_starts(
-    network: ReLUNetwork, task: PerturbationTask, *, seed: int = 0
+    network: ReLUNetwork, task: PerturbationTask, *, seed: int = 0, deadline: Deadline = NEVER
 ) -> list[Incumbent]:
     """Images that meet an alternative of ``task`` and its limits each, the nearest first.
 
@@ -46,6 +47,7 @@ def linearised_starts(
         network: the network.
         task: what is asked, with limits on the change.
         seed: for the random starts that are a last resort.
+        deadline: when to stop with what was found.
 
     Returns:
         At most one incumbent for each alternative; empty when nothing was found, which proves
@@ -54,17 +56,22 @@ def linearised_starts(
     generator = np.random.default_rng(seed)
     found = []
     for index in range(len(task.alternatives)):
-        best = _walk(network, task, index, task.image)
+        best = _walk(network, task, index, task.image, deadline)
         for _ in range(RANDOM_STARTS):
-            if best is not None:
+            if best is not None or deadline.passed:
                 break
-            best = _walk(network, task, index, generator.uniform(task.box.lower, task.box.upper))
+            start = generator.uniform(task.box.lower, task.box.upper)
+            best = _walk(network, task, index, start, deadline)
         found += [] if best is None else [best]
     return sorted(found, key=lambda incumbent: incumbent.objective)
 
 
 def _walk(
-    network: ReLUNetwork, task: PerturbationTask, index: int, start: FloatArray
+    network: ReLUNetwork,
+    task: PerturbationTask,
+    index: int,
+    start: FloatArray,
+    deadline: Deadline,
 ) -> Incumbent | None:
     """The best image on a walk from ``start``, which gives the first affine map only."""
     alternative = task.alternatives[index]
@@ -73,7 +80,7 @@ def _walk(
     best: Incumbent | None = None
     point = start
     for number in range(ROUNDS):
-        change = _nearest(network, task, alternative, point)
+        change = _nearest(network, task, alternative, point, deadline)
         if change is None:
             break
         image = task.box.clip(task.image + change)
@@ -95,7 +102,11 @@ def _met(network: ReLUNetwork, alternative: Alternative, image: FloatArray) -> b
 
 
 def _nearest(
-    network: ReLUNetwork, task: PerturbationTask, alternative: Alternative, point: FloatArray
+    network: ReLUNetwork,
+    task: PerturbationTask,
+    alternative: Alternative,
+    point: FloatArray,
+    deadline: Deadline,
 ) -> FloatArray | None:
     """The shortest change that meets the conditions linearised at ``point``, else the best one."""
     conditions = alternative.conditions
@@ -106,10 +117,10 @@ def _nearest(
     low, high = task.box.lower - task.image, task.box.upper - task.image
     # Any near image will do for a start, and an LP is solved in a tenth of the time of a QP.
     norm = Norm.LINF if task.norm is Norm.LINF else Norm.L1
-    solved = minimise_linear_norm(rows, rhs, low, high, norm, task.limits)
+    solved = minimise_linear_norm(rows, rhs, low, high, norm, task.limits, deadline)
     if solved is not None:
         return solved[0]
-    return _least_violation(rows, rhs, low, high, task.limits)
+    return _least_violation(rows, rhs, low, high, task.limits, deadline)
 
 
 def _least_violation(
@@ -118,6 +129,7 @@ def _least_violation(
     low: FloatArray,
     high: FloatArray,
     limits: ChangeLimits | None,
+    deadline: Deadline,
 ) -> FloatArray | None:
     """The change that violates ``rows @ delta >= rhs`` least, a short one among those.
 
@@ -128,5 +140,6 @@ def _least_violation(
         column = sp.csr_array((limits.rows, 1))
         limits = ChangeLimits(sp.csr_array(sp.hstack([limits.matrix, column])), limits.limit)
     room = np.append(high, PENALTY * max(0.0, float(rhs.max()) + float(np.abs(rows).sum())))
-    solved = minimise_linear_norm(raised, rhs, np.append(low, 0.0), room, Norm.L1, limits)
+    low = np.append(low, 0.0)
+    solved = minimise_linear_norm(raised, rhs, low, room, Norm.L1, limits, deadline)
     return None if solved is None else solved[0][:-1]

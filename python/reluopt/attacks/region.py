@@ -25,6 +25,7 @@ from reluopt.attacks.dual_newton import nearest_point
 from reluopt.attacks.linearised import linearised_starts
 from reluopt.attacks.region_lp import minimise_linear_norm, minimise_squares
 from reluopt.attacks.start import CONDITION_SAFETY, starting_points
+from reluopt.deadline import NEVER, Deadline
 from reluopt.lifting import TiltedTask, lift
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import Alternative, Blend, Norm, PerturbationTask
@@ -92,7 +93,11 @@ class RegionOptimum:
 
 
 def region_minimum(
-    network: ReLUNetwork, task: PerturbationTask, alternative: Alternative, pattern: Pattern
+    network: ReLUNetwork,
+    task: PerturbationTask,
+    alternative: Alternative,
+    pattern: Pattern,
+    deadline: Deadline = NEVER,
 ) -> FloatArray | None:
     """The image nearest to ``task.image`` with the given phases that meets the conditions.
 
@@ -101,12 +106,13 @@ def region_minimum(
         task: image, box and norm.
         alternative: the conditions to meet.
         pattern: which hidden neurons are active, one array for each hidden layer.
+        deadline: when to give up.
 
     Returns:
         An image inside the box whose float64 forward pass meets every condition (optimal up to
-        1e-9 in the conditions), or None when the region holds none.
+        1e-9 in the conditions), or None when the region holds none or time ran out.
     """
-    optimum = solve_region(network, task, alternative, pattern)
+    optimum = solve_region(network, task, alternative, pattern, deadline=deadline)
     return None if optimum is None else optimum.image
 
 
@@ -116,24 +122,26 @@ def solve_region(
     alternative: Alternative,
     pattern: Pattern,
     cutoff: float = np.inf,
+    deadline: Deadline = NEVER,
 ) -> RegionOptimum | None:
     """:func:`region_minimum` with duals; regions worse than ``cutoff`` may give None."""
     if isinstance(task.norm, Blend):
         raised = lift(network, task)
         limit = raised.lifted_objective(cutoff)
-        optimum = solve_region(raised.network, raised.task, alternative, pattern, limit)
+        lifted = (raised.network, raised.task, alternative, pattern)
+        optimum = solve_region(*lifted, limit, deadline)
         if optimum is None:
             return None
         image = raised.image(optimum.image)
         return replace(optimum, image=image, objective=task.objective(image))
     rows = region_rows(network, task.image, alternative, pattern)
-    if _impossible(rows):
+    if _impossible(rows) or deadline.passed:
         return None
     scale = max(1.0, float(np.abs(alternative.conditions.rhs).max(initial=0.0)))
     amount = CONDITION_SAFETY * scale
     start = np.zeros(rows.rhs.size)
     for _ in range(SAFETY_ROUNDS):
-        solved = _minimise(rows, rows.tightened(amount), task, cutoff, start)
+        solved = _minimise(rows, rows.tightened(amount), task, cutoff, start, deadline)
         if solved is None:
             return None
         delta, start = solved
@@ -167,7 +175,9 @@ def region_rows(
     return RegionRows(matrix / lengths[:, None], rhs / lengths, lengths, hidden)
 
 
-def find_incumbent(network: ReLUNetwork, task: PerturbationTask, seed: int = 0) -> Incumbent | None:
+def find_incumbent(
+    network: ReLUNetwork, task: PerturbationTask, seed: int = 0, deadline: Deadline = NEVER
+) -> Incumbent | None:
     """A good image that meets one of the task's alternatives, without proof.
 
     Gradient and greedy steps (:func:`~reluopt.attacks.start.starting_points`), or with limits on
@@ -178,6 +188,8 @@ def find_incumbent(network: ReLUNetwork, task: PerturbationTask, seed: int = 0) 
         network: the network.
         task: what is asked.
         seed: for the random starts that are a last resort.
+        deadline: when to stop with the best found so far; one kernel or linear program may end
+            after it.
 
     Returns:
         An incumbent whose forward pass meets the conditions, or None when nothing was found,
@@ -185,14 +197,14 @@ def find_incumbent(network: ReLUNetwork, task: PerturbationTask, seed: int = 0) 
     """
     if isinstance(task.norm, Blend):
         raised = lift(network, task)
-        return raised.lowered(find_incumbent(raised.network, raised.task, seed))
+        return raised.lowered(find_incumbent(raised.network, raised.task, seed, deadline))
     if task.limits is None:
-        starts = starting_points(network, task, seed=seed)
+        starts = starting_points(network, task, seed=seed, deadline=deadline)
     else:
-        starts = linearised_starts(network, task, seed=seed)
+        starts = linearised_starts(network, task, seed=seed, deadline=deadline)
     best = starts[0] if starts else None
     for start in starts[:MAX_STARTS]:
-        walked = improve_by_regions(network, task, start)
+        walked = improve_by_regions(network, task, start, deadline=deadline)
         if best is None or walked.objective < best.objective:
             best = walked
     return best
@@ -203,6 +215,7 @@ def improve_by_regions(
     task: PerturbationTask,
     start: Incumbent,
     max_regions: int | None = None,
+    deadline: Deadline = NEVER,
 ) -> Incumbent:
     """Solve the region of ``start`` and walk to better neighbours; never worse than ``start``.
 
@@ -211,14 +224,15 @@ def improve_by_regions(
         task: what is asked.
         start: an image that meets its alternative.
         max_regions: regions to solve; None means :data:`MAX_REGIONS` of the norm.
+        deadline: when to stop with the best so far.
     """
-    if start.objective == 0.0:
+    if start.objective == 0.0 or deadline.passed:
         return start
     norm = Norm.L2 if isinstance(task.norm, Blend) else task.norm
     budget = MAX_REGIONS[norm] if max_regions is None else max_regions
     alternative = task.alternatives[start.alternative]
     pattern = network.activation_pattern(start.image)
-    current = solve_region(network, task, alternative, pattern)
+    current = solve_region(network, task, alternative, pattern, deadline=deadline)
     budget -= 1
     best = start
     while current is not None:
@@ -226,11 +240,11 @@ def improve_by_regions(
             best = Incumbent(current.image, current.objective, start.alternative)
         better = None
         for flipped in _flips(current):
-            if budget <= 0:
+            if budget <= 0 or deadline.passed:
                 return best
             budget -= 1
             limit = current.objective * (1.0 - IMPROVEMENT)
-            neighbour = solve_region(network, task, alternative, flipped, limit)
+            neighbour = solve_region(network, task, alternative, flipped, limit, deadline)
             if neighbour is not None and neighbour.objective < limit:
                 better = neighbour
                 break
@@ -269,13 +283,15 @@ def _minimise(
     task: PerturbationTask,
     cutoff: float,
     start: FloatArray,
+    deadline: Deadline,
 ) -> tuple[FloatArray, FloatArray] | None:
     """Solve the region's program; the change and the duals of its rows, or None."""
     low, high = task.box.lower - task.image, task.box.upper - task.image
     if isinstance(task.norm, Norm) and task.norm is not Norm.L2:
-        return minimise_linear_norm(rows.matrix, rhs, low, high, task.norm, task.limits)
+        limits = task.limits
+        return minimise_linear_norm(rows.matrix, rhs, low, high, task.norm, limits, deadline)
     if task.limits is not None:
-        return minimise_squares(rows.matrix, rhs, low, high, task.limits)
+        return minimise_squares(rows.matrix, rhs, low, high, task.limits, deadline)
     delta, duals = np.empty(low.size), start.copy()
     # The cutoff is on the objective of the untightened problem: leave room for the tightening.
     limit = cutoff * (1.0 + IMPROVEMENT)

@@ -9,6 +9,7 @@ import highspy
 import numpy as np
 from scipy import sparse
 
+from reluopt.deadline import NEVER, Deadline
 from reluopt.network import FloatArray
 from reluopt.problems import ChangeLimits, Norm
 from reluopt.quiet_highs import QuietHighs
@@ -25,6 +26,7 @@ def minimise_linear_norm(
     high: FloatArray,
     norm: Norm,
     limits: ChangeLimits | None = None,
+    deadline: Deadline = NEVER,
 ) -> tuple[FloatArray, FloatArray] | None:
     """Minimise ``|delta|_1`` or ``|delta|_inf`` subject to ``rows @ delta >= rhs`` in a box.
 
@@ -35,20 +37,27 @@ def minimise_linear_norm(
         high: shape ``(n,)``, at least 0.
         norm: L1 or Linf.
         limits: further limits on the change.
+        deadline: when to give up.
 
     Returns:
-        The minimiser and the duals (>= 0) of the rows; None when HiGHS finds no optimum.
+        The minimiser and the duals (>= 0) of the rows; None when HiGHS finds no optimum in time.
     """
     solve = _minimise_l1 if norm is Norm.L1 else _minimise_linf
-    return solve(_stacked(rows, rhs, limits), low, high)
+    return solve(_stacked(rows, rhs, limits), low, high, deadline)
 
 
 def minimise_squares(
-    rows: FloatArray, rhs: FloatArray, low: FloatArray, high: FloatArray, limits: ChangeLimits
+    rows: FloatArray,
+    rhs: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    limits: ChangeLimits,
+    deadline: Deadline = NEVER,
 ) -> tuple[FloatArray, FloatArray] | None:
     """Minimise ``delta @ delta`` as :func:`minimise_linear_norm` does the other norms."""
     stacked = _stacked(rows, rhs, limits)
-    solution = _solve(np.zeros(low.size), low, high, *stacked.all, square=True)
+    cost = np.zeros(low.size)
+    solution = _solve(cost, low, high, *stacked.all, deadline=deadline, square=True)
     if solution is None:
         return None
     delta, duals = solution
@@ -84,15 +93,14 @@ def _stacked(rows: FloatArray, rhs: FloatArray, limits: ChangeLimits | None) -> 
 
 
 def _minimise_l1(
-    rows: _Rows, low: FloatArray, high: FloatArray
+    rows: _Rows, low: FloatArray, high: FloatArray, deadline: Deadline
 ) -> tuple[FloatArray, FloatArray] | None:
     """``min sum(p + n)`` with ``delta = p - n``, without the parts that have no room."""
     up, down = np.flatnonzero(high > 0.0), np.flatnonzero(low < 0.0)
     matrix = sparse.csr_array(sparse.hstack([rows.matrix[:, up], -rows.matrix[:, down]]))
     rooms = np.concatenate([high[up], -low[down]])
-    solution = _solve(
-        np.ones(rooms.size), np.zeros(rooms.size), rooms, matrix, rows.lower, rows.upper
-    )
+    ends = np.zeros(rooms.size), rooms
+    solution = _solve(np.ones(rooms.size), *ends, matrix, rows.lower, rows.upper, deadline=deadline)
     if solution is None:
         return None
     values, duals = solution
@@ -103,7 +111,7 @@ def _minimise_l1(
 
 
 def _minimise_linf(
-    rows: _Rows, low: FloatArray, high: FloatArray
+    rows: _Rows, low: FloatArray, high: FloatArray, deadline: Deadline
 ) -> tuple[FloatArray, FloatArray] | None:
     """``min t`` with ``-t <= delta <= t``."""
     size = low.size
@@ -117,9 +125,8 @@ def _minimise_linf(
     row_upper = np.concatenate([rows.upper, np.full(added, np.inf)])
     farthest = np.maximum(high, -low).max(initial=0.0)
     cost = np.append(np.zeros(size), 1.0)
-    solution = _solve(
-        cost, np.append(low, 0.0), np.append(high, farthest), matrix, row_lower, row_upper
-    )
+    ends = np.append(low, 0.0), np.append(high, farthest)
+    solution = _solve(cost, *ends, matrix, row_lower, row_upper, deadline=deadline)
     if solution is None:
         return None
     values, duals = solution
@@ -134,12 +141,15 @@ def _solve(
     row_lower: FloatArray,
     row_upper: FloatArray,
     *,
+    deadline: Deadline,
     square: bool = False,
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Primal values and row duals of an LP, None unless HiGHS proves an optimum.
+    """Primal values and row duals of an LP, None unless HiGHS proves an optimum in time.
 
     With ``square`` the sum of the squares of all variables is added to the objective.
     """
+    if deadline.passed:
+        return None
     model = highspy.HighsLp()
     model.num_row_, model.num_col_ = matrix.shape
     model.col_cost_, model.col_lower_, model.col_upper_ = cost, lower, upper
@@ -152,6 +162,7 @@ def _solve(
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("presolve", "off")  # halves the time: the rows are dense and few
     solver.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_TOLERANCE)
+    solver.setOptionValue("time_limit", deadline.left)
     solver.passModel(model)
     if square:
         solver.passHessian(_twice_the_identity(cost.size))

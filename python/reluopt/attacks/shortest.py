@@ -8,6 +8,7 @@ import numpy as np
 
 from reluopt.attacks.criteria import Misclassification
 from reluopt.attacks.gradient import pgd
+from reluopt.attacks.linear_model import linear_distances
 from reluopt.attacks.projections import lengths
 from reluopt.errors import InputError
 from reluopt.network import FloatArray, ReLUNetwork
@@ -102,16 +103,11 @@ def shortest_pgd(
 def _linear_guess(network: ReLUNetwork, image: FloatArray, label: int, norm: Norm) -> float:
     """The length after which the linear model about ``image`` changes its answer.
 
-    The lead over each other label divided by the dual norm of its gradient; the smallest of them.
+    The smallest over all other labels; 1 when it never does.
     """
-    logits = network.forward(image)
-    others = [target for target in range(logits.size) if target != label]
-    rows = np.zeros((len(others), logits.size))
-    rows[:, label] = 1.0
-    rows[range(len(others)), others] = -1.0
-    gradients = network.gradient(np.repeat(image[None], len(others), axis=0), rows)
-    dual = {Norm.L1: Norm.LINF, Norm.L2: Norm.L2, Norm.LINF: Norm.L1}[norm]
-    slopes = lengths(gradients, dual)
-    leads = np.maximum(rows @ logits, 0.0)
-    guesses = leads[slopes > 0.0] / slopes[slopes > 0.0]
-    return max(float(guesses.min(initial=np.inf)), 1e-6) if guesses.size else 1.0
+    others = [target for target in range(network.output_size) if target != label]
+    rows = np.zeros((len(others), network.output_size))
+    rows[range(len(others)), others] = 1.0
+    rows[:, label] = -1.0
+    guess = float(linear_distances(network, image, rows, np.zeros(len(others)), norm).min())
+    return max(guess, 1e-6) if math.isfinite(guess) else 1.0

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from reluopt.attacks.descent import decoupled_steps, greedy_pixels, least_slack, undo_pixels, walk
+from reluopt.attacks.descent import (
+    decoupled_steps,
+    greedy_pixels,
+    least_slack,
+    soft_gradient,
+    undo_pixels,
+    walk,
+)
+from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
 from reluopt.kernels.flat import FlatNetwork, flatten
 from reluopt.network import FloatArray, ReLUNetwork
@@ -32,6 +42,12 @@ MAX_GREEDY_STEPS = 300
 MAX_WALK_STEPS = 200
 """Gradient steps before giving up; 5 to 20 are usual."""
 
+WALK_STRETCH = 25
+"""Gradient steps between two looks at the clock."""
+
+UNDO_STRETCH = 16
+"""Inputs moved back between two looks at the clock: up to 13 forward passes for each of them."""
+
 NEARING_STEPS = 30
 """Steps along the border of the conditions: within 0.5 % of where 120 steps end."""
 
@@ -45,6 +61,7 @@ def starting_points(
     *,
     seed: int = 0,
     flat: FlatNetwork | None = None,
+    deadline: Deadline = NEVER,
 ) -> list[Incumbent]:
     """Images that meet an alternative of ``task`` each, the nearest first.
 
@@ -57,6 +74,7 @@ def starting_points(
         task: what is asked.
         seed: for the random starts that are a last resort.
         flat: ``flatten(network)``, when the caller has it.
+        deadline: when to stop with what was found; one kernel may end after it.
 
     Returns:
         At most one incumbent for each alternative (those that are clearly farther than another
@@ -65,7 +83,7 @@ def starting_points(
     Raises:
         InputError: the task was made for another network.
     """
-    search = _Search(flatten(network) if flat is None else flat, task, seed)
+    search = _Search(flatten(network) if flat is None else flat, task, seed, deadline)
     found: list[Incumbent] = []
     for index in range(len(task.alternatives)):
         incumbent = search.attempt(index, HEATS[:1], search.cutoff(found), nearing=0)
@@ -75,18 +93,22 @@ def starting_points(
     if not found:
         return []
     limit = search.cutoff(found)
+    found.sort(key=_objective)
     improved = [search.improved(each) if each.objective <= limit else each for each in found]
-    return sorted(improved, key=lambda incumbent: incumbent.objective)
+    return sorted(improved, key=_objective)
 
 
 class _Search:
     """The arrays of one task, writable as the kernels want them."""
 
-    def __init__(self, flat: FlatNetwork, task: PerturbationTask, seed: int) -> None:
+    def __init__(
+        self, flat: FlatNetwork, task: PerturbationTask, seed: int, deadline: Deadline
+    ) -> None:
         _check_sizes(flat, task)
         self._flat = flat
         self._task = task
         self._seed = seed
+        self._deadline = deadline
         self._image = np.array(task.image)
         self._lower, self._upper = np.array(task.box.lower), np.array(task.box.upper)
         self._conditions = [_safe_conditions(each) for each in task.alternatives]
@@ -122,21 +144,24 @@ class _Search:
         generator = np.random.default_rng(self._seed)
         best: dict[int, Incumbent | None] = {}
         for _ in range(RANDOM_STARTS):
+            if self._deadline.passed:
+                break
             start = generator.uniform(self._lower, self._upper)
             for index in range(len(self._conditions)):
-                point = self._walked(index, HEATS[0], start, NEARING_STEPS)
-                if point is not None:
+                for point in self._walked(index, HEATS[0], start, NEARING_STEPS):
                     best[index] = _better(best.get(index), self._incumbent(point, index))
         return [incumbent for incumbent in best.values() if incumbent is not None]
 
-    def _points(self, index: int, heat: float, cutoff: float, nearing: int) -> list[FloatArray]:
+    def _points(self, index: int, heat: float, cutoff: float, nearing: int) -> Iterator[FloatArray]:
         """What one temperature finds from the image."""
         if self._task.norm is not Norm.L1:
-            point = self._walked(index, heat, self._image, nearing)
-            return [] if point is None else [point]
+            yield from self._walked(index, heat, self._image, nearing)
+            return
         matrix, rhs = self._conditions[index]
-        found = []
+        found = False
         for largest in LARGEST_MOVES:
+            if self._deadline.passed:
+                return
             point = np.empty(self._image.size)
             if greedy_pixels(
                 self._flat,
@@ -151,29 +176,49 @@ class _Search:
                 cutoff,
                 point,
             ):
-                found.append(point)
+                self._undo(index, point)
+                found = True
+                yield point
         if not found and cutoff == np.inf:
-            walked = self._walked(index, heat, self._image, NEARING_STEPS)
-            found = [] if walked is None else [walked]
-        return found
+            yield from self._walked(index, heat, self._image, NEARING_STEPS)
 
     def _walked(
         self, index: int, heat: float, start: FloatArray, nearing: int
-    ) -> FloatArray | None:
-        """Walk from ``start`` until feasible, then come nearer to the image."""
+    ) -> Iterator[FloatArray]:
+        """Walk from ``start`` until feasible, then come nearer to the image; one point or none."""
         matrix, rhs = self._conditions[index]
         point = start.copy()
         largest = self._task.norm is Norm.LINF
         limits = (self._lower, self._upper)
-        if not walk(self._flat, *limits, matrix, rhs, heat, largest, MAX_WALK_STEPS, point):
-            return None
-        if not (point == self._image).all():
+        for _ in range(0, MAX_WALK_STEPS, WALK_STRETCH):
+            if self._deadline.passed:
+                return
+            if walk(self._flat, *limits, matrix, rhs, heat, largest, WALK_STRETCH, point):
+                break
+        else:
+            return
+        if not (point == self._image).all() and not self._deadline.passed:
             decoupled_steps(
                 self._flat, self._image, *limits, matrix, rhs, heat, largest, nearing, point
             )
             if self._task.norm is Norm.L1:
-                undo_pixels(self._flat, self._image, matrix, rhs, point)
-        return point
+                self._undo(index, point)
+        yield point
+
+    def _undo(self, index: int, point: FloatArray) -> None:
+        """Move changed inputs back while the conditions and the time allow, the idlest first."""
+        matrix, rhs = self._conditions[index]
+        values, slacks = np.empty(self._flat.biases.size), np.empty(rhs.size)
+        gradient = np.empty(point.size)
+        least_slack(self._flat, point, matrix, rhs, values, slacks)
+        soft_gradient(self._flat, values, slacks, matrix, 1.0, gradient)
+        changed = np.flatnonzero(point != self._image)
+        order = changed[np.argsort(np.abs(gradient[changed]), kind="stable")]
+        for first in range(0, order.size, UNDO_STRETCH):
+            if self._deadline.passed:
+                return
+            part = order[first : first + UNDO_STRETCH]
+            undo_pixels(self._flat, self._image, matrix, rhs, part, point)
 
     def _incumbent(self, point: FloatArray, index: int) -> Incumbent | None:
         """``point`` as an incumbent, once a forward pass has agreed."""
@@ -199,6 +244,10 @@ def _safe_conditions(alternative: Alternative) -> tuple[FloatArray, FloatArray]:
     rhs = np.array(alternative.conditions.rhs)
     rhs += CONDITION_SAFETY * np.maximum(1.0, np.abs(rhs))
     return np.array(alternative.conditions.matrix), rhs
+
+
+def _objective(incumbent: Incumbent) -> float:
+    return incumbent.objective
 
 
 def _better(first: Incumbent | None, second: Incumbent | None) -> Incumbent | None:

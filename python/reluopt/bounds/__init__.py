@@ -6,13 +6,12 @@ LP-based OBBT. All but ``thesis`` are valid in exact arithmetic and need no trus
 
 from __future__ import annotations
 
-import math
-
 from reluopt.bounds.base import BoundingMethod, InputRegion, PreActivationBounds
 from reluopt.bounds.constant import thesis_bounds
 from reluopt.bounds.interval import interval_bounds
 from reluopt.bounds.linear import linear_bounds
 from reluopt.bounds.lp import bounds_within, lp_bounds
+from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
 from reluopt.network import ReLUNetwork
 
@@ -39,7 +38,7 @@ def compute_bounds(
     region: InputRegion,
     *,
     workers: int = 1,
-    time_limit: float = math.inf,
+    deadline: Deadline = NEVER,
 ) -> PreActivationBounds:
     """Bounds by the method called ``name``.
 
@@ -48,13 +47,13 @@ def compute_bounds(
         network: the network.
         region: the inputs over which the bounds must hold.
         workers: processes for ``lp``; the other methods take milliseconds and ignore it.
-        time_limit: seconds for ``lp``, after which the rest keeps its linear bounds.
+        deadline: when ``lp`` stops and the rest keeps its linear bounds.
 
     Raises:
         InputError: the name is unknown, or the region does not fit the network.
     """
     if name == "lp":
-        return lp_bounds(network, region, workers=workers, time_limit=time_limit)
+        return lp_bounds(network, region, workers=workers, deadline=deadline)
     methods: dict[str, BoundingMethod] = {
         "thesis": thesis_bounds,
         "interval": interval_bounds,

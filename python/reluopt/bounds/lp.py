@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -34,6 +33,7 @@ from scipy import sparse
 
 from reluopt.bounds.base import InputRegion, PreActivationBounds
 from reluopt.bounds.relaxation import LayerRelaxation, relax_before
+from reluopt.deadline import NEVER, Deadline
 from reluopt.kernels.flat import FlatNetwork, flatten, split_layers
 from reluopt.kernels.propagate import tighten
 from reluopt.kernels.regions import BOX_ONLY, L2_BALL, build_region
@@ -51,7 +51,7 @@ def lp_bounds(
     *,
     workers: int = 1,
     lp_time_limit: float = LP_TIME_LIMIT,
-    time_limit: float = math.inf,
+    deadline: Deadline = NEVER,
 ) -> PreActivationBounds:
     """Pre-activation bounds by optimality-based bound tightening (OBBT) with HiGHS.
 
@@ -66,15 +66,14 @@ def lp_bounds(
         workers: processes that share the LPs of a layer. More than one starts new interpreters,
             so a script that asks for it needs the usual ``if __name__ == "__main__"`` guard.
         lp_time_limit: seconds for one LP, whose duals then still give a valid bound.
-        time_limit: seconds for all; what is not reached keeps its linear bounds.
+        deadline: when to stop; what is not reached keeps its linear bounds.
 
     Returns:
         Bounds valid in exact arithmetic; ``empty`` when the region provably is.
     """
-    deadline = time.monotonic() + time_limit
     run = _Run(network, region)
     for layer in range(1 if region.limits is None else 0, run.depth):
-        if not run.feasible or time.monotonic() >= deadline:
+        if not run.feasible or deadline.passed:
             break
         run.tighten_layer(layer, run.open_neurons(layer), (workers, lp_time_limit, deadline))
     return run.bounds
@@ -85,6 +84,7 @@ def bounds_within(
     region: InputRegion,
     magnitude: float,
     lp_time_limit: float = LP_TIME_LIMIT,
+    deadline: Deadline = NEVER,
 ) -> PreActivationBounds:
     """Linear bounds, improved by LPs for those neurons alone that may exceed ``magnitude``.
 
@@ -95,6 +95,7 @@ def bounds_within(
         region: the inputs over which the bounds must hold.
         magnitude: constant to stay within, > 0.
         lp_time_limit: seconds for one LP.
+        deadline: when to stop; what is not reached keeps its linear bounds.
 
     Returns:
         Bounds valid in exact arithmetic.
@@ -103,8 +104,8 @@ def bounds_within(
     for layer in range(1, run.depth):
         part = run.part(layer)
         wanted = np.flatnonzero(np.maximum(-run.lower[part], run.upper[part]) > magnitude)
-        if run.feasible and wanted.size:
-            run.tighten_layer(layer, wanted, (1, lp_time_limit, math.inf))
+        if run.feasible and wanted.size and not deadline.passed:
+            run.tighten_layer(layer, wanted, (1, lp_time_limit, deadline))
     return run.bounds
 
 
@@ -141,7 +142,7 @@ class _Run:
             return np.arange(part.stop - part.start)
         return np.flatnonzero((self.lower[part] < 0.0) & (self.upper[part] > 0.0))
 
-    def tighten_layer(self, layer: int, wanted: Any, limits: tuple[int, float, float]) -> None:
+    def tighten_layer(self, layer: int, wanted: Any, limits: tuple[int, float, Deadline]) -> None:
         """LPs for the ``wanted`` neurons of a layer, then linear bounds of the layers above."""
         if wanted.size:
             relaxation = relax_before(self.flat, self._region, self.lower, self.upper, layer)
@@ -172,7 +173,7 @@ def _tighten_layer(
     lower: FloatArray,
     upper: FloatArray,
     layer: int,
-    limits: tuple[int, float, float],
+    limits: tuple[int, float, Deadline],
     wanted: Any,
 ) -> None:
     """Tighten the ``wanted`` neurons of one layer in place; see :func:`lp_bounds`."""
@@ -206,7 +207,7 @@ class _Jobs:
     relaxation: LayerRelaxation
     weights: FloatArray
     lp_time_limit: float
-    deadline: float
+    deadline: Deadline
 
 
 def _solve_jobs(jobs: _Jobs) -> FloatArray:
@@ -219,7 +220,7 @@ def _solve_jobs(jobs: _Jobs) -> FloatArray:
         cost = np.zeros(relaxation.matrix.shape[1])
         cost[relaxation.posts[used]] = weights[used]
         for side, sign in ((0, 1.0), (1, -1.0)):
-            seconds = min(jobs.lp_time_limit, jobs.deadline - time.monotonic())
+            seconds = min(jobs.lp_time_limit, jobs.deadline.left)
             duals = solver.duals(sign * cost, seconds) if seconds > 0.0 else None
             if duals is not None:
                 ranges[i, side] = sign * relaxation.safe_minimum(sign * cost, duals)

@@ -9,21 +9,26 @@ import numpy as np
 from reluopt.bounds.base import InputRegion
 from reluopt.bounds.constant import THESIS_MAGNITUDE
 from reluopt.bounds.lp import bounds_within
+from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import UnsupportedProblemError
 from reluopt.network import ReLUNetwork
 from reluopt.problems import Box
 
 
-def check_thesis_bounds(network: ReLUNetwork, box: Box) -> None:
+def check_thesis_bounds(network: ReLUNetwork, box: Box, deadline: Deadline = NEVER) -> None:
     """Refuse the thesis' constants where they are not proven; proofs are kept by network and box.
 
     Raises:
-        UnsupportedProblemError: a pre-activation may leave the thesis' bounds of -1000 and 1000.
+        UnsupportedProblemError: a pre-activation may leave the thesis' bounds of -1000 and 1000, or
+            the deadline passed before it was proven that none does.
     """
     digest = hashlib.sha256(box.lower.tobytes() + box.upper.tobytes()).hexdigest()
     key = (network.fingerprint, digest)
     if key not in _EXCEEDING:
-        _EXCEEDING[key] = _exceeding(network, InputRegion(box))
+        exceeding = _exceeding(network, InputRegion(box), deadline)
+        if exceeding and deadline.passed:
+            raise UnsupportedProblemError(f"{exceeding}, or a longer time limit (it ran out)")
+        _EXCEEDING[key] = exceeding
     if _EXCEEDING[key]:
         raise UnsupportedProblemError(_EXCEEDING[key])
 
@@ -32,9 +37,9 @@ _EXCEEDING: dict[tuple[str, str], str] = {}
 """Why the thesis' constants do not hold, by network and box; an empty text where they do."""
 
 
-def _exceeding(network: ReLUNetwork, region: InputRegion) -> str:
+def _exceeding(network: ReLUNetwork, region: InputRegion, deadline: Deadline) -> str:
     """Why the thesis' constants are not valid over ``region``; an empty text if they are."""
-    proven = bounds_within(network, region, THESIS_MAGNITUDE)
+    proven = bounds_within(network, region, THESIS_MAGNITUDE, deadline=deadline)
     for k, (low, up) in enumerate(zip(proven.lower, proven.upper, strict=True), start=1):
         worst = int(np.argmax(np.maximum(-low, up)))
         if max(-low[worst], up[worst]) > THESIS_MAGNITUDE:

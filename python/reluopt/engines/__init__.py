@@ -5,10 +5,11 @@ Engines are imported on first use, so that none costs start-up time and none has
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 
 from reluopt.engines.base import Engine, EngineTask
-from reluopt.errors import InputError, UnsupportedProblemError
+from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.network import ReLUNetwork
 from reluopt.problems import LogitTask
 
@@ -55,15 +56,17 @@ def engines_for(
         network: on which network.
         program: only engines that write the (x, s, z) program, with its formulation and bounds.
     """
-    order = _LOGIT_PREFERENCE if isinstance(task, LogitTask) else _PREFERENCE
-    found = []
-    for name in order:
+    return tuple(engine.name for engine in _able(task, network, program))
+
+
+def _able(task: EngineTask, network: ReLUNetwork, program: bool) -> Iterator[Engine]:
+    """The engines of :func:`engines_for`; each loads its solver only when it is asked for."""
+    for name in _order(task):
         engine = get_engine(name)
         if program and engine.self_contained:
             continue
         if engine.supports(task) and engine.admits(task, network) and engine.state().usable:
-            found.append(name)
-    return tuple(found)
+            yield engine
 
 
 def choose_engine(
@@ -74,12 +77,13 @@ def choose_engine(
     Raises:
         InputError: there is no engine of this name.
         UnsupportedProblemError: it cannot solve ``task``; the message names engines that can.
+        EngineUnavailableError: it is not installed; the message tells how to get it.
     """
     if name == "auto":
-        able = engines_for(task, network, program=program)
-        if not able:
+        best = next(_able(task, network, program), None)
+        if best is None:
             raise UnsupportedProblemError("engine auto: no usable engine can solve this problem")
-        return get_engine(able[0])
+        return best
     engine = get_engine(name)
     if not engine.supports(task):
         able = engines_for(task, network)
@@ -88,7 +92,15 @@ def choose_engine(
             f"engine {name}: cannot solve {kind}; engines that can: "
             f"{', '.join(able) or 'none is usable here'}"
         )
+    state = engine.state()
+    if not state.usable:
+        raise EngineUnavailableError(f"engine {name}: {state.detail}")
     return engine
+
+
+def _order(task: EngineTask) -> tuple[str, ...]:
+    """Names of engines in the order in which ``auto`` tries them for ``task``."""
+    return _LOGIT_PREFERENCE if isinstance(task, LogitTask) else _PREFERENCE
 
 
 def _kind(task: EngineTask) -> str:

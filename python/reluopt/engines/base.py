@@ -86,6 +86,8 @@ class EngineRequest:
         options: limits and seeds.
         incumbent: best known image; a warm start and a cutoff.
         progress: called now and then during the search.
+        hopeless: alternatives of which bounds have proven that they hold nothing better than the
+            incumbent (without one: nothing at all).
     """
 
     network: ReLUNetwork
@@ -95,6 +97,7 @@ class EngineRequest:
     options: EngineOptions = field(default_factory=EngineOptions)
     incumbent: Incumbent | None = None
     progress: ProgressCallback | None = None
+    hopeless: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

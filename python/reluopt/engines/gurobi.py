@@ -176,7 +176,7 @@ def _build(model: Any, task: ProgramTask) -> Any:
 
 def _set_options(model: Any, task: ProgramTask) -> None:
     options, params = task.options, model.Params
-    params.TimeLimit = options.time_limit
+    params.TimeLimit = task.deadline.solver_seconds
     params.MIPGap = options.gap
     params.MIPGapAbs = 0.0
     params.Threads = options.threads

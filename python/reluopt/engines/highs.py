@@ -9,11 +9,13 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from threading import Thread
 from typing import Any
 
 import numpy as np
 
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineState, Progress, ProgressCallback
 from reluopt.engines.program_engine import (
     SOLVER_FEASIBILITY,
@@ -29,6 +31,9 @@ from reluopt.solution import Status
 PROGRESS_INTERVAL = 0.1
 """Seconds between progress reports."""
 
+POLL_INTERVAL = 0.1
+"""Seconds after which a Ctrl-C is noticed at the latest."""
+
 SMALL_COEFFICIENT = 1e-12
 """HiGHS drops coefficients below 1e-9 unless told otherwise; this is the least it allows."""
 
@@ -42,11 +47,10 @@ class HighsEngine(ProgramEngine):
     def state(self) -> EngineState:
         """Usable wherever highspy is installed."""
         try:
-            from reluopt.quiet_highs import QuietHighs
+            import highspy  # noqa: F401
         except ImportError as error:
             return EngineState(False, "", f"highspy is missing ({error}): pip install highspy")
-        version = str(QuietHighs().version())
-        return EngineState(True, version, "MIT licence; L1 and Linf (no quadratic objectives)")
+        return EngineState(True, _version(), "MIT licence; L1 and Linf (no quadratic objectives)")
 
     def solve_program(self, task: ProgramTask) -> ProgramResult:
         """Pass the model, start it from the incumbent, and read its answer."""
@@ -61,8 +65,17 @@ class HighsEngine(ProgramEngine):
             start = highspy.HighsSolution()
             start.col_value = task.start.tolist()
             solver.setSolution(start)
-        run_interruptibly(solver)
+        solver.setOptionValue("time_limit", task.deadline.solver_seconds)
+        run_interruptibly(solver, task.deadline)
         return _read(solver, task.program)
+
+
+@cache
+def _version() -> str:
+    """Version of HiGHS, which only an instance tells."""
+    from reluopt.quiet_highs import QuietHighs
+
+    return str(QuietHighs().version())
 
 
 def highs_model(program: Program) -> Any:
@@ -92,8 +105,10 @@ def highs_model(program: Program) -> Any:
     return model
 
 
-def run_interruptibly(solver: Any) -> None:
+def run_interruptibly(solver: Any, deadline: Deadline = NEVER) -> None:
     """Run HiGHS in a thread of its own so that Ctrl-C reaches Python; then stop it and raise.
+
+    HiGHS looks at its time limit only between some of its steps, so it is told to stop as well.
 
     The thread is no daemon: leaving Python while HiGHS still calls back would abort the process.
     """
@@ -110,7 +125,10 @@ def run_interruptibly(solver: Any) -> None:
     try:
         thread.start()
         while thread.is_alive():
-            thread.join(0.1)
+            thread.join(min(POLL_INTERVAL, deadline.solver_seconds))
+            if deadline.passed:
+                solver.cancelSolve()
+                thread.join()
     except KeyboardInterrupt:
         solver.cancelSolve()
         if thread.ident is not None:
@@ -123,7 +141,6 @@ def _set_options(solver: Any, task: ProgramTask) -> None:
     settings = {
         "output_flag": options.verbose,
         "log_to_console": False,
-        "time_limit": float(options.time_limit),
         "mip_rel_gap": options.gap,
         "mip_abs_gap": 0.0,
         "threads": options.threads,

@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from reluopt.deadline import Deadline
+from reluopt.engines.alternatives import SETTLED, SoFar, settle
 from reluopt.engines.base import (
     EngineAnswer,
     EngineRequest,
     EngineState,
     EngineTask,
-    Incumbent,
     Progress,
 )
 from reluopt.engines.julia_setup import JuliaSession, julia_session, julia_state
@@ -84,7 +85,8 @@ class JuliaEngine:
             )
         # Starting Julia is no part of the time limit.
         session = julia_session()
-        search = _Search(request, optimizer, session, time.perf_counter())
+        deadline = Deadline.after(request.options.time_limit)
+        search = _Search(request, optimizer, session, deadline)
         if isinstance(request.task, LogitTask):
             return search.maximise(request.task)
         return search.minimise(request.task)
@@ -109,50 +111,67 @@ class _JuliaAnswer:
     def bound(self) -> float:
         return float(self.fields["bound"])
 
+    def claim(self, objective: float, bound: float) -> EngineAnswer:
+        """The answer in the engine's words."""
+        fields, settled = self.fields, self.status in SETTLED
+        return EngineAnswer(
+            status=self.status,
+            image=self.tensors.get("image"),
+            alternative=0,
+            objective=objective,
+            bound=bound,
+            nodes=int(fields["nodes"]),
+            build_seconds=float(fields["build_seconds"]),
+            search_seconds=float(fields["search_seconds"]),
+            size={key: int(fields[key]) for key in ("variables", "constraints", "binaries")},
+            message="" if settled else f"julia: {fields['message']}",
+            outputs=self.tensors.get("outputs"),
+        )
+
 
 @dataclass
 class _Search:
-    """One request, and what its programs have answered so far."""
+    """One request.
+
+    Attributes:
+        request: what is asked.
+        optimizer: the solver in Julia.
+        session: the Julia that answers.
+        deadline: when to stop.
+        best: objective of the best image known before the present program.
+        nodes: nodes of the programs before it.
+        started: when the search began.
+    """
 
     request: EngineRequest
     optimizer: str
     session: JuliaSession
-    started: float
-    best: Incumbent | None = None
-    image: NDArray[np.float64] | None = None
+    deadline: Deadline
+    best: float = math.inf
     nodes: int = 0
-    build_seconds: float = 0.0
-    search_seconds: float = 0.0
-    size: dict[str, int] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
 
     def maximise(self, task: LogitTask) -> EngineAnswer:
         """The largest logit over a box."""
         answer = self._ask(
             {"task": "logit", "label": task.label},
             {"lower": task.box.lower, "upper": task.box.upper},
+            self.deadline,
         )
-        self.image = answer.tensors.get("image")
-        return self._answer(
-            answer.status, 0, answer.objective, answer.bound, answer.tensors.get("outputs")
-        )
+        return answer.claim(objective=answer.objective, bound=answer.bound)
 
     def minimise(self, task: PerturbationTask) -> EngineAnswer:
         """The smallest change over all alternatives, which share an incumbent."""
-        self.best = self.request.incumbent
-        bounds: list[float] = []
-        statuses: list[Status] = []
-        for index in range(len(task.alternatives)):
-            if self._seconds_left() <= 0.0:
-                status, bound = Status.TIME_LIMIT, 0.0
-            else:
-                status, bound = self._alternative(task, index)
-            statuses.append(status)
-            bounds.append(bound)
-        return self._concluded(statuses, min(bounds))
 
-    def _alternative(self, task: PerturbationTask, index: int) -> tuple[Status, float]:
-        """Status and proven bound of one alternative; a better image becomes the incumbent."""
+        def attempt(index: int, so_far: SoFar, deadline: Deadline) -> EngineAnswer:
+            return self._alternative(task, index, so_far, deadline)
+
+        return settle(self.request, task, attempt, self.deadline)
+
+    def _alternative(
+        self, task: PerturbationTask, index: int, so_far: SoFar, deadline: Deadline
+    ) -> EngineAnswer:
+        """One attempt at one alternative, for something better than the incumbent."""
         conditions = task.alternatives[index].conditions
         tensors = {
             "image": task.image,
@@ -166,71 +185,31 @@ class _Search:
             "norm": str(task.norm),
             "target": task.alternatives[index].target,
         }
-        cutoff = math.inf
-        if self.best is not None:
-            cutoff = self.best.objective
+        if so_far.best is not None:
             # Its image meets the conditions of its own alternative only.
-            if self.best.alternative == index:
-                tensors["incumbent"] = self.best.image
+            if so_far.best.alternative == index:
+                tensors["incumbent"] = so_far.best.image
             else:
-                fields["cutoff"] = cutoff
-        answer = self._ask(fields, tensors)
+                fields["cutoff"] = so_far.cutoff
+        self.nodes, self.best = so_far.nodes, so_far.cutoff
+        answer = self._ask(fields, tensors, deadline)
         if answer.status is Status.INFEASIBLE:
             # With a cutoff: nothing is better.
-            return Status.INFEASIBLE, cutoff
-        image = answer.tensors.get("image")
-        if image is not None and answer.objective < cutoff and answer.status is not _UNCHECKED:
-            self.best = Incumbent(image, answer.objective, index)
-            self.image = image
-        elif image is not None and self.best is None:
-            self.image = image
-        return answer.status, max(0.0, answer.bound)
+            return answer.claim(objective=math.inf, bound=so_far.cutoff)
+        return answer.claim(objective=answer.objective, bound=max(0.0, answer.bound))
 
-    def _concluded(self, statuses: list[Status], bound: float) -> EngineAnswer:
-        """Status, objective and bound over all alternatives."""
-        if self.best is None:
-            if all(status is Status.INFEASIBLE for status in statuses):
-                return self._answer(Status.INFEASIBLE, 0, math.inf, math.inf)
-            numerical = Status.NUMERICAL in statuses
-            status = Status.NUMERICAL if numerical else Status.TIME_LIMIT
-            return self._answer(status, 0, math.inf, bound)
-        settled = all(s in (Status.OPTIMAL, Status.INFEASIBLE) for s in statuses)
-        status = Status.OPTIMAL if settled else Status.FEASIBLE
-        objective = self.best.objective
-        return self._answer(status, self.best.alternative, objective, min(bound, objective))
-
-    def _answer(
+    def _ask(
         self,
-        status: Status,
-        alternative: int,
-        objective: float,
-        bound: float,
-        outputs: NDArray[np.float64] | None = None,
-    ) -> EngineAnswer:
-        return EngineAnswer(
-            status=status,
-            image=self.image,
-            alternative=alternative,
-            objective=objective,
-            bound=bound,
-            nodes=self.nodes,
-            build_seconds=self.build_seconds,
-            search_seconds=self.search_seconds,
-            size=self.size,
-            message="; ".join(dict.fromkeys(self.messages)),
-            outputs=outputs,
-        )
-
-    def _seconds_left(self) -> float:
-        return self.request.options.time_limit - (time.perf_counter() - self.started)
-
-    def _ask(self, fields: dict[str, Any], tensors: dict[str, NDArray[np.float64]]) -> _JuliaAnswer:
+        fields: dict[str, Any],
+        tensors: dict[str, NDArray[np.float64]],
+        deadline: Deadline,
+    ) -> _JuliaAnswer:
         """Let Julia solve one program."""
         options = self.request.options
         fields |= {
             "formulation": self.request.formulation,
             "optimizer": self.optimizer,
-            "time_limit": max(self._seconds_left(), 1e-3),
+            "time_limit": deadline.solver_seconds,
             "gap": options.gap,
             "threads": options.threads,
             "seed": options.seed,
@@ -247,31 +226,14 @@ class _Search:
             contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
             save_file(contiguous, question, metadata={"request": json.dumps(fields)})
             self.session.solve(self.request.network, question, reply, self._report)
-            answer = _read_answer(reply)
-        self._book(answer)
-        return answer
+            return _read_answer(reply)
 
     def _report(self, objective: float, bound: float, nodes: int) -> None:
         """Pass the progress of a search on; a KeyboardInterrupt may arise here."""
         if self.request.progress is not None:
             seconds = time.perf_counter() - self.started
-            if self.best is not None:
-                objective = min(objective, self.best.objective)
+            objective = min(objective, self.best)
             self.request.progress(Progress(objective, bound, self.nodes + nodes, seconds))
-
-    def _book(self, answer: _JuliaAnswer) -> None:
-        fields = answer.fields
-        self.nodes += int(fields["nodes"])
-        self.build_seconds += float(fields["build_seconds"])
-        self.search_seconds += float(fields["search_seconds"])
-        if fields["variables"] >= self.size.get("variables", 0):
-            self.size = {key: int(fields[key]) for key in ("variables", "constraints", "binaries")}
-        if answer.status not in (Status.OPTIMAL, Status.INFEASIBLE):
-            self.messages.append(f"julia: {fields['message']}")
-
-
-_UNCHECKED = Status.NUMERICAL
-"""Status of an image that the Julia side's own forward pass refused."""
 
 
 def _read_answer(path: Path) -> _JuliaAnswer:

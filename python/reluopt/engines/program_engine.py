@@ -1,8 +1,8 @@
 """What all engines that solve the sparse program have in common.
 
-:class:`ProgramEngine` encodes the task, walks through its alternatives (targets) with a shared
-incumbent, and leaves one thing to its subclasses: solving one :class:`Program`. The optimum over
-alternatives is the best of their optima, so its dual bound is the lowest of their dual bounds.
+:class:`ProgramEngine` encodes the alternatives (targets) of the task, which
+:mod:`reluopt.engines.alternatives` goes through, and leaves one thing to its subclasses: solving
+one :class:`Program`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from reluopt.deadline import NEVER, Deadline
+from reluopt.engines.alternatives import SoFar, settle
 from reluopt.engines.base import (
     EngineAnswer,
     EngineOptions,
     EngineRequest,
     EngineState,
     EngineTask,
-    Incumbent,
     Progress,
     ProgressCallback,
 )
@@ -26,7 +28,7 @@ from reluopt.engines.streams import stdout_on_stderr
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation import EncodedProblem, encode
 from reluopt.formulation.program import Program
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
+from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import Blend, LogitTask, Norm, PerturbationTask
 from reluopt.solution import Status
 
@@ -42,9 +44,6 @@ float64 precision adds to the objective."""
 OWN_CUTOFF_MARGIN = 1e-6
 """Relative distance between an incumbent and the cutoff for its own alternative: the solver must
 find the incumbent feasible, whatever its tolerances, and then it can only improve on it."""
-
-LEAST_SECONDS = 1e-3
-"""What a solver gets when the time is up already: every solver takes this as "stop at once"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +71,8 @@ class ProgramTask:
 
     Attributes:
         program: the matrices.
-        options: limits; ``time_limit`` is what is left for this program.
+        options: gap, threads, seed, verbosity; of times, only the deadline counts.
+        deadline: when to stop, the set-up of the solver included.
         start: values of a feasible solution, or None.
         cutoff: only solutions with an objective up to this one are of interest, or None.
         progress: called now and then.
@@ -80,49 +80,10 @@ class ProgramTask:
 
     program: Program
     options: EngineOptions
+    deadline: Deadline = NEVER
     start: FloatArray | None = None
     cutoff: float | None = None
     progress: ProgressCallback | None = None
-
-
-@dataclass
-class _Search:
-    """State of the walk through the alternatives."""
-
-    best: Incumbent | None
-    image: FloatArray | None = None
-    pattern: tuple[BoolArray, ...] | None = None
-    outputs: FloatArray | None = None
-    bounds: list[float] = field(default_factory=list)
-    nodes: int = 0
-    build_seconds: float = 0.0
-    search_seconds: float = 0.0
-    size: dict[str, int] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
-    statuses: list[Status] = field(default_factory=list)
-
-    def keep(self, encoded: EncodedProblem, values: FloatArray, image: FloatArray) -> None:
-        """Remember a solution of a program."""
-        self.image = image
-        self.pattern = encoded.network.pattern(values)
-        self.outputs = values[encoded.network.logits]
-
-    def answer(self, status: Status, objective: float, bound: float) -> EngineAnswer:
-        """The finished answer."""
-        return EngineAnswer(
-            status=status,
-            image=self.image,
-            alternative=0 if self.best is None else self.best.alternative,
-            objective=objective,
-            bound=bound,
-            nodes=self.nodes,
-            build_seconds=self.build_seconds,
-            search_seconds=self.search_seconds,
-            size=self.size,
-            message="; ".join(self.messages),
-            pattern=self.pattern,
-            outputs=self.outputs,
-        )
 
 
 class ProgramEngine(ABC):
@@ -166,115 +127,108 @@ class ProgramEngine(ABC):
         if not self.supports(request.task):
             raise UnsupportedProblemError(f"engine {self.name}: cannot solve this problem")
         if isinstance(request.task, LogitTask):
-            return self._solve_logit(request)
+            return self._solve_logit(request, request.task)
         return self._solve_perturbation(request, request.task)
 
-    def _solve_logit(self, request: EngineRequest) -> EngineAnswer:
-        search = _Search(None)
-        result, encoded = self._run(request, request.task, search, request.options.time_limit)
-        objective = -math.inf
-        if result.values is not None:
-            search.keep(encoded, result.values, encoded.network.point(result.values))
-            objective = encoded.program.objective(result.values)
-        return search.answer(result.status, objective, result.bound)
+    def _solve_logit(self, request: EngineRequest, task: LogitTask) -> EngineAnswer:
+        deadline = Deadline.after(request.options.time_limit)
+        encoded, seconds = self._encoded(request, task)
+        run = self._run(ProgramTask(encoded.program, request.options, deadline))
+        answer = _answer(run, encoded, build_seconds=seconds)
+        values = run.result.values
+        if values is None:
+            return answer
+        image, objective = encoded.network.point(values), encoded.program.objective(values)
+        return replace(answer, image=image, objective=objective)
 
     def _solve_perturbation(self, request: EngineRequest, task: PerturbationTask) -> EngineAnswer:
-        search = _Search(request.incumbent)
-        started = time.perf_counter()
-        count = len(task.alternatives)
-        for index in range(count):
-            left = request.options.time_limit - (time.perf_counter() - started)
-            if left <= 0.0:
-                search.bounds.append(0.0)
-                search.statuses.append(Status.TIME_LIMIT)
-                continue
-            # A fair share for each alternative: one that is never reached has no bound at all.
-            self._solve_alternative(request, task, index, search, left / (count - index))
-        return _conclude(search)
+        deadline = Deadline.after(request.options.time_limit)
+        built: dict[int, EncodedProblem] = {}
 
-    def _solve_alternative(
+        def attempt(index: int, so_far: SoFar, deadline: Deadline) -> EngineAnswer:
+            seconds = 0.0
+            if index not in built:
+                single = task.only(task.alternatives[index])
+                built[index], seconds = self._encoded(request, single)
+            answer = self._attempt(request, task, index, built[index], so_far, deadline)
+            return replace(answer, build_seconds=seconds)
+
+        return settle(request, task, attempt, deadline)
+
+    def _attempt(
         self,
         request: EngineRequest,
         task: PerturbationTask,
         index: int,
-        search: _Search,
-        seconds: float,
-    ) -> None:
+        encoded: EncodedProblem,
+        so_far: SoFar,
+        deadline: Deadline,
+    ) -> EngineAnswer:
         """Solve one alternative, bounded by the best answer to any of them."""
-        own = search.best is not None and search.best.alternative == index
-        result, encoded = self._run(
-            request, task.only(task.alternatives[index]), search, seconds, warm=own
+        start, cutoff = None, None if so_far.best is None else so_far.cutoff
+        own = so_far.best is not None and so_far.best.alternative == index
+        if so_far.best is not None and cutoff is not None and own:
+            start = encoded.start(so_far.best.image)
+            cutoff += OWN_CUTOFF_MARGIN * max(1.0, cutoff)
+        progress = _shifted(request.progress, so_far.nodes, so_far.search_seconds)
+        run = self._run(
+            ProgramTask(encoded.program, request.options, deadline, start, cutoff, progress)
         )
-        cutoff = math.inf if search.best is None else search.best.objective
-        bound, status = max(0.0, result.bound), result.status
-        if result.values is not None:
-            image = task.box.clip(encoded.network.point(result.values))
-            objective = task.objective(image)
-            if objective < cutoff:
-                search.keep(encoded, result.values, image)
-                search.best = Incumbent(image, objective, index)
-        elif status is Status.INFEASIBLE and own:
+        answer = _answer(run, encoded)
+        if run.result.values is not None:
+            image = task.box.clip(encoded.network.point(run.result.values))
+            answer = replace(answer, image=image, objective=task.objective(image))
+        elif run.result.status is Status.INFEASIBLE and own:
             # The incumbent itself is feasible and lies within the cutoff: a contradiction.
-            search.messages.append(f"{self.name} denies the incumbent that it was given")
-            bound, status = 0.0, Status.NUMERICAL
-        elif status is Status.INFEASIBLE:
-            bound = cutoff
-        search.bounds.append(bound)
-        search.statuses.append(status)
+            message = f"{self.name} denies the incumbent that it was given"
+            return replace(answer, status=Status.NUMERICAL, bound=0.0, message=message)
+        elif run.result.status is Status.INFEASIBLE:
+            return replace(answer, bound=so_far.cutoff)
+        return replace(answer, bound=max(0.0, answer.bound))
 
-    def _run(
-        self,
-        request: EngineRequest,
-        task: EngineTask,
-        search: _Search,
-        seconds: float,
-        *,
-        warm: bool = False,
-    ) -> tuple[ProgramResult, EncodedProblem]:
-        """Encode and solve one task, adding to the books of ``search``."""
-        clock = time.perf_counter()
+    def _encoded(self, request: EngineRequest, task: EngineTask) -> tuple[EncodedProblem, float]:
+        """The program of a task with one alternative, and the seconds that writing it took."""
         if request.bounds is None:
             raise ValueError(f"engine {self.name} needs pre-activation bounds")
+        started = time.perf_counter()
         encoded = encode(request.network, task, request.bounds, request.formulation)
-        built = time.perf_counter()
-        options = replace(
-            request.options,
-            time_limit=max(seconds - (built - clock), LEAST_SECONDS),
-            gap=request.options.gap * SOLVER_GAP_SHARE,
-        )
-        start = cutoff = None
-        if search.best is not None and isinstance(task, PerturbationTask):
-            objective = search.best.objective
-            start = encoded.start(search.best.image) if warm else None
-            cutoff = objective + (OWN_CUTOFF_MARGIN * max(1.0, objective) if warm else 0.0)
-        progress = _shifted(request.progress, search.nodes, search.search_seconds)
+        return encoded, time.perf_counter() - started
+
+    def _run(self, task: ProgramTask) -> _Run:
+        """Solve one program, unless it is too late for that."""
+        started = time.perf_counter()
+        if task.deadline.passed:
+            worst = math.inf if task.program.maximise else -math.inf
+            return _Run(ProgramResult(Status.TIME_LIMIT, None, worst, 0), 0.0)
+        options = replace(task.options, gap=task.options.gap * SOLVER_GAP_SHARE)
         with stdout_on_stderr():
-            result = self.solve_program(
-                ProgramTask(encoded.program, options, start, cutoff, progress)
-            )
-        search.build_seconds += built - clock
-        search.search_seconds += time.perf_counter() - built
-        search.nodes += result.nodes
-        if result.message:
-            search.messages.append(result.message)
-        if encoded.program.size["variables"] > search.size.get("variables", 0):
-            search.size = encoded.program.size
-        return result, encoded
+            result = self.solve_program(replace(task, options=options))
+        return _Run(result, time.perf_counter() - started)
 
 
-def _conclude(search: _Search) -> EngineAnswer:
-    """Status, objective and bound over all alternatives."""
-    bound = min(search.bounds)
-    if search.best is None:
-        if all(status is Status.INFEASIBLE for status in search.statuses):
-            return search.answer(Status.INFEASIBLE, math.inf, math.inf)
-        numerical = Status.NUMERICAL in search.statuses
-        status = Status.NUMERICAL if numerical else Status.TIME_LIMIT
-        return search.answer(status, math.inf, bound)
-    objective = search.best.objective
-    settled = all(s in (Status.OPTIMAL, Status.INFEASIBLE) for s in search.statuses)
-    return search.answer(
-        Status.OPTIMAL if settled else Status.FEASIBLE, objective, min(bound, objective)
+class _Run(NamedTuple):
+    """What a solver said of one program, after how many seconds."""
+
+    result: ProgramResult
+    seconds: float
+
+
+def _answer(run: _Run, encoded: EncodedProblem, build_seconds: float = 0.0) -> EngineAnswer:
+    """A solver's result as an answer without image."""
+    result, values = run.result, run.result.values
+    return EngineAnswer(
+        status=result.status,
+        image=None,
+        alternative=0,
+        objective=-math.inf if encoded.program.maximise else math.inf,
+        bound=result.bound,
+        nodes=result.nodes,
+        build_seconds=build_seconds,
+        search_seconds=run.seconds,
+        size=encoded.program.size,
+        message=result.message,
+        pattern=None if values is None else encoded.network.pattern(values),
+        outputs=None if values is None else values[encoded.network.logits],
     )
 
 

@@ -1,0 +1,36 @@
+"""How far conditions on the logits are away by the linear model of the network about an image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluopt.attacks.projections import lengths
+from reluopt.network import FloatArray, ReLUNetwork
+from reluopt.problems import Norm
+
+DUAL_NORM = {Norm.L1: Norm.LINF, Norm.L2: Norm.L2, Norm.LINF: Norm.L1}
+"""``g @ delta <= |g|_dual |delta|``, with equality for the best direction."""
+
+
+def linear_distances(
+    network: ReLUNetwork, image: FloatArray, matrix: FloatArray, rhs: FloatArray, norm: Norm
+) -> FloatArray:
+    """Length after which the linear model about ``image`` meets each condition.
+
+    The slack that is missing divided by the dual norm of its gradient. The box is left out.
+
+    Args:
+        network: the network.
+        image: shape ``(n_0,)``.
+        matrix: C of the conditions ``C logits >= d``, shape ``(conditions, n_K)``.
+        rhs: d, shape ``(conditions,)``.
+        norm: how length is measured.
+
+    Returns:
+        Shape ``(conditions,)``; 0 where a condition is met, infinite where its gradient is zero.
+    """
+    missing = np.maximum(rhs - matrix @ network.forward(image), 0.0)
+    gradients = network.gradient(np.repeat(image[None], rhs.size, axis=0), matrix)
+    slopes = lengths(gradients, DUAL_NORM[norm])
+    unreachable = np.where(missing > 0.0, np.inf, 0.0)
+    return np.divide(missing, slopes, out=unreachable, where=slopes > 0.0)
