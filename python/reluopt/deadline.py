@@ -11,20 +11,25 @@ LEAST_SECONDS = 1e-3
 """What a solver is given when the time is up already: every solver takes it as "stop at once"."""
 
 
+def now() -> float:
+    """Seconds since some fixed instant, the same for all processes of this machine."""
+    return time.perf_counter()
+
+
 @dataclass(frozen=True)
 class Deadline:
     """An instant of a clock.
 
     Attributes:
         at: reading of ``clock`` at which to stop; infinity means never.
-        clock: seconds since some fixed instant, the same for all processes of this machine.
+        clock: seconds since some fixed instant, as :func:`now`.
     """
 
     at: float = math.inf
-    clock: Callable[[], float] = time.perf_counter
+    clock: Callable[[], float] = now
 
     @staticmethod
-    def after(seconds: float, clock: Callable[[], float] = time.perf_counter) -> Deadline:
+    def after(seconds: float, clock: Callable[[], float] = now) -> Deadline:
         """The instant ``seconds`` from now."""
         return Deadline(clock() + seconds, clock)
 

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from reluopt.bounds import InputRegion, compute_bounds
 from reluopt.engines import get_engine
+from reluopt.engines.alternatives import FIRST_SHARE
 from reluopt.engines.base import EngineOptions, EngineRequest, EngineState, Incumbent
 from reluopt.engines.julia import JuliaEngine
 from reluopt.engines.julia_setup import (
@@ -166,7 +167,7 @@ def test_time_is_shared(monkeypatch, two_targets):
     monkeypatch.setattr("reluopt.engines.julia.time.perf_counter", lambda: clock[0])
     answer = JuliaEngine().solve(two_targets)
     assert len(session.asked) == 1
-    assert session.asked[0][0]["time_limit"] == pytest.approx(60.0)
+    assert session.asked[0][0]["time_limit"] == pytest.approx(FIRST_SHARE * 60.0 / 2)
     assert (answer.status, answer.objective, answer.bound) == (Status.FEASIBLE, 0.3, 0.0)
 
 

@@ -4,7 +4,6 @@ Images are judged in rational arithmetic, so a bound that is wrong in the last d
 """
 
 import itertools
-import math
 import subprocess
 import sys
 from fractions import Fraction
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.deadline import NEVER
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.relaxation import make_frame
@@ -179,7 +179,7 @@ def test_the_ball_of_an_l2_cutoff_is_not_rounded_inwards():
     frame = make_frame(network, task)
     for seed in range(200):
         objective = float(np.random.default_rng(seed).random())
-        search = Search(frame, 1e-6, math.inf, best=Incumbent(task.image, objective, 0))
+        search = Search(frame, 1e-6, NEVER, best=Incumbent(task.image, objective, 0))
         assert Fraction(search.radius) ** 2 >= Fraction(search.cutoff)
 
 

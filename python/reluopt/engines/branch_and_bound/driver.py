@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from reluopt.attacks.start import starting_points
+from reluopt.deadline import Deadline
 from reluopt.engines.base import (
     EngineAnswer,
     EngineRequest,
@@ -139,7 +140,7 @@ class BranchAndBoundEngine:
         search = Search(
             frame,
             request.options.gap * GAP_SHARE,
-            started + request.options.time_limit,
+            Deadline(started + request.options.time_limit),
             request.progress,
             request.incumbent,
         )
@@ -198,7 +199,11 @@ class _Run:
             frame = search.frame
             with search.step("incumbents"):
                 self._starts = starting_points(
-                    frame.network, frame.task, seed=self._seed, flat=frame.flat
+                    frame.network,
+                    frame.task,
+                    seed=self._seed,
+                    flat=frame.flat,
+                    deadline=search.deadline,
                 )
             for start in self._starts:
                 search.offer(start.image, start.alternative)
@@ -208,6 +213,8 @@ class _Run:
                 return
             tree = self._plant(index)
             trees.append(tree)
+            if search.out_of_time:
+                return
             if tree is not None:
                 tree.step()
                 self.bounds[index] = tree.bound

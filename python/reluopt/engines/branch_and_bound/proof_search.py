@@ -12,12 +12,12 @@ the search closed but this walk cannot is split further.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound import qp_tree, tree
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
@@ -266,7 +266,7 @@ class _Walk:
     """Proves one alternative."""
 
     def __init__(
-        self, prover: Prover, refine: Refinement, ball: Ball, cutoff: float, deadline: float
+        self, prover: Prover, refine: Refinement, ball: Ball, cutoff: float, deadline: Deadline
     ) -> None:
         self._prover, self._refine, self._ball = prover, refine, ball
         self._cutoff, self._deadline = cutoff, deadline
@@ -318,7 +318,7 @@ class _Walk:
 
     @property
     def _late(self) -> bool:
-        return time.perf_counter() >= self._deadline
+        return self._deadline.passed
 
     def _attempt(self, task: _Task) -> Attempt:
         """Solve the node's relaxation; out of time, what an ancestor's multipliers give here."""
@@ -361,7 +361,7 @@ def prove(
     Returns:
         The proof and the bound that it proves, on the scale of the objective.
     """
-    deadline = time.perf_counter() + seconds
+    deadline = Deadline.after(seconds)
     frame, radius, cutoff = search.frame, max(search.radius, 0.0), search.cutoff
     task = frame.task
     norm = Norm.L2 if task.norm is Norm.L2 else Norm.L1
@@ -396,6 +396,6 @@ def root_bound(
         A lower bound on the objective, at most the incumbent's; infinite when the roots prove
         that nothing meets the task.
     """
-    search = Search(make_frame(network, task), gap, math.inf, best=incumbent)
+    search = Search(make_frame(network, task), gap, NEVER, best=incumbent)
     plans = [Plan() for _ in task.alternatives]
     return prove(search, network, plans, math.inf)[1]

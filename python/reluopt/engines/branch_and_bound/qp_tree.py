@@ -87,6 +87,14 @@ class Node:
     cuts: Cuts
 
 
+STEP_SECONDS = 2e-9
+"""Guess of the seconds of one step, for each undecided neuron to the third power; until one has
+been timed."""
+
+SHORTEST_STEP = 1e-6
+"""No step takes less."""
+
+
 class QPTree:
     """The tree of one alternative; :meth:`step` processes one node."""
 
@@ -215,9 +223,8 @@ class QPTree:
         """Solve the relaxation within the time that is left."""
         search = self.search
         started = time.perf_counter()
-        steps = STEPS
-        if self._pace > 0.0:
-            steps = int(min(STEPS, max((search.deadline - started) / self._pace, 1.0)))
+        pace = self._pace or STEP_SECONDS * self._undecided(node).size ** 3
+        steps = int(min(STEPS, max(search.deadline.left / max(pace, SHORTEST_STEP), 1.0)))
         goal = min(search.cutoff, self.relaxation.largest)
         hidden = self._hidden
         tolerance = min(max(GAP_SHARE * search.gap, TOLERANCES[0]), TOLERANCES[1])
@@ -237,7 +244,9 @@ class QPTree:
         objective = search.objective
         search.offer(image, self.alternative)
         start = Incumbent(image, math.inf, self.alternative)
-        found = improve_by_regions(search.frame.network, task, start, self._options.regions)
+        found = improve_by_regions(
+            search.frame.network, task, start, self._options.regions, search.deadline
+        )
         if math.isfinite(found.objective):
             search.offer(found.image, self.alternative)
         return search.objective < objective * SMALLER_BALL

@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from reluopt.deadline import Deadline
 from reluopt.engines.base import Incumbent, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import forward
@@ -42,7 +43,7 @@ class Search:
     Attributes:
         frame: network, task, box.
         gap: relative gap that is good enough, at least :data:`SMALLEST_GAP`.
-        deadline: :func:`time.perf_counter` value at which to stop.
+        deadline: when to stop.
         progress: callback or None.
         best: incumbent or None.
         nodes: nodes processed.
@@ -52,7 +53,7 @@ class Search:
 
     frame: Frame
     gap: float
-    deadline: float
+    deadline: Deadline
     progress: ProgressCallback | None = None
     best: Incumbent | None = None
     nodes: int = 0
@@ -93,7 +94,7 @@ class Search:
     @property
     def out_of_time(self) -> bool:
         """Whether the deadline has passed."""
-        return time.perf_counter() >= self.deadline
+        return self.deadline.passed
 
     def pre_activations(self, image: FloatArray) -> FloatArray:
         """Pre-activations of all neurons at ``image`` (a shared buffer, logits last)."""

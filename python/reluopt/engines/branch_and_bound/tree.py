@@ -237,6 +237,8 @@ class Tree:
             improved = search.offer(found.image, self.alternative)
             if (not improved and found.objective >= best) or found.flips.size == 0:
                 return
+            if search.out_of_time:
+                return
             best = found.objective
             pattern[found.flips] ^= True
 
