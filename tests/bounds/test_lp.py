@@ -1,10 +1,26 @@
 """LP bounds for the neurons that matter for a constant."""
 
 import numpy as np
+import pytest
+from tests.helpers.clocks import FakeClock
 
 from reluopt.bounds import InputRegion, bounds_within, compute_bounds
+from reluopt.bounds.validity import check_thesis_bounds
+from reluopt.deadline import Deadline
+from reluopt.errors import UnsupportedProblemError
 from reluopt.problems import Box
 from reluopt.zoo import load_bundled
+
+
+def test_a_proof_of_the_thesis_constants_that_ran_out_of_time_is_not_remembered(monkeypatch):
+    """ctu needs LPs for its proof: without time it is refused, and with time it is given."""
+    monkeypatch.setattr("reluopt.bounds.validity._EXCEEDING", {})
+    network, box = load_bundled("ctu"), Box.unit(784)
+    clock = FakeClock()
+    with pytest.raises(UnsupportedProblemError, match=r"neuron \d+ of layer 3 .*ran out"):
+        check_thesis_bounds(network, box, Deadline.after(0.0, clock))
+    check_thesis_bounds(network, box, Deadline.after(1.0, clock))
+    check_thesis_bounds(network, box, Deadline.after(0.0, clock))
 
 
 def test_bounds_within_settles_a_constant_with_few_lps(thesis):

@@ -1,15 +1,20 @@
 """HiGHS, Gurobi and SCIP on the same programs, against each other and against brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from tests.helpers.clocks import FakeClock
 
 from reluopt.attacks.region import find_incumbent
 from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.deadline import Deadline
 from reluopt.engines import choose_engine, engine_names, engines_for, get_engine
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
 from reluopt.engines.gurobi import GurobiEngine
 from reluopt.engines.highs import HighsEngine, highs_model
-from reluopt.engines.scip import ScipEngine
+from reluopt.engines.program_engine import ProgramTask
+from reluopt.engines.scip import ScipEngine, _add_rows
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.formulation import encode
 from reluopt.problems import (
@@ -25,6 +30,16 @@ from reluopt.solution import Status
 from reluopt.zoo import load_bundled
 
 ENGINES = (HighsEngine(), GurobiEngine(), ScipEngine())
+
+
+class SumOnly:
+    """Stands for a variable of SCIP: whatever is done with it gives it back."""
+
+    def _same(self, _other):
+        return self
+
+    __add__ = __radd__ = __iadd__ = __mul__ = __rmul__ = __ge__ = __le__ = __eq__ = _same
+    __hash__ = None
 
 
 def _request(network, task, formulation="bigm", bounds="interval", **options):
@@ -120,6 +135,50 @@ def test_time_limit_leaves_a_dual_bound(thesis, test_images, engine):
     assert answer.status in (Status.TIME_LIMIT, Status.FEASIBLE)
     assert 0.0 <= answer.bound < 2.4  # the optimum is larger: see test_solve.py
     assert answer.search_seconds < 5.0
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_nothing_is_built_or_solved_after_the_time_limit(thesis, test_images, monkeypatch, engine):
+    def refuse(*_):
+        raise AssertionError("work after the time limit")
+
+    task = MinimalPerturbation(test_images.image(1), 2, AnyTarget()).task(thesis)
+    request = _request(thesis, task, time_limit=1e-9)
+    monkeypatch.setattr("reluopt.engines.program_engine.encode", refuse)
+    monkeypatch.setattr(type(engine), "solve_program", refuse)
+    answer = engine.solve(request)
+    assert (answer.status, answer.bound, answer.nodes) == (Status.TIME_LIMIT, 0.0, 0)
+    known = Incumbent(test_images.image(1).ravel(), 3.0, 0)
+    answer = engine.solve(replace(request, incumbent=known))
+    assert (answer.status, answer.objective, answer.bound) == (Status.FEASIBLE, 3.0, 0.0)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_a_solver_stops_at_a_deadline_that_has_passed(thesis, test_images, engine):
+    """Also when time runs out while its model is made."""
+    task = MinimalPerturbation(test_images.image(1), 2).task(thesis)
+    request = _request(thesis, task)
+    program = encode(thesis, task, request.bounds).program
+    clock = FakeClock(5.0)
+    result = engine.solve_program(ProgramTask(program, request.options, Deadline(4.0, clock)))
+    assert result.status in (Status.TIME_LIMIT, Status.FEASIBLE)
+    assert result.bound < 1.0  # the optimum is 7.4
+
+
+def test_scip_stops_while_its_rows_are_added(thesis, test_images):
+    task = MinimalPerturbation(test_images.image(1), 2).task(thesis)
+    program = encode(thesis, task, _request(thesis, task).bounds).program
+    clock = FakeClock()
+    rows = []
+
+    class CountingModel:
+        def addCons(self, row):  # noqa: N802 - SCIP's name
+            rows.append(row)
+            clock.seconds += 1.0
+
+    variables = [SumOnly()] * program.cost.size
+    assert not _add_rows(CountingModel(), variables, program, Deadline.after(3.0, clock))
+    assert len(rows) == 3
 
 
 def test_free_gurobi_says_which_limit_is_exceeded(thesis, test_images, monkeypatch, tmp_path):

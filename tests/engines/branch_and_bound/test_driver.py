@@ -12,6 +12,8 @@ from reluopt.errors import UnsupportedProblemError
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.problems import (
     AbsoluteMargin,
+    AnyTarget,
+    Blend,
     Box,
     FixedTarget,
     MinimalPerturbation,
@@ -47,6 +49,23 @@ def digit(thesis, test_images):
 
 def solve(network, task, **options):
     return ENGINE.solve(EngineRequest(network, task, None, options=EngineOptions(**options)))
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2, Blend(0.5)])
+def test_no_kernel_starts_after_the_time_limit(make_network, monkeypatch, norm):
+    def refuse(*_args, **_keywords):
+        raise AssertionError("work after the time limit")
+
+    place = "reluopt.engines.branch_and_bound.driver."
+    for name in ("make_ball", "Tree", "QPTree"):
+        monkeypatch.setattr(place + name, refuse)
+    for name in ("greedy_pixels", "walk", "decoupled_steps"):
+        monkeypatch.setattr("reluopt.attacks.start." + name, refuse)
+    network = make_network((5, 6, 4), 1)
+    image = np.full(5, 0.5)
+    task = MinimalPerturbation(image, int(network.predict(image)), AnyTarget(), norm).task(network)
+    answer = solve(network, task, time_limit=1e-9)
+    assert (answer.status, answer.bound, answer.nodes) == (Status.TIME_LIMIT, 0.0, 0)
 
 
 def test_time_limit_is_honoured_and_the_bound_stays_valid(hard):
