@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -11,28 +12,33 @@ import numpy as np
 
 from reluopt.engines import get_engine
 
-BEHIND_AUTO = ("bnb", "highs")
-"""Engines that ``auto`` chooses from."""
+BEHIND_AUTO = ("highspy", "gurobipy", "pyscipopt")
+"""Packages of the solvers that ``auto`` chooses from, besides our own engine. Which engine solved
+an image stands in the image's row; loading all solvers to ask them would take half a second."""
 
 
 @cache
 def versions(engine: str) -> dict[str, str]:
     """Versions of Python, reluopt and the solver behind the engine called ``engine``."""
-    try:
-        own = version("reluopt")
-    except PackageNotFoundError:
-        own = "unknown"
-    return {
-        "python": platform.python_version(),
-        "reluopt": own,
-        engine: get_engine(engine).state().version,
-    }
+    return _own_versions() | {engine: get_engine(engine).state().version}
 
 
 def all_versions(engines: Iterable[str]) -> dict[str, str]:
     """Versions of numpy and of everything behind the engines, ``auto`` among them."""
-    found = {"numpy": np.__version__}
-    for asked in engines:
-        for name in BEHIND_AUTO if asked == "auto" else (asked,):
-            found |= versions(name)
+    found = {"numpy": np.__version__} | _own_versions()
+    for name in engines:
+        found |= _installed(BEHIND_AUTO) if name == "auto" else versions(name)
+    return found
+
+
+def _own_versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "reluopt": "unknown"} | _installed(["reluopt"])
+
+
+def _installed(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those packages that are installed, without importing any."""
+    found = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     return found

@@ -212,6 +212,44 @@ def test_auto_finds_an_engine_for_every_norm(thesis, test_images):
         assert choose_engine("auto", task, thesis).name == able[0]
 
 
+def test_auto_looks_at_no_engine_behind_the_one_that_it_takes(thesis, test_images, monkeypatch):
+    """Loading a solver takes up to 0.4 s, and making its first model milliseconds."""
+    image = test_images.image(1)
+    tasks = [
+        MinimalPerturbation(image, 2, norm=Norm.L1).task(thesis),
+        MinimalPerturbation(image, 2, norm=Norm.LINF).task(thesis),
+        LogitTask(0, Box.unit(784)),
+    ]
+    asked = []
+    for name in engine_names():
+        kind = type(get_engine(name))
+        state = kind.state
+        monkeypatch.setattr(
+            kind, "state", lambda self, state=state: asked.append(self.name) or state(self)
+        )
+    for task in tasks:
+        asked.clear()
+        engine = choose_engine("auto", task, thesis)
+        assert asked == [engine.name]
+
+
+@pytest.mark.parametrize("module", ["highspy", "pyscipopt"])
+def test_states_make_one_model_in_a_process(monkeypatch, module):
+    """Only a model tells the version of its solver, and every solve asks for the state."""
+    engine = {"highspy": HighsEngine(), "pyscipopt": ScipEngine()}[module]
+    first = engine.state()
+    made = {"highspy": "reluopt.quiet_highs.QuietHighs", "pyscipopt": "pyscipopt.Model"}[module]
+    monkeypatch.setattr(made, None)
+    assert engine.state() == first
+
+
+def test_an_engine_that_is_missing_is_refused_before_any_work(thesis, test_images, monkeypatch):
+    monkeypatch.setattr("reluopt.engines.scip.find_spec", lambda _: None)
+    task = MinimalPerturbation(test_images.image(1), 2).task(thesis)
+    with pytest.raises(EngineUnavailableError, match=r"pip install 'reluopt\[scip\]'"):
+        choose_engine("scip", task, thesis)
+
+
 def test_unknown_engine():
     with pytest.raises(InputError, match="engine: expected auto or one of"):
         get_engine("cplex")
