@@ -25,13 +25,14 @@ def test_a_part_ends_with_the_whole():
     whole = Deadline.after(3.0, clock)
     assert whole.within(1.0).left == 1.0
     assert whole.within(10.0).left == 3.0
+    assert whole.share(0.5).left == 1.5
     assert Deadline(clock=clock).within(2.0).left == 2.0
 
 
 def test_never():
     assert NEVER.left == math.inf
     assert not NEVER.passed
-    assert NEVER.within(math.inf) == NEVER
+    assert NEVER.within(math.inf) == NEVER.share(0.5) == NEVER
 
 
 def test_deadlines_reach_other_processes():

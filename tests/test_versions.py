@@ -16,7 +16,8 @@ def test_versions_of_named_engines():
 def test_auto_names_every_solver_that_it_may_choose_and_loads_none():
     code = (
         "import sys; from reluopt.versions import all_versions; "
-        "print(sorted(all_versions(['auto']))); print([n for n in ('gurobipy', 'pyscipopt') if n in sys.modules])"
+        "print(sorted(all_versions(['auto']))); "
+        "print([name for name in ('gurobipy', 'pyscipopt') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     names, loaded = done.stdout.splitlines()

@@ -37,6 +37,10 @@ class Deadline:
         """This instant, or the one ``seconds`` from now if that comes earlier."""
         return replace(self, at=min(self.at, self.clock() + seconds))
 
+    def share(self, part: float) -> Deadline:
+        """The instant at which ``part`` of the seconds that are left will have passed."""
+        return self.within(part * self.left)
+
     @property
     def left(self) -> float:
         """Seconds left, at least 0."""
