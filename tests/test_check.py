@@ -7,11 +7,13 @@ from reluopt.check import check_logit, check_perturbation
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.problems import (
     AbsoluteMargin,
+    Alternative,
     BareRelativeMargin,
     Box,
     FixedTarget,
     MinimalPerturbation,
     Norm,
+    PerturbationTask,
 )
 from reluopt.solution import Status, relative_gap
 
@@ -72,3 +74,44 @@ def test_gap():
     assert relative_gap(0.0, 0.0) == 0.0
     assert relative_gap(np.inf, 1.0) == np.inf
     assert {s.value for s in Status} >= {"OPTIMAL", "FEASIBLE", "INFEASIBLE", "TIME_LIMIT"}
+
+
+@pytest.fixture
+def overflowing() -> ReLUNetwork:
+    """A network of finite weights whose logits overflow to infinity, NaN and a number."""
+    first = Dense(np.full((2, 1), 1e308), np.zeros(2))
+    last = Dense(np.array([[1e308, 0.0], [1e308, -1e308], [0.0, 0.0]]), np.zeros(3))
+    return ReLUNetwork((first, last))
+
+
+@pytest.mark.parametrize("target", [0, 1, 2])
+def test_logits_that_are_not_finite_are_never_certified(overflowing, target):
+    """NaN and infinity pass every test that asks whether something is wrong."""
+    margin = AbsoluteMargin(0.1)
+    task = PerturbationTask(
+        np.array([0.5]), Box.unit(1), Norm.L1, (Alternative(target, margin.conditions(target, 3)),)
+    )
+    certificate = check_perturbation(overflowing, task, task.alternatives[0], np.array([1.0]))
+    assert not certificate.certified
+    assert "2 of 3 logits are NaN or infinite" in certificate.failures
+    assert not check_logit(overflowing, Box.unit(1), target, np.array([1.0])).certified
+    claimed = check_logit(overflowing, Box.unit(1), target, np.array([1.0]), np.inf)
+    assert not claimed.certified
+
+
+def test_claims_that_are_no_numbers_fail(network):
+    certificate = check_perturbation(
+        network, *_task(network), np.array([0.6]), claimed_objective=np.nan
+    )
+    assert not certificate.certified
+    assert not check_logit(network, Box.unit(1), 0, np.array([1.0]), np.nan).certified
+
+
+def test_margins_of_tiny_logits_have_tolerances_of_their_size():
+    """An absolute 1e-6 would take any image for a margin of 1e-8 among logits of 1e-7."""
+    network = ReLUNetwork((Dense(np.array([[1e-7], [-1e-7]]), np.array([0.0, 1e-7])),))
+    task, alternative = _task(network, AbsoluteMargin(1e-8))
+    missed = check_perturbation(network, task, alternative, np.array([0.5 + 0.04]))
+    assert missed.lead > 0.0
+    assert "margin" in missed.failures[0]
+    assert check_perturbation(network, task, alternative, np.array([0.5 + 0.06])).certified

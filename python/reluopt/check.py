@@ -3,6 +3,9 @@ r"""Does the real network agree? The one place that decides whether an answer is
 An engine's answer is a claim. This module runs the float64 forward pass on the claimed image and
 recomputes everything that was asked: the norm, the box, limits on the change, every condition on
 the logits, and the predicted label. Nothing the engine said about its own answer is used.
+
+Every test asks for a comparison that is *true*. NaN compares as false with everything, so it fails
+wherever it stands, and what is not finite is never certified.
 """
 
 from __future__ import annotations
@@ -14,9 +17,12 @@ from reluopt.problems import Alternative, Box, PerturbationTask
 from reluopt.solution import Certificate
 
 CONDITION_TOLERANCE = 1e-6
-"""How much a condition may be violated, relative to ``max(1, |logits|)``. A float64 forward pass
+"""How much a condition may be violated, relative to the largest ``|logit|``. A float64 forward pass
 of these networks is good to about 1e-12; solvers keep rows to 1e-6 to 1e-9. That the network
 answers the target at all is checked without any tolerance."""
+
+CLAIM_TOLERANCE = 1e-6
+"""Largest difference between a claimed and a recomputed logit, relative to ``max(1, |logits|)``."""
 
 BOX_TOLERANCE = 1e-9
 """How far a pixel may leave its box. Answers are clipped to the box, so this is rounding only."""
@@ -29,6 +35,11 @@ OBJECTIVE_TOLERANCE = 1e-6
 """Largest relative difference between a claimed and a recomputed objective."""
 
 
+_overflow_is_a_failure = np.errstate(over="ignore", invalid="ignore")
+"""What overflows fails the check, in words; a warning beside it would only be noise."""
+
+
+@_overflow_is_a_failure
 def check_perturbation(
     network: ReLUNetwork,
     task: PerturbationTask,
@@ -54,15 +65,18 @@ def check_perturbation(
     lead = _lead(logits, target)
     margin = float(alternative.conditions.slack(logits).min(initial=np.inf))
     objective = task.objective(image)
-    tolerance = CONDITION_TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    tolerance = CONDITION_TOLERANCE * float(np.abs(logits).max())
     failures = _box_failures(task.box, image) + _limit_failures(task, image)
-    if lead <= 0.0:
+    failures += _finite_failures(logits)
+    if not lead > 0.0:
         failures.append(f"the network answers {predicted}, not {target} (lead {lead:.3g})")
-    if margin < -tolerance:
+    if not margin >= -tolerance:
         failures.append(f"a margin condition is violated by {-margin:.3g}")
+    if not objective < np.inf:
+        failures.append(f"the objective is {objective}, which is not finite")
     if claimed_objective is not None:
         allowed = OBJECTIVE_TOLERANCE * max(1.0, abs(objective))
-        if abs(claimed_objective - objective) > allowed:
+        if not abs(claimed_objective - objective) <= allowed:
             failures.append(
                 f"the claimed objective {claimed_objective:.9g} is {objective:.9g} when recomputed"
             )
@@ -79,6 +93,7 @@ def check_perturbation(
     )
 
 
+@_overflow_is_a_failure
 def check_logit(
     network: ReLUNetwork, box: Box, label: int, image: FloatArray, claimed: float | None = None
 ) -> Certificate:
@@ -90,9 +105,9 @@ def check_logit(
     """
     logits = network.forward(image)
     value = float(logits[label])
-    failures = _box_failures(box, image)
-    allowed = CONDITION_TOLERANCE * max(1.0, float(np.abs(logits).max()))
-    if claimed is not None and abs(claimed - value) > allowed:
+    failures = _box_failures(box, image) + _finite_failures(logits)
+    allowed = CLAIM_TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    if claimed is not None and not abs(claimed - value) <= allowed:
         failures.append(f"the claimed logit {claimed:.9g} is {value:.9g} when recomputed")
     lead = _lead(logits, label)
     return Certificate(
@@ -108,6 +123,12 @@ def check_logit(
     )
 
 
+def _finite_failures(logits: FloatArray) -> list[str]:
+    """The check that the network answers numbers, in words."""
+    wrong = int(np.count_nonzero(~np.isfinite(logits)))
+    return [f"{wrong} of {logits.size} logits are NaN or infinite"] if wrong else []
+
+
 def _lead(logits: FloatArray, label: int) -> float:
     """Logit of ``label`` minus the largest other one (infinite when there is no other)."""
     others = np.delete(logits, label)
@@ -119,7 +140,7 @@ def _box_failures(box: Box, image: FloatArray) -> list[str]:
     if not np.isfinite(image).all():
         return ["the image holds NaN or infinity"]
     violation = box.violation(image)
-    if violation > BOX_TOLERANCE:
+    if not violation <= BOX_TOLERANCE:
         return [f"the image leaves its box by {violation:.3g}"]
     return []
 
@@ -129,6 +150,6 @@ def _limit_failures(task: PerturbationTask, image: FloatArray) -> list[str]:
     if task.limits is None:
         return []
     violation = task.limits.violation(image - task.image)
-    if violation > LIMIT_TOLERANCE:
+    if not violation <= LIMIT_TOLERANCE:
         return [f"neighbouring changes differ by {violation:.3g} more than the limit allows"]
     return []

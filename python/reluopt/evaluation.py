@@ -39,7 +39,8 @@ def evaluate(network: ReLUNetwork, images: ArrayLike, labels: ArrayLike) -> Eval
         labels: shape ``(n,)``, whole numbers in ``0..classes - 1``.
 
     Raises:
-        InputError: shapes do not fit, or a label is no class of the network.
+        InputError: shapes do not fit, a label is no class of the network, or a logit is NaN or
+            infinite, which is no answer.
     """
     batch, single = network.flat_inputs(images)
     truth = np.asarray(labels)
@@ -54,7 +55,15 @@ def evaluate(network: ReLUNetwork, images: ArrayLike, labels: ArrayLike) -> Eval
             f"labels: expected whole numbers from 0 to {classes - 1}, the classes of the network, "
             f"found {truth.dtype} from {truth.min()} to {truth.max()}"
         )
-    predicted = network.predict(batch)
+    with np.errstate(over="ignore", invalid="ignore"):
+        logits = network.forward(batch)
+    finite = np.isfinite(logits).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"network {network.metadata.name}: expected finite logits, found NaN or infinity for "
+            f"{np.count_nonzero(~finite)} of {len(batch)} images"
+        )
+    predicted = np.argmax(logits, axis=1)
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (truth, predicted), 1)
     return Evaluation(float(np.trace(confusion) / len(batch)), confusion)

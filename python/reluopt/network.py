@@ -182,6 +182,15 @@ class ReLUNetwork:
             digest.update(layer.bias.tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def norms(self) -> tuple[tuple[float, float], ...]:
+        """For each layer the largest sum of ``|weight|`` over a row, and the largest ``|bias|``."""
+        with np.errstate(over="ignore"):
+            return tuple(
+                (float(np.abs(layer.weight).sum(axis=1).max()), float(np.abs(layer.bias).max()))
+                for layer in self.layers
+            )
+
     def flat_inputs(self, inputs: ArrayLike) -> tuple[FloatArray, bool]:
         """Bring inputs to shape ``(batch, n_0)``.
 

@@ -33,6 +33,7 @@ from reluopt.margins import (
 )
 from reluopt.network import FloatArray, ReLUNetwork, frozen_array
 from reluopt.norms import Blend, Measure, Norm, parse_norm
+from reluopt.overflow import refuse_large_conditions, refuse_overflow
 from reluopt.targets import (
     AnyTarget,
     FixedTarget,
@@ -196,8 +197,8 @@ class MinimalPerturbation:
         """Resolve target and margin for ``network``.
 
         Raises:
-            InputError: image, label, target, box or smoothness do not fit the network, or the
-                image lies outside the box.
+            InputError: image, label, target, box or smoothness do not fit the network, the
+                image lies outside the box, or network or margin may overflow over it.
         """
         image = flat_image(network, self.image)
         box = fitting_box(network, self.box)
@@ -211,6 +212,8 @@ class MinimalPerturbation:
         candidates = self.target.candidates(self.label, network.forward(image))
         classes = network.output_size
         alternatives = tuple(Alternative(t, self.margin.conditions(t, classes)) for t in candidates)
+        for alternative in alternatives:
+            refuse_large_conditions(alternative.conditions, network, box.lower, box.upper)
         limits = None
         if self.smoothness is not None:
             limits = smoothness_limits(network.input_shape, self.smoothness)
@@ -260,13 +263,19 @@ def flat_image(network: ReLUNetwork, image: ArrayLike) -> FloatArray:
 
 
 def fitting_box(network: ReLUNetwork, box: Box | None) -> Box:
-    """``box``, or [0, 1] for every input; an InputError when its length does not fit."""
+    """``box``, or [0, 1] for every input: what every question asks about.
+
+    Raises:
+        InputError: its length does not fit, or the network may overflow over it
+            (:mod:`reluopt.overflow`).
+    """
     chosen = Box.unit(network.input_size) if box is None else box
     if chosen.lower.size != network.input_size:
         raise InputError(
             f"box: expected {network.input_size} bounds (one for each input), "
             f"found {chosen.lower.size}"
         )
+    refuse_overflow(network, chosen.lower, chosen.upper)
     return chosen
 
 

@@ -43,7 +43,14 @@ from reluopt.problems import (
     flat_image,
 )
 from reluopt.solution import Solution, Status, Timings
-from reluopt.verdict import Checked, best_answer, compare_logits, verdict, verdict_of_maximum
+from reluopt.verdict import (
+    Checked,
+    best_answer,
+    compare_logits,
+    verdict,
+    verdict_of_maximum,
+    verdict_without_image,
+)
 from reluopt.versions import versions
 
 ATTACK_SHARE, BOUNDS_SHARE = 0.25, 0.5
@@ -284,7 +291,7 @@ def _maximise(
     task = LogitTask(problem.label, fitting_box(network, problem.box))
     run = _run_logit(network, task, task.box, method, progress)
     if run.answer.image is None:
-        return run.solution(run.answer.status, run.answer.message, None, task.label)
+        return run.solution(*verdict_without_image(run.answer), None, task.label)
     image = task.box.clip(run.answer.image)
     certificate = check_logit(network, task.box, task.label, image)
     status, message = verdict_of_maximum(run.answer, certificate, method.options)
@@ -297,11 +304,11 @@ def _classify(network: ReLUNetwork, problem: Classification, method: Method) -> 
     task = LogitTask(0, Box(image, image))
     # Bounds over a box that holds more than the image: otherwise every neuron would be stable
     # and the program would have nothing to decide.
-    hull = Box(np.minimum(image, 0.0), np.maximum(image, 1.0))
+    hull = fitting_box(network, Box(np.minimum(image, 0.0), np.maximum(image, 1.0)))
     run = _run_logit(network, task, hull, method, None)
     outputs = run.answer.outputs
     if outputs is None:
-        return run.solution(run.answer.status, run.answer.message, None, None)
+        return run.solution(*verdict_without_image(run.answer), None, None)
     certificate = compare_logits(network, task, image, outputs)
     status, message = run.answer.status, run.answer.message
     if not certificate.certified:
@@ -318,6 +325,12 @@ class _Run:
     answer: EngineAnswer
     timings: Timings
     bounds: str
+    trivial: float = 0.0
+
+    @property
+    def bound(self) -> float:
+        """The engine's bound; what holds of every answer (``trivial``) where it is not a number."""
+        return self.trivial if math.isnan(self.answer.bound) else self.answer.bound
 
     def solution(
         self, status: Status, message: str, best: Checked | None, target: int | None
@@ -331,7 +344,7 @@ class _Run:
         return Solution(
             status=status,
             objective=certificate.objective if certificate is not None and counts else math.inf,
-            bound=self.answer.bound,
+            bound=self.bound,
             image=None if best is None else best[0],
             target=target,
             certificate=certificate,
@@ -374,7 +387,7 @@ def _run_logit(
         build=answer.build_seconds,
         search=clock.lap() - answer.build_seconds,
     )
-    return _Run(engine, method, answer, timings, bounds.method)
+    return _Run(engine, method, answer, timings, bounds.method, trivial=math.inf)
 
 
 class _Clock:

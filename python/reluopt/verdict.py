@@ -5,6 +5,7 @@ Engines claim; :mod:`reluopt.check` measures; this module puts the two together 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -21,6 +22,9 @@ Checked: TypeAlias = tuple[FloatArray, Certificate]
 
 ALREADY_ANSWERED = "the unchanged image is an answer already"
 """Message of problems whose answer is no change at all."""
+
+NO_NUMBER = "the engine's bound is not a number"
+"""Message of answers from which nothing follows."""
 
 LOGIT_TOLERANCE = 1e-6
 """Allowed difference between the program's and the network's logits, relative to max(1, |logit|):
@@ -78,15 +82,15 @@ def verdict(
 ) -> tuple[Status, str]:
     """What may be claimed after the check; ``bare`` as for :func:`best_answer`."""
     if best is None:
-        # No image: the engine's word, except that nothing is optimal without an image.
-        claims_image = answer.status in (Status.OPTIMAL, Status.FEASIBLE)
-        return (Status.NUMERICAL if claims_image else answer.status), answer.message
+        return verdict_without_image(answer)
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
     certificate = best.certificate
     reason = "; ".join(certificate.failures)
     if not certificate.certified and not (bare and best.only_fools_nobody):
         return Status.NUMERICAL, f"the check refused the engine's image: {reason}"
     objective = certificate.objective
-    if answer.bound - objective > OBJECTIVE_TOLERANCE * max(1.0, objective):
+    if not answer.bound - objective <= OBJECTIVE_TOLERANCE * max(1.0, objective):
         return Status.NUMERICAL, (
             f"the engine's bound {answer.bound:.9g} exceeds the objective {objective:.9g} of a "
             "checked image"
@@ -95,20 +99,30 @@ def verdict(
     if not certificate.certified:
         proven = "the optimum of" if gap <= options.gap else "an image that meets"
         return Status.NOT_ADVERSARIAL, f"{proven} the bare condition, but {reason}"
-    if gap > options.gap:
+    if not gap <= options.gap:
         claimed = f"the engine claims optimality, but the checked gap is {gap:.3g}"
         return Status.FEASIBLE, claimed if answer.status is Status.OPTIMAL else answer.message
     return Status.OPTIMAL, ALREADY_ANSWERED if objective == 0.0 else answer.message
+
+
+def verdict_without_image(answer: EngineAnswer) -> tuple[Status, str]:
+    """The engine's word, except that nothing is optimal without an image."""
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
+    claims_image = answer.status in (Status.OPTIMAL, Status.FEASIBLE)
+    return (Status.NUMERICAL if claims_image else answer.status), answer.message
 
 
 def verdict_of_maximum(
     answer: EngineAnswer, certificate: Certificate, options: EngineOptions
 ) -> tuple[Status, str]:
     """What may be claimed about a maximised logit."""
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
     if not certificate.certified:
         return Status.NUMERICAL, "; ".join(certificate.failures)
     value = certificate.objective
-    if value - answer.bound > OBJECTIVE_TOLERANCE * max(1.0, abs(value)):
+    if not value - answer.bound <= OBJECTIVE_TOLERANCE * max(1.0, abs(value)):
         return Status.NUMERICAL, f"the engine's bound {answer.bound:.9g} is below the logit"
     if relative_gap(value, answer.bound) <= options.gap:
         return Status.OPTIMAL, answer.message

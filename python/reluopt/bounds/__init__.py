@@ -14,6 +14,7 @@ from reluopt.bounds.lp import bounds_within, lp_bounds
 from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
 from reluopt.network import ReLUNetwork
+from reluopt.problems import fitting_box
 
 __all__ = [
     "BOUND_NAMES",
@@ -52,6 +53,7 @@ def compute_bounds(
     Raises:
         InputError: the name is unknown, or the region does not fit the network.
     """
+    fitting_box(network, region.box)
     if name == "lp":
         return lp_bounds(network, region, workers=workers, deadline=deadline)
     methods: dict[str, BoundingMethod] = {
