@@ -26,29 +26,74 @@ BALANCED_EXPONENT = 10
 """Weights whose size differs from 1 by up to 2^10 are no trouble to any solver here."""
 
 
-def balanced(network: ReLUNetwork) -> ReLUNetwork:
+def balanced(network: ReLUNetwork, largest_input: float = 1.0) -> ReLUNetwork:
     r"""An equal network without hidden neurons of extreme scale.
 
-    Only neurons whose weights (the sum of their sizes, and of the bias) lie outside
-    :math:`2^{\pm 10}` are scaled; trained networks have none, and come back as they are.
+    Only neurons whose size (:func:`_sizes`) lies outside :math:`2^{\pm 10}` are scaled; trained
+    networks have none, and come back as they are.
+
+    Args:
+        network: the network.
+        largest_input: the largest absolute value of an input.
     """
     layers, before, changed = [], np.ones(network.input_size), False
+    reach = np.full(network.input_size, largest_input)
     for k, layer in enumerate(network.layers):
         weight = layer.weight / before[None, :]
-        size = np.abs(weight).sum(axis=1) + np.abs(layer.bias)
-        exponents = np.zeros(size.size)
-        usable = np.isfinite(size) & (size > 0.0)
-        exponents[usable] = np.floor(np.log2(size[usable]))
-        extreme = np.abs(exponents) > BALANCED_EXPONENT
-        if k == len(network.layers) - 1:
-            extreme[:] = False
-        factor = np.where(
-            extreme, np.exp2(-np.clip(exponents, -LARGEST_EXPONENT, LARGEST_EXPONENT)), 1.0
-        )
-        changed = changed or bool(extreme.any())
+        sizes = _sizes(weight, layer.bias, reach)
+        factor = np.ones(sizes.size)
+        if k < len(network.layers) - 1:
+            exponents = _extreme_exponents(sizes)
+            changed = changed or bool(exponents.any())
+            factor = np.exp2(-exponents)
         layers.append(Dense(factor[:, None] * weight, factor * layer.bias))
-        before = factor
+        before, reach = factor, factor * sizes
     return ReLUNetwork(tuple(layers), network.metadata) if changed else network
+
+
+def balanced_logits(network: ReLUNetwork, largest_input: float = 1.0) -> tuple[ReLUNetwork, float]:
+    r"""A network whose logits are not of extreme scale, and the power of two they are multiplied by.
+
+    All logits get one factor, so conditions :math:`C x^K \ge d` become :math:`C x^K \ge f d`. It is
+    1 for trained networks, which come back as they are.
+
+    Args:
+        network: a balanced network.
+        largest_input: the largest absolute value of an input.
+    """
+    reach = np.full(network.input_size, largest_input)
+    for layer in network.layers:
+        reach = _sizes(layer.weight, layer.bias, reach)
+    factor = float(np.exp2(-_extreme_exponents(reach.max(keepdims=True))[0]))
+    if factor == 1.0:
+        return network, factor
+    last = network.layers[-1]
+    scaled_last = Dense(factor * last.weight, factor * last.bias)
+    return ReLUNetwork((*network.layers[:-1], scaled_last), network.metadata), factor
+
+
+def _sizes(weight: FloatArray, bias: FloatArray, reach: FloatArray) -> FloatArray:
+    """Sizes of neurons: the sum of absolute weights and bias, and less where inputs are small.
+
+    Args:
+        weight: shape ``(n_out, n_in)``.
+        bias: shape ``(n_out,)``.
+        reach: how large the inputs may get, shape ``(n_in,)``; no more than 1 is made of it, since
+            these sums grow from layer to layer as no value does.
+    """
+    with np.errstate(over="ignore"):
+        sums = (np.abs(weight) * np.minimum(reach, 1.0)).sum(axis=1)
+    sizes: FloatArray = sums + np.abs(bias)
+    return sizes
+
+
+def _extreme_exponents(sizes: FloatArray) -> FloatArray:
+    r"""Binary exponents of sizes outside :math:`2^{\pm 10}`, limited; 0 for all others."""
+    usable = np.isfinite(sizes) & (sizes > 0.0)
+    exponents = np.zeros(sizes.size)
+    exponents[usable] = np.floor(np.log2(sizes[usable]))
+    exponents[np.abs(exponents) <= BALANCED_EXPONENT] = 0.0
+    return np.clip(exponents, -LARGEST_EXPONENT, LARGEST_EXPONENT)
 
 
 def scaled(

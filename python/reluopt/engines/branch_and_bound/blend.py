@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from reluopt.engines.base import EngineAnswer, EngineRequest, Progress, ProgressCallback
-from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
+from reluopt.engines.branch_and_bound.relaxation import Frame, largest_input, make_frame
 from reluopt.errors import UnsupportedProblemError
 from reluopt.formulation.scaling import balanced
 from reluopt.kernels.rounding import gamma
@@ -33,7 +33,7 @@ def lifted_frame(network: ReLUNetwork, task: PerturbationTask) -> tuple[Frame, L
     errors grow by :math:`\gamma_{n+16} S` itself. Where the box fixes the pixels that weigh most,
     little is left of a neuron, and the frame rescales it once more: then S has to follow.
     """
-    raised = lift(balanced(network), task)
+    raised = lift(balanced(network, largest_input(task.box)), task)
     frame = make_frame(raised.network, raised.task)
     inputs, parts = network.input_size, raised.network.input_size
     share = max(1.0, (inputs + LEAST_CHAIN) / (parts + LEAST_CHAIN))

@@ -131,11 +131,13 @@ class BranchAndBoundEngine:
         started = time.perf_counter()
         if isinstance(task.norm, Blend):
             frame, raised = lifted_frame(request.network, task)
-            answer = self._search(frame, lifted_request(request, raised), started)
+            answer = self._search(frame, lifted_request(request, raised), raised.task, started)
             return lowered_answer(answer, raised)
-        return self._search(make_frame(request.network, task), request, started)
+        return self._search(make_frame(request.network, task), request, task, started)
 
-    def _search(self, frame: Frame, request: EngineRequest, started: float) -> EngineAnswer:
+    def _search(
+        self, frame: Frame, request: EngineRequest, asked: PerturbationTask, started: float
+    ) -> EngineAnswer:
         """Search an L1 or L2 task, and make a proof of it if asked."""
         search = Search(
             frame,
@@ -149,7 +151,7 @@ class BranchAndBoundEngine:
         if not request.options.extra.get("proof"):
             return _answer(search, run, request, started)
         limit = max(request.options.time_limit, LEAST_PROOF_SECONDS)
-        proof, proven = prove(search, request.network, run.plans, limit)
+        proof, proven = prove(search, request.network, asked, run.plans, limit)
         run.bounds = [proven]
         return replace(_answer(search, run, request, started), proof=proof)
 

@@ -304,7 +304,7 @@ def replay(proof: Proof, network: ReLUNetwork, task: PerturbationTask) -> float:
     frame = make_frame(network, task)
     bound = objective_outside(frame, proof.radius)
     ball = proof_ball(frame, proof.radius)
-    for tree, alternative in zip(proof.trees, task.alternatives, strict=True):
+    for tree, alternative in zip(proof.trees, frame.task.alternatives, strict=True):
         check_shape(tree, int(frame.flat.neuron_offsets[-2]))
         if not ball.empty:
             check = leaf_check(frame, alternative.conditions, ball)

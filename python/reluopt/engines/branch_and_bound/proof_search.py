@@ -348,13 +348,14 @@ def _empty_tree() -> TreeProof:
 
 
 def prove(
-    search: Search, network: ReLUNetwork, plans: list[Plan], seconds: float
+    search: Search, network: ReLUNetwork, asked: PerturbationTask, plans: list[Plan], seconds: float
 ) -> tuple[Proof, float]:
     """Make the proof of a finished or interrupted search.
 
     Args:
         search: the search; its final incumbent sets the ball.
         network: the network as it was given.
+        asked: the task as it was given.
         plans: what was branched on, for each alternative.
         seconds: leaves that are not reached within this time inherit an ancestor's certificate.
 
@@ -377,7 +378,7 @@ def prove(
         walk = _Walk(prover, refinement(frame, radius), ball, cutoff, deadline)
         trees.append(walk.go(plan))
         bound = min(bound, walk.bound)
-    proof = Proof(norm, network.fingerprint, task_fingerprint(task), radius, tuple(trees))
+    proof = Proof(norm, network.fingerprint, task_fingerprint(asked), radius, tuple(trees))
     return proof, max(bound, 0.0)
 
 
@@ -398,4 +399,4 @@ def root_bound(
     """
     search = Search(make_frame(network, task), gap, NEVER, best=incumbent)
     plans = [Plan() for _ in task.alternatives]
-    return prove(search, network, plans, math.inf)[1]
+    return prove(search, network, task, plans, math.inf)[1]

@@ -14,18 +14,18 @@ its bounds, solves it, probes children, and keeps snapshots for warm restarts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reluopt.errors import InputError
-from reluopt.formulation.scaling import balanced
+from reluopt.formulation.scaling import balanced, balanced_logits
 from reluopt.kernels.flat import FlatNetwork, flatten
 from reluopt.kernels.regions import Region, build_region
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import Blend, PerturbationTask
+from reluopt.problems import Alternative, Blend, Box, LogitConditions, PerturbationTask
 
 IntArray = NDArray[np.int64]
 
@@ -35,9 +35,9 @@ class Frame:
     """What all relaxations of one task share.
 
     Attributes:
-        network: the network.
+        network: the network, with neurons and logits brought to a usual scale.
         flat: the same for kernels.
-        task: what is asked.
+        task: what is asked, in units of these logits.
         region: image and box for kernels, without a ball.
     """
 
@@ -55,11 +55,27 @@ def make_frame(network: ReLUNetwork, task: PerturbationTask) -> Frame:
     """
     if isinstance(task.norm, Blend):
         raise InputError(f"bnb: expected norm l1 or l2 here, found {task.norm}")
-    network = balanced(network)
+    largest = largest_input(task.box)
+    network, factor = balanced_logits(balanced(network, largest), largest)
+    if factor != 1.0:
+        task = replace(task, alternatives=tuple(_multiplied(a, factor) for a in task.alternatives))
     flat = flatten(network)
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0
     region = build_region(flat, task.box, np.array(task.image), task.norm, wide)
     return Frame(network, flat, task, region)
+
+
+def largest_input(box: Box) -> float:
+    """The largest absolute value that an input of the box can have."""
+    return float(np.maximum(np.abs(box.lower), np.abs(box.upper)).max(initial=0.0))
+
+
+def _multiplied(alternative: Alternative, factor: float) -> Alternative:
+    """The alternative for logits that were multiplied by a power of two."""
+    conditions = alternative.conditions
+    return replace(
+        alternative, conditions=LogitConditions(conditions.matrix, factor * conditions.rhs)
+    )
 
 
 class Outcome(NamedTuple):

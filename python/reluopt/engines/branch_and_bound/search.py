@@ -15,19 +15,16 @@ import numpy as np
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Incumbent, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.kernels.flat import forward
 from reluopt.kernels.regions import largest_square
 from reluopt.network import FloatArray
-from reluopt.problems import STRICT_GAP, Norm
+from reluopt.problems import Norm
 from reluopt.solution import GAP_DENOMINATOR_FLOOR
 
-ACCEPTANCE = 1e-9
-"""How much a condition of an incumbent may be violated, relative to ``max(1, |logits|)``: the
-primal tolerance of the relaxations. The check allows 1e-6."""
-
-LARGEST_VIOLATION = 0.01 * STRICT_GAP
-"""The same in logit units. With logits of 1e5 the relative one would take images that the network
-does not answer with the target, and they would hide those that it does."""
+REPAIRABLE = 1e-9
+"""How much an image may miss a condition, relative to ``max(1, |logits|)``, for being worth a
+repair (:mod:`.repair`): the primal tolerance of the relaxations. Incumbents miss nothing."""
 
 SMALLEST_GAP = 1e-9
 """Gaps below it are not asked for: safe bounds lose about 1e-11 to outward rounding."""
@@ -64,7 +61,6 @@ class Search:
     def __post_init__(self) -> None:
         self.gap = max(self.gap, SMALLEST_GAP)
         self._values = np.empty(self.frame.flat.biases.size)
-        self._logits = self._values[self.frame.flat.neuron_offsets[-2] :]
 
     @property
     def objective(self) -> float:
@@ -102,15 +98,26 @@ class Search:
         return self._values
 
     def offer(self, image: FloatArray, alternative: int) -> bool:
-        """Take ``image`` as incumbent if it meets ``alternative`` and is better."""
+        """Take ``image`` as incumbent if it meets ``alternative`` and is better.
+
+        An image that misses a condition by a solver's tolerance is repaired first; what becomes the
+        incumbent meets all of them in a float64 forward pass, so that its objective is an upper
+        bound on the optimum, up to the rounding of that pass.
+        """
+        if not self.frame.task.objective(image) < self.objective:
+            return False
+        asked = self.frame.task.alternatives[alternative]
+        slack = float(asked.conditions.slack(self.frame.network.forward(image)).min(initial=0.0))
+        if not slack >= 0.0:
+            scale = max(1.0, float(np.abs(self.pre_activations(image)).max()))
+            if not slack >= -REPAIRABLE * scale:
+                return False
+            better = repaired(self.frame.network, self.frame.task, asked, image)
+            if better is None:
+                return False
+            image = better
         objective = self.frame.task.objective(image)
         if not objective < self.objective:
-            return False
-        self.pre_activations(image)
-        conditions = self.frame.task.alternatives[alternative].conditions
-        slack = conditions.matrix @ self._logits - conditions.rhs
-        scale = max(1.0, float(np.abs(self._logits).max()))
-        if slack.min(initial=math.inf) < -min(ACCEPTANCE * scale, LARGEST_VIOLATION):
             return False
         self.best = Incumbent(image.copy(), objective, alternative)
         return True

@@ -1,0 +1,87 @@
+r"""Images that miss a condition by a solver's tolerance, moved until they meet it in float64.
+
+Relaxations and linear regions are solved to a tolerance of 1e-9, so the best point of a linear
+region may miss a condition by as much, and its objective lie below the optimum. An incumbent must
+not: :func:`repaired` looks for the smallest move that gives every missed condition a slack of a few
+roundings and leaves every neuron at zero where it is. In the linear region these are linear
+equations in the move, solved in the least-squares sense over pixels that have changed already and
+stand inside their limits, which keeps changes sparse; over all pixels where that does not do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluopt.network import BoolArray, FloatArray, ReLUNetwork
+from reluopt.problems import Alternative, PerturbationTask
+
+TIGHT = 1e-8
+"""A neuron of at most this pre-activation, or a condition of at most this slack, relative to the
+largest pre-activation of its layer, counts as being at zero: ten times the solvers' tolerance."""
+
+LEADS = (2.0**-48, 2.0**-42, 2.0**-36)
+"""Slacks asked for, relative to the logits: 32 units in the last place, then more where rounding in
+the layers before takes more. The last is a hundredth of the solvers' tolerance."""
+
+
+def repaired(
+    network: ReLUNetwork, task: PerturbationTask, alternative: Alternative, image: FloatArray
+) -> FloatArray | None:
+    """An image beside ``image`` whose float64 forward pass meets the conditions exactly.
+
+    Args:
+        network: the network.
+        task: image and box.
+        alternative: the conditions to meet.
+        image: shape ``(n_0,)``, inside the box; misses them by a solver's tolerance.
+
+    Returns:
+        An image inside the box with no negative slack, or None when a few tries found none.
+    """
+    moved = image != task.image
+    inside = (image > task.box.lower) & (image < task.box.upper)
+    movable = task.box.lower < task.box.upper
+    for pixels in (moved & inside, movable):
+        if not pixels.any():
+            continue
+        point = image
+        for lead in LEADS:
+            point = _stepped(network, task, alternative, point, pixels, lead)
+            if alternative.conditions.slack(network.forward(point)).min(initial=0.0) >= 0.0:
+                return point
+    return None
+
+
+def _stepped(
+    network: ReLUNetwork,
+    task: PerturbationTask,
+    alternative: Alternative,
+    point: FloatArray,
+    pixels: BoolArray,
+    lead: float,
+) -> FloatArray:
+    """The least move of some pixels that the linear model at ``point`` asks for."""
+    conditions = alternative.conditions
+    values = network.pre_activations(point)
+    rows, sides = [], []
+    slope = network.layers[0].weight[:, pixels]
+    for k, reached in enumerate(values):
+        slope = slope if k == 0 else network.layers[k].weight @ slope
+        size = float(np.abs(reached).max())
+        if k < len(values) - 1:
+            zero = np.abs(reached) <= TIGHT * size
+            rows.append(slope[zero])
+            sides.append(np.zeros(int(np.count_nonzero(zero))))
+            slope = (reached > 0.0)[:, None] * slope
+            continue
+        slack = conditions.slack(reached)
+        missed = slack <= TIGHT * size
+        rows.append(conditions.matrix[missed] @ slope)
+        sides.append(lead * size - np.minimum(slack[missed], lead * size))
+    matrix, side = np.vstack(rows), np.concatenate(sides)
+    lengths = np.sqrt((matrix * matrix).sum(axis=1))
+    lengths[lengths == 0.0] = 1.0
+    step = np.linalg.lstsq(matrix / lengths[:, None], side / lengths, rcond=1e-9)[0]
+    change = np.zeros(point.size)
+    change[pixels] = step
+    return task.box.clip(point + change)
