@@ -155,8 +155,13 @@ def solve(
     return _classify(network, problem, method)
 
 
-def _choose(method: Method, task: PerturbationTask | LogitTask, network: ReLUNetwork) -> Engine:
-    """The engine for ``task``, or an InputError when it cannot do what the method asks."""
+def engine_for(method: Method, task: PerturbationTask | LogitTask, network: ReLUNetwork) -> Engine:
+    """The engine for ``task``.
+
+    Raises:
+        InputError: it cannot do what the method asks, or there is none of this name.
+        UnsupportedProblemError: it cannot solve ``task``.
+    """
     engine = choose_engine(method.engine, task, network, program=method.wants_program)
     if engine.self_contained and method.wants_program:
         raise InputError(
@@ -174,7 +179,7 @@ def _solve_perturbation(
 ) -> Solution:
     """Attack, bound, search, polish, check."""
     task = problem.task(network)
-    engine = _choose(method, task, network)
+    engine = engine_for(method, task, network)
     clock = _Clock(method.options)
     incumbent = None
     if method.wants_attack and not engine.self_contained:
@@ -372,7 +377,7 @@ def _run_logit(
     progress: ProgressCallback | None,
 ) -> _Run:
     """Bound over ``region`` and run the engine."""
-    engine = _choose(method, task, network)
+    engine = engine_for(method, task, network)
     clock = _Clock(method.options)
     name = method.bounds_for(task)
     # Constants must be true where the task looks, computed bounds may cover more.

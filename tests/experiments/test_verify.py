@@ -128,7 +128,7 @@ def test_a_repeated_row_is_found(folder):
     [
         ("label", "", "line 2: label: expected a whole number, found nothing"),
         ("label", "2.5", "label: expected a whole number"),
-        ("target", "x", "target: expected a number, found 'x'"),
+        ("target", "x", "target: expected a whole number, found 'x'"),
         ("bound", "much", "bound: expected a number"),
         ("certified", "maybe", "certified: expected True or False"),
         ("status", "", "status: expected a text, found nothing"),

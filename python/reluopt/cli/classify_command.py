@@ -21,6 +21,7 @@ from reluopt.cli.runs import (
 from reluopt.engines.base import EngineOptions
 from reluopt.experiments.classify import ClassifyExperiment, run_classify
 from reluopt.experiments.executors import choose_executor
+from reluopt.experiments.rows import check_method
 from reluopt.experiments.runner import Finished
 from reluopt.experiments.store import Row, plain
 from reluopt.zoo import open_network
@@ -55,6 +56,7 @@ def classify(
     engine_options = EngineOptions(time_limit, threads=threads, seed=seed, extra=extra)
     method = options.method(engine, formulation, bounds, engine_options)
     instances = chosen_instances(network, images, data_dir, limit, shard)
+    check_method(network, method)
     executor = choose_executor(workers, scheduler)
     experiment = ClassifyExperiment(network, method)
     store = None

@@ -57,6 +57,11 @@ def table(title: str, columns: list[tuple[str, str]]) -> Table:
     return made
 
 
+def tell(sentence: str) -> None:
+    """A sentence on stderr, in one line and as it is."""
+    errors.print(sentence, markup=False, soft_wrap=True)
+
+
 def print_table(shown: Table, total: int) -> None:
     """Print a table, and how many of ``total`` rows it leaves out."""
     output.print(shown)

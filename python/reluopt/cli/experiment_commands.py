@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from reluopt.cli import app, options
 from reluopt.cli.console import (
@@ -18,10 +20,12 @@ from reluopt.cli.console import (
     print_table,
     progress_bar,
     table,
+    tell,
 )
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.experiments.instances import load_instances
+from reluopt.experiments.store import named
 from reluopt.problems import parse_margin, parse_norm, parse_target
 from reluopt.zoo import open_network
 
@@ -75,6 +79,7 @@ def bench(
             data_dir=data_dir,
             command=["reluopt", *sys.argv[1:]],
             progress=show,
+            tell=tell,
         )
     print(result.summary)
     for path in result.files:
@@ -139,33 +144,47 @@ def verify_result(
     data_dir: options.DataDir = None,
     workers: Annotated[int, typer.Option(help="Processes that share the rows.")] = 1,
 ) -> None:
-    """Recompute every answer of a run from its files alone; exit code 1 if anything differs.
+    """Recompute every claim of a run from its files alone; exit code 1 if anything differs.
 
-    Bounds are proven anew where that is possible: by replaying kept proofs (attack --proof), or by
-    the root relaxation. The last column tells how; "stored number" means that gap and status were
-    recomputed from the stored bound, and the bound itself was not proven anew.
+    Every row is checked for what its status claims, and instances that the run was asked for and
+    that have no row count as wrong. Bounds are proven anew where that is possible: by replaying
+    kept proofs (attack --proof), or by the root relaxation. The last column tells how; "stored
+    number" means that gap and status were recomputed from the stored bound, and that an attack
+    found nothing below it; "engine's word" says the same of rows without any answer.
     """
-    from reluopt.experiments.verify import verify_run
+    from reluopt.experiments.verify import MISSING, verify_run
 
     columns = [("image", "left"), ("status", "left"), ("bound", "right"), ("root", "right")]
     shown = table(f"bounds of {folder}", [*columns, ("proof", "right"), ("shown by", "left")])
     count = wrong = 0
     statuses: Counter[str] = Counter()
     evidence: Counter[str] = Counter()
+    missing: dict[str, list[str]] = {}
     with progress_bar("verify", 1) as bar:
         for verified in verify_run(folder, network_name, data_dir, workers, bar.run):
             count += 1
             wrong += bool(verified.failures)
             statuses[verified.status] += 1
+            if verified.status == MISSING:
+                missing.setdefault(verified.failures[0], []).append(verified.image)
+                continue
             evidence[str(verified.evidence)] += 1
             for failure in verified.failures:
-                output.print(f"{verified.image}: {failure}", markup=False)
-            bounds = (number(b, ".6f") for b in (verified.bound, verified.root, verified.proven))
-            if count <= MAX_TABLE_ROWS:
-                shown.add_row(verified.image, verified.status, *bounds, str(verified.evidence))
-    print_table(shown, count)
+                output.print(f"{verified.image}: {failure}", markup=False, soft_wrap=True)
+            bounds = map(_bound, (verified.bound, verified.root, verified.proven))
+            if evidence.total() <= MAX_TABLE_ROWS:
+                status = escape(verified.status)
+                shown.add_row(escape(verified.image), status, *bounds, str(verified.evidence))
+    print_table(shown, evidence.total())
+    for why, keys in missing.items():
+        output.print(f"{named(keys)}: {why}", markup=False, soft_wrap=True)
     output.print("bounds: " + ", ".join(f"{times} {kind}" for kind, times in evidence.items()))
     found = ", ".join(f"{times} {status}" for status, times in statuses.items())
-    output.print(f"{count - wrong} of {count} rows verified ({found})")
+    output.print(f"{count - wrong} of {count} rows verified ({found})", markup=False)
     if wrong:
         raise typer.Exit(1)
+
+
+def _bound(value: float | None) -> str:
+    """A bound for people; a dash for none."""
+    return "infinite" if value == math.inf else number(value, ".6f")

@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from reluopt.cli import app, options
-from reluopt.cli.console import errors
+from reluopt.cli.console import errors, tell
 
 PAGE = "report.html"
+
+INCOMPLETE = 1
+"""Exit code of ``merge`` when the run has instances without a row yet, or shards elsewhere."""
 
 DIFFERENT = 1
 """Exit code of ``--check`` when a document does not say what its results say."""
@@ -60,11 +63,18 @@ def merge(
     ],
     out: Annotated[Path, typer.Option(help="Folder to fill.")],
 ) -> None:
-    """Put shards of one run together; merging again adds what has come since."""
+    """Put shards of one run together; merging again adds what has come since.
+
+    Exit code 1 while rows or shards of the run are missing.
+    """
     from reluopt.experiments.merge import merge_runs
 
-    store = merge_runs(folders, out)
-    errors.print(f"{len(store.rows)} rows in {out}", markup=False)
+    merged = merge_runs(folders, out)
+    for sentence in (*merged.store.repairs, *merged.missing):
+        tell(sentence)
+    tell(f"{len(merged.store.rows)} rows in {out}")
+    if merged.missing:
+        raise typer.Exit(INCOMPLETE)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reluopt.cli.console import errors
+from reluopt.cli.console import errors, tell
 from reluopt.experiments.experiment import FAILURES
 from reluopt.experiments.instances import Instance, load_instances
 from reluopt.experiments.runner import Finished, parse_shard, select
@@ -49,13 +49,23 @@ def open_store(
     columns: tuple[str, ...],
     described: Mapping[str, Any],
     method: Method,
-    retry_failed: bool,
+    retry_failed: bool = False,
 ) -> ResultStore:
-    """The result folder, with the command on record; without its failures to try them again."""
+    """The result folder, with the command on record; without its failures to try them again.
+
+    What was lost from the folder, and is run again, is told.
+    """
     store = ResultStore(out, columns, described, call_record(method))
+    report_repairs(store)
     if retry_failed:
         store.forget({key for key, row in store.done.items() if row["status"] in FAILURES})
     return store
+
+
+def report_repairs(store: ResultStore) -> None:
+    """What was lost from a result folder, and what is done about it."""
+    for sentence in store.repairs:
+        tell(sentence)
 
 
 def report_results(finished: Sequence[Finished], out: Path) -> None:

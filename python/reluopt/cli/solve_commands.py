@@ -21,7 +21,6 @@ from reluopt.cli.console import (
     table,
 )
 from reluopt.cli.runs import (
-    call_record,
     chosen_instances,
     open_store,
     report_interruption,
@@ -30,11 +29,18 @@ from reluopt.cli.runs import (
 )
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
-from reluopt.experiments.attack import COLUMNS, AttackSettings, Finished, run_attack
+from reluopt.experiments.attack import (
+    COLUMNS,
+    AttackSettings,
+    Finished,
+    check_targets,
+    run_attack,
+)
 from reluopt.experiments.executors import Executor, choose_executor
 from reluopt.experiments.ideal import COLUMNS as IDEAL_COLUMNS
 from reluopt.experiments.ideal import IdealExperiment, run_ideal
 from reluopt.experiments.instances import Instance
+from reluopt.experiments.rows import check_method
 from reluopt.experiments.store import ResultStore, plain
 from reluopt.network import ReLUNetwork
 from reluopt.norms import Measure, Norm
@@ -104,6 +110,7 @@ def attack(
         parse_target(target), parse_norm(norm), parse_margin(margin), method, network_name, smooth
     )
     instances = chosen_instances(network, images, data_dir, limit, shard, label)
+    check_targets(network, instances, settings)
     asked = workers is not None or scheduler is not None
     executor = choose_executor(workers, scheduler) if asked else None
     store = None
@@ -242,9 +249,10 @@ def ideal(
     )
     method = options.method(engine, formulation, bounds, engine_options)
     experiment = IdealExperiment(network, method)
+    check_method(network, method)
     store = None
     if out is not None:
-        store = ResultStore(out, IDEAL_COLUMNS, experiment.describe(), call_record(method))
+        store = open_store(out, IDEAL_COLUMNS, experiment.describe(), method)
     with progress_bar("ideal inputs", len(labels), visible=not verbose) as bar:
 
         def on_finished(result: Finished) -> None:

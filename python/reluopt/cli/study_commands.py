@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from reluopt.cli import app, options
-from reluopt.cli.console import Bar, errors, output, progress_bar, table
+from reluopt.cli.console import Bar, errors, output, progress_bar, table, tell
 from reluopt.experiments.runner import RunProgress
 from reluopt.experiments.studies import STUDIES, load_study
 
@@ -133,7 +133,7 @@ def _context(
 
     command = ["reluopt", *sys.argv[1:]]
     return StudyContext(
-        runs, full, limit, seed, time_limit, threads, workers, scheduler, command, show
+        runs, full, limit, seed, time_limit, threads, workers, scheduler, command, show, tell
     )
 
 

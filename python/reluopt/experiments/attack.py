@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reluopt.engines import choose_engine
 from reluopt.engines.base import EngineOptions, ProgressCallback
+from reluopt.engines.branch_and_bound.proof import PARTS
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes
+from reluopt.errors import UnsupportedProblemError
 from reluopt.experiments.executors import Executor, SerialExecutor
 from reluopt.experiments.experiment import PROOF, Row
 from reluopt.experiments.instances import Instance, data_fingerprint
 from reluopt.experiments.rows import (
     ImageExperiment,
     SolverExperiment,
+    check_method,
     image_row,
     limit_row,
     limit_settings,
@@ -267,14 +269,17 @@ def check_targets(
     """Refuse what cannot work before anything is compiled or solved.
 
     Raises:
-        InputError: see :meth:`~reluopt.problems.MinimalPerturbation.task`.
-        UnsupportedProblemError: the engine cannot solve such problems.
+        InputError: see :meth:`~reluopt.problems.MinimalPerturbation.task`, or the engine cannot do
+            what the method asks.
+        UnsupportedProblemError: the engine cannot solve such problems, or cannot keep their proofs.
+        EngineUnavailableError: the engine is not usable on this machine.
     """
-    method = settings.method
+    if settings.method.options.extra.get("proof") and settings.norm not in PARTS:
+        norms = " or ".join(PARTS)
+        raise UnsupportedProblemError(f"--proof: expected norm {norms}, found {settings.norm}")
     one_of_each_label = {instance.label: instance for instance in instances}
     for instance in one_of_each_label.values():
-        task = settings.problem(instance).task(network)
-        choose_engine(method.engine, task, network, program=method.wants_program)
+        check_method(network, settings.method, settings.problem(instance).task(network))
 
 
 def run_attack(

@@ -13,7 +13,7 @@ they come, and the same command continues where an interrupted one stopped;
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,7 @@ def run_bench(
     data_dir: Path | None = None,
     command: Iterable[str] = (),
     progress: BenchCallback | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
     """``reluopt bench``: measure, summarise, draw.
 
@@ -122,6 +123,7 @@ def run_bench(
         data_dir: folder of idx files in place of the bundled MNIST.
         command: the command line, for the record.
         progress: called before and after each run.
+        tell: called with a sentence on what was lost from the folder and is run again.
 
     Raises:
         InputError: anything that does not fit, such as an unknown method or a folder with results
@@ -147,6 +149,8 @@ def run_bench(
     named = [method.engine for method in chosen.values() if method.engine != "auto"]
     record = {"command": list(command), "versions": all_versions(named)}
     store = ResultStore(out, COLUMNS, settings.describe(), record)
+    for sentence in store.repairs:
+        tell(sentence)
     table = bench(opened, instances, chosen, settings, store, record=record, progress=progress)
     facts = _facts(table, settings, record)
     title = f"{str(settings.norm).upper()} to target {target} with margin {margin}"

@@ -25,6 +25,7 @@ from reluopt.experiments.bench_worker import BenchWorker, Job, Outcome
 from reluopt.experiments.experiment import hard_limit
 from reluopt.experiments.instances import Instance
 from reluopt.experiments.lock import ANOTHER_FOLDER
+from reluopt.experiments.row_table import read_rows
 from reluopt.experiments.store import ResultStore, Row, machine
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.problems import Margin, Measure, MinimalPerturbation, Target
@@ -141,6 +142,7 @@ def bench(
     """
     runs = _schedule(networks, instances, methods)
     _refuse_other_inputs(runs, store)
+    store.expect(run.key for run in runs)
     session = _Session(settings, store, progress, runs, dict(record or {}))
     try:
         for run in runs:
@@ -153,7 +155,7 @@ def bench(
 
 def read_table(folder: Path, keys: Sequence[str] | None = None) -> pd.DataFrame:
     """The rows of a benchmark's folder, in the order of ``keys`` if given."""
-    table = pd.read_csv(folder / "results.csv", dtype={"run": str, "image": str, "message": str})
+    table = read_rows(folder / "results.csv").frame()
     table["message"] = table["message"].fillna("")
     return table if keys is None else table.set_index("run").loc[list(keys)].reset_index()
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reluopt.errors import ReluoptError
+from reluopt.experiments.schema import Row as Row
 from reluopt.network import FloatArray
 
 if TYPE_CHECKING:  # workers should not load every engine before they know their work
     from reluopt.engines.base import ProgressCallback
-
-Row: TypeAlias = dict[str, Any]
 
 PROOF = "proof"
 """Entry of a fresh row that is no column: the bytes of a proof, which become a file."""

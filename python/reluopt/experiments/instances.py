@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reluopt.errors import InputError
+from reluopt.experiments.schema import text_of
 from reluopt.image_files import load_image_file
 from reluopt.mnist import load_selection
 from reluopt.network import FloatArray, ReLUNetwork
@@ -81,6 +82,10 @@ def load_instances(
             )
     for instance in instances:
         check_label(network, instance.label)
+        if text_of(instance.key) != instance.key:
+            raise InputError(
+                f"images: expected a path of Unicode without line breaks, found {instance.key!a}"
+            )
     counts = Counter(instance.key for instance in instances)
     twice = next((key for key, count in counts.items() if count > 1), None)
     if twice is not None:

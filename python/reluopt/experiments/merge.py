@@ -2,24 +2,87 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reluopt.errors import InputError
+from reluopt.experiments.answers import Answers
+from reluopt.experiments.claims import keeps_answer, keeps_proof
 from reluopt.experiments.experiment import PROOF
+from reluopt.experiments.record import read_record
+from reluopt.experiments.row_table import RowTable
 from reluopt.experiments.store import (
     ResultStore,
     Row,
-    plain,
+    missing_rows,
+    named,
     proof_path,
-    read_store,
     read_table,
 )
+from reluopt.network import FloatArray
 
 
-def merge_runs(folders: Sequence[Path], out: Path) -> ResultStore:
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """What merging made.
+
+    Attributes:
+        store: the filled folder.
+        missing: a sentence for each thing that the whole run has and the folders do not, yet.
+    """
+
+    store: ResultStore
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A folder that is merged, read and found whole."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    table: RowTable
+    answers: Answers
+
+    @classmethod
+    def read(cls, folder: Path) -> _Source:
+        """Read a folder.
+
+        Raises:
+            InputError: it holds no results, a file is damaged, an instance has several rows, or an
+                answer or a proof that a row speaks of is gone.
+        """
+        record = read_record(folder)
+        source = cls(folder, record, read_table(folder), Answers(folder))
+        table, settings = source.table, record["settings"]
+        for key, lines in table.repeated.items():
+            places = ", ".join(map(str, lines))
+            raise InputError(f"{table.path}: expected one row of {key}, found lines {places}")
+        for key, row in zip(table.keys, table.rows, strict=True):
+            lost = []
+            if keeps_answer(settings, row, bool(source.answers)):
+                lost += ["answer"] if source.answers.find(key) is None else []
+            if keeps_proof(settings, row):
+                lost += [] if proof_path(folder, key).exists() else ["proof"]
+            if lost:
+                raise InputError(
+                    f"{folder}: expected the {lost[0]} of {key} beside its row, found none; the "
+                    "command that filled the folder solves it again"
+                )
+        return source
+
+    def items(self) -> list[tuple[str, Row, FloatArray | None]]:
+        """Key, row and answer of every instance."""
+        return [
+            (key, row, self.answers.find(key))
+            for key, row in zip(self.table.keys, self.table.rows, strict=True)
+        ]
+
+
+def merge_runs(folders: Sequence[Path], out: Path) -> Merged:
     """Copy the rows, images and proofs of runs with the same settings into one folder.
 
     Rows that ``out`` holds already are left alone, so that merging again after more rows have
@@ -30,58 +93,87 @@ def merge_runs(folders: Sequence[Path], out: Path) -> ResultStore:
         out: the folder to fill; made if missing.
 
     Returns:
-        The filled store.
+        The filled store, and what is missing in it.
 
     Raises:
-        InputError: a folder holds no results, settings or columns differ, or two folders hold the
-            same instance (shards share none).
+        InputError: a folder holds no results, has lost some or holds some twice, settings or
+            columns differ, or two folders hold the same instance (shards share none).
     """
     if not folders:
         raise InputError("merge: expected at least one folder, found none")
-    records = [_record(folder) for folder in folders]
-    columns = [tuple(map(str, read_table(folder).columns)) for folder in folders]
-    for folder, record, names in zip(folders, records, columns, strict=True):
-        if record["settings"] != records[0]["settings"] or names != columns[0]:
+    sources = [_Source.read(folder) for folder in folders]
+    first = sources[0]
+    for source in sources:
+        same = source.record["settings"] == first.record["settings"]
+        if not same or source.table.columns != first.table.columns:
             raise InputError(
-                f"{folder}: expected the settings and columns of {folders[0]}, found others"
+                f"{source.folder}: expected the settings and columns of {first.folder}, found "
+                "others"
             )
-    rows = _all_rows(folders)
-    first = {key: value for key, value in records[0].items() if key != "settings"}
-    store = ResultStore(out, columns[0], records[0]["settings"], {**first, "sessions": []})
+    _refuse_shared(sources)
+    record = {key: first.record[key] for key in first.record if key not in ("settings", "sessions")}
+    record |= {"instances": []}
+    store = ResultStore(out, first.table.columns, first.record["settings"], record)
+    _copy_records(sources, store)
     done = store.done
-    known = _record(out).get("sessions", [])
-    for record in records:
-        for session in record.get("sessions", []):
+    for source in sources:
+        for key, row, image in source.items():
+            if key not in done:
+                proof = proof_path(source.folder, key)
+                kept = {PROOF: proof.read_bytes()} if proof.exists() else {}
+                store.append({**row, **kept}, image)
+            elif done[key] != row:
+                raise InputError(
+                    f"{out}: expected {key} to be as in {source.folder}, found another row"
+                )
+    return Merged(store, tuple(_missing(read_record(out), store)))
+
+
+def _refuse_shared(sources: Sequence[_Source]) -> None:
+    """Shards share no instance."""
+    holders: dict[str, Path] = {}
+    for source in sources:
+        for key in source.table.keys:
+            if key in holders:
+                raise InputError(
+                    f"{source.folder}: expected no row of {key}, as {holders[key]} has one"
+                )
+            holders[key] = source.folder
+
+
+def _copy_records(sources: Sequence[_Source], store: ResultStore) -> None:
+    """Sessions and instances that the filled folder does not know yet."""
+    known = read_record(store.folder).get("sessions") or []
+    for source in sources:
+        for session in source.record.get("sessions") or []:
             if session not in known:
                 store.add_session(session)
-    for key, (folder, row, image) in rows.items():
-        found = done.get(key)
-        if found is None:
-            proof = proof_path(folder, key)
-            kept = {PROOF: proof.read_bytes()} if proof.exists() else {}
-            store.append({**row, **kept}, image)
-        elif plain(found) != plain(row):
-            raise InputError(f"{out}: expected {key} to be as in {folder}, found another row")
-    return store
+        store.expect(source.record.get("instances") or source.table.keys)
 
 
-def _record(folder: Path) -> Mapping[str, Any]:
-    path = folder / "run.json"
-    try:
-        record: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        record["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{path}: expected the record of a run, found none") from None
-    return record
+def _missing(record: Mapping[str, Any], store: ResultStore) -> list[str]:
+    """What a finished run would have."""
+    told = []
+    keys = missing_rows(record, store.done)
+    if keys:
+        total = len(record["instances"])
+        told.append(f"{len(keys)} of {total} instances have no row yet: {named(keys)}")
+    shards = absent_shards(record)
+    if shards:
+        told.append(f"shards that were not merged: {named(shards)}")
+    return told
 
 
-def _all_rows(folders: Sequence[Path]) -> dict[str, tuple[Path, Row, Any]]:
-    """Rows by key, each with its folder and image."""
-    rows: dict[str, tuple[Path, Row, Any]] = {}
-    for folder in folders:
-        for row, image in read_store(folder):
-            key = str(next(iter(row.values())))
-            if key in rows:
-                raise InputError(f"{folder}: expected no row of {key}, as {rows[key][0]} has one")
-            rows[key] = (folder, row, image)
-    return rows
+_SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
+
+
+def absent_shards(record: Mapping[str, Any]) -> list[str]:
+    """Shards ``i/n`` that no session computed, where all sessions computed shards of one n."""
+    names = [str(session.get("shard")) for session in record.get("sessions") or []]
+    matches = [_SHARD.fullmatch(name) for name in names]
+    present = {(int(m[1]), int(m[2])) for m in matches if m is not None}
+    counts = {count for _, count in present}
+    if None in matches or len(counts) != 1:
+        return []
+    (count,) = counts
+    return [f"{i}/{count}" for i in range(1, count + 1) if (i, count) not in present]

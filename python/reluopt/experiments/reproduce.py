@@ -179,8 +179,8 @@ class _Stored:
     def of(cls, folder: Path) -> _Stored:
         """Count all result stores below ``folder``."""
         tables = [read_table(path.parent) for path in sorted(folder.rglob("results.csv"))]
-        timed = [float(table["seconds"].sum()) for table in tables if "seconds" in table]
-        return cls(sum(len(table) for table in tables), sum(timed))
+        rows = [row for table in tables for row in table.rows]
+        return cls(len(rows), sum(float(row.get("seconds") or 0.0) for row in rows))
 
 
 class _Record:

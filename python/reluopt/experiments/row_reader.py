@@ -1,13 +1,14 @@
-"""Rows of results that are not trusted: entries of the right kind, and numbers to compare."""
+"""Rows of results that are not trusted: entries that must be there, and numbers to compare."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reluopt.errors import InputError
-from reluopt.experiments.store import Row
+from reluopt.experiments.schema import Row, kind_of
 
 AGREEMENT = 1e-9
 """Allowed relative difference between stored and recomputed numbers. Both are float64 sums of the
@@ -18,8 +19,8 @@ same terms; another BLAS may add them in another order, which changes the last f
 class RowReader:
     """A row whose entries are read with a message that names file, line and column.
 
-    All methods raise :class:`~reluopt.errors.InputError` where the column is missing or its entry
-    is something else.
+    The entries are typed already (:mod:`~reluopt.experiments.schema`). All methods raise
+    :class:`~reluopt.errors.InputError` where the column is missing.
 
     Attributes:
         table: the file.
@@ -31,56 +32,48 @@ class RowReader:
     line: int
     row: Row
 
-    def _entry(self, column: str) -> Any:
+    def entry(self, column: str) -> Any:
+        """A value, or None for an empty cell."""
         if column not in self.row:
             raise InputError(f"{self.table}: expected a column {column}, found none")
         return self.row[column]
 
-    def _refuse(self, column: str, expected: str) -> InputError:
-        found = self._entry(column)
-        shown = "nothing" if found is None else repr(found)
-        return InputError(
-            f"{self.table}, line {self.line}: {column}: expected {expected}, found {shown}"
-        )
+    def filled(self, column: str) -> Any:
+        """A value of a cell that must not be empty."""
+        value = self.entry(column)
+        if value is None:
+            raise InputError(
+                f"{self.table}, line {self.line}: {column}: expected {kind_of(column).expected}, "
+                "found nothing"
+            )
+        return value
 
     def text(self, column: str) -> str:
         """A text that is not empty."""
-        value = self._entry(column)
-        if value is None:
-            raise self._refuse(column, "a text")
-        return str(value)
+        return str(self.filled(column))
 
     def number(self, column: str) -> float | None:
         """A number, or None for an empty entry."""
-        value = self._entry(column)
-        if value is None:
-            return None
-        try:
-            return float(value)
-        except (TypeError, ValueError):
-            raise self._refuse(column, "a number") from None
+        value = self.entry(column)
+        return None if value is None else float(value)
 
     def integer(self, column: str) -> int:
         """A whole number."""
-        value = self.number(column)
-        if value is None or not value.is_integer():
-            raise self._refuse(column, "a whole number")
-        return int(value)
+        return int(self.filled(column))
 
     def flag(self, column: str) -> bool:
         """True or False."""
-        value = str(self._entry(column))
-        if value not in ("True", "False"):
-            raise self._refuse(column, "True or False")
-        return value == "True"
+        return bool(self.filled(column))
 
     def close(self, column: str, value: float, least: float = 1.0) -> bool:
         """Whether a stored number is the recomputed one, up to rounding.
 
-        Numbers below ``least`` count as ``least``.
+        Numbers below ``least`` count as ``least``. What is NaN or infinite is stored as nothing.
         """
         stored = self.number(column)
-        return stored is not None and abs(stored - value) <= AGREEMENT * max(least, abs(value))
+        if stored is None or not math.isfinite(value):
+            return stored is None and not math.isfinite(value)
+        return abs(stored - value) <= AGREEMENT * max(least, abs(value))
 
 
 def at_most(left: float, right: float, least: float = 1.0) -> bool:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reluopt.errors import EngineUnavailableError
 from reluopt.experiments.experiment import Row, hard_limit
 from reluopt.network import Dense, ReLUNetwork
+from reluopt.problems import Box, LogitTask, PerturbationTask
+from reluopt.solve import engine_for
 
 if TYPE_CHECKING:
     from reluopt.engines.base import EngineOptions
@@ -42,6 +45,28 @@ class SolverExperiment(ABC):
     def hard_limit(self) -> float:
         """Seconds after which a worker process is killed."""
         return hard_limit(self.options.time_limit)
+
+
+def check_method(
+    network: ReLUNetwork, method: Method, task: PerturbationTask | LogitTask | None = None
+) -> None:
+    """Refuse a method that cannot work before a folder is made or anything is compiled.
+
+    Args:
+        network: the network.
+        method: how it shall be asked.
+        task: what shall be asked; None means logits.
+
+    Raises:
+        InputError: the engine cannot do what the method asks.
+        UnsupportedProblemError: the engine cannot solve such tasks.
+        EngineUnavailableError: the engine is not usable on this machine.
+    """
+    asked = LogitTask(0, Box.unit(network.input_size)) if task is None else task
+    engine = engine_for(method, asked, network)
+    state = engine.state()
+    if not state.usable:
+        raise EngineUnavailableError(f"engine {engine.name}: {state.detail}")
 
 
 def toy_network() -> ReLUNetwork:

@@ -21,6 +21,7 @@ from reluopt.errors import InputError
 from reluopt.experiments.executors import Executor, SerialExecutor
 from reluopt.experiments.experiment import Experiment, Row, TaskT
 from reluopt.experiments.lock import ANOTHER_FOLDER
+from reluopt.experiments.schema import kept
 from reluopt.network import FloatArray
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ def run_experiment(
     done = {} if store is None else store.done
     _refuse_strangers(experiment, tasks, done, store)
     pending = [task for task in tasks if task.key not in done]
+    if store is not None:
+        store.expect(task.key for task in tasks)
     tracker = Tracker(len(tasks))
     finished: dict[str, Finished] = {}
 
@@ -168,6 +171,8 @@ def run_experiment(
                 if store is not None:
                     store.append(outcome.row, outcome.image)
                 add(outcome.key, Finished(outcome.row, outcome.image, resumed=False))
+        if store is not None:
+            store.finish_session()
     return [finished[task.key] for task in tasks]
 
 
@@ -188,7 +193,7 @@ def _refuse_strangers(
         if row is None or store is None:
             continue
         for name, value in experiment.identify(task).items():
-            if row.get(name) != value:
+            if row.get(name) != kept(name, value):
                 raise InputError(
                     f"{store.folder}: expected {name} of {task.key} to be {value}, found "
                     f"{row.get(name)}; these are other data: {ANOTHER_FOLDER}"

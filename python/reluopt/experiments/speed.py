@@ -27,6 +27,7 @@ from reluopt.experiments.bench_statistics import (
     summarise_methods,
     summarise_ratios,
 )
+from reluopt.experiments.row_table import read_rows
 from reluopt.experiments.tables import markdown_grid
 from reluopt.zoo import load_bundled
 
@@ -93,8 +94,8 @@ def read_benchmark(data: Path, name: str) -> Benchmark:
     Raises:
         FileNotFoundError: it was not published.
     """
-    table = pd.read_csv(data / f"{name}.csv", keep_default_na=True)
     summary = (data / f"{name}.md").read_text(encoding="utf-8")
+    table = read_rows(data / f"{name}.csv").frame()
     facts = {found["name"]: found["text"].strip("`") for found in _FACT.finditer(summary)}
     return Benchmark(table, facts)
 

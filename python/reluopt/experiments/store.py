@@ -2,7 +2,7 @@
 
 ``RUN/results.csv``
     one row for each finished instance, appended with a single write; a line torn by a crash is
-    dropped on the next start, and its instance is run again.
+    dropped on the next start, and its instance is run again. :mod:`.schema` tells its types.
 ``RUN/images/part-0000.safetensors``
     the answers (``float64``, the network's input shape), up to 100 a file, keyed by instance.
     A file is written anew and swapped in before the row that speaks of it is appended, so every
@@ -10,47 +10,46 @@
 ``RUN/proofs/``
     one safetensors file for each instance whose engine kept a proof, written before its row.
 ``RUN/run.json``
-    what was run: command, settings, versions, machine, and an entry for every session.
+    what was run: command, settings, versions, machine, the instances that were asked for, and an
+    entry for every session; see :mod:`.record`.
 ``RUN/run.lock``
     while a process writes here; see :mod:`reluopt.experiments.lock`.
 
 A process that is killed loses no finished row. What was appended within the last second
 (:data:`SYNC_SECONDS`) may still be on its way to the disk when the power fails; rows whose answers
-did not get there are run again.
+or proofs did not get there, or were removed since, are run again.
 
 Opening a folder that holds results of other settings is refused, and nothing in it is touched.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import os
 import platform
 import time
-from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import pandas as pd
-from safetensors.numpy import save
-
 from reluopt.errors import InputError
+from reluopt.experiments.answers import IMAGES_PER_FILE as IMAGES_PER_FILE
+from reluopt.experiments.answers import Answers
+from reluopt.experiments.claims import keeps_answer, keeps_proof
 from reluopt.experiments.experiment import PROOF
 from reluopt.experiments.experiment import Row as Row
 from reluopt.experiments.lock import ANOTHER_FOLDER, lock_folder
-from reluopt.files import write_atomically
-from reluopt.network import FloatArray, frozen_array
-from reluopt.tensor_files import open_tensor_file
+from reluopt.experiments.record import RECORD, add_instances, now, read_record, write_record
+from reluopt.experiments.row_table import RowTable, read_rows, row_line, row_values
+from reluopt.experiments.schema import typed_frame
+from reluopt.files import read_regular_file, write_atomically
+from reluopt.network import FloatArray
 
-IMAGES_PER_FILE = 100
-"""Answers in one safetensors file: rewriting a file of 100 MNIST images takes about 1 ms."""
-
+if TYPE_CHECKING:
+    import pandas as pd
 
 SYNC_SECONDS = 1.0
 """How long appended rows may wait for the disk. Waiting for it after each would take up to a tenth
@@ -58,6 +57,9 @@ of a second, several times as long as a small problem does."""
 
 LONGEST_NAME = 200
 """Longest name of a file made from a key; file systems allow 255 bytes."""
+
+MAX_NAMED = 5
+"""Folders or instances that a message names."""
 
 
 def plain(value: Any) -> Any:
@@ -103,6 +105,11 @@ class ResultStore:
         settings: what determines the results. A folder with other settings is refused.
         record: anything else worth keeping in ``run.json`` (command, versions).
 
+    Attributes:
+        rows: finished rows.
+        repairs: a sentence for each thing that was lost or doubled in the folder, and what is
+            done about it.
+
     Raises:
         InputError: the folder is not one, holds results of other settings, or another process
             writes to it.
@@ -117,81 +124,104 @@ class ResultStore:
     ) -> None:
         self.folder = folder
         self.columns = columns
+        self.rows: list[Row] = []
+        self.repairs: list[str] = []
         self._table = folder / "results.csv"
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: expected a folder for results, found a file")
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = lock_folder(folder)  # ours until this object goes
-        self._refuse_other_settings(plain(settings))
-        self.rows = self._recover()
-        self._images = _load_images(folder)
-        self._drop_rows_without_answers()
+        self._record = self._opened_record(plain(settings), plain(record))
+        self._answers = Answers(folder)
+        self._recover()
         self._synced = time.monotonic()
-        self._write_record(plain(settings), plain(record))
+        if not (folder / RECORD).exists():
+            write_record(folder, self._record)
 
     @property
     def done(self) -> dict[str, Row]:
         """Finished rows by key."""
-        return {str(row[self.columns[0]]): row for row in self.rows}
+        return {self._key(row): row for row in self.rows}
 
     def append(self, row: Row, image: FloatArray | None) -> None:
         """Add a finished instance: its answer and its proof first, then its row.
 
-        A proof (:data:`~reluopt.experiments.experiment.PROOF`) is taken out of ``row``.
+        A proof (:data:`~reluopt.experiments.experiment.PROOF`) is taken out of ``row``. An answer
+        or a proof that an earlier try left, when it did not live to write its row, goes.
+
+        Raises:
+            ValueError: a value is not what its column holds.
         """
         proof = row.pop(PROOF, None)
+        values = row_values(self.columns, row)
+        key = self._key(values)
+        place = proof_path(self.folder, key)
         if proof is not None:
-            write_atomically(proof_path(self.folder, str(row[self.columns[0]])), proof)
+            write_atomically(place, proof)
+        else:
+            place.unlink(missing_ok=True)
         now = time.monotonic()
         durable = now - self._synced >= SYNC_SECONDS
         if image is not None:
-            self._add_image(str(row[self.columns[0]]), image, durable)
-        line = _csv_line([plain(row.get(name)) for name in self.columns])
+            self._answers.add(key, image, durable)
+        else:
+            self._answers.drop({key})
         if not self._table.exists():
-            write_atomically(self._table, _csv_line(list(self.columns)))
+            write_atomically(self._table, row_line(self.columns))
         with self._table.open("ab") as stream:
-            stream.write(line)
+            stream.write(row_line(list(values.values())))
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
                 self._synced = now
-        self.rows.append(dict(row))
+        self.rows.append(values)
 
     def forget(self, keys: Collection[str]) -> None:
         """Drop the rows of these instances, so that they can be run again."""
-        if not keys or not self._table.exists():
-            return
-        header, *lines = self._table.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if next(csv.reader([line.decode()]))[0] not in keys]
-        write_atomically(self._table, b"".join([header, *kept]))
-        self.rows = [row for row in self.rows if str(row[self.columns[0]]) not in keys]
+        kept = [row for row in self.rows if self._key(row) not in keys]
+        if len(kept) < len(self.rows):
+            self._rewrite(kept)
 
     def image(self, key: str) -> FloatArray | None:
         """The answer of a finished instance, or None."""
-        return _find(self._images, key)
+        return self._answers.find(key)
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """Note instances that are asked for: a finished run has a row of each."""
+        # Folders of earlier versions do not tell: what has a row was asked for.
+        known = [] if self._record.get("instances") else list(self.done)
+        if add_instances(self._record, [*known, *keys]):
+            write_record(self.folder, self._record)
 
     def add_session(self, session: Mapping[str, Any]) -> None:
         """Add an entry to ``sessions`` in ``run.json``: who computed what, when and where."""
-        path = self.folder / "run.json"
-        body = json.loads(path.read_text(encoding="utf-8"))
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        body.setdefault("sessions", []).append({"started": now, **plain(session)})
-        write_atomically(path, (json.dumps(body, indent=2) + "\n").encode())
+        entry = {"started": now(), **plain(session)}
+        if self.repairs:
+            entry["repairs"] = list(self.repairs)
+        self._record.setdefault("sessions", []).append(entry)
+        write_record(self.folder, self._record)
+
+    def finish_session(self) -> None:
+        """Note that everything the last session was asked for has a row, and how many there are."""
+        self._record["sessions"][-1] |= {"finished": now(), "rows": len(self.rows)}
+        write_record(self.folder, self._record)
 
     def frame(self) -> pd.DataFrame:
         """All finished rows as a table."""
-        return pd.DataFrame(self.rows, columns=list(self.columns))
+        return typed_frame(self.columns, self.rows)
 
-    def _refuse_other_settings(self, settings: Any) -> None:
-        path = self.folder / "run.json"
+    def _key(self, row: Mapping[str, Any]) -> str:
+        return str(row[self.columns[0]] or "")
+
+    def _opened_record(self, settings: Any, record: Any) -> dict[str, Any]:
+        """The folder's record, or a new one; nothing is written."""
+        path = self.folder / RECORD
         if not path.exists():
             if self._table.exists():
                 raise InputError(f"{self.folder}: expected run.json beside results.csv, found none")
-            return
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: expected a record of a run, found {error!r}") from None
+            return {"settings": settings, "started": now(), "machine": machine(), **record}
+        held = read_record(self.folder)
+        found = held["settings"]
         wanted = json.loads(json.dumps(settings))
         names = sorted(n for n in {*found, *wanted} if found.get(n) != wanted.get(n))
         if names:
@@ -200,98 +230,90 @@ class ResultStore:
                 f"{self.folder}: holds results with {name} = {found.get(name)!r}, and this command "
                 f"asks for {wanted.get(name)!r}; {ANOTHER_FOLDER}"
             )
+        return held
 
-    def _recover(self) -> list[Row]:
-        """Rows of an earlier run; a torn last line is cut off."""
+    def _recover(self) -> None:
+        """Rows of an earlier session; what cannot be kept is dropped, with a sentence."""
         if not self._table.exists():
-            return []
-        data = self._table.read_bytes()
+            return
+        data = read_regular_file(self._table, "a table")
         end = data.rfind(b"\n") + 1
-        if end < len(data):
-            write_atomically(self._table, data[:end])
         if not end:
             self._table.unlink()
-            return []
-        frame = _parse(self._table, data[:end])
-        if tuple(frame.columns) != self.columns:
+            return
+        table = read_rows(self._table)
+        if table.columns != self.columns:
             raise InputError(
                 f"{self._table}: expected columns {','.join(self.columns)}, found "
-                f"{','.join(map(str, frame.columns))}"
+                f"{','.join(table.columns)}"
             )
-        return _records(frame)
+        if end < len(data):
+            write_atomically(self._table, data[:end])
+        self.rows = list(table.rows)
+        self._drop_repeated(table)
+        self._drop_incomplete()
+        self._tell_missing()
 
-    def _drop_rows_without_answers(self) -> None:
-        """After a power failure: a checked answer that is not there is computed again."""
-        if self._images:
-            self.forget(
-                {
-                    key
-                    for key, row in self.done.items()
-                    if str(row.get("certified")) == "True" and self.image(key) is None
-                }
+    def _drop_repeated(self, table: RowTable) -> None:
+        """Of several rows of an instance the last one counts: its answer is the one stored."""
+        if table.repeated:
+            self._rewrite(list(self.done.values()))
+            self.repairs.append(
+                f"{self._table}: several rows of {named(table.repeated)}; the last of each is kept"
             )
 
-    def _add_image(self, key: str, image: FloatArray, durable: bool) -> None:
-        """Write the part that holds ``key`` (after a crash between image and row), or the last."""
-        numbers = (number for number, part in enumerate(self._images) if key in part)
-        number = next(numbers, len(self._images) - 1)
-        full = number >= 0 and len(self._images[number]) >= IMAGES_PER_FILE
-        if number < 0 or (full and key not in self._images[number]):
-            number = len(self._images)
-            self._images.append({})
-        part = self._images[number]
-        part[key] = frozen_array(image)
-        data = save({name: part[name].copy() for name in sorted(part)})
-        full = len(part) >= IMAGES_PER_FILE
-        write_atomically(_part_path(self.folder, number), data, durable=durable or full)
+    def _drop_incomplete(self) -> None:
+        """Rows whose answer or proof is gone are dropped, and their instances run again."""
+        settings, any_answers = self._record["settings"], bool(self._answers)
+        answers = [
+            self._key(row)
+            for row in self.rows
+            if keeps_answer(settings, row, any_answers) and self.image(self._key(row)) is None
+        ]
+        proofs = [
+            key
+            for row in self.rows
+            if keeps_proof(settings, row)
+            and not proof_path(self.folder, key := self._key(row)).exists()
+        ]
+        self.forget({*answers, *proofs})
+        for what, keys in (("answer", answers), ("proof", proofs)):
+            if keys:
+                self.repairs.append(
+                    f"{self.folder}: no {what} is stored for the row of {named(keys)}; "
+                    "what lost it is run again"
+                )
 
-    def _write_record(self, settings: Any, record: Any) -> None:
-        path = self.folder / "run.json"
-        if path.exists():
-            return
-        body = {
-            "settings": settings,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": machine(),
-            **record,
-        }
-        write_atomically(path, (json.dumps(body, indent=2) + "\n").encode())
+    def _tell_missing(self) -> None:
+        """Say it when a run that was finished has lost rows."""
+        missing = [] if self.repairs else missing_rows(self._record, self.done)
+        if missing and was_finished(self._record, len(self.rows)):
+            self.repairs.append(
+                f"{self._table}: the run was finished, but it has no row of {named(missing)} now"
+            )
 
-
-def _csv_line(values: list[Any]) -> bytes:
-    """One line of CSV; line breaks inside of texts become spaces, so that a row is a line."""
-    texts = [" ".join(v.splitlines()) if isinstance(v, str) else v for v in values]
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow("" if v is None else v for v in texts)
-    return buffer.getvalue().encode()
-
-
-def _parse(table: Path, data: bytes) -> pd.DataFrame:
-    """A table whose first column is text, with every float as it was written."""
-    try:
-        return _parsed(data)
-    except ValueError as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
-        reason = " ".join(str(error).split())
-        raise InputError(f"{table}: expected a table with commas, found: {reason}") from None
+    def _rewrite(self, rows: list[Row]) -> None:
+        """Write the table anew, with these rows."""
+        lines = [list(self.columns), *(list(row.values()) for row in rows)]
+        write_atomically(self._table, b"".join(map(row_line, lines)))
+        self.rows = rows
 
 
-def _parsed(data: bytes) -> pd.DataFrame:
-    key = data.partition(b"\n")[0].decode().split(",")[0]
-    # From pandas 3 on this is the default, and asking for it is deprecated.
-    old = int(pd.__version__.partition(".")[0]) < 3
-    exact: dict[str, Any] = {"float_precision": "round_trip"} if old else {}
-    frame: pd.DataFrame = pd.read_csv(io.BytesIO(data), dtype={key: str}, **exact)
-    return frame
+def missing_rows(record: Mapping[str, Any], keys: Collection[str]) -> list[str]:
+    """Instances that the run was asked for and that are not among ``keys``."""
+    return [key for key in record.get("instances") or [] if key not in keys]
 
 
-def _records(frame: pd.DataFrame) -> list[Row]:
-    """Rows with None for what is missing."""
-    records = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(key): value for key, value in record.items()} for record in records]
+def was_finished(record: Mapping[str, Any], rows: int) -> bool:
+    """Whether the last session was finished, and with more rows than there are now."""
+    last = (record.get("sessions") or [{}])[-1].get("rows")
+    return isinstance(last, int) and last > rows
 
 
-def _part_path(folder: Path, number: int) -> Path:
-    return folder / "images" / f"part-{number:04d}.safetensors"
+def named(keys: Collection[str]) -> str:
+    """A few keys, and how many more there are."""
+    shown = ", ".join(list(keys)[:MAX_NAMED])
+    return shown if len(keys) <= MAX_NAMED else f"{shown} and {len(keys) - MAX_NAMED} more"
 
 
 def proof_path(folder: Path, key: str) -> Path:
@@ -302,54 +324,32 @@ def proof_path(folder: Path, key: str) -> Path:
     return folder / "proofs" / f"{name}.safetensors"
 
 
-def _load_images(folder: Path) -> list[dict[str, FloatArray]]:
-    """All stored answers, part by part."""
-    parts: list[dict[str, FloatArray]] = []
-    while (path := _part_path(folder, len(parts))).exists():
-        loaded = open_tensor_file(path).read()
-        parts.append({key: frozen_array(value) for key, value in loaded.items()})
-    return parts
-
-
-def _find(parts: list[dict[str, FloatArray]], key: str) -> FloatArray | None:
-    return next((part[key] for part in parts if key in part), None)
-
-
-MAX_NAMED = 5
-"""Folders that a message names."""
-
-
 def runs_inside(folder: Path) -> str:
     """Which folders directly in this one hold results, as the end of a message; often nothing."""
     inside = sorted(str(path.parent) for path in folder.glob("*/results.csv"))
-    more = f" and {len(inside) - MAX_NAMED} more" if len(inside) > MAX_NAMED else ""
-    return f"; such folders in it: {', '.join(inside[:MAX_NAMED])}{more}" if inside else ""
+    return f"; such folders in it: {named(inside)}" if inside else ""
 
 
-def read_table(folder: Path) -> pd.DataFrame:
+def read_table(folder: Path) -> RowTable:
     """Finished rows of a folder, also while a run is still writing to it; nothing is touched.
 
     Raises:
-        InputError: the folder holds no results.
+        InputError: the folder holds no results, or a cell is not what its column holds.
     """
     table = folder / "results.csv"
-    if not table.is_file():
+    if not table.exists():
         hint = runs_inside(folder)
         raise InputError(f"{folder}: expected a folder with results.csv, found none{hint}")
-    data = table.read_bytes()
-    end = data.rfind(b"\n") + 1
-    if not end:
-        raise InputError(f"{table}: expected a table with a header, found none")
-    return _parse(table, data[:end])
+    return read_rows(table)
 
 
 def read_store(folder: Path) -> Iterator[tuple[Row, FloatArray | None]]:
     """Rows and answers of a folder, whatever its settings; nothing is touched.
 
     Raises:
-        InputError: the folder holds no results.
+        InputError: the folder holds no results, or a file is damaged.
     """
-    frame = read_table(folder)
-    parts = _load_images(folder)
-    for row in _records(frame):
-        yield row, _find(parts, str(row[str(frame.columns[0])]))
+    table = read_table(folder)
+    answers = Answers(folder)
+    for key, row in zip(table.keys, table.rows, strict=True):
+        yield row, answers.find(key)

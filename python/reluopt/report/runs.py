@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,10 @@ import numpy as np
 import pandas as pd
 
 from reluopt.errors import InputError, ReluoptError
+from reluopt.experiments.answers import Answers
 from reluopt.experiments.instances import load_by_key
-from reluopt.experiments.store import read_store, read_table
+from reluopt.experiments.record import RECORD, read_record
+from reluopt.experiments.store import read_table
 from reluopt.network import FloatArray
 from reluopt.problems import Measure, parse_norm
 from reluopt.solution import Status
@@ -102,12 +103,17 @@ def _short_names(places: Sequence[Path]) -> list[str]:
 
 def _load(name: str, folder: Path, network_name: str | None, data_dir: Path | None) -> Run:
     """One run."""
-    if read_table(folder).empty:
+    table = read_table(folder)
+    if not table.rows:
         raise InputError(f"{folder}: expected finished rows in results.csv, found none")
     record = _record(folder)
-    stored = sorted(read_store(folder), key=lambda pair: natural(_sort_text(pair[0])))
-    rows = [row for row, _ in stored]
-    answers = {number: image for number, (_, image) in enumerate(stored) if image is not None}
+    stored = Answers(folder)
+    keyed = sorted(
+        zip(table.keys, table.rows, strict=True), key=lambda pair: natural(_sort_text(pair[1]))
+    )
+    rows = [row for _, row in keyed]
+    found = {number: stored.find(key) for number, (key, _) in enumerate(keyed)}
+    answers = {number: image for number, image in found.items() if image is not None}
     originals: dict[int, FloatArray] = {}
     note = "the run stored no answers"
     if answers:
@@ -116,17 +122,9 @@ def _load(name: str, folder: Path, network_name: str | None, data_dir: Path | No
 
 
 def _record(folder: Path) -> Mapping[str, Any]:
-    path = folder / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(record["settings"], dict):
-            found: Mapping[str, Any] = record
-            return found
-    except FileNotFoundError:
-        raise InputError(f"{folder}: expected run.json beside results.csv, found none") from None
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f"{path}: expected the record of a run, found something else")
+    if not (folder / RECORD).exists():
+        raise InputError(f"{folder}: expected run.json beside results.csv, found none")
+    return read_record(folder)
 
 
 def _sort_text(row: Mapping[str, Any]) -> str:

@@ -58,6 +58,7 @@ class StudyContext:
         scheduler: address of a Dask cluster.
         command: the command line, for the record.
         on_progress: called with a study's stage and how far that is.
+        tell: called with a sentence on what was lost from a result folder and is run again.
     """
 
     runs: Path
@@ -70,6 +71,7 @@ class StudyContext:
     scheduler: str | None = None
     command: Sequence[str] = ()
     on_progress: Callable[[str, RunProgress], None] = lambda _stage, _now: None
+    tell: Callable[[str], None] = lambda _sentence: None
 
     def count(self, reduced: int, complete: int) -> int:
         """How many images to take of a study that knows two sizes."""
@@ -168,7 +170,10 @@ class StudyFolder:
         """
         command = self.context.session()["command"]
         record = {"command": command, "versions": all_versions([method.engine])}
-        return ResultStore(self.path / stage, columns, settings, record)
+        store = ResultStore(self.path / stage, columns, settings, record)
+        for sentence in store.repairs:
+            self.context.tell(sentence)
+        return store
 
     def progress(self, stage: str) -> Callable[[RunProgress], None]:
         """What the runner calls to show how far ``stage`` is."""
@@ -283,7 +288,7 @@ def read_facts(data: Path, name: str) -> dict[str, Any]:
 
 def read_table(data: Path, name: str) -> pd.DataFrame:
     """The published table called ``name``: texts as they are printed, NaN where a cell is empty."""
-    return pd.read_csv(data / f"{name}.csv", dtype=str)
+    return pd.read_csv(data / f"{name}.csv", dtype=str, keep_default_na=False, na_values=[""])
 
 
 def _copy(source: Path, target: Path) -> Path:
