@@ -175,10 +175,13 @@ def verify_result(
             if evidence.total() <= MAX_TABLE_ROWS:
                 status = escape(verified.status)
                 shown.add_row(escape(verified.image), status, *bounds, str(verified.evidence))
-    print_table(shown, evidence.total())
+    if evidence:
+        print_table(shown, evidence.total())
     for why, keys in missing.items():
         output.print(f"{named(keys)}: {why}", markup=False, soft_wrap=True)
-    output.print("bounds: " + ", ".join(f"{times} {kind}" for kind, times in evidence.items()))
+    if evidence:
+        kinds = ", ".join(f"{times} {kind}" for kind, times in evidence.items())
+        output.print(f"bounds: {kinds}")
     found = ", ".join(f"{times} {status}" for status, times in statuses.items())
     output.print(f"{count - wrong} of {count} rows verified ({found})", markup=False)
     if wrong:

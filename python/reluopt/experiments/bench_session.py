@@ -26,6 +26,7 @@ from reluopt.experiments.experiment import hard_limit
 from reluopt.experiments.instances import Instance
 from reluopt.experiments.lock import ANOTHER_FOLDER
 from reluopt.experiments.row_table import read_rows
+from reluopt.experiments.schema import text_of
 from reluopt.experiments.store import ResultStore, Row, machine
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.problems import Margin, Measure, MinimalPerturbation, Target
@@ -148,6 +149,7 @@ def bench(
         for run in runs:
             if run.key not in session.done:
                 session.run(run)
+        store.finish()
     finally:
         session.close()
     return read_table(store.folder, [run.key for run in runs])
@@ -174,7 +176,7 @@ class _Run:
     @property
     def key(self) -> str:
         """The key of its row."""
-        return f"{self.name} {self.instance.key} {self.method_name}"
+        return text_of(f"{self.name} {self.instance.key} {self.method_name}")
 
     @property
     def inputs(self) -> Row:

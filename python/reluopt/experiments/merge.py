@@ -111,8 +111,8 @@ def merge_runs(folders: Sequence[Path], out: Path) -> Merged:
                 "others"
             )
     _refuse_shared(sources)
-    record = {key: first.record[key] for key in first.record if key not in ("settings", "sessions")}
-    record |= {"instances": []}
+    own = ("settings", "sessions", "instances", "finished")
+    record = {key: value for key, value in first.record.items() if key not in own}
     store = ResultStore(out, first.table.columns, first.record["settings"], record)
     _copy_records(sources, store)
     done = store.done
@@ -126,7 +126,10 @@ def merge_runs(folders: Sequence[Path], out: Path) -> Merged:
                 raise InputError(
                     f"{out}: expected {key} to be as in {source.folder}, found another row"
                 )
-    return Merged(store, tuple(_missing(read_record(out), store)))
+    missing = _missing(read_record(out), store)
+    if not missing:
+        store.finish()
+    return Merged(store, tuple(missing))
 
 
 def _refuse_shared(sources: Sequence[_Source]) -> None:

@@ -7,9 +7,9 @@
     each; folders of earlier versions do not tell.
 ``sessions``
     an entry for each start: when, command, machine, shard, how many instances it was given
-    (``tasks``), how many had no row then (``pending``), when the last of them had one
-    (``finished``), and how many rows the folder held then (``rows``); the last two are missing
-    while it runs, and after it was stopped.
+    (``tasks``), and how many had no row then (``pending``).
+``finished``
+    when the last session that was not stopped ended, and how many rows there were then.
 anything else
     the first command, versions, machine.
 """
@@ -49,10 +49,6 @@ def _is_whole(value: Any) -> bool:
     return _is_number(value) and float(value).is_integer()
 
 
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -80,6 +76,7 @@ _KINDS = {
     "versions": _MAPPING,
     "command": ("a list of texts", _are_texts),
     "started": _TEXT,
+    "finished": _MAPPING,
 }
 """What the entries of the file are, where they are there."""
 

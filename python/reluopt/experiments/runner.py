@@ -171,8 +171,8 @@ def run_experiment(
                 if store is not None:
                     store.append(outcome.row, outcome.image)
                 add(outcome.key, Finished(outcome.row, outcome.image, resumed=False))
-        if store is not None:
-            store.finish_session()
+    if store is not None:
+        store.finish()
     return [finished[task.key] for task in tasks]
 
 

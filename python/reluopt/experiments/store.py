@@ -201,10 +201,11 @@ class ResultStore:
         self._record.setdefault("sessions", []).append(entry)
         write_record(self.folder, self._record)
 
-    def finish_session(self) -> None:
-        """Note that everything the last session was asked for has a row, and how many there are."""
-        self._record["sessions"][-1] |= {"finished": now(), "rows": len(self.rows)}
-        write_record(self.folder, self._record)
+    def finish(self) -> None:
+        """Note that everything that was asked for now has a row, and how many there are."""
+        if (self._record.get("finished") or {}).get("rows") != len(self.rows):
+            self._record["finished"] = {"at": now(), "rows": len(self.rows)}
+            write_record(self.folder, self._record)
 
     def frame(self) -> pd.DataFrame:
         """All finished rows as a table."""
@@ -276,12 +277,13 @@ class ResultStore:
             if keeps_proof(settings, row)
             and not proof_path(self.folder, key := self._key(row)).exists()
         ]
+        rows = len(self.rows)
         self.forget({*answers, *proofs})
         for what, keys in (("answer", answers), ("proof", proofs)):
             if keys:
                 self.repairs.append(
-                    f"{self.folder}: no {what} is stored for the row of {named(keys)}; "
-                    "what lost it is run again"
+                    f"{self.folder}: {len(keys)} of {rows} rows have lost their {what} and are "
+                    f"computed again: {named(keys)}"
                 )
 
     def _tell_missing(self) -> None:
@@ -289,7 +291,8 @@ class ResultStore:
         missing = [] if self.repairs else missing_rows(self._record, self.done)
         if missing and was_finished(self._record, len(self.rows)):
             self.repairs.append(
-                f"{self._table}: the run was finished, but it has no row of {named(missing)} now"
+                f"{self._table}: the run was finished, but has lost rows, which are computed "
+                f"again: {named(missing)}"
             )
 
     def _rewrite(self, rows: list[Row]) -> None:
@@ -305,8 +308,8 @@ def missing_rows(record: Mapping[str, Any], keys: Collection[str]) -> list[str]:
 
 
 def was_finished(record: Mapping[str, Any], rows: int) -> bool:
-    """Whether the last session was finished, and with more rows than there are now."""
-    last = (record.get("sessions") or [{}])[-1].get("rows")
+    """Whether a session was finished when there were more rows than now."""
+    last = (record.get("finished") or {}).get("rows")
     return isinstance(last, int) and last > rows
 
 

@@ -128,8 +128,7 @@ def _missing(
         lost.append(Verified(f"{tasks - len(table.rows)} rows", MISSING, (text,)))
     shards = absent_shards(record)
     if shards and len(record["sessions"]) > 1 and not _one_shard(record):
-        text = f"no rows: shards {named(shards)} were not merged"
-        lost.append(Verified(f"{len(shards)} shards", MISSING, (text,)))
+        lost.append(Verified(f"shards {named(shards)}", MISSING, ("no rows: not merged",)))
     if not (table.rows or lost):
         raise InputError(f"{folder / 'results.csv'}: expected finished rows, found none")
     return lost
