@@ -71,12 +71,12 @@ def _read_flag(text: str) -> bool:
 
 
 def _whole(value: Any) -> int | None:
-    number = _real(value)
-    if number is None:
+    if _real(value) is None:
         return None
-    if not (number.is_integer() and abs(number) < LARGEST_WHOLE):
+    number = int(value)
+    if number != value or abs(number) >= LARGEST_WHOLE:
         raise ValueError
-    return int(value)
+    return number
 
 
 def _real(value: Any) -> float | None:
