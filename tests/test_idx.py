@@ -1,5 +1,7 @@
 import gzip
+import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -63,3 +65,42 @@ def test_missing_files_and_folders_are_refused(tmp_path):
         read_idx(tmp_path / "none", 3)
     with pytest.raises(InputError, match="expected a readable idx file"):
         read_idx(tmp_path, 3)
+
+
+def test_a_named_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="found a named pipe, no regular file"):
+        read_idx(tmp_path / "pipe", 3)
+
+
+def test_a_gzip_file_that_claims_too_much_is_not_unpacked(tmp_path):
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 60_000, 28, 28)))
+    with pytest.raises(InputError, match="at most 10000000 bytes of entries"):
+        read_idx(path, 3)
+    path.write_bytes(gzip.compress(idx_bytes(np.zeros((3, 2, 2))) + bytes(50_000_000)))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="found more"):
+        read_idx(path, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_blank_images_that_are_really_there_are_read(tmp_path):
+    path = tmp_path / "blank.gz"
+    path.write_bytes(gzip.compress(idx_bytes(np.zeros((10_000, 28, 28)))))
+    assert read_idx(path, 3).shape == (10_000, 28, 28)
+
+
+def test_lengths_whose_product_overflows_are_refused(tmp_path):
+    path = tmp_path / "images"
+    path.write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 0, 2**32 - 1, 2**32 - 1))
+    with pytest.raises(InputError, match="claim of shape"):
+        read_idx(path, 3)
+
+
+def test_other_formats_are_named(tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros(3))
+    with pytest.raises(InputError, match="found a numpy array"):
+        read_idx(tmp_path / "images.npy", 3)

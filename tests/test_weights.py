@@ -1,5 +1,10 @@
 import json
 import os
+import pickle
+import time
+import tracemalloc
+import warnings
+import zipfile
 from itertools import pairwise
 
 import numpy as np
@@ -9,8 +14,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from reluopt.errors import InputError
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.errors import AssumptionWarning, InputError
+from reluopt.network import ActivationSource, Dense, NetworkMetadata, ReLUNetwork
 from reluopt.weights import load_network, save_network
 
 
@@ -161,7 +166,7 @@ def test_chains_of_other_tools_load_in_either_orientation(
     shuffle.shuffle(names)
     path = tmp_path_factory.mktemp("foreign") / "net.safetensors"
     save_file({name: tensors[name] for name in names}, path)
-    loaded = load_network(path)
+    loaded = load_network(path, activation="relu")
     assert loaded.fingerprint == network.fingerprint
     orientation = "in x out" if transposed else "out x in"
     assert loaded.metadata.recipe["inferred"]["orientation"] == orientation
@@ -186,7 +191,7 @@ def test_keras_counts_from_a_layer_without_number(path):
             ("dense/kernel", (3, 3), "dense/bias", 3),
         ],
     )
-    network = load_network(path)
+    network = load_network(path, activation="relu")
     assert network.sizes == (3, 3, 3, 2)
     order = network.metadata.recipe["inferred"]["tensors"]
     assert order == ["dense/kernel", "dense_1/kernel", "dense_2/kernel"]
@@ -200,7 +205,7 @@ def test_sizes_order_layers_whose_names_do_not(path):
             ("hidden.weight", (3, 4), "hidden.bias", 3),
         ],
     )
-    assert load_network(path).sizes == (4, 3, 2)
+    assert load_network(path, activation="relu").sizes == (4, 3, 2)
 
 
 def test_square_number_of_inputs_is_taken_as_an_image(path):
@@ -259,11 +264,106 @@ def test_a_bias_without_matrix_and_no_tensors_are_refused(path):
     refused(path, "at least one dense layer")
 
 
+def fives(*names):
+    """Thirty layers that read and give five values, in two queues: very many orders."""
+    numbered = [f"{word}{i}" for word in names for i in range(15)]
+    return [(f"{name}.weight", (5, 5), f"{name}.bias", 5) for name in numbered]
+
+
 def test_the_search_for_an_order_ends(path):
-    layers = [(f"a{i}.weight", (5, 5), f"a{i}.bias", 5) for i in range(15)]
-    layers += [(f"b{i}.weight", (5, 5), f"b{i}.bias", 5) for i in range(15)]
-    layers += [("end.weight", (3, 7), "end.bias", 3)]
+    # p1 gives the sixes that p2 reads, but is to come after it: no order, and very many attempts.
+    layers = fives("a", "b")
+    layers += [("s.weight", (5, 7), "s.bias", 5), ("end.weight", (3, 5), "end.bias", 3)]
+    layers += [("p1.weight", (5, 6), "p1.bias", 5), ("p2.weight", (6, 5), "p2.bias", 6)]
     refused(save_layers(path, layers), "too many possible")
+
+
+def test_sizes_that_no_chain_can_have_need_no_search(path):
+    layers = [*fives("a", "b"), ("end.weight", (3, 7), "end.bias", 3)]
+    refused(save_layers(path, layers), "one chain", "(26 more)")
+
+
+@pytest.mark.parametrize("sizes", [[1] * 2001, list(range(1, 1002))])
+def test_files_of_very_many_named_layers_cost_little(path, sizes):
+    """Orders used to be kept as whole chains: 346 kB of names took 23 GB."""
+    rng = np.random.default_rng(0)
+    letters = np.array(list("abcdefghij"))
+    tensors = {}
+    for inputs, outputs in pairwise(sizes):
+        name = "".join(rng.choice(letters, 12))
+        tensors[f"{name}.weight"] = np.zeros((outputs, inputs), np.float16)
+        tensors[f"{name}.bias"] = np.zeros(outputs, np.float16)
+    save_file(tensors, path)
+    tracemalloc.start()
+    started = time.process_time()
+    try:
+        network = load_network(path, activation="relu")
+    except InputError as error:
+        assert "at most 1000 dense layers, found 2000" in str(error)
+    else:
+        assert network.sizes == tuple(sizes)
+    seconds = time.process_time() - started
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seconds < 20.0
+    assert peak < 30_000_000 + 8 * sum(a.size for a in tensors.values())
+
+
+# ---- what stands between the layers --------------------------------------------------------------
+
+
+def save_two(path, metadata=None):
+    tensors = {"fc1.weight": np.ones((3, 4)), "fc1.bias": np.zeros(3)}
+    tensors |= {"fc2.weight": np.ones((2, 3)), "fc2.bias": np.zeros(2)}
+    save_file(tensors, path, metadata)
+    return path
+
+
+def test_relu_is_assumed_aloud(path):
+    save_two(path, {"format": "pt"})
+    with pytest.warns(AssumptionWarning) as caught:
+        network = load_network(path)
+    assert network.metadata.activation is ActivationSource.ASSUMED
+    (warning,) = caught
+    assert str(warning.message) == (
+        f"assumed: ReLU between the layers of {path} (the file does not say); "
+        "activation='relu' confirms"
+    )
+
+
+def test_an_assumption_can_be_confirmed_or_stated(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        confirmed = load_network(save_two(path), activation="relu")
+        assert confirmed.metadata.activation is ActivationSource.CONFIRMED
+        for text in ("relu", "ReLU"):
+            stated = load_network(save_two(path, {"activation": text}))
+            assert stated.metadata.activation is ActivationSource.STATED
+            assert load_network(path, activation="relu").metadata == stated.metadata
+        # Nothing stands between the layers of a single one.
+        save_layers(path, [("a.weight", (3, 4), "a.bias", 3)])
+        assert load_network(path).metadata.activation is ActivationSource.STATED
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "tanh", "", "x" * 10_000, "a\nb"])
+def test_another_activation_is_refused_whoever_states_it(path, name):
+    refused(save_two(path, {"activation": name}), "activation: expected 'relu'")
+    with pytest.raises(InputError, match="activation: expected 'relu'") as caught:
+        load_network(save_two(path), activation=name)
+    assert len(str(caught.value)) < 300
+
+
+def test_writing_an_assumption_down_does_not_make_it_a_fact(path):
+    with pytest.warns(AssumptionWarning):
+        assumed = load_network(save_two(path))
+    save_network(assumed, path)
+    with pytest.warns(AssumptionWarning):
+        again = load_network(path)
+    assert again.metadata == assumed.metadata
+    save_network(load_network(path, activation="relu"), path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_network(path).metadata.activation is ActivationSource.STATED
 
 
 # ---- types ---------------------------------------------------------------------------------------
@@ -327,6 +427,81 @@ def test_things_that_are_no_file_are_refused(tmp_path):
 def test_files_that_are_not_safetensors_are_refused(path, content, parts):
     path.write_bytes(content)
     refused(path, *parts)
+
+
+def zipped(path, *names):
+    with zipfile.ZipFile(path, "w") as file:
+        for name in names:
+            file.writestr(name, b"content")
+    return path.read_bytes()
+
+
+def test_files_of_other_formats_are_named_with_a_way_out(path):
+    np.savez(path.with_suffix(".npz"), a=np.ones(3))
+    contents = {
+        "an ONNX file": b"\x08\x0a\x12\x07pytorch\x1a\x052.5.1:\xd2\x09" + bytes(50),
+        "a PyTorch file": zipped(path, "archive/data.pkl", "archive/byteorder", "archive/data/0"),
+        "a numpy archive (.npz)": path.with_suffix(".npz").read_bytes(),
+        "a Keras file": zipped(path, "metadata.json", "config.json", "model.weights.h5"),
+        "a zip file": zipped(path, "readme.txt"),
+        "an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(50),
+        "a Python pickle": pickle.dumps({"weight": list(range(50))}),
+        "a gzip file": b"\x1f\x8b\x08" + bytes(50),
+        "a PNG image": b"\x89PNG\r\n\x1a\n" + bytes(50),
+        "a numpy array (.npy)": b"\x93NUMPY\x01\x00" + bytes(50),
+    }
+    for name, content in contents.items():
+        path.write_bytes(content)
+        message = refused(path, f"expected a safetensors file, found {name}")
+        assert message.count(";") >= 1  # what to do about it
+
+
+def test_messages_escape_and_shorten_names_from_the_file(path):
+    name = "\x1b[2J\u202e\n" + "x" * 10_000
+    tensors = {f"{name}.weight": np.ones((2, 3)), f"{name}.bias": np.ones(5)}
+    message = refused(save_file(tensors, path) or path, "one chain", r"\x1b[2J\u202e\n")
+    assert message.isprintable()
+    assert len(message) < 600
+    for names in (["1" * 5000], [f"fc{'2' * 19}"]):
+        save_layers(path, [(f"{n}.weight", (2, 3), f"{n}.bias", 2) for n in names])
+        refused(path, "numbers of at most 18 digits")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"schema_version": 1, "schema_version": 1}', '{"schema_version": NaN}', '{"a": Infinity}'],
+)
+def test_metadata_that_json_does_not_allow_is_refused(path, text):
+    save_file({"layers.0.weight": np.ones((1, 1))}, path, metadata={"reluopt": text})
+    refused(path, "metadata 'reluopt'")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "\ud800"},
+        {"class_names": ["\udfff", "b"]},
+        {"input_shape": [10**4000]},
+        {"input_shape": [1] * 500_000},
+        {"architecture": {"type": "dense", "sizes": [10**4000, 10**4000]}},
+        {"schema_version": 10**4000},
+        {"activation": ["relu"]},
+        {"activation_assumed": 1},
+    ],
+    ids=range(8),
+)
+def test_metadata_beyond_all_measure_is_refused_in_a_short_line(path, change):
+    assert len(refused(save_own(path, change))) < 400
+
+
+def test_reading_takes_little_more_memory_than_the_numbers(path):
+    network = random_network([1000, 800, 10])
+    save_network(network, path)
+    tracemalloc.start()
+    load_network(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5.2 * path.stat().st_size  # float64 numbers twice (one layer), and as stored
 
 
 @pytest.mark.parametrize("cut", [1, 8, 40])

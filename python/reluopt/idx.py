@@ -11,17 +11,26 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import IO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reluopt.errors import InputError
+from reluopt.file_formats import HEAD_BYTES, recognise
+from reluopt.files import MAX_FILE_BYTES, open_input
 
 #: A header that claims more than this is corrupt: 60,000 images of 28 x 28 are 47 million bytes.
-MAX_BYTES = 2_000_000_000
+MAX_BYTES = MAX_FILE_BYTES
+
+#: Entries for each byte of a gzipped file. MNIST has 5, blank images would have up to 1,000; what
+#: claims more than this, and more than :data:`FREE_BYTES`, is made to fill the memory.
+MAX_RATIO = 100
+FREE_BYTES = 10_000_000
 
 _UNSIGNED_BYTE = 0x08
+_BLOCK = 1 << 20
+_EXPECTED = "a readable idx file"
 
 
 def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
@@ -38,43 +47,48 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
         InputError: the file is missing, not idx of unsigned bytes with so many axes, truncated,
             longer than it says, or corrupt; the message names it.
     """
-    try:
-        with path.open("rb") as plain:
-            zipped = plain.read(2) == b"\x1f\x8b"
-            plain.seek(0)
-            if not zipped:
-                return _read_stream(plain, path, axes)
+    with open_input(path, _EXPECTED) as (plain, size):
+        head = plain.read(HEAD_BYTES)
+        plain.seek(0)
+        if not head.startswith(b"\x1f\x8b"):
+            return _read_stream(plain, path, axes, MAX_BYTES)
+        try:
             with gzip.GzipFile(fileobj=plain, mode="rb") as stream:
-                return _read_stream(cast("IO[bytes]", stream), path, axes)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: expected an idx file, found no such file") from error
-    except EOFError as error:
-        raise InputError(f"{path}: expected a whole gzip file, found it truncated") from error
-    except (OSError, zlib.error) as error:
-        raise InputError(f"{path}: expected a readable idx file, found: {error}") from error
+                limit = min(MAX_BYTES, max(MAX_RATIO * size, FREE_BYTES))
+                return _read_stream(cast("BinaryIO", stream), path, axes, limit)
+        except EOFError as error:
+            raise InputError(f"{path}: expected a whole gzip file, found it truncated") from error
+        except (OSError, zlib.error) as error:
+            raise InputError(f"{path}: expected {_EXPECTED}, found: {error}") from error
 
 
-def _read_stream(stream: IO[bytes], path: Path, axes: int) -> NDArray[np.uint8]:
+def _read_stream(stream: BinaryIO, path: Path, axes: int, limit: int) -> NDArray[np.uint8]:
+    """The array in a stream, of at most ``limit`` bytes."""
     magic = bytes((0, 0, _UNSIGNED_BYTE, axes))
-    found = stream.read(4)
-    if found != magic:
+    head = stream.read(HEAD_BYTES)
+    if head[:4] != magic:
+        known = recognise(head)
+        found = known.name if known else head[:4].hex() or "nothing"
         raise InputError(
             f"{path}: expected an idx file of unsigned bytes with {axes} axes (magic "
-            f"{magic.hex()}), found {found.hex() or 'nothing'}"
+            f"{magic.hex()}), found {found}"
         )
-    header = stream.read(4 * axes)
+    header, data = head[4 : 4 + 4 * axes], bytearray(head[4 + 4 * axes :])
     if len(header) < 4 * axes:
         raise InputError(
             f"{path}: expected {4 * axes} more bytes of header, found {len(header)}: truncated"
         )
     shape = tuple(int(length) for length in np.frombuffer(header, dtype=">u4"))
-    size = math.prod(shape)
-    if size > MAX_BYTES:
+    if math.prod(max(length, 1) for length in shape) > limit:
         raise InputError(
-            f"{path}: expected at most {MAX_BYTES} bytes of entries, found a claim of shape {shape}"
+            f"{path}: expected at most {limit} bytes of entries, found a claim of shape {shape}"
         )
-    data = stream.read(size + 1)
+    size = math.prod(shape)
+    while len(data) <= size and (block := stream.read(_BLOCK)):
+        data += block
     if len(data) != size:
         what = "more" if len(data) > size else f"{len(data)}: truncated"
         raise InputError(f"{path}: expected {size} entries for shape {shape}, found {what}")
-    return np.frombuffer(data, dtype=np.uint8).reshape(shape)
+    entries = np.frombuffer(data, dtype=np.uint8).reshape(shape)
+    entries.setflags(write=False)
+    return entries

@@ -17,7 +17,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -88,6 +89,19 @@ class Dense:
         return gradient @ self.weight
 
 
+class ActivationSource(StrEnum):
+    """How it is known that ReLUs stand between the layers of a network.
+
+    * ``STATED``: the code or the file that the network comes from says so.
+    * ``CONFIRMED``: whoever loaded the weights said so, where the file does not.
+    * ``ASSUMED``: nobody did.
+    """
+
+    STATED = "stated"
+    CONFIRMED = "confirmed"
+    ASSUMED = "assumed"
+
+
 @dataclass(frozen=True)
 class NetworkMetadata:
     """What a weights file says about its network besides the numbers.
@@ -98,6 +112,7 @@ class NetworkMetadata:
         class_names: one name for each logit; empty means ``0..n_K - 1``.
         recipe: how the network was trained (free-form, JSON-serialisable).
         test_accuracy: measured fraction in [0, 1] of test images classified correctly, if known.
+        activation: how it is known that ReLUs stand between the layers.
     """
 
     name: str = "network"
@@ -105,6 +120,7 @@ class NetworkMetadata:
     class_names: tuple[str, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
     test_accuracy: float | None = None
+    activation: ActivationSource = ActivationSource.STATED
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,10 +315,6 @@ def _completed(metadata: NetworkMetadata, layers: tuple[Dense, ...]) -> NetworkM
         )
     if len(names) != outputs:
         raise InputError(f"class_names: expected {outputs} names, found {len(names)}")
-    return NetworkMetadata(
-        name=metadata.name,
-        input_shape=shape,
-        class_names=names,
-        recipe=dict(metadata.recipe),
-        test_accuracy=metadata.test_accuracy,
+    return replace(
+        metadata, input_shape=shape, class_names=names, recipe=dict(metadata.recipe)
     )

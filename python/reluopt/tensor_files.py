@@ -2,43 +2,66 @@
 
 A safetensors file is eight bytes holding the length of the header (little-endian), the header (JSON
 with dtype, shape and place in the data of each tensor, and text metadata under ``__metadata__``),
-and the data (row-major, little-endian). The header is read and judged here, with limits, before the
-``safetensors`` library gets the file, so that a file of any content ends in numbers or in an
-:class:`~reluopt.errors.InputError` that names it.
+and the data (row-major, little-endian). The header is read and judged here, with limits, before a
+single number is read, so that a file of any content ends in numbers or in an
+:class:`~reluopt.errors.InputError` that names it, and takes no more memory than its size allows:
+the numbers themselves (in ``float64``), one tensor as it is stored, and a header of a megabyte.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, deserialize
 
-from reluopt.errors import InputError
+from reluopt.errors import InputError, shown
+from reluopt.file_formats import HEAD_BYTES, recognise
+from reluopt.files import open_input, parse_json
 
 #: A header of a dense network takes a few kilobytes; more than this is not one of ours to read.
-MAX_HEADER_BYTES = 10_000_000
+#: As Python objects it can take fifty times its length.
+MAX_HEADER_BYTES = 1_000_000
 
 #: Bytes per number of the types that can be read, all of them floating point.
 FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
+_STORED = {
+    **{f"F{8 * size}": f"<f{size}" for size in (2, 4, 8)},
+    **{f"I{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
+    **{f"U{8 * size}": f"<u{size}" for size in (1, 2, 4, 8)},
+    "BF16": "<u2",  # the upper half of a float32, which numpy lacks
+}
+"""The types that numpy can read, by the names of safetensors."""
+
 _LENGTH_BYTES = 8
+
+_MAX_AXES, _MAX_COUNT = 16, 2**48
+"""Most axes of a tensor and the largest length or offset; more is no file that anybody has."""
+
+_EXPECTED = "a safetensors file"
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Type and shape of one tensor, as its file's header states them."""
+    """Type, shape and place of one tensor, as its file's header states them.
+
+    Attributes:
+        dtype: name of the type, such as ``F32``.
+        shape: its shape.
+        start: byte of the file at which its numbers begin.
+        size: bytes that they take.
+    """
 
     dtype: str
     shape: tuple[int, ...]
+    start: int = 0
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +70,7 @@ class TensorFile:
 
     Attributes:
         path: where it lies.
-        tensors: type and shape of every tensor, by name.
+        tensors: type, shape and place of every tensor, by name.
         metadata: the text metadata of the file, empty if it has none.
     """
 
@@ -64,97 +87,94 @@ class TensorFile:
         for name, info in self.tensors.items():
             if info.dtype not in FLOAT_BYTES:
                 raise InputError(
-                    f"{self.path}: tensor '{name}': expected one of the types "
-                    f"{', '.join(FLOAT_BYTES)}, found {info.dtype}"
+                    f"{self.path}: tensor '{shown(name)}': expected one of the types "
+                    f"{', '.join(FLOAT_BYTES)}, found {shown(info.dtype)}"
                 )
-        try:
-            entries: list[tuple[str, dict[str, Any]]] = deserialize(  # type: ignore[no-untyped-call]
-                self.path.read_bytes()
-            )
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{self.path}: expected a safetensors file, found: {error}") from error
-        return {name: _to_float64(entry) for name, entry in entries}
+        return {name: _to_float64(array) for name, array in self._stored()}
+
+    def read_stored(self) -> dict[str, NDArray[Any]]:
+        """Read every tensor into an array of its own type and shape.
+
+        Raises:
+            InputError: a tensor has a type that numpy lacks, or the data cannot be read.
+        """
+        for name, info in self.tensors.items():
+            if info.dtype not in _STORED or info.dtype == "BF16":
+                raise InputError(
+                    f"{self.path}: tensor '{shown(name)}': expected a type that numpy knows, found "
+                    f"{shown(info.dtype)}"
+                )
+        return {name: array for name, (_, array) in self._stored()}
+
+    def _stored(self) -> Iterator[tuple[str, tuple[str, NDArray[Any]]]]:
+        """Name, type and numbers of every tensor, one at a time."""
+        with open_input(self.path, _EXPECTED) as (stream, _):
+            for name, info in self.tensors.items():
+                stream.seek(info.start)
+                data = stream.read(info.size)
+                if len(data) != info.size:
+                    raise InputError(
+                        f"{self.path}: tensor '{shown(name)}': expected {info.size} bytes, found "
+                        f"{len(data)}: the file has changed while it was read"
+                    )
+                array = np.frombuffer(data, dtype=_STORED[info.dtype]).reshape(info.shape)
+                yield name, (info.dtype, array)
 
 
 def open_tensor_file(path: str | os.PathLike[str]) -> TensorFile:
     """Read and check the header of a safetensors file; the numbers stay on disk.
 
     Raises:
-        InputError: the file is missing, no regular file, truncated or not safetensors, or its
-            header is larger than :data:`MAX_HEADER_BYTES` or contradicts the file's size.
+        InputError: the file is missing, no regular file, truncated or not safetensors (the message
+            says what it is, if it is of a known format), or its header is larger than
+            :data:`MAX_HEADER_BYTES` or contradicts the file's size.
     """
     place = Path(path)
-    header, data_bytes = _read_header(place)
+    with open_input(place, _EXPECTED) as (stream, size):
+        text = _read_header(stream, size, place)
+    try:
+        header = parse_json(text)
+    except ValueError as error:
+        raise InputError(
+            f"{place}: expected a safetensors header in JSON, found: {error}"
+        ) from error
+    if not isinstance(header, dict):
+        raise InputError(f"{place}: expected a JSON object as safetensors header")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise InputError(f"{place}: __metadata__: expected an object of texts in the header")
-    tensors = {}
-    end = 0
-    for name, entry in header.items():
-        tensors[name], stop = _tensor_info(place, name, entry)
-        end = max(end, stop)
-    if end != data_bytes:
-        what = "the file is truncated" if end > data_bytes else "bytes follow the last tensor"
-        raise InputError(
-            f"{place}: expected {end} bytes of tensor data, found {data_bytes}: {what}"
-        )
+    begin = _LENGTH_BYTES + len(text)
+    tensors = {name: _tensor_info(place, name, entry, begin) for name, entry in header.items()}
+    _check_places(place, tensors, begin, size)
     return TensorFile(place, tensors, metadata)
 
 
-def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file and the number of bytes that follow it."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            kind = "a directory" if path.is_dir() else "no regular file"
-            raise InputError(f"{path}: expected a safetensors file, found {kind}")
-        with path.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
-            left = size - _LENGTH_BYTES
-            if left < 0:
-                raise InputError(
-                    f"{path}: expected a safetensors file, found only {size} bytes in it"
-                )
-            if length > MAX_HEADER_BYTES:
-                raise InputError(
-                    f"{path}: expected a safetensors header of at most {MAX_HEADER_BYTES} bytes, "
-                    f"found a claim of {length} bytes: it is damaged or not safetensors"
-                )
-            if length > left:
-                raise InputError(
-                    f"{path}: expected a safetensors header of {length} bytes, found {left} bytes "
-                    "left in the file: it is truncated or not safetensors"
-                )
-            text = stream.read(length)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: expected a safetensors file, found no such file") from error
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: expected a readable file, found: {error}") from error
-    return _parse_header(path, text), left - length
-
-
-def _parse_header(path: Path, text: bytes) -> dict[str, Any]:
-    def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            raise ValueError("a name occurs twice")
-        return result
-
-    try:
-        header = json.loads(text.decode(), object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
+def _read_header(stream: BinaryIO, size: int, path: Path) -> bytes:
+    """The text of the header."""
+    head = stream.read(HEAD_BYTES)
+    left = size - _LENGTH_BYTES
+    if left < 0:
+        raise InputError(f"{path}: expected {_EXPECTED}, found only {size} bytes in it")
+    length = int.from_bytes(head[:_LENGTH_BYTES], "little")
+    known = recognise(head) if length > min(MAX_HEADER_BYTES, left) else None
+    if known is not None:
+        raise InputError(f"{path}: expected {_EXPECTED}, found {known.name}; {known.advice}")
+    if length > MAX_HEADER_BYTES:
         raise InputError(
-            f"{path}: expected a safetensors header in JSON, found: {error or 'deep nesting'}"
-        ) from error
-    if not isinstance(header, dict):
-        raise InputError(f"{path}: expected a JSON object as safetensors header")
-    return header
+            f"{path}: expected a safetensors header of at most {MAX_HEADER_BYTES} bytes, "
+            f"found a claim of {length} bytes: it is damaged or not safetensors"
+        )
+    if length > left:
+        raise InputError(
+            f"{path}: expected a safetensors header of {length} bytes, found {left} bytes "
+            "left in the file: it is truncated or not safetensors"
+        )
+    stream.seek(_LENGTH_BYTES)
+    return stream.read(length)
 
 
-def _tensor_info(path: Path, name: str, entry: Any) -> tuple[TensorInfo, int]:
-    """What the header says of one tensor, and where its data end."""
+def _tensor_info(path: Path, name: str, entry: Any, begin: int) -> TensorInfo:
+    """What the header says of one tensor."""
     fields = entry if isinstance(entry, dict) else {}
     dtype, shape, place = (fields.get(key) for key in ("dtype", "shape", "data_offsets"))
     if (
@@ -162,29 +182,53 @@ def _tensor_info(path: Path, name: str, entry: Any) -> tuple[TensorInfo, int]:
         or not _are_counts(shape)
         or not _are_counts(place)
         or len(place) != 2
+        or place[0] > place[1]
     ):
         raise InputError(
-            f"{path}: tensor '{name}': expected dtype, shape and data_offsets in the header, "
-            f"found {str(entry)[:80]}"
+            f"{path}: tensor '{shown(name)}': expected dtype, shape and data_offsets in the "
+            f"header, found {shown(entry)}"
         )
-    start, stop = place
-    if dtype in FLOAT_BYTES and stop - start != FLOAT_BYTES[dtype] * math.prod(shape):
+    size = place[1] - place[0]
+    if dtype in _STORED:
+        wanted = np.dtype(_STORED[dtype]).itemsize * math.prod(shape)
+        if size != wanted:
+            raise InputError(
+                f"{path}: tensor '{shown(name)}': expected {wanted} bytes for {dtype} of shape "
+                f"{tuple(shape)}, found {size}"
+            )
+    return TensorInfo(dtype, tuple(shape), begin + place[0], size)
+
+
+def _check_places(path: Path, tensors: Mapping[str, TensorInfo], begin: int, size: int) -> None:
+    """Tensors lie one behind the other and fill the file."""
+    end = max((info.start + info.size for info in tensors.values()), default=begin)
+    if end != size:
+        what = "the file is truncated" if end > size else "bytes follow the last tensor"
         raise InputError(
-            f"{path}: tensor '{name}': expected {FLOAT_BYTES[dtype] * math.prod(shape)} bytes for "
-            f"{dtype} of shape {tuple(shape)}, found {stop - start}"
+            f"{path}: expected {end - begin} bytes of tensor data, found {size - begin}: {what}"
         )
-    return TensorInfo(dtype, tuple(shape)), stop
+    reached = begin
+    for name, info in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].size)):
+        if info.start != reached:
+            what = "overlaps another one" if info.start < reached else "leaves a gap before it"
+            raise InputError(
+                f"{path}: expected {_EXPECTED}, found that tensor '{shown(name)}' {what}"
+            )
+        reached += info.size
 
 
 def _are_counts(value: object) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+    return (
+        isinstance(value, list)
+        and len(value) <= _MAX_AXES
+        and all(type(item) is int and 0 <= item < _MAX_COUNT for item in value)
+    )
 
 
-def _to_float64(entry: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Numbers of one tensor; BF16 is the upper half of a float32, which numpy lacks."""
-    dtype, data, shape = entry["dtype"], entry["data"], entry["shape"]
+def _to_float64(stored: tuple[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Numbers of one tensor."""
+    dtype, array = stored
     if dtype == "BF16":
-        halves = np.frombuffer(data, dtype="<u2").astype("<u4")
-        return (halves << np.uint32(16)).view("<f4").astype(np.float64).reshape(shape)
-    kind = f"<f{FLOAT_BYTES[dtype]}"
-    return np.frombuffer(data, dtype=kind).astype(np.float64).reshape(shape)
+        halves = array.astype("<u4")
+        return (halves << np.uint32(16)).view("<f4").astype(np.float64)
+    return array.astype(np.float64)

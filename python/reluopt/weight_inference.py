@@ -22,17 +22,28 @@ images must have the columns of its first matrix reordered before it is written.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from reluopt.errors import InputError
+from reluopt.errors import InputError, shown
 
 WEIGHT_WORDS = frozenset({"weight", "weights", "w", "kernel", "coef", "coefs"})
 BIAS_WORDS = frozenset({"bias", "biases", "b", "intercept", "intercepts"})
 
-#: Partial orders of the layers that are tried before giving up; named layers need one per layer.
+#: Steps of the search for an order before it gives up; one layer takes one step where names and
+#: sizes leave no choice.
 MAX_SEARCH_STEPS = 10_000
+
+#: More dense layers than this are no network that can be answered for.
+MAX_LAYERS = 1_000
+
+#: Tensors that a message lists.
+MAX_LISTED = 5
+
+#: Digits of a number in a name; Python reads no more than 4,300.
+MAX_DIGITS = 18
 
 #: Key of a layer: its words and numbers in order, such as ("net", 2).
 LayerKey: TypeAlias = tuple[str | int, ...]
@@ -79,8 +90,11 @@ def infer_chain(shapes: Mapping[str, Shape]) -> tuple[DenseTensors, ...]:
             if len(found) > 1:
                 raise InputError(_ambiguity(found[0], found[1]))
     if not found:
-        listing = ", ".join(
-            f"{weight} {shapes[weight]} + {bias} {shapes[bias]}" for weight, bias in pairs.values()
+        listing = _listed(
+            [
+                f"{shown(weight)} {shapes[weight]} + {shown(bias)} {shapes[bias]}"
+                for weight, bias in pairs.values()
+            ]
         )
         raise InputError(
             "expected tensors that form one chain of dense layers (in the order of the numbers in "
@@ -98,23 +112,25 @@ def _pair(shapes: Mapping[str, Shape]) -> dict[LayerKey, tuple[str, str]]:
         dimensions = 2 if is_weight else 1
         if len(shape) != dimensions or 0 in shape:
             raise InputError(
-                f"tensor '{name}': expected {'a matrix' if is_weight else 'a vector'} (only dense "
+                f"tensor '{shown(name)}': expected {'a matrix' if is_weight else 'a vector'} (only dense "
                 f"layers can be read), found shape {shape}"
             )
         group = matrices if is_weight else biases
         if key in group:
             raise InputError(
-                f"tensor '{name}': expected one {'matrix' if is_weight else 'bias'} for each "
-                f"layer, found '{group[key]}' as well"
+                f"tensor '{shown(name)}': expected one {'matrix' if is_weight else 'bias'} for "
+                f"each layer, found '{shown(group[key])}' as well"
             )
         group[key] = name
     if not matrices:
         raise InputError("expected at least one dense layer, found no weight tensors")
+    if len(matrices) > MAX_LAYERS:
+        raise InputError(f"expected at most {MAX_LAYERS} dense layers, found {len(matrices)}")
     for group, other, missing in ((matrices, biases, "bias"), (biases, matrices, "weight matrix")):
         for key, name in group.items():
             if key not in other:
                 raise InputError(
-                    f"tensor '{name}': expected a {missing} of the same layer, found none"
+                    f"tensor '{shown(name)}': expected a {missing} of the same layer, found none"
                 )
     return {key: (matrices[key], biases[key]) for key in matrices}
 
@@ -126,10 +142,16 @@ def _split_name(name: str) -> tuple[LayerKey, bool]:
         word = words[i].lower()
         if word in WEIGHT_WORDS or word in BIAS_WORDS:
             rest = words[:i] + words[i + 1 :]
+            if max(map(len, filter(str.isdecimal, rest)), default=0) > MAX_DIGITS:
+                raise InputError(
+                    f"tensor '{shown(name)}': expected numbers of at most {MAX_DIGITS} digits in "
+                    "its name, found a longer one"
+                )
             key = tuple(int(part) if part.isdecimal() else part for part in rest)
             return key, word in WEIGHT_WORDS
     raise InputError(
-        f"tensor '{name}': expected a name with weight, kernel or bias in it, found none of them"
+        f"tensor '{shown(name)}': expected a name with weight, kernel or bias in it, found none of "
+        "them"
     )
 
 
@@ -148,35 +170,80 @@ def _oriented(
 
 
 def _chains(layers: Sequence[_Candidate]) -> Iterator[tuple[_Candidate, ...]]:
-    """Every order of the layers that names and sizes allow (rule 3).
+    """Every order of the layers that names and sizes allow (rule 3), by search in depth.
 
-    Layers with the same words form queues sorted by number; a chain takes from their fronts.
+    A chain takes from the fronts of the queues. It is one walk through all layers from size to
+    size, so the sizes tell where it begins, or that there is none; what is left to choose are
+    layers that read the same number of values. Memory is that of one chain and its choices.
     """
+    queues = _queues(layers)
+    begins = _first_sizes(layers)
+    taken = [0] * len(queues)
+    fronts: dict[int, set[int]] = {}
+    for i, queue in enumerate(queues):
+        fronts.setdefault(queue[0].inputs, set()).add(i)
+    chain: list[tuple[int, _Candidate]] = []
+    choices = [[i for size in begins for i in sorted(fronts.get(size, ()))]]
+    for _ in range(MAX_SEARCH_STEPS + len(layers)):
+        while choices and not choices[-1]:
+            choices.pop()
+            if chain:
+                i, layer = chain.pop()
+                _move_front(fronts, queues[i], i, taken[i], taken[i] - 1)
+                taken[i] -= 1
+        if not choices:
+            return
+        i = choices[-1].pop()
+        chain.append((i, queues[i][taken[i]]))
+        _move_front(fronts, queues[i], i, taken[i], taken[i] + 1)
+        taken[i] += 1
+        if len(chain) == len(layers):
+            yield tuple(layer for _, layer in chain)
+        choices.append(sorted(fronts.get(chain[-1][1].outputs, ())))
+    raise InputError(
+        f"expected an order of the {len(layers)} layers that their names tell, found too many "
+        "possible ones; number the names in the order of the layers"
+    )
+
+
+def _queues(layers: Sequence[_Candidate]) -> list[list[_Candidate]]:
+    """Layers with the same words, sorted by number."""
     queues: dict[tuple[str, ...], list[_Candidate]] = {}
     for layer in sorted(layers, key=lambda layer: _numbers(layer.key)):
         queue = queues.setdefault(_words(layer.key), [])
         if queue and _numbers(queue[-1].key) == _numbers(layer.key):
             raise InputError(
-                f"tensor '{layer.tensors.weight}': expected a number that differs from that of "
-                f"'{queue[-1].tensors.weight}', found the same"
+                f"tensor '{shown(layer.tensors.weight)}': expected a number that differs from that "
+                f"of '{shown(queue[-1].tensors.weight)}', found the same"
             )
         queue.append(layer)
-    fronts = list(queues.values())
-    open_ends: list[tuple[tuple[_Candidate, ...], tuple[int, ...]]] = [((), (0,) * len(fronts))]
-    for _ in range(MAX_SEARCH_STEPS):
-        if not open_ends:
-            return
-        chain, taken = open_ends.pop()
-        if chain and len(chain) == len(layers):
-            yield chain
-        for i, queue in enumerate(fronts):
-            if taken[i] < len(queue) and (not chain or chain[-1].outputs == queue[taken[i]].inputs):
-                counts = (*taken[:i], taken[i] + 1, *taken[i + 1 :])
-                open_ends.append(((*chain, queue[taken[i]]), counts))
-    raise InputError(
-        f"expected an order of the {len(layers)} layers that their names tell, found too many "
-        "possible ones; number the names in the order of the layers"
-    )
+    return list(queues.values())
+
+
+def _move_front(
+    fronts: dict[int, set[int]], queue: Sequence[_Candidate], i: int, old: int, new: int
+) -> None:
+    """Note which size queue ``i`` offers when its front moves from layer ``old`` to ``new``."""
+    if old < len(queue):
+        fronts[queue[old].inputs].discard(i)
+    if new < len(queue):
+        fronts.setdefault(queue[new].inputs, set()).add(i)
+
+
+def _first_sizes(layers: Sequence[_Candidate]) -> list[int]:
+    """Numbers of inputs that a chain of all layers can begin with (Euler's condition).
+
+    In a walk that takes every layer once, each size is entered as often as it is left, but for the
+    first (left once more) and the last. If all are balanced, the walk may begin anywhere.
+    """
+    surplus: Counter[int] = Counter()
+    for layer in layers:
+        surplus[layer.inputs] += 1
+        surplus[layer.outputs] -= 1
+    first = [size for size, count in surplus.items() if count > 0]
+    if sum(abs(count) for count in surplus.values()) > 2:
+        return []
+    return first or list(surplus)
 
 
 def _words(key: LayerKey) -> tuple[str, ...]:
@@ -189,13 +256,21 @@ def _numbers(key: LayerKey) -> tuple[int, ...]:
 
 def _ambiguity(first: Sequence[_Candidate], second: Sequence[_Candidate]) -> str:
     """Why two readings of the same tensors are possible, and what would settle it."""
-    orders = [" -> ".join(layer.tensors.weight for layer in chain) for chain in (first, second)]
+    orders = [[layer.tensors.weight for layer in chain] for chain in (first, second)]
     if orders[0] != orders[1]:
+        one, other = (_listed([shown(name) for name in order], " -> ") for order in orders)
         return (
-            f"expected one possible order of the layers, found both {orders[0]} and {orders[1]}; "
+            f"expected one possible order of the layers, found both {one} and {other}; "
             "number the names in the order of the layers"
         )
     return (
-        f"tensor '{first[0].tensors.weight}': expected to tell out x in from in x out by the "
-        "sizes, found square matrices only; write the file with reluopt's own metadata"
+        f"tensor '{shown(first[0].tensors.weight)}': expected to tell out x in from in x out by "
+        "the sizes, found square matrices only; write the file with reluopt's own metadata"
     )
+
+
+def _listed(texts: Sequence[str], separator: str = ", ") -> str:
+    """The first few of them, and how many more there are."""
+    more = len(texts) - MAX_LISTED
+    ending = f"{separator}... ({more} more)" if more > 0 else ""
+    return separator.join(texts[:MAX_LISTED]) + ending

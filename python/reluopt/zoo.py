@@ -38,21 +38,31 @@ def load_bundled(name: str) -> ReLUNetwork:
     return load_network(bundled_path(name))
 
 
-def open_network(name_or_path: str | os.PathLike[str]) -> ReLUNetwork:
+def open_network(
+    name_or_path: str | os.PathLike[str], activation: str | None = None
+) -> ReLUNetwork:
     """Load a bundled network, or a safetensors file.
 
     A text that is exactly a bundled name means the bundled network; write ``./thesis`` for a file
     of that name.
 
+    Args:
+        name_or_path: a bundled name, or a weights file.
+        activation: ``relu`` confirms what stands between the layers, see
+            :func:`~reluopt.weights.load_network`.
+
     Raises:
         InputError: neither a bundled name nor a readable weights file.
+
+    Warns:
+        AssumptionWarning: see :func:`~reluopt.weights.load_network`.
     """
     if isinstance(name_or_path, str) and name_or_path in bundled_names():
-        return load_bundled(name_or_path)
+        return load_network(bundled_path(name_or_path), activation=activation)
     path = Path(name_or_path)
     if not os.path.exists(path):
         raise InputError(
             f"network: expected a weights file or one of {', '.join(bundled_names())}, found "
             f"'{name_or_path}', which is neither"
         )
-    return load_network(path)
+    return load_network(path, activation=activation)

@@ -1,0 +1,99 @@
+"""Which format a file is in, by its first bytes: for messages that say what was found instead.
+
+A file's name may claim anything; its first bytes rarely lie. Each format that people hand over in
+place of a weights file comes with the way to turn it into one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+#: First bytes that :func:`recognise` looks at: enough for the name of a zip file's first member.
+HEAD_BYTES = 512
+
+_ZIP_NAME_AT, _ZIP_NAME_LENGTH_AT = 30, 26
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format that is not ours.
+
+    Attributes:
+        name: with its article, such as "an ONNX file".
+        advice: how its weights become a safetensors file, or what else to do with it.
+        matches: whether a file that begins with these bytes is of this format.
+    """
+
+    name: str
+    advice: str
+    matches: Callable[[bytes], bool]
+
+
+def recognise(head: bytes) -> FileFormat | None:
+    """The format of a file that begins with ``head`` (:data:`HEAD_BYTES`), or None."""
+    return next((known for known in _FORMATS if known.matches(head)), None)
+
+
+def _begins(*magics: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(magics)
+
+
+def _zip_of(pattern: str) -> Callable[[bytes], bool]:
+    """Whether a zip file's first member has a name of this pattern."""
+
+    def matches(head: bytes) -> bool:
+        length = int.from_bytes(head[_ZIP_NAME_LENGTH_AT : _ZIP_NAME_LENGTH_AT + 2], "little")
+        name = head[_ZIP_NAME_AT : _ZIP_NAME_AT + length].decode("latin-1")
+        return head.startswith(b"PK\x03\x04") and re.fullmatch(pattern, name) is not None
+
+    return matches
+
+
+def _is_onnx(head: bytes) -> bool:
+    """A ModelProto begins with field 1, its version (a small number), then field 2, 5, 7 or 8."""
+    return len(head) > 3 and head[0] == 0x08 and 1 <= head[1] < 64 and head[2] in b"\x12\x2a\x3a\x42"
+
+
+_TORCH = (
+    "torch.load(path, weights_only=True) gives its state_dict, and "
+    "safetensors.torch.save_file(state_dict, 'net.safetensors') writes it"
+)
+_KERAS = (
+    "in Keras, safetensors.numpy.save_file({w.path: w.numpy() for w in model.weights}, "
+    "'net.safetensors') writes its weights"
+)
+
+_FORMATS = (
+    FileFormat(
+        "an ONNX file",
+        "safetensors.numpy.save_file({t.name: onnx.numpy_helper.to_array(t) for t in "
+        "onnx.load(path).graph.initializer}, 'net.safetensors') writes its weights",
+        _is_onnx,
+    ),
+    FileFormat("a PyTorch file", _TORCH, _zip_of(r"[^/]+/(data\.pkl|\.format_version)")),
+    FileFormat(
+        "a numpy archive (.npz)",
+        "safetensors.numpy.save_file(dict(numpy.load(path)), 'net.safetensors') writes its arrays",
+        _zip_of(r".*\.npy"),
+    ),
+    FileFormat("a Keras file", _KERAS, _zip_of(r"(metadata|config)\.json|model\.weights\.h5")),
+    FileFormat("a zip file", "unpack it and name the file inside", _begins(b"PK\x03\x04", b"PK\x05\x06")),
+    FileFormat("an HDF5 file (of Keras?)", _KERAS, _begins(b"\x89HDF\r\n\x1a\n")),
+    FileFormat(
+        "a Python pickle (of PyTorch or scikit-learn?)",
+        "write its weights as safetensors where it was made",
+        _begins(*(bytes((0x80, protocol)) for protocol in range(2, 6))),
+    ),
+    FileFormat(
+        "a numpy array (.npy)",
+        "a network needs several, in one file written by safetensors.numpy.save_file",
+        _begins(b"\x93NUMPY"),
+    ),
+    FileFormat("a gzip file", "unpack it first", _begins(b"\x1f\x8b")),
+    FileFormat("a PNG image", "images go after --images", _begins(b"\x89PNG\r\n\x1a\n")),
+    FileFormat("a JPEG image", "images are read from PNG", _begins(b"\xff\xd8\xff")),
+    FileFormat("a TensorFlow Lite file", _KERAS, lambda head: head[4:8] == b"TFL3"),
+    FileFormat("a text in JSON", "weights are read from safetensors", _begins(b"{", b"[")),
+)
