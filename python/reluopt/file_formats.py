@@ -53,7 +53,9 @@ def _zip_of(pattern: str) -> Callable[[bytes], bool]:
 
 def _is_onnx(head: bytes) -> bool:
     """A ModelProto begins with field 1, its version (a small number), then field 2, 5, 7 or 8."""
-    return len(head) > 3 and head[0] == 0x08 and 1 <= head[1] < 64 and head[2] in b"\x12\x2a\x3a\x42"
+    return (
+        len(head) > 3 and head[0] == 0x08 and 1 <= head[1] < 64 and head[2] in b"\x12\x2a\x3a\x42"
+    )
 
 
 _TORCH = (
@@ -79,7 +81,9 @@ _FORMATS = (
         _zip_of(r".*\.npy"),
     ),
     FileFormat("a Keras file", _KERAS, _zip_of(r"(metadata|config)\.json|model\.weights\.h5")),
-    FileFormat("a zip file", "unpack it and name the file inside", _begins(b"PK\x03\x04", b"PK\x05\x06")),
+    FileFormat(
+        "a zip file", "unpack it and name the file inside", _begins(b"PK\x03\x04", b"PK\x05\x06")
+    ),
     FileFormat("an HDF5 file (of Keras?)", _KERAS, _begins(b"\x89HDF\r\n\x1a\n")),
     FileFormat(
         "a Python pickle (of PyTorch or scikit-learn?)",

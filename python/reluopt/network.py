@@ -315,6 +315,4 @@ def _completed(metadata: NetworkMetadata, layers: tuple[Dense, ...]) -> NetworkM
         )
     if len(names) != outputs:
         raise InputError(f"class_names: expected {outputs} names, found {len(names)}")
-    return replace(
-        metadata, input_shape=shape, class_names=names, recipe=dict(metadata.recipe)
-    )
+    return replace(metadata, input_shape=shape, class_names=names, recipe=dict(metadata.recipe))

@@ -1,5 +1,7 @@
 """Kept proofs: replaying reproduces bounds, and no false proof proves more than is true."""
 
+import json
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 
@@ -16,6 +18,8 @@ from reluopt.engines.branch_and_bound.proof import (
     FARKAS,
     LEAF,
     Leaf,
+    TreeProof,
+    check_shape,
     child_bounds,
     proof_ball,
     refinement,
@@ -245,6 +249,87 @@ def test_damaged_files_are_refused(proven, tmp_path, spoil, message):
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(InputError, match=r"proof\.safetensors"):
         read_proof(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"radius": 10**400},
+        {"radius": True},
+        {"radius": "1"},
+        {"trees": 1e400},
+        {"trees": -1},
+        {"trees": 10**18},
+        {"trees": 0},
+        {"trees": True},
+        {"norm": ["l1"]},
+        {"norm": "l7"},
+        {"norm": "l2"},
+        {"network_sha256": None},
+        {"kind": {}},
+        {"schema_version": 1.0},
+    ],
+)
+def test_descriptions_that_lie_are_refused(proven, tmp_path, change):
+    path = tmp_path / "proof.safetensors"
+    path.write_bytes(proof_bytes(proven[2].proof))
+    about = json.loads(open_tensor_file(path).metadata["reluopt"]) | change
+    save_file(load_file(path), path, {"reluopt": json.dumps(about)})
+    with pytest.raises(InputError, match="expected a proof") as caught:
+        read_proof(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", '"proof"', "7", "null", ""])
+def test_descriptions_that_are_no_object_are_refused(proven, tmp_path, text):
+    path = tmp_path / "proof.safetensors"
+    path.write_bytes(proof_bytes(proven[2].proof))
+    save_file(load_file(path), path, {"reluopt": text})
+    with pytest.raises(InputError, match="expected a proof"):
+        read_proof(path)
+
+
+def test_tensors_of_another_type_shape_or_name_are_refused(proven, tmp_path):
+    path = tmp_path / "proof.safetensors"
+    path.write_bytes(proof_bytes(proven[2].proof))
+    tensors, metadata = load_file(path), dict(open_tensor_file(path).metadata)
+    ends = tensors["tree.0.neurons.ends"].copy()
+    ends[:2] = 2**62, -(2**63)
+    for change in (
+        {"tree.0.splits": tensors["tree.0.splits"].astype(np.float64)},
+        {"tree.0.kinds": tensors["tree.0.kinds"].reshape(1, -1)},
+        {"tree.0.neurons.ends": ends},
+        {"more": np.zeros(1)},
+    ):
+        save_file(tensors | change, path, metadata)
+        with pytest.raises(InputError, match="expected a proof"):
+            read_proof(path)
+
+
+def test_reading_many_leaves_takes_little_more_memory_than_their_file(proven, tmp_path):
+    count = 100_000
+    tree = TreeProof(
+        np.full(2 * count - 1, LEAF), np.zeros(2 * count - 1, int), (Leaf(EMPTY),) * (2 * count - 1)
+    )
+    path = tmp_path / "proof.safetensors"
+    path.write_bytes(proof_bytes(replace(proven[2].proof, trees=(tree,))))
+    tracemalloc.start()
+    read = read_proof(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(read.trees[0].leaves) == 2 * count - 1
+    assert peak < 3 * path.stat().st_size
+
+
+def test_a_tree_deeper_than_there_are_neurons_is_refused():
+    def chain(depth):
+        splits = np.array([0] * depth + [LEAF] * (depth + 1))
+        return TreeProof(splits, np.zeros_like(splits), (Leaf(EMPTY),) * (depth + 1))
+
+    check_shape(chain(48), hidden=48)
+    with pytest.raises(InputError, match="complete binary tree"):
+        check_shape(chain(49), hidden=48)
 
 
 def _exact(array):

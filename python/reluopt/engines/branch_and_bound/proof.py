@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -100,7 +100,7 @@ class TreeProof:
 
     splits: IntArray
     refined: IntArray
-    leaves: tuple[Leaf, ...]
+    leaves: Sequence[Leaf]
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,7 +320,8 @@ def check_shape(tree: TreeProof, hidden: int) -> None:
     """
     missing = 1 if tree.refined.shape == tree.splits.shape else -1
     for neuron in tree.splits.tolist():
-        if missing == 0 or not LEAF <= neuron < hidden:
+        # A path splits each neuron once; a longer one would make replay keep ever more bounds.
+        if not 0 < missing <= hidden + 1 or not LEAF <= neuron < hidden:
             missing = -1
             break
         missing += -1 if neuron == LEAF else 1

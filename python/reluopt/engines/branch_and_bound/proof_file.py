@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from reluopt.engines.branch_and_bound.proof import (
     BOUND,
@@ -26,7 +27,9 @@ from reluopt.engines.branch_and_bound.proof import (
     Proof,
     TreeProof,
 )
-from reluopt.errors import InputError
+from reluopt.engines.branch_and_bound.relaxation import IntArray
+from reluopt.errors import InputError, shown
+from reluopt.files import parse_json
 from reluopt.problems import Norm
 from reluopt.tensor_files import open_tensor_file
 
@@ -63,53 +66,102 @@ def proof_bytes(proof: Proof) -> bytes:
 def read_proof(path: str | os.PathLike[str]) -> Proof:
     """Read a proof.
 
+    Its vectors are kept as they are, and a leaf's share of them is cut out when it is asked for: a
+    proof takes about twice the memory of its file.
+
     Raises:
         InputError: the file is missing, damaged, or no proof.
     """
     file = open_tensor_file(path)
     try:
-        tensors = load_file(file.path)
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: expected a safetensors file, found: {error}") from None
-    try:
-        about = json.loads(file.metadata["reluopt"])
-        if about["kind"] != "proof" or about["schema_version"] != SCHEMA_VERSION:
-            raise ValueError("another kind or version")
-        norm = Norm(about["norm"])
-        return Proof(
-            norm,
-            str(about["network_sha256"]),
-            str(about["task_sha256"]),
-            float(about["radius"]),
-            tuple(_tree(tensors, t, norm) for t in range(int(about["trees"]))),
-        )
-    except (KeyError, ValueError, TypeError) as error:
+        about = parse_json(file.metadata["reluopt"])
+        norm, radius, count = _described(about, len(file.tensors))
+        names = {f"tree.{t}.{name}" for t in range(count) for name in _tensor_types(norm)}
+        if names != file.tensors.keys():
+            strange = shown(min(names ^ file.tensors.keys()))
+            raise ValueError(f"tensors of {count} trees, but for '{strange}'")
+        tensors = file.read_stored()
+        trees = tuple(_tree(tensors, t, norm) for t in range(count))
+    except InputError:
+        raise
+    except (KeyError, ValueError, OverflowError) as error:
         raise InputError(
-            f"{path}: expected a proof of schema version {SCHEMA_VERSION}, found {error!r}"
+            f"{path}: expected a proof of schema version {SCHEMA_VERSION}, found {shown(error)}"
         ) from None
+    return Proof(norm, about["network_sha256"], about["task_sha256"], radius, trees)
 
 
-def _tree(tensors: dict[str, Any], t: int, norm: Norm) -> TreeProof:
-    """One tree; ValueError or KeyError when its tensors do not fit together."""
-    splits, refined, kinds = (
-        tensors[f"tree.{t}.{name}"].astype(np.int64).reshape(-1)
-        for name in ("splits", "refined", "kinds")
-    )
+def _described(about: Any, most: int) -> tuple[Norm, float, int]:
+    """Norm, radius and number of trees (at most ``most``), or a ValueError."""
+    kinds = {"schema_version": int, "kind": str, "norm": str, "network_sha256": str}
+    kinds |= {"task_sha256": str, "radius": float | int, "trees": int}
+    for name, kind in kinds.items():
+        found = about.get(name) if isinstance(about, dict) else None
+        if not isinstance(found, kind) or isinstance(found, bool):
+            raise ValueError(f"{name} {shown(repr(found))}")
+    if about["kind"] != "proof" or about["schema_version"] != SCHEMA_VERSION:
+        raise ValueError("another kind or version")
+    if not 0 <= about["trees"] <= most:
+        raise ValueError(f"{shown(about['trees'])} trees")
+    return Norm(about["norm"]), float(about["radius"]), about["trees"]
+
+
+def _tensor_types(norm: Norm) -> dict[str, np.dtype[Any]]:
+    """Names of a tree's tensors, with the types that they are stored in."""
+    types = {"splits": np.int32, "refined": np.uint8, "kinds": np.uint8}
+    for name, kind in PARTS[norm]:
+        types |= {name: np.int32 if kind is np.int64 else kind, f"{name}.ends": np.int64}
+    return {name: np.dtype(kind) for name, kind in types.items()}
+
+
+class _Leaves(Sequence[Leaf]):
+    """Leaves that are cut out of the joined vectors one by one."""
+
+    def __init__(self, kinds: NDArray[Any], parts: Sequence[tuple[NDArray[Any], IntArray]]) -> None:
+        self._kinds, self._parts = kinds, parts
+
+    def __len__(self) -> int:
+        return int(self._kinds.size)
+
+    @overload
+    def __getitem__(self, index: int) -> Leaf: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Leaf, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Leaf | tuple[Leaf, ...]:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        i = range(len(self))[index]
+        kind = int(self._kinds[i])
+        if kind == EMPTY:
+            return Leaf(kind)
+        return Leaf(
+            kind, tuple(joined[ends[i - 1] if i else 0 : ends[i]] for joined, ends in self._parts)
+        )
+
+
+def _tree(tensors: Mapping[str, NDArray[Any]], t: int, norm: Norm) -> TreeProof:
+    """One tree; ValueError when its tensors do not fit together."""
+    vectors = {}
+    for name, kind in _tensor_types(norm).items():
+        vector = tensors[f"tree.{t}.{name}"]
+        if vector.ndim != 1 or vector.dtype != kind:
+            raise ValueError(f"tree {t}: {name} of type {vector.dtype} and shape {vector.shape}")
+        vectors[name] = vector
+    splits, refined = (vectors[name].astype(np.int64) for name in ("splits", "refined"))
+    kinds = vectors["kinds"]
     count = int(np.count_nonzero(splits == LEAF))
     if kinds.size != count or not np.isin(kinds, (EMPTY, BOUND, FARKAS)).all():
         raise ValueError(f"tree {t}: kinds of {count} leaves")
-    shares = []
+    parts = []
     for name, kind in PARTS[norm]:
-        joined = tensors[f"tree.{t}.{name}"].astype(kind).reshape(-1)
-        ends = tensors[f"tree.{t}.{name}.ends"].astype(np.int64).reshape(-1)
-        steps = np.diff(ends, prepend=0)
-        if ends.size != count or (steps < 0).any() or steps.sum() != joined.size:
+        joined, ends = vectors[name].astype(kind, copy=False), vectors[f"{name}.ends"]
+        last = ends[-1] if ends.size else 0
+        rising = (ends >= 0).all() and (np.diff(ends) >= 0).all()
+        if ends.size != count or not rising or last != joined.size:
             raise ValueError(f"tree {t}: ends of {name}")
         if not np.isfinite(joined).all():
             raise ValueError(f"tree {t}: {name} that is not finite")
-        shares.append(np.split(joined, ends[:-1]) if count else [])
-    leaves = tuple(
-        Leaf(int(kind), () if kind == EMPTY else tuple(share[i] for share in shares))
-        for i, kind in enumerate(kinds)
-    )
-    return TreeProof(splits, refined, leaves)
+        parts.append((joined, ends))
+    return TreeProof(splits, refined, _Leaves(kinds, parts))
