@@ -18,9 +18,9 @@ from reluopt.verdict import (
 )
 
 NETWORK = ReLUNetwork((Dense(np.array([[1.0], [-1.0]]), np.array([0.0, 1.0])),))
-TASK = MinimalPerturbation(
-    np.array([0.1]), 1, FixedTarget(0), Norm.L1, AbsoluteMargin(0.2)
-).task(NETWORK)
+TASK = MinimalPerturbation(np.array([0.1]), 1, FixedTarget(0), Norm.L1, AbsoluteMargin(0.2)).task(
+    NETWORK
+)
 
 
 def _answer(bound, status=Status.OPTIMAL):

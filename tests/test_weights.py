@@ -296,12 +296,10 @@ def test_files_of_very_many_named_layers_cost_little(path, sizes):
     save_file(tensors, path)
     tracemalloc.start()
     started = time.process_time()
-    try:
-        network = load_network(path, activation="relu")
-    except InputError as error:
-        assert "at most 1000 dense layers, found 2000" in str(error)
+    if len(sizes) > 1001:
+        refused(path, "at most 1000 dense layers, found 2000")
     else:
-        assert network.sizes == tuple(sizes)
+        assert load_network(path, activation="relu").sizes == tuple(sizes)
     seconds = time.process_time() - started
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

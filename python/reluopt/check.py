@@ -90,6 +90,7 @@ def check_perturbation(
         lead=lead,
         box_violation=task.box.violation(image),
         logits=logits,
+        activation=network.metadata.activation,
     )
 
 
@@ -120,6 +121,7 @@ def check_logit(
         lead=lead,
         box_violation=box.violation(image),
         logits=logits,
+        activation=network.metadata.activation,
     )
 
 

@@ -53,9 +53,8 @@ def _zip_of(pattern: str) -> Callable[[bytes], bool]:
 
 def _is_onnx(head: bytes) -> bool:
     """A ModelProto begins with field 1, its version (a small number), then field 2, 5, 7 or 8."""
-    return (
-        len(head) > 3 and head[0] == 0x08 and 1 <= head[1] < 64 and head[2] in b"\x12\x2a\x3a\x42"
-    )
+    follows = head[2:3] in (b"\x12", b"\x2a", b"\x3a", b"\x42")
+    return follows and head[0] == 0x08 and 1 <= head[1] < 64
 
 
 _TORCH = (

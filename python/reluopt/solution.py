@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reluopt.network import FloatArray
+from reluopt.network import ActivationSource, FloatArray
 
 GAP_DENOMINATOR_FLOOR = 1e-6
 """Smallest denominator of a relative gap; below it an objective counts as zero (a change of
@@ -73,6 +73,7 @@ class Certificate:
         lead: logit of the target minus the largest other logit.
         box_violation: how far the image leaves the box.
         logits: the network's logits for the image, shape ``(n_K,)``.
+        activation: how it is known that the network's layers have ReLUs between them.
     """
 
     certified: bool
@@ -84,6 +85,7 @@ class Certificate:
     lead: float
     box_violation: float
     logits: FloatArray = field(repr=False, default_factory=lambda: np.zeros(0))
+    activation: ActivationSource = ActivationSource.STATED
 
 
 @dataclass(frozen=True)

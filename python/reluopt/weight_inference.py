@@ -112,8 +112,8 @@ def _pair(shapes: Mapping[str, Shape]) -> dict[LayerKey, tuple[str, str]]:
         dimensions = 2 if is_weight else 1
         if len(shape) != dimensions or 0 in shape:
             raise InputError(
-                f"tensor '{shown(name)}': expected {'a matrix' if is_weight else 'a vector'} (only dense "
-                f"layers can be read), found shape {shape}"
+                f"tensor '{shown(name)}': expected {'a matrix' if is_weight else 'a vector'} (only "
+                f"dense layers can be read), found shape {shape}"
             )
         group = matrices if is_weight else biases
         if key in group:
@@ -188,7 +188,7 @@ def _chains(layers: Sequence[_Candidate]) -> Iterator[tuple[_Candidate, ...]]:
         while choices and not choices[-1]:
             choices.pop()
             if chain:
-                i, layer = chain.pop()
+                i, _ = chain.pop()
                 _move_front(fronts, queues[i], i, taken[i], taken[i] - 1)
                 taken[i] -= 1
         if not choices:

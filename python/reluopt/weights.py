@@ -218,8 +218,8 @@ def _parse_fields(text: str) -> dict[str, Any]:
         raise InputError(f"schema_version: expected a whole number, found {shown(repr(version))}")
     if version > SCHEMA_VERSION:
         raise InputError(
-            f"schema_version: expected at most {SCHEMA_VERSION}, found {shown(version)}: the file comes "
-            "from a newer reluopt; upgrade reluopt to read it"
+            f"schema_version: expected at most {SCHEMA_VERSION}, found {shown(version)}: the file "
+            "comes from a newer reluopt; upgrade reluopt to read it"
         )
     _require_relu(fields.get(ACTIVATION_KEY))
     order = fields.get("pixel_order", PIXEL_ORDER)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
 
-from reluopt.errors import ReluoptError
+from reluopt.errors import AssumptionWarning, ReluoptError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -35,7 +37,8 @@ _UsageError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
-        code = _run(arguments)
+        with _assumptions_in_one_line():
+            code = _run(arguments)
     except _UsageError as error:
         _fail(error.format_message())
     except ReluoptError as error:
@@ -56,6 +59,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.flush()
         os._exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def _assumptions_in_one_line() -> Iterator[None]:
+    """Each assumption goes to stderr, once in a command however often it is made."""
+    told: set[str] = set()
+
+    def tell(message: Warning | str, *rest: Any, **more: Any) -> None:
+        if not isinstance(message, AssumptionWarning):
+            show(message, *rest, **more)
+        elif message.assumed not in told:
+            told.add(message.assumed)
+            confirms = f"--{message.option} {message.value} confirms"
+            print(f"assumed: {message.assumed}; {confirms}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AssumptionWarning)
+        show, warnings.showwarning = warnings.showwarning, tell
+        yield
 
 
 def _run(arguments: Sequence[str] | None) -> Any:

@@ -34,6 +34,7 @@ DISAGREEMENT = 1
 def classify(
     network_name: options.NetworkName,
     images: options.Images,
+    activation: options.Activation = None,
     engine: options.EngineName = "auto",
     formulation: options.Formulation = None,
     bounds: options.Bounds = None,
@@ -51,7 +52,7 @@ def classify(
     jsonl: options.JsonLines = False,
 ) -> None:
     """Classify images by the mixed-integer program and compare with the forward pass."""
-    network = open_network(network_name)
+    network = open_network(network_name, activation)
     extra = options.extra_settings(engine, optimizer)
     engine_options = EngineOptions(time_limit, threads=threads, seed=seed, extra=extra)
     method = options.method(engine, formulation, bounds, engine_options)
@@ -61,7 +62,8 @@ def classify(
     experiment = ClassifyExperiment(network, method)
     store = None
     if out is not None:
-        store = open_store(out, experiment.columns, experiment.describe(), method, retry_failed)
+        described = experiment.describe()
+        store = open_store(out, experiment.columns, described, network, method, retry_failed)
     done = 0
     with progress_bar("classify", len(instances)) as bar:
 
@@ -74,7 +76,7 @@ def classify(
             elif not result.row["agrees"]:
                 errors.print(f"{result.row['image']}: {result.row['message']}", markup=False)
 
-        session = session_record(method, shard)
+        session = session_record(network, method, shard)
         try:
             finished = run_classify(
                 experiment, instances, store, on_finished, executor=executor, session=session

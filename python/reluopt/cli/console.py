@@ -11,6 +11,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console, JustifyMethod, OverflowMethod
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -46,14 +47,19 @@ def number(value: Any, form: str = ".4g") -> str:
 
 
 def table(title: str, columns: list[tuple[str, str]]) -> Table:
-    """An empty table; columns are pairs of a header and ``left`` or ``right``."""
-    made = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    """An empty table; columns are pairs of a header and ``left`` or ``right``.
+
+    Title and headers may hold names from files: nothing in them is markup.
+    """
+    made = Table(
+        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+    )
     made.padding, made.pad_edge, made.collapse_padding = (0, 1), False, True
     for header, side in columns:
         justify: JustifyMethod = "right" if side == "right" else "left"
         wrapped = header in _WRAPPED
         overflow: OverflowMethod = "fold" if wrapped else "ellipsis"
-        made.add_column(header, justify=justify, overflow=overflow, no_wrap=not wrapped)
+        made.add_column(escape(header), justify=justify, overflow=overflow, no_wrap=not wrapped)
     return made
 
 

@@ -24,6 +24,7 @@ from reluopt.cli.console import (
 )
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
+from reluopt.errors import shown as shown_text
 from reluopt.experiments.instances import load_instances
 from reluopt.experiments.store import named
 from reluopt.problems import parse_margin, parse_norm, parse_target
@@ -41,6 +42,7 @@ def bench(
         typer.Option(help="engine[:formulation[:bounds]], such as bnb or gurobi:thesis:thesis."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for results; the same command resumes there.")],
+    activation: options.Activation = None,
     norm: options.NormName = "l1",
     target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
     margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
@@ -77,6 +79,7 @@ def bench(
             baseline=baseline,
             figure=figure,
             data_dir=data_dir,
+            activation=activation,
             command=["reluopt", *sys.argv[1:]],
             progress=show,
             tell=tell,
@@ -91,6 +94,7 @@ def bench(
 def profile(
     network_name: options.NetworkName,
     image: Annotated[str, typer.Option(help="One image: test:131, or a .png or .npy file.")],
+    activation: options.Activation = None,
     norm: options.NormName = "l1",
     target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
     margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
@@ -103,7 +107,7 @@ def profile(
     """Show where the own engine's time goes, step by step, against the least a solve can cost."""
     from reluopt.experiments.profile import profile as run
 
-    network = open_network(network_name)
+    network = open_network(network_name, activation)
     instances = load_instances(network, [image], data_dir)
     if len(instances) != 1:
         raise InputError(f"--image: expected one image, found {len(instances)}")
@@ -115,12 +119,15 @@ def profile(
         parse_margin(margin),
         EngineOptions(time_limit, gap, seed=seed),
         repeats,
+        activation,
     )
     columns = [("step", "left"), ("calls", "right"), ("ms", "right"), ("share", "right")]
-    title = f"{network.metadata.name}, {image}, {norm.upper()} norm, target {target}: bnb"
+    title = (
+        f"{shown_text(network.metadata.name)}, {image}, {norm.upper()} norm, target {target}: bnb"
+    )
     shown = table(title, columns)
-    for name, (calls, seconds) in made.steps.items():
-        shown.add_row(name, str(calls), f"{1e3 * seconds:.2f}", f"{seconds / made.seconds:.0%}")
+    for step, (calls, seconds) in made.steps.items():
+        shown.add_row(step, str(calls), f"{1e3 * seconds:.2f}", f"{seconds / made.seconds:.0%}")
     shown.add_row("all", "", f"{1e3 * made.seconds:.2f}", "100%")
     output.print(shown)
     answer = made.answer
@@ -141,6 +148,7 @@ def verify_result(
     network_name: Annotated[
         str | None, typer.Option("--network", help="Weights, if they are elsewhere now.")
     ] = None,
+    activation: options.Activation = None,
     data_dir: options.DataDir = None,
     workers: Annotated[int, typer.Option(help="Processes that share the rows.")] = 1,
 ) -> None:
@@ -161,7 +169,7 @@ def verify_result(
     evidence: Counter[str] = Counter()
     missing: dict[str, list[str]] = {}
     with progress_bar("verify", 1) as bar:
-        for verified in verify_run(folder, network_name, data_dir, workers, bar.run):
+        for verified in verify_run(folder, network_name, data_dir, workers, bar.run, activation):
             count += 1
             wrong += bool(verified.failures)
             statuses[verified.status] += 1

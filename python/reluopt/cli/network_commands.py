@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from reluopt.cli import app
+from reluopt.cli import app, options
 from reluopt.cli.console import number, output, table
 from reluopt.engines import engine_names, get_engine
-from reluopt.errors import InputError
+from reluopt.errors import InputError, shown
 from reluopt.evaluation import evaluate
 from reluopt.experiments.store import machine
 from reluopt.mnist import FULL_COUNT, load_images, load_selection
@@ -84,17 +84,18 @@ def train(
 @app.command(name="evaluate")
 def evaluate_command(
     network_name: Annotated[str, typer.Argument(metavar="NET", help="Weights file or name.")],
+    activation: options.Activation = None,
     images: Annotated[str, typer.Option(help="Images, such as test:0-9999.")] = "test:0-9999",
     data_dir: Annotated[Path | None, typer.Option(help="Folder of idx files.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix.")] = None,
 ) -> None:
     """Print accuracy and confusion matrix of a network."""
-    network = open_network(network_name)
+    network = open_network(network_name, activation)
     data, _ = load_selection(images, data_dir)
     result = evaluate(network, data.images, data.labels)
-    names = list(network.class_names)
+    names = [shown(name, 20) for name in network.class_names]
     matrix = table(
-        f"{network.metadata.name}: rows are true labels, columns predictions",
+        f"{shown(network.metadata.name)}: rows are true labels, columns predictions",
         [("", "left"), *((name, "right") for name in names)],
     )
     for name, row in zip(names, result.confusion.tolist(), strict=True):

@@ -15,6 +15,10 @@ from reluopt.solve import Method
 NetworkName: TypeAlias = Annotated[
     str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
 ]
+Activation: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="relu confirms what stands between layers, where a file does not say."),
+]
 Images: TypeAlias = Annotated[
     list[str],
     typer.Option(help="train: or test: with indices (test:0-9,17), or a .png or .npy file."),

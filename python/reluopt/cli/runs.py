@@ -34,20 +34,25 @@ def chosen_instances(
     return select(load_instances(network, images, data_dir, label), limit, part)
 
 
-def call_record(method: Method) -> dict[str, Any]:
-    """What was called, and the versions of what computes."""
-    return {"command": ["reluopt", *sys.argv[1:]], "versions": all_versions([method.engine])}
+def call_record(network: ReLUNetwork, method: Method) -> dict[str, Any]:
+    """What was called, how the network's ReLUs are known, and the versions of what computes."""
+    return {
+        "command": ["reluopt", *sys.argv[1:]],
+        "activation": f"relu ({network.metadata.activation})",
+        "versions": all_versions([method.engine]),
+    }
 
 
-def session_record(method: Method, shard: str | None) -> dict[str, Any]:
+def session_record(network: ReLUNetwork, method: Method, shard: str | None) -> dict[str, Any]:
     """What ``run.json`` tells of this session."""
-    return {**call_record(method), "machine": machine(), "shard": shard}
+    return {**call_record(network, method), "machine": machine(), "shard": shard}
 
 
 def open_store(
     out: Path,
     columns: tuple[str, ...],
     described: Mapping[str, Any],
+    network: ReLUNetwork,
     method: Method,
     retry_failed: bool = False,
 ) -> ResultStore:
@@ -55,7 +60,7 @@ def open_store(
 
     What was lost from the folder, and is run again, is told.
     """
-    store = ResultStore(out, columns, described, call_record(method))
+    store = ResultStore(out, columns, described, call_record(network, method))
     report_repairs(store)
     if retry_failed:
         store.forget({key for key, row in store.done.items() if row["status"] in FAILURES})

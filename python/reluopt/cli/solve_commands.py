@@ -29,6 +29,7 @@ from reluopt.cli.runs import (
 )
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
+from reluopt.errors import shown as shown_text
 from reluopt.experiments.attack import (
     COLUMNS,
     AttackSettings,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 def attack(
     network_name: options.NetworkName,
     images: options.Images,
+    activation: options.Activation = None,
     norm: options.NormName = "l1",
     target: Annotated[
         str, typer.Option(help="A label, a shift (+5), runner-up, or any (untargeted).")
@@ -91,7 +93,7 @@ def attack(
 ) -> None:
     """Find the smallest change that makes the network answer the target, proven and checked."""
     options.check_figure_path(figure)
-    network = open_network(network_name)
+    network = open_network(network_name, activation)
     method = options.method(
         engine,
         formulation,
@@ -115,7 +117,8 @@ def attack(
     executor = choose_executor(workers, scheduler) if asked else None
     store = None
     if out is not None:
-        store = open_store(out, COLUMNS, settings.describe(network), method, retry_failed)
+        described = settings.describe(network)
+        store = open_store(out, COLUMNS, described, network, method, retry_failed)
     finished = _run_attack(network, instances, settings, store, executor, shard, jsonl)
     if not jsonl:
         _print_attack(network, settings, finished)
@@ -157,7 +160,7 @@ def _run_attack(
                 on_finished,
                 bar.search,
                 executor=executor,
-                session=session_record(settings.method, shard),
+                session=session_record(network, settings.method, shard),
                 on_progress=bar.run,
             )
         except KeyboardInterrupt:
@@ -173,8 +176,8 @@ def _norm_name(norm: Measure) -> str:
 def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list[Finished]) -> None:
     """The table of results and one line that sums them up."""
     title = (
-        f"{network.metadata.name}, {_norm_name(settings.norm)} norm, target {settings.target}, "
-        f"margin {settings.margin}"
+        f"{shown_text(network.metadata.name)}, {_norm_name(settings.norm)} norm, "
+        f"target {settings.target}, margin {settings.margin}"
     )
     if settings.smoothness is not None:
         title += f", neighbouring changes within {settings.smoothness:g}"
@@ -226,6 +229,7 @@ def _save(drawn: Figure | None, path: Path) -> None:
 @app.command()
 def ideal(
     network_name: options.NetworkName,
+    activation: options.Activation = None,
     label: Annotated[str, typer.Option(help="A label, several (0,3,7), or all.")] = "all",
     engine: options.EngineName = "auto",
     formulation: options.Formulation = None,
@@ -242,7 +246,7 @@ def ideal(
 ) -> None:
     """Find the input that maximises the logit of a label (the network's ideal of a class)."""
     options.check_figure_path(figure)
-    network = open_network(network_name)
+    network = open_network(network_name, activation)
     labels = _labels(label, network.output_size)
     engine_options = EngineOptions(
         time_limit, gap, threads, seed, verbose, options.extra_settings(engine, optimizer)
@@ -252,7 +256,7 @@ def ideal(
     check_method(network, method)
     store = None
     if out is not None:
-        store = open_store(out, IDEAL_COLUMNS, experiment.describe(), method)
+        store = open_store(out, IDEAL_COLUMNS, experiment.describe(), network, method)
     with progress_bar("ideal inputs", len(labels), visible=not verbose) as bar:
 
         def on_finished(result: Finished) -> None:
@@ -286,7 +290,7 @@ def _labels(text: str, classes: int) -> list[int]:
 def _print_ideal(network: ReLUNetwork, finished: list[Finished]) -> None:
     columns = [("label", "right"), ("status", "left"), ("logit", "right"), ("bound", "right")]
     columns += [("seconds", "right"), ("nodes", "right"), ("answers", "right"), ("checked", "left")]
-    shown = table(f"{network.metadata.name}: inputs that maximise a logit", columns)
+    shown = table(f"{shown_text(network.metadata.name)}: inputs that maximise a logit", columns)
     for result in finished:
         row = result.row
         shown.add_row(

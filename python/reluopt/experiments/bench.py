@@ -99,6 +99,7 @@ def run_bench(
     baseline: str | None = None,
     figure: Path | None = None,
     data_dir: Path | None = None,
+    activation: str | None = None,
     command: Iterable[str] = (),
     progress: BenchCallback | None = None,
     tell: Callable[[str], None] = lambda _: None,
@@ -121,6 +122,7 @@ def run_bench(
         figure: ``.png`` (with a PDF beside it), ``.pdf`` or ``.svg``. Networks of different sizes
             get a second figure, ``NAME-size``.
         data_dir: folder of idx files in place of the bundled MNIST.
+        activation: ``relu`` confirms what stands between the layers of all networks.
         command: the command line, for the record.
         progress: called before and after each run.
         tell: called with a sentence on what was lost from the folder and is run again.
@@ -144,10 +146,11 @@ def run_bench(
     if figure is not None:
         check_figure_path(figure)
     _once("network", networks)
-    opened = {name: open_network(name) for name in networks}
+    opened = {name: open_network(name, activation) for name in networks}
     instances = {name: load_instances(net, images, data_dir) for name, net in opened.items()}
     named = [method.engine for method in chosen.values() if method.engine != "auto"]
     record = {"command": list(command), "versions": all_versions(named)}
+    record["activation"] = {n: f"relu ({net.metadata.activation})" for n, net in opened.items()}
     store = ResultStore(out, COLUMNS, settings.describe(), record)
     for sentence in store.repairs:
         tell(sentence)

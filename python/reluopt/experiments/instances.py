@@ -58,11 +58,19 @@ def load_instances(
         network: gives the input shape, and the label of files when ``label`` is None.
         selections: texts such as ``test:0-9,17``, or paths that end in .png or .npy.
         data_dir: folder of idx files that takes the place of the bundled MNIST.
-        label: true label of image files.
+        label: true label of image files; images of a split bring their own.
 
     Raises:
-        InputError: a selection, file, shape or label does not fit, or an image is named twice.
+        InputError: a selection, file, shape or label does not fit, an image is named twice, or a
+            label is given for images that bring their own.
     """
+    selections = list(selections)
+    known_labels = next((text for text in selections if _SELECTION.match(text)), None)
+    if label is not None and known_labels is not None:
+        raise InputError(
+            f"label: expected for image files only, found {label} for {known_labels}, whose labels "
+            "are known"
+        )
     instances: list[Instance] = []
     for text in selections:
         if _SELECTION.match(text):

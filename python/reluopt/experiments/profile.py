@@ -49,13 +49,14 @@ def profile(
     margin: Margin,
     options: EngineOptions,
     repeats: int = 5,
+    activation: str | None = None,
 ) -> Profile:
     """Solve an instance several times and take the medians.
 
     Raises:
         UnsupportedProblemError: the engine does not know the norm.
     """
-    network: ReLUNetwork = open_network(network_name)
+    network: ReLUNetwork = open_network(network_name, activation)
     task = MinimalPerturbation(instance.image, instance.label, target, norm, margin).task(network)
     engine = BranchAndBoundEngine()
     if not engine.supports(task):
@@ -79,7 +80,7 @@ def profile(
     roots = [
         _timed(lambda: root_bound(network, task, best, options.gap))[0] for _ in range(repeats)
     ]
-    reading = [_timed(lambda: open_network(network_name))[0] for _ in range(repeats)]
+    reading = [_timed(lambda: open_network(network_name, activation))[0] for _ in range(repeats)]
     return Profile(answer, seconds, steps, statistics.median(reading), statistics.median(roots))
 
 

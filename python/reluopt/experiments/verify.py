@@ -51,6 +51,7 @@ def verify_run(
     data_dir: Path | None = None,
     workers: int = 1,
     on_progress: Callable[[RunProgress], None] = lambda _: None,
+    activation: str | None = None,
 ) -> Iterator[Verified]:
     """Verify all rows of a run, in the order of the file, and then tell those that are missing.
 
@@ -60,6 +61,7 @@ def verify_run(
         data_dir: folder of idx files, if the run used one.
         workers: processes that share the work; 1 for this one alone.
         on_progress: called after each row, before it is handed out.
+        activation: ``relu`` confirms what stands between the network's layers.
 
     Raises:
         InputError: the folder holds no such run, a file or a row is damaged, the network is
@@ -70,7 +72,7 @@ def verify_run(
         raise InputError(f"--workers: expected at least 1, found {workers}")
     record = _record(folder)
     settings = record["settings"]
-    network = _network(folder, settings, network_name)
+    network = _network(folder, settings, network_name, activation)
     table, answers = read_table(folder), Answers(folder)
     missing = _missing(folder, record, table, answers)
     asked = set(record.get("instances") or table.keys)
@@ -157,11 +159,13 @@ def _record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _network(folder: Path, settings: Mapping[str, Any], name: str | None) -> ReLUNetwork:
+def _network(
+    folder: Path, settings: Mapping[str, Any], name: str | None, activation: str | None
+) -> ReLUNetwork:
     """The network of the run, by its fingerprint."""
     path = str(settings["network_path"])
     try:
-        network = open_network(name or path)
+        network = open_network(name or path, activation)
     except InputError as error:
         if name is not None:
             raise

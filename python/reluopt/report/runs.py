@@ -21,6 +21,7 @@ from reluopt.experiments.store import read_table
 from reluopt.network import FloatArray
 from reluopt.problems import Measure, parse_norm
 from reluopt.solution import Status
+from reluopt.weights import RELU
 from reluopt.zoo import open_network
 
 SETTLED = (Status.OPTIMAL, Status.INFEASIBLE)
@@ -150,7 +151,7 @@ def _read_originals(
         return {}, ""  # optimal inputs, say: they start from no image
     name = network_name or settings.get("network_path") or settings.get("network")
     try:
-        network = open_network(str(name))
+        network = open_network(str(name), RELU)  # of which only the shape of inputs matters
         labels = {str(row.get("image")): 0 for row in rows}  # only pixels matter
         loaded = load_by_key(network, labels, data_dir)
     except ReluoptError as error:

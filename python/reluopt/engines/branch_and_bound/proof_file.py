@@ -93,8 +93,9 @@ def read_proof(path: str | os.PathLike[str]) -> Proof:
 
 def _described(about: Any, most: int) -> tuple[Norm, float, int]:
     """Norm, radius and number of trees (at most ``most``), or a ValueError."""
-    kinds = {"schema_version": int, "kind": str, "norm": str, "network_sha256": str}
-    kinds |= {"task_sha256": str, "radius": float | int, "trees": int}
+    kinds: dict[str, tuple[type, ...]] = {"schema_version": (int,), "trees": (int,)}
+    kinds |= dict.fromkeys(("kind", "norm", "network_sha256", "task_sha256"), (str,))
+    kinds["radius"] = (float, int)
     for name, kind in kinds.items():
         found = about.get(name) if isinstance(about, dict) else None
         if not isinstance(found, kind) or isinstance(found, bool):
@@ -108,10 +109,12 @@ def _described(about: Any, most: int) -> tuple[Norm, float, int]:
 
 def _tensor_types(norm: Norm) -> dict[str, np.dtype[Any]]:
     """Names of a tree's tensors, with the types that they are stored in."""
-    types = {"splits": np.int32, "refined": np.uint8, "kinds": np.uint8}
+    byte: np.dtype[Any] = np.dtype(np.uint8)
+    types: dict[str, np.dtype[Any]] = {"splits": np.dtype(np.int32), "refined": byte, "kinds": byte}
     for name, kind in PARTS[norm]:
-        types |= {name: np.int32 if kind is np.int64 else kind, f"{name}.ends": np.int64}
-    return {name: np.dtype(kind) for name, kind in types.items()}
+        types[name] = np.dtype(np.int32 if kind is np.int64 else kind)
+        types[f"{name}.ends"] = np.dtype(np.int64)
+    return types
 
 
 class _Leaves(Sequence[Leaf]):
@@ -144,9 +147,9 @@ class _Leaves(Sequence[Leaf]):
 def _tree(tensors: Mapping[str, NDArray[Any]], t: int, norm: Norm) -> TreeProof:
     """One tree; ValueError when its tensors do not fit together."""
     vectors = {}
-    for name, kind in _tensor_types(norm).items():
+    for name, stored in _tensor_types(norm).items():
         vector = tensors[f"tree.{t}.{name}"]
-        if vector.ndim != 1 or vector.dtype != kind:
+        if vector.ndim != 1 or vector.dtype != stored:
             raise ValueError(f"tree {t}: {name} of type {vector.dtype} and shape {vector.shape}")
         vectors[name] = vector
     splits, refined = (vectors[name].astype(np.int64) for name in ("splits", "refined"))
