@@ -1,8 +1,13 @@
-"""No reader ever sees half a file."""
+"""No reader ever sees half a file, waits for a pipe, or takes what is no file for one."""
+
+import contextlib
+import os
+import socket
 
 import pytest
 
-from reluopt.files import atomic_path, write_atomically
+from reluopt.errors import InputError
+from reluopt.files import atomic_path, open_input, parse_json, write_atomically
 
 
 def test_missing_folders_are_made(tmp_path):
@@ -37,3 +42,73 @@ def test_the_old_file_stays_when_it_cannot_be_replaced(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def reading(path, **options):
+    with pytest.raises(InputError) as caught, open_input(path, "a test file", **options):
+        pass
+    message = str(caught.value)
+    assert message.startswith(f"{path}: expected a test file")
+    return message
+
+
+def test_only_regular_files_of_bounded_size_are_opened(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    with open_input(path, "a test file") as (stream, size):
+        assert stream.read() == b"content"
+        assert size == 7
+    with open_input(path, "a test file", largest=7):
+        pass
+    assert "of at most 6 bytes, found 7" in reading(path, largest=6)
+    assert "no such file" in reading(tmp_path / "none")
+    assert "a directory" in reading(tmp_path)
+    assert "a device" in reading("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    assert "a named pipe" in reading(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tmp_path):
+        server.bind("socket")
+        assert "found" in reading("socket")
+    assert "found: File name too long" in reading("x" * 300)
+    with pytest.raises(InputError, match="null byte"), open_input("a\0b", "a test file"):
+        pass
+
+
+def test_a_link_counts_as_what_it_leads_to(tmp_path):
+    (tmp_path / "link").symlink_to("/dev/zero")
+    assert "a device" in reading(tmp_path / "link")
+    (tmp_path / "loop").symlink_to("loop")
+    assert "found" in reading(tmp_path / "loop")
+
+
+def test_errors_of_the_system_inside_the_block_are_ours(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+
+    def broken(error):
+        with open_input(path, "a test file"):
+            raise error
+
+    with pytest.raises(InputError, match="found: disk on fire"):
+        broken(OSError(5, "disk on fire"))
+    with pytest.raises(InputError, match="found: nonsense"):
+        broken(ValueError("nonsense"))
+    with pytest.raises(InputError, match=r"^mine$"):
+        broken(InputError("mine"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1, "a": 2}', "NaN", "[-Infinity]", "[" * 100_000, "1" * 5000, "", b"\xff", '{"a":'],
+    ids=range(8),
+)
+def test_what_is_no_strict_json_is_a_value_error(text):
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        parse_json(text)
+
+
+def test_strict_json_is_read():
+    assert parse_json(b'{"a": [1, 2.5, null, true, "x"]}') == {"a": [1, 2.5, None, True, "x"]}

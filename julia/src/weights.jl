@@ -69,7 +69,9 @@ end
 Read a [`ReLUNetwork`](@ref) from a safetensors file that holds
 `layers.{i}.weight` (out x in) and `layers.{i}.bias` for `i = 0..K-1`, as the
 Python package and [`save_network`](@ref) write it. The metadata entry
-`"reluopt"` is read when it is there.
+`"reluopt"` is read when it is there. Without it, the text `"activation" => "relu"`
+says what stands between the layers; where there is none, ReLU is assumed and a
+warning says so.
 
 Throws an [`InputError`](@ref) that names file and tensor if the file cannot be
 read, comes from a newer version, or is no chain of dense layers.
@@ -79,6 +81,7 @@ function load_network(path::AbstractString)
     try
         layers = _read_layers(tensors)
         if !haskey(texts, METADATA_KEY)
+            _check_activation(texts, layers, path)
             name = first(splitext(basename(path)))
             return ReLUNetwork(layers, NetworkMetadata(; name))
         end
@@ -89,6 +92,26 @@ function load_network(path::AbstractString)
         err isa InputError || rethrow()
         throw(InputError("$path: $(err.message)"))
     end
+end
+
+"""
+What stands between the layers of another tool's file: what it says, or ReLU,
+with a warning.
+"""
+function _check_activation(
+    texts::AbstractDict,
+    layers::Vector{Dense},
+    path::AbstractString,
+)
+    stated = get(texts, "activation", nothing)
+    if stated === nothing
+        if length(layers) > 1
+            @warn "assumed: ReLU between the layers of $path (the file does not say)"
+        end
+    elseif lowercase(stated) != "relu"
+        throw(InputError("activation: expected 'relu', found $(repr(stated))"))
+    end
+    return
 end
 
 function _read_layers(tensors::Dict{String,Array})

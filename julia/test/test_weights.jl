@@ -97,6 +97,10 @@ function test_errors_name_file_and_tensor()
         "layers.1.bias" => ones(1),
     )
     @test saved("good", good) == ""
+    @test_logs (:warn, r"assumed: ReLU") load_network(path("good"))
+    @test saved("stated", good, Dict("activation" => "ReLU")) == ""
+    @test_logs load_network(path("stated"))
+    @test occursin("activation", saved("leaky", good, Dict("activation" => "leaky_relu")))
     without = filter(p -> first(p) != "layers.1.bias", good)
     @test occursin("layers.1.bias", saved("nobias", without))
     @test occursin("layers.0.weight", saved("other", Dict("fc.weight" => ones(2, 2))))

@@ -19,7 +19,6 @@ MAX_FILE_BYTES = 2_000_000_000
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISFIFO, "a named pipe, no regular file"),
-    (stat.S_ISSOCK, "a socket, no regular file"),
     (stat.S_ISCHR, "a device, no regular file"),
     (stat.S_ISBLK, "a device, no regular file"),
 )

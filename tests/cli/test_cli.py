@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
+
+from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.weights import save_network
 
 
 def _reluopt(*arguments, **options):
@@ -274,4 +277,97 @@ def test_another_true_label_of_the_same_file_is_refused(run, tmp_path, test_imag
     code, _, err = run(*command, "9")
     assert code == 2
     assert "expected label of" in err
+    assert err.count("\n") == 1
+
+
+# ---- what a file does not say --------------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """Weights of another tool, which do not say what stands between their layers."""
+    rng = np.random.default_rng(0)
+    tensors = {}
+    for i, (inputs, outputs) in enumerate([(784, 6), (6, 10)]):
+        tensors[f"fc{i}.weight"] = rng.normal(size=(outputs, inputs)).astype(np.float32)
+        tensors[f"fc{i}.bias"] = np.zeros(outputs, np.float32)
+    save_file(tensors, tmp_path / "net.safetensors")
+    return tmp_path / "net.safetensors"
+
+
+ASSUMED = (
+    "assumed: ReLU between the layers of {} (the file does not say); --activation relu confirms"
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "--images", "test:0-9"),
+        ("attack", "--images", "test:0-1", "--engine", "gurobi", "--target", "runner-up"),
+        ("classify", "--images", "test:0-1", "--engine", "gurobi"),
+        ("ideal", "--label", "3", "--engine", "gurobi", "--gap", "0.9"),
+        ("profile", "--image", "test:0", "--repeats", "2", "--target", "runner-up"),
+        ("bench", "--images", "test:0", "--method", "gurobi", "--target", "runner-up"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_assumed_activation_is_told_once_and_can_be_confirmed(run, tmp_path, foreign, command):
+    name, *options = command
+    if name == "bench":
+        options += ["--out", tmp_path / "bench"]
+    code, _, err = run(name, foreign, *options)
+    assert code == 0
+    assert err.count(ASSUMED.format(foreign)) == err.count("assumed: ") == 1
+    code, _, err = run(name, foreign, *options, "--activation", "relu")
+    assert code == 0
+    assert "assumed: " not in err
+    code, _, err = run(name, foreign, *options, "--activation", "leaky_relu")
+    assert code == 2
+    assert err.startswith("error: activation: expected 'relu'")
+    assert err.count("\n") == 1
+
+
+def test_runs_record_how_the_activation_is_known(run, tmp_path, foreign):
+    command = ("attack", foreign, "--images", "test:0-1", "--engine", "gurobi")
+    command += ("--target", "runner-up", "--out", tmp_path / "run")
+    assert run(*command, "--limit", "1")[0] == 0
+    code, out, _ = run(*command, "--activation", "relu")
+    assert code == 0
+    assert "2 of 2 proven" in out
+    sessions = json.loads((tmp_path / "run" / "run.json").read_text())["sessions"]
+    assert [s["activation"] for s in sessions] == ["relu (assumed)", "relu (confirmed)"]
+    code, _, err = run("verify-result", tmp_path / "run")
+    assert code == 0
+    assert err.count(ASSUMED.format(foreign)) == 1
+    code, _, err = run("verify-result", tmp_path / "run", "--activation", "relu")
+    assert code == 0
+    assert "assumed" not in err
+
+
+def test_a_label_for_images_that_have_one_is_refused(run):
+    code, _, err = run("attack", "thesis", "--images", "test:0", "--label", "77")
+    assert code == 2
+    assert err == (
+        "error: label: expected for image files only, found 77 for test:0, whose labels are known\n"
+    )
+
+
+def test_names_in_a_file_reach_the_terminal_harmlessly(run, tmp_path):
+    layer = Dense(np.ones((10, 784)), np.zeros(10))
+    names = ("[/]", "\x1b[2J", *"23456789")
+    metadata = NetworkMetadata("[/red]\x1b[31mred\u202e", (28, 28), names)
+    save_network(ReLUNetwork((layer,), metadata), tmp_path / "net.safetensors")
+    code, out, err = run("evaluate", tmp_path / "net.safetensors", "--images", "test:0-9")
+    assert code == 0
+    assert r"[/red]\x1b[31mred\u202e" in out
+    assert "\x1b" not in out + err
+
+
+def test_a_file_of_another_format_is_named(run, tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"\x08\x0a\x12\x07pytorch\x1a\x052.5.1:\xd2\x09" + bytes(50))
+    code, _, err = run("evaluate", path)
+    assert code == 2
+    assert f"error: {path}: expected a safetensors file, found an ONNX file; " in err
     assert err.count("\n") == 1

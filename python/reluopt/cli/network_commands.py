@@ -99,7 +99,7 @@ def evaluate_command(
         [("", "left"), *((name, "right") for name in names)],
     )
     for name, row in zip(names, result.confusion.tolist(), strict=True):
-        matrix.add_row(name, *(str(count) if count else "·" for count in row))
+        matrix.add_row(escape(name), *(str(count) if count else "·" for count in row))
     output.print(matrix)
     output.print(f"accuracy {_percent(result.accuracy)} on {result.count} images ({images})")
     if figure is not None:

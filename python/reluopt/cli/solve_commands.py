@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
+from rich.markup import escape
 
 from reluopt.cli import app, options
 from reluopt.cli.console import (
@@ -188,7 +189,7 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
     for result in finished[:MAX_TABLE_ROWS]:
         row = result.row
         shown.add_row(
-            str(row["image"]),
+            escape(str(row["image"])),
             f"{row['label']} to {number(row.get('target'), '.0f')}",
             str(row["status"]),
             number(row.get("distance")),
