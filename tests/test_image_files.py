@@ -180,6 +180,14 @@ def test_a_palette_may_be_opaque_but_not_transparent(tmp_path):
     refused(path, "transparent pixels", shape=(1, 3))
 
 
+def test_a_header_that_comes_late_or_twice_does_not_hide_bits(tmp_path):
+    plain, deep = png(8, 0, [[1, 2]]), png(16, 4, [[0, 1, 255, 255, 0, 2, 255, 255]])
+    late = deep[:8] + plain[33:] + deep[8:]
+    refused(save_bytes(tmp_path / "x.png", late), "header does not come first", shape=(1, 2))
+    twice = plain[:33] + deep[8:]
+    refused(save_bytes(tmp_path / "x.png", twice), "16 bits in a grey PNG", shape=(1, 2))
+
+
 # ---- hostile files -------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from reluopt.errors import InputError, shown
 from reluopt.file_formats import HEAD_BYTES, recognise
@@ -29,12 +29,10 @@ _PIXEL_BYTES = 16
 #: Largest value of a pixel in the PIL modes that hold grey images.
 _WHITE = {"1": 1, "L": 255, "I;16": 65535, "I": 65535}
 
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_DEPTH_AT, _COLOUR_AT = 24, 25
-"""Where a PNG file tells bits of a channel and kind of colour."""
+_DEEP = ("I;16", "I")
+"""The modes that keep 16 bits; all others cut them to 8."""
 
-_GREY, _PALETTE = 0, 3
-"""Kinds of colour."""
+_PNG_MAGIC, _FIRST_CHUNK_AT = b"\x89PNG\r\n\x1a\n", 12
 
 _NPY_HEADERS = {
     (1, 0): npy_format.read_array_header_1_0,
@@ -78,30 +76,33 @@ def _read_png(data: bytes, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
         known = recognise(data[:HEAD_BYTES])
         found = known.name if known else "another content"
         raise InputError(f"{path}: expected a PNG image, found {found}")
+    if data[_FIRST_CHUNK_AT : _FIRST_CHUNK_AT + 4] != b"IHDR":  # pillow would look further
+        raise InputError(
+            f"{path}: expected a readable image, found: its header does not come first"
+        )
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             warnings.simplefilter("ignore")  # what matters is refused below
-            return _grey_pixels(image, path, shape, data[_DEPTH_AT], data[_COLOUR_AT])
+            return _grey_pixels(image, path, shape)
     except InputError:
         raise
     except Exception as error:  # whatever pillow raises for a damaged file
         raise InputError(f"{path}: expected a readable image, found: {shown(error)}") from error
 
 
-def _grey_pixels(
-    image: Image.Image, path: Path, shape: tuple[int, ...], depth: int, colour: int
-) -> NDArray[Any]:
+def _grey_pixels(image: ImageFile.ImageFile, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
     """Pixels in [0, 1] of an image that is grey and opaque."""
     found = (image.height, image.width)
     if found != shape:
         raise InputError(f"{path}: expected an image of shape {shape}, found {found}")
-    if depth == 16 and colour != _GREY:
+    stored = str(image.tile[0][3])  # how the file holds its pixels: "L;2", "I;16B", "RGB;16B"
+    if "16" in stored and image.mode not in _DEEP:
         raise InputError(
             f"{path}: expected 16 bits in a grey PNG without transparency, found them in one with "
             f"more channels ({image.mode}), of which only 8 could be read"
         )
     image.load()
-    if colour != _PALETTE and "transparency" in image.info:
+    if image.mode != "P" and "transparency" in image.info:
         raise InputError(f"{path}: expected an opaque image, found a transparent colour")
     white = _WHITE.get(image.mode)
     if white is not None:
