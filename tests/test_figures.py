@@ -282,6 +282,61 @@ def test_time_figures_stay_on_the_page(draw) -> None:
     assert overlaps(figure) == []
 
 
+def legend_texts(figure: Figure) -> list[str]:
+    """Texts of the figure's own legends, which stand beside the panels."""
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize("length", [3, 22, 40])
+def test_curves_are_named_on_the_right_whatever_the_names(length: int) -> None:
+    names = {"fast": "f" * length, "slow": "s" * length}
+    figure = benchmark_figure(TIMES.assign(method=TIMES["method"].map(names)))
+    assert legend_texts(figure)[-2:] == list(names.values())
+    assert over_the_edge(figure) == 0.0
+    with style():
+        renderer = figure.canvas.get_renderer()
+        boxes = [each.get_window_extent(renderer) for each in figure.legends]
+        boxes += [axes.get_window_extent(renderer) for axes in figure.axes]
+        boxes += [text.get_window_extent(renderer) for text in figure.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_marks_are_explained_where_they_stand() -> None:
+    stopped = "number of images not proven within the limit"
+    assert legend_texts(time_figure(TIMES)) == ["one image", "median", stopped]
+    assert stopped not in legend_texts(time_figure(TIMES[TIMES["proven"]]))
+    shown = legend_texts(network_times_figure(TIMES, REFERENCES))
+    assert shown[-2:] == ["average, where these count with the limit", "published average"]
+    assert "published average" not in legend_texts(network_times_figure(TIMES, REFERENCES[:0]))
+
+
+@pytest.mark.parametrize(
+    "draw", [time_figure, lambda table: network_times_figure(table, REFERENCES)]
+)
+def test_values_of_medians_do_not_meet_the_strip_above(draw) -> None:
+    table = times_table(
+        [("one", k, method, 1.0 + k / 30, True) for method in "abcd" for k in range(30)]
+    )
+    figure = draw(table)
+    axes = figure.axes[0]
+    with style():
+        figure.draw_without_rendering()
+        renderer = figure.canvas.get_renderer()
+        labels = [text.get_window_extent(renderer) for text in axes.texts[:4]]
+        lines = [line for line in axes.lines if line.get_marker() == "None" and line.get_lw() > 1]
+        bars = [line.get_window_extent(renderer) for line in lines]
+    assert len(labels) == 4
+    assert len(bars) >= 4
+    for label, bar in itertools.product(labels, bars):
+        assert label.y1 < bar.y0 or label.y0 > bar.y1 - 1.0
+    for points in axes.collections:
+        radius = 0.5 * np.sqrt(9.0) * figure.dpi / 72
+        for x, y in axes.transData.transform(points.get_offsets()):
+            for box in labels:
+                beside = not box.x0 - radius < x < box.x1 + radius
+                assert beside or y > box.y1 + radius or y < box.y0 - radius
+
+
 def test_times_count_and_mark_censored_runs() -> None:
     figure = time_figure(TIMES)
     first, second = figure.axes
@@ -291,7 +346,7 @@ def test_times_count_and_mark_censored_runs() -> None:
     assert notes == ["1", "4.00 s", "2", "≥ 54.0 s", "limit 100 s"]
     assert [text.get_text() for text in second.texts] == ["0.100 s", "10.0 s"]
     assert first.get_xlim() == second.get_xlim()
-    assert texts(figure) == ["one (4 images)", "three (1 images)"]
+    assert texts(figure) == ["one (4 images)", "three (1 image)"]
 
 
 def test_size_figure_orders_networks_by_size() -> None:

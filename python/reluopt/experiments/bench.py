@@ -35,6 +35,7 @@ from reluopt.experiments.bench_session import (
 )
 from reluopt.experiments.bench_statistics import Disagreement, find_disagreements
 from reluopt.experiments.instances import load_instances
+from reluopt.experiments.method_names import method_titles
 from reluopt.experiments.store import ResultStore, machine
 from reluopt.figures import (
     benchmark_figure,
@@ -161,7 +162,7 @@ def run_bench(
     write_atomically(out / "summary.md", summary.encode())
     files = [out / name for name in ("results.csv", "summary.md", "run.json", "sessions.jsonl")]
     if figure is not None:
-        files += _draw(table, figure)
+        files += draw(table, figure)
     return BenchResult(table, summary, find_disagreements(table), files)
 
 
@@ -223,10 +224,12 @@ def _facts(
     }
 
 
-def _draw(table: pd.DataFrame, path: Path) -> list[Path]:
+def draw(table: pd.DataFrame, path: Path) -> list[Path]:
     """The benchmark's figure, and one of time against size where sizes differ."""
-    files = list(save_figure(benchmark_figure(table), path))
-    if table["neurons"].nunique() > 1:
+    titles = method_titles([str(method) for method in table["method"].unique()])
+    shown = table.assign(method=table["method"].map(titles))
+    files = list(save_figure(benchmark_figure(shown), path))
+    if shown["neurons"].nunique() > 1:
         beside = path.with_name(f"{path.stem}-size{path.suffix}")
-        files += save_figure(time_versus_size_figure(table), beside)
+        files += save_figure(time_versus_size_figure(shown), beside)
     return files

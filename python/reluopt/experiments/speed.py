@@ -27,6 +27,7 @@ from reluopt.experiments.bench_statistics import (
     summarise_methods,
     summarise_ratios,
 )
+from reluopt.experiments.method_names import ENGINES
 from reluopt.experiments.row_table import read_rows
 from reluopt.experiments.tables import markdown_grid
 from reluopt.zoo import load_bundled
@@ -44,7 +45,7 @@ _AGREEMENT = f"{AGREEMENT_TOLERANCE:g}".replace("e-0", "e-")
 _BEFORE_UNIT = re.compile(r"(?<=\d)\s(?=(%|s|min|h)(?!\w))")
 _JOINED = "\0"
 
-_SOLVERS = {"highs": "HiGHS", "gurobi": "Gurobi"}
+_SOLVERS = ("highs", "gurobi")
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,10 +201,10 @@ def _bounds(bench: Benchmark) -> str:
     network = bench.networks[0]
     methods = [str(name) for name in bench.table["method"].unique()]
     gains = []
-    for solver, name in _SOLVERS.items():
+    for solver in _SOLVERS:
         ours = bench.summary(network, f"{solver}:bigm:ball")
         theirs = bench.summary(network, f"{solver}:thesis:thesis")
-        gains.append(f"{name} needs {_mean(ours)} on average in place of {_mean(theirs)}")
+        gains.append(f"{ENGINES[solver]} needs {_mean(ours)} on average in place of {_mean(theirs)}")
     return fill(
         "General solvers profit too from the incumbent and the bounds over its ball "
         f"({bench.images}, limit {bench.limit}, "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from reluopt.errors import InputError
 from reluopt.figures.style import (
@@ -17,16 +19,26 @@ from reluopt.figures.style import (
     MUTED,
     TINY,
     inch_axes,
+    inch_legend,
     inch_text,
     new_figure,
     style,
 )
-from reluopt.figures.times import check_times, draw_times, method_names, share_times
+from reluopt.figures.times import (
+    LEGEND_LINE,
+    STRIP,
+    check_times,
+    draw_times,
+    images_text,
+    method_names,
+    share_times,
+    strip_marks,
+)
 
 REFERENCE_COLUMNS = ("network", "method", "seconds")
 
-_LINE, _TOP, _BELOW, _GAP = 0.29, 0.36, 0.42, 0.2
-"""Inches: height of a strip, room above and below the panels, and between them."""
+_TOP, _BELOW, _GAP = 0.36, 0.42, 0.2
+"""Inches: room above and below the panels, and between them."""
 
 _HEADROOM = 0.35
 """Strips above the first one: its median's label must not meet that of the limit."""
@@ -38,7 +50,7 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
 
     Strips are those of :func:`~reluopt.figures.times.time_figure`, with a cross at the average, in
     which runs that were stopped count with the limit. References are averages that somebody else
-    measured; they stand below, as crosses in lines of their own.
+    measured; they stand below, as crosses in lines of their own. A legend below says so.
 
     Args:
         table: see :mod:`reluopt.figures.times`.
@@ -56,8 +68,12 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
     networks = list(times["network"].unique())
     left = 0.15 + CHARACTER * max(len(line) for line in lines)
     width = (DOUBLE_COLUMN - left - 0.15 - _GAP * (len(networks) - 1)) / len(networks)
-    height = 0.15 + _LINE * (len(lines) + _HEADROOM)
-    figure = new_figure(DOUBLE_COLUMN, _TOP + height + _BELOW)
+    height = 0.15 + STRIP * (len(lines) + _HEADROOM)
+    marks = [*strip_marks(times), _cross("average, where these count with the limit", INK)]
+    if not references.empty:
+        marks.append(_cross("published average", MUTED))
+    figure = new_figure(DOUBLE_COLUMN, _TOP + height + _BELOW + 0.05 + LEGEND_LINE)
+    inch_legend(figure, 0.15, _TOP + height + _BELOW, marks, len(marks))
     for number, network in enumerate(networks):
         rows = times[times["network"] == network]
         place = left + number * (width + _GAP)
@@ -77,7 +93,7 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
             )  # fmt: skip
         if number:
             axes.set_yticks(np.arange(len(lines)), [""] * len(lines))
-        title = f"{network} ({rows['image'].nunique()} images)"
+        title = f"{network} ({images_text(rows)})"
         inch_text(figure, place, _TOP - 0.2, title, ha="left", va="baseline")
     share_times(figure, [draw_times])
     return figure
@@ -87,7 +103,17 @@ def _draw_crosses(
     axes: Axes, seconds: pd.Series[float], heights: Sequence[int], colour: str
 ) -> None:
     """Mark averages, each at the height of its line."""
-    axes.plot(
-        seconds, heights, linestyle="none", marker="x", markersize=4.5, color=colour,
-        markeredgewidth=1.2, zorder=5,
-    )  # fmt: skip
+    axes.plot(seconds, heights, **_cross_look(colour), zorder=5)
+
+
+def _cross(label: str, colour: str) -> Line2D:
+    """A cross for the legend."""
+    return Line2D([], [], label=label, **_cross_look(colour))
+
+
+def _cross_look(colour: str) -> dict[str, Any]:
+    """How a cross is drawn."""
+    return {
+        "linestyle": "none", "marker": "x", "markersize": 4.5, "markeredgewidth": 1.2,
+        "color": colour,
+    }  # fmt: skip

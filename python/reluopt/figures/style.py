@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -93,6 +94,11 @@ _SETTINGS: Any = {
     "ytick.major.size": 2.5,
     "xtick.minor.size": 1.5,
     "ytick.minor.size": 1.5,
+    # Labels of shorter ticks stand a point farther away: on one line with those of the longer.
+    "xtick.major.pad": 3.5,
+    "ytick.major.pad": 3.5,
+    "xtick.minor.pad": 4.5,
+    "ytick.minor.pad": 4.5,
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "legend.frameon": False,
@@ -149,6 +155,23 @@ def inch_text(figure: Figure, left: float, top: float, text: str, **options: Any
     """Text at a point given in inches from the upper left corner of the figure."""
     width, height = figure.get_size_inches()
     figure.text(left / width, 1.0 - top / height, text, **options)
+
+
+def inch_legend(
+    figure: Figure,
+    side: float,
+    top: float,
+    handles: Sequence[Artist],
+    columns: int,
+    corner: Literal["upper left", "upper right"] = "upper left",
+) -> None:
+    """What marks mean, in ``columns`` columns; its corner lies as for :func:`inch_text`."""
+    width, height = figure.get_size_inches()
+    figure.legend(
+        handles=list(handles), loc=corner, borderaxespad=0.0, borderpad=0.0, ncols=columns,
+        bbox_to_anchor=(side / width, 1.0 - top / height), columnspacing=1.6, labelspacing=0.3,
+        handletextpad=0.5,
+    )  # fmt: skip
 
 
 def check_figure_path(path: str | os.PathLike[str]) -> Path:

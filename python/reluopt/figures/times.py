@@ -15,9 +15,11 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator
 from matplotlib.transforms import ScaledTranslation
 
@@ -33,6 +35,7 @@ from reluopt.figures.style import (
     SMALL,
     TINY,
     inch_axes,
+    inch_legend,
     inch_text,
     new_figure,
     style,
@@ -41,14 +44,28 @@ from reluopt.network import FloatArray
 
 TIME_COLUMNS = ("network", "image", "method", "seconds", "proven", "time_limit")
 
-_JITTER = 0.28
-"""Half the height over which the points of a strip are spread; strips are 1 apart."""
+STRIP = 0.33
+"""Inches from one strip to the next, which are 1 apart on their axis."""
+
+_JITTER, _BAR = 0.2, 0.27
+"""Half the height over which the points of a strip are spread, and half that of the median's bar:
+the value above a bar never meets the strip above.
+"""
+
+LEGEND_LINE = 0.15
+"""Inches of a line of a legend."""
 
 _DIGIT = 0.02
 """Share of the width of a strip that a digit takes, beside the triangle of stopped runs."""
 
 _MARKS = (0.0, 0.25, 0.5, 0.75)
 """Heights, as shares of a profile, at which its marker is drawn."""
+
+_KEY = 0.2
+"""Inches below the panels for what their marks mean."""
+
+_HANDLE, _TITLE = 0.5, 1.8
+"""Inches that a legend's entry takes beside its text, and that a panel's title takes beside it."""
 
 _FAR = 1e12
 """Where profiles end: right of every axis."""
@@ -118,7 +135,7 @@ def time_figure(table: pd.DataFrame) -> Figure:
 def benchmark_figure(table: pd.DataFrame) -> Figure:
     """Times and performance profiles side by side for each network.
 
-    Colours and markers of the strips on the left name the curves on the right.
+    The curves are named above them on the right, by colours and markers of the strips on the left.
 
     Raises:
         InputError: the table is empty or lacks a column.
@@ -196,10 +213,14 @@ def _panels(table: pd.DataFrame, draws: Sequence[_Draw]) -> Figure:
     gap = 0.58 + (0.0 if times["proven"].all() else 0.14)  # the number of stopped runs stands there
     room = DOUBLE_COLUMN - left - 0.12 - gap * (len(draws) - 1)
     widths = [room] if len(draws) == 1 else [0.58 * room, 0.42 * room]
-    height = max(0.15 + 0.3 * len(methods), 1.25 if len(draws) > 1 else 0.6)
-    top = 0.3
+    height = max(0.15 + STRIP * len(methods), 1.25 if len(draws) > 1 else 0.6)
+    several = len(draws) > 1
+    entry = _HANDLE + CHARACTER * max(len(method) for method in methods)
+    beside = 2 if 2.0 * entry < DOUBLE_COLUMN - left - _TITLE else 1
+    top = 0.3 + (LEGEND_LINE * -(-len(methods) // beside) - 0.1 if several else 0.0)
+    marks = strip_marks(times)
     step = height + between
-    figure = new_figure(DOUBLE_COLUMN, top + len(networks) * step - between + below)
+    figure = new_figure(DOUBLE_COLUMN, top + len(networks) * step - between + below + _KEY)
     for row, network in enumerate(networks):
         rows = times[times["network"] == network]
         place = left
@@ -209,10 +230,36 @@ def _panels(table: pd.DataFrame, draws: Sequence[_Draw]) -> Figure:
             if row + 1 < len(networks):
                 axes.set_xlabel("")
             place += width + gap
-        title = f"{network} ({rows['image'].nunique()} images)"
+        title = f"{network} ({images_text(rows)})"
         inch_text(figure, left, top + row * step - 0.17, title, ha="left", va="baseline")
+    inch_legend(figure, left, top + len(networks) * step - between + below, marks, len(marks))
+    if several:
+        names = [Line2D([], [], label=name, **method_look(methods, name)) for name in methods]
+        inch_legend(figure, DOUBLE_COLUMN - 0.12, 0.05, names, beside, "upper right")
     share_times(figure, draws)
     return figure
+
+
+def images_text(rows: pd.DataFrame) -> str:
+    """``1 image``, ``40 images``."""
+    count = rows["image"].nunique()
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def strip_marks(times: pd.DataFrame) -> list[Artist]:
+    """What the marks of strips mean, as handles of a legend."""
+    plain: Any = {"linestyle": "none", "color": MUTED}
+    marks: list[Artist] = [
+        Line2D([], [], label="one image", marker="o", markersize=3.0, **plain),
+        Line2D([], [], label="median", linestyle="none", marker="|", markersize=9.0, color=INK,
+               markeredgewidth=1.4),
+    ]  # fmt: skip
+    if not times["proven"].all():
+        marks.append(
+            Line2D([], [], label="number of images not proven within the limit", marker=">",
+                   markersize=4.5, markerfacecolor="white", markeredgecolor=MUTED, linestyle="none")
+        )  # fmt: skip
+    return marks
 
 
 def share_times(figure: Figure, draws: Sequence[_Draw]) -> None:
@@ -274,13 +321,13 @@ def _draw_median(axes: Axes, own: pd.DataFrame, number: int) -> None:
     median = float(own["seconds"].median())
     censored = float(own["proven"].mean()) <= 0.5
     axes.plot(
-        [median, median], [number - 0.36, number + 0.36],
+        [median, median], [number - _BAR, number + _BAR],
         color=INK, linewidth=1.4, solid_capstyle="butt", zorder=4,
     )  # fmt: skip
     value = f"{median:#.3g}".rstrip(".")
     near = median > 0.4 * float(own["time_limit"].max())
     axes.annotate(
-        f"{'≥ ' if censored else ''}{value} s", (median, number - 0.36), (-3 * near, 1.5),
+        f"{'≥ ' if censored else ''}{value} s", (median, number - _BAR), (-3 * near, 1.0),
         textcoords="offset points", ha="right" if near else "center", va="bottom", size=TINY,
         zorder=5,
     )  # fmt: skip

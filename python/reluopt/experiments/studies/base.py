@@ -126,12 +126,15 @@ class Study:
         run: does it.
         readme: what the README says about it, as Markdown, from the published folder
             ``figures/data`` alone.
+        redraw: draws the figures and writes the tables that follow from the published facts and
+            rows, into a folder; None where there are none. ``run`` makes them the same way.
     """
 
     name: str
     title: str
     run: Callable[[StudyContext], StudyResult]
     readme: Callable[[Path], str]
+    redraw: Callable[[StudyFolder, Path], None] | None = None
 
 
 class Described(Experiment[_TaskIn], Protocol):
@@ -267,12 +270,8 @@ def publish(result: StudyResult, figures: Path) -> list[Path]:
     """
     if not result.complete:
         return []
-    copies = []
-    for path in result.files:
-        folder = figures if path.suffix in PICTURES else figures / "data"
-        copies.append(_copy(path, folder / path.name))
-    copies.append(_copy(result.folder / FACTS, facts_path(figures / "data", result.name)))
-    return copies
+    copies = [publish_file(path, figures) for path in result.files]
+    return [*copies, _copy(result.folder / FACTS, facts_path(figures / "data", result.name))]
 
 
 def facts_path(data: Path, name: str) -> Path:
@@ -289,6 +288,11 @@ def read_facts(data: Path, name: str) -> dict[str, Any]:
 def read_table(data: Path, name: str) -> pd.DataFrame:
     """The published table called ``name``: texts as they are printed, NaN where a cell is empty."""
     return pd.read_csv(data / f"{name}.csv", dtype=str, keep_default_na=False, na_values=[""])
+
+
+def publish_file(path: Path, figures: Path) -> Path:
+    """Copy a picture to ``figures``, or anything else to ``figures/data``."""
+    return _copy(path, (figures if path.suffix in PICTURES else figures / "data") / path.name)
 
 
 def _copy(source: Path, target: Path) -> Path:
@@ -313,6 +317,7 @@ __all__ = [
     "StudyResult",
     "facts_path",
     "publish",
+    "publish_file",
     "read_facts",
     "read_table",
     "rows_table",

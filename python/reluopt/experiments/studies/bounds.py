@@ -6,7 +6,7 @@ beside our engine and beside what Linkola and colleagues published for the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,9 @@ from reluopt.figures import network_times_figure
 from reluopt.zoo import load_bundled
 
 NAME = "bounds"
+
+RUNS = f"{NAME}-runs"
+"""The table of rows."""
 
 THESIS, BALL = "gurobi:thesis:thesis", "gurobi:bigm:ball"
 
@@ -94,12 +97,23 @@ def run(context: StudyContext) -> StudyResult:
         **agreement_facts(table),
         "machine": machine_facts(folder, asked.subfolder(context), table),
     }
-    shown = pd.concat([named(rows, BOUNDS) for _, rows in table.groupby("network", sort=False)])
-    folder.figure(NAME, network_times_figure(shown, _references(asked)))
-    folder.table(NAME, _table(facts), _caption(facts))
-    folder.table(f"{NAME}-runs", published_rows(table), texts=False)
+    rows = published_rows(table)
+    folder.table(RUNS, rows, texts=False)
+    _show(folder, facts, rows)
     complete = context.full and context.limit is None and context.time_limit is None
     return folder.finish(facts, _lines(facts), complete=complete)
+
+
+def _show(folder: StudyFolder, facts: Mapping[str, Any], rows: pd.DataFrame) -> None:
+    """Figure and table, from facts and published rows."""
+    shown = pd.concat([named(own, BOUNDS) for _, own in rows.groupby("network", sort=False)])
+    folder.figure(NAME, network_times_figure(shown, _references(list(facts["networks"]))))
+    folder.table(NAME, _table(facts), _caption(facts))
+
+
+def _redraw(folder: StudyFolder, data: Path) -> None:
+    """:func:`_show` from what is published."""
+    _show(folder, read_facts(data, NAME), pd.read_csv(data / f"{RUNS}.csv"))
 
 
 def _network_facts(network: str, rows: pd.DataFrame) -> dict[str, Any]:
@@ -112,14 +126,14 @@ def _network_facts(network: str, rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _references(asked: Measurement) -> pd.DataFrame:
+def _references(networks: Sequence[str]) -> pd.DataFrame:
     """The published averages as the figure takes them."""
     lines = ((PUBLISHED_INITIAL, "initial"), (PUBLISHED_OPTIMAL, "optimal"))
     return pd.DataFrame(
         [
             {"network": name, "method": line, "seconds": getattr(TIGHTENING[name], field)}
             for line, field in lines
-            for name in asked.networks
+            for name in networks
         ]
     )
 
@@ -252,4 +266,4 @@ def _undecided(facts: Mapping[str, Any]) -> str:
     )
 
 
-STUDY = Study(NAME, STUDIES[NAME], run, readme)
+STUDY = Study(NAME, STUDIES[NAME], run, readme, _redraw)

@@ -42,16 +42,6 @@ SHORT = 1e-4
 OWN = "bnb"
 """Our engine."""
 
-METHOD_NAMES = {
-    "bnb": "our engine",
-    "highs:bigm:ball": "HiGHS, ball bounds",
-    "gurobi:bigm:ball": "Gurobi, ball bounds",
-    "gurobi:thesis:thesis": "Gurobi, thesis' model",
-    "scip:bigm:ball": "SCIP, ball bounds",
-    "scip:thesis:thesis": "SCIP, thesis' model",
-}
-"""Methods (``engine:formulation:bounds``) as tables and figures call them."""
-
 RUN_COLUMNS = (
     "network",
     "image",
