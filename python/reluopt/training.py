@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reluopt.errors import EngineUnavailableError, InputError
 from reluopt.evaluation import evaluate
+from reluopt.install import install_command
 from reluopt.mnist import Dataset
 from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
 
@@ -126,6 +127,20 @@ def train(
     return ReLUNetwork(layers, metadata)
 
 
+def check_training() -> None:
+    """Refuse to train without scikit-learn, before data are downloaded.
+
+    Raises:
+        EngineUnavailableError: it is not installed.
+    """
+    try:
+        import sklearn.neural_network  # noqa: F401
+    except ImportError as error:
+        raise EngineUnavailableError(
+            f"training needs scikit-learn, found it not installed: {install_command('train')}"
+        ) from error
+
+
 def train_and_test(
     training: Dataset,
     test: Dataset,
@@ -162,14 +177,11 @@ def _fit(
     seed: int,
 ) -> list[Parameters]:
     """Run scikit-learn from given parameters and return the trained ones (out x in)."""
-    try:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.neural_network import MLPClassifier
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise EngineUnavailableError(
-            "training needs scikit-learn: install reluopt with its extra 'train'"
-        ) from error
+    check_training()
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     model: Any = MLPClassifier(
         hidden_layer_sizes=tuple(len(bias) for _, bias in parameters[:-1]),
         solver="adam",

@@ -32,7 +32,7 @@ def all_versions(engines: Iterable[str]) -> dict[str, str]:
 
 
 def _own_versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "reluopt": "unknown"} | _installed(["reluopt"])
+    return {"python": platform.python_version(), "reluopt": own_version()}
 
 
 def _installed(packages: Iterable[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from reluopt.engines.julia_setup import (
     on_julia_start,
 )
 from reluopt.errors import EngineUnavailableError, InputError
+from reluopt.install import install_command
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_state_without_juliacall(monkeypatch):
     monkeypatch.setattr(julia_setup, "find_spec", lambda name: None)
     state = julia_state()
     assert not state.usable
-    assert "pip install 'reluopt[julia]'" in state.detail
+    assert install_command("julia") in state.detail
     julia_setup.julia_session.cache_clear()
     with pytest.raises(EngineUnavailableError, match="juliacall is missing"):
         julia_setup.julia_session()

@@ -1,5 +1,6 @@
 """HiGHS, Gurobi and SCIP on the same programs, against each other and against brute force."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from reluopt.engines.program_engine import ProgramTask
 from reluopt.engines.scip import ScipEngine, _add_rows
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.formulation import encode
+from reluopt.install import install_command
 from reluopt.problems import (
     AbsoluteMargin,
     AnyTarget,
@@ -265,7 +267,7 @@ def test_every_engine_tells_its_state():
 def test_missing_solver_says_how_to_get_it(lecture, monkeypatch):
     monkeypatch.setattr("reluopt.engines.scip.find_spec", lambda _: None)
     box = Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0]))
-    with pytest.raises(EngineUnavailableError, match=r"pip install 'reluopt\[scip\]'"):
+    with pytest.raises(EngineUnavailableError, match=re.escape(install_command("scip"))):
         ScipEngine().solve(_request(lecture, LogitTask(0, box)))
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from reluopt.experiments.instances import Instance, data_fingerprint
 from reluopt.experiments.lock import LOCK_NAME
 from reluopt.experiments.runner import Shard, parse_shard, run_experiment, select
 from reluopt.experiments.store import ResultStore
+from reluopt.install import install_command
 from reluopt.problems import AbsoluteMargin, Norm, ShiftTarget
 from reluopt.solve import Method
 
@@ -460,5 +462,5 @@ def test_a_missing_scheduler_is_one_line(monkeypatch, tmp_path, toy):
 
 def test_missing_dask_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(EngineUnavailableError, match=r"pip install 'reluopt\[dask\]'"):
+    with pytest.raises(EngineUnavailableError, match=re.escape(install_command("dask"))):
         choose_executor(None, "tcp://127.0.0.1:9")

@@ -16,18 +16,22 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from reluopt.engines.base import Progress as SearchProgress
 from reluopt.engines.julia_setup import on_julia_start
+from reluopt.experiments.forecast import Forecast, Forecaster
 from reluopt.experiments.runner import RunProgress
 from reluopt.kernels.jit import on_compilation
+from reluopt.norms import Measure, Norm
 
 _WRAPPED = ("detail", "result")
 """Columns whose text may take several lines."""
@@ -44,6 +48,11 @@ def number(value: Any, form: str = ".4g") -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
     return format(value, form)
+
+
+def norm_title(norm: Measure) -> str:
+    """``L1 norm``, ``Linf norm``, but ``blend:0.5``, which is no norm."""
+    return f"{norm.label} norm" if isinstance(norm, Norm) else norm.label
 
 
 def table(title: str, columns: list[tuple[str, str]]) -> Table:
@@ -91,7 +100,10 @@ class Bar:
         self._progress = progress
         self._task = task
         self._counts: dict[str, int] = {}
-        self._spoken = time.monotonic()
+        self._began = self._ended = self._spoken = time.monotonic()
+        self._silent = True
+        self._forecaster = Forecaster()
+        self._done: int | None = None
 
     def search(self, now: SearchProgress) -> None:
         """Show incumbent, bound and nodes of the running search."""
@@ -106,6 +118,7 @@ class Bar:
         self._counts[status] = self._counts.get(status, 0) + 1
         counts = ", ".join(f"{count} {name.lower()}" for name, count in self._counts.items())
         self._progress.update(self._task, advance=1, counts=counts, search="")
+        self._learn((self._done or 0) + 1)
 
     def run(self, now: RunProgress, stage: str = "") -> None:
         """Show how far a run of the runner is; a line now and then where stderr is no terminal."""
@@ -116,15 +129,55 @@ class Bar:
         self._progress.update(
             self._task, completed=now.done, total=now.total, counts=text, search=""
         )
+        self._foresee(now.forecast)
+        if not errors.is_terminal:
+            self._log(now, text)
+
+    def _log(self, now: RunProgress, text: str) -> None:
+        """A line now and then; a run that has said something also says that it is done."""
         silent = time.monotonic() - self._spoken
-        if not errors.is_terminal and silent >= LOG_SECONDS and now.done < now.total:
-            self._spoken += silent
-            left = "" if math.isnan(now.remaining) else f", about {_duration(now.remaining)} left"
-            errors.print(f"{now.done} of {now.total}: {text}{left}", markup=False)
+        ended = now.done == now.total
+        if (self._silent and ended) or (silent < LOG_SECONDS and not ended):
+            return
+        self._silent = ended  # the next stage of a study starts anew
+        self._spoken += silent
+        known = not (ended or math.isnan(now.remaining))
+        left = f", about {_duration(now.remaining)} left" if known else ""
+        errors.print(f"{now.done} of {now.total}: {text}{left}", markup=False)
 
     def at(self, done: int, total: int, text: str) -> None:
         """Show how far a run is and what it does."""
         self._progress.update(self._task, completed=done, total=total, search=text)
+        if self._done is not None and done > self._done:
+            self._learn(done)
+        self._done = done  # what was there at the first call teaches nothing
+
+    def _learn(self, done: int) -> None:
+        """Time what came since the last call."""
+        ended = time.monotonic()
+        steps = done - (self._done or 0)
+        for _ in range(steps):
+            self._forecaster.add((ended - self._ended) / steps)
+        self._done = done
+        total = self._progress.tasks[self._task].total or done
+        self._foresee(self._forecaster.now(round(total) - done, ended - self._began))
+
+    def _foresee(self, forecast: Forecast) -> None:
+        """What the remaining time is shown by from now on."""
+        self._ended = time.monotonic()
+        self._progress.update(self._task, forecast=forecast, ended=self._ended)
+
+
+class _Remaining(ProgressColumn):
+    """The time that a run still takes; see :mod:`reluopt.experiments.forecast`."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """``ETA 0:01:30``, or dashes while too little is known."""
+        left = task.fields["forecast"].after(time.monotonic() - task.fields["ended"])
+        known = not task.finished and math.isfinite(left)
+        return Text(f"ETA {_duration(left) if known else '-:--:--'}", style="progress.remaining")
 
 
 def _announce(text: str) -> None:
@@ -144,8 +197,7 @@ def progress_bar(description: str, total: int, *, visible: bool = True) -> Itera
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
+        _Remaining(),
         TextColumn("{task.fields[counts]}"),
         TextColumn("[dim]{task.fields[search]}"),
         console=errors,
@@ -153,4 +205,6 @@ def progress_bar(description: str, total: int, *, visible: bool = True) -> Itera
         transient=True,
     )
     with progress, on_compilation(_announce_compilation), on_julia_start(_announce):
-        yield Bar(progress, progress.add_task(description, total=total, counts="", search=""))
+        started = Forecast(total, math.nan, 1.0, ())
+        fields = {"counts": "", "search": "", "forecast": started, "ended": time.monotonic()}
+        yield Bar(progress, progress.add_task(description, total=total, **fields))

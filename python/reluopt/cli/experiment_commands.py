@@ -6,7 +6,7 @@ import math
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -15,6 +15,7 @@ from reluopt.cli import app, options
 from reluopt.cli.console import (
     MAX_TABLE_ROWS,
     errors,
+    norm_title,
     number,
     output,
     print_table,
@@ -29,6 +30,9 @@ from reluopt.experiments.instances import load_instances
 from reluopt.experiments.store import named
 from reluopt.problems import parse_margin, parse_norm, parse_target
 from reluopt.zoo import open_network
+
+if TYPE_CHECKING:
+    from reluopt.experiments.profile import Profile
 
 
 @app.command()
@@ -123,7 +127,8 @@ def profile(
     )
     columns = [("step", "left"), ("calls", "right"), ("ms", "right"), ("share", "right")]
     title = (
-        f"{shown_text(network.metadata.name)}, {image}, {norm.upper()} norm, target {target}: bnb"
+        f"{shown_text(network.metadata.name)}, {image}, {norm_title(parse_norm(norm))}, "
+        f"target {target}: bnb"
     )
     shown = table(title, columns)
     for step, (calls, seconds) in made.steps.items():
@@ -135,10 +140,18 @@ def profile(
         f"{answer.status}: objective {answer.objective:.6f}, bound {answer.bound:.6f}, "
         f"{answer.nodes} nodes"
     )
-    output.print(
-        f"floor: reading the weights {1e3 * made.reading:.2f} ms, bounds and root relaxation over "
-        f"the answer's ball {1e3 * made.root:.2f} ms; this solve takes "
-        f"{made.seconds / (made.reading + made.root):.1f} times as long"
+    output.print(_floor_words(made))
+
+
+def _floor_words(made: Profile) -> str:
+    """The least that such a solve costs, and how much more this one does."""
+    text = f"floor: reading the weights {1e3 * made.reading:.2f} ms"
+    if made.root is None:
+        return f"{text}; nothing was searched, the image is an answer already"
+    over = made.seconds / (made.reading + made.root)
+    return (
+        f"{text}, bounds and root relaxation over the answer's ball {1e3 * made.root:.2f} ms; "
+        f"this solve takes {over:.1f} times as long"
     )
 
 

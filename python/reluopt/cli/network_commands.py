@@ -15,6 +15,7 @@ from reluopt.engines import engine_names, get_engine
 from reluopt.errors import InputError, shown
 from reluopt.evaluation import evaluate
 from reluopt.experiments.store import machine
+from reluopt.install import own_version
 from reluopt.mnist import FULL_COUNT, load_images, load_selection
 from reluopt.network import ReLUNetwork
 from reluopt.zoo import bundled_names, load_bundled, open_network
@@ -26,7 +27,7 @@ _LIBRARIES = ("numpy", "scipy", "numba", "highspy", "gurobipy", "pyscipopt", "sc
 def info() -> None:
     """Show versions, engines (usable, or why not and how to get them) and bundled networks."""
     here = machine()
-    output.print(f"reluopt {_version('reluopt')}, Python {here['python']}, {here['platform']}")
+    output.print(f"reluopt {own_version()}, Python {here['python']}, {here['platform']}")
     output.print(f"{here['processor']}, {here['cores']} cores")
     libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
     output.print(libraries, soft_wrap=True)
@@ -61,11 +62,13 @@ def train(
 ) -> None:
     """Train a network on MNIST and write it with its recipe and measured accuracy.
 
+    Needs scikit-learn, which the extra `train` installs.
     The full training set is downloaded once when --data-dir is not given.
     """
-    from reluopt.training import train_and_test
+    from reluopt.training import check_training, train_and_test
     from reluopt.weights import save_network
 
+    check_training()
     sizes = _sizes(hidden)
     if out.exists() and not force:
         raise InputError(f"--out {out}: expected a new file, found one (--force overwrites it)")

@@ -52,7 +52,10 @@ Out: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder for results; the same command resumes there.")
 ]
 KeepProof: TypeAlias = Annotated[
-    bool, typer.Option("--proof", help="Keep proofs for verify-result (--engine bnb, with --out).")
+    bool,
+    typer.Option(
+        "--proof", help="Keep proofs for verify-result (needs --out, and bnb for L1 or L2)."
+    ),
 ]
 JsonLines: TypeAlias = Annotated[
     bool, typer.Option("--jsonl", help="One JSON object an image on stdout, logs on stderr.")
@@ -116,15 +119,14 @@ def extra_settings(
     Raises:
         InputError: they were given for another engine, or a proof has no place to be kept.
     """
-    if proof and (engine != "bnb" or out is None):
-        found = f"--engine {engine}" if engine != "bnb" else "no --out"
-        raise InputError(f"--proof: expected --engine bnb and --out, found {found}")
+    if proof and out is None:
+        raise InputError("--proof: expected --out, the folder that keeps them, found none")
     kept: dict[str, Any] = {"proof": True} if proof else {}
     if optimizer is None:
         return kept
     if engine != "julia":
         raise InputError(f"--optimizer: expected with --engine julia only, found {engine}")
-    return {"optimizer": optimizer}
+    return {**kept, "optimizer": optimizer}
 
 
 def check_figure_path(path: Path | None) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from reluopt.cli import app, options
 from reluopt.cli.console import errors, tell
+from reluopt.errors import InputError
 
 PAGE = "report.html"
 
@@ -86,10 +87,20 @@ def readme(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 if something differs.")
     ] = False,
+    redraw: Annotated[
+        bool, typer.Option("--redraw", help="Draw published figures again from their rows first.")
+    ] = False,
 ) -> None:
     """Write the results that README.md and docs/results.md tell, from the published files."""
     from reluopt.experiments.readme import Renderer, render_documents, write_documents
 
+    if redraw and check:
+        raise InputError("--redraw: expected without --check, which writes nothing, found both")
+    if redraw:
+        from reluopt.experiments.redraw import redraw_published  # matplotlib takes its time
+
+        for path in redraw_published(data.parent):
+            errors.print(f"drew {path}", markup=False, soft_wrap=True)
     renderer = Renderer(data, skip_absent=not check)
     documents = render_documents(readme, renderer)
     if check:

@@ -15,6 +15,7 @@ from reluopt.cli import app, options
 from reluopt.cli.console import (
     MAX_TABLE_ROWS,
     errors,
+    norm_title,
     number,
     output,
     print_table,
@@ -44,8 +45,8 @@ from reluopt.experiments.ideal import IdealExperiment, run_ideal
 from reluopt.experiments.instances import Instance
 from reluopt.experiments.rows import check_method
 from reluopt.experiments.store import ResultStore, plain
+from reluopt.experiments.wording import change_words
 from reluopt.network import ReLUNetwork
-from reluopt.norms import Measure, Norm
 from reluopt.problems import parse_margin, parse_norm, parse_target
 from reluopt.solution import Status
 from reluopt.zoo import open_network
@@ -113,7 +114,7 @@ def attack(
         parse_target(target), parse_norm(norm), parse_margin(margin), method, network_name, smooth
     )
     instances = chosen_instances(network, images, data_dir, limit, shard, label)
-    check_targets(network, instances, settings)
+    check_targets(network, instances, settings)  # before a folder is made
     asked = workers is not None or scheduler is not None
     executor = choose_executor(workers, scheduler) if asked else None
     store = None
@@ -169,15 +170,10 @@ def _run_attack(
             raise
 
 
-def _norm_name(norm: Measure) -> str:
-    """``L1``, but ``blend:0.5``."""
-    return str(norm).upper() if isinstance(norm, Norm) else str(norm)
-
-
 def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list[Finished]) -> None:
     """The table of results and one line that sums them up."""
     title = (
-        f"{shown_text(network.metadata.name)}, {_norm_name(settings.norm)} norm, "
+        f"{shown_text(network.metadata.name)}, {norm_title(settings.norm)}, "
         f"target {settings.target}, margin {settings.margin}"
     )
     if settings.smoothness is not None:
@@ -190,7 +186,7 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
         row = result.row
         shown.add_row(
             escape(str(row["image"])),
-            f"{row['label']} to {number(row.get('target'), '.0f')}",
+            change_words(row["label"], row.get("original_predicted"), row.get("predicted")),
             str(row["status"]),
             number(row.get("distance")),
             number(row.get("gap"), ".1e"),

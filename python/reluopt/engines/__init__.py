@@ -108,4 +108,4 @@ def _kind(task: EngineTask) -> str:
     if isinstance(task, LogitTask):
         return "logit problems"
     limits = "" if task.limits is None else " with limits on neighbouring changes"
-    return f"{str(task.norm).upper()} problems{limits}"
+    return f"{task.norm.label} problems{limits}"

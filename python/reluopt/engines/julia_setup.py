@@ -29,6 +29,7 @@ from typing import Any
 
 from reluopt.engines.base import EngineState
 from reluopt.errors import EngineUnavailableError, InputError
+from reluopt.install import install_command
 from reluopt.network import ReLUNetwork
 from reluopt.weights import save_network
 
@@ -89,7 +90,7 @@ def julia_package() -> Path:
 def julia_state() -> EngineState:
     """Whether the engine could start now, without any download; starts no session."""
     if find_spec("juliacall") is None:
-        return EngineState(False, "", "juliacall is missing: pip install 'reluopt[julia]'")
+        return EngineState(False, "", f"juliacall is missing: {install_command('julia')}")
     try:
         given = _given_julia()
         if given is not None:
@@ -287,7 +288,7 @@ def julia_session() -> JuliaSession:
     """
     if find_spec("juliacall") is None:
         raise EngineUnavailableError(
-            "engine julia: juliacall is missing: pip install 'reluopt[julia]'"
+            f"engine julia: juliacall is missing: {install_command('julia')}"
         )
     given = _given_julia()
     if given is not None:

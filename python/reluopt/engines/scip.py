@@ -23,6 +23,7 @@ from reluopt.engines.program_engine import (
 )
 from reluopt.engines.streams import without_lines
 from reluopt.formulation.program import Program
+from reluopt.install import install_command
 from reluopt.network import FloatArray
 from reluopt.problems import Norm
 from reluopt.solution import Status
@@ -45,7 +46,7 @@ class ScipEngine(ProgramEngine):
     def state(self) -> EngineState:
         """Usable wherever pyscipopt is installed."""
         if find_spec("pyscipopt") is None:
-            detail = "pyscipopt is missing: pip install 'reluopt[scip]'"
+            detail = f"pyscipopt is missing: {install_command('scip')}"
             return EngineState(False, "", detail)
         return EngineState(True, _version(), "Apache-2.0 licence; L1, L2, Linf and blends")
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reluopt.engines.base import EngineOptions, ProgressCallback
-from reluopt.engines.branch_and_bound.proof import PARTS
+from reluopt.engines import choose_engine
+from reluopt.engines.base import Engine, EngineOptions, ProgressCallback
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes
 from reluopt.errors import UnsupportedProblemError
 from reluopt.experiments.executors import Executor, SerialExecutor
@@ -31,7 +31,15 @@ from reluopt.experiments.rows import (
 from reluopt.experiments.runner import Finished as Finished
 from reluopt.experiments.runner import RunProgress, run_experiment
 from reluopt.network import Dense, FloatArray, NetworkMetadata, ReLUNetwork
-from reluopt.problems import Margin, Measure, MinimalPerturbation, ShiftTarget, Target
+from reluopt.problems import (
+    Margin,
+    Measure,
+    MinimalPerturbation,
+    Norm,
+    PerturbationTask,
+    ShiftTarget,
+    Target,
+)
 from reluopt.solution import Solution
 from reluopt.solve import Method, solve
 
@@ -263,6 +271,11 @@ class AttackExperiment(ImageExperiment, SolverExperiment):
         }
 
 
+def _keeps_proofs(engine: Engine, task: PerturbationTask) -> bool:
+    """Whether the engine can write down a proof of such tasks."""
+    return engine.self_contained and isinstance(task.norm, Norm)
+
+
 def check_targets(
     network: ReLUNetwork, instances: Sequence[Instance], settings: AttackSettings
 ) -> None:
@@ -271,15 +284,21 @@ def check_targets(
     Raises:
         InputError: see :meth:`~reluopt.problems.MinimalPerturbation.task`, or the engine cannot do
             what the method asks.
-        UnsupportedProblemError: the engine cannot solve such problems, or cannot keep their proofs.
+        UnsupportedProblemError: the engine cannot solve such problems, or not keep proofs of them.
         EngineUnavailableError: the engine is not usable on this machine.
     """
-    if settings.method.options.extra.get("proof") and settings.norm not in PARTS:
-        norms = " or ".join(PARTS)
-        raise UnsupportedProblemError(f"--proof: expected norm {norms}, found {settings.norm}")
+    method = settings.method
     one_of_each_label = {instance.label: instance for instance in instances}
     for instance in one_of_each_label.values():
-        check_method(network, settings.method, settings.problem(instance).task(network))
+        task = settings.problem(instance).task(network)
+        check_method(network, method, task)
+        engine = choose_engine(method.engine, task, network, program=method.wants_program)
+        if method.options.extra.get("proof") and not _keeps_proofs(engine, task):
+            found = "" if method.engine == engine.name else f", which is {engine.name} here"
+            raise UnsupportedProblemError(
+                f"--proof: expected an engine that keeps proofs (bnb, for L1 and L2), found engine "
+                f"{method.engine}{found} for {task.norm.label}"
+            )
 
 
 def run_attack(

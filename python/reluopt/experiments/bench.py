@@ -157,7 +157,7 @@ def run_bench(
         tell(sentence)
     table = bench(opened, instances, chosen, settings, store, record=record, progress=progress)
     facts = _facts(table, settings, record)
-    title = f"{str(settings.norm).upper()} to target {target} with margin {margin}"
+    title = f"{settings.norm.label} to target {target} with margin {margin}"
     summary = markdown_summary(table, reference, title, facts)
     write_atomically(out / "summary.md", summary.encode())
     files = [out / name for name in ("results.csv", "summary.md", "run.json", "sessions.jsonl")]

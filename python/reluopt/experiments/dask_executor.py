@@ -29,6 +29,7 @@ from typing import Any
 from reluopt.errors import EngineUnavailableError, InputError, ReluoptError
 from reluopt.experiments.experiment import CRASHED, Experiment, Outcome, TaskT
 from reluopt.experiments.worker import WorkerProcess
+from reluopt.install import install_command
 
 AHEAD = 1000
 """Tasks that the scheduler knows of at a time: enough to show an adaptive cluster that it should
@@ -44,7 +45,7 @@ def _distributed() -> Any:
         return importlib.import_module("distributed")
     except ImportError:
         raise EngineUnavailableError(
-            "--scheduler: expected Dask, found it not installed: pip install 'reluopt[dask]'"
+            f"--scheduler: expected Dask, found it not installed: {install_command('dask')}"
         ) from None
 
 

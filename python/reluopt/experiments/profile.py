@@ -14,7 +14,7 @@ from reluopt.engines.branch_and_bound.proof_search import root_bound
 from reluopt.errors import UnsupportedProblemError
 from reluopt.experiments.instances import Instance
 from reluopt.network import ReLUNetwork
-from reluopt.problems import Margin, Measure, MinimalPerturbation, Target
+from reluopt.problems import Margin, Measure, MinimalPerturbation, PerturbationTask, Target
 from reluopt.solution import Incumbent
 from reluopt.zoo import open_network
 
@@ -30,15 +30,16 @@ class Profile:
         seconds: of a whole solve.
         steps: calls and seconds of every step; the rest is what remains of ``seconds``.
         reading: seconds for reading the weights.
-        root: seconds for bounds over the optimum's ball and the root relaxation, solved once for
-            each alternative: the least that a proof costs this engine.
+        root: seconds for bounds over the optimum's ball and the root relaxation of the answer's
+            own target: the least that a search costs this engine. None where nothing was searched,
+            because the image needs no change.
     """
 
     answer: EngineAnswer
     seconds: float
     steps: dict[str, tuple[int, float]]
     reading: float
-    root: float
+    root: float | None
 
 
 def profile(
@@ -74,14 +75,23 @@ def profile(
     }
     seconds = statistics.median(taken for taken, _ in timed)
     steps["rest"] = (1, max(seconds - sum(step[1] for step in steps.values()), 0.0))
+    reading = [_timed(lambda: open_network(network_name, activation))[0] for _ in range(repeats)]
+    root = _root_seconds(network, task, answer, options.gap, repeats)
+    return Profile(answer, seconds, steps, statistics.median(reading), root)
+
+
+def _root_seconds(
+    network: ReLUNetwork, task: PerturbationTask, answer: EngineAnswer, gap: float, repeats: int
+) -> float | None:
+    """See :attr:`Profile.root`; other targets may be excluded without any relaxation."""
+    if answer.objective == 0.0:
+        return None
     best = None
     if answer.image is not None:
-        best = Incumbent(answer.image, answer.objective, answer.alternative)
-    roots = [
-        _timed(lambda: root_bound(network, task, best, options.gap))[0] for _ in range(repeats)
-    ]
-    reading = [_timed(lambda: open_network(network_name, activation))[0] for _ in range(repeats)]
-    return Profile(answer, seconds, steps, statistics.median(reading), statistics.median(roots))
+        task = task.only(task.alternatives[answer.alternative])
+        best = Incumbent(answer.image, answer.objective, 0)
+    runs = [_timed(lambda: root_bound(network, task, best, gap))[0] for _ in range(repeats)]
+    return statistics.median(runs)
 
 
 def _timed(run: Callable[[], _Result]) -> tuple[float, _Result]:

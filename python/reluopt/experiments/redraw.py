@@ -1,5 +1,6 @@
-"""Published figures and tables again, from the rows and facts in ``figures/data``: nothing is solved.
+"""Published figures and tables again, from the rows and facts in ``figures/data``.
 
+Nothing is solved.
 What a figure looks like may change long after its rows were computed, in hours. A study draws
 what its published rows suffice for by :attr:`~.studies.base.Study.redraw`.
 """

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reluopt.errors import InputError
 from reluopt.experiments.executors import Executor, SerialExecutor
 from reluopt.experiments.experiment import Experiment, Row, TaskT
+from reluopt.experiments.forecast import UNKNOWN, Forecast, Forecaster
 from reluopt.experiments.lock import ANOTHER_FOLDER
 from reluopt.experiments.schema import kept
 from reluopt.network import FloatArray
@@ -56,7 +57,8 @@ class RunProgress:
         counts: finished tasks by status.
         median_seconds: median of the rows' ``seconds`` (NaN without any).
         elapsed: seconds since this session began.
-        remaining: seconds until the end at this session's pace (NaN before the first row).
+        remaining: seconds until the end (NaN before there are rows to learn from).
+        forecast: what tells how that goes on while no row comes.
     """
 
     done: int
@@ -66,6 +68,7 @@ class RunProgress:
     median_seconds: float
     elapsed: float
     remaining: float
+    forecast: Forecast = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,7 @@ class Tracker:
         self._total = total
         self._counts: Counter[str] = Counter()
         self._seconds: list[float] = []
+        self._forecaster = Forecaster()
         self._done = self._resumed = 0
         self._started = time.perf_counter()
 
@@ -222,9 +226,9 @@ class Tracker:
         seconds = result.row.get("seconds")
         if seconds is not None and math.isfinite(seconds):
             insort(self._seconds, float(seconds))
+            self._forecaster.add(float(seconds), fresh=not result.resumed)
         elapsed = time.perf_counter() - self._started
-        fresh = self._done - self._resumed
-        pace = elapsed / fresh if fresh else math.nan
+        forecast = self._forecaster.now(self._total - self._done, elapsed)
         return RunProgress(
             done=self._done,
             total=self._total,
@@ -232,7 +236,8 @@ class Tracker:
             counts=dict(self._counts),
             median_seconds=self._median(),
             elapsed=elapsed,
-            remaining=pace * (self._total - self._done),
+            remaining=forecast.after(0.0),
+            forecast=forecast,
         )
 
     def _median(self) -> float:

@@ -204,7 +204,9 @@ def _bounds(bench: Benchmark) -> str:
     for solver in _SOLVERS:
         ours = bench.summary(network, f"{solver}:bigm:ball")
         theirs = bench.summary(network, f"{solver}:thesis:thesis")
-        gains.append(f"{ENGINES[solver]} needs {_mean(ours)} on average in place of {_mean(theirs)}")
+        gains.append(
+            f"{ENGINES[solver]} needs {_mean(ours)} on average in place of {_mean(theirs)}"
+        )
     return fill(
         "General solvers profit too from the incumbent and the bounds over its ball "
         f"({bench.images}, limit {bench.limit}, "

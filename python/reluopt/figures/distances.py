@@ -95,7 +95,9 @@ def growth_figure(percents: Sequence[float], distances: Mapping[str, ArrayLike])
     above = _row(figure, 0.2, len(tables))
     below = _row(figure, 0.2 + _HEIGHT + 0.2, len(tables))
     for upper, lower, (norm, table) in zip(above, below, tables.items(), strict=True):
-        upper.plot(percents, (table / table[:, :1]).T, color=CYCLE[5], linewidth=0.5, alpha=0.55)
+        growth = (table / table[:, :1]).T
+        images = upper.plot(percents, growth, color=CYCLE[5], linewidth=0.5, alpha=0.55)
+        images[0].set_label("one image")
         _draw_quartiles(upper, percents, table / table[:, :1])
         _draw_quartiles(lower, percents, table)
         upper.tick_params(labelbottom=False)

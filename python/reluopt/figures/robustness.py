@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator
 from numpy.typing import ArrayLike
 
@@ -26,6 +27,7 @@ from reluopt.figures.style import (
     SHADES,
     TINY,
     inch_axes,
+    inch_legend,
     new_figure,
     style,
 )
@@ -40,12 +42,22 @@ _VIEW = 0.995
 _LINES = ((0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 """Dashes of attacks, in order; what is proven is drawn solid."""
 
+_POINTS: Any = {
+    "linestyle": "none", "marker": "o", "markersize": 2.4, "markeredgewidth": 0.0,
+    "color": CYCLE[0], "alpha": 0.75,
+}  # fmt: skip
+"""How single images are drawn."""
+
 LEAST_OVERESTIMATE = 1e-6
 """Overestimates up to this are no more than the tolerance of a proof; they stand at the left end of
 the axis."""
 
-_GROUPS = 20
-"""Groups of equal size whose quartiles are drawn over a cloud of points."""
+_GROUPS, _GROUP = 20, 25
+"""Groups of equal size whose quartiles are drawn over a cloud of points, and the images that one
+holds at least: quartiles of fewer go up and down by chance."""
+
+_FEW = 400
+"""Fewer images than this are drawn one by one, not counted in cells."""
 
 Attacked = tuple[ArrayLike, ArrayLike]
 """Distances that an attack found, and the exact ones of the same images."""
@@ -72,7 +84,7 @@ def certified_accuracy_figure(
     """
     values = {norm: _distances(norm, each) for norm, each in exact.items()}
     names = list(next(iter(attacks.values()), {}))
-    figure = new_figure(DOUBLE_COLUMN, 3.05 if names else 2.15)
+    figure = new_figure(DOUBLE_COLUMN, 3.25 if names else 2.15)
     for place, norm in enumerate(values):
         upper = _panel(figure, place, len(values), 0.1, 1.6)
         end = float(np.quantile(values[norm], _VIEW))
@@ -80,7 +92,7 @@ def certified_accuracy_figure(
         upper.set_xlim(0.0, end)
         last = upper
         if names:
-            last = _panel(figure, place, len(values), 1.85, 0.72)
+            last = _panel(figure, place, len(values), 2.05, 0.72)
             for number, name in enumerate(names):
                 found, own = (_distances(norm, each) for each in attacks[norm][name])
                 _same_images(found, own)
@@ -94,11 +106,11 @@ def certified_accuracy_figure(
             upper.set_ylabel("certified accuracy")
             if names:
                 last.set_ylabel("excess (points)")
-                upper.legend(
-                    *last.get_legend_handles_labels(), loc="upper right", borderaxespad=0.1,
-                    labelspacing=0.2, title="below: empirical minus certified", title_fontsize=TINY,
-                    alignment="left",
-                )  # fmt: skip
+                lines, _ = last.get_legend_handles_labels()
+                head = Line2D(
+                    [], [], linestyle="none", label="accuracy under attack minus certified:"
+                )
+                inch_legend(figure, _LEFT - 0.3, 1.82, [head, *lines], 1 + len(lines))
     return figure
 
 
@@ -146,8 +158,8 @@ def confidence_figure(
 ) -> Figure:
     """Distance against the network's confidence, one panel a norm.
 
-    Cells are as dark as they hold images; the line is the median of twenty groups of
-    equal size, the bars reach from their first to their third quartile.
+    Cells are as dark as they hold images (few images are drawn as points); the line is the median
+    of up to twenty groups of equal size, the bars reach from their first to their third quartile.
 
     Args:
         confidence: one number for each image.
@@ -161,23 +173,29 @@ def confidence_figure(
         InputError: an unknown norm, no images, or lists of different lengths.
     """
     sure = np.asarray(confidence, dtype=np.float64)
-    figure = new_figure(DOUBLE_COLUMN, 2.3)
+    figure = new_figure(DOUBLE_COLUMN, 2.5)
     clouds = []
     for place, norm in enumerate(distances):
         values = _distances(norm, distances[norm])
         _same_images(sure, values)
-        axes = _panel(figure, place, len(distances), 0.1, 1.78, right=0.66)
+        axes = _panel(figure, place, len(distances), 0.3, 1.78, right=0.66)
         ends = [float(np.quantile(each, _VIEW)) for each in (sure, values)]
-        clouds.append(
-            axes.hexbin(
-                sure, values, gridsize=(42, 24), extent=(0.0, ends[0], 0.0, ends[1]), mincnt=1,
-                cmap=SHADES, linewidths=0.1,
-            )
-        )  # fmt: skip
+        if sure.size < _FEW:
+            axes.plot(sure, values, label="one image", **_POINTS)
+        else:
+            clouds.append(
+                axes.hexbin(
+                    sure, values, gridsize=(42, 24), extent=(0.0, ends[0], 0.0, ends[1]), mincnt=1,
+                    cmap=SHADES, linewidths=0.1,
+                )
+            )  # fmt: skip
         _draw_groups(axes, sure, values)
         axes.set(xlabel=label, ylabel=f"exact {NORM_SYMBOLS[norm]} distance")
         axes.set(xlim=(0.0, ends[0]), ylim=(0.0, ends[1]))
-    _share_colours(figure, clouds)
+    if clouds:
+        _share_colours(figure, clouds)
+    handles, _ = figure.axes[0].get_legend_handles_labels()
+    inch_legend(figure, _LEFT, 0.08, handles, max(len(handles), 1))
     return figure
 
 
@@ -292,7 +310,7 @@ def _share_colours(figure: Figure, clouds: Sequence[PolyCollection]) -> None:
     most = max(float(each.max(initial=2.0)) for each in counts)
     for cloud in clouds:
         cloud.set_norm(LogNorm(0.5, most))  # half an image would be white
-    bar = inch_axes(figure, DOUBLE_COLUMN - 0.56, 0.1, 0.07, 1.78)
+    bar = inch_axes(figure, DOUBLE_COLUMN - 0.56, 0.3, 0.07, 1.78)
     colours = figure.colorbar(clouds[-1], cax=bar)
     colours.ax.set_ylim(1.0, most)
     colours.set_label("images in a cell", size=TINY, labelpad=2.0)
@@ -321,14 +339,21 @@ def _draw_class(axes: Axes, values: FloatArray, place: int) -> None:
 
 def _draw_groups(axes: Axes, sure: FloatArray, values: FloatArray) -> None:
     """Medians and quartiles of groups of equal size by rising confidence."""
+    count = min(_GROUPS, sure.size // _GROUP)
+    if count < 2:
+        return
     order = np.argsort(sure, kind="stable")
-    groups = [part for part in np.array_split(order, min(_GROUPS, sure.size)) if part.size]
+    groups = np.array_split(order, count)
     centres = [float(np.median(sure[part])) for part in groups]
     quartiles = np.array([np.quantile(values[part], [0.25, 0.5, 0.75]) for part in groups])
     axes.vlines(centres, quartiles[:, 0], quartiles[:, 2], color=CYCLE[1], linewidth=0.7, zorder=3)
     axes.plot(
         centres, quartiles[:, 1], color=CYCLE[1], marker="o", markersize=2.2, linewidth=0.9,
-        zorder=4,
+        zorder=4, label=f"median of {sure.size // count:,} images each, from left to right",
+    )  # fmt: skip
+    axes.plot(
+        [], [], color=CYCLE[1], linestyle="none", marker="|", markersize=8.0, markeredgewidth=0.7,
+        label="their first to third quartile",
     )  # fmt: skip
 
 

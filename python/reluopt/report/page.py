@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from reluopt.experiments.experiment import CRASHED, ERROR, KILLED
 from reluopt.experiments.tables import DASH
+from reluopt.experiments.wording import change_words
 from reluopt.report.charts import charts
 from reluopt.report.pictures import change_png, change_scale, folded, grey_png
 from reluopt.report.runs import (
@@ -314,6 +315,8 @@ def _gallery(runs: Sequence[Run], limit: int) -> tuple[list[dict[str, Any]], str
 def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
     """One instance of the gallery: its images and its numbers."""
     row = run.rows[place]
+    own = number(row, "label")
+    before = own if run.norm is None else number(row, "original_predicted")
     original, answer = run.originals.get(place), run.answers.get(place)
     difference = None
     if original is not None and answer is not None:
@@ -335,9 +338,8 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
         "key": str(row.get("image")),
         "run": run.name,
         "status": str(row.get("status")),
-        "label": label(number(row, "label")),
-        "before": label(number(row, "original_predicted" if run.norm is not None else "label")),
-        "after": label(number(row, "predicted")),
+        "label": label(own),
+        "change": change_words(own, before, number(row, "predicted")),
         "short": numeral(measured(run, row), ".3g").text,
         "norm": run.measure if run.norm is None else run.norm.label,
         "sort": {

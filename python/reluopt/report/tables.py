@@ -21,6 +21,7 @@ from reluopt.experiments.bench_statistics import (
     summarise_ratios,
 )
 from reluopt.experiments.tables import DASH, escape_latex, markdown_grid
+from reluopt.experiments.wording import change_words
 from reluopt.report.runs import (
     Run,
     flag,
@@ -202,16 +203,16 @@ def instance_table(runs: Sequence[Run], limit: int | None = None) -> Table:
     return Table("Every instance", columns, cells, note, tags)
 
 
-_CHANGE = ("change", False, "the network's answer before and after")
+_CHANGE = ("change", False, "the network's answers before and after, and the label it misreads")
 _ANSWER = ("label → answer", False, "whose logit is maximised, and what the network answers")
 
 
 def _instance_cells(run: Run, row: Mapping[str, Any]) -> list[Cell]:
-    before = number(row, "original_predicted" if run.norm is not None else "label")
-    after = number(row, "predicted")
+    own, after = number(row, "label"), number(row, "predicted")
+    before = own if run.norm is None else number(row, "original_predicted")
     return [
         word(row.get("image")),
-        Cell(f"{label(before)} → {label(after)}", before if math.isfinite(before) else None),
+        Cell(change_words(own, before, after), before if math.isfinite(before) else None),
         word(row.get("status")),
         numeral(measured(run, row)),
         numeral(measured_bound(run, row)),

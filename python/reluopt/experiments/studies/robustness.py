@@ -48,6 +48,9 @@ COMPLETE, REDUCED = 10_000, 50
 ATTACKED, ATTACKED_REDUCED = 1000, 20
 """Images that attacks look at: enough for quantiles, and PGD is slower than the proof."""
 
+ATTACKED_TABLE = f"{NAME}-attacked"
+"""The table of what they found, one row for each image."""
+
 EXTREMES = 10
 """Images in each half of the gallery."""
 
@@ -98,7 +101,11 @@ def run(context: StudyContext) -> StudyResult:
         if len(tables.overestimates(asked, NEAREST[norm]))
     ]
     _write_tables(folder, table, summaries)
-    _draw(folder, results)
+    folder.table(ATTACKED_TABLE, tables.attacked_table(results.estimated), texts=False)
+    _draw(folder, table, results.estimated)
+    _draw_overestimates(folder, results.estimated)
+    for norm, stage in NEAREST.items():
+        folder.figure(f"{NAME}-extremes-{norm}", _gallery(results, norm, stage))
     facts = {
         "images": len(table),
         "correct": len(tables.right(table)),
@@ -126,7 +133,8 @@ def _compute(
     for norm, stage in NEAREST.items():
         for attack in Attack:
             found = _attack(context, folder, network, some, attack, norm)
-            asked = tables.estimates(table, stage, some, found)
+            indices = [int(each.key.partition(":")[2]) for each in some]
+            asked = tables.estimates(table, stage, indices, tables.found_distances(found))
             estimated.setdefault(norm, {})[attack] = asked
     return _Results(instances, exact, table, estimated)
 
@@ -170,9 +178,30 @@ def _write_tables(
         )
 
 
-def _draw(folder: StudyFolder, results: _Results) -> None:
-    """All figures."""
-    table, estimated = results.table, results.estimated
+def _redraw(folder: StudyFolder, data: Path) -> None:
+    """:func:`_draw` from what is published.
+
+    Galleries need the images, and overestimates more digits than are published.
+    """
+    one, two = (pd.read_csv(data / f"{NAME}-{norm}.csv") for norm in NEAREST)
+    table = one.join(two[[name for name in two if name.startswith("l2")]])
+    attacked = pd.read_csv(data / f"{ATTACKED_TABLE}.csv")
+    estimated = {
+        norm: {
+            attack: tables.estimates(
+                table, stage, list(attacked["index"]), attacked[f"{norm}_{attack}"]
+            )
+            for attack in Attack
+        }
+        for norm, stage in NEAREST.items()
+    }
+    _draw(folder, table, estimated)
+
+
+def _draw(
+    folder: StudyFolder, table: pd.DataFrame, estimated: dict[Norm, dict[Attack, pd.DataFrame]]
+) -> None:
+    """Distances of all images."""
     curves = {str(n): tables.certified_distances(table, stage) for n, stage in NEAREST.items()}
     pairs = {str(norm): _curve_pairs(estimated[norm], stage) for norm, stage in NEAREST.items()}
     folder.figure(f"{NAME}-certified", certified_accuracy_figure(curves, pairs))
@@ -200,6 +229,12 @@ def _draw(folder: StudyFolder, results: _Results) -> None:
             "lead of the true label's logit over the next",
         ),
     )
+
+
+def _draw_overestimates(
+    folder: StudyFolder, estimated: dict[Norm, dict[Attack, pd.DataFrame]]
+) -> None:
+    """What attacks overestimate, unless one found nothing."""
     over = {
         str(norm): {
             _ATTACK_NAMES[attack]: tables.overestimates(asked, NEAREST[norm])
@@ -209,8 +244,6 @@ def _draw(folder: StudyFolder, results: _Results) -> None:
     }
     if all(len(each) for attacks in over.values() for each in attacks.values()):
         folder.figure(f"{NAME}-overestimate", overestimate_figure(over))
-    for norm, stage in NEAREST.items():
-        folder.figure(f"{NAME}-extremes-{norm}", _gallery(results, norm, stage))
 
 
 def _curve_pairs(attacks: dict[Attack, pd.DataFrame], stage: str) -> dict[str, tuple[Any, Any]]:
@@ -323,14 +356,24 @@ that a wrong label leads by {STRICT_GAP:g}. Below: how much more attacks say abo
 first to the third quartile, and dotted is the median of all.*
 
 The network's lead says much about it, but not all: its rank correlation with the distance is
-{one["rank correlation with lead"]:.2f} in L1 and {two["rank correlation with lead"]:.2f} in L2
-([figure](figures/robustness-confidence.png), without the highest 0.5 % of either); the nearest
+{one["rank correlation with lead"]:.2f} in L1 and {two["rank correlation with lead"]:.2f} in L2; the nearest
 class is the runner-up for
 {100 * one["nearest is the runner-up"]:.0f} % and {100 * two["nearest is the runner-up"]:.0f} %.
-What attacks overestimate, for the {attacked:,} correct ones of the first {ATTACKED:,} images
-([figure](figures/robustness-overestimate.png)); {_refuted(facts)}:
+
+![Distance against the network's lead](figures/robustness-confidence.png)
+
+*Exact distances of correctly classified images by the lead of the true label's logit. The darker a
+cell, the more images; dots are medians of twentieths of the images, from the narrowest lead to the
+widest, bars their quartiles. The highest 0.5 % of leads and distances lie outside.*
+
+What attacks overestimate, for the {attacked:,} correct ones of the first {ATTACKED:,} images;
+{_refuted(facts)}:
 
 {attacks}
+![What attacks overestimate](figures/robustness-overestimate.png)
+
+*Share of these images for which an attack's distance lies at most so far above the exact one.*
+
 The least and the most robust images: [L1](figures/robustness-extremes-l1.png),
 [L2](figures/robustness-extremes-l2.png) (the changes of either half on a scale of its own). One
 row for each image is in `figures/data/robustness-l1.csv` and `robustness-l2.csv`.
@@ -354,4 +397,4 @@ def _refuted(facts: dict[str, Any]) -> str:
     return f"{count or 'none'} came nearer than what is proven to be nearest"
 
 
-STUDY = Study(NAME, STUDIES[NAME], run, readme)
+STUDY = Study(NAME, STUDIES[NAME], run, readme, _redraw)

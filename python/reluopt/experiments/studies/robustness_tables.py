@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reluopt.experiments.estimates import FOUND
+from reluopt.experiments.estimates import FOUND, Attack
 from reluopt.experiments.instances import Instance
 from reluopt.experiments.runner import Finished
 from reluopt.network import FloatArray, ReLUNetwork
@@ -112,25 +112,43 @@ def certified_distances(table: pd.DataFrame, stage: str) -> FloatArray:
     return np.asarray(table[f"{stage}_bound"].where(stays, 0.0), dtype=np.float64)
 
 
-def estimates(
-    table: pd.DataFrame, stage: str, instances: Sequence[Instance], finished: Sequence[Finished]
-) -> pd.DataFrame:
-    """What an attack found, beside the exact distances of the same images.
-
-    Returns:
-        The rows of ``table`` that the attack was asked about, with ``found`` (its distance,
-        infinite where it found nothing that passed the check).
-    """
-    indices = [int(each.key.partition(":")[2]) for each in instances]
-    distances = [
+def found_distances(finished: Sequence[Finished]) -> list[float]:
+    """Distances that an attack found; infinite where nothing passed the check."""
+    return [
         float(result.row["distance"]) if result.row["status"] == FOUND else np.inf
         for result in finished
     ]
-    own = table.set_index("index", drop=False).loc[indices].reset_index(drop=True)
-    return own.assign(found=distances)[
+
+
+def estimates(
+    table: pd.DataFrame, stage: str, indices: Sequence[int], distances: Sequence[float]
+) -> pd.DataFrame:
+    """What an attack found, beside the exact distances of the same images.
+
+    Args:
+        table: :func:`image_table`.
+        stage: what is proven.
+        indices: the images that the attack was asked about.
+        distances: :func:`found_distances`.
+
+    Returns:
+        Their rows, with ``found`` (the attack's distance).
+    """
+    own = table.set_index("index", drop=False).loc[list(indices)].reset_index(drop=True)
+    return own.assign(found=list(distances))[
         ["index", "label", "predicted", f"{stage}_distance", f"{stage}_bound", f"{stage}_status",
          "found"]
     ]  # fmt: skip
+
+
+def attacked_table(estimated: Mapping[Norm, Mapping[Attack, pd.DataFrame]]) -> pd.DataFrame:
+    """What all attacks found, one row for each image, in columns such as ``l1_pgd``."""
+    columns = {
+        f"{norm}_{attack}": asked.set_index("index")["found"].round(DIGITS)
+        for norm, attacks in estimated.items()
+        for attack, asked in attacks.items()
+    }
+    return pd.DataFrame(columns).reset_index()
 
 
 def overestimates(asked: pd.DataFrame, stage: str) -> FloatArray:

@@ -54,6 +54,9 @@ from reluopt.zoo import load_bundled
 
 NAME = "targets"
 NETWORK = "thesis"
+ROWS = f"{NAME}-rows"
+"""The table of rows."""
+
 REDUCED, COMPLETE = 10, 500
 """Numbers of images."""
 
@@ -84,16 +87,27 @@ def run(context: StudyContext) -> StudyResult:
         **{str(found.norm): norm_facts(found, rows) for found in answers},
     }
     table = summary(rows)
-    matrices = {str(norm): distance_matrix(rows, norm) for norm in NORMS}
-    labels = [str(label) for label in range(network.output_size)]
-    if rows["distance"].notna().all():
-        folder.figure(NAME, distribution_figure(_distributions(rows, facts)))
-        folder.figure(f"{NAME}-matrix", distance_matrix_figure(matrices, labels))
+    _draw(folder, rows, facts)
     for found in answers:
         folder.figure(f"{NAME}-{found.norm}", _example(images, found))
     folder.table(NAME, table, "Distance and visibility by choice of the target (medians).")
-    folder.table(f"{NAME}-rows", published(rows), texts=False)
+    folder.table(ROWS, published(rows), texts=False)
     return folder.finish(facts, _lines(facts), complete=len(images) == COMPLETE)
+
+
+def _draw(folder: StudyFolder, rows: pd.DataFrame, facts: Mapping[str, Any]) -> None:
+    """The figures of distances; none unless all are proven."""
+    if rows["distance"].notna().all():
+        folder.figure(NAME, distribution_figure(_distributions(rows, facts)))
+        matrices = {str(norm): distance_matrix(rows, norm) for norm in NORMS}
+        labels = [str(label) for label in range(len(next(iter(matrices.values()))))]
+        folder.figure(f"{NAME}-matrix", distance_matrix_figure(matrices, labels))
+
+
+def _redraw(folder: StudyFolder, data: Path) -> None:
+    """:func:`_draw` from what is published."""
+    rows = pd.read_csv(data / f"{ROWS}.csv", dtype={"choice": str})
+    _draw(folder, rows, read_facts(data, NAME))
 
 
 def _solve(
@@ -197,6 +211,14 @@ def _brief(facts: Mapping[str, Any]) -> str:
     )
 
 
+_EXAMPLE = (
+    f"*One digit (original), its nearest images for all nine targets in L1 (adversarial), and what "
+    f"changed (red brighter, blue darker); the last line names the targets that each choice takes. "
+    f"[The same in L2](figures/{NAME}-{NORMS[1]}.png).*"
+)
+"""Below the pictures of one digit."""
+
+
 def _times(value: float | None) -> str:
     return "? times" if value is None else f"{value:.2f} times"
 
@@ -210,6 +232,11 @@ def readme(data: Path) -> str:
         f"*Share of images whose nearest image of the chosen target is at most so far away. One "
         f"label for all: {l1['cheapest']} and {l1['dearest']} in L1, {l2['cheapest']} and "
         f"{l2['dearest']} in L2.*"
+    )
+    matrix = (
+        f"*Mean distance of the nearest image that `{facts['network']}` takes for the target "
+        f"(across), by true label (down), over the first {facts['images_fixed']} images; the "
+        f"darker, the farther.*"
     )
     measures = (
         f"Medians over images, also of *times any* (the distance over that of the nearest label, "
@@ -232,10 +259,14 @@ def readme(data: Path) -> str:
 
 ![Mean distance from each label to each target](figures/{NAME}-matrix.png)
 
+{fill(matrix)}
+
 {markdown_table(_brief_table(data, facts))}
 {fill(measures)}
 
 ![One digit and its nearest image for each target, L1](figures/{NAME}-{NORMS[0]}.png)
+
+{fill(_EXAMPLE)}
 
     reluopt experiment {NAME} --full
 """
@@ -270,4 +301,4 @@ def _brief_table(data: Path, facts: Mapping[str, Any]) -> pd.DataFrame:
     return pd.concat(parts).drop(columns=["q1", "q3", "mean change"])
 
 
-STUDY = Study(NAME, STUDIES[NAME], run, readme)
+STUDY = Study(NAME, STUDIES[NAME], run, readme, _redraw)

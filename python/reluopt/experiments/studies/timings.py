@@ -29,6 +29,7 @@ from reluopt.experiments.bench_statistics import (
     summarise_methods,
     summarise_ratios,
 )
+from reluopt.experiments.forecast import Forecaster
 from reluopt.experiments.runner import RunProgress
 from reluopt.experiments.studies.base import StudyContext, StudyFolder
 from reluopt.experiments.tables import DASH
@@ -143,6 +144,7 @@ class _BenchBar:
         self._started = time.perf_counter()
         self._counts: Counter[str] = Counter()
         self._seconds: list[float] = []
+        self._forecaster = Forecaster()
 
     def __call__(self, now: BenchProgress) -> None:
         """Count a finished run."""
@@ -150,7 +152,9 @@ class _BenchBar:
             return
         self._counts[str(now.row["status"])] += 1
         self._seconds.append(float(now.row["seconds"]))
+        self._forecaster.add(self._seconds[-1])
         elapsed = time.perf_counter() - self._started
+        forecast = self._forecaster.now(now.total - now.done, elapsed)
         self._show(
             RunProgress(
                 done=now.done,
@@ -159,7 +163,8 @@ class _BenchBar:
                 counts=dict(self._counts),
                 median_seconds=statistics.median(self._seconds),
                 elapsed=elapsed,
-                remaining=elapsed / len(self._seconds) * (now.total - now.done),
+                remaining=forecast.after(0.0),
+                forecast=forecast,
             )
         )
 

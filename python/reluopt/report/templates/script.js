@@ -68,11 +68,10 @@
     const { kind, sign } = signs[entry.status];
     return make("i", { className: kind, textContent: sign, title: signs[entry.status].words });
   };
-  const arrow = (entry) => (entry.after === "?" ? entry.before : `${entry.before} → ${entry.after}`);
   const build = (entry) => {
     const image = make("img"), ghost = make("img", { className: "ghost", alt: "", hidden: true });
     const empty = make("span", { className: "empty", textContent: "none", hidden: true });
-    const title = make("b", { textContent: arrow(entry) }, []);
+    const title = make("b", { textContent: entry.change }, []);
     title.append(mark(entry));
     const many = find("#run") ? `${entry.run} · ` : "";
     const element = make("button", { type: "button", className: "card" }, [
@@ -136,7 +135,7 @@
   let current = null;
   const draw = () => {
     const { entry } = current, source = picture(entry, layer), large = find("#large");
-    find("#viewer-title").textContent = `${entry.key} · ${arrow(entry)}`;
+    find("#viewer-title").textContent = `${entry.key} · ${entry.change}`;
     large.hidden = !source;
     find("#missing").hidden = !!source;
     if (source) large.src = source;
