@@ -1,8 +1,11 @@
 """What long runs tell a log file."""
 
+import io
 import math
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from reluopt.cli import console
 from reluopt.cli.console import progress_bar
@@ -20,7 +23,9 @@ def test_runs_report_now_and_then_where_there_is_no_terminal(monkeypatch, capfd)
             bar.run(_now(done))
     lines = capfd.readouterr().err.splitlines()
     assert lines == [
-        f"{done} of 4: {done} optimal, median 0.25 s, about 1:02:05 left" for done in (1, 2)
+        "1 of 4: 1 optimal, median 0.25 s, about 1:02:05 left",
+        "2 of 4: 2 optimal, median 0.25 s, about 1:02:05 left",
+        "4 of 4: 4 optimal, median 0.25 s",
     ]
 
 
@@ -30,3 +35,46 @@ def test_short_runs_say_nothing_and_unknown_times_stay_unsaid(monkeypatch, capfd
     with progress_bar("attack", 4) as bar:
         bar.run(_now(1, math.nan, math.nan))
     assert capfd.readouterr().err == ("" if limit else "1 of 4: 1 optimal\n")
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A clock that is set by hand, and a terminal; returns the clock and what the bar shows."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(console.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(console, "errors", Console(file=io.StringIO(), force_terminal=True))
+    column = console._Remaining()
+
+    def shown(bar):
+        return column.render(bar._progress.tasks[0]).plain
+
+    return clock, shown
+
+
+def test_the_remaining_time_is_learnt_from_what_is_finished(terminal):
+    clock, shown = terminal
+    with progress_bar("ideal", 10) as bar:
+        assert shown(bar) == "ETA -:--:--"
+        for seconds in (2.0, 2.0, 2.0, 2.0):
+            clock.now += seconds
+            bar.advance("OPTIMAL")
+        assert shown(bar) == "ETA 0:00:12"
+        clock.now += 1.0
+        assert shown(bar) == "ETA 0:00:11"
+        clock.now += 59.0  # the one that runs takes longer than any before, and may go on
+        assert shown(bar) == "ETA 0:01:10"
+        bar.advance("OPTIMAL")
+        assert shown(bar) == "ETA 0:01:08"  # five of 13.6 s on average
+        for _ in range(5):
+            bar.advance("OPTIMAL")
+        assert shown(bar) == "ETA -:--:--"
+
+
+def test_what_was_there_before_teaches_no_pace(terminal):
+    clock, shown = terminal
+    with progress_bar("bench", 1) as bar:
+        bar.at(50, 60, "resumed")
+        assert shown(bar) == "ETA -:--:--"
+        clock.now += 3.0
+        bar.at(51, 60, "first of this session")
+        assert shown(bar) == "ETA 0:00:27"

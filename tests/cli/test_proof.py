@@ -1,5 +1,7 @@
 """``reluopt attack --proof`` and ``reluopt verify-result`` on the command line."""
 
+import pytest
+
 
 def test_a_kept_proof_is_replayed(run, tmp_path):
     out = tmp_path / "run"
@@ -21,14 +23,38 @@ def test_a_kept_proof_is_replayed(run, tmp_path):
     assert "test:2: there is no status GLORIOUS" in shown
 
 
-def test_a_proof_needs_the_own_engine_and_a_place(run, tmp_path):
-    attack = ("attack", "thesis", "--images", "test:2", "--proof")
-    for arguments, found in (
-        (("--engine", "highs", "--out", tmp_path / "run"), "found --engine highs"),
-        (("--out", tmp_path / "run"), "found --engine auto"),
-        (("--engine", "bnb"), "found no --out"),
-    ):
-        code, _, message = run(*attack, *arguments)
-        assert code == 2
-        assert "--proof: expected --engine bnb and --out" in message
-        assert found in message
+def test_auto_keeps_proofs_where_it_takes_the_own_engine(run, tmp_path):
+    out = tmp_path / "run"
+    code, _, _ = run("attack", "thesis", "--images", "test:2", "--proof", "--out", out)
+    assert code == 0
+    assert [path.name for path in (out / "proofs").iterdir()] == ["test%3A2.safetensors"]
+    code, shown, _ = run("verify-result", out)
+    assert code == 0
+    assert "bounds: 1 proof replayed" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("--engine", "highs"), "found engine highs for L1"),
+        (("--norm", "linf"), "found engine auto, which is highs here for Linf"),
+        (("--smooth", "0.1"), "found engine auto, which is highs here for L1"),
+        (("--norm", "blend:0.5"), "found engine auto, which is bnb here for blend:0.5"),
+        (("--norm", "blend:0.5", "--engine", "bnb"), "found engine bnb for blend:0.5"),
+    ],
+)
+def test_other_proofs_are_refused_before_a_folder_is_made(run, tmp_path, arguments, found):
+    out = tmp_path / "run"
+    attack = ("attack", "thesis", "--images", "test:2", "--proof", "--out", out)
+    code, _, message = run(*attack, *arguments)
+    assert code == 2
+    assert "--proof: expected an engine that keeps proofs (bnb, for L1 and L2)" in message
+    assert found in message
+    assert message.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_proof_needs_a_place(run):
+    code, _, message = run("attack", "thesis", "--images", "test:2", "--proof")
+    assert code == 2
+    assert "--proof: expected --out" in message

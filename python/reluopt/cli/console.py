@@ -206,5 +206,7 @@ def progress_bar(description: str, total: int, *, visible: bool = True) -> Itera
     )
     with progress, on_compilation(_announce_compilation), on_julia_start(_announce):
         started = Forecast(total, math.nan, 1.0, ())
-        fields = {"counts": "", "search": "", "forecast": started, "ended": time.monotonic()}
-        yield Bar(progress, progress.add_task(description, total=total, **fields))
+        task = progress.add_task(
+            description, total=total, counts="", search="", forecast=started, ended=time.monotonic()
+        )
+        yield Bar(progress, task)

@@ -1,8 +1,7 @@
 """Published figures and tables again, from the rows and facts in ``figures/data``.
 
-Nothing is solved.
-What a figure looks like may change long after its rows were computed, in hours. A study draws
-what its published rows suffice for by :attr:`~.studies.base.Study.redraw`.
+Nothing is solved: what a figure looks like may change long after its rows were computed, in hours.
+A study draws what its published rows suffice for by :attr:`~.studies.base.Study.redraw`.
 """
 
 from __future__ import annotations

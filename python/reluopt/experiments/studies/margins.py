@@ -113,8 +113,13 @@ def _redraw(folder: StudyFolder, data: Path) -> None:
     """:func:`_draw` from what is published."""
     rows = pd.read_csv(data / f"{ROWS}.csv")
     proven = rows[rows["status"] == Status.OPTIMAL]
-    wide = proven.pivot(index=["norm", "image"], columns="margin_percent", values="distance")
-    _draw(folder, {norm: wide.loc[str(norm)] for norm in NORMS})
+    wide = {
+        norm: proven[proven["norm"] == str(norm)].pivot(
+            index="image", columns="margin_percent", values="distance"
+        )
+        for norm in NORMS
+    }
+    _draw(folder, wide)
 
 
 def distance_table(group: Mapping[int, Sequence[Finished]]) -> pd.DataFrame:

@@ -184,12 +184,12 @@ def _redraw(folder: StudyFolder, data: Path) -> None:
     Galleries need the images, and overestimates more digits than are published.
     """
     one, two = (pd.read_csv(data / f"{NAME}-{norm}.csv") for norm in NEAREST)
-    table = one.join(two[[name for name in two if name.startswith("l2")]])
+    table = one.join(two.filter(regex="^l2_"))
     attacked = pd.read_csv(data / f"{ATTACKED_TABLE}.csv")
     estimated = {
         norm: {
             attack: tables.estimates(
-                table, stage, list(attacked["index"]), attacked[f"{norm}_{attack}"]
+                table, stage, attacked["index"].to_list(), attacked[f"{norm}_{attack}"].to_list()
             )
             for attack in Attack
         }
@@ -356,8 +356,8 @@ that a wrong label leads by {STRICT_GAP:g}. Below: how much more attacks say abo
 first to the third quartile, and dotted is the median of all.*
 
 The network's lead says much about it, but not all: its rank correlation with the distance is
-{one["rank correlation with lead"]:.2f} in L1 and {two["rank correlation with lead"]:.2f} in L2; the nearest
-class is the runner-up for
+{one["rank correlation with lead"]:.2f} in L1 and {two["rank correlation with lead"]:.2f} in L2;
+the nearest class is the runner-up for
 {100 * one["nearest is the runner-up"]:.0f} % and {100 * two["nearest is the runner-up"]:.0f} %.
 
 ![Distance against the network's lead](figures/robustness-confidence.png)

@@ -153,7 +153,8 @@ def _show(
 def _redraw(folder: StudyFolder, data: Path) -> None:
     """:func:`_show` from what is published."""
     rows = pd.read_csv(data / f"{RUNS}.csv")
-    _show(folder, read_facts(data, NAME), dict(list(rows.groupby("norm"))))
+    tables = {norm: rows[rows["norm"] == norm] for norm in MEASUREMENTS}
+    _show(folder, read_facts(data, NAME), tables)
 
 
 def _figure(table: pd.DataFrame, methods: Mapping[str, Any]) -> Figure:
