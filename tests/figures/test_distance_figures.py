@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reluopt.errors import InputError
-from reluopt.figures import distance_matrix_figure, distribution_figure, growth_figure
+from reluopt.figures import distance_matrix_figure, distribution_figure, growth_figure, style
 
 
 def test_distributions_step_up_at_every_distance():
@@ -20,6 +20,18 @@ def test_distributions_step_up_at_every_distance():
     first, second = figure.axes[0].get_lines()
     assert first.get_marker() != second.get_marker()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["near", "far"]
+
+
+def test_labels_of_long_and_short_ticks_stand_on_one_line():
+    figure = distribution_figure({"l1": {"near": [0.3, 1.0, 40.0]}})
+    with style():
+        figure.draw_without_rendering()
+        axis = figure.axes[0].xaxis
+        ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+        renderer = figure.canvas.get_renderer()
+        tops = [t.label1.get_window_extent(renderer).y1 for t in ticks if t.label1.get_text()]
+    assert len(tops) > 4
+    assert max(tops) - min(tops) < 0.05
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from reluopt.figures import (
     confidence_figure,
     overestimate_figure,
     save_figure,
+    style,
 )
 
 VALUES = np.array([0.0, 1.0, 2.0, 4.0])
@@ -44,6 +45,30 @@ def test_figures_are_saved_the_same_way_twice(tmp_path):
         save_figure(draw(), first)
         save_figure(draw(), second)
         assert first.read_bytes() == second.read_bytes()
+
+
+def test_attacks_are_named_beside_the_panel_that_shows_them():
+    figure = certified_accuracy_figure({"l1": VALUES}, {"l1": {"PGD": (2 * VALUES, VALUES)}})
+    upper, lower = figure.axes
+    assert upper.get_legend() is None
+    (legend,) = figure.legends
+    with style():
+        box = legend.get_window_extent(figure.canvas.get_renderer())
+    assert lower.get_window_extent().y1 < box.y0 < box.y1 < upper.get_window_extent().y0
+    assert legend.get_texts()[-1].get_text() == "PGD"
+
+
+@pytest.mark.parametrize(("count", "medians"), [(20, 0), (60, 2), (399, 15), (2000, 20)])
+def test_medians_are_drawn_of_enough_images_only(count, medians):
+    sure, far = np.random.default_rng(0).gamma(2.0, size=(2, count))
+    figure = confidence_figure(sure, {"l1": far}, "lead")
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    (drawn,) = [line for name, line in lines.items() if name.startswith("median of")] or [None]
+    assert (0 if drawn is None else drawn.get_xdata().size) == medians
+    names = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert ("one image" in names) == (count < 400)
+    assert ("their first to third quartile" in names) == (medians > 0)
+    assert (len(figure.axes) == 2) == (count >= 400)  # the colours of cells
 
 
 @pytest.mark.parametrize(
