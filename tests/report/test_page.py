@@ -92,6 +92,39 @@ def test_pages_need_nothing_and_fit(page, small_pages, tmp_path, width, height, 
         assert pixels.std() > 10
 
 
+def test_charts_stand_side_by_side_where_there_is_room(page, large):
+    path, _ = large
+    boxes = (
+        "[...document.querySelectorAll('.charts figure')]"
+        ".map((f) => f.getBoundingClientRect()).map((b) => [b.x, b.y, b.width])"
+    )
+    page.open(path, 1280, 900)
+    first, second = page.run(boxes)
+    assert first[1] == second[1]
+    assert first[2] + second[2] > 0.9 * page.run("document.querySelector('main').clientWidth - 80")
+    page.open(path, 390, 844, touch=True)
+    first, second = page.run(boxes)
+    assert first[0] == second[0]
+
+
+@pytest.mark.parametrize(("width", "told"), [(1280, False), (390, True)])
+def test_a_table_that_is_cut_says_so(page, large, width, told):
+    path, _ = large
+    page.open(path, width, 844)
+    shown = "getComputedStyle(document.querySelector('#instances .sideways')).display"
+    assert (page.run(shown) == "block") == told
+
+
+def test_cards_of_one_row_stand_on_one_line(page, large):
+    path, _ = large
+    page.open(path, 390, 844)
+    tops = page.run(
+        "[...document.querySelectorAll('.card .frame')].slice(0, 12)"
+        ".map((f) => f.getBoundingClientRect().y)"
+    )
+    assert len(set(tops)) == 4  # rows of three, whatever stands below the images
+
+
 def test_sorting_and_filters(page, large):
     path, frame = large
     page.open(path, 1280, 900)

@@ -122,6 +122,19 @@ def test_two_runs_are_compared(real, entries_of):
     assert [chart.title for chart in charts(runs)] == ["Proven within"]
 
 
+def test_images_of_a_label_lie_around_the_middle_of_their_median(real):
+    (run,) = load_runs([real / "l1"])
+    (chart,) = [chart for chart in charts([run]) if chart.title == "Distance by label"]
+    points = [float(x) for x in re.findall(r'<circle [^>]*cx="([0-9.]+)"', chart.svg)]
+    bars = re.findall(r'class="median" d="M([0-9.]+) [0-9.]+H([0-9.]+)"', chart.svg)
+    middles = [(float(left) + float(right)) / 2 for left, right in bars]
+    labels = sorted(row["label"] for row in run.rows)
+    assert [labels.count(label) for label in sorted(set(labels))] == [1, 2]
+    assert points[0] == pytest.approx(middles[0], abs=0.11)
+    assert points[1] != points[2]
+    assert (points[1] + points[2]) / 2 == pytest.approx(middles[1], abs=0.11)
+
+
 def test_contradictions_are_shown(real, copy):
     table = pd.read_csv(copy / "results.csv")
     row = table.index[table["status"] == "OPTIMAL"][0]

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
+from reluopt.network import FloatArray
 from reluopt.report.runs import Run, flag, number, series, settled
 from reluopt.report.tables import shared_images
 
@@ -22,8 +23,9 @@ MAX_SERIES = 7
 MANY_POINTS = 300
 """From here on points are drawn smaller, so that they do not hide each other."""
 
-_JITTER = 0.3
-"""Half the width over which the points of a class are spread; classes are 1 apart."""
+_JITTER, _BAR = 0.3, 0.42
+"""Half the width over which the points of a class are spread, and half that of the median's bar;
+classes are 1 apart."""
 
 
 @dataclass(frozen=True)
@@ -171,11 +173,12 @@ def _label_chart(runs: Sequence[Run]) -> Chart | None:
     radius = 3.0 if len(rows) <= MANY_POINTS else 2.0
     for place, label in enumerate(labels):
         own = [row for row in rows if int(number(row, "label")) == label]
-        parts += [_point(row, across(place + _offset(k)), up, radius) for k, row in enumerate(own)]
         middle = up(float(np.median([number(row, "distance") for row in own])))
-        ends = across(place - 0.36), across(place + 0.36)
-        for kind in ("halo", "median"):
-            parts.append(f'<path class="{kind}" d="M{ends[0]:.1f} {middle:.1f}H{ends[1]:.1f}"/>')
+        ends = across(place - _BAR), across(place + _BAR)
+        # Behind the points: one that lies on it stays whole.
+        parts.append(f'<path class="median" d="M{ends[0]:.1f} {middle:.1f}H{ends[1]:.1f}"/>')
+        places = place + _offsets(len(own))
+        parts += [_point(row, across(x), up, radius) for row, x in zip(own, places, strict=True)]
     hollow = " Hollow: not proven smallest." if not all(settled(row) for row in rows) else ""
     caption = f"Each point is an image, each bar the median of a label.{hollow}"
     return Chart("Distance by label", caption, _svg(parts, f"{name} distance by true label"))
@@ -192,9 +195,10 @@ def _point(row: Mapping[str, Any], x: float, up: _Axis, radius: float) -> str:
     )
 
 
-def _offset(number: int) -> float:
-    """A spread without clumps: the golden ratio's multiples modulo 1."""
-    return (2.0 * (number * 0.618034 % 1.0) - 1.0) * _JITTER
+def _offsets(count: int) -> FloatArray:
+    """A spread without clumps around 0: the golden ratio's multiples modulo 1, and their mean 0."""
+    spread = (2.0 * (np.arange(count) * 0.618034 % 1.0) - 1.0) * _JITTER
+    return np.asarray(spread - spread.mean())
 
 
 def _around(low: float, high: float) -> tuple[float, float]:

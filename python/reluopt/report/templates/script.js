@@ -43,6 +43,13 @@
     }));
   }
 
+  // Tables that are wider than the page say so.
+  const measure = () => {
+    for (const box of all(".scroll")) box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
+  };
+  addEventListener("resize", measure);
+  measure();
+
   // Gallery.
   let layer = "adversarial";
   let visible = [];
