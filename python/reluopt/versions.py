@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from reluopt.engines import get_engine
+from reluopt.install import own_version
 
 BEHIND_AUTO = ("highspy", "gurobipy", "pyscipopt")
 """Packages of the solvers that ``auto`` chooses from, besides our own engine. Which engine solved
