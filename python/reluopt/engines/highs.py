@@ -31,6 +31,10 @@ from reluopt.solution import Status
 PROGRESS_INTERVAL = 0.1
 """Seconds between progress reports."""
 
+SPARSIFY = 1 << 14
+"""Presolve's rule that adds rows to each other to make zeros: it looks at no clock, takes seconds
+on rows as dense as ours, and finds nothing there (mlp-100, Linf: 1.2 s of 1.2 s of presolve)."""
+
 POLL_INTERVAL = 0.1
 """Seconds after which a Ctrl-C is noticed at the latest."""
 
@@ -149,6 +153,7 @@ def _set_options(solver: Any, task: ProgramTask) -> None:
         "dual_feasibility_tolerance": SOLVER_FEASIBILITY,
         "mip_feasibility_tolerance": SOLVER_FEASIBILITY,
         "small_matrix_value": SMALL_COEFFICIENT,
+        "presolve_rule_off": SPARSIFY,
     }
     if task.cutoff is not None and not task.program.maximise:
         settings["objective_bound"] = task.cutoff
