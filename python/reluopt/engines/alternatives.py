@@ -29,6 +29,10 @@ FIRST_SHARE = 0.25
 """Share of its fair share that an alternative gets in the first pass, if there is another one:
 small enough to leave hard ones three times as much at once, large enough not to be wasted often."""
 
+LEAST_ATTEMPT = 1.0
+"""Seconds below which solvers rarely leave their presolve: the first pass gives as much, or the
+fair share if that is less."""
+
 GROWTH = 2.0
 """How much longer than the last attempt the next one lasts at least."""
 
@@ -174,8 +178,8 @@ class _Walk:
                 return
             if not self.is_open(index):  # an image of another one has settled it
                 continue
-            state, left = self.states[index], self._deadline.left
-            seconds = max(share * left / (len(pending) - position), GROWTH * state.seconds)
+            state, fair = self.states[index], self._deadline.left / (len(pending) - position)
+            seconds = max(share * fair, min(fair, LEAST_ATTEMPT), GROWTH * state.seconds)
             self._try(index, attempt, self._deadline.within(seconds))
 
     def _try(self, index: int, attempt: Attempt, deadline: Deadline) -> None:
