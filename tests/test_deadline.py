@@ -5,7 +5,7 @@ import pickle
 
 from tests.helpers.clocks import FakeClock
 
-from reluopt.deadline import LEAST_SECONDS, NEVER, Deadline
+from reluopt.deadline import LEAST_SECONDS, NEVER, Deadline, Laps
 
 
 def test_time_runs_out():
@@ -38,3 +38,13 @@ def test_never():
 def test_deadlines_reach_other_processes():
     deadline = Deadline.after(60.0)
     assert pickle.loads(pickle.dumps(deadline)) == deadline
+
+
+def test_laps():
+    clock = FakeClock()
+    laps = Laps(Deadline.after(3.0, clock))
+    clock.seconds = 1.0
+    assert laps.lap() == 1.0
+    clock.seconds = 3.5
+    assert laps.lap() == 2.5
+    assert laps.deadline.passed

@@ -25,7 +25,7 @@ from reluopt.problems import (
     RunnerUpTarget,
 )
 from reluopt.solution import Status
-from reluopt.solve import Method, solve
+from reluopt.solve import Method, engine_for, solve
 from reluopt.zoo import bundled_names, load_bundled
 
 FAST = EngineOptions(time_limit=30.0)
@@ -135,6 +135,26 @@ def test_bare_condition_is_never_called_adversarial():
     assert strict.status is Status.OPTIMAL
     assert strict.certified
     assert strict.objective == pytest.approx(0.9 - (0.5 - 1e-4), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        (Method("highs", "indicator"), "engine highs: expected formulation bigm or thesis, found"),
+        (Method("auto", "indicator"), r"engine \w+: expected formulation bigm or thesis, found"),
+        (Method("bnb", "bigm"), "engine bnb: expected no formulation"),
+        (Method("bnb", bounds="lp"), "engine bnb: expected no formulation"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_refused_before_any_work(
+    thesis, test_images, monkeypatch, method, message
+):
+    monkeypatch.setattr("reluopt.solve.find_incumbent", None)
+    problem = MinimalPerturbation(test_images.image(0), 7)
+    with pytest.raises(InputError, match=message):
+        solve(thesis, problem, method)
+    with pytest.raises(InputError, match=message):
+        engine_for(method, problem.task(thesis), thesis)
 
 
 def test_runner_up(thesis, test_images):

@@ -59,3 +59,20 @@ class Deadline:
 
 NEVER = Deadline()
 """No limit."""
+
+
+class Laps:
+    """How long the steps of a solve take, one after the other, under one deadline.
+
+    Attributes:
+        deadline: when all must end; its clock times the laps.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self._last = deadline.clock()
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        last, self._last = self._last, self.deadline.clock()
+        return self._last - last

@@ -7,7 +7,6 @@ claims; what leaves this module was recomputed by the real network (:mod:`reluop
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,13 +16,14 @@ from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
 from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.bounds.validity import check_thesis_bounds
 from reluopt.check import check_logit
-from reluopt.deadline import Deadline
+from reluopt.deadline import Deadline, Laps
 from reluopt.engines import choose_engine
 from reluopt.engines.base import (
     Engine,
     EngineAnswer,
     EngineOptions,
     EngineRequest,
+    EngineTask,
     Incumbent,
     ProgressCallback,
 )
@@ -155,12 +155,13 @@ def solve(
     return _classify(network, problem, method)
 
 
-def engine_for(method: Method, task: PerturbationTask | LogitTask, network: ReLUNetwork) -> Engine:
+def engine_for(method: Method, task: EngineTask, network: ReLUNetwork) -> Engine:
     """The engine for ``task``.
 
     Raises:
         InputError: it cannot do what the method asks, or there is none of this name.
         UnsupportedProblemError: it cannot solve ``task``.
+        EngineUnavailableError: it is not usable on this machine.
     """
     engine = choose_engine(method.engine, task, network, program=method.wants_program)
     if engine.self_contained and method.wants_program:
@@ -168,6 +169,9 @@ def engine_for(method: Method, task: PerturbationTask | LogitTask, network: ReLU
             f"engine {engine.name}: expected no formulation, bounds or attack setting, because it "
             f"finds its own, found formulation {method.formulation}, bounds {method.bounds}"
         )
+    if method.formulation is not None and method.formulation not in engine.formulations:
+        known, found = " or ".join(engine.formulations), method.formulation
+        raise InputError(f"engine {engine.name}: expected formulation {known}, found {found}")
     return engine
 
 
@@ -180,7 +184,7 @@ def _solve_perturbation(
     """Attack, bound, search, polish, check."""
     task = problem.task(network)
     engine = engine_for(method, task, network)
-    clock = _Clock(method.options)
+    clock = Laps(Deadline.after(method.options.time_limit))
     incumbent = None
     if method.wants_attack and not engine.self_contained:
         incumbent = find_incumbent(
@@ -198,7 +202,8 @@ def _solve_perturbation(
         if not engine.self_contained:
             request = _bounded(request, task, bounds_name, clock.deadline)
         bounds_seconds = clock.lap()
-        answer = engine.solve(replace(request, options=clock.options))
+        options = replace(method.options, time_limit=clock.deadline.solver_seconds)
+        answer = engine.solve(replace(request, options=options))
     search_seconds = clock.lap() - answer.build_seconds
     bare = isinstance(problem.margin, BareRelativeMargin)
     found = _found(task, answer, incumbent)
@@ -378,14 +383,15 @@ def _run_logit(
 ) -> _Run:
     """Bound over ``region`` and run the engine."""
     engine = engine_for(method, task, network)
-    clock = _Clock(method.options)
+    clock = Laps(Deadline.after(method.options.time_limit))
     name = method.bounds_for(task)
     # Constants must be true where the task looks, computed bounds may cover more.
     place = InputRegion(task.box if name == "thesis" else region)
     bounds = _bounds(network, place, name, clock.deadline)
     bounds_seconds = clock.lap()
+    options = replace(method.options, time_limit=clock.deadline.solver_seconds)
     answer = engine.solve(
-        EngineRequest(network, task, bounds, method.program, clock.options, progress=progress)
+        EngineRequest(network, task, bounds, method.program, options, progress=progress)
     )
     timings = Timings(
         bounds=bounds_seconds,
@@ -393,23 +399,3 @@ def _run_logit(
         search=clock.lap() - answer.build_seconds,
     )
     return _Run(engine, method, answer, timings, bounds.method, trivial=math.inf)
-
-
-class _Clock:
-    """Wall-clock laps under one time limit for all steps."""
-
-    def __init__(self, options: EngineOptions) -> None:
-        self._options = options
-        self._last = time.perf_counter()
-        self.deadline = Deadline.after(options.time_limit)
-
-    def lap(self) -> float:
-        """Seconds since the last lap."""
-        now = time.perf_counter()
-        elapsed, self._last = now - self._last, now
-        return elapsed
-
-    @property
-    def options(self) -> EngineOptions:
-        """The engine's options with the time that is left."""
-        return replace(self._options, time_limit=self.deadline.solver_seconds)

@@ -214,6 +214,23 @@ def test_auto_finds_an_engine_for_every_norm(thesis, test_images):
         assert choose_engine("auto", task, thesis).name == able[0]
 
 
+def test_auto_takes_what_proves_most(thesis, test_images, monkeypatch, tmp_path):
+    """The orders that were measured; without a licence Gurobi takes no large or quadratic model."""
+    monkeypatch.delenv("GRB_LICENSE_FILE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wide = load_bundled("mlp-100")
+
+    def order(network, norm, **changes):
+        problem = MinimalPerturbation(test_images.image(1), 2, norm=norm, **changes)
+        return engines_for(problem.task(network), network)
+
+    assert order(thesis, Norm.L1) == ("bnb", "gurobi", "scip", "highs")
+    assert order(thesis, Norm.L2) == ("bnb", "scip")
+    assert order(thesis, Norm.LINF) == ("gurobi", "scip", "highs")
+    assert order(wide, Norm.LINF) == ("scip", "highs")
+    assert order(thesis, Norm.LINF, smoothness=0.1) == ("highs", "scip")
+
+
 def test_auto_looks_at_no_engine_behind_the_one_that_it_takes(thesis, test_images, monkeypatch):
     """Loading a solver takes up to 0.4 s, and making its first model milliseconds."""
     image = test_images.image(1)

@@ -162,10 +162,12 @@ class Engine(Protocol):
         name: how people call it.
         self_contained: whether it finds its own incumbents and bounds, so that
             :mod:`reluopt.solve` need not compute any for it.
+        formulations: names of the formulations that it can write.
     """
 
     name: str
     self_contained: bool
+    formulations: tuple[str, ...]
 
     def state(self) -> EngineState:
         """Whether the engine is usable; quick, and starts no download and no licence server."""

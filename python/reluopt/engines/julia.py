@@ -41,7 +41,6 @@ from reluopt.problems import LogitTask, Norm, PerturbationTask
 from reluopt.solution import Status
 
 OPTIMIZERS = ("highs", "gurobi", "scip")
-FORMULATIONS = ("bigm", "thesis", "indicator")
 
 
 class JuliaEngine:
@@ -49,6 +48,7 @@ class JuliaEngine:
 
     name = "julia"
     self_contained = False
+    formulations = ("bigm", "thesis", "indicator")
 
     def state(self) -> EngineState:
         """Whether Julia and its packages are there; starts no download and no Julia session."""
@@ -78,9 +78,9 @@ class JuliaEngine:
             raise InputError(
                 f"optimizer: expected one of {', '.join(OPTIMIZERS)}, found {optimizer!r}"
             )
-        if request.formulation not in FORMULATIONS:
+        if request.formulation not in self.formulations:
             raise UnsupportedProblemError(
-                f"engine julia: formulations are {', '.join(FORMULATIONS)}, "
+                f"engine julia: formulations are {', '.join(self.formulations)}, "
                 f"not {request.formulation}"
             )
         # Starting Julia is no part of the time limit.

@@ -26,7 +26,7 @@ from reluopt.engines.base import (
 )
 from reluopt.engines.streams import stdout_on_stderr
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
-from reluopt.formulation import EncodedProblem, encode
+from reluopt.formulation import FORMULATIONS, EncodedProblem, encode
 from reluopt.formulation.program import Program
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import Blend, LogitTask, Norm, PerturbationTask
@@ -99,6 +99,7 @@ class ProgramEngine(ABC):
     norms: tuple[Norm, ...]
     blends = False
     self_contained = False
+    formulations = FORMULATIONS
 
     @abstractmethod
     def state(self) -> EngineState:

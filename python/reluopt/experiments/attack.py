@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reluopt.engines import choose_engine
 from reluopt.engines.base import Engine, EngineOptions, ProgressCallback
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes
 from reluopt.errors import UnsupportedProblemError
@@ -291,8 +290,7 @@ def check_targets(
     one_of_each_label = {instance.label: instance for instance in instances}
     for instance in one_of_each_label.values():
         task = settings.problem(instance).task(network)
-        check_method(network, method, task)
-        engine = choose_engine(method.engine, task, network, program=method.wants_program)
+        engine = check_method(network, method, task)
         if method.options.extra.get("proof") and not _keeps_proofs(engine, task):
             found = "" if method.engine == engine.name else f", which is {engine.name} here"
             raise UnsupportedProblemError(

@@ -97,6 +97,7 @@ class BranchAndBoundEngine:
 
     name = "bnb"
     self_contained = True
+    formulations = ()
 
     def __init__(self, options: TreeOptions | None = None) -> None:
         self._options = options or TreeOptions()
