@@ -14,7 +14,7 @@ from reluopt.bounds.lp import bounds_within, lp_bounds
 from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
 from reluopt.network import ReLUNetwork
-from reluopt.problems import fitting_box
+from reluopt.overflow import refuse_overflow
 
 __all__ = [
     "BOUND_NAMES",
@@ -51,9 +51,12 @@ def compute_bounds(
         deadline: when ``lp`` stops and the rest keeps its linear bounds.
 
     Raises:
-        InputError: the name is unknown, or the region does not fit the network.
+        InputError: the name is unknown, the region does not fit the network, or the network may
+            overflow over it.
     """
-    fitting_box(network, region.box)
+    lower, upper = region.box.lower, region.box.upper
+    if lower.size == network.input_size:  # the methods name a box of another size
+        refuse_overflow(network, lower, upper)
     if name == "lp":
         return lp_bounds(network, region, workers=workers, deadline=deadline)
     methods: dict[str, BoundingMethod] = {
