@@ -48,7 +48,7 @@ def _network(size):
     ],
 )
 def test_every_question_refuses_what_can_overflow(size, ask):
-    with pytest.raises(InputError, match="network huge: layer 1: .* neuron 1 may reach") as error:
+    with pytest.raises(InputError, match=r"network huge: layer 1: .* neuron 1 may reach") as error:
         ask(_network(size))
     assert "\n" not in str(error.value)
 

@@ -1,7 +1,7 @@
 r"""Networks whose forward pass can overflow are refused before anybody computes with them.
 
-Over inputs of at most :math:`X^0` in absolute value, interval arithmetic bounds every pre-activation
-of layer k, and every partial sum of the matrix product behind it, by
+Over inputs of at most :math:`X^0` in absolute value, interval arithmetic bounds all pre-activations
+of layer k, and every partial sum of the matrix product behind them, by
 
 .. math:: m^k = |W^k| X^{k-1} + |b^k|, \qquad X^k = m^k .
 

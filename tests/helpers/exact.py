@@ -251,8 +251,12 @@ class _Walk:
     def _phases(self, slope, offset):
         """The phases that a neuron can have in the box."""
         low, high = self.program.low, self.program.high
-        most = offset + sum((v * (b if v > 0 else a) for v, a, b in zip(slope, low, high, strict=True)), ZERO)
-        least = offset + sum((v * (a if v > 0 else b) for v, a, b in zip(slope, low, high, strict=True)), ZERO)
+        most = offset + sum(
+            (v * (b if v > 0 else a) for v, a, b in zip(slope, low, high, strict=True)), ZERO
+        )
+        least = offset + sum(
+            (v * (a if v > 0 else b) for v, a, b in zip(slope, low, high, strict=True)), ZERO
+        )
         return [False] * (least <= 0) + [True] * (most > 0)
 
 

@@ -52,7 +52,7 @@ def balanced(network: ReLUNetwork, largest_input: float = 1.0) -> ReLUNetwork:
 
 
 def balanced_logits(network: ReLUNetwork, largest_input: float = 1.0) -> tuple[ReLUNetwork, float]:
-    r"""A network whose logits are not of extreme scale, and the power of two they are multiplied by.
+    r"""A network whose logits are not of extreme scale, and the power of two they are scaled by.
 
     All logits get one factor, so conditions :math:`C x^K \ge d` become :math:`C x^K \ge f d`. It is
     1 for trained networks, which come back as they are.

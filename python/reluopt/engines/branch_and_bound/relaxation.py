@@ -55,13 +55,13 @@ def make_frame(network: ReLUNetwork, task: PerturbationTask) -> Frame:
     """
     if isinstance(task.norm, Blend):
         raise InputError(f"bnb: expected norm l1 or l2 here, found {task.norm}")
-    largest = largest_input(task.box)
+    norm, largest = task.norm, largest_input(task.box)
     network, factor = balanced_logits(balanced(network, largest), largest)
     if factor != 1.0:
         task = replace(task, alternatives=tuple(_multiplied(a, factor) for a in task.alternatives))
     flat = flatten(network)
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0
-    region = build_region(flat, task.box, np.array(task.image), task.norm, wide)
+    region = build_region(flat, task.box, np.array(task.image), norm, wide)
     return Frame(network, flat, task, region)
 
 
