@@ -91,3 +91,9 @@ def test_what_is_large_but_fits_is_answered(norm):
 def test_evaluation_counts_no_logits_that_are_not_finite():
     with pytest.raises(InputError, match="finite logits"):
         evaluate(_network(1e308), np.ones((3, 2)), np.array([0, 1, 0]))
+
+
+def test_inputs_beyond_all_measure_are_refused():
+    network = ReLUNetwork((Dense(np.full((2, 2), 1e-300), np.zeros(2)),))
+    with pytest.raises(InputError, match="box: expected inputs within"):
+        refuse_overflow(network, np.zeros(2), np.array([0.0, 1e200]))

@@ -37,10 +37,12 @@ def refuse_overflow(network: ReLUNetwork, lower: FloatArray, upper: FloatArray) 
         A number that no logit over the box exceeds in absolute value, up to rounding.
 
     Raises:
-        InputError: they may; it names the network, the layer and a neuron.
+        InputError: they may, or inputs do; it names the network, the layer and a neuron.
     """
     inputs = np.maximum(np.abs(lower), np.abs(upper))
     reach = float(inputs.max(initial=0.0))
+    if not reach <= LARGEST_SIZE:
+        raise InputError(f"box: expected inputs within ±{LARGEST_SIZE:g}, found {reach:g}")
     for weight, bias in network.norms:
         reach = weight * reach + bias
         if not reach <= LARGEST_SIZE:

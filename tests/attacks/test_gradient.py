@@ -197,3 +197,10 @@ def test_random_starts_fill_the_ball(norm: Norm) -> None:
     assert size.max() <= 2.0
     # Half of a ball's volume lies outside 0.5 ** (1 / 3) of its radius.
     assert (size > 2.0 * 0.5 ** (1.0 / 3.0)).mean() == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_fool_nobody(bad):
+    logits = np.array([[0.0, 1.0, bad], [0.0, 1.0, 0.5]])
+    for criterion in (Misclassification([0, 0]), TargetedMisclassification([1, 1])):
+        assert criterion.success(logits).tolist() == [False, True]

@@ -272,3 +272,9 @@ def test_bad_input_is_named(make_network: MakeNetwork) -> None:
         assert name in BOUND_NAMES
         with pytest.raises(InputError, match=r"box: expected 4 inputs, found shape \(3,\)"):
             compute_bounds(name, network, InputRegion(Box.unit(3)))
+
+
+def test_bounds_that_are_no_numbers_are_refused() -> None:
+    """NaN compares as false with everything: such a bound would contradict nothing."""
+    with pytest.raises(InputError, match="bounds own: expected numbers, found NaN"):
+        PreActivationBounds((np.array([np.nan]),), (np.array([1.0]),), "own")

@@ -25,7 +25,7 @@ def _label_array(values: ArrayLike, what: str) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, eq=False)
 class Misclassification:
-    """Success when the network answers anything but the true label.
+    """Success when the network answers anything but the true label, with finite logits.
 
     Some other logit must exceed the true label's; an exact tie is no success. With a margin, the
     conditions of some other label must hold too.
@@ -53,7 +53,7 @@ class Misclassification:
         if self.margin is not None:
             wins &= _worst_slacks(self.margin, logits) >= 0.0
         wins[rows, labels] = False
-        return np.asarray(wins.any(axis=1), dtype=np.bool_)
+        return np.asarray(wins.any(axis=1) & _finite(logits), dtype=np.bool_)
 
     def ascent(self, logits: FloatArray) -> FloatArray:
         """Gradient of the cross-entropy loss in the logits, which the attack makes large."""
@@ -62,7 +62,7 @@ class Misclassification:
 
 @dataclass(frozen=True, eq=False)
 class TargetedMisclassification:
-    """Success when the network answers the target, with a margin if one is given.
+    """Success when the network answers the target, with finite logits and a margin if one is given.
 
     The target's logit must exceed every other; an exact tie is no success.
 
@@ -88,7 +88,7 @@ class TargetedMisclassification:
         result = np.zeros(len(targets), dtype=bool)
         for target in np.unique(targets):
             result |= (targets == target) & _leads(logits, int(target), self.margin)
-        return result
+        return result & _finite(logits)
 
     def ascent(self, logits: FloatArray) -> FloatArray:
         """Minus the gradient of the cross-entropy loss of the target."""
@@ -116,6 +116,11 @@ def as_criterion(
             f"found {answers.min()} to {answers.max()}"
         )
     return criterion
+
+
+def _finite(logits: FloatArray) -> BoolArray:
+    """Which rows are answers at all."""
+    return np.asarray(np.isfinite(logits).all(axis=1), dtype=np.bool_)
 
 
 def _leads(logits: FloatArray, target: int, margin: Margin | None) -> BoolArray:

@@ -42,7 +42,7 @@ def least_slack(
     values: FloatArray,
     slacks: FloatArray,
 ) -> float:
-    """Forward pass; fills ``values`` and ``slacks`` and returns the smallest slack."""
+    """Forward pass; fills ``values`` and ``slacks`` and returns the smallest slack, or NaN."""
     forward(flat, point, values)
     first = flat.neuron_offsets[flat.weight_offsets.size - 1]
     least = np.inf
@@ -51,7 +51,8 @@ def least_slack(
         for j in range(matrix.shape[1]):
             total += matrix[c, j] * values[first + j]
         slacks[c] = total
-        least = min(least, total)
+        if total < least or total != total:  # NaN stays
+            least = total
     return float(least)
 
 

@@ -224,7 +224,7 @@ class _Search:
         """``point`` as an incumbent, once a forward pass has agreed."""
         matrix, rhs = self._conditions[index]
         values, slacks = np.empty(self._flat.biases.size), np.empty(rhs.size)
-        if least_slack(self._flat, point, matrix, rhs, values, slacks) < 0.0:
+        if not least_slack(self._flat, point, matrix, rhs, values, slacks) >= 0.0:
             return None
         return Incumbent(point, self._task.objective(point), index)
 

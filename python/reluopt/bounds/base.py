@@ -71,6 +71,8 @@ class PreActivationBounds:
         upper = tuple(frozen_array(values) for values in self.upper)
         if [values.shape for values in lower] != [values.shape for values in upper]:
             raise InputError("bounds: expected lower and upper of the same shapes")
+        if any(bool(np.isnan(values).any()) for values in (*lower, *upper)):
+            raise InputError(f"bounds {self.method}: expected numbers, found NaN")
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
 

@@ -41,8 +41,9 @@ def _exceeding(network: ReLUNetwork, region: InputRegion, deadline: Deadline) ->
     """Why the thesis' constants are not valid over ``region``; an empty text if they are."""
     proven = bounds_within(network, region, THESIS_MAGNITUDE, deadline=deadline)
     for k, (low, up) in enumerate(zip(proven.lower, proven.upper, strict=True), start=1):
-        worst = int(np.argmax(np.maximum(-low, up)))
-        if max(-low[worst], up[worst]) > THESIS_MAGNITUDE:
+        reach = np.maximum(-low, up)
+        worst = int(np.argmax(reach))
+        if not reach[worst] <= THESIS_MAGNITUDE:
             return (
                 f"bounds thesis: expected pre-activations within ±{THESIS_MAGNITUDE:g}, found that "
                 f"neuron {worst} of layer {k} may reach [{low[worst]:.6g}, {up[worst]:.6g}]; use "

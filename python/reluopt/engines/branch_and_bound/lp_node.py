@@ -57,6 +57,9 @@ safe bound, which is smaller by rounding errors, did not."""
 GAIN_FLOOR = 1e-6
 """Gains below it count as this much, so that the other child's still matters."""
 
+LARGEST_ESTIMATE = 1e300
+"""Objectives of probes count as at most this: infinity says that a child is proven to be empty."""
+
 CONSISTENT = 1e-7
 """A neuron with ``min(x, s)`` below it behaves like a ReLU."""
 
@@ -228,7 +231,8 @@ def probe(
             nd.lower[h], nd.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
             _set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
             _, code = solve_node(lp, layout, trial, wk, nd, cutoff, limit)
-            bounds[n, phase] = np.inf if code == CUTOFF else trial.scalars[OBJECTIVE]
+            estimate = min(trial.scalars[OBJECTIVE], LARGEST_ESTIMATE)
+            bounds[n, phase] = np.inf if code == CUTOFF else estimate
             if phase == 1 and bounds[n, 0] == np.inf:
                 if code == CUTOFF:
                     return -n - 1

@@ -60,6 +60,8 @@ class Search:
 
     def __post_init__(self) -> None:
         self.gap = max(self.gap, SMALLEST_GAP)
+        if self.best is not None and not self.best.objective < math.inf:
+            self.best = None
         self._values = np.empty(self.frame.flat.biases.size)
 
     @property

@@ -303,7 +303,7 @@ class Tree:
         moved = moved[: probed.size][probed]
         room = cutoff - node.bound
         gains = np.clip(bounds[:, :2] - bounds[:, 2:], 0.0, room if room < math.inf else None)
-        cut = np.isinf(bounds[:, :2])
+        cut = bounds[:, :2] == np.inf
         self.costs.learn(neurons, np.where(np.isfinite(gains), gains, 0.0), moved)
         for neuron, (inactive, active) in zip(neurons, cut, strict=True):
             if inactive:
