@@ -443,3 +443,12 @@ def test_many_stopped_runs_stay_on_the_page() -> None:
     fast = times_table([("one", k, "fast", 0.1, True) for k in range(1000)])
     figure = time_figure(pd.concat([fast, table]))
     assert over_the_edge(figure) == 0.0
+
+
+def test_names_from_files_are_drawn_literally(tmp_path):
+    names = [r"$\frac{$", "\x1b[31m", "_" * 500]
+    figure = confusion_figure(np.eye(3, dtype=np.int64), names)
+    save_figure(figure, tmp_path / "x.png")
+    ticks = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert ticks[:2] == [r"\$\frac{\$", r"\x1b[31m"]
+    assert len(ticks[2]) == 30

@@ -102,8 +102,19 @@ def test_errors_of_the_system_inside_the_block_are_ours(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": 1, "a": 2}', "NaN", "[-Infinity]", "[" * 100_000, "1" * 5000, "", b"\xff", '{"a":'],
-    ids=range(8),
+    [
+        '{"a": 1, "a": 2}',
+        "NaN",
+        "[-Infinity]",
+        "[" * 100_000,
+        "1" * 5000,
+        "",
+        b"\xff",
+        '{"a":',
+        r'["\ud83d"]',
+        r'{"\uDE00": 1}',
+    ],
+    ids=range(10),
 )
 def test_what_is_no_strict_json_is_a_value_error(text):
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
@@ -112,3 +123,4 @@ def test_what_is_no_strict_json_is_a_value_error(text):
 
 def test_strict_json_is_read():
     assert parse_json(b'{"a": [1, 2.5, null, true, "x"]}') == {"a": [1, 2.5, None, True, "x"]}
+    assert parse_json(r'"\ud83d\ude00"') == "\N{GRINNING FACE}"

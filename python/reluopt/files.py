@@ -75,7 +75,7 @@ def _kind(mode: int) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Read strict JSON: no NaN, no infinity, no name twice in an object.
+    """Read strict JSON: no NaN, no infinity, no name twice in an object, no halves of characters.
 
     Raises:
         ValueError: the text is anything else, or nests too deeply; the message is one line.
@@ -92,7 +92,10 @@ def parse_json(text: str | bytes) -> Any:
 
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
-        return json.loads(decoded, object_pairs_hook=unique, parse_constant=refuse)
+        value = json.loads(decoded, object_pairs_hook=unique, parse_constant=refuse)
+        if "\\ud" in decoded.lower():  # \ud83d\ude00 is a character, \ud83d alone is half of one
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except RecursionError:
         raise ValueError("deep nesting") from None
 

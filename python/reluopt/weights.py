@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -262,10 +262,10 @@ def _own_chain(source: TensorFile, fields: Mapping[str, Any]) -> tuple[DenseTens
 
 def _own_metadata(fields: Mapping[str, Any], default_name: str) -> NetworkMetadata:
     name = fields.get("name", default_name)
-    if not _is_text(name):
+    if not isinstance(name, str):
         raise InputError(f"name: expected a text, found {shown(repr(name))}")
     names = fields.get("class_names", [])
-    if not isinstance(names, list) or not all(map(_is_text, names)):
+    if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
         raise InputError(f"class_names: expected a list of texts, found {shown(names)}")
     recipe = fields.get("recipe", {})
     if not isinstance(recipe, dict):
@@ -293,17 +293,6 @@ def _own_metadata(fields: Mapping[str, Any], default_name: str) -> NetworkMetada
         test_accuracy=accuracy,
         activation=ActivationSource.ASSUMED if assumed else ActivationSource.STATED,
     )
-
-
-def _is_text(value: object) -> TypeGuard[str]:
-    """Whether it is a text that can be written anywhere: no halves of characters in it."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _counts(key: str, value: Any) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from reluopt.errors import AssumptionWarning, ReluoptError
+from reluopt.errors import MAX_MESSAGE, AssumptionWarning, ReluoptError, shown
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -145,7 +145,7 @@ def _run(arguments: Sequence[str] | None) -> Any:
 
 def _fail(message: str) -> NoReturn:
     """One line on stderr, and the exit code of bad input."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {shown(' '.join(message.split()), MAX_MESSAGE)}", file=sys.stderr)
     sys.exit(USAGE_ERROR)
 
 

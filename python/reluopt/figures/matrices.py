@@ -21,6 +21,7 @@ from reluopt.figures.style import (
     SMALL,
     TINY,
     inch_axes,
+    literal,
     new_figure,
     style,
 )
@@ -55,6 +56,7 @@ def confusion_figure(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
         )
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     width = SINGLE_COLUMN if size <= 12 else DOUBLE_COLUMN
+    class_names = [literal(name) for name in class_names]
     longest = max(len(name) for name in class_names)
     left = 0.36 + CHARACTER * longest
     below = left if longest > 3 else 0.42

@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from reluopt.errors import InputError
+from reluopt.errors import InputError, shown
 from reluopt.files import atomic_path
 
 SINGLE_COLUMN = 3.4
@@ -32,6 +32,9 @@ TEXT, SMALL, TINY = 8.0, 7.0, 6.0
 
 CHARACTER = 0.047
 """Inches that a character of a tick label takes, on average."""
+
+LONGEST_NAME = 30
+"""Characters of a class name."""
 
 INK, MUTED = "#1a1a1a", "#666666"
 GOOD, BAD = "#00684c", "#b34700"
@@ -221,3 +224,8 @@ def _save(figure: Figure, path: Path, ending: str) -> None:
     """Write one file under a temporary name and move it into place."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format=ending[1:], metadata=_NO_DATES[ending])
+
+
+def literal(text: str) -> str:
+    """A name from a file as short text that matplotlib takes literally, dollar signs and all."""
+    return shown(text, LONGEST_NAME).replace("$", r"\$")

@@ -13,7 +13,18 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
-from reluopt.figures.style import BAD, GOOD, INK, MUTED, SMALL, TEXT, TINY, inch_axes, inch_text
+from reluopt.figures.style import (
+    BAD,
+    GOOD,
+    INK,
+    MUTED,
+    SMALL,
+    TEXT,
+    TINY,
+    inch_axes,
+    inch_text,
+    literal,
+)
 from reluopt.network import FloatArray
 
 COLUMNS = 10
@@ -86,7 +97,7 @@ class Names:
 
     def __call__(self, label: int) -> str:
         """The name of a label."""
-        return str(label) if self.names is None else self.names[label]
+        return str(label) if self.names is None else literal(self.names[label])
 
     @property
     def long(self) -> bool:
