@@ -95,6 +95,7 @@ def test_png_files_that_do_not_fit_are_refused(tmp_path):
         (np.full((28, 28), -1e-9), "[0, 1]"),
         (np.full((28, 28), np.nan), "[0, 1], found nan"),
         (np.full((28, 28), None), "readable image"),
+        (np.full((28, 28), np.longdouble("1e4000")), "[0, 1], found inf"),
     ],
 )
 def test_npy_files_that_do_not_fit_are_refused(tmp_path, array, part):

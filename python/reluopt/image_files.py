@@ -147,7 +147,8 @@ def _read_npy(data: bytes, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
             f"of type {dtype}"
         )
     array = np.frombuffer(numbers, dtype=dtype).reshape(shape, order="F" if by_columns else "C")
-    values = np.asarray(array, dtype=np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are refused below
+        values = np.asarray(array, dtype=np.float64)
     if dtype == np.uint8:
         return values / 255.0
     if not np.isfinite(values).all() or values.min() < 0.0 or values.max() > 1.0:

@@ -230,5 +230,6 @@ def _to_float64(stored: tuple[str, NDArray[Any]]) -> NDArray[np.float64]:
     dtype, array = stored
     if dtype == "BF16":
         halves = array.astype("<u4")
-        return (halves << np.uint32(16)).view("<f4").astype(np.float64)
-    return array.astype(np.float64)
+        array = (halves << np.uint32(16)).view("<f4")
+    with np.errstate(invalid="ignore"):  # of NaN; whoever needs finite numbers looks for it
+        return array.astype(np.float64)
