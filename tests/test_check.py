@@ -1,10 +1,12 @@
 """The check believes nobody."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from reluopt.check import check_logit, check_perturbation
-from reluopt.network import Dense, ReLUNetwork
+from reluopt.network import ActivationSource, Dense, ReLUNetwork
 from reluopt.problems import (
     AbsoluteMargin,
     Alternative,
@@ -115,3 +117,11 @@ def test_margins_of_tiny_logits_have_tolerances_of_their_size():
     assert missed.lead > 0.0
     assert "margin" in missed.failures[0]
     assert check_perturbation(network, task, alternative, np.array([0.5 + 0.06])).certified
+
+
+@pytest.mark.parametrize("source", ActivationSource)
+def test_a_certificate_tells_how_the_activation_is_known(network, source):
+    known = ReLUNetwork(network.layers, replace(network.metadata, activation=source))
+    found = check_perturbation(known, *_task(known), np.array([0.6]))
+    assert found.activation is source
+    assert check_logit(known, Box.unit(1), 0, np.array([1.0])).activation is source

@@ -278,6 +278,16 @@ def test_the_search_for_an_order_ends(path):
     refused(save_layers(path, layers), "too many possible")
 
 
+def test_two_orders_are_shown_where_they_part(path):
+    layers = [(f"a{i}.weight", (i + 2, i + 1), f"a{i}.bias", i + 2) for i in range(8)]
+    layers += [(f"{name}.weight", (9, 9), f"{name}.bias", 9) for name in ("x", "y")]
+    refused(
+        save_layers(path, layers),
+        "found both ... -> a7.weight -> x.weight -> y.weight and "
+        "... -> a7.weight -> y.weight -> x.weight;",
+    )
+
+
 def test_sizes_that_no_chain_can_have_need_no_search(path):
     layers = [*fives("a", "b"), ("end.weight", (3, 7), "end.bias", 3)]
     refused(save_layers(path, layers), "one chain", "(26 more)")

@@ -258,7 +258,12 @@ def _ambiguity(first: Sequence[_Candidate], second: Sequence[_Candidate]) -> str
     """Why two readings of the same tensors are possible, and what would settle it."""
     orders = [[layer.tensors.weight for layer in chain] for chain in (first, second)]
     if orders[0] != orders[1]:
-        one, other = (_listed([shown(name) for name in order], " -> ") for order in orders)
+        same = next(i for i, pair in enumerate(zip(*orders, strict=True)) if pair[0] != pair[1])
+        start = max(0, same - 1) if len(first) > MAX_LISTED else 0
+        one, other = (
+            "... -> " * (start > 0) + _listed([shown(name) for name in order[start:]], " -> ")
+            for order in orders
+        )
         return (
             f"expected one possible order of the layers, found both {one} and {other}; "
             "number the names in the order of the layers"
