@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from reluopt.errors import InputError
+from reluopt.experiments.schema import LARGEST_WHOLE
 from reluopt.files import read_regular_file, write_atomically
 
 RECORD = "run.json"
@@ -37,6 +38,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    # True and False are integers in Python, but not in JSON.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -46,7 +48,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return _is_number(value) and float(value).is_integer()
+    return _is_number(value) and float(value).is_integer() and abs(value) < LARGEST_WHOLE
 
 
 def _is_mapping(value: Any) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from reluopt.check import OBJECTIVE_TOLERANCE, check_perturbation
 from reluopt.engines import engine_names
 from reluopt.experiments.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
@@ -86,7 +88,9 @@ class RunCheck:
         Raises:
             InputError: a cell that must be filled is empty, or a proof is damaged.
         """
-        return _RowCheck(self, *stored).verify()
+        # Stored images may hold anything; what overflows is no answer, and no warning either.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _RowCheck(self, *stored).verify()
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +210,9 @@ class _RowCheck:
             return None
         if image.size != self._network.input_size:
             self._failures.append(f"the stored image has {image.size} pixels")
+            return None
+        if not np.isfinite(image).all():
+            self._failures.append("the stored image holds NaN or infinity")
             return None
         if claim.image is Has.NO:
             self._refute(task, image)

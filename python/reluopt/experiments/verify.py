@@ -14,6 +14,7 @@ row's answer, which gives a bound that is proven here and now; where the run kep
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError, ReluoptError
 from reluopt.experiments.answers import Answers
 from reluopt.experiments.evidence import Evidence as Evidence
@@ -156,6 +158,12 @@ def _record(folder: Path) -> dict[str, Any]:
         # Without a time limit it is null.
         if name not in settings or (settings[name] is None and name != "time_limit"):
             raise InputError(f"{path}: expected settings with {name}, found none")
+    limit = settings["time_limit"]
+    limits = (math.inf if limit is None else limit, settings["gap"])
+    try:
+        EngineOptions(*limits, int(settings["threads"]), int(settings["seed"]))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     return record
 
 

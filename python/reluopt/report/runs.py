@@ -119,7 +119,19 @@ def _load(name: str, folder: Path, network_name: str | None, data_dir: Path | No
     note = "the run stored no answers"
     if answers:
         originals, note = _read_originals(record, rows, network_name, data_dir)
+    for number, image in answers.items():
+        _check_answer(folder, keyed[number][0], image, originals.get(number))
     return Run(name, folder, record, rows, answers, originals, note)
+
+
+def _check_answer(folder: Path, key: str, image: FloatArray, original: FloatArray | None) -> None:
+    """Refuse what is no image, or none like the one that it started from."""
+    if not (image.size and np.isfinite(image).all()):
+        raise InputError(f"{folder}: answer of {key}: expected finite pixels, found none or others")
+    if original is not None and image.shape != original.shape:
+        raise InputError(
+            f"{folder}: answer of {key}: expected the shape {original.shape}, found {image.shape}"
+        )
 
 
 def _record(folder: Path) -> Mapping[str, Any]:
