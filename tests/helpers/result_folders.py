@@ -303,6 +303,8 @@ def spoil_record(rng, files: Files) -> None:
         name = _some(rng, sorted(place))
     except (ValueError, KeyError, TypeError, IndexError):
         return
+    if not isinstance(place, dict):
+        return
     kind = int(rng.integers(4))
     if kind == 0:
         del place[name]

@@ -13,7 +13,7 @@ import numpy as np
 from reluopt.check import OBJECTIVE_TOLERANCE, check_perturbation
 from reluopt.engines import engine_names
 from reluopt.experiments.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
-from reluopt.experiments.evidence import BoundClaim, Evidence
+from reluopt.experiments.evidence import BoundClaim, Evidence, fools_nobody
 from reluopt.experiments.experiment import FAILURES
 from reluopt.experiments.instances import Instance
 from reluopt.experiments.row_reader import RowReader, at_most
@@ -338,8 +338,7 @@ class _RowCheck:
         if measured is None:
             return
         found = measured.certificate
-        alone = found.lead <= 0.0 and len(found.failures) == 1
-        if not found.certified and not alone:
+        if not (found.certified or fools_nobody(found)):
             self._failures += found.failures
 
     def check_numerical(self, measured: _Measured | None) -> None:
