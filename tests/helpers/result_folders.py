@@ -144,6 +144,17 @@ class Files:
         csv.writer(buffer, lineterminator="\n").writerows(lines)
         self.contents["results.csv"] = buffer.getvalue().encode()
 
+    def change_images(self, change: Callable) -> None:
+        """Change the stored answers by key; nothing happens where they cannot be read."""
+        name = "images/part-0000.safetensors"
+        try:
+            tensors = load(self.contents[name])
+        except Exception:
+            return
+        change(tensors)
+        held = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
+        self.contents[name] = save(held)
+
 
 TEXTS = ("", "007", "1e3", "NA", "nan", "inf", "-inf", "1e999", "-1", "0", "1", "True", "False",
          "+0.1", "x1.2", "6.0", "9" * 30, "l1", "l2", "bnb", "highs", "auto", "\u0663", " 1",
@@ -227,7 +238,7 @@ def claim_more(rng, files: Files) -> None:
     cells |= {name: value for name, value in _some(rng, claims).items() if name in cells}
     row[:] = list(cells.values())
     if cells.get("objective") == "" and rng.integers(2):
-        _change_images(files, lambda images: images.pop(cells.get("image"), None))
+        files.change_images(lambda images: images.pop(cells.get("image"), None))
     files.table = lines
 
 
@@ -248,16 +259,6 @@ def spoil_lines(rng, files: Files) -> None:
     else:
         rows[at] = rows[at][:-1]
     files.table = [header, *rows]
-
-
-def _change_images(files: Files, change) -> None:
-    name = "images/part-0000.safetensors"
-    try:
-        tensors = load(files.contents[name])
-    except Exception:
-        return
-    change(tensors)
-    files.contents[name] = save({key: np.ascontiguousarray(v) for key, v in tensors.items()})
 
 
 def spoil_image(rng, files: Files) -> None:
@@ -281,7 +282,7 @@ def spoil_image(rng, files: Files) -> None:
             np.where(rng.random(image.shape) < 0.3, _some(rng, (np.nan, np.inf, 2.0)), image),
         )[kind - 1]
 
-    _change_images(files, change)
+    files.change_images(change)
 
 
 def lose_file(rng, files: Files) -> None:

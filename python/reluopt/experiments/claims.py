@@ -32,6 +32,9 @@ WORK = (
 )
 """What a solve took."""
 
+HOW = ("engine", "formulation", "bounds")
+"""How it was solved."""
+
 SIZE = ("variables", "constraints", "binaries")
 """The size of the program, if one was written."""
 
@@ -72,9 +75,11 @@ class Claim:
         yield from _presence(row, ("gap",), self.gap)
         measured = Has.NO if self.image is Has.NO else Has.MAYBE
         yield from _presence(row, MEASURED, measured)
+        yield from _presence(row, ("bound",), self.bound)
         yield from _presence(row, WORK, Has.YES if self.solved else Has.NO)
+        yield from _presence(row, HOW, Has.YES if self.solved else Has.MAYBE)
         if not self.solved:
-            yield from _presence(row, ("target", "bound", *SIZE), Has.NO)
+            yield from _presence(row, ("target", *SIZE), Has.NO)
         for name in (*WORK, *SIZE):
             value = row.get(name)
             if value is not None and value < 0:
