@@ -16,27 +16,34 @@ In the first layer :math:`\phi = \max(a, 0)` is itself convex. The triangle rela
 neuron knows of ``a`` alone: a change that is spread over pixels none of which could switch the
 neuron on by itself still gets an upper bound well above zero, while the row above gives zero.
 
-Deeper layers take three functions of :math:`\delta` along: a convex upper bound P, an affine lower
-bound Q and an affine upper bound R of every pre-activation (all equal to ``a`` in the first layer),
+Everything is a function of :math:`p`, and :math:`p/r` are the coordinates of a simplex with the
+vertices 0 and :math:`\pm r e_j`. Deeper layers take along, for every pre-activation, an upper bound
+P and a lower bound Q that are affine in :math:`p`, given by their values at the vertices (both
+equal to ``a`` in the first layer). Of an unstable neuron
+
+.. math:: \alpha Q \le \max(a, 0) \le \overline{\max(P, 0)}, \qquad \alpha = 1 \text{ where }
+          Q(0) > 0, \text{ else } 0,
+
+where the bar interpolates between the vertices, which is Jensen's inequality once more; active
+neurons take P and Q as they are, inactive ones zero. So with the bounds of the layer below
 
 .. math::
 
-   P^{k+1} &= b + W_+ \max(P^k, 0) + W_- \alpha Q^k, \\
-   Q^{k+1} &= b + W_+ \alpha Q^k + W_- s (R^k - l), \qquad
-   R^{k+1} = b + W_+ s (R^k - l) + W_- \alpha Q^k,
+   P^{k+1} = b + W_+ \overline{\max(P^k, 0)} + W_- \alpha Q^k, \qquad
+   Q^{k+1} = b + W_+ \alpha Q^k + W_- \overline{\max(P^k, 0)},
 
-with the usual slopes of an unstable neuron (:math:`s = u / (u - l)`; :math:`\alpha = 1` where the
-image has :math:`Q > 0`, else 0), and with the identity (zero) for active (inactive) ones. Sums of
-convex functions with weights :math:`\ge 0` are convex, so :math:`\max(P^{k+1}, 0) \ge x` gives a
-row, and the largest values of P and of the corresponding convex upper bound of :math:`-a` over the
-ball (a fractional knapsack) tighten the pre-activation bounds on the way.
+:math:`x \le \overline{\max(P^{k+1}, 0)}` is a row, and the extreme values of P and Q over ball and
+box (a fractional knapsack) tighten the pre-activation bounds on the way.
+
+At the image itself, :math:`p = 0`, both bounds are exact in every layer (by induction: each of the
+lines above is). With the chord of an unstable neuron in the place of the bar they would not be,
+and from five hidden layers on "no change at all" was a solution of most relaxations.
 
 A row stays valid as long as ``r`` is at least the radius of interest, so in the whole tree.
 
-Rounding. All functions are evaluated at the points 0 and :math:`\pm r e_j`. With :math:`M` the
-sum of absolute terms of a value (:math:`M^{k+1} = |b| + |W| M^k`) its error is at most
-:math:`\gamma_N M`; that much is added to P and R and subtracted from Q. Coefficients are inflated
-by eight roundings of their terms.
+Rounding. With :math:`M` the sum of absolute terms of a value (:math:`M^{k+1} = |b| + |W| M^k`) its
+error is at most :math:`\gamma_N M`; that much is added to P and subtracted from Q. Coefficients
+are inflated by eight roundings of their terms.
 """
 
 from __future__ import annotations
@@ -91,17 +98,16 @@ def rows_of_unstable(rows: BallRows, lower: FloatArray, upper: FloatArray) -> Ba
 
 @dataclass(eq=False)
 class _Values:
-    """Functions of one layer at the points 0, +r e_j, -r e_j; arrays of shape (neurons, points).
+    """Bounds of one layer at the vertices 0, +r e_j, -r e_j; arrays of shape (neurons, vertices).
 
     Attributes:
-        convex: P, or its counterpart after the ReLU.
-        low, high: Q and R, or their counterparts.
+        high: P, or its counterpart after the ReLU.
+        low: Q, or its counterpart.
         size: M, the sums of absolute terms.
     """
 
-    convex: FloatArray
-    low: FloatArray
     high: FloatArray
+    low: FloatArray
     size: FloatArray
 
 
@@ -134,13 +140,12 @@ def ball_rows(
         if k > 0:
             layer = frame.network.layers[k]
             after = _after_relu(values, before_low, before_high)
-            negative = _convex_part(-layer.weight, -layer.bias, after, factor)
             values = _next_layer(layer.weight, layer.bias, after, factor)
-            _tighten(low, high, values.convex, negative, rooms, radius)
+            _tighten(low, high, values, rooms, radius)
             if (low > high).any():
                 return no_ball_rows(), False
         unstable = np.flatnonzero((low < 0.0) & (high > 0.0))
-        whole = np.maximum(values.convex[unstable], 0.0)
+        whole = np.maximum(values.high[unstable], 0.0)
         parts.append((unstable + start, whole[:, 0], _slopes(whole, radius)))
         before_low, before_high = low, high
     neurons = np.concatenate([part[0] for part in parts]).astype(np.int64)
@@ -159,7 +164,7 @@ def ball_rows(
 
 
 def _first_layer(frame: Frame, radius: float, factor: float) -> _Values:
-    """The first layer is affine: all functions are equal up to rounding."""
+    """The first layer is affine: both bounds are equal up to rounding."""
     layer = frame.network.layers[0]
     reach = radius * layer.weight
     start = frame.region.values[:, None]
@@ -167,45 +172,29 @@ def _first_layer(frame: Frame, radius: float, factor: float) -> _Values:
     size = np.abs(reach) + frame.region.magnitudes[:, None]
     size = np.concatenate([frame.region.magnitudes[:, None], size, size], axis=1)
     error = factor * size
-    return _Values(values + error, values - error, values + error, size)
+    return _Values(values + error, values - error, size)
 
 
 def _after_relu(values: _Values, low: FloatArray, high: FloatArray) -> _Values:
-    """The functions of post-activations; see the module."""
+    """The bounds of post-activations; see the module."""
     unstable = ((low < 0.0) & (high > 0.0))[:, None]
-    active = (low >= 0.0)[:, None]
-    on = active.astype(np.float64)
-    width = np.where(unstable[:, 0], high - low, 1.0)
-    slope = np.where(unstable[:, 0], high, 1.0) / width
-    # A chord with any slope in [0, 1] that is above the ReLU at both ends.
-    lift = np.maximum(-slope * low, (1.0 - slope) * high) * (1.0 + 8.0 * ROUNDOFF)
-    chord = slope[:, None] * values.high + lift[:, None]
+    on = (low >= 0.0).astype(np.float64)[:, None]
     rest = (values.low[:, :1] > 0.0).astype(np.float64)
     return _Values(
-        np.where(unstable, np.maximum(values.convex, 0.0), on * values.convex),
-        np.where(unstable, rest * values.low, on * values.low),
-        np.where(unstable, chord, on * values.high),
-        np.where(unstable, values.size + lift[:, None], on * values.size),
+        np.where(unstable, np.maximum(values.high, 0.0), on * values.high),
+        np.where(unstable, rest, on) * values.low,
+        np.where(unstable, 1.0, on) * values.size,
     )
 
 
-def _convex_part(weight: FloatArray, bias: FloatArray, after: _Values, factor: float) -> FloatArray:
-    """Convex upper bound of ``weight @ x + bias``, rounded upward."""
-    positive, negative = np.maximum(weight, 0.0), np.minimum(weight, 0.0)
-    size = np.abs(weight) @ after.size + np.abs(bias)[:, None]
-    value = positive @ after.convex + negative @ after.low + bias[:, None]
-    return np.asarray(value + factor * size)
-
-
 def _next_layer(weight: FloatArray, bias: FloatArray, after: _Values, factor: float) -> _Values:
-    """All functions of the next layer's pre-activations."""
+    """Both bounds of the next layer's pre-activations."""
     positive, negative = np.maximum(weight, 0.0), np.minimum(weight, 0.0)
     size = np.abs(weight) @ after.size + np.abs(bias)[:, None]
     error = factor * size
     return _Values(
-        positive @ after.convex + negative @ after.low + bias[:, None] + error,
-        positive @ after.low + negative @ after.high + bias[:, None] - error,
         positive @ after.high + negative @ after.low + bias[:, None] + error,
+        positive @ after.low + negative @ after.high + bias[:, None] - error,
         size,
     )
 
@@ -218,20 +207,15 @@ def _slopes(values: FloatArray, radius: float) -> FloatArray:
 
 
 def _tighten(
-    low: FloatArray,
-    high: FloatArray,
-    convex: FloatArray,
-    negative: FloatArray,
-    rooms: FloatArray,
-    radius: float,
+    low: FloatArray, high: FloatArray, values: _Values, rooms: FloatArray, radius: float
 ) -> None:
-    """Lower ``high`` (raise ``low``) to the largest value of a convex bound of ``a`` (``-a``)."""
-    slopes, opposite = _slopes(convex, radius), _slopes(negative, radius)
+    """Lower ``high`` (raise ``low``) to the largest value of P (the smallest of Q)."""
+    slopes, opposite = _slopes(values.high, radius), _slopes(-values.low, radius)
     zeros, gains, used = np.zeros(rooms.size), np.empty(rooms.size), np.empty(rooms.size)
     for i in np.flatnonzero((low < 0.0) & (high > 0.0)):
         gain = l1_maximum(np.maximum(slopes[i], 0.0), zeros, rooms, radius, gains, used)
-        most = convex[i, 0] + gain
-        high[i] = min(high[i], most + 4.0 * ROUNDOFF * (abs(convex[i, 0]) + gain))
+        start = values.high[i, 0]
+        high[i] = min(high[i], start + gain + 4.0 * ROUNDOFF * (abs(start) + gain))
         gain = l1_maximum(np.maximum(opposite[i], 0.0), zeros, rooms, radius, gains, used)
-        most = negative[i, 0] + gain
-        low[i] = max(low[i], -(most + 4.0 * ROUNDOFF * (abs(negative[i, 0]) + gain)))
+        start = -values.low[i, 0]
+        low[i] = max(low[i], -(start + gain + 4.0 * ROUNDOFF * (abs(start) + gain)))

@@ -104,7 +104,10 @@ SINCE_FACTOR, PIVOTS, LISTED = 0, 1, 2
 
 
 class Work(NamedTuple):
-    """Buffers of the simplex method; ``ray`` holds a dual ray after INFEASIBLE."""
+    """Buffers of the simplex method.
+
+    ``ray`` holds a dual ray after INFEASIBLE, ``cost`` the true costs while they are perturbed.
+    """
 
     rho: FloatArray
     column: FloatArray
@@ -114,6 +117,7 @@ class Work(NamedTuple):
     alpha: FloatArray
     keys: FloatArray
     candidates: IntArray
+    cost: FloatArray
 
 
 def empty_state(rows: int, columns: int, hidden: int) -> State:
@@ -159,4 +163,5 @@ def empty_work(rows: int, columns: int) -> Work:
         alpha=np.zeros(columns),
         keys=np.zeros(columns),
         candidates=np.zeros(columns, dtype=np.int64),
+        cost=np.zeros(columns),
     )

@@ -6,6 +6,12 @@ reduced cost changes sign are moved to their other bound as long as the dual obj
 and updates the inverse by a rank-one term. The squared row lengths of the inverse, which fall out
 of that update, are exact dual steepest edge weights (Forrest and Goldfarb 1992).
 
+On deep networks thousands of bases have the same objective (often zero: no change at all), and the
+method may walk among them without end. After :data:`STALL` pivots without a rise the costs of
+nonbasic columns are moved away from where their reduced costs would be zero, each by another
+amount, which makes every pivot rise. The true costs come back before a call returns, whatever the
+outcome, and the method goes on with them from the basis that it has reached by then.
+
 Nothing here is part of a proof: bounds are recomputed from the multipliers by
 :mod:`certificate`. That is why reassociation is allowed (``search_kernel``).
 """
@@ -37,6 +43,9 @@ from reluopt.network import FloatArray
 OPTIMAL, INFEASIBLE, CUTOFF, LIMIT, TROUBLE = 0, 1, 2, 3, 4
 """What :func:`dual_simplex` returns."""
 
+STALLED = 5
+"""What :func:`_pivots` returns after :data:`STALL` pivots without a rise."""
+
 PRIMAL_TOLERANCE = 1e-9
 """How far a basic value may leave its bounds; images are clipped and checked afterwards."""
 
@@ -48,6 +57,18 @@ REFACTOR_EVERY = 100
 
 MAX_REPAIRS = 4
 """Fresh factorisations that one call may spend on numerical doubts."""
+
+STALL = 30
+"""Pivots without a rise of the objective after which costs are perturbed."""
+
+RISE = 1e-11
+"""Smaller rises, relative to ``max(1, |objective|)``, are rounding errors and count as none."""
+
+PERTURBATION = 1e-6
+"""Largest change of a cost: a pixel's own cost is 1, and reduced costs are known to 1e-9."""
+
+MAX_PERTURBATIONS = 3
+"""Rounds of perturbed costs in one call; a third is hardly ever needed."""
 
 
 @search_kernel
@@ -206,15 +227,21 @@ def _basics_feasible(lp: Program, st: State, tolerance: float) -> bool:
 
 
 @search_kernel
-def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) -> int:
-    """Pivot until optimal, infeasible, the objective reaches ``cutoff``, or ``limit`` pivots.
-
-    Works on the listed columns alone. After INFEASIBLE ``wk.ray`` is a dual ray.
-    """
-    repairs = 0
+def _pivots(
+    lp: Program, st: State, wk: Work, cutoff: float, limit: int, patience: int
+) -> int:
+    """Pivot until a code of :func:`dual_simplex`, or ``patience`` pivots do not raise anything."""
+    repairs, waited = 0, 0
+    best = st.scalars[OBJECTIVE]
     for _ in range(limit):
-        if st.scalars[OBJECTIVE] >= cutoff:
+        objective = st.scalars[OBJECTIVE]
+        if objective >= cutoff:
             return CUTOFF
+        if objective > best + RISE * max(1.0, abs(best)):
+            best, waited = objective, 0
+        elif waited > patience:
+            return STALLED
+        waited += 1
         if st.counters[SINCE_FACTOR] >= REFACTOR_EVERY:
             factor(lp, st, wk)
             resynchronise(lp, st, wk)
@@ -228,27 +255,13 @@ def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) ->
                 return OPTIMAL
             doubt = True
         else:
-            sign = -1.0 if infeasibility < 0.0 else 1.0
-            wk.rho[:] = st.inverse[row]
-            price(lp, wk.rho, wk.alpha, st.counters[LISTED])
-            size = _gather(lp, st, wk, sign)
-            entering, flips = _ratio_test(lp, st, wk, size, abs(infeasibility))
+            entering, doubt = _pivot_on(lp, st, wk, row, infeasibility)
             if entering < 0:
                 if st.counters[SINCE_FACTOR] == 0 or repairs > 0:
+                    sign = -1.0 if infeasibility < 0.0 else 1.0
                     for t in range(lp.rhs.size):
                         wk.ray[t] = sign * wk.rho[t]
                     return INFEASIBLE
-                doubt = True
-            else:
-                ftran(lp, st.inverse, entering, wk.column)
-                error = abs(wk.column[row] - wk.alpha[entering])
-                small = abs(wk.column[row]) < PIVOT_TOLERANCE
-                if small or error > 1e-6 * (1.0 + abs(wk.column[row])):
-                    doubt = True
-                else:
-                    if flips > 0:
-                        _flip(lp, st, wk, size, flips, entering)
-                    _change_basis(lp, st, wk, row, entering, infeasibility)
         if doubt:
             repairs += 1
             if repairs > MAX_REPAIRS:
@@ -256,3 +269,71 @@ def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) ->
             factor(lp, st, wk)
             resynchronise(lp, st, wk)
     return LIMIT
+
+
+@search_kernel
+def _pivot_on(
+    lp: Program, st: State, wk: Work, row: int, infeasibility: float
+) -> tuple[int, bool]:
+    """Choose the entering column of a row and change the basis.
+
+    Returns:
+        The column (-1: the dual is unbounded along the row), and whether the numbers are in doubt,
+        so that nothing was changed.
+    """
+    wk.rho[:] = st.inverse[row]
+    price(lp, wk.rho, wk.alpha, st.counters[LISTED])
+    size = _gather(lp, st, wk, -1.0 if infeasibility < 0.0 else 1.0)
+    entering, flips = _ratio_test(lp, st, wk, size, abs(infeasibility))
+    if entering < 0:
+        return -1, True
+    ftran(lp, st.inverse, entering, wk.column)
+    error = abs(wk.column[row] - wk.alpha[entering])
+    small = abs(wk.column[row]) < PIVOT_TOLERANCE
+    if small or error > 1e-6 * (1.0 + abs(wk.column[row])):
+        return entering, True
+    if flips > 0:
+        _flip(lp, st, wk, size, flips, entering)
+    _change_basis(lp, st, wk, row, entering, infeasibility)
+    return entering, False
+
+
+@search_kernel
+def _perturb(lp: Program, st: State, turn: int) -> None:
+    """Move costs so that reduced costs of nonbasic columns grow away from zero.
+
+    Amounts between a half and all of :data:`PERTURBATION` are hashed from column and ``turn``: two
+    searches with the same seed stay the same.
+    """
+    for q in range(st.counters[LISTED]):
+        j = lp.listed[q]
+        if st.position[j] >= 0 or st.side[j] == 0.0:
+            continue
+        hashed = (j * 2654435761 + turn * 40503 + 12345) % 1000003
+        hashed = (hashed * 7919 + 17) % 1000003
+        change = st.side[j] * PERTURBATION * (0.5 + 0.5 * hashed / 1000003.0)
+        lp.cost[j] += change
+        st.d[j] += change
+        st.scalars[OBJECTIVE] += change * st.x[j]
+
+
+@search_kernel
+def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) -> int:
+    """Pivot until optimal, infeasible, the objective reaches ``cutoff``, or ``limit`` pivots.
+
+    Works on the listed columns alone. After INFEASIBLE ``wk.ray`` is a dual ray. Costs may be
+    perturbed on the way (see the module); state and program have the true ones afterwards.
+    """
+    end = st.counters[PIVOTS] + limit
+    code = _pivots(lp, st, wk, cutoff, limit, STALL)
+    for turn in range(MAX_PERTURBATIONS):
+        if code != STALLED:
+            return code
+        wk.cost[:] = lp.cost
+        _perturb(lp, st, turn)
+        code = _pivots(lp, st, wk, cutoff, end - st.counters[PIVOTS], limit)
+        lp.cost[:] = wk.cost
+        resynchronise(lp, st, wk)
+        if code in (OPTIMAL, CUTOFF):
+            code = _pivots(lp, st, wk, cutoff, end - st.counters[PIVOTS], STALL)
+    return code if code != STALLED else LIMIT
