@@ -36,6 +36,7 @@ from reluopt.engines.branch_and_bound.proof_search import (
 from reluopt.engines.branch_and_bound.qp_tree import QPTree
 from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
 from reluopt.engines.branch_and_bound.search import Search
+from reluopt.engines.branch_and_bound.squeezing import squeezed
 from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.network import ReLUNetwork
@@ -181,6 +182,7 @@ class _Run:
         self.size: dict[str, int] = {}
         self._costs = [PseudoCosts(self._hidden) for _ in range(alternatives)]
         self._ball: Ball | None = None
+        self._squeezed: dict[int, Ball] = {}
         self._starts: list[Incumbent] = []
         self._trees: list[GrowingTree | None] = []
         self._keeps_proof = bool(request.options.extra.get("proof"))
@@ -239,7 +241,7 @@ class _Run:
 
     def _plant(self, index: int) -> GrowingTree | None:
         """A tree for one alternative; None when its root is proven empty."""
-        ball = self._ball_bounds()
+        ball = self._ball_bounds(index)
         if ball.empty:
             self.bounds[index] = self.search.cutoff
             self.plans[index] = Plan(closed=True)
@@ -267,11 +269,13 @@ class _Run:
         search = self.search
         restarts = 0
         planted_at = search.objective
+        squeeze_at = search.nodes + self.options.squeeze_after
         while tree.open:
             if search.out_of_time:
                 return
             fallen = search.objective < RESTART_AT * planted_at
-            if tree.replants and fallen and restarts < MAX_RESTARTS:
+            squeezes = search.nodes == squeeze_at and self._squeeze(index, tree)
+            if squeezes or (tree.replants and fallen and restarts < MAX_RESTARTS):
                 replanted = self._plant(index)
                 if replanted is None:
                     return
@@ -283,19 +287,38 @@ class _Run:
             self.bounds[index] = max(self.bounds[index], min(tree.bound, search.cutoff))
             search.report(self.bound)
 
-    def _ball_bounds(self) -> Ball:
-        """Bounds over the ball of the present incumbent."""
+    def _squeeze(self, index: int, tree: GrowingTree) -> bool:
+        """Bounds of one alternative by linear programs; whether the tree gains by a new start.
+
+        Not for proofs that are kept: their leaves are replayed with bounds over the ball alone.
+        """
+        if self._keeps_proof or not isinstance(tree, Tree):
+            return False
+        search = self.search
+        with search.step("squeezing"):
+            ball, bound = squeezed(search, index, self._ball_bounds(index))
+        self.bounds[index] = max(self.bounds[index], min(bound, search.cutoff))
+        self._squeezed[index] = ball
+        return True
+
+    def _ball_bounds(self, index: int) -> Ball:
+        """Bounds over the ball of the present incumbent, for one alternative."""
         search = self.search
         radius = search.radius
-        if self._ball is not None and self._ball.radius <= radius:
-            return self._ball
-        if self._ball is None:
+        known = self._squeezed.get(index, self._ball)
+        if known is not None and known.radius <= radius:
+            return known
+        if known is None:
             lower, upper = self._given_lower, self._given_upper
         else:
-            lower, upper = self._ball.lower, self._ball.upper
+            lower, upper = known.lower, known.upper
         with search.step("ball bounds"):
-            self._ball = make_ball(search.frame, radius, lower, upper)
-        return self._ball
+            ball = make_ball(search.frame, radius, lower, upper)
+        if index in self._squeezed:
+            self._squeezed[index] = ball
+        else:
+            self._ball = ball
+        return ball
 
 
 def _answer(search: Search, run: _Run, request: EngineRequest, started: float) -> EngineAnswer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from reluopt.engines.branch_and_bound.lp_program import (
     empty_work,
 )
 from reluopt.engines.branch_and_bound.lp_simplex import OPTIMAL
+from reluopt.engines.branch_and_bound.lp_squeeze import squeeze
 from reluopt.engines.branch_and_bound.relaxation import Frame, Multipliers, Outcome, RegionPoint
 from reluopt.kernels.flat import forward
 from reluopt.network import BoolArray, FloatArray
@@ -37,6 +39,10 @@ once a node's program is solved; about one in five is left."""
 
 KEEP_AT_LEAST = 64
 """Pixels that stay priced in any case."""
+
+
+ROOT_PIVOTS = 1000
+"""Pivots of a program between two layers whose neurons are squeezed: ten times what is usual."""
 
 
 class Snapshot(NamedTuple):
@@ -140,6 +146,45 @@ class LPRelaxation:
             bounds,
         )
         return bounds[: abs(count)]
+
+    def squeeze(
+        self, lower: FloatArray, upper: FloatArray, cutoff: float, stop: Callable[[], bool]
+    ) -> float:
+        """Tighten bounds of hidden neurons over everything below ``cutoff``, layer after layer.
+
+        Args:
+            lower: shape ``(H,)``; raised in place.
+            upper: shape ``(H,)``; lowered in place.
+            cutoff: inputs with this objective are of no interest.
+            stop: asked before every neuron whether to leave the rest as it is.
+
+        Returns:
+            Safe bound of the node with these bounds; from ``cutoff`` on, nothing of interest is
+            left.
+        """
+        bound = -math.inf
+        kernel_arguments = (
+            self._program,
+            self._layout,
+            self._state,
+            self._trial,
+            self._work,
+            self._node,
+        )
+        starts = self.frame.flat.neuron_offsets
+        for start, end in zip(starts[:-2], starts[1:-1], strict=True):
+            self.set_bounds(lower, upper)
+            bound = max(bound, self.solve(cutoff, ROOT_PIVOTS).bound)
+            if bound >= cutoff:
+                return bound
+            open_ = start + np.flatnonzero((lower[start:end] < 0.0) & (upper[start:end] > 0.0))
+            for neuron in self._local[open_]:
+                if stop():
+                    return bound
+                if not squeeze(*kernel_arguments, neuron, cutoff):
+                    return cutoff
+            lower[:], upper[:] = self._node.lower[: lower.size], self._node.upper[: upper.size]
+        return bound
 
     def region(self, pattern: BoolArray, cutoff: float, limit: int) -> RegionPoint | None:
         """See :class:`~.relaxation.Relaxation`."""

@@ -227,9 +227,7 @@ def _basics_feasible(lp: Program, st: State, tolerance: float) -> bool:
 
 
 @search_kernel
-def _pivots(
-    lp: Program, st: State, wk: Work, cutoff: float, limit: int, patience: int
-) -> int:
+def _pivots(lp: Program, st: State, wk: Work, cutoff: float, limit: int, patience: int) -> int:
     """Pivot until a code of :func:`dual_simplex`, or ``patience`` pivots do not raise anything."""
     repairs, waited = 0, 0
     best = st.scalars[OBJECTIVE]
@@ -272,9 +270,7 @@ def _pivots(
 
 
 @search_kernel
-def _pivot_on(
-    lp: Program, st: State, wk: Work, row: int, infeasibility: float
-) -> tuple[int, bool]:
+def _pivot_on(lp: Program, st: State, wk: Work, row: int, infeasibility: float) -> tuple[int, bool]:
     """Choose the entering column of a row and change the basis.
 
     Returns:

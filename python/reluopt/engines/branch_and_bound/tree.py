@@ -44,6 +44,8 @@ class TreeOptions:
         descent_regions: most linear regions visited by one :meth:`Tree.descend`.
         replant_every: depth levels after which a subtree gets a relaxation of its own, built from
             the phases fixed so far.
+        squeeze_after: nodes of one alternative after which its bounds are computed by linear
+            programs (:mod:`squeezing`) and its tree starts anew.
     """
 
     solve_iterations: int = 300
@@ -58,6 +60,7 @@ class TreeOptions:
     polish_rounds: int = 4
     descent_regions: int = 60
     replant_every: int = 1000
+    squeeze_after: int = 12
 
 
 @dataclass(eq=False)
