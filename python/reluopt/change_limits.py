@@ -11,12 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from reluopt.errors import InputError
 from reluopt.network import FloatArray, frozen_array
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 REACH_SLACK = 1e-12
 """Added to limits, in pixel units, where they are chained: more than a thousand sums in float64 of
@@ -119,6 +122,8 @@ def smoothness_limits(input_shape: Sequence[int], smoothness: float) -> ChangeLi
             "smoothness: expected a network whose inputs have rows and columns, found input shape "
             f"{tuple(input_shape)}"
         )
+    import scipy.sparse as sp  # takes its time, and most problems have no such limits
+
     numbers = np.arange(math.prod(input_shape)).reshape(tuple(input_shape))
     left = np.concatenate([numbers[:, :-1].ravel(), numbers[:-1, :].ravel()])
     right = np.concatenate([numbers[:, 1:].ravel(), numbers[1:, :].ravel()])

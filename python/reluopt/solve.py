@@ -14,7 +14,6 @@ import numpy as np
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
 from reluopt.bounds.conditions import hopeless_alternatives
-from reluopt.bounds.validity import check_thesis_bounds
 from reluopt.check import check_logit
 from reluopt.deadline import Deadline, Laps
 from reluopt.engines import choose_engine
@@ -263,6 +262,8 @@ def _bounds(
         own = "linear" if region.limits is None else "lp"
         chosen = own if name == "ball" else name
         return compute_bounds(chosen, network, region, deadline=deadline.share(BOUNDS_SHARE))
+    from reluopt.bounds.validity import check_thesis_bounds  # loads HiGHS and scipy
+
     check_thesis_bounds(network, region.box, deadline)
     return compute_bounds("thesis", network, region)
 

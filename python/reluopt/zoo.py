@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reluopt.errors import InputError
-from reluopt.network import ReLUNetwork
-from reluopt.weights import load_network
+
+if TYPE_CHECKING:  # a misspelt name must not wait for numpy
+    from reluopt.network import ReLUNetwork
 
 _FOLDER = Path(__file__).parent / "data" / "networks"
 _ENDING = ".safetensors"
@@ -35,6 +37,8 @@ def load_bundled(name: str) -> ReLUNetwork:
     Raises:
         InputError: there is no bundled network of this name.
     """
+    from reluopt.weights import load_network
+
     return load_network(bundled_path(name))
 
 
@@ -57,12 +61,14 @@ def open_network(
     Warns:
         AssumptionWarning: see :func:`~reluopt.weights.load_network`.
     """
-    if isinstance(name_or_path, str) and name_or_path in bundled_names():
-        return load_network(bundled_path(name_or_path), activation=activation)
     path = Path(name_or_path)
-    if not os.path.exists(path):
+    if isinstance(name_or_path, str) and name_or_path in bundled_names():
+        path = bundled_path(name_or_path)
+    elif not os.path.exists(path):
         raise InputError(
             f"network: expected a weights file or one of {', '.join(bundled_names())}, found "
             f"'{name_or_path}', which is neither"
         )
+    from reluopt.weights import load_network  # loads safetensors
+
     return load_network(path, activation=activation)

@@ -22,8 +22,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reluopt.attacks.dual_newton import nearest_point
-from reluopt.attacks.linearised import linearised_starts
-from reluopt.attacks.region_lp import minimise_linear_norm, minimise_squares
 from reluopt.attacks.start import CONDITION_SAFETY, starting_points
 from reluopt.deadline import NEVER, Deadline
 from reluopt.lifting import TiltedTask, lift
@@ -201,6 +199,8 @@ def find_incumbent(
     if task.limits is None:
         starts = starting_points(network, task, seed=seed, deadline=deadline)
     else:
+        from reluopt.attacks.linearised import linearised_starts  # loads HiGHS and scipy
+
         starts = linearised_starts(network, task, seed=seed, deadline=deadline)
     best = starts[0] if starts else None
     for start in starts[:MAX_STARTS]:
@@ -288,9 +288,13 @@ def _minimise(
     """Solve the region's program; the change and the duals of its rows, or None."""
     low, high = task.box.lower - task.image, task.box.upper - task.image
     if isinstance(task.norm, Norm) and task.norm is not Norm.L2:
+        from reluopt.attacks.region_lp import minimise_linear_norm  # loads HiGHS and scipy
+
         limits = task.limits
         return minimise_linear_norm(rows.matrix, rhs, low, high, task.norm, limits, deadline)
     if task.limits is not None:
+        from reluopt.attacks.region_lp import minimise_squares
+
         return minimise_squares(rows.matrix, rhs, low, high, task.limits, deadline)
     delta, duals = np.empty(low.size), start.copy()
     # The cutoff is on the objective of the untightened problem: leave room for the tightening.

@@ -6,15 +6,22 @@ LP-based OBBT. All but ``thesis`` are valid in exact arithmetic and need no trus
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from reluopt.bounds.base import BoundingMethod, InputRegion, PreActivationBounds
 from reluopt.bounds.constant import thesis_bounds
 from reluopt.bounds.interval import interval_bounds
 from reluopt.bounds.linear import linear_bounds
-from reluopt.bounds.lp import bounds_within, lp_bounds
+from reluopt.choices import BOUND_NAMES as BOUND_NAMES
 from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
 from reluopt.network import ReLUNetwork
 from reluopt.overflow import refuse_overflow
+
+if TYPE_CHECKING:
+    from reluopt.bounds.lp import bounds_within as bounds_within
+    from reluopt.bounds.lp import lp_bounds as lp_bounds
 
 __all__ = [
     "BOUND_NAMES",
@@ -29,8 +36,14 @@ __all__ = [
     "thesis_bounds",
 ]
 
-BOUND_NAMES = ("thesis", "interval", "linear", "lp")
-"""Names that :func:`compute_bounds` knows, loosest first."""
+_IN_LP = ("bounds_within", "lp_bounds")
+
+
+def __getattr__(name: str) -> Any:
+    """The names of :mod:`.lp`, loaded on first use: HiGHS and scipy take their time."""
+    if name in _IN_LP:
+        return getattr(import_module("reluopt.bounds.lp"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def compute_bounds(
@@ -58,6 +71,8 @@ def compute_bounds(
     if lower.size == network.input_size:  # the methods name a box of another size
         refuse_overflow(network, lower, upper)
     if name == "lp":
+        from reluopt.bounds.lp import lp_bounds
+
         return lp_bounds(network, region, workers=workers, deadline=deadline)
     methods: dict[str, BoundingMethod] = {
         "thesis": thesis_bounds,

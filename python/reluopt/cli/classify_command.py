@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
 
 from reluopt.cli import app, options
 from reluopt.cli.console import errors, number, output, progress_bar
-from reluopt.cli.runs import (
-    chosen_instances,
-    open_store,
-    report_interruption,
-    report_results,
-    session_record,
-)
-from reluopt.engines.base import EngineOptions
-from reluopt.experiments.classify import ClassifyExperiment, run_classify
-from reluopt.experiments.executors import choose_executor
-from reluopt.experiments.rows import check_method
-from reluopt.experiments.runner import Finished
-from reluopt.experiments.store import Row, plain
-from reluopt.zoo import open_network
+
+if TYPE_CHECKING:  # a help text must not wait for numba and pandas
+    from reluopt.experiments.experiment import Row
+    from reluopt.experiments.runner import Finished
 
 DISAGREEMENT = 1
 """Exit code when the program and the network disagree."""
@@ -52,7 +43,23 @@ def classify(
     jsonl: options.JsonLines = False,
 ) -> None:
     """Classify images by the mixed-integer program and compare with the forward pass."""
+    from reluopt.zoo import open_network
+
+    options.check_method(engine, formulation, bounds)
     network = open_network(network_name, activation)
+
+    from reluopt.cli.runs import (
+        chosen_instances,
+        open_store,
+        report_interruption,
+        report_results,
+        session_record,
+    )
+    from reluopt.engines.base import EngineOptions
+    from reluopt.experiments.classify import ClassifyExperiment, run_classify
+    from reluopt.experiments.executors import choose_executor
+    from reluopt.experiments.rows import check_method
+
     extra = options.extra_settings(engine, optimizer)
     engine_options = EngineOptions(time_limit, threads=threads, seed=seed, extra=extra)
     method = options.method(engine, formulation, bounds, engine_options)
@@ -93,6 +100,8 @@ def classify(
 
 def _line(row: Row) -> Any:
     """The JSON object of one image; ``network`` is the network's answer."""
+    from reluopt.experiments.store import plain
+
     names = ["image", "label", "program", "predicted", "agrees", "seconds"]
     names += ["engine", "formulation", "bounds"]
     called = {"predicted": "network"}
@@ -104,9 +113,10 @@ def _report(rows: Sequence[Row], report: Callable[..., None]) -> None:
     agreeing = sum(bool(row["agrees"]) for row in rows)
     right = sum(row.get("program") == row["label"] for row in rows)
     seconds = [float(row["seconds"]) for row in rows if row.get("seconds") is not None]
+    mean = statistics.fmean(seconds) if seconds else math.nan
     report(
         f"program and network agree on {agreeing} of {len(rows)} images ({right} of {len(rows)} "
-        f"classified correctly), {np.mean(seconds) if seconds else np.nan:.4f} s an image"
+        f"classified correctly), {mean:.4f} s an image"
     )
     size = next((row for row in reversed(rows) if row.get("variables") is not None), {})
     names = ("variables", "constraints", "binaries")

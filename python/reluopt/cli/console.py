@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, JustifyMethod, OverflowMethod
@@ -26,12 +26,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from reluopt.engines.base import Progress as SearchProgress
-from reluopt.engines.julia_setup import on_julia_start
 from reluopt.experiments.forecast import Forecast, Forecaster
-from reluopt.experiments.runner import RunProgress
-from reluopt.kernels.jit import on_compilation
-from reluopt.norms import Measure, Norm
+
+if TYPE_CHECKING:  # a help text must not wait for them
+    from reluopt.engines.base import Progress as SearchProgress
+    from reluopt.experiments.runner import RunProgress
+    from reluopt.norms import Measure
 
 _WRAPPED = ("detail", "result")
 """Columns whose text may take several lines."""
@@ -52,6 +52,8 @@ def number(value: Any, form: str = ".4g") -> str:
 
 def norm_title(norm: Measure) -> str:
     """``L1 norm``, ``Linf norm``, but ``blend:0.5``, which is no norm."""
+    from reluopt.norms import Norm
+
     return f"{norm.label} norm" if isinstance(norm, Norm) else norm.label
 
 
@@ -191,6 +193,9 @@ def _announce_compilation() -> None:
 @contextmanager
 def progress_bar(description: str, total: int, *, visible: bool = True) -> Iterator[Bar]:
     """A bar with an ETA; nothing is drawn where stderr is no terminal."""
+    from reluopt.engines.julia_setup import on_julia_start
+    from reluopt.kernels.jit import on_compilation
+
     progress = Progress(
         SpinnerColumn(),
         TextColumn(description),

@@ -23,13 +23,8 @@ from reluopt.cli.console import (
     table,
     tell,
 )
-from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.errors import shown as shown_text
-from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import named
-from reluopt.problems import parse_margin, parse_norm, parse_target
-from reluopt.zoo import open_network
 
 if TYPE_CHECKING:
     from reluopt.experiments.profile import Profile
@@ -109,18 +104,23 @@ def profile(
     data_dir: options.DataDir = None,
 ) -> None:
     """Show where the own engine's time goes, step by step, against the least a solve can cost."""
-    from reluopt.experiments.profile import profile as run
+    from reluopt.problems import parse_margin, parse_norm, parse_target
+    from reluopt.zoo import open_network
 
     network = open_network(network_name, activation)
+    asked = parse_target(target), parse_norm(norm), parse_margin(margin)
+
+    from reluopt.engines.base import EngineOptions
+    from reluopt.experiments.instances import load_instances
+    from reluopt.experiments.profile import profile as run
+
     instances = load_instances(network, [image], data_dir)
     if len(instances) != 1:
         raise InputError(f"--image: expected one image, found {len(instances)}")
     made = run(
         network_name,
         instances[0],
-        parse_target(target),
-        parse_norm(norm),
-        parse_margin(margin),
+        *asked,
         EngineOptions(time_limit, gap, seed=seed),
         repeats,
         activation,
@@ -173,6 +173,7 @@ def verify_result(
     number" means that gap and status were recomputed from the stored bound, and that an attack
     found nothing below it; "engine's word" says the same of rows without any answer.
     """
+    from reluopt.experiments.store import named
     from reluopt.experiments.verify import MISSING, verify_run
 
     columns = [("image", "left"), ("status", "left"), ("bound", "right"), ("root", "right")]

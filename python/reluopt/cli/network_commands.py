@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from reluopt.cli import app, options
 from reluopt.cli.console import number, output, table
 from reluopt.engines import engine_names, get_engine
 from reluopt.errors import InputError, shown
-from reluopt.evaluation import evaluate
-from reluopt.experiments.store import machine
 from reluopt.install import own_version
-from reluopt.mnist import FULL_COUNT, load_images, load_selection
-from reluopt.network import ReLUNetwork
-from reluopt.zoo import bundled_names, load_bundled, open_network
+
+if TYPE_CHECKING:
+    from reluopt.network import ReLUNetwork
 
 _LIBRARIES = ("numpy", "scipy", "numba", "highspy", "gurobipy", "pyscipopt", "scikit-learn")
 
@@ -26,6 +23,11 @@ _LIBRARIES = ("numpy", "scipy", "numba", "highspy", "gurobipy", "pyscipopt", "sc
 @app.command()
 def info() -> None:
     """Show versions, engines (usable, or why not and how to get them) and bundled networks."""
+    from rich.markup import escape
+
+    from reluopt.experiments.store import machine
+    from reluopt.zoo import bundled_names, load_bundled
+
     here = machine()
     output.print(f"reluopt {own_version()}, Python {here['python']}, {here['platform']}")
     output.print(f"{here['processor']}, {here['cores']} cores")
@@ -65,6 +67,7 @@ def train(
     Needs scikit-learn, which the extra `train` installs.
     The full training set is downloaded once when --data-dir is not given.
     """
+    from reluopt.mnist import FULL_COUNT, load_images
     from reluopt.training import check_training, train_and_test
     from reluopt.weights import save_network
 
@@ -93,6 +96,12 @@ def evaluate_command(
     figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix.")] = None,
 ) -> None:
     """Print accuracy and confusion matrix of a network."""
+    from rich.markup import escape
+
+    from reluopt.evaluation import evaluate
+    from reluopt.mnist import load_selection
+    from reluopt.zoo import open_network
+
     network = open_network(network_name, activation)
     data, _ = load_selection(images, data_dir)
     result = evaluate(network, data.images, data.labels)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from reluopt.choices import BOUND_NAMES, FORMULATIONS
 from reluopt.engines import engine_names
-from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
-from reluopt.solve import Method
+
+if TYPE_CHECKING:
+    from reluopt.engines.base import EngineOptions
+    from reluopt.solve import Method
 
 NetworkName: TypeAlias = Annotated[
     str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
@@ -84,6 +87,23 @@ NormName: TypeAlias = Annotated[
 ]
 
 
+def check_method(engine: str, formulation: str | None, bounds: str | None) -> None:
+    """Refuse names that nothing has, before anything is loaded.
+
+    Raises:
+        InputError: an unknown engine, formulation or bounds.
+    """
+    choices = (
+        ("--engine", engine, ("auto", *engine_names())),
+        ("--formulation", formulation, (None, *FORMULATIONS, "indicator")),
+        ("--bounds", bounds, (None, *BOUND_NAMES, "ball")),
+    )
+    for option, found, allowed in choices:
+        if found not in allowed:
+            names = ", ".join(str(name) for name in allowed if name is not None)
+            raise InputError(f"{option}: expected one of {names}, found {found!r}")
+
+
 def method(
     engine: str,
     formulation: str | None,
@@ -96,18 +116,9 @@ def method(
     Raises:
         InputError: an unknown engine, formulation or bounds.
     """
-    from reluopt.bounds import BOUND_NAMES
-    from reluopt.formulation import FORMULATIONS
+    check_method(engine, formulation, bounds)
+    from reluopt.solve import Method
 
-    choices = (
-        ("--engine", engine, ("auto", *engine_names())),
-        ("--formulation", formulation, (None, *FORMULATIONS, "indicator")),
-        ("--bounds", bounds, (None, *BOUND_NAMES, "ball")),
-    )
-    for option, found, allowed in choices:
-        if found not in allowed:
-            names = ", ".join(str(name) for name in allowed if name is not None)
-            raise InputError(f"{option}: expected one of {names}, found {found!r}")
     return Method(engine, formulation, bounds, attack, options)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 from rich.markup import escape
 
@@ -22,37 +22,18 @@ from reluopt.cli.console import (
     progress_bar,
     table,
 )
-from reluopt.cli.runs import (
-    chosen_instances,
-    open_store,
-    report_interruption,
-    report_results,
-    session_record,
-)
-from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError
 from reluopt.errors import shown as shown_text
-from reluopt.experiments.attack import (
-    COLUMNS,
-    AttackSettings,
-    Finished,
-    check_targets,
-    run_attack,
-)
-from reluopt.experiments.executors import Executor, choose_executor
-from reluopt.experiments.ideal import COLUMNS as IDEAL_COLUMNS
-from reluopt.experiments.ideal import IdealExperiment, run_ideal
-from reluopt.experiments.instances import Instance
-from reluopt.experiments.rows import check_method
-from reluopt.experiments.store import ResultStore, plain
-from reluopt.experiments.wording import change_words
-from reluopt.network import ReLUNetwork
-from reluopt.problems import parse_margin, parse_norm, parse_target
-from reluopt.solution import Status
-from reluopt.zoo import open_network
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a help text must not wait for numba, pandas and matplotlib
     from matplotlib.figure import Figure
+
+    from reluopt.experiments.attack import AttackSettings
+    from reluopt.experiments.executors import Executor
+    from reluopt.experiments.instances import Instance
+    from reluopt.experiments.runner import Finished
+    from reluopt.experiments.store import ResultStore
+    from reluopt.network import ReLUNetwork
 
 
 @app.command()
@@ -94,8 +75,21 @@ def attack(
     verbose: options.Verbose = False,
 ) -> None:
     """Find the smallest change that makes the network answer the target, proven and checked."""
+    from reluopt.zoo import open_network
+
     options.check_figure_path(figure)
+    options.check_method(engine, formulation, bounds)
     network = open_network(network_name, activation)
+
+    from reluopt.problems import parse_margin, parse_norm, parse_target
+
+    asked = parse_target(target), parse_norm(norm), parse_margin(margin)
+
+    from reluopt.cli.runs import chosen_instances, open_store, report_results
+    from reluopt.engines.base import EngineOptions
+    from reluopt.experiments.attack import COLUMNS, AttackSettings, check_targets
+    from reluopt.experiments.executors import choose_executor
+
     method = options.method(
         engine,
         formulation,
@@ -110,13 +104,11 @@ def attack(
         ),
         incumbent,
     )
-    settings = AttackSettings(
-        parse_target(target), parse_norm(norm), parse_margin(margin), method, network_name, smooth
-    )
+    settings = AttackSettings(*asked, method, network_name, smooth)
     instances = chosen_instances(network, images, data_dir, limit, shard, label)
     check_targets(network, instances, settings)  # before a folder is made
-    asked = workers is not None or scheduler is not None
-    executor = choose_executor(workers, scheduler) if asked else None
+    elsewhere = workers is not None or scheduler is not None
+    executor = choose_executor(workers, scheduler) if elsewhere else None
     store = None
     if out is not None:
         described = settings.describe(network)
@@ -142,6 +134,10 @@ def _run_attack(
     jsonl: bool,
 ) -> list[Finished]:
     """Run all instances behind a progress bar; JSON lines go out as they come."""
+    from reluopt.cli.runs import report_interruption, session_record
+    from reluopt.experiments.attack import COLUMNS, run_attack
+    from reluopt.experiments.store import plain
+
     visible = not settings.method.options.verbose
     done = 0
     with progress_bar("attack", len(instances), visible=visible) as bar:
@@ -162,7 +158,7 @@ def _run_attack(
                 on_finished,
                 bar.search,
                 executor=executor,
-                session=session_record(network, settings.method, shard),
+                session=None if store is None else session_record(network, settings.method, shard),
                 on_progress=bar.run,
             )
         except KeyboardInterrupt:
@@ -172,6 +168,9 @@ def _run_attack(
 
 def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list[Finished]) -> None:
     """The table of results and one line that sums them up."""
+    from reluopt.experiments.wording import change_words
+    from reluopt.solution import Status
+
     title = (
         f"{shown_text(network.metadata.name)}, {norm_title(settings.norm)}, "
         f"target {settings.target}, margin {settings.margin}"
@@ -202,7 +201,7 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
     proven = sum(row["status"] in ("OPTIMAL", "INFEASIBLE") for row in rows)
     certified = sum(bool(row["certified"]) for row in rows)
     seconds = [float(row["seconds"]) for row in rows if row.get("seconds") is not None]
-    median = f", median {np.median(seconds):.3f} s" if seconds else ""
+    median = f", median {statistics.median(seconds):.3f} s" if seconds else ""
     output.print(f"{proven} of {len(rows)} proven, {certified} checked adversarial{median}")
     unchanged = sum(row.get("objective") == 0.0 for row in rows)
     if unchanged:
@@ -242,9 +241,17 @@ def ideal(
     verbose: options.Verbose = False,
 ) -> None:
     """Find the input that maximises the logit of a label (the network's ideal of a class)."""
+    from reluopt.zoo import open_network
+
     options.check_figure_path(figure)
+    options.check_method(engine, formulation, bounds)
     network = open_network(network_name, activation)
     labels = _labels(label, network.output_size)
+
+    from reluopt.engines.base import EngineOptions
+    from reluopt.experiments.ideal import COLUMNS, IdealExperiment, run_ideal
+    from reluopt.experiments.store import plain
+
     engine_options = EngineOptions(
         time_limit, gap, threads, seed, verbose, options.extra_settings(engine, optimizer)
     )
@@ -253,13 +260,13 @@ def ideal(
     check_method(network, method)
     store = None
     if out is not None:
-        store = open_store(out, IDEAL_COLUMNS, experiment.describe(), network, method)
+        store = open_store(out, COLUMNS, experiment.describe(), network, method)
     with progress_bar("ideal inputs", len(labels), visible=not verbose) as bar:
 
         def on_finished(result: Finished) -> None:
             bar.advance(str(result.row["status"]))
             if jsonl:
-                print(json.dumps({name: plain(result.row.get(name)) for name in IDEAL_COLUMNS}))
+                print(json.dumps({name: plain(result.row.get(name)) for name in COLUMNS}))
                 sys.stdout.flush()
 
         finished = run_ideal(experiment, labels, store, on_finished, bar.search)

@@ -14,11 +14,11 @@ from rich.markup import escape
 
 from reluopt.cli import app, options
 from reluopt.cli.console import Bar, errors, output, progress_bar, table, tell
-from reluopt.experiments.runner import RunProgress
 from reluopt.experiments.studies import STUDIES, load_study
 
 if TYPE_CHECKING:  # they load matplotlib, which takes its time
     from reluopt.experiments.reproduce import Reproduction, StudyOutcome
+    from reluopt.experiments.runner import RunProgress
     from reluopt.experiments.studies.base import StudyContext, StudyResult
 
 experiments = typer.Typer(help="One experiment of the thesis, or beyond it.", no_args_is_help=True)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from reluopt.engines.base import Engine, EngineTask
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
-from reluopt.network import ReLUNetwork
-from reluopt.problems import LogitTask
+
+if TYPE_CHECKING:  # a help text asks for the names only
+    from reluopt.engines.base import Engine, EngineTask
+    from reluopt.network import ReLUNetwork
 
 _PLACES = {
     "bnb": ("reluopt.engines.branch_and_bound.driver", "BranchAndBoundEngine"),
@@ -109,6 +111,8 @@ def choose_engine(
 
 def _order(task: EngineTask) -> tuple[str, ...]:
     """Names of engines in the order in which ``auto`` tries them for ``task``."""
+    from reluopt.problems import LogitTask
+
     if isinstance(task, LogitTask):
         return _LOGIT_PREFERENCE
     return _PREFERENCE if task.limits is None else _LIMITED_PREFERENCE
@@ -116,6 +120,8 @@ def _order(task: EngineTask) -> tuple[str, ...]:
 
 def _kind(task: EngineTask) -> str:
     """What is asked, in words."""
+    from reluopt.problems import LogitTask
+
     if isinstance(task, LogitTask):
         return "logit problems"
     limits = "" if task.limits is None else " with limits on neighbouring changes"

@@ -14,11 +14,11 @@ import numpy as np
 from reluopt.engines.base import EngineAnswer, EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame, largest_input, make_frame
 from reluopt.errors import UnsupportedProblemError
-from reluopt.formulation.scaling import balanced
 from reluopt.kernels.rounding import gamma
 from reluopt.lifting import Lift, lift
 from reluopt.network import Dense, FloatArray, ReLUNetwork
 from reluopt.problems import PerturbationTask
+from reluopt.scaling import balanced
 
 LEAST_CHAIN = 16.0
 """Roundings that every kernel allows for in the first layer, besides one for each input."""

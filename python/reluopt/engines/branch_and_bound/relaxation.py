@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluopt.errors import InputError
-from reluopt.formulation.scaling import balanced, balanced_logits
 from reluopt.kernels.flat import FlatNetwork, flatten
 from reluopt.kernels.regions import Region, build_region
 from reluopt.network import BoolArray, FloatArray, ReLUNetwork
 from reluopt.problems import Alternative, Blend, Box, LogitConditions, PerturbationTask
+from reluopt.scaling import balanced, balanced_logits
 
 IntArray = NDArray[np.int64]
 

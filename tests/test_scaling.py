@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from reluopt.formulation.scaling import balanced, balanced_logits
 from reluopt.network import Dense, ReLUNetwork
+from reluopt.scaling import balanced, balanced_logits
 
 
 def scaled(network: ReLUNetwork, factors: tuple[float, ...]) -> ReLUNetwork:
