@@ -19,9 +19,9 @@ TIGHT = 1e-8
 """A neuron of at most this pre-activation, or a condition of at most this slack, relative to the
 largest pre-activation of its layer, counts as being at zero: ten times the solvers' tolerance."""
 
-LEADS = (2.0**-48, 2.0**-42, 2.0**-36)
-"""Slacks asked for, relative to the logits: 32 units in the last place, then more where rounding in
-the layers before takes more. The last is a hundredth of the solvers' tolerance."""
+LEADS = (2.0**-48, 2.0**-48, 2.0**-45, 2.0**-42, 2.0**-39, 2.0**-36)
+"""Slacks asked for in each step, relative to the logits: 32 units in the last place, then more
+where rounding in the layers before takes more. The last is a hundredth of solvers' tolerance."""
 
 
 def repaired(
@@ -41,26 +41,28 @@ def repaired(
     moved = image != task.image
     inside = (image > task.box.lower) & (image < task.box.upper)
     movable = task.box.lower < task.box.upper
-    for pixels in (moved & inside, movable):
-        if not pixels.any():
-            continue
+    for free in (moved & inside, movable):
         point = image
         for lead in LEADS:
-            point = _stepped(network, task, alternative, point, pixels, lead)
+            if not free.any():
+                break
+            goal = point + _step(network, alternative, point, free, lead)
+            point = task.box.clip(goal)
             if alternative.conditions.slack(network.forward(point)).min(initial=0.0) >= 0.0:
                 return point
+            free = free & (point == goal)  # what ran into its limit stays there
     return None
 
 
-def _stepped(
+@np.errstate(over="ignore", invalid="ignore")  # then there is no step
+def _step(
     network: ReLUNetwork,
-    task: PerturbationTask,
     alternative: Alternative,
     point: FloatArray,
     pixels: BoolArray,
     lead: float,
 ) -> FloatArray:
-    """The least move of some pixels that the linear model at ``point`` asks for."""
+    """The least move of some pixels that the linear model at ``point`` asks for; 0 if none fits."""
     conditions = alternative.conditions
     values = network.pre_activations(point)
     rows, sides = [], []
@@ -79,9 +81,10 @@ def _stepped(
         rows.append(conditions.matrix[missed] @ slope)
         sides.append(lead * size - np.minimum(slack[missed], lead * size))
     matrix, side = np.vstack(rows), np.concatenate(sides)
-    lengths = np.sqrt((matrix * matrix).sum(axis=1))
-    lengths[lengths == 0.0] = 1.0
-    step = np.linalg.lstsq(matrix / lengths[:, None], side / lengths, rcond=1e-9)[0]
     change = np.zeros(point.size)
-    change[pixels] = step
-    return task.box.clip(point + change)
+    sizes = np.abs(matrix).max(axis=1)
+    if not np.isfinite(sizes).all():
+        return change
+    sizes[sizes == 0.0] = 1.0
+    change[pixels] = np.linalg.lstsq(matrix / sizes[:, None], side / sizes, rcond=1e-9)[0]
+    return change
