@@ -25,15 +25,12 @@ _PLACES = {
 
 _PREFERENCE = ("bnb", "gurobi", "scip", "highs")
 """Order in which ``auto`` tries engines for perturbations: our own, which is the fastest wherever
-it fits, then by what was proven. Linf, test:100-102, any and +5, 20 s of wall-clock time on a busy
+it fits, then by what they proved. Linf, test:100-102, any and +5, 20 s of wall-clock time on a busy
 machine (1 to 5 s of CPU): ``thesis`` Gurobi 6 of 6 in 1.1 s of CPU on average, SCIP 2, HiGHS 1;
-``thesis-96`` 2, 0 and 0; ``dnn2`` 2, 0 and 0 of 5. Gurobi is passed over where its free licence
-does not take the program (L2, and anything for ``mlp-100`` in Linf)."""
-
-_LIMITED_PREFERENCE = ("highs", "gurobi", "scip")
-"""The same with limits on neighbouring changes, where rows beyond Gurobi's free licence are the
-rule: HiGHS and SCIP prove the same in the same time (L1, ``thesis``, test:101, smooth 0.1: 3.0 and
-3.2 s of CPU), and HiGHS is always installed."""
+``thesis-96`` 2, 0 and 0 of 6; ``dnn2`` 2, 0 and 0 of 5. With limits on neighbouring changes (smooth
+0.1, ``thesis``, +5): L1 test:101 and 102 SCIP in 3.2 and 7.1 s of CPU, HiGHS in 3.0 s and not
+within 7.2 s (gap 45 %); Linf test:101 SCIP in 3.7 s, HiGHS not within 7.1 s (gap 28 %). Gurobi is
+passed over where its free licence does not take the program: L2, limits, ``mlp-100`` in Linf."""
 
 _LOGIT_PREFERENCE = ("gurobi", "highs", "scip")
 """The same for logits, where Gurobi is ten times faster than the others."""
@@ -113,9 +110,7 @@ def _order(task: EngineTask) -> tuple[str, ...]:
     """Names of engines in the order in which ``auto`` tries them for ``task``."""
     from reluopt.problems import LogitTask
 
-    if isinstance(task, LogitTask):
-        return _LOGIT_PREFERENCE
-    return _PREFERENCE if task.limits is None else _LIMITED_PREFERENCE
+    return _LOGIT_PREFERENCE if isinstance(task, LogitTask) else _PREFERENCE
 
 
 def _kind(task: EngineTask) -> str:
