@@ -248,8 +248,10 @@ def ideal(
     network = open_network(network_name, activation)
     labels = _labels(label, network.output_size)
 
+    from reluopt.cli.runs import open_store
     from reluopt.engines.base import EngineOptions
     from reluopt.experiments.ideal import COLUMNS, IdealExperiment, run_ideal
+    from reluopt.experiments.rows import check_method
     from reluopt.experiments.store import plain
 
     engine_options = EngineOptions(
