@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reluopt.errors import InputError
@@ -64,6 +64,7 @@ def _written(columns, rows):
     return b"".join(map(row_line, lines))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ROWS)
 @example([{"network": name, "margin_rule": name, "image": "x"} for name in MISREAD])
 @example([{"network": 'a, "b"\x85\u2028c', "image": "\ufeff", "objective": -0.0, "nodes": -0}])

@@ -1,16 +1,19 @@
 """Results survive kill -9, and nothing is ever overwritten."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from reluopt.errors import InputError
+from reluopt.experiments.experiment import PROOF
 from reluopt.experiments.store import (
     IMAGES_PER_FILE,
     ResultStore,
     plain,
+    proof_path,
     read_store,
 )
 
@@ -179,3 +182,114 @@ def test_plain_values():
         "b": [None, 2],
         "c": None,
     }
+
+
+COMPLETE = ("image", "status", "objective", "predicted", "certified")
+ASKED = {"experiment": "attack", "extra": {"proof": True}}
+
+
+def _complete(folder):
+    return ResultStore(folder, COMPLETE, ASKED, {})
+
+
+def _fill(store, numbers):
+    store.expect(f"test:{number}" for number in numbers)
+    store.add_session({"tasks": len(numbers)})
+    for number in numbers:
+        row = {"image": f"test:{number}", "status": "OPTIMAL", "objective": number / 3.0,
+               "predicted": 1, "certified": True, PROOF: b"a proof"}  # fmt: skip
+        store.append(row, np.full(2, number / 9.0))
+    store.finish()
+
+
+@pytest.mark.parametrize("what", ["answer", "proof"])
+def test_rows_that_lost_their_answer_or_proof_are_computed_again(tmp_path, what):
+    _fill(_complete(tmp_path), range(3))
+    if what == "proof":
+        proof_path(tmp_path, "test:1").unlink()
+    else:
+        (tmp_path / "images" / "part-0000.safetensors").unlink()
+    store = _complete(tmp_path)
+    lost = {"test:1"} if what == "proof" else {"test:0", "test:1", "test:2"}
+    assert set(store.done) == {"test:0", "test:1", "test:2"} - lost
+    (sentence,) = store.repairs
+    assert f"{len(lost)} of 3 rows have lost their {what}" in sentence
+    assert ", ".join(sorted(lost)) in sentence
+    again = _complete(tmp_path)
+    assert set(again.done) == set(store.done)  # they were dropped from the file as well
+    store.add_session({})
+    sessions = json.loads((tmp_path / "run.json").read_text())["sessions"]
+    assert sessions[-1]["repairs"] == [sentence]
+
+
+def test_a_lost_part_does_not_take_others_along(tmp_path):
+    store = _open(tmp_path, {"experiment": "attack"})
+    for number in range(2 * IMAGES_PER_FILE):
+        store.append(_row(number), np.full(1, number / 256.0))
+    (tmp_path / "images" / "part-0000.safetensors").unlink()
+    again = _open(tmp_path, {"experiment": "attack"})
+    assert again.image("test:0") is None
+    assert again.image(f"test:{IMAGES_PER_FILE}")[0] == IMAGES_PER_FILE / 256.0
+    again.append(_row(0), np.ones(1))
+    last = _open(tmp_path, {"experiment": "attack"})
+    assert last.image("test:0")[0] == 1.0
+    assert last.image(f"test:{2 * IMAGES_PER_FILE - 1}") is not None
+
+
+def test_of_several_rows_the_last_one_counts_and_it_is_told(tmp_path):
+    _fill(_complete(tmp_path), range(3))
+    table = tmp_path / "results.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([*lines, lines[2].replace("0.333", "0.444")]))
+    store = _complete(tmp_path)
+    assert len(store.rows) == 3
+    assert store.done["test:1"]["objective"] == pytest.approx(0.444, abs=1e-3)
+    (sentence,) = store.repairs
+    assert "several rows of test:1; the last of each is kept" in sentence
+    assert _complete(tmp_path).repairs == []
+
+
+def test_rows_that_a_finished_run_has_lost_are_told(tmp_path):
+    _fill(_complete(tmp_path), range(3))
+    table = tmp_path / "results.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([lines[0], lines[1], lines[3]]))
+    (sentence,) = _complete(tmp_path).repairs
+    assert "has lost rows, which are computed again: test:1" in sentence
+    stopped = _complete(tmp_path / "stopped")
+    stopped.expect(["test:0", "test:1"])
+    stopped.append({"image": "test:0", "status": "KILLED", "certified": False}, None)
+    assert _complete(tmp_path / "stopped").repairs == []  # nothing was lost, it was stopped
+
+
+def test_what_an_earlier_try_left_goes_with_the_row_that_takes_its_place(tmp_path):
+    _fill(_complete(tmp_path), range(2))
+    store = _complete(tmp_path)
+    store.forget({"test:1"})
+    store.append({"image": "test:1", "status": "KILLED", "certified": False}, None)
+    assert store.image("test:1") is None
+    assert _complete(tmp_path).image("test:1") is None
+    assert not proof_path(tmp_path, "test:1").exists()
+    assert _complete(tmp_path).image("test:0") is not None
+
+
+def test_the_record_knows_all_instances_that_were_asked_for(tmp_path):
+    store = _complete(tmp_path)
+    _fill(store, range(2))
+    _fill(store, range(1, 4))
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["instances"] == ["test:0", "test:1", "test:2", "test:3"]
+    del record["instances"]  # an earlier version
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    _complete(tmp_path).expect(["test:9"])
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["instances"] == ["test:0", "test:1", "test:2", "test:3", "test:9"]
+
+
+def test_pipes_are_no_tables(tmp_path):
+    _fill(_complete(tmp_path), range(1))
+    (tmp_path / "results.csv").unlink()
+    os.mkfifo(tmp_path / "results.csv")
+    for read in (_complete, lambda folder: list(read_store(folder))):
+        with pytest.raises(InputError, match=r"results\.csv: expected a table, found no regular"):
+            read(tmp_path)
