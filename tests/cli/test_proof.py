@@ -37,8 +37,8 @@ def test_auto_keeps_proofs_where_it_takes_the_own_engine(run, tmp_path):
     ("arguments", "found"),
     [
         (("--engine", "highs"), "found engine highs for L1"),
-        (("--norm", "linf"), "found engine auto, which is highs here for Linf"),
-        (("--smooth", "0.1"), "found engine auto, which is highs here for L1"),
+        (("--norm", "linf"), "found engine auto, which is gurobi here for Linf"),
+        (("--smooth", "0.1"), "found engine auto, which is scip here for L1"),
         (("--norm", "blend:0.5"), "found engine auto, which is bnb here for blend:0.5"),
         (("--norm", "blend:0.5", "--engine", "bnb"), "found engine bnb for blend:0.5"),
     ],

@@ -70,7 +70,7 @@ def test_folders_pipes_and_absence_are_told(tmp_path):
         read_record(tmp_path)
     (tmp_path / "run.json").unlink()
     (tmp_path / "run.json").mkdir()
-    with pytest.raises(InputError, match="found a folder"):
+    with pytest.raises(InputError, match="found a directory"):
         read_record(tmp_path)
     (tmp_path / "run.json").rmdir()
     (tmp_path / "run.json").write_bytes(b"\xff\xfe")
