@@ -65,11 +65,16 @@ def balanced_logits(network: ReLUNetwork, largest_input: float = 1.0) -> tuple[R
     for layer in network.layers:
         reach = _sizes(layer.weight, layer.bias, reach)
     factor = float(np.exp2(-_extreme_exponents(reach.max(keepdims=True))[0]))
+    return _with_logits(network, factor), factor
+
+
+def _with_logits(network: ReLUNetwork, factor: float) -> ReLUNetwork:
+    """The network with all logits multiplied by ``factor``."""
     if factor == 1.0:
-        return network, factor
+        return network
     last = network.layers[-1]
-    scaled_last = Dense(factor * last.weight, factor * last.bias)
-    return ReLUNetwork((*network.layers[:-1], scaled_last), network.metadata), factor
+    multiplied = Dense(factor * last.weight, factor * last.bias)
+    return ReLUNetwork((*network.layers[:-1], multiplied), network.metadata)
 
 
 def _sizes(weight: FloatArray, bias: FloatArray, reach: FloatArray) -> FloatArray:
@@ -128,3 +133,23 @@ def scaled(
         bounds.method,
     )
     return ReLUNetwork(tuple(layers), network.metadata), rescaled
+
+
+def scaled_logits(
+    network: ReLUNetwork, bounds: PreActivationBounds
+) -> tuple[ReLUNetwork, PreActivationBounds, float]:
+    """Like :func:`balanced_logits`, by what the bounds of the logits say about their size.
+
+    Args:
+        network: a scaled network.
+        bounds: its pre-activation bounds.
+
+    Returns:
+        The network and its bounds with all logits multiplied, and the factor.
+    """
+    reach = np.maximum(np.abs(bounds.lower[-1]), np.abs(bounds.upper[-1])).max(keepdims=True)
+    factor = float(np.exp2(-_extreme_exponents(reach)[0]))
+    if factor == 1.0:
+        return network, bounds, factor
+    lower, upper = ((*each[:-1], factor * each[-1]) for each in (bounds.lower, bounds.upper))
+    return _with_logits(network, factor), PreActivationBounds(lower, upper, bounds.method), factor

@@ -55,7 +55,10 @@ def test_odd_names_and_margins_pass_from_shards_to_verification(run, odd, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("attack", "--norm", "blend:0.5", "--engine", "bnb", "--proof"), "--proof: expected an engine that keeps proofs"),
+        (
+            ("attack", "--norm", "blend:0.5", "--engine", "bnb", "--proof"),
+            "--proof: expected an engine that keeps proofs",
+        ),
         (("attack", "--norm", "l2", "--engine", "highs"), "cannot solve L2 problems"),
         (("attack", "--engine", "bnb", "--formulation", "bigm"), "expected no formulation"),
         (("classify", "--engine", "bnb"), "cannot solve logit problems"),

@@ -291,5 +291,7 @@ def test_pipes_are_no_tables(tmp_path):
     (tmp_path / "results.csv").unlink()
     os.mkfifo(tmp_path / "results.csv")
     for read in (_complete, lambda folder: list(read_store(folder))):
-        with pytest.raises(InputError, match=r"results\.csv: expected a table, found a named pipe, no regular"):
+        with pytest.raises(
+            InputError, match=r"results\.csv: expected a table, found a named pipe, no regular"
+        ):
             read(tmp_path)

@@ -217,6 +217,10 @@ class _Run(NamedTuple):
 def _answer(run: _Run, encoded: EncodedProblem, build_seconds: float = 0.0) -> EngineAnswer:
     """A solver's result as an answer without image."""
     result, values = run.result, run.result.values
+    pattern = outputs = None
+    if values is not None:
+        pattern = encoded.network.pattern(values)
+        outputs = values[encoded.network.logits] / encoded.logit_factor
     return EngineAnswer(
         status=result.status,
         image=None,
@@ -228,8 +232,8 @@ def _answer(run: _Run, encoded: EncodedProblem, build_seconds: float = 0.0) -> E
         search_seconds=run.seconds,
         size=encoded.program.size,
         message=result.message,
-        pattern=None if values is None else encoded.network.pattern(values),
-        outputs=None if values is None else values[encoded.network.logits],
+        pattern=pattern,
+        outputs=outputs,
     )
 
 

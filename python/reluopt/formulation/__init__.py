@@ -30,7 +30,7 @@ from reluopt.formulation.program import Program, ProgramBuilder
 from reluopt.formulation.relu import EncodedNetwork, add_network
 from reluopt.network import FloatArray, ReLUNetwork
 from reluopt.problems import Alternative, Blend, LogitTask, Norm, PerturbationTask
-from reluopt.scaling import scaled
+from reluopt.scaling import scaled, scaled_logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,13 @@ class EncodedProblem:
         program: the matrices.
         network: where the network's variables stand.
         image: the unchanged image, shape ``(n_0,)``; None for logit tasks.
+        logit_factor: logits of the program are those of the network times this power of two.
     """
 
     program: Program
     network: EncodedNetwork
     image: FloatArray | None = None
+    logit_factor: float = 1.0
 
     def start(self, point: FloatArray) -> FloatArray:
         """Values of all variables for the input ``point``: a warm start."""
@@ -90,12 +92,14 @@ def encode(
         return EncodedProblem(builder.build(), encoded)
     if len(task.alternatives) != 1:
         raise InputError(f"task: expected one alternative, found {len(task.alternatives)}")
-    builder = ProgramBuilder()
+    builder, factor = ProgramBuilder(), 1.0
+    if not thesis:
+        network, bounds, factor = scaled_logits(network, bounds)
     encoding = _change_encoding(builder, task, thesis)
     encoded = add_network(builder, network, encoding, bounds, keep_all=thesis)
-    _add_conditions(builder, encoded, task.alternatives[0])
+    _add_conditions(builder, encoded, task.alternatives[0], factor)
     add_change_limits(builder, encoding, task)
-    return EncodedProblem(builder.build(), encoded, task.image)
+    return EncodedProblem(builder.build(), encoded, task.image, factor)
 
 
 def _change_encoding(
@@ -110,8 +114,8 @@ def _change_encoding(
 
 
 def _add_conditions(
-    builder: ProgramBuilder, encoded: EncodedNetwork, alternative: Alternative
+    builder: ProgramBuilder, encoded: EncodedNetwork, alternative: Alternative, factor: float
 ) -> None:
-    """Rows ``C x^K >= d``."""
+    """Rows ``C x^K >= d`` for logits multiplied by ``factor``."""
     conditions = alternative.conditions
-    builder.add_rows([(conditions.matrix, encoded.logits)], conditions.rhs, np.inf)
+    builder.add_rows([(conditions.matrix, encoded.logits)], factor * conditions.rhs, np.inf)
