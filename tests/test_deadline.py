@@ -3,7 +3,7 @@
 import math
 import pickle
 
-from tests.helpers.clocks import FakeClock
+from helpers.clocks import FakeClock
 
 from reluopt.deadline import LEAST_SECONDS, NEVER, Deadline, Laps
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reluopt.engines import get_engine
 from reluopt.engines.base import EngineAnswer, EngineOptions, Incumbent
 from reluopt.engines.highs import HighsEngine
 from reluopt.errors import InputError, UnsupportedProblemError
@@ -80,6 +81,25 @@ def test_untargeted_is_the_best_of_all_targets(make_network):
     ]
     assert best.objective == pytest.approx(min(s.objective for s in single))
     assert best.target in [s.target for s in single if s.objective <= best.objective + 1e-9]
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4, 5])
+@pytest.mark.parametrize("norm", list(Norm))
+def test_all_engines_agree_on_the_best_of_many_targets(make_network, seed, norm):
+    """With an incumbent, targets that bounds rule out, and the loop over the others."""
+    network = make_network((5, 6, 5, 6), seed)
+    image = np.random.default_rng(seed).random(5)
+    problem = MinimalPerturbation(image, int(network.predict(image)), AnyTarget(), norm)
+    solutions = [
+        solve(network, problem, Method(name, options=FAST))
+        for name in ("bnb", "highs", "gurobi", "scip")
+        if get_engine(name).supports(problem.task(network))
+    ]
+    assert len(solutions) >= 3
+    assert {solution.status for solution in solutions} == {Status.OPTIMAL}
+    objectives = [solution.objective for solution in solutions]
+    assert max(objectives) - min(objectives) <= 1e-5 * max(1.0, *objectives)
+    assert len({solution.target for solution in solutions}) == 1
 
 
 @pytest.mark.parametrize("norm", [Norm.L2, Norm.LINF])

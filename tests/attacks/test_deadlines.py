@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.helpers.clocks import FakeClock
+from helpers.clocks import FakeClock
 
 from reluopt.attacks import region, region_lp, start
 from reluopt.attacks.region import find_incumbent, improve_by_regions, region_minimum

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.helpers.clocks import FakeClock
+from helpers.clocks import FakeClock
 
 from reluopt.bounds import InputRegion, bounds_within, compute_bounds
 from reluopt.bounds.validity import check_thesis_bounds

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.helpers.clocks import FakeClock
+from helpers.clocks import FakeClock
 
 from reluopt.attacks.linear_model import linear_distances
 from reluopt.deadline import Deadline
