@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -93,6 +94,9 @@ class GrowingTree(Protocol):
         ...
 
 
+_version = cache(version)  # reads files, and auto asks for every image
+
+
 class BranchAndBoundEngine:
     """Exact engine for L1, L2 and blends of both: see the modules of this package."""
 
@@ -105,8 +109,8 @@ class BranchAndBoundEngine:
 
     def state(self) -> EngineState:
         """Always usable."""
-        detail = f"own branch and bound, compiled by numba {version('numba')}; L1, L2 and blends"
-        return EngineState(True, version("reluopt"), detail)
+        detail = f"own branch and bound, compiled by numba {_version('numba')}; L1, L2 and blends"
+        return EngineState(True, _version("reluopt"), detail)
 
     def supports(self, task: EngineTask) -> bool:
         """Perturbation tasks in L1, L2 and blends of both, without limits on the change."""
