@@ -4,7 +4,6 @@ import math
 import pickle
 
 from helpers.clocks import FakeClock
-
 from reluopt.deadline import LEAST_SECONDS, NEVER, Deadline, Laps
 
 

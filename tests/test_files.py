@@ -7,7 +7,13 @@ import socket
 import pytest
 
 from reluopt.errors import InputError
-from reluopt.files import atomic_path, open_input, parse_json, write_atomically
+from reluopt.files import (
+    atomic_path,
+    open_input,
+    parse_json,
+    read_regular_file,
+    write_atomically,
+)
 
 
 def test_missing_folders_are_made(tmp_path):
@@ -124,3 +130,17 @@ def test_what_is_no_strict_json_is_a_value_error(text):
 def test_strict_json_is_read():
     assert parse_json(b'{"a": [1, 2.5, null, true, "x"]}') == {"a": [1, 2.5, None, True, "x"]}
     assert parse_json(r'"\ud83d\ude00"') == "\N{GRINNING FACE}"
+
+
+def test_only_regular_files_are_read(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(InputError, match="file: expected a table, found no such file"):
+        read_regular_file(path, "a table")
+    path.write_bytes(b"content")
+    assert read_regular_file(path, "a table") == b"content"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="expected a table, found a named pipe"):
+        read_regular_file(path, "a table")
+    with pytest.raises(InputError, match="expected a table, found a directory"):
+        read_regular_file(tmp_path, "a table")

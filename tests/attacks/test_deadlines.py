@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.clocks import FakeClock
 
+from helpers.clocks import FakeClock
 from reluopt.attacks import region, region_lp, start
 from reluopt.attacks.region import find_incumbent, improve_by_regions, region_minimum
 from reluopt.attacks.start import starting_points

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.clocks import FakeClock
 
+from helpers.clocks import FakeClock
 from reluopt.bounds import InputRegion, bounds_within, compute_bounds
 from reluopt.bounds.validity import check_thesis_bounds
 from reluopt.deadline import Deadline

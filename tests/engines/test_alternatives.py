@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from helpers.clocks import FakeClock
 
+from helpers.clocks import FakeClock
 from reluopt.attacks.linear_model import linear_distances
 from reluopt.deadline import Deadline
 from reluopt.engines.alternatives import promising_first, settle

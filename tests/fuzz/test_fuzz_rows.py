@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from conftest import random_network
-from helpers.result_folders import Files, make_folders, mutate
+from helpers.result_folders import (
+    Files,
+    claim_more,
+    make_folders,
+    mutate,
+    spoil_cell,
+    spoil_image,
+    spoil_lines,
+    spoil_record,
+)
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import ReluoptError
 from reluopt.experiments.evidence import Evidence
@@ -25,6 +34,8 @@ from reluopt.solve import Method, solve
 from reluopt.zoo import open_network
 
 MUTANTS = 100_000
+
+REPORTS = 10_000
 
 TRUE_SHARE = 1e-4
 """Relative room around the optimum found anew: acceptance tolerances of the check, which let
@@ -117,14 +128,15 @@ def _outcome(folder, truth):
     return "still true", _check_accepted(folder, rows, truth)
 
 
-def _report(folder):
-    """A report of the folder is made, or it is refused."""
+def _report(folders):
+    """A report of the folders is made, or it is refused."""
     try:
-        runs = load_runs([folder])
+        runs = load_runs(folders)
         for form in ("html", "md", "latex"):
             render_report(runs, form)
     except ReluoptError as error:
-        _refused(error)
+        return _refused(error)
+    return "made"
 
 
 def test_honest_folders_pass(folders):
@@ -147,8 +159,6 @@ def test_mutants_of_result_folders(folders, fuzz_seed, fuzz_count):
         held[name] = mutant
         try:
             outcome, words = _outcome(folders[name], truth)
-            if number % 10 == 0:
-                _report(folders[name])
         except Exception:
             traceback.print_exc()
             pytest.fail(f"seed {fuzz_seed}, mutant {number} of {name}: {', '.join(done)}")
@@ -163,3 +173,29 @@ def test_mutants_of_result_folders(folders, fuzz_seed, fuzz_count):
         f"{time.perf_counter() - started:.0f} s"
     )
     assert outcomes["still true"] < count
+
+
+def test_reports_of_mutants(folders, fuzz_seed, fuzz_count):
+    count, started = fuzz_count(REPORTS), time.perf_counter()
+    honest = {name: Files.of(folder) for name, folder in folders.items()}
+    changes = (spoil_cell, claim_more, spoil_lines, spoil_image, spoil_record)
+    outcomes = Counter()
+    names = sorted(folders)
+    for number in range(count):
+        name = names[number % len(names)]
+        rng = np.random.default_rng([fuzz_seed, number, 1])
+        mutant, done = mutate(rng, honest[name], changes)
+        mutant.write(folders[name], honest[name])
+        beside = [folders[names[(number + 1) % len(names)]]] if number % 3 == 0 else []
+        try:
+            outcomes[_report([folders[name], *beside])] += 1
+        except Exception:
+            traceback.print_exc()
+            pytest.fail(f"seed {fuzz_seed}, mutant {number} of {name}: {', '.join(done)}")
+        finally:
+            honest[name].write(folders[name], mutant)
+    told = ", ".join(f"{times} {outcome}" for outcome, times in sorted(outcomes.items()))
+    print(
+        f"\nreports: seed {fuzz_seed}, {count} mutants: {told}; "
+        f"{time.perf_counter() - started:.0f} s"
+    )

@@ -157,8 +157,9 @@ class Files:
 
 
 TEXTS = ("", "007", "1e3", "NA", "nan", "inf", "-inf", "1e999", "-1", "0", "1", "True", "False",
-         "+0.1", "x1.2", "6.0", "9" * 30, "l1", "l2", "bnb", "highs", "auto", "\u0663", " 1",
-         *Status, KILLED, CRASHED, ERROR, "SUPERB")  # fmt: skip
+         "+0.1", "x1.2", "6.0", "9" * 30, "9" * 18, "1e308", "5e-324",
+         "l1", "l2", "bnb", "highs", "auto", "\u0663",
+         " 1", *Status, KILLED, CRASHED, ERROR, "SUPERB")  # fmt: skip
 """Cells that a mutant may hold."""
 
 VALUES = (None, True, 0, -1, 1e308, 10**30, "", "x", "any", "+2", "l2", "blend:0.5", "bare-x1.2",
@@ -328,12 +329,12 @@ MUTATIONS = (
 )
 
 
-def mutate(rng: np.random.Generator, files: Files) -> tuple[Files, list[str]]:
+def mutate(rng: np.random.Generator, files: Files, mutations=MUTATIONS) -> tuple[Files, list[str]]:
     """A mutant, and the names of what was done to it."""
     mutant = files.copy()
     done = []
     for _ in range(1 + int(rng.integers(3))):
-        change = _some(rng, MUTATIONS)
+        change = _some(rng, mutations)
         needed = {"run.json": (spoil_record,), "images/part-0000.safetensors": (spoil_image,)}
         if any(change in who and name not in mutant.contents for name, who in needed.items()):
             continue

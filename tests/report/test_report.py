@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from reluopt.cli import main
 from reluopt.errors import InputError
@@ -18,6 +19,7 @@ from reluopt.experiments.attack import COLUMNS
 from reluopt.report import load_runs, render_report, write_report
 from reluopt.report.charts import charts
 from reluopt.report.pictures import change_png, change_scale, grey_png
+from reluopt.report.runs import natural
 from reluopt.report.tables import (
     contradictions,
     instance_table,
@@ -291,3 +293,46 @@ def test_latex_compiles(real, tmp_path):
     (tmp_path / "t.tex").write_text(document + body + r"\end{document}")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("seconds", "fast", "line 2: seconds: expected a number, found 'fast'"),
+        ("nodes", "1.5", "line 2: nodes: expected a whole number"),
+        ("certified", "yes", "line 2: certified: expected True or False"),
+    ],
+)
+def test_rows_of_anything_are_refused_in_one_line(copy, column, value, message):
+    table = pd.read_csv(copy / "results.csv", dtype=object)
+    table.loc[0, column] = value
+    table.to_csv(copy / "results.csv", index=False)
+    with pytest.raises(InputError, match=message) as caught:
+        load_runs([copy])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (0,), (2, 3)])
+def test_answers_that_are_no_image_are_refused(copy, shape):
+    (part,) = (copy / "images").iterdir()
+    tensors = load_file(part)
+    key = sorted(tensors)[0]
+    tensors[key] = np.full(shape, np.nan if shape == (2, 3) else 0.5)
+    save_file(tensors, part)
+    with pytest.raises(InputError, match=r"answer of .*image-0\.npy: expected"):
+        load_runs([copy])
+
+
+def test_names_of_any_digits_can_be_sorted():
+    names = ["a²", "a10", "a9", "a" + "9" * 5000, "a", "10", "9", "a09b2", "a9b10"]
+    assert sorted(names, key=natural) == [
+        "9", "10", "a", "a9", "a09b2", "a9b10", "a10", "a" + "9" * 5000, "a²",
+    ]  # fmt: skip
+
+
+def test_names_that_look_like_numbers_stay_names(copy):
+    text = (copy / "results.csv").read_text().replace(",small,", ",007,")
+    (copy / "results.csv").write_text(text)
+    (run,) = load_runs([copy])
+    assert {row["network"] for row in run.rows} == {"007"}
+    assert {row["margin_rule"] for row in run.rows} == {"+0.01"}

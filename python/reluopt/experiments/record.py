@@ -111,6 +111,7 @@ def read_record(folder: Path, what: str = "a run") -> dict[str, Any]:
         raise InputError(f"{path}: expected the record of {what}, found: {reason}") from None
     if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
         raise InputError(f"{path}: expected the record of {what}, found no settings in it")
+    record = {name: value for name, value in record.items() if value is not None}
     _check(path, "", record, _KINDS)
     _check(path, "settings: ", record["settings"], _SETTING_KINDS)
     return record

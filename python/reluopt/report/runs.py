@@ -147,8 +147,10 @@ def _sort_text(row: Mapping[str, Any]) -> str:
 
 def natural(text: str) -> list[tuple[int, str]]:
     """A sort key under which test:9 comes before test:10."""
-    parts = re.split(r"([0-9]+)", text)
-    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
+    words, numbers = re.split(r"[0-9]+", text), re.findall(r"[0-9]+", text)
+    digits = [number.lstrip("0") for number in numbers]  # the longer, the larger
+    pairs = [((0, word), (len(d), d)) for word, d in zip(words, [*digits, ""], strict=True)]
+    return [key for pair in pairs for key in pair]
 
 
 def _read_originals(
