@@ -1,4 +1,5 @@
 import builtins
+import re
 import sys
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 
 from reluopt.errors import EngineUnavailableError, InputError
 from reluopt.evaluation import evaluate
+from reluopt.install import install_command
 from reluopt.mnist import load_images
 from reluopt.network import ReLUNetwork
 from reluopt.training import RECIPES, Recipe, initial_parameters, train, train_and_test
@@ -189,5 +191,5 @@ def test_without_scikit_learn_the_error_tells_how_to_get_it(digits, monkeypatch)
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(EngineUnavailableError, match="extra 'train'"):
+    with pytest.raises(EngineUnavailableError, match=re.escape(install_command("train"))):
         train(digits.images, digits.labels, (8,), "thesis")

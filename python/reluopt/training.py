@@ -141,6 +141,16 @@ def check_training() -> None:
         ) from error
 
 
+def check_plan(hidden_sizes: Sequence[int], recipe: str | Recipe) -> None:
+    """Refuse what :func:`train` would refuse, before data are downloaded.
+
+    Raises:
+        InputError: sizes that are no sizes, or an unknown recipe.
+    """
+    _named(recipe)
+    _checked_sizes(hidden_sizes)
+
+
 def train_and_test(
     training: Dataset,
     test: Dataset,

@@ -169,6 +169,9 @@ def test_train(run, tmp_path):
         ),
         (["ideal", "thesis", "--label", "ten"], "--label"),
         (["train", "--out", "x.safetensors", "--hidden", "a"], "--hidden"),
+        (["train", "--out", "x.safetensors", "--hidden", "0"], "hidden sizes: expected"),
+        (["train", "--out", "x.safetensors", "--recipe", "x"], "recipe: expected"),
+        (["attack", "thesis", "--images", "test:0", "--gap", "1"], "gap from 0 to below 1"),
         (["conquer"], "conquer"),
     ],
 )

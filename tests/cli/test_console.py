@@ -78,3 +78,11 @@ def test_what_was_there_before_teaches_no_pace(terminal):
         clock.now += 3.0
         bar.at(51, 60, "first of this session")
         assert shown(bar) == "ETA 0:00:27"
+
+
+def test_a_title_may_be_wider_than_its_table(capfd):
+    shown = console.table("a title that is wider than the one column", [("n", "right")])
+    shown.add_row("1")
+    console.output.print(shown)
+    lines = [line.strip() for line in capfd.readouterr().out.splitlines() if line.strip()]
+    assert lines[0] == "a title that is wider than the one column"

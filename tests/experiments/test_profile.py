@@ -6,7 +6,8 @@ from reluopt.engines.base import EngineOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.experiments.instances import load_instances
 from reluopt.experiments.profile import profile
-from reluopt.problems import Norm, RelativeMargin, ShiftTarget
+from reluopt.norms import Blend
+from reluopt.problems import AnyTarget, Norm, RelativeMargin, ShiftTarget
 from reluopt.solution import Status
 
 
@@ -25,10 +26,11 @@ def test_steps_add_up(thesis, norm):
     assert made.root > 0.0
 
 
-def test_other_norms_are_refused(thesis):
+@pytest.mark.parametrize("norm", [Norm.LINF, Blend(0.5)])
+def test_other_norms_are_refused(thesis, norm):
     instance = load_instances(thesis, ["test:100"])[0]
     with pytest.raises(UnsupportedProblemError, match="l1 or l2"):
-        profile("thesis", instance, ShiftTarget(5), Norm.LINF, RelativeMargin(0.2), EngineOptions())
+        profile("thesis", instance, ShiftTarget(5), norm, RelativeMargin(0.2), EngineOptions())
 
 
 def test_the_command_prints_steps_and_floor(run):
@@ -39,3 +41,19 @@ def test_the_command_prints_steps_and_floor(run):
     code, _, err = run("profile", "thesis", "--image", "test:100-101")
     assert code == 2
     assert "expected one image, found 2" in err
+
+
+def test_an_image_that_needs_no_change_has_no_floor(run):
+    code, shown, _ = run("profile", "thesis", "--image", "test:8", "--target", "6")
+    assert code == 0
+    assert "nothing was searched, the image is an answer already" in " ".join(shown.split())
+
+
+def test_the_floor_is_that_of_the_answer_alone(thesis):
+    """Other targets may be excluded without any relaxation: with all nine it was no floor."""
+    instance = load_instances(thesis, ["test:1"])[0]
+    made = profile(
+        "thesis", instance, AnyTarget(), Norm.L2, RelativeMargin(0.2), EngineOptions(), repeats=3
+    )
+    assert made.root is not None
+    assert made.reading + made.root < made.seconds

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, JustifyMethod, OverflowMethod
+from rich.console import Console, ConsoleOptions, JustifyMethod, OverflowMethod, RenderResult
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -50,6 +50,17 @@ def number(value: Any, form: str = ".4g") -> str:
     return format(value, form)
 
 
+class _Titled(Table):
+    """A table whose title may be wider than its columns."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The title as a line of its own, then the rest."""
+        title, self.title = self.title, None
+        yield Text(str(title), style="table.title")
+        yield from super().__rich_console__(console, options)
+        self.title = title
+
+
 def norm_title(norm: Measure) -> str:
     """``L1 norm``, ``Linf norm``, but ``blend:0.5``, which is no norm."""
     from reluopt.norms import Norm
@@ -62,9 +73,7 @@ def table(title: str, columns: list[tuple[str, str]]) -> Table:
 
     Title and headers may hold names from files: nothing in them is markup.
     """
-    made = Table(
-        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
-    )
+    made = _Titled(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     made.padding, made.pad_edge, made.collapse_padding = (0, 1), False, True
     for header, side in columns:
         justify: JustifyMethod = "right" if side == "right" else "left"

@@ -53,7 +53,9 @@ def bench(
     threads: options.Threads = 1,
     seed: options.Seed = 0,
     data_dir: options.DataDir = None,
-    figure: options.Figure = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the times (.png also writes the .pdf beside it).")
+    ] = None,
 ) -> None:
     """Compare methods image by image, taking turns; exit code 1 when they contradict each other."""
     from reluopt.experiments.bench import BenchProgress, run_bench
@@ -103,7 +105,7 @@ def profile(
     repeats: Annotated[int, typer.Option(help="Solves; medians are shown.", min=1)] = 5,
     data_dir: options.DataDir = None,
 ) -> None:
-    """Show where the own engine's time goes, step by step, against the least a solve can cost."""
+    """Show where our engine's time goes, step by step, against the least a solve can cost."""
     from reluopt.problems import parse_margin, parse_norm, parse_target
     from reluopt.zoo import open_network
 

@@ -68,11 +68,12 @@ def train(
     The full training set is downloaded once when --data-dir is not given.
     """
     from reluopt.mnist import FULL_COUNT, load_images
-    from reluopt.training import check_training, train_and_test
+    from reluopt.training import check_plan, check_training, train_and_test
     from reluopt.weights import save_network
 
     check_training()
     sizes = _sizes(hidden)
+    check_plan(sizes, recipe)
     if out.exists() and not force:
         raise InputError(f"--out {out}: expected a new file, found one (--force overwrites it)")
     wanted = images or (FULL_COUNT["train"] if data_dir is None else 1)

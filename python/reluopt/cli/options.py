@@ -30,7 +30,11 @@ DataDir: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder of idx files instead of the bundled MNIST.")
 ]
 EngineName: TypeAlias = Annotated[
-    str, typer.Option("--engine", help=f"auto, {', '.join(engine_names())}.")
+    str,
+    typer.Option(
+        "--engine",
+        help=f"auto (the best for the problem), {', '.join(engine_names())} (bnb: our own).",
+    ),
 ]
 Formulation: TypeAlias = Annotated[
     str | None, typer.Option(help="bigm, thesis (as published), or indicator (julia only).")
@@ -41,7 +45,9 @@ Bounds: TypeAlias = Annotated[
 ]
 Smoothness: TypeAlias = Annotated[
     float | None,
-    typer.Option(help="Most by which changes of neighbouring pixels may differ (0.1; none)."),
+    typer.Option(
+        help="Most by which changes of neighbouring pixels may differ, such as 0.1 (default: any)."
+    ),
 ]
 TimeLimit: TypeAlias = Annotated[float, typer.Option(help="Seconds for one problem.")]
 Gap: TypeAlias = Annotated[float, typer.Option(help="Relative gap that counts as optimal.")]

@@ -7,7 +7,6 @@ threads, seed and verbosity mean the same in every engine.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -32,7 +31,7 @@ class EngineOptions:
 
     Attributes:
         time_limit: wall-clock seconds for one problem, > 0.
-        gap: relative MIP gap at which a solution counts as optimal, >= 0.
+        gap: relative MIP gap at which a solution counts as optimal, from 0 to below 1.
         threads: solver threads, 1 to 64 (more is refused by SCIP and never faster here).
         seed: random seed, 0 to 2,000,000,000 (Gurobi's limit); the same seed gives the same search.
         verbose: whether the solver writes its own log to stderr.
@@ -49,8 +48,8 @@ class EngineOptions:
     def __post_init__(self) -> None:
         if not self.time_limit > 0.0:
             raise InputError(f"time limit: expected seconds > 0, found {self.time_limit}")
-        if not 0.0 <= self.gap < math.inf:
-            raise InputError(f"gap: expected a relative gap >= 0, found {self.gap}")
+        if not 0.0 <= self.gap < 1.0:  # with 1, any image would be proven nearest
+            raise InputError(f"gap: expected a relative gap from 0 to below 1, found {self.gap}")
         if not 1 <= self.threads <= MAX_THREADS:
             raise InputError(f"threads: expected 1 to {MAX_THREADS}, found {self.threads}")
         if not 0 <= self.seed <= MAX_SEED:

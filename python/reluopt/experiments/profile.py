@@ -14,6 +14,7 @@ from reluopt.engines.branch_and_bound.proof_search import root_bound
 from reluopt.errors import UnsupportedProblemError
 from reluopt.experiments.instances import Instance
 from reluopt.network import ReLUNetwork
+from reluopt.norms import Blend
 from reluopt.problems import Margin, Measure, MinimalPerturbation, PerturbationTask, Target
 from reluopt.solution import Incumbent
 from reluopt.zoo import open_network
@@ -60,7 +61,7 @@ def profile(
     network: ReLUNetwork = open_network(network_name, activation)
     task = MinimalPerturbation(instance.image, instance.label, target, norm, margin).task(network)
     engine = BranchAndBoundEngine()
-    if not engine.supports(task):
+    if isinstance(norm, Blend) or not engine.supports(task):
         raise UnsupportedProblemError(f"profile: expected norm l1 or l2, found {norm}")
     request = EngineRequest(network, task, None, options=options)
     engine.solve(request)  # compiles what is not yet compiled

@@ -181,6 +181,7 @@ def confidence_figure(
         axes = _panel(figure, place, len(distances), 0.3, 1.78, right=0.66)
         ends = [float(np.quantile(each, _VIEW)) for each in (sure, values)]
         if sure.size < _FEW:
+            ends = [1.05 * float(each.max()) for each in (sure, values)]
             axes.plot(sure, values, label="one image", **_POINTS)
         else:
             clouds.append(

@@ -6,6 +6,7 @@ import pytest
 
 from reluopt.check import LIMIT_TOLERANCE
 from reluopt.experiments.store import read_store
+from reluopt.experiments.studies import smoothness
 from reluopt.experiments.studies.smoothness import FEW_LIMITS
 from reluopt.mnist import load_images
 
@@ -34,3 +35,25 @@ def test_images_keep_the_limit_and_numbers_are_theirs(few, told, thesis):
     assert not result.complete
     text = " ".join(told(result).split())
     assert f"{ratios[2]:.2f} times as far at s = 0.1" in text
+
+
+def test_sentences_hold_when_nothing_was_settled():
+    """A busy machine may prove nothing within the short limits of a first look."""
+    empty = {"times_as_far": None, "impossible": 0, "proven": 0}
+    facts = {
+        "images": 2,
+        "pairs": 1512,
+        "problems": 6,
+        "unproven": 4,
+        "limits": [
+            {**empty, "limit": None, "times_as_far": 1.0},
+            *({**empty, "limit": limit} for limit in FEW_LIMITS),
+        ],
+    }
+    assert smoothness._sentence(facts) == (
+        "Nearest images of 2 digits under limits on neighbouring changes: none is proven nearest "
+        "(0 of 6 problems have no answer, 4 not proven)"
+    )
+    lead = smoothness._lead(facts)
+    assert "nearest L1 images were not proven (6 problems, 4 not proven)." in lead
+    assert "No limit on neighbouring changes was settled." in smoothness._brief(facts)
