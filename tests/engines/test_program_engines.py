@@ -89,7 +89,7 @@ def test_engines_agree_on_random_networks(make_network, seed, norm):
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 @pytest.mark.parametrize("factor", [1e-10, 1e-8, 1e8])
 def test_logits_of_any_scale_have_the_same_optima(make_network, engine, factor):
-    """Solvers drop coefficients below 1e-9, miss rows by as much: bounds were wrong by thirds."""
+    """Solvers drop coefficients below 1e-9 and miss rows by as much; bounds were false."""
     for seed in range(4):
         network = make_network((5, 4, 3), seed)
         last = network.layers[-1]

@@ -354,8 +354,7 @@ def prove(
 
     Args:
         search: the search; its final incumbent sets the ball.
-        network: the network as it was given.
-        asked: the task as it was given.
+        network, asked: network and task as they were given.
         plans: what was branched on, for each alternative.
         seconds: leaves that are not reached within this time inherit an ancestor's certificate.
 
