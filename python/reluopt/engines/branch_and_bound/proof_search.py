@@ -348,13 +348,13 @@ def _empty_tree() -> TreeProof:
 
 
 def prove(
-    search: Search, network: ReLUNetwork, asked: PerturbationTask, plans: list[Plan], seconds: float
+    search: Search, network: ReLUNetwork, task: PerturbationTask, plans: list[Plan], seconds: float
 ) -> tuple[Proof, float]:
     """Make the proof of a finished or interrupted search.
 
     Args:
         search: the search; its final incumbent sets the ball.
-        network, asked: network and task as they were given.
+        network, task: network and task as they were given.
         plans: what was branched on, for each alternative.
         seconds: leaves that are not reached within this time inherit an ancestor's certificate.
 
@@ -363,13 +363,12 @@ def prove(
     """
     deadline = Deadline.after(seconds)
     frame, radius, cutoff = search.frame, max(search.radius, 0.0), search.cutoff
-    task = frame.task
     norm = Norm.L2 if task.norm is Norm.L2 else Norm.L1
     bound = objective_outside(frame, radius)
     ball = proof_ball(frame, radius)
     trees = []
     prover_class = QuadraticProver if norm is Norm.L2 else LinearProver
-    for plan, alternative in zip(plans, task.alternatives, strict=True):
+    for plan, alternative in zip(plans, frame.task.alternatives, strict=True):
         if ball.empty:
             trees.append(_empty_tree())
             continue
@@ -377,7 +376,7 @@ def prove(
         walk = _Walk(prover, refinement(frame, radius), ball, cutoff, deadline)
         trees.append(walk.go(plan))
         bound = min(bound, walk.bound)
-    proof = Proof(norm, network.fingerprint, task_fingerprint(asked), radius, tuple(trees))
+    proof = Proof(norm, network.fingerprint, task_fingerprint(task), radius, tuple(trees))
     return proof, max(bound, 0.0)
 
 
