@@ -348,7 +348,7 @@ def _empty_tree() -> TreeProof:
 
 
 def prove(
-    search: Search, network: ReLUNetwork, task: PerturbationTask, plans: list[Plan], seconds: float
+    search: Search, network: ReLUNetwork, task: PerturbationTask, plans: list[Plan], limit: float
 ) -> tuple[Proof, float]:
     """Make the proof of a finished or interrupted search.
 
@@ -356,12 +356,12 @@ def prove(
         search: the search; its final incumbent sets the ball.
         network, task: network and task as they were given.
         plans: what was branched on, for each alternative.
-        seconds: leaves that are not reached within this time inherit an ancestor's certificate.
+        limit: leaves that are not reached within these seconds inherit an ancestor's certificate.
 
     Returns:
         The proof and the bound that it proves, on the scale of the objective.
     """
-    deadline = Deadline.after(seconds)
+    deadline = Deadline.after(limit)
     frame, radius, cutoff = search.frame, max(search.radius, 0.0), search.cutoff
     norm = Norm.L2 if task.norm is Norm.L2 else Norm.L1
     bound = objective_outside(frame, radius)
