@@ -354,7 +354,8 @@ def prove(
 
     Args:
         search: the search; its final incumbent sets the ball.
-        network, task: network and task as they were given.
+        network: the network as it was given.
+        task: the task as it was given.
         plans: what was branched on, for each alternative.
         limit: leaves that are not reached within these seconds inherit an ancestor's certificate.
 
