@@ -314,7 +314,7 @@ def test_engines_that_bound_on_their_own_take_no_settings(thesis, test_images):
         with pytest.raises(InputError, match="engine bnb: expected no formulation"):
             solve(thesis, problem, method)
     chosen = solve(thesis, problem, Method(bounds="interval", options=FAST))
-    assert chosen.engine == "highs"
+    assert chosen.engine == "gurobi"
     assert chosen.bounds == "interval"
 
 
