@@ -119,8 +119,9 @@ def test_errors_of_the_system_inside_the_block_are_ours(tmp_path):
         '{"a":',
         r'["\ud83d"]',
         r'{"\uDE00": 1}',
+        "[1e400]",
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_what_is_no_strict_json_is_a_value_error(text):
     with pytest.raises(ValueError, match=r"^[^\n]+$"):

@@ -530,6 +530,11 @@ def test_sizes_that_contradict_each_other_are_refused(path):
     refused(write_header(path, header, bytes(12)), "'l.weight'", "16 bytes", "found 12")
 
 
+def test_more_than_the_format_knows_of_a_tensor_is_refused(path):
+    place = {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8], "strides": [2, 1]}
+    refused(write_header(path, {"l.weight": place}, bytes(8)), "'l.weight'", "dtype, shape and")
+
+
 def test_overlapping_tensors_are_refused(path):
     header = {
         "l.weight": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import stat
@@ -75,7 +76,7 @@ def _kind(mode: int) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Read strict JSON: no NaN, no infinity, no name twice in an object, no halves of characters.
+    """Read strict JSON: finite numbers only, no name twice in an object, no halves of characters.
 
     Raises:
         ValueError: the text is anything else, or nests too deeply; the message is one line.
@@ -90,9 +91,17 @@ def parse_json(text: str | bytes) -> Any:
     def refuse(constant: str) -> Any:
         raise ValueError(f"{constant} is no number of JSON")
 
+    def finite(number: str) -> float:
+        value = float(number)
+        if math.isinf(value):
+            raise ValueError(f"{shown(number)} is too large a number")
+        return value
+
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
-        value = json.loads(decoded, object_pairs_hook=unique, parse_constant=refuse)
+        value = json.loads(
+            decoded, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite
+        )
         if "\\ud" in decoded.lower():  # \ud83d\ude00 is a character, \ud83d alone is half of one
             json.dumps(value, ensure_ascii=False).encode()
         return value

@@ -41,6 +41,9 @@ _STORED = {
 
 _LENGTH_BYTES = 8
 
+_FIELDS = dict.fromkeys(("dtype", "shape", "data_offsets")).keys()
+"""What a header says of each tensor, in this order here."""
+
 _MAX_AXES, _MAX_COUNT = 16, 2**48
 """Most axes of a tensor and the largest length or offset; more is no file that anybody has."""
 
@@ -175,8 +178,8 @@ def _read_header(stream: BinaryIO, size: int, path: Path) -> bytes:
 
 def _tensor_info(path: Path, name: str, entry: Any, begin: int) -> TensorInfo:
     """What the header says of one tensor."""
-    fields = entry if isinstance(entry, dict) else {}
-    dtype, shape, place = (fields.get(key) for key in ("dtype", "shape", "data_offsets"))
+    fields = entry if isinstance(entry, dict) and entry.keys() == _FIELDS else {}
+    dtype, shape, place = (fields.get(key) for key in _FIELDS)
     if (
         not isinstance(dtype, str)
         or not _are_counts(shape)

@@ -235,6 +235,9 @@ def change_idx(data, rng):
     )
 
 
+BOMB = gzip.compress(bytes(2_000_000))
+
+
 def change_gzip(data, rng):
     """Change what is zipped, or how: several members, other levels, a bomb at the end."""
     try:
@@ -246,7 +249,7 @@ def change_gzip(data, rng):
             cut = int(rng.integers(len(content) + 1))
             return gzip.compress(content[:cut]) + gzip.compress(content[cut:])
         case 1:
-            return gzip.compress(content + bytes(2_000_000))
+            return gzip.compress(content) + BOMB
         case _:
             return gzip.compress(change_idx(change_bytes(content, rng), rng), 1)
 
