@@ -78,3 +78,14 @@ def test_a_name_with_a_line_break_is_no_key(run, tmp_path, odd):
     code, _, told = run("attack", odd, "--images", f"{tmp_path}/a\nb.npy", "--label", "1")
     assert code == 2
     assert told.count("\n") == 1
+
+
+def test_a_terminal_obeys_no_row(run, odd, tmp_path):
+    out = tmp_path / "run"
+    assert run("attack", odd, "--images", "test:2", "--out", out)[0] == 0
+    table = out / "results.csv"
+    table.write_text(table.read_text().replace("OPTIMAL", "\x1b[31m[red]SUPERB"))
+    code, shown, _ = run("verify-result", out)
+    assert code == 1
+    assert r"there is no status \x1b[31m[red]SUPERB" in shown
+    assert "\x1b" not in shown

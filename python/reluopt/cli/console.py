@@ -83,9 +83,15 @@ def table(title: str, columns: list[tuple[str, str]]) -> Table:
     return made
 
 
+def printable(text: str) -> str:
+    """A text from a file whose control characters a terminal shall show and not obey."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)
+
+
 def tell(sentence: str) -> None:
     """A sentence on stderr, in one line and as it is."""
-    errors.print(sentence, markup=False, soft_wrap=True)
+    errors.print(printable(sentence), markup=False, soft_wrap=True)
 
 
 def print_table(shown: Table, total: int) -> None:

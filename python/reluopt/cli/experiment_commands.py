@@ -19,6 +19,7 @@ from reluopt.cli.console import (
     number,
     output,
     print_table,
+    printable,
     progress_bar,
     table,
     tell,
@@ -194,20 +195,21 @@ def verify_result(
                 continue
             evidence[str(verified.evidence)] += 1
             for failure in verified.failures:
-                output.print(f"{verified.image}: {failure}", markup=False, soft_wrap=True)
+                line = printable(f"{verified.image}: {failure}")
+                output.print(line, markup=False, soft_wrap=True)
             bounds = map(_bound, (verified.bound, verified.root, verified.proven))
             if evidence.total() <= MAX_TABLE_ROWS:
-                status = escape(verified.status)
-                shown.add_row(escape(verified.image), status, *bounds, str(verified.evidence))
+                names = (escape(printable(name)) for name in (verified.image, verified.status))
+                shown.add_row(*names, *bounds, str(verified.evidence))
     if evidence:
         print_table(shown, evidence.total())
     for why, keys in missing.items():
-        output.print(f"{named(keys)}: {why}", markup=False, soft_wrap=True)
+        output.print(printable(f"{named(keys)}: {why}"), markup=False, soft_wrap=True)
     if evidence:
         kinds = ", ".join(f"{times} {kind}" for kind, times in evidence.items())
         output.print(f"bounds: {kinds}")
     found = ", ".join(f"{times} {status}" for status, times in statuses.items())
-    output.print(f"{count - wrong} of {count} rows verified ({found})", markup=False)
+    output.print(printable(f"{count - wrong} of {count} rows verified ({found})"), markup=False)
     if wrong:
         raise typer.Exit(1)
 
