@@ -288,8 +288,8 @@ def check_targets(
     """
     method = settings.method
     one_of_each_label = {instance.label: instance for instance in instances}
-    for instance in one_of_each_label.values():
-        task = settings.problem(instance).task(network)
+    tasks = [settings.problem(each).task(network) for each in one_of_each_label.values()]
+    for task in tasks[:1]:  # which engine can solve them is the same for all
         engine = check_method(network, method, task)
         if method.options.extra.get("proof") and not _keeps_proofs(engine, task):
             found = "" if method.engine == engine.name else f", which is {engine.name} here"

@@ -213,10 +213,12 @@ class Tracker:
         self._forecaster = Forecaster()
         self._done = self._resumed = 0
         self._started = time.perf_counter()
+        self._ended = 0.0
 
     def start(self) -> None:
         """The clock runs from here on."""
         self._started = time.perf_counter()
+        self._ended = 0.0
 
     def add(self, result: Finished) -> RunProgress:
         """Count a finished task."""
@@ -224,10 +226,13 @@ class Tracker:
         self._resumed += result.resumed
         self._counts[str(result.row.get("status", "done"))] += 1
         seconds = result.row.get("seconds")
+        elapsed = time.perf_counter() - self._started
         if seconds is not None and math.isfinite(seconds):
             insort(self._seconds, float(seconds))
             self._forecaster.add(float(seconds), fresh=not result.resumed)
-        elapsed = time.perf_counter() - self._started
+        elif not result.resumed:  # it failed, which took its time too
+            self._forecaster.add(elapsed - self._ended)
+        self._ended = elapsed
         forecast = self._forecaster.now(self._total - self._done, elapsed)
         return RunProgress(
             done=self._done,

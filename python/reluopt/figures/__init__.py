@@ -16,6 +16,7 @@ from reluopt.figures.robustness import (
     confidence_figure,
     overestimate_figure,
 )
+from reluopt.figures.sizes import time_versus_size_figure
 from reluopt.figures.smoothness import limit_figure, limit_pictures
 from reluopt.figures.style import (
     DOUBLE_COLUMN,
@@ -29,7 +30,6 @@ from reluopt.figures.times import (
     performance_profile,
     performance_profile_figure,
     time_figure,
-    time_versus_size_figure,
 )
 
 __all__ = [

@@ -114,7 +114,7 @@ def performance_profile_figure(table: pd.DataFrame) -> Figure:
     figure = new_figure(SINGLE_COLUMN, top + 2.32)
     axes = inch_axes(figure, 0.54, top, SINGLE_COLUMN - 0.68, 1.9)
     _draw_profile(axes, table, methods)
-    _legend(axes)
+    method_legend(axes)
     return figure
 
 
@@ -141,40 +141,6 @@ def benchmark_figure(table: pd.DataFrame) -> Figure:
         InputError: the table is empty or lacks a column.
     """
     return _panels(table, [draw_times, _draw_profile])
-
-
-@style()
-def time_versus_size_figure(table: pd.DataFrame) -> Figure:
-    """Median time of every method against the size of the networks.
-
-    Lines reach from the first to the third quartile. Hollow triangles are medians at the limit.
-
-    Args:
-        table: as for the other figures, with a column ``neurons`` (hidden ReLUs of the network).
-
-    Raises:
-        InputError: the table is empty or lacks a column.
-    """
-    times = check_times(table, "neurons")
-    methods = method_names(times)
-    sizes = times.groupby("network", sort=False)["neurons"].first().sort_values(kind="stable")
-    width = SINGLE_COLUMN if len(sizes) <= 5 else DOUBLE_COLUMN
-    top = 0.1 + 0.12 * len(methods)
-    figure = new_figure(width, top + 2.45)
-    axes = inch_axes(figure, 0.5, top, width - 0.62, 1.9)
-    for number, method in enumerate(methods):
-        shift = 0.12 * (number - (len(methods) - 1) / 2)
-        own = times[times["method"] == method]
-        _draw_sizes(axes, own, list(sizes.index), shift, method_look(methods, method), method)
-    names = [f"{name}\n{int(size)}" for name, size in sizes.items()]
-    axes.set_xticks(range(len(names)), names)
-    axes.set(xlabel="network and its hidden neurons", ylabel="time per image (s)")
-    axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.margins(y=0.12)
-    _seconds_axis(axes, "y")
-    _limit_line(axes, times, "y")
-    _legend(axes)
-    return figure
 
 
 def check_times(table: pd.DataFrame, *more: str) -> pd.DataFrame:
@@ -292,10 +258,10 @@ def draw_times(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("time per image (s)")
-    _seconds_axis(axes, "x")
+    seconds_axis(axes, "x")
     stopped = (~rows["proven"]).groupby(rows["method"]).sum().max() if len(rows) else 0
     axes.margins(x=0.04 + _DIGIT * (len(str(stopped)) - 1))
-    _limit_line(axes, rows, "x")
+    limit_line(axes, rows, "x")
 
 
 def _draw_censored(axes: Axes, own: pd.DataFrame, number: int, colour: str) -> None:
@@ -361,28 +327,7 @@ def _draw_profile(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> Non
     axes.grid(True, which="major")
 
 
-def _draw_sizes(
-    axes: Axes, own: pd.DataFrame, networks: Sequence[str], shift: float, look: Any, label: str
-) -> None:
-    """Quartiles of one method over the networks."""
-    groups = own.groupby("network", sort=False)
-    present = [network for network in networks if network in groups.groups]
-    quartiles = groups["seconds"].quantile(np.array([0.25, 0.5, 0.75])).unstack().loc[present]
-    censored = (groups["proven"].mean().loc[present] <= 0.5).to_numpy()
-    places = np.array([networks.index(network) for network in present]) + shift
-    medians = quartiles[0.5].to_numpy()
-    axes.vlines(places, quartiles[0.25], quartiles[0.75], color=look["color"], linewidth=0.9)
-    axes.plot(
-        places, medians, linewidth=0.8, markevery=list(np.flatnonzero(~censored)), label=label,
-        **look,
-    )  # fmt: skip
-    axes.plot(
-        places[censored], medians[censored], linestyle="none", marker="^", markersize=4.5,
-        markerfacecolor="white", markeredgecolor=look["color"], zorder=4,
-    )  # fmt: skip
-
-
-def _seconds_axis(axes: Axes, which: str) -> None:
+def seconds_axis(axes: Axes, which: str) -> None:
     """A logarithmic axis with plain numbers."""
     if which == "x":
         axes.set_xscale("log")
@@ -412,7 +357,7 @@ def _plain(value: float, _: object) -> str:
     return f"{value:g}" if value < 1000 else f"{value:,.0f}"
 
 
-def _limit_line(axes: Axes, rows: pd.DataFrame, which: str) -> None:
+def limit_line(axes: Axes, rows: pd.DataFrame, which: str) -> None:
     """A dotted line at each time limit, when a run was stopped by it."""
     for limit in sorted(set(rows.loc[~rows["proven"], "time_limit"])):
         options: Any = {"color": MUTED, "linewidth": 0.7, "linestyle": (0, (1, 1.5)), "zorder": 2}
@@ -428,6 +373,6 @@ def _limit_line(axes: Axes, rows: pd.DataFrame, which: str) -> None:
         )  # fmt: skip
 
 
-def _legend(axes: Axes) -> None:
+def method_legend(axes: Axes) -> None:
     """The methods above the axes, one a line: below it any corner may hold a curve."""
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.01), borderaxespad=0.0, labelspacing=0.2)

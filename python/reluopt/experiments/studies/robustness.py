@@ -67,6 +67,8 @@ _QUESTIONS: dict[str, tuple[Norm, Target, RelativeMargin]] = {
     "l2_any": (Norm.L2, AnyTarget(), MISCLASSIFIED),
 }
 
+_Estimated = dict[Norm, dict[Attack, pd.DataFrame]]
+
 _ATTACK_NAMES = {Attack.PGD: "PGD", Attack.REGION: "region attack"}
 
 
@@ -84,7 +86,7 @@ class _Results:
     instances: Sequence[Instance]
     exact: dict[str, Sequence[Finished]]
     table: pd.DataFrame
-    estimated: dict[Norm, dict[Attack, pd.DataFrame]]
+    estimated: _Estimated
 
 
 def run(context: StudyContext) -> StudyResult:
@@ -186,11 +188,10 @@ def _redraw(folder: StudyFolder, data: Path) -> None:
     one, two = (pd.read_csv(data / f"{NAME}-{norm}.csv") for norm in NEAREST)
     table = one.join(two.filter(regex="^l2_"))
     attacked = pd.read_csv(data / f"{ATTACKED_TABLE}.csv")
+    indices = attacked["index"].to_list()
     estimated = {
         norm: {
-            attack: tables.estimates(
-                table, stage, attacked["index"].to_list(), attacked[f"{norm}_{attack}"].to_list()
-            )
+            attack: tables.estimates(table, stage, indices, attacked[f"{norm}_{attack}"].to_list())
             for attack in Attack
         }
         for norm, stage in NEAREST.items()
@@ -198,9 +199,7 @@ def _redraw(folder: StudyFolder, data: Path) -> None:
     _draw(folder, table, estimated)
 
 
-def _draw(
-    folder: StudyFolder, table: pd.DataFrame, estimated: dict[Norm, dict[Attack, pd.DataFrame]]
-) -> None:
+def _draw(folder: StudyFolder, table: pd.DataFrame, estimated: _Estimated) -> None:
     """Distances of all images."""
     curves = {str(n): tables.certified_distances(table, stage) for n, stage in NEAREST.items()}
     pairs = {str(norm): _curve_pairs(estimated[norm], stage) for norm, stage in NEAREST.items()}
@@ -231,9 +230,7 @@ def _draw(
     )
 
 
-def _draw_overestimates(
-    folder: StudyFolder, estimated: dict[Norm, dict[Attack, pd.DataFrame]]
-) -> None:
+def _draw_overestimates(folder: StudyFolder, estimated: _Estimated) -> None:
     """What attacks overestimate, unless one found nothing."""
     over = {
         str(norm): {
