@@ -37,7 +37,7 @@ from reluopt.engines.branch_and_bound.proof_search import (
 from reluopt.engines.branch_and_bound.qp_tree import QPTree
 from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.engines.branch_and_bound.squeezing import squeezed
+from reluopt.engines.branch_and_bound.squeezing import LEAST_LAYERS, squeezed
 from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.network import ReLUNetwork
@@ -273,7 +273,9 @@ class _Run:
         search = self.search
         restarts = 0
         planted_at = search.objective
-        squeeze_at = search.nodes + self.options.squeeze_after
+        weak = self.bounds[index] < self.options.weak_root * search.cutoff
+        wait = self.options.weak_after if weak else self.options.squeeze_after
+        squeeze_at = search.nodes + wait
         while tree.open:
             if search.out_of_time:
                 return
@@ -296,9 +298,11 @@ class _Run:
 
         Not for proofs that are kept: their leaves are replayed with bounds over the ball alone.
         """
-        if self._keeps_proof or not isinstance(tree, Tree):
-            return False
         search = self.search
+        if self._keeps_proof or not isinstance(tree, Tree) or search.cutoff == math.inf:
+            return False
+        if len(search.frame.network.hidden_sizes) < LEAST_LAYERS:
+            return False
         with search.step("squeezing"):
             ball, bound = squeezed(search, index, self._ball_bounds(index))
         self.bounds[index] = max(self.bounds[index], min(bound, search.cutoff))

@@ -133,7 +133,7 @@ def solve_node(
 
     Returns:
         Safe bound (infinite when proven empty), and OPTIMAL, CUTOFF (bound >= cutoff), LIMIT or
-        TROUBLE.
+        TROUBLE. Any multipliers give a valid bound, so a program that was not solved has one too.
     """
     target = cutoff
     for _ in range(MAX_ROUNDS):
@@ -163,7 +163,8 @@ def solve_node(
         else:
             target = max(target, st.scalars[OBJECTIVE])
             target += TARGET_STEP * max(1.0, abs(target))
-    return bound, TROUBLE
+    multipliers(lp, st, wk.y)
+    return _bound(lp, layout, nd, wk.y), TROUBLE
 
 
 @kernel

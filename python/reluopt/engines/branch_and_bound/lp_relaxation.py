@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -172,7 +173,7 @@ class LPRelaxation:
             self._node,
         )
         starts = self.frame.flat.neuron_offsets
-        for start, end in zip(starts[:-2], starts[1:-1], strict=True):
+        for start, end in itertools.pairwise(starts[:-1]):
             self.set_bounds(lower, upper)
             bound = max(bound, self.solve(cutoff, ROOT_PIVOTS).bound)
             if bound >= cutoff:

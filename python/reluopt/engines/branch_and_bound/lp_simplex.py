@@ -254,12 +254,11 @@ def _pivots(lp: Program, st: State, wk: Work, cutoff: float, limit: int, patienc
             doubt = True
         else:
             entering, doubt = _pivot_on(lp, st, wk, row, infeasibility)
-            if entering < 0:
-                if st.counters[SINCE_FACTOR] == 0 or repairs > 0:
-                    sign = -1.0 if infeasibility < 0.0 else 1.0
-                    for t in range(lp.rhs.size):
-                        wk.ray[t] = sign * wk.rho[t]
-                    return INFEASIBLE
+            if entering < 0 and (st.counters[SINCE_FACTOR] == 0 or repairs > 0):
+                sign = -1.0 if infeasibility < 0.0 else 1.0
+                for t in range(lp.rhs.size):
+                    wk.ray[t] = sign * wk.rho[t]
+                return INFEASIBLE
         if doubt:
             repairs += 1
             if repairs > MAX_REPAIRS:

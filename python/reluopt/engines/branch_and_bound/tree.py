@@ -20,6 +20,10 @@ TIGHTER = 0.99
 """Bounds whose total width falls below this share were worth computing again."""
 
 
+MAX_SOLVES = 10
+"""Solves of one node, of :attr:`TreeOptions.solve_iterations` each, before it is branched on as it
+is: ten times what the largest roots need."""
+
 BETTER = 1.0 - 1e-6
 """A neighbouring region counts as better when its best point is, by this factor."""
 
@@ -46,6 +50,9 @@ class TreeOptions:
             the phases fixed so far.
         squeeze_after: nodes of one alternative after which its bounds are computed by linear
             programs (:mod:`squeezing`) and its tree starts anew.
+        weak_root: that happens after :attr:`weak_after` nodes where the root's bound is below this
+            share of the cutoff: such a tree would have thousands of nodes.
+        weak_after: see there.
     """
 
     solve_iterations: int = 300
@@ -60,7 +67,9 @@ class TreeOptions:
     polish_rounds: int = 4
     descent_regions: int = 60
     replant_every: int = 1000
-    squeeze_after: int = 12
+    squeeze_after: int = 100
+    weak_root: float = 0.3
+    weak_after: int = 3
 
 
 @dataclass(eq=False)
@@ -210,7 +219,7 @@ class Tree:
     def _solve(self, node: Node) -> bool:
         """Solve the relaxation; whether it was solved."""
         cutoff = self.search.cutoff
-        for _ in range(50):
+        for _ in range(MAX_SOLVES):
             bound, solved = node.relaxation.solve(cutoff, self.options.solve_iterations)
             node.bound = max(node.bound, bound)
             if solved or node.bound >= cutoff or self.search.out_of_time:
