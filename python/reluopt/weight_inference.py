@@ -256,7 +256,7 @@ def _numbers(key: LayerKey) -> tuple[int, ...]:
 
 def _ambiguity(first: Sequence[_Candidate], second: Sequence[_Candidate]) -> str:
     """Why two readings of the same tensors are possible, and what would settle it."""
-    orders = [[layer.tensors.weight for layer in chain] for chain in (first, second)]
+    orders = sorted([layer.tensors.weight for layer in chain] for chain in (first, second))
     if orders[0] != orders[1]:
         same = next(i for i, pair in enumerate(zip(*orders, strict=True)) if pair[0] != pair[1])
         start = max(0, same - 1) if len(first) > MAX_LISTED else 0
