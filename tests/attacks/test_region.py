@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog, minimize
 
+from reluopt.attacks import dual_newton
 from reluopt.attacks.dual_newton import nearest_point
 from reluopt.attacks.region import (
     find_incumbent,
@@ -268,6 +269,39 @@ def test_nearest_point_gives_up_on_empty_sets_and_at_the_cutoff() -> None:
     assert nearest_point(matrix, far, low, high, 0.0, 1.0, 1e-10, np.zeros(2), delta)
     assert delta[0] == pytest.approx(0.9)
     assert not nearest_point(matrix, far, low, high, 0.0, 0.5, 1e-10, np.zeros(2), delta)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_failing_newton_call_costs_no_more_than_a_successful_one(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the polyhedron misses the box, theta grew through 100 ever dearer steps."""
+    generator = np.random.default_rng(seed)
+    rows, size = 60, 40
+    matrix = generator.normal(size=(rows, size))
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    low, high = -generator.random(size), generator.random(size)
+    inside = low + (high - low) * generator.random(size)
+    rhs = matrix @ inside - 0.1 * generator.random(rows)
+    rhs[-1] = 1.0 + np.maximum(matrix[-1] * low, matrix[-1] * high).sum()
+    steps = []
+    solve = dual_newton._newton_step
+
+    def counted(*arguments: Vector) -> Vector:
+        steps.append(1)
+        return np.asarray(solve(*arguments))
+
+    monkeypatch.setattr(dual_newton, "_newton_step", counted)
+    python = nearest_point.py_func  # type: ignore[attr-defined]
+    found = []
+    for count in (rows - 1, rows):
+        steps.clear()
+        delta, duals = np.empty(size), np.zeros(count)
+        met = python(matrix[:count], rhs[:count], low, high, 0.0, np.inf, 1e-10, duals, delta)
+        found.append((met, len(steps)))
+    assert found[0][0]
+    assert not found[1][0]
+    assert found[1][1] <= max(found[0][1], 10)
 
 
 def test_boxes_of_any_kind(make_network: MakeNetwork) -> None:

@@ -81,7 +81,8 @@ class State(NamedTuple):
         d: reduced costs, shape ``(N,)``.
         slopes: triangle coefficients that the inverse was computed with, shape ``(2, H)``.
         scalars: objective.
-        counters: pivots since the last factorisation, pivots in all, listed columns known.
+        counters: pivots since the last factorisation, pivots in all, listed columns known, pivots
+            since the objective rose.
     """
 
     inverse: FloatArray
@@ -99,7 +100,7 @@ class State(NamedTuple):
 OBJECTIVE = 0
 """Place in ``State.scalars``."""
 
-SINCE_FACTOR, PIVOTS, LISTED = 0, 1, 2
+SINCE_FACTOR, PIVOTS, LISTED, SINCE_RISE = 0, 1, 2, 3
 """Places in ``State.counters``."""
 
 
@@ -132,7 +133,7 @@ def empty_state(rows: int, columns: int, hidden: int) -> State:
         d=np.zeros(columns),
         slopes=np.zeros((2, hidden)),
         scalars=np.zeros(1),
-        counters=np.zeros(3, dtype=np.int64),
+        counters=np.zeros(4, dtype=np.int64),
     )
 
 

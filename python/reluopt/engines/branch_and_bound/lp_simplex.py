@@ -32,6 +32,7 @@ from reluopt.engines.branch_and_bound.lp_program import (
     OBJECTIVE,
     PIVOTS,
     SINCE_FACTOR,
+    SINCE_RISE,
     IntArray,
     Program,
     State,
@@ -60,6 +61,9 @@ MAX_REPAIRS = 4
 
 STALL = 30
 """Pivots without a rise of the objective after which costs are perturbed."""
+
+NEVER = 2**40
+"""Patience with perturbed costs: every pivot raises the objective then, though perhaps by little."""
 
 RISE = 1e-11
 """Smaller rises, relative to ``max(1, |objective|)``, are rounding errors and count as none."""
@@ -229,17 +233,18 @@ def _basics_feasible(lp: Program, st: State, tolerance: float) -> bool:
 @search_kernel
 def _pivots(lp: Program, st: State, wk: Work, cutoff: float, limit: int, patience: int) -> int:
     """Pivot until a code of :func:`dual_simplex`, or ``patience`` pivots do not raise anything."""
-    repairs, waited = 0, 0
+    repairs = 0
     best = st.scalars[OBJECTIVE]
     for _ in range(limit):
         objective = st.scalars[OBJECTIVE]
         if objective >= cutoff:
             return CUTOFF
         if objective > best + RISE * max(1.0, abs(best)):
-            best, waited = objective, 0
-        elif waited > patience:
+            best = objective
+            st.counters[SINCE_RISE] = 0
+        elif st.counters[SINCE_RISE] > patience:
             return STALLED
-        waited += 1
+        st.counters[SINCE_RISE] += 1
         if st.counters[SINCE_FACTOR] >= REFACTOR_EVERY:
             factor(lp, st, wk)
             resynchronise(lp, st, wk)
@@ -323,12 +328,18 @@ def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) ->
     code = _pivots(lp, st, wk, cutoff, limit, STALL)
     for turn in range(MAX_PERTURBATIONS):
         if code != STALLED:
-            return code
+            break
         wk.cost[:] = lp.cost
         _perturb(lp, st, turn)
-        code = _pivots(lp, st, wk, cutoff, end - st.counters[PIVOTS], limit)
+        code = _pivots(lp, st, wk, cutoff, end - st.counters[PIVOTS], NEVER)
         lp.cost[:] = wk.cost
         resynchronise(lp, st, wk)
+        # After LIMIT the next call goes on where this one stood: with perturbed costs.
+        st.counters[SINCE_RISE] = STALL + 1 if code == LIMIT else 0
         if code in (OPTIMAL, CUTOFF):
             code = _pivots(lp, st, wk, cutoff, end - st.counters[PIVOTS], STALL)
-    return code if code != STALLED else LIMIT
+    if code == STALLED:
+        code = LIMIT
+    if code != LIMIT:
+        st.counters[SINCE_RISE] = 0
+    return code

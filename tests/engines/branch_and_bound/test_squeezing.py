@@ -1,0 +1,76 @@
+"""Bounds by linear programs hold for everything of interest, and change no answer."""
+
+import numpy as np
+import pytest
+from helpers.deep import deep_case
+
+from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.search import Search
+from reluopt.engines.branch_and_bound.squeezing import squeezed
+from reluopt.engines.branch_and_bound.tree import TreeOptions
+from reluopt.solution import Incumbent, Status
+
+AT_ONCE = TreeOptions(squeeze_after=1, weak_after=1)
+NEVER = TreeOptions(squeeze_after=10**9, weak_after=10**9)
+
+
+def inputs_of_interest(frame, cutoff, generator, count):
+    """Inputs that meet the conditions of the first alternative below the cutoff."""
+    conditions = frame.task.alternatives[0].conditions
+    image = np.array(frame.task.image)
+    found = []
+    for _ in range(count):
+        keep = generator.random(image.size) < generator.choice([0.2, 0.5, 1.0])
+        delta = np.where(keep, generator.normal(size=image.size), 0.0)
+        delta *= cutoff * generator.random() / np.abs(delta).sum().clip(1e-9)
+        point = frame.task.box.clip(image + delta)
+        met = conditions.slack(frame.network.forward(point)).min() >= 0.0
+        if met and frame.task.objective(point) < cutoff:
+            found.append(point)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_squeezed_bounds_hold_for_everything_of_interest(seed):
+    radius = 2.0
+    frame, ball = deep_case(seed, (6, 5, 5, 5, 3), radius)
+    if ball.empty:
+        pytest.skip("nothing within this radius")
+    incumbent = Incumbent(np.array(frame.task.image), radius, 0)
+    search = Search(frame, 1e-6, np.inf, best=incumbent)
+    tight, bound = squeezed(search, 0, ball)
+    points = inputs_of_interest(frame, search.cutoff, np.random.default_rng(seed), 3000)
+    assert not (tight.empty and points)
+    for point in points:
+        assert frame.task.objective(point) >= bound - 1e-9
+        values = np.concatenate(frame.network.pre_activations(point))
+        assert (values >= tight.lower - 1e-9).all()
+        assert (values <= tight.upper + 1e-9).all()
+
+
+def test_bounds_of_a_deep_network_shrink_and_the_root_rises():
+    frame, ball = deep_case(2)
+    search = Search(frame, 1e-6, np.inf, best=Incumbent(np.array(frame.task.image), 2.0, 0))
+    tight, bound = squeezed(search, 0, ball)
+
+    def open_width(some):
+        hidden = int(frame.flat.neuron_offsets[-2])
+        return np.minimum(-some.lower[:hidden], some.upper[:hidden]).clip(0.0).sum()
+
+    assert tight.empty or open_width(tight) < 0.6 * open_width(ball)
+    assert bound > 0.5
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_answers_are_the_same_with_and_without(seed):
+    frame, _ = deep_case(seed, (10, 6, 6, 6, 6, 3))
+    request = EngineRequest(frame.network, frame.task, None, options=EngineOptions(time_limit=60.0))
+    plain = BranchAndBoundEngine(NEVER).solve(request)
+    quick = BranchAndBoundEngine(AT_ONCE).solve(request)
+    assert quick.status is plain.status
+    assert "squeezing" not in plain.steps
+    if plain.status is Status.OPTIMAL:
+        assert quick.objective == pytest.approx(plain.objective, rel=1e-5)
+        assert quick.bound <= plain.objective + 1e-9
+        assert plain.bound <= quick.objective + 1e-9
