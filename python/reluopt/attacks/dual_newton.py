@@ -68,7 +68,7 @@ def _largest_objective(low: FloatArray, high: FloatArray, tilt: float) -> float:
 
 @search_kernel
 def _miss(g: FloatArray, low: FloatArray, high: FloatArray, tilt: float, linear: float) -> bool:
-    """Whether ``G.T @ lambda = g + tilt`` and ``linear = lambda @ h`` prove that nothing is left."""
+    """Whether ``G.T @ lambda = g + tilt`` and ``linear = lambda @ h`` prove a miss."""
     most, size = 0.0, abs(linear)
     for i in range(g.size):
         slope = g[i] + tilt

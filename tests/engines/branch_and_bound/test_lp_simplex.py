@@ -1,17 +1,18 @@
-"""The dual simplex method on deep networks: degenerate roots end, unfinished programs have bounds."""
+"""The dual simplex method on deep networks: stalls end, unfinished programs have bounds."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.deep import deep_case
 
+from helpers.deep import deep_case
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.ball_rows import no_ball_rows
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
 from reluopt.engines.branch_and_bound.tree import TreeOptions
 from reluopt.solution import Status
+
 
 def root_relaxation(frame, ball):
     hidden = int(frame.flat.neuron_offsets[-2])

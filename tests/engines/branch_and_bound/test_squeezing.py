@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.deep import deep_case
 
+from helpers.deep import deep_case
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.search import Search

@@ -63,7 +63,7 @@ STALL = 30
 """Pivots without a rise of the objective after which costs are perturbed."""
 
 NEVER = 2**40
-"""Patience with perturbed costs: every pivot raises the objective then, though perhaps by little."""
+"""Patience with perturbed costs: every pivot raises the objective then, if only by little."""
 
 RISE = 1e-11
 """Smaller rises, relative to ``max(1, |objective|)``, are rounding errors and count as none."""

@@ -67,9 +67,9 @@ class TreeOptions:
     polish_rounds: int = 4
     descent_regions: int = 60
     replant_every: int = 1000
-    squeeze_after: int = 100
+    squeeze_after: int = 250
     weak_root: float = 0.3
-    weak_after: int = 3
+    weak_after: int = 20
 
 
 @dataclass(eq=False)
