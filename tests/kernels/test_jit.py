@@ -1,6 +1,11 @@
-"""Compilation is announced once, only when it happens, and is not interrupted half-way."""
+"""Kernels call each other by symbol, and are not interrupted half-way through compilation."""
 
+from __future__ import annotations
+
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import NamedTuple
@@ -10,32 +15,124 @@ import numpy as np
 import pytest
 from numba.core import event
 
-from reluopt.kernels.jit import interrupts_wait, on_compilation
+from reluopt.kernels.jit import apart, interrupts_wait, kernel, load, place_of, with_called
+from reluopt.network import FloatArray
 
 
-def test_compilation_is_announced_once():
-    calls = []
-    with on_compilation(lambda: calls.append(1)):
-
-        @numba.njit
-        def double(x):
-            return 2 * x
-
-        assert double(2) == 4
-        assert double(2.5) == 5.0
-    assert calls == [1]
+@apart
+@kernel
+def _summed(values: FloatArray, start: float) -> tuple[float, int]:
+    """A kernel that others call by symbol; returns a tuple, as some do."""
+    total = start
+    for i in range(values.size):
+        total += values[i]
+    return total, values.size
 
 
-def test_nothing_to_compile_announces_nothing():
+@kernel
+def _mean(values: FloatArray) -> float:
+    total, count = _summed(values, 0)  # an int literal, which becomes a float
+    return total / count
+
+
+@kernel
+def _middle(values: FloatArray) -> float:
+    return _mean(values) + 1.0
+
+
+@apart
+@kernel
+def _wrong(values: FloatArray) -> int:
+    """Annotated as what it does not return."""
+    return values[0] * 0.5
+
+
+@kernel
+def _calls_wrong(values: FloatArray) -> float:
+    return _wrong(values) + 1.0
+
+
+def test_kernels_call_each_other_by_symbol():
+    values = np.array([1.0, 2.0, 6.0])
+    assert _middle(values) == 4.0
+    assert _mean(values) == 3.0
+    assert _summed(values, 1.0) == (10.0, 3)  # from Python as well
+    code = next(iter(_mean.inspect_llvm().values()))
+    assert _summed.symbol in code
+    assert f'define i32 @"{_summed.symbol}"' not in code  # called, not contained
+
+
+def test_kernels_know_what_they_call_by_symbol():
+    assert with_called(_middle) == [_middle, _summed]
+    assert with_called(_summed) == [_summed]
+    assert place_of(_summed).endswith(":_summed")
+
+
+def test_an_annotation_that_is_wrong_is_told():
+    with pytest.raises(TypeError, match=r"_wrong\S*: expected to return int64, .* found float64"):
+        _calls_wrong(np.ones(1))
+
+
+def test_what_is_not_in_the_cache_is_not_loaded():
     @numba.njit
     def double(x):
         return 2 * x
 
-    double(1)
-    calls = []
-    with on_compilation(lambda: calls.append(1)):
-        assert double(3) == 6
-    assert calls == []
+    double.py_func.__annotations__ = {"x": "float", "return": "float"}
+    assert not load(double)
+    assert double.signatures == []
+    double(1.0)
+    assert load(double)
+
+
+CALLEE = """
+from __future__ import annotations
+from reluopt.kernels.jit import apart, kernel
+
+SHARE = {share}
+
+{decorators}
+def callee(x: float{parameter}) -> float:
+    return SHARE * x + {constant}
+"""
+
+CALLER = """
+from __future__ import annotations
+from numba.core import event
+from callee import callee
+from reluopt.kernels.jit import kernel
+
+@kernel
+def caller(x: float) -> float:
+    return callee(x{argument})
+
+with event.install_recorder("numba:compile") as recorded:
+    print(caller(1.0), sum(each.is_start for _, each in recorded.buffer))
+"""
+
+
+@pytest.mark.parametrize("decorators", ["@kernel", "@apart\n@kernel"])
+def test_changes_of_what_a_kernel_calls_are_noticed(tmp_path, decorators):
+    """Numba itself goes on with the old machine code of a callee in another module."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+
+    def result(share, constant, parameter="", argument=""):
+        text = CALLEE.format(
+            decorators=decorators, share=share, constant=constant, parameter=parameter
+        )
+        (tmp_path / "callee.py").write_text(text)
+        (tmp_path / "caller.py").write_text(CALLER.format(argument=argument))
+        command = [sys.executable, str(tmp_path / "caller.py")]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        value, compiled = done.stdout.split()
+        return float(value), int(compiled) > 0
+
+    assert result(0.5, 1.0) == (1.5, True)
+    assert result(0.5, 1.0) == (1.5, False)
+    assert result(0.5, 3.0) == (3.5, True)  # the callee's code
+    assert result(2.5, 3.0) == (5.5, True)  # a value that it uses
+    assert result(2.5, 3.0, ", y: float", ", 0.0") == (5.5, True)  # its arguments
 
 
 class _InterruptOnce(event.Listener):

@@ -12,10 +12,11 @@ as the worst one are heeded too.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reluopt.kernels.flat import FlatNetwork, forward, pull_back
-from reluopt.kernels.jit import kernel
+from reluopt.kernels.flat import FlatNetwork, IntArray, forward, pull_back
+from reluopt.kernels.jit import apart, kernel
+from reluopt.kernels.signatures import FloatMatrix
+from reluopt.kernels.vectors import copy_vector
 from reluopt.network import FloatArray
 
 SHRINK_STEPS = 12
@@ -33,11 +34,12 @@ STEP_SHARE = 0.5
 """First step of :func:`decoupled_steps` as a share of the distance."""
 
 
+@apart
 @kernel
 def least_slack(
     flat: FlatNetwork,
     point: FloatArray,
-    matrix: FloatArray,
+    matrix: FloatMatrix,
     rhs: FloatArray,
     values: FloatArray,
     slacks: FloatArray,
@@ -56,17 +58,21 @@ def least_slack(
     return float(least)
 
 
+@apart
 @kernel
 def soft_gradient(
     flat: FlatNetwork,
     values: FloatArray,
     slacks: FloatArray,
-    matrix: FloatArray,
+    matrix: FloatMatrix,
     heat: float,
     gradient: FloatArray,
 ) -> None:
     """Gradient of the soft minimum at the point of ``values`` and ``slacks``."""
-    least = np.min(slacks)
+    least = slacks[0]
+    for c in range(slacks.size):
+        if slacks[c] < least or slacks[c] != slacks[c]:  # NaN stays NaN
+            least = slacks[c]
     temperature = max(heat * abs(least), 1e-12)
     weights = np.zeros(matrix.shape[1])
     for c in range(slacks.size):
@@ -82,7 +88,7 @@ def greedy_pixels(
     image: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
-    matrix: FloatArray,
+    matrix: FloatMatrix,
     rhs: FloatArray,
     heat: float,
     largest_step: float,
@@ -111,9 +117,10 @@ def greedy_pixels(
     size = image.size
     values, slacks = np.empty(flat.biases.size), np.empty(rhs.size)
     gradient = np.empty(size)
-    steps = largest_step * (upper - lower)
-    last = np.zeros(size)
-    point[:] = image
+    steps, last = np.empty(size), np.zeros(size)
+    for i in range(size):
+        steps[i] = largest_step * (upper[i] - lower[i])
+    copy_vector(image, point)
     length = 0.0
     least = least_slack(flat, point, matrix, rhs, values, slacks)
     for _ in range(max_steps):
@@ -141,13 +148,14 @@ def greedy_pixels(
     return least >= 0.0
 
 
+@apart
 @kernel
 def undo_pixels(
     flat: FlatNetwork,
     image: FloatArray,
-    matrix: FloatArray,
+    matrix: FloatMatrix,
     rhs: FloatArray,
-    order: NDArray[np.int64],
+    order: IntArray,
     point: FloatArray,
 ) -> None:
     """Move the inputs ``order`` of a feasible point back as far as the conditions allow."""
@@ -165,7 +173,7 @@ def undo_pixels(
 def shrink(
     flat: FlatNetwork,
     image: FloatArray,
-    matrix: FloatArray,
+    matrix: FloatMatrix,
     rhs: FloatArray,
     point: FloatArray,
 ) -> None:
@@ -174,12 +182,13 @@ def shrink(
     _back_off(flat, image, np.arange(image.size), matrix, rhs, point, values, slacks)
 
 
+@apart
 @kernel
 def _back_off(
     flat: FlatNetwork,
     image: FloatArray,
-    moved: NDArray[np.int64],
-    matrix: FloatArray,
+    moved: IntArray,
+    matrix: FloatMatrix,
     rhs: FloatArray,
     point: FloatArray,
     values: FloatArray,
@@ -197,8 +206,10 @@ def _back_off(
         values: room for a forward pass.
         slacks: room for the slacks.
     """
-    start = point[moved]
-    change = start - image[moved]
+    start, change = np.empty(moved.size), np.empty(moved.size)
+    for j, i in enumerate(moved):
+        start[j] = point[i]
+        change[j] = start[j] - image[i]
     near, far = 1.0, 0.0
     for _ in range(SHRINK_STEPS):
         middle = 0.5 * (near + far)
@@ -218,7 +229,7 @@ def walk(
     flat: FlatNetwork,
     lower: FloatArray,
     upper: FloatArray,
-    matrix: FloatArray,
+    matrix: FloatMatrix,
     rhs: FloatArray,
     heat: float,
     maximum_norm: bool,
@@ -232,7 +243,9 @@ def walk(
     """
     values, slacks = np.empty(flat.biases.size), np.empty(rhs.size)
     gradient = np.empty(point.size)
-    longest = LONGEST_STEP * _length(upper - lower, maximum_norm)
+    for i in range(point.size):
+        gradient[i] = upper[i] - lower[i]
+    longest = LONGEST_STEP * _length(gradient, maximum_norm)
     for _ in range(max_steps):
         least = least_slack(flat, point, matrix, rhs, values, slacks)
         if least >= 0.0:
@@ -278,7 +291,7 @@ def decoupled_steps(
     image: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
-    matrix: FloatArray,
+    matrix: FloatMatrix,
     rhs: FloatArray,
     heat: float,
     maximum_norm: bool,
@@ -307,7 +320,9 @@ def decoupled_steps(
     size = image.size
     values, slacks = np.empty(flat.biases.size), np.empty(rhs.size)
     gradient, trial = np.empty(size), point.copy()
-    delta = point - image
+    delta = np.empty(size)
+    for i in range(size):
+        delta[i] = point[i] - image[i]
     best = _length(delta, maximum_norm)
     radius = best
     for step in range(max_steps):
@@ -317,20 +332,23 @@ def decoupled_steps(
         length = _length(delta, maximum_norm)
         if least >= 0.0 and length < best:
             best = length
-            point[:] = trial
+            copy_vector(trial, point)
         radius = length * (
             1.0 - RADIUS_CHANGE * fall if least >= 0.0 else 1.0 + RADIUS_CHANGE * fall
         )
         soft_gradient(flat, values, slacks, matrix, heat, gradient)
         if _free_direction(gradient, trial, lower, upper, maximum_norm) == 0.0:
             break
-        delta += STEP_SHARE * fall * best / _length(gradient, maximum_norm) * gradient
+        step_length = STEP_SHARE * fall * best / _length(gradient, maximum_norm)
+        for i in range(size):
+            delta[i] += step_length * gradient[i]
         length = _length(delta, maximum_norm)
         if length > radius:
-            if maximum_norm:
-                delta = np.minimum(np.maximum(delta, -radius), radius)
-            else:
-                delta *= radius / length
+            for i in range(size):
+                if maximum_norm:
+                    delta[i] = min(max(delta[i], -radius), radius)
+                else:
+                    delta[i] *= radius / length
         for i in range(size):
             trial[i] = min(max(image[i] + delta[i], lower[i]), upper[i])
             delta[i] = trial[i] - image[i]

@@ -25,11 +25,11 @@ the largest objective in the box, and :math:`\lambda` itself a Farkas certificat
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reluopt.kernels.flat import add_scaled_rows
-from reluopt.kernels.jit import search_kernel
-from reluopt.network import FloatArray
+from reluopt.kernels.flat import IntArray, add_scaled_rows
+from reluopt.kernels.jit import apart, search_kernel
+from reluopt.kernels.signatures import FloatMatrix
+from reluopt.network import BoolArray, FloatArray
 
 MAX_NEWTON_STEPS = 30
 """3 to 10 are usual, for a polyhedron that misses the box as well; more than 20 were not seen to
@@ -90,8 +90,20 @@ def _residuals(rows: FloatArray, rhs: FloatArray, delta: FloatArray, residuals: 
 
 
 @search_kernel
+def _places(wanted: BoolArray) -> IntArray:
+    """Where ``wanted`` is set; ``np.flatnonzero`` takes far longer to compile."""
+    places = np.empty(wanted.size, dtype=np.int64)
+    count = 0
+    for i in range(wanted.size):
+        if wanted[i]:
+            places[count] = i
+            count += 1
+    return places[:count].copy()
+
+
+@search_kernel
 def _newton_matrix(
-    rows: FloatArray, chosen: NDArray[np.intp], g: FloatArray, low: FloatArray, high: FloatArray
+    rows: FloatMatrix, chosen: IntArray, g: FloatArray, low: FloatArray, high: FloatArray
 ) -> FloatArray:
     """Products of the chosen rows over the free coordinates, with a ridge."""
     count = chosen.size
@@ -115,15 +127,16 @@ def _newton_matrix(
     return matrix
 
 
+@apart
 @search_kernel
-def _newton_step(matrix: FloatArray, ascent: FloatArray, duals: FloatArray) -> FloatArray:
+def _newton_step(matrix: FloatMatrix, ascent: FloatArray, duals: FloatArray) -> FloatArray:
     """Maximise ``ascent @ p - p @ matrix @ p / 2`` subject to ``duals + p >= 0``, from 0."""
     count = ascent.size
     step = np.zeros(count)
     remaining = ascent.copy()
-    free = np.ones(count, dtype=np.bool_)
+    free = np.full(count, True)
     for _ in range(count + 1):
-        index = np.flatnonzero(free)
+        index = _places(free)
         if index.size == 0:
             break
         part = np.empty((index.size, index.size))
@@ -151,7 +164,7 @@ def _newton_step(matrix: FloatArray, ascent: FloatArray, duals: FloatArray) -> F
 
 @search_kernel
 def nearest_point(
-    rows: FloatArray,
+    rows: FloatMatrix,
     rhs: FloatArray,
     low: FloatArray,
     high: FloatArray,
@@ -196,11 +209,17 @@ def nearest_point(
             return False
         if worst <= tolerance:
             return True
-        chosen = np.flatnonzero((duals > 0.0) | (residuals > 0.0))
-        matrix = _newton_matrix(rows, chosen, g, low, high)
-        part = _newton_step(matrix, residuals[chosen], duals[chosen])
+        wanted = np.empty(count, dtype=np.bool_)
+        for r in range(count):
+            wanted[r] = duals[r] > 0.0 or residuals[r] > 0.0
+        chosen = _places(wanted)
+        ascent, start = np.empty(chosen.size), np.empty(chosen.size)
+        for a in range(chosen.size):
+            ascent[a], start[a] = residuals[chosen[a]], duals[chosen[a]]
+        part = _newton_step(_newton_matrix(rows, chosen, g, low, high), ascent, start)
         step = np.zeros(count)
-        step[chosen] = part
+        for a in range(chosen.size):
+            step[chosen[a]] = part[a]
         slope = np.sum(step * residuals)
         change = np.zeros(size)
         add_scaled_rows(rows.reshape(-1), 0, size, step, change)

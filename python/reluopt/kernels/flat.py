@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.kernels.jit import kernel
+from reluopt.kernels.jit import apart, kernel
+from reluopt.kernels.vectors import copy_vector
 from reluopt.network import FloatArray, ReLUNetwork
 
 IntArray = NDArray[np.int64]
@@ -61,6 +62,7 @@ def split_layers(flat: FlatNetwork, values: FloatArray) -> tuple[FloatArray, ...
     return tuple(part.copy() for part in np.split(values, flat.neuron_offsets[1:-1]))
 
 
+@apart
 @kernel
 def add_scaled_rows(
     matrix: FloatArray, offset: int, length: int, scales: FloatArray, out: FloatArray
@@ -94,6 +96,7 @@ def add_scaled_rows(
             out[q] += scale * row[q]
 
 
+@apart
 @kernel
 def forward(flat: FlatNetwork, point: FloatArray, values: FloatArray) -> None:
     """Write the pre-activations of every layer at ``point`` into ``values`` (logits last)."""
@@ -102,11 +105,14 @@ def forward(flat: FlatNetwork, point: FloatArray, values: FloatArray) -> None:
     for k in range(depth):
         start, stop = flat.neuron_offsets[k], flat.neuron_offsets[k + 1]
         out = values[start:stop]
-        out[:] = flat.biases[start:stop]
+        copy_vector(flat.biases[start:stop], out)
         add_scaled_rows(flat.columns, flat.weight_offsets[k], out.size, inputs, out)
-        inputs = np.maximum(out, 0.0)
+        inputs = np.empty(out.size)
+        for i in range(out.size):
+            inputs[i] = 0.0 if out[i] <= 0.0 else out[i]  # NaN stays NaN
 
 
+@apart
 @kernel
 def pull_back(
     flat: FlatNetwork, values: FloatArray, weights: FloatArray, gradient: FloatArray
@@ -126,7 +132,7 @@ def pull_back(
                 if values[start + j] <= 0.0:
                     below[j] = 0.0
         current = below
-    gradient[:] = current
+    copy_vector(current, gradient)
 
 
 @kernel

@@ -59,7 +59,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.kernels.jit import kernel, search_kernel
+from reluopt.kernels.jit import apart, kernel, search_kernel
 from reluopt.kernels.regions import L1_BALL, L2_BALL, Region
 from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma, pairwise_sum
 from reluopt.network import FloatArray
@@ -80,6 +80,7 @@ def box_maximum(g: FloatArray, low: FloatArray, high: FloatArray, buffer: FloatA
     return total + gamma(size + 8.0) * pairwise_sum(buffer, size) + TINY
 
 
+@apart
 @kernel
 def _select_multiplier(
     gains: FloatArray, rooms: FloatArray, count: int, budget: float
@@ -126,6 +127,7 @@ def _select_multiplier(
     return first, ceiling
 
 
+@apart
 @kernel
 def l1_maximum(
     g: FloatArray,
@@ -222,6 +224,7 @@ def _at_ends(g: FloatArray, low: FloatArray, high: FloatArray, scale: float) -> 
     return True
 
 
+@apart
 @kernel
 def l2_maximum(
     g: FloatArray,
@@ -324,6 +327,7 @@ def _find_tilted_scale(
     return float(scale)
 
 
+@apart
 @kernel
 def tilted_maximum(
     g: FloatArray,
@@ -364,6 +368,7 @@ def tilted_maximum(
     return min(bound, box)
 
 
+@apart
 @kernel
 def linear_maximum(
     region: Region, g: FloatArray, buffer: FloatArray, other_buffer: FloatArray

@@ -42,10 +42,12 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.kernels.flat import FlatNetwork, add_scaled_rows
-from reluopt.kernels.jit import kernel
+from reluopt.kernels.jit import apart, kernel
 from reluopt.kernels.maxima import linear_maximum
 from reluopt.kernels.regions import Region
 from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
+from reluopt.kernels.signatures import FloatMatrix
+from reluopt.kernels.vectors import copy_vector
 from reluopt.network import FloatArray
 
 
@@ -55,6 +57,7 @@ def rounding_chain(flat: FlatNetwork) -> float:
     return 2.0 * (np.sum(flat.sizes) + 16.0 * flat.sizes.size)
 
 
+@apart
 @kernel
 def linear_form_maximum(
     flat: FlatNetwork,
@@ -64,7 +67,7 @@ def linear_form_maximum(
     magnitudes: FloatArray,
     layer: int,
     form: FloatArray,
-    scratch: FloatArray,
+    scratch: FloatMatrix,
 ) -> float:
     """Upper bound on ``form @ a`` for the pre-activations ``a`` of ``layer`` over the region.
 
@@ -116,6 +119,7 @@ def linear_form_maximum(
     return constant + reach + error + TINY
 
 
+@apart
 @kernel
 def layer_magnitudes(
     flat: FlatNetwork, region: Region, upper: FloatArray, layer: int, magnitudes: FloatArray
@@ -123,10 +127,11 @@ def layer_magnitudes(
     """Write ``|W| X + |b|`` of one layer, given upper bounds of the layer below."""
     start, stop = flat.neuron_offsets[layer], flat.neuron_offsets[layer + 1]
     if layer == 0:
-        magnitudes[start:stop] = region.magnitudes
+        copy_vector(region.magnitudes, magnitudes[start:stop])
         return
     out = magnitudes[start:stop]
-    out[:] = np.abs(flat.biases[start:stop])
+    for i in range(out.size):
+        out[i] = abs(flat.biases[start + i])
     below = flat.neuron_offsets[layer - 1]
     for j in range(flat.sizes[layer]):
         reach = upper[below + j]
@@ -147,7 +152,7 @@ def first_layer(
     g = scratch[0]
     for i in range(flat.sizes[1]):
         error = factor * region.magnitudes[i] + TINY
-        g[:] = flat.weights[i * size : (i + 1) * size]
+        copy_vector(flat.weights[i * size : (i + 1) * size], g)
         reach = linear_maximum(region, g, scratch[1], scratch[2])
         bound = region.values[i] + reach + (error + factor * abs(reach))
         if bound < upper[i]:
@@ -198,7 +203,7 @@ def linear_layer(
     magnitudes: FloatArray,
     layer: int,
     every: bool,
-    scratch: FloatArray,
+    scratch: FloatMatrix,
 ) -> None:
     """Tighten one layer behind the first by linear forms; unstable neurons only, or ``every``."""
     start, stop = flat.neuron_offsets[layer], flat.neuron_offsets[layer + 1]
@@ -291,7 +296,7 @@ def condition_maxima(
     lower: FloatArray,
     upper: FloatArray,
     magnitudes: FloatArray,
-    matrix: FloatArray,
+    matrix: FloatMatrix,
     rhs: FloatArray,
     maxima: FloatArray,
 ) -> bool:

@@ -61,8 +61,9 @@ def make_region(
     size, width = flat.sizes[0], flat.sizes[1]
     values = np.empty(flat.biases.size)
     forward(flat, center, values)
-    magnitudes = np.abs(flat.biases[:width])
-    errors = magnitudes.copy()
+    magnitudes, errors = np.empty(width), np.empty(width)
+    for i in range(width):
+        magnitudes[i] = errors[i] = abs(flat.biases[i])
     count = 0
     for j in range(size):
         here = abs(center[j])
@@ -72,7 +73,9 @@ def make_region(
         for i in range(width):
             magnitudes[i] += abs(column[i]) * reach
             errors[i] += abs(column[i]) * here
-    errors = gamma(count + 8.0) * errors + TINY
+    share = gamma(count + 8.0)
+    for i in range(width):
+        errors[i] = share * errors[i] + TINY
     return Region(center, low, high, norm, radius, values[:width].copy(), errors, magnitudes, 0.0)
 
 

@@ -63,10 +63,11 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.ball_rows import BallRows
 from reluopt.kernels.flat import FlatNetwork, add_scaled_rows
-from reluopt.kernels.jit import kernel
+from reluopt.kernels.jit import apart, kernel
 from reluopt.kernels.propagate import rounding_chain
 from reluopt.kernels.regions import Region
 from reluopt.kernels.rounding import TINY, gamma
+from reluopt.kernels.signatures import FloatMatrix
 from reluopt.network import FloatArray
 
 NO_OBJECTIVE, L1_OBJECTIVE = 0.0, 1.0
@@ -86,12 +87,13 @@ class Claim(NamedTuple):
 
     flat: FlatNetwork
     region: Region
-    matrix: FloatArray
+    matrix: FloatMatrix
     rhs: FloatArray
     magnitudes: FloatArray
     balls: BallRows
 
 
+@apart
 @kernel
 def safe_bound(
     claim: Claim,
@@ -131,8 +133,9 @@ def safe_bound(
                 current[i] += mu * claim.matrix[c, i]
                 size_of_all += mu * abs(claim.matrix[c, i]) * claim.magnitudes[top + i]
     shares = np.zeros(neurons.size)
-    taus = np.maximum(balls, 0.0)
+    taus = np.empty(balls.size)
     for b in range(taus.size):
+        taus[b] = 0.0 if balls[b] <= 0.0 else balls[b]  # NaN stays NaN
         shares[claim.balls.neurons[b]] = taus[b]
         value -= taus[b] * claim.balls.offset[b]
         size_of_all += taus[b] * claim.balls.offset[b]

@@ -18,7 +18,9 @@ from reluopt.engines.branch_and_bound.lp_program import (
     State,
     Work,
 )
-from reluopt.kernels.jit import search_kernel
+from reluopt.kernels.jit import apart, search_kernel
+from reluopt.kernels.signatures import FloatMatrix
+from reluopt.kernels.vectors import copy_matrix, copy_vector
 from reluopt.network import FloatArray
 
 DUAL_TOLERANCE = 1e-9
@@ -32,8 +34,9 @@ NO_FACTOR = 1e-14
 """Rows of the inverse are left alone by an update with a smaller factor: below their rounding."""
 
 
+@apart
 @search_kernel
-def ftran(lp: Program, inverse: FloatArray, j: int, out: FloatArray) -> None:
+def ftran(lp: Program, inverse: FloatMatrix, j: int, out: FloatArray) -> None:
     """``out = inverse @ A_j``."""
     m = lp.rhs.size
     hidden = lp.triangle.size
@@ -81,6 +84,7 @@ def ftran(lp: Program, inverse: FloatArray, j: int, out: FloatArray) -> None:
             out[i] += total
 
 
+@apart
 @search_kernel
 def price(lp: Program, y: FloatArray, alpha: FloatArray, count: int) -> None:
     """``alpha_j = y @ A_j`` for the first ``count`` listed columns."""
@@ -88,7 +92,7 @@ def price(lp: Program, y: FloatArray, alpha: FloatArray, count: int) -> None:
     hidden = lp.triangle.size
     pixels, dense = lp.pixels.shape
     first_logical = 2 * hidden + pixels
-    alpha[first_logical : first_logical + m] = y
+    copy_vector(y, alpha[first_logical : first_logical + m])
     for layer in range(lp.above.shape[1]):
         start, width = lp.above[0, layer], lp.above[1, layer]
         part = y[start : start + width]
@@ -144,8 +148,9 @@ def add_column(lp: Program, j: int, factor: float, out: FloatArray) -> None:
                 part[t] += factor * column[t]
 
 
+@apart
 @search_kernel
-def pivot(inverse: FloatArray, norms: FloatArray, r: int, column: FloatArray) -> None:
+def pivot(inverse: FloatMatrix, norms: FloatArray, r: int, column: FloatArray) -> None:
     """Make the basic column of row ``r`` the one with ``inverse @ A_j = column``."""
     m = norms.size
     pivot_row = inverse[r].copy()  # a copy: without aliasing the loops below vectorise
@@ -166,9 +171,10 @@ def pivot(inverse: FloatArray, norms: FloatArray, r: int, column: FloatArray) ->
             total += value * value
         norms[i] = total
     norms[r] = length
-    inverse[r, :] = pivot_row
+    copy_vector(pivot_row, inverse[r])
 
 
+@apart
 @search_kernel
 def factor(lp: Program, st: State, wk: Work) -> bool:
     """Rebuild the inverse from ``st.head``; False when columns had to be replaced by logicals."""
@@ -212,6 +218,7 @@ def factor(lp: Program, st: State, wk: Work) -> bool:
     return complete
 
 
+@apart
 @search_kernel
 def resynchronise(lp: Program, st: State, wk: Work) -> None:
     """Recompute multipliers, reduced costs, sides, values and objective from the basis.
@@ -227,7 +234,7 @@ def resynchronise(lp: Program, st: State, wk: Work) -> None:
     _reset(
         lp.listed[:count], lp.cost, wk.alpha, lp.lower, lp.upper, st.position, st.d, st.side, st.x
     )
-    wk.shift[:] = lp.rhs
+    copy_vector(lp.rhs, wk.shift)
     hidden = lp.triangle.size
     first_logical = 2 * hidden + lp.pixels.shape[0]
     objective = 0.0
@@ -297,10 +304,11 @@ def refresh(lp: Program, st: State, wk: Work) -> None:
         if moved and (st.position[i] >= 0 or st.position[hidden + i] >= 0):
             factor(lp, st, wk)
             break
-    st.slopes[:] = lp.slopes
+    copy_matrix(lp.slopes, st.slopes)
     resynchronise(lp, st, wk)
 
 
+@apart
 @search_kernel
 def multipliers(lp: Program, st: State, y: FloatArray) -> None:
     """``y = cost_B @ inverse``."""
@@ -314,6 +322,7 @@ def multipliers(lp: Program, st: State, y: FloatArray) -> None:
                 y[t] += c * row[t]
 
 
+@apart
 @search_kernel
 def bounds_changed(lp: Program, st: State, wk: Work, j: int) -> None:
     """Repair values after the bounds of column ``j`` have changed."""
@@ -331,6 +340,7 @@ def bounds_changed(lp: Program, st: State, wk: Work, j: int) -> None:
         st.scalars[OBJECTIVE] += step * st.d[j]
 
 
+@apart
 @search_kernel
 def add_columns(lp: Program, st: State, wk: Work, y: FloatArray, tolerance: float) -> int:
     """Price every pixel that has been left out; take in those that would enter. Their number."""
@@ -352,16 +362,17 @@ def add_columns(lp: Program, st: State, wk: Work, y: FloatArray, tolerance: floa
     return added
 
 
+@apart
 @search_kernel
 def copy_state(source: State, target: State) -> None:
     """Copy a state into another one of the same shapes."""
-    target.inverse[:] = source.inverse
-    target.norms[:] = source.norms
-    target.head[:] = source.head
-    target.position[:] = source.position
-    target.side[:] = source.side
-    target.x[:] = source.x
-    target.d[:] = source.d
-    target.slopes[:] = source.slopes
-    target.scalars[:] = source.scalars
-    target.counters[:] = source.counters
+    copy_matrix(source.inverse, target.inverse)
+    copy_vector(source.norms, target.norms)
+    copy_vector(source.head, target.head)
+    copy_vector(source.position, target.position)
+    copy_vector(source.side, target.side)
+    copy_vector(source.x, target.x)
+    copy_vector(source.d, target.d)
+    copy_matrix(source.slopes, target.slopes)
+    copy_vector(source.scalars, target.scalars)
+    copy_vector(source.counters, target.counters)

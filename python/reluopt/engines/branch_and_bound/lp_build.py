@@ -12,6 +12,7 @@ from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.kernels.flat import FlatNetwork
 from reluopt.kernels.jit import kernel
 from reluopt.kernels.propagate import layer_magnitudes
+from reluopt.kernels.signatures import FloatMatrix
 from reluopt.network import FloatArray
 from reluopt.problems import LogitConditions
 
@@ -41,7 +42,7 @@ class Layout(NamedTuple):
     pixel: IntArray
     sign: FloatArray
     reach: FloatArray
-    sides: FloatArray
+    sides: FloatMatrix
 
 
 def build(

@@ -44,7 +44,9 @@ from reluopt.engines.branch_and_bound.lp_simplex import (
     TROUBLE,
     dual_simplex,
 )
-from reluopt.kernels.jit import kernel
+from reluopt.kernels.jit import apart, kernel
+from reluopt.kernels.signatures import FloatMatrix
+from reluopt.kernels.vectors import ascending
 from reluopt.network import BoolArray, FloatArray
 
 MAX_ROUNDS = 12
@@ -88,6 +90,7 @@ class Node(NamedTuple):
     farkas: IntArray
 
 
+@apart
 @kernel
 def _spread(lp: Program, layout: Layout, nd: Node, y: FloatArray) -> None:
     """Multipliers of the program's rows as multipliers of neurons, balls and conditions."""
@@ -102,6 +105,7 @@ def _spread(lp: Program, layout: Layout, nd: Node, y: FloatArray) -> None:
         nd.mu[c] = max(y[hidden + ball + c], 0.0)
 
 
+@apart
 @kernel
 def _bound(lp: Program, layout: Layout, nd: Node, y: FloatArray) -> float:
     """Safe bound of the node from the program's multipliers."""
@@ -110,6 +114,7 @@ def _bound(lp: Program, layout: Layout, nd: Node, y: FloatArray) -> float:
     return safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, nd.tau, L1_OBJECTIVE)
 
 
+@apart
 @kernel
 def _prove_empty(lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cutoff: float) -> bool:
     """Whether the dual ray proves that the node holds nothing, or nothing below ``cutoff``."""
@@ -119,12 +124,16 @@ def _prove_empty(lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cut
         return True
     if cutoff < np.inf:
         multipliers(lp, st, wk.y)
+        trial = np.empty(wk.y.size)
         for length in RAY_LENGTHS:
-            if _bound(lp, layout, nd, wk.y + length * wk.ray) >= cutoff:
+            for t in range(trial.size):
+                trial[t] = wk.y[t] + length * wk.ray[t]
+            if _bound(lp, layout, nd, trial) >= cutoff:
                 return True
     return False
 
 
+@apart
 @kernel
 def solve_node(
     lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cutoff: float, limit: int
@@ -167,6 +176,7 @@ def solve_node(
     return _bound(lp, layout, nd, wk.y), TROUBLE
 
 
+@apart
 @kernel
 def _set_phase(
     lp: Program, layout: Layout, st: State, wk: Work, i: int, low: float, high: float
@@ -189,7 +199,7 @@ def probe(
     cutoff: float,
     limit: int,
     patience: int,
-    bounds: FloatArray,
+    bounds: FloatMatrix,
 ) -> int:
     """Strong branching on the program's neurons ``neurons``, in this order.
 
@@ -330,7 +340,8 @@ def solve_region(
         if code in (INFEASIBLE, CUTOFF):
             multipliers(lp, st, wk.y)
             if code == INFEASIBLE:
-                wk.y[:] += RAY_LENGTHS[2] * wk.ray
+                for t in range(wk.y.size):
+                    wk.y[t] += RAY_LENGTHS[2] * wk.ray[t]
         elif code == OPTIMAL:
             multipliers(lp, st, wk.y)
         else:
@@ -375,7 +386,7 @@ def keep_promising(lp: Program, st: State, threshold: float, least: int) -> None
         j = lp.listed[q]
         moved = st.position[j] >= 0 or st.x[j] != 0.0
         scores[q - first] = 0.0 if moved else st.d[j]
-    order = np.argsort(scores)
+    order = ascending(scores)
     before = lp.listed[first:total].copy()
     count = first
     for q in range(order.size):

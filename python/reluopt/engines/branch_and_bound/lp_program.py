@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reluopt.kernels.signatures import FloatMatrix, IntMatrix
 from reluopt.network import FloatArray
 
 IntArray = NDArray[np.int64]
@@ -51,14 +52,14 @@ class Program(NamedTuple):
         listed_count: shape ``(1,)``.
     """
 
-    pixels: FloatArray
-    block: FloatArray
+    pixels: FloatMatrix
+    block: FloatMatrix
     layers: IntArray
-    above: IntArray
+    above: IntMatrix
     row: IntArray
     ball: IntArray
     triangle: IntArray
-    slopes: FloatArray
+    slopes: FloatMatrix
     rhs: FloatArray
     cost: FloatArray
     lower: FloatArray
@@ -85,14 +86,14 @@ class State(NamedTuple):
             since the objective rose.
     """
 
-    inverse: FloatArray
+    inverse: FloatMatrix
     norms: FloatArray
     head: IntArray
     position: IntArray
     side: FloatArray
     x: FloatArray
     d: FloatArray
-    slopes: FloatArray
+    slopes: FloatMatrix
     scalars: FloatArray
     counters: IntArray
 

@@ -38,7 +38,8 @@ from reluopt.engines.branch_and_bound.lp_program import (
     State,
     Work,
 )
-from reluopt.kernels.jit import search_kernel
+from reluopt.kernels.jit import apart, search_kernel
+from reluopt.kernels.vectors import copy_vector
 from reluopt.network import FloatArray
 
 OPTIMAL, INFEASIBLE, CUTOFF, LIMIT, TROUBLE = 0, 1, 2, 3, 4
@@ -230,6 +231,7 @@ def _basics_feasible(lp: Program, st: State, tolerance: float) -> bool:
     return True
 
 
+@apart
 @search_kernel
 def _pivots(lp: Program, st: State, wk: Work, cutoff: float, limit: int, patience: int) -> int:
     """Pivot until a code of :func:`dual_simplex`, or ``patience`` pivots do not raise anything."""
@@ -281,7 +283,7 @@ def _pivot_on(lp: Program, st: State, wk: Work, row: int, infeasibility: float) 
         The column (-1: the dual is unbounded along the row), and whether the numbers are in doubt,
         so that nothing was changed.
     """
-    wk.rho[:] = st.inverse[row]
+    copy_vector(st.inverse[row], wk.rho)
     price(lp, wk.rho, wk.alpha, st.counters[LISTED])
     size = _gather(lp, st, wk, -1.0 if infeasibility < 0.0 else 1.0)
     entering, flips = _ratio_test(lp, st, wk, size, abs(infeasibility))
@@ -317,6 +319,7 @@ def _perturb(lp: Program, st: State, turn: int) -> None:
         st.scalars[OBJECTIVE] += change * st.x[j]
 
 
+@apart
 @search_kernel
 def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) -> int:
     """Pivot until optimal, infeasible, the objective reaches ``cutoff``, or ``limit`` pivots.
@@ -329,10 +332,10 @@ def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) ->
     for turn in range(MAX_PERTURBATIONS):
         if code != STALLED:
             break
-        wk.cost[:] = lp.cost
+        copy_vector(lp.cost, wk.cost)
         _perturb(lp, st, turn)
         code = _pivots(lp, st, wk, cutoff, end - st.counters[PIVOTS], NEVER)
-        lp.cost[:] = wk.cost
+        copy_vector(wk.cost, lp.cost)
         resynchronise(lp, st, wk)
         # After LIMIT the next call goes on where this one stood: with perturbed costs.
         st.counters[SINCE_RISE] = STALL + 1 if code == LIMIT else 0

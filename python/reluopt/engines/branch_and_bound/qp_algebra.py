@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.kernels.jit import search_kernel
+from reluopt.kernels.jit import apart, search_kernel
+from reluopt.kernels.signatures import FloatMatrix
+from reluopt.kernels.vectors import copy_matrix
 from reluopt.network import FloatArray
 
 LARGE = 40
@@ -66,13 +68,14 @@ def gram(matrix: FloatArray, weights: FloatArray) -> FloatArray:
     return out
 
 
+@apart
 @search_kernel
-def cholesky(matrix: FloatArray) -> bool:
+def cholesky(matrix: FloatMatrix) -> bool:
     """Overwrite the lower triangle by its Cholesky factor; False if not positive definite."""
     size = matrix.shape[0]
     if size >= LARGE:
         try:
-            matrix[:] = np.linalg.cholesky(matrix)
+            copy_matrix(np.linalg.cholesky(matrix), matrix)  # type: ignore[arg-type]
         except Exception:
             return False
         return True
@@ -122,15 +125,19 @@ BLOCK = 32
 """Rows that :func:`forward_solve_columns` eliminates between two updates by BLAS."""
 
 
+@apart
 @search_kernel
-def forward_solve_columns(factor: FloatArray, columns: FloatArray) -> None:
+def forward_solve_columns(factor: FloatMatrix, columns: FloatMatrix) -> None:
     """``columns = inverse(factor) @ columns`` for a lower triangular factor."""
     rows, count = columns.shape
     for start in range(0, rows, BLOCK):
         stop = min(start + BLOCK, rows)
         if start > 0:
             left = factor[start:stop, :start].copy()
-            columns[start:stop] -= product(left, columns[:start])
+            above = product(left, columns[:start])
+            for i in range(start, stop):
+                for j in range(count):
+                    columns[i, j] -= above[i - start, j]
         for i in range(start, stop):
             for k in range(start, i):
                 scale = factor[i, k]
@@ -141,8 +148,9 @@ def forward_solve_columns(factor: FloatArray, columns: FloatArray) -> None:
                 columns[i, j] *= scale
 
 
+@apart
 @search_kernel
-def inverse_from_factor(factor: FloatArray) -> FloatArray:
+def inverse_from_factor(factor: FloatMatrix) -> FloatMatrix:
     """Inverse of ``factor @ factor.T``."""
     half = np.eye(factor.shape[0])
     forward_solve_columns(factor, half)

@@ -63,9 +63,10 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.qp_model import IntArray, Model
 from reluopt.kernels.flat import FlatNetwork, add_scaled_rows
-from reluopt.kernels.jit import kernel
+from reluopt.kernels.jit import apart, kernel
 from reluopt.kernels.regions import Region
 from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
+from reluopt.kernels.signatures import FloatMatrix
 from reluopt.network import FloatArray
 
 SHIFTS = 12
@@ -98,7 +99,7 @@ class FirstLayer(NamedTuple):
         lengths: upper bounds on the lengths of the rows of W, shape ``(n_1,)``.
     """
 
-    products: FloatArray
+    products: FloatMatrix
     lengths: FloatArray
 
 
@@ -198,6 +199,7 @@ def _form_values(
     return values, sizes
 
 
+@apart
 @kernel
 def _negative_curvature(
     first: FirstLayer, model: Model, witness: Witness, rounding: float

@@ -42,6 +42,7 @@ from reluopt.engines.branch_and_bound.qp_iterate import (
 from reluopt.engines.branch_and_bound.qp_newton import direction, factorise
 from reluopt.engines.branch_and_bound.qp_program import Program, curvature
 from reluopt.kernels.jit import search_kernel
+from reluopt.kernels.signatures import FloatMatrix
 from reluopt.network import FloatArray
 
 SOLVED, CUT_OFF, OUT_OF_STEPS, TROUBLE = 0, 1, 2, 3
@@ -76,8 +77,8 @@ class Answer(NamedTuple):
     z: FloatArray
     theta: FloatArray
     room: FloatArray
-    moment: FloatArray
-    system: FloatArray
+    moment: FloatMatrix
+    system: FloatMatrix
     status: int
     steps: int
 
@@ -161,7 +162,7 @@ def solve_program(
 
 
 @search_kernel
-def gains(program: Program, answer: Answer) -> FloatArray:
+def gains(program: Program, answer: Answer) -> FloatMatrix:
     r"""Predicted rise of the objective when ``x_i`` (column 0) or ``s_i`` (1) must become zero.
 
     With the Newton system :math:`\mathcal{K}` of the last step, in which active rows and limits

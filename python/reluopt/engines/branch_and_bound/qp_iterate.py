@@ -18,7 +18,8 @@ from reluopt.engines.branch_and_bound.qp_algebra import (
     times_transposed,
 )
 from reluopt.engines.branch_and_bound.qp_program import Curvature, Program, curvature
-from reluopt.kernels.jit import search_kernel
+from reluopt.kernels.jit import apart, search_kernel
+from reluopt.kernels.signatures import FloatMatrix
 from reluopt.network import FloatArray
 
 MATRIX_MARGIN = 0.98
@@ -47,7 +48,7 @@ class Iterate(NamedTuple):
     x_high: FloatArray
     theta: FloatArray
     room: FloatArray
-    moment: FloatArray
+    moment: FloatMatrix
 
 
 class Residuals(NamedTuple):
@@ -61,6 +62,7 @@ class Residuals(NamedTuple):
     objective: float
 
 
+@apart
 @search_kernel
 def start_iterate(program: Program, theta: FloatArray) -> Iterate:
     """A strictly interior start; rows may be violated."""
@@ -91,6 +93,7 @@ def start_iterate(program: Program, theta: FloatArray) -> Iterate:
     )
 
 
+@apart
 @search_kernel
 def residuals_at(program: Program, it: Iterate, shape: Curvature) -> Residuals:
     """Everything that is evaluated at an iterate."""
@@ -131,7 +134,7 @@ def estimate(program: Program, it: Iterate, res: Residuals) -> float:
 
 
 @search_kernel
-def complementarity(program: Program, it: Iterate, reduced: FloatArray) -> float:
+def complementarity(program: Program, it: Iterate, reduced: FloatMatrix) -> float:
     """Sum of all products that go to zero."""
     total = 0.0
     for k in range(it.z.size):
@@ -157,6 +160,7 @@ def _limit(step: float, value: FloatArray, change: FloatArray) -> float:
     return step
 
 
+@apart
 @search_kernel
 def longest_step(program: Program, it: Iterate, move: Iterate) -> float:
     """Longest step, at most 1, that keeps everything non-negative."""
@@ -185,6 +189,7 @@ def longest_step(program: Program, it: Iterate, move: Iterate) -> float:
     return step
 
 
+@apart
 @search_kernel
 def advance(it: Iterate, move: Iterate, step: float) -> Iterate:
     """The iterate after a step."""

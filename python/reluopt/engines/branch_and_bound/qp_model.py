@@ -50,10 +50,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluopt.kernels.flat import FlatNetwork
-from reluopt.kernels.jit import kernel
+from reluopt.kernels.jit import apart, kernel
 from reluopt.kernels.regions import Region
 from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
-from reluopt.network import FloatArray
+from reluopt.kernels.signatures import FloatMatrix
+from reluopt.network import BoolArray, FloatArray
 
 IntArray = NDArray[np.int64]
 
@@ -85,8 +86,8 @@ class Model(NamedTuple):
     cap: FloatArray
     kind: IntArray
     owner: IntArray
-    on_x: FloatArray
-    on_a: FloatArray
+    on_x: FloatMatrix
+    on_a: FloatMatrix
     constant: FloatArray
     error: FloatArray
 
@@ -94,8 +95,8 @@ class Model(NamedTuple):
 class _Stage(NamedTuple):
     """Forms of the post-activations of one layer while the model is built."""
 
-    on_x: FloatArray
-    on_a: FloatArray
+    on_x: FloatMatrix
+    on_a: FloatMatrix
     constant: FloatArray
     error: FloatArray
     size: FloatArray
@@ -105,11 +106,11 @@ class _Stage(NamedTuple):
 def build_model(
     flat: FlatNetwork,
     region: Region,
-    matrix: FloatArray,
+    matrix: FloatMatrix,
     rhs: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
-    open_at_root: NDArray[np.bool_],
+    open_at_root: BoolArray,
 ) -> Model:
     """The model of the node with bounds ``lower``, ``upper`` of its hidden neurons.
 
@@ -124,8 +125,13 @@ def build_model(
     """
     depth = flat.weight_offsets.size
     hidden = flat.neuron_offsets[depth - 1]
-    neuron = np.flatnonzero((lower[:hidden] < 0.0) & (upper[:hidden] > 0.0)).astype(np.int64)
-    u, width, count = neuron.size, flat.sizes[1], rhs.size
+    neuron = np.empty(hidden, dtype=np.int64)
+    u, width, count = 0, flat.sizes[1], rhs.size
+    for h in range(hidden):
+        if lower[h] < 0.0 < upper[h]:
+            neuron[u] = h
+            u += 1
+    neuron = neuron[:u].copy()
     phases = 0
     for h in range(hidden):
         if open_at_root[h] and not (lower[h] < 0.0 < upper[h]):
@@ -173,6 +179,7 @@ def build_model(
     return model
 
 
+@apart
 @kernel
 def _first_layer(region: Region, u: int, width: int) -> _Stage:
     """Pre-activations of the first layer are coordinates themselves."""
@@ -185,8 +192,9 @@ def _first_layer(region: Region, u: int, width: int) -> _Stage:
     )
 
 
+@apart
 @kernel
-def _next_layer(weight: FloatArray, bias: FloatArray, below: _Stage) -> _Stage:
+def _next_layer(weight: FloatMatrix, bias: FloatArray, below: _Stage) -> _Stage:
     """Forms ``weight @ below + bias`` with their errors and sizes."""
     size = bias.size
     on_x = np.dot(weight, below.on_x)
@@ -217,6 +225,7 @@ def _replace(stage: _Stage, i: int, variable: int, reach: float) -> None:
         stage.on_x[i, variable] = 1.0
 
 
+@apart
 @kernel
 def _copy_form(
     model: Model, row: int, kind: int, owner: int, stage: _Stage, i: int, sign: float
@@ -231,6 +240,7 @@ def _copy_form(
     model.error[row] = stage.error[i]
 
 
+@apart
 @kernel
 def _undecided(model: Model, variable: int, stage: _Stage, i: int, low: float, high: float) -> None:
     """The four forms of an undecided neuron."""

@@ -19,7 +19,8 @@ from reluopt.engines.branch_and_bound.qp_algebra import (
 )
 from reluopt.engines.branch_and_bound.qp_iterate import Iterate, Residuals
 from reluopt.engines.branch_and_bound.qp_program import Curvature, Program
-from reluopt.kernels.jit import search_kernel
+from reluopt.kernels.jit import apart, search_kernel
+from reluopt.kernels.signatures import FloatMatrix
 from reluopt.network import FloatArray
 
 RIDGE = 1e-13
@@ -31,16 +32,17 @@ class Factors(NamedTuple):
 
     ok: bool
     inverse_diagonal: FloatArray
-    scaled_basis: FloatArray
-    inverse_gram: FloatArray
-    system: FloatArray
-    gradients: FloatArray
-    half_solved: FloatArray
-    derivative: FloatArray
-    theta_system: FloatArray
-    inverse_reduced: FloatArray
+    scaled_basis: FloatMatrix
+    inverse_gram: FloatMatrix
+    system: FloatMatrix
+    gradients: FloatMatrix
+    half_solved: FloatMatrix
+    derivative: FloatMatrix
+    theta_system: FloatMatrix
+    inverse_reduced: FloatMatrix
 
 
+@apart
 @search_kernel
 def factorise(program: Program, it: Iterate, shape: Curvature, res: Residuals) -> Factors:
     """Eliminate pixels, then y and x, then factorise the system of theta."""
@@ -61,14 +63,21 @@ def factorise(program: Program, it: Iterate, shape: Curvature, res: Residuals) -
     inverse = inverse_from_factor(inverse)
     weight = it.z / it.slack
     rows = np.empty((p, it.z.size))
-    rows[:r] = program.rows_y.T
-    rows[r:] = program.rows_x.T
+    for k in range(it.z.size):
+        for i in range(r):
+            rows[i, k] = program.rows_y[k, i]
+        for i in range(u):
+            rows[r + i, k] = program.rows_x[k, i]
     system = gram(rows, weight)
-    system[:r, :r] += inverse
-    system[r:, :r] += shape.cross
-    system[:r, r:] += shape.cross.T
-    system[r:, r:] += shape.on_x
+    for i in range(r):
+        for j in range(r):
+            system[i, j] += inverse[i, j]
     for i in range(u):
+        for j in range(r):
+            system[r + i, j] += shape.cross[i, j]
+            system[j, r + i] += shape.cross[i, j]
+        for j in range(u):
+            system[r + i, r + j] += shape.on_x[i, j]
         system[r + i, r + i] += (
             RIDGE + it.x_low[i] / it.x[i] + it.x_high[i] / (program.cap[i] - it.x[i])
         )
@@ -137,6 +146,7 @@ def _theta_system(
     return system
 
 
+@apart
 @search_kernel
 def direction(
     program: Program,
@@ -167,9 +177,13 @@ def direction(
     right_delta = -(res.gradient_delta - it.delta_low + it.delta_high) + down - up
     right_x = -(res.gradient_x - it.x_low + it.x_high) + x_down - x_up
     right = np.empty(r + u)
-    right[:r] = times(fac.inverse_gram, times(fac.scaled_basis, right_delta))
-    right[:r] -= times_transposed(program.rows_y, zeta)
-    right[r:] = right_x - times_transposed(program.rows_x, zeta)
+    start = times(fac.inverse_gram, times(fac.scaled_basis, right_delta))
+    pull_y = times_transposed(program.rows_y, zeta)
+    pull_x = times_transposed(program.rows_x, zeta)
+    for i in range(r):
+        right[i] = start[i] - pull_y[i]
+    for i in range(u):
+        right[r + i] = right_x[i] - pull_x[i]
     half_step = right.copy()
     forward_solve(fac.system, half_step)
     matrix_target = target * fac.inverse_reduced
@@ -220,8 +234,9 @@ def direction(
     )
 
 
+@apart
 @search_kernel
-def _matrix_change(program: Program, fac: Factors, theta: FloatArray) -> FloatArray:
+def _matrix_change(program: Program, fac: Factors, theta: FloatArray) -> FloatMatrix:
     """First-order change of M for a change of theta."""
     u = program.cap.size
     change = np.zeros((u, u))

@@ -37,7 +37,8 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.qp_algebra import is_positive_definite, product, times
 from reluopt.engines.branch_and_bound.qp_model import CAP, POSITIVE, IntArray, Model
-from reluopt.kernels.jit import search_kernel
+from reluopt.kernels.jit import apart, search_kernel
+from reluopt.kernels.signatures import FloatMatrix
 from reluopt.network import FloatArray
 
 NARROW = 1e-7
@@ -73,12 +74,12 @@ class Program(NamedTuple):
         parallel: products of the rows of ``term_y``, shape ``(m, m)``.
     """
 
-    basis: FloatArray
+    basis: FloatMatrix
     low: FloatArray
     high: FloatArray
     tilt: float
-    rows_y: FloatArray
-    rows_x: FloatArray
+    rows_y: FloatMatrix
+    rows_x: FloatMatrix
     rhs: FloatArray
     scale: FloatArray
     form: IntArray
@@ -86,10 +87,10 @@ class Program(NamedTuple):
     term_at: IntArray
     term_form: IntArray
     term_scale: FloatArray
-    term_x: FloatArray
-    term_y: FloatArray
+    term_x: FloatMatrix
+    term_y: FloatMatrix
     term_c: FloatArray
-    parallel: FloatArray
+    parallel: FloatMatrix
 
 
 class FormTable(NamedTuple):
@@ -100,14 +101,14 @@ class FormTable(NamedTuple):
         length: length of ``(on_x, on_y)``, 1 for forms of zeros.
     """
 
-    on_x: FloatArray
-    on_y: FloatArray
+    on_x: FloatMatrix
+    on_y: FloatMatrix
     constant: FloatArray
     length: FloatArray
 
 
 @search_kernel
-def tabulate(model: Model, transform: FloatArray, values: FloatArray) -> FormTable:
+def tabulate(model: Model, transform: FloatMatrix, values: FloatArray) -> FormTable:
     """Forms in terms of ``y``: ``W^1 delta = transform @ y``; ``values`` are those of the image."""
     on_y = product(model.on_a, transform)
     length = np.empty(model.constant.size)
@@ -125,7 +126,7 @@ def tabulate(model: Model, transform: FloatArray, values: FloatArray) -> FormTab
 def build_program(
     model: Model,
     table: FormTable,
-    basis: FloatArray,
+    basis: FloatMatrix,
     low: FloatArray,
     high: FloatArray,
     tilt: float,
@@ -134,15 +135,22 @@ def build_program(
 ) -> Program:
     """Rows for all forms that are no limits of x, terms for all ReLUs and the given products."""
     u, r = model.neuron.size, basis.shape[0]
-    form = np.flatnonzero((model.kind != POSITIVE) & (model.kind != CAP)).astype(np.int64)
-    q, m = form.size, u + cut_at.size
+    form = np.empty(model.kind.size, dtype=np.int64)
+    q, m = 0, u + cut_at.size
+    for f in range(form.size):
+        if model.kind[f] != POSITIVE and model.kind[f] != CAP:
+            form[q] = f
+            q += 1
+    form = form[:q].copy()
     rows_y, rows_x, rhs, scale = np.empty((q, r)), np.empty((q, u)), np.empty(q), np.empty(q)
     for k in range(q):
         f = form[k]
         length = table.length[f]
         scale[k] = length
-        rows_y[k] = -table.on_y[f] / length
-        rows_x[k] = -table.on_x[f] / length
+        for j in range(r):
+            rows_y[k, j] = -table.on_y[f, j] / length
+        for j in range(u):
+            rows_x[k, j] = -table.on_x[f, j] / length
         rhs[k] = table.constant[f] / length
     term_at, term_form = np.empty(m, dtype=np.int64), np.empty(m, dtype=np.int64)
     term_x, term_y, term_c = np.empty((m, u)), np.empty((m, r)), np.empty(m)
@@ -154,8 +162,10 @@ def build_program(
             term_at[k], term_form[k] = cut_at[k - u], cut_form[k - u]
             term_scale[k] = -1.0 / table.length[term_form[k]]
         f, factor = term_form[k], term_scale[k]
-        term_x[k] = factor * table.on_x[f]
-        term_y[k] = factor * table.on_y[f]
+        for j in range(u):
+            term_x[k, j] = factor * table.on_x[f, j]
+        for j in range(r):
+            term_y[k, j] = factor * table.on_y[f, j]
         term_c[k] = factor * table.constant[f]
     wide_low, wide_high = low.copy(), high.copy()
     for j in range(low.size):
@@ -186,11 +196,12 @@ def build_program(
 class Curvature(NamedTuple):
     """``M``, ``K`` and ``G`` of the module for one theta."""
 
-    reduced: FloatArray
-    on_x: FloatArray
-    cross: FloatArray
+    reduced: FloatMatrix
+    on_x: FloatMatrix
+    cross: FloatMatrix
 
 
+@apart
 @search_kernel
 def curvature(program: Program, theta: FloatArray) -> Curvature:
     """The Hessian's parts."""
@@ -266,8 +277,8 @@ def product_values(
     theta: FloatArray,
     delta: FloatArray,
     x: FloatArray,
-    moment: FloatArray,
-) -> FloatArray:
+    moment: FloatMatrix,
+) -> FloatMatrix:
     """Lifted values of all products ``x_i * form_k / length_k``, shape ``(u, F)``.
 
     Negative ones are violated.
