@@ -33,6 +33,7 @@ $(VENV)/.test-installed: $(VENV)/pyvenv.cfg pyproject.toml
 	@touch $@
 
 reproduce: $(VENV)/.run-installed
+	$(BIN)/reluopt compile --workers $(WORKERS)
 	$(BIN)/reluopt reproduce --figures figures --runs runs --workers $(WORKERS) $(ARGS)
 
 lint: $(VENV)/.test-installed

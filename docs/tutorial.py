@@ -2,8 +2,8 @@
 # # Smallest adversarial images by mixed-integer programming
 #
 # An assignment in eight exercises: theory in brief, a task, and worked code with checks (`assert`)
-# that must pass. It takes about half a minute on a laptop, the first time a minute more, since
-# kernels are compiled.
+# that must pass. It takes about half a minute on a laptop, the first time half a minute
+# more, since kernels are compiled.
 #
 # You need `pip install '.[train]'` in the repository (without scikit-learn, exercise 2 loads a
 # network instead of training one). This file is a notebook for VS Code and Jupytext;

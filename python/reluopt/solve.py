@@ -28,6 +28,7 @@ from reluopt.engines.base import (
 )
 from reluopt.errors import InputError
 from reluopt.network import ReLUNetwork
+from reluopt.preparation import prepare_solve
 from reluopt.problems import (
     BareRelativeMargin,
     Box,
@@ -183,6 +184,7 @@ def _solve_perturbation(
     """Attack, bound, search, polish, check."""
     task = problem.task(network)
     engine = engine_for(method, task, network)
+    prepare_solve(engine, method, task)
     clock = Laps(Deadline.after(method.options.time_limit))
     incumbent = None
     if method.wants_attack and not engine.self_contained:
@@ -384,6 +386,7 @@ def _run_logit(
 ) -> _Run:
     """Bound over ``region`` and run the engine."""
     engine = engine_for(method, task, network)
+    prepare_solve(engine, method, task)
     clock = Laps(Deadline.after(method.options.time_limit))
     name = method.bounds_for(task)
     # Constants must be true where the task looks, computed bounds may cover more.

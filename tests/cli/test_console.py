@@ -10,6 +10,7 @@ from rich.console import Console
 from reluopt.cli import console
 from reluopt.cli.console import progress_bar
 from reluopt.experiments.runner import RunProgress
+from reluopt.kernels.prepare import Preparation, prepare
 
 
 def _now(done, median=0.25, remaining=3725.0):
@@ -86,3 +87,29 @@ def test_a_title_may_be_wider_than_its_table(capfd):
     console.output.print(shown)
     lines = [line.strip() for line in capfd.readouterr().out.splitlines() if line.strip()]
     assert lines[0] == "a title that is wider than the one column"
+
+
+def test_compilation_is_said_once_and_counted(terminal):
+    clock, _ = terminal
+    with progress_bar("attack", 1) as bar:
+        report = console._Compilation(bar._progress)
+        report(Preparation(0, 20, 2, 16.0))
+        (task,) = (task for task in bar._progress.tasks if task.description == "compile")
+        assert (task.completed, task.total) == (0, 20)
+        report(Preparation(5, 20, 2, 12.0))
+        assert task.completed == 5
+        clock.now += 3.0
+        assert console._Remaining().render(task).plain == "ETA 0:00:09"
+        report(Preparation(20, 20, 2, 0.0))
+        assert [task.description for task in bar._progress.tasks] == ["attack"]
+    said = console.errors.file.getvalue()
+    assert said.count("kernels for this machine, once") == 1
+
+
+def test_nothing_is_said_where_everything_is_there(capfd):
+    with progress_bar("attack", 1):
+        prepare(["bounds"])
+    capfd.readouterr()
+    with progress_bar("attack", 1):
+        prepare(["bounds"])
+    assert capfd.readouterr().err == ""

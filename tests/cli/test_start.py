@@ -29,7 +29,7 @@ def _loaded(*arguments):
 
 
 HELP = [(), ("attack",), ("ideal",), ("classify",), ("bench",), ("profile",), ("verify-result",),
-        ("info",), ("train",), ("evaluate",), ("report",), ("merge",), ("readme",),
+        ("info",), ("train",), ("evaluate",), ("report",), ("merge",), ("readme",), ("compile",),
         ("experiment",), ("experiment", "times"), ("reproduce",)]  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def test_help_loads_nothing_heavy(command):
         ("ideal", "thesis", "--bounds", "nonsense"),
         ("classify", "nonsense", "--images", "test:0"),
         ("experiment", "nonsense"),
+        ("compile", "nonsense"),
     ],
     ids=" ".join,
 )

@@ -501,3 +501,25 @@ def test_thread_limits_leave_the_environment_as_it_was(make_network, monkeypatch
 def test_peak_memory_falls_back_to_what_every_unix_knows(monkeypatch) -> None:
     monkeypatch.setattr("reluopt.experiments.bench_worker._from_status", lambda field: math.nan)
     assert 10.0 < peak_memory() < 100_000.0
+
+
+def test_kernels_are_compiled_before_any_process_starts(monkeypatch, tmp_path):
+    """A process that compiled would be killed by its hard limit, and published as KILLED."""
+    events = []
+    start = BenchWorker._start
+
+    def started(worker):
+        events.append("process")
+        start(worker)
+
+    def prepared(engine, *_):
+        events.append(f"compile {engine.name}")
+
+    monkeypatch.setattr(BenchWorker, "_start", started)
+    monkeypatch.setattr("reluopt.experiments.bench_session.prepare_solve", prepared)
+    common = {"images": ["test:0"], "methods": ["bnb", "highs"], "out": tmp_path}
+    run_bench(["thesis"], **common)
+    assert events == ["compile bnb", "compile highs", "process", "process"]
+    events.clear()
+    run_bench(["thesis"], **common)
+    assert events == []  # nothing is left to run

@@ -24,7 +24,7 @@ INTERRUPTED = 130
 COMMANDS = (
     *("attack", "info", "evaluate", "train", "ideal", "classify"),
     *("report", "verify-result", "merge", "bench", "profile"),
-    *("reproduce", "experiment", "readme"),
+    *("reproduce", "experiment", "readme", "compile"),
 )
 """Commands in the order in which the help names them: what a newcomer wants comes first."""
 
@@ -129,6 +129,7 @@ def _run(arguments: Sequence[str] | None) -> Any:
     """Import the commands, which takes a moment that Ctrl-C may fall into, and run one."""
     from reluopt.cli import (  # noqa: F401  (they register)
         classify_command,
+        compile_command,
         experiment_commands,
         network_commands,
         report_commands,

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from reluopt.experiments.forecast import Forecast, Forecaster
+from reluopt.experiments.forecast import UNKNOWN, Forecast, Forecaster
 
 if TYPE_CHECKING:  # a help text must not wait for them
     from reluopt.engines.base import Progress as SearchProgress
     from reluopt.experiments.runner import RunProgress
+    from reluopt.kernels.prepare import Preparation
     from reluopt.norms import Measure
 
 _WRAPPED = ("detail", "result")
@@ -201,19 +203,55 @@ def _announce(text: str) -> None:
     errors.print(text, markup=False)
 
 
-def _announce_compilation() -> None:
-    errors.print("compiling the search kernels for this machine (once, a minute or more) ...")
+@dataclass(frozen=True)
+class _Countdown:
+    """A forecast that knows the seconds that are left."""
+
+    seconds: float
+
+    def after(self, age: float) -> float:
+        """Seconds that are left ``age`` seconds later."""
+        return max(self.seconds - age, 0.0)
+
+
+class _Compilation:
+    """Says once that kernels are compiled, and shows how far that is."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def __call__(self, now: Preparation) -> None:
+        """Show the state of a compilation."""
+        if self._task is None:
+            many = "1 process" if now.workers == 1 else f"{now.workers} processes"
+            errors.print(
+                f"compiling {now.total} kernels for this machine, once, in {many}: about "
+                f"{now.remaining:.0f} s if they have a core each ..."
+            )
+            self._task = self._progress.add_task(
+                "compile", total=now.total, counts="", search="", forecast=UNKNOWN, ended=0.0
+            )
+        self._progress.update(
+            self._task,
+            completed=now.done,
+            forecast=_Countdown(now.remaining),
+            ended=time.monotonic(),
+        )
+        if now.done == now.total:
+            self._progress.remove_task(self._task)
+            self._task = None
 
 
 @contextmanager
 def progress_bar(description: str, total: int, *, visible: bool = True) -> Iterator[Bar]:
     """A bar with an ETA; nothing is drawn where stderr is no terminal."""
     from reluopt.engines.julia_setup import on_julia_start
-    from reluopt.kernels.jit import on_compilation
+    from reluopt.kernels.prepare import on_compilation
 
     progress = Progress(
         SpinnerColumn(),
-        TextColumn(description),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -224,7 +262,7 @@ def progress_bar(description: str, total: int, *, visible: bool = True) -> Itera
         disable=not (visible and errors.is_terminal),
         transient=True,
     )
-    with progress, on_compilation(_announce_compilation), on_julia_start(_announce):
+    with progress, on_compilation(_Compilation(progress)), on_julia_start(_announce):
         started = Forecast(total, math.nan, 1.0, ())
         task = progress.add_task(
             description, total=total, counts="", search="", forecast=started, ended=time.monotonic()

@@ -168,6 +168,10 @@ class Engine(Protocol):
     self_contained: bool
     formulations: tuple[str, ...]
 
+    def kernels(self, task: EngineTask) -> tuple[str, ...]:
+        """Which of :data:`reluopt.kernels.prepare.SETS` its search for ``task`` calls."""
+        ...
+
     def state(self) -> EngineState:
         """Whether the engine is usable; quick, and starts no download and no licence server."""
         ...

@@ -50,6 +50,11 @@ class JuliaEngine:
     self_contained = False
     formulations = ("bigm", "thesis", "indicator")
 
+    def kernels(self, task: EngineTask) -> tuple[str, ...]:
+        """None: what solves is elsewhere."""
+        del task
+        return ()
+
     def state(self) -> EngineState:
         """Whether Julia and its packages are there; starts no download and no Julia session."""
         return julia_state()

@@ -101,6 +101,11 @@ class ProgramEngine(ABC):
     self_contained = False
     formulations = FORMULATIONS
 
+    def kernels(self, task: EngineTask) -> tuple[str, ...]:
+        """None: what solves is elsewhere."""
+        del task
+        return ()
+
     @abstractmethod
     def state(self) -> EngineState:
         """Whether the solver is installed and licensed."""

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -18,7 +19,7 @@ import pandas as pd
 
 import reluopt
 from reluopt.engines.base import EngineOptions
-from reluopt.errors import InputError
+from reluopt.errors import InputError, ReluoptError
 from reluopt.experiments.attack import COLUMNS as ATTACK_COLUMNS
 from reluopt.experiments.attack import AttackSettings, attack_row
 from reluopt.experiments.bench_worker import BenchWorker, Job, Outcome
@@ -29,9 +30,10 @@ from reluopt.experiments.row_table import read_rows
 from reluopt.experiments.schema import text_of
 from reluopt.experiments.store import ResultStore, Row, machine
 from reluopt.network import Dense, ReLUNetwork
+from reluopt.preparation import prepare_solve
 from reluopt.problems import Margin, Measure, MinimalPerturbation, Target
 from reluopt.solution import Status
-from reluopt.solve import Method
+from reluopt.solve import Method, engine_for
 
 _FIRST = ("run", "network", "image", "method", "proven", "status", "seconds")
 COLUMNS = (
@@ -54,8 +56,8 @@ its turn on the image; ``code_sha256`` tells the sources of reluopt that ran."""
 
 WARM_UP_RUNS = 2
 WARM_UP_SECONDS = 5.0
-"""Warm-up solves for each method and network, and their time limit. Compilation ignores the limit,
-so the first run may do little else; the second then goes through the search."""
+"""Warm-up solves for each method and network, and their time limit. They import and load; kernels
+are compiled before, see :func:`_compile`."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def bench(
     runs = _schedule(networks, instances, methods)
     _refuse_other_inputs(runs, store)
     store.expect(run.key for run in runs)
+    _compile([run for run in runs if run.key not in store.done], settings)
     session = _Session(settings, store, progress, runs, dict(record or {}))
     try:
         for run in runs:
@@ -153,6 +156,20 @@ def bench(
     finally:
         session.close()
     return read_table(store.folder, [run.key for run in runs])
+
+
+def _compile(runs: Sequence[_Run], settings: BenchSettings) -> None:
+    """Compile what the methods need: once, and not in processes that are killed after a while.
+
+    A method that cannot solve such problems is told at its warm-up.
+    """
+    firsts: dict[str, _Run] = {}
+    for run in runs:
+        firsts.setdefault(run.method_name, run)
+    for run in firsts.values():
+        with suppress(ReluoptError):
+            task = settings.problem(run.instance).task(run.network)
+            prepare_solve(engine_for(run.method, task, run.network), run.method, task)
 
 
 def read_table(folder: Path, keys: Sequence[str] | None = None) -> pd.DataFrame:
@@ -264,7 +281,7 @@ class _Session:
             worker.close()
 
     def _warm_up(self, worker: BenchWorker, run: _Run) -> None:
-        """Import and compile on the same instance with its pixels shuffled.
+        """Import and load on the same instance with its pixels shuffled.
 
         That is as hard as the instance itself, and leaves nothing behind that could help it.
         """

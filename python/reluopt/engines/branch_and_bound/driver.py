@@ -107,6 +107,11 @@ class BranchAndBoundEngine:
     def __init__(self, options: TreeOptions | None = None) -> None:
         self._options = options or TreeOptions()
 
+    def kernels(self, task: EngineTask) -> tuple[str, ...]:
+        """Those of the norm's relaxation; blends are L2 problems here."""
+        l1 = isinstance(task, PerturbationTask) and task.norm is Norm.L1
+        return ("l1",) if l1 else ("l2",)
+
     def state(self) -> EngineState:
         """Always usable."""
         detail = f"own branch and bound, compiled by numba {_version('numba')}; L1, L2 and blends"
