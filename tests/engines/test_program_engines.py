@@ -285,7 +285,7 @@ def test_states_make_one_model_in_a_process(monkeypatch, module):
 def test_an_engine_that_is_missing_is_refused_before_any_work(thesis, test_images, monkeypatch):
     monkeypatch.setattr("reluopt.engines.scip.find_spec", lambda _: None)
     task = MinimalPerturbation(test_images.image(1), 2).task(thesis)
-    with pytest.raises(EngineUnavailableError, match=r"pip install 'reluopt\[scip\]'"):
+    with pytest.raises(EngineUnavailableError, match=re.escape(install_command("scip"))):
         choose_engine("scip", task, thesis)
 
 

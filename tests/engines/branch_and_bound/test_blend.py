@@ -228,7 +228,7 @@ def test_other_engines_and_proofs_are_refused_in_one_line(make_network):
     network = make_network((4, 5, 3), 1)
     problem = ask(network, 1, Blend(0.5))
     for name in ("highs", "julia"):
-        with pytest.raises(UnsupportedProblemError, match=r"cannot solve BLEND:0\.5 problems"):
+        with pytest.raises(UnsupportedProblemError, match=r"cannot solve blend:0\.5 problems"):
             solve(network, problem, Method(engine=name))
     kept = Method(engine="bnb", options=EngineOptions(extra={"proof": True}))
     with pytest.raises(UnsupportedProblemError, match="expected norm l1 or l2, found a blend"):
