@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from reluopt.cli import main
+from reluopt.kernels.prepare import prepare
+from reluopt.kernels.sets import SETS
 from reluopt.mnist import Dataset, load_images
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.zoo import load_bundled
@@ -27,6 +29,12 @@ def random_network(sizes: tuple[int, ...], seed: int) -> ReLUNetwork:
 # Started in the background of a shell, Python inherits an ignored SIGINT, and so would the
 # processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels():
+    """Engines that tests call without the pipeline must not compile while their clocks run."""
+    prepare(tuple(SETS))
 
 
 @pytest.fixture(scope="session")
