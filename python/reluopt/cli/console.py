@@ -227,7 +227,8 @@ class _Compilation:
             many = "1 process" if now.workers == 1 else f"{now.workers} processes"
             errors.print(
                 f"compiling {now.total} kernels for this machine, once, in {many}: about "
-                f"{now.remaining:.0f} s if they have a core each ..."
+                f"{now.remaining:.0f} s if they have a core each ...",
+                soft_wrap=True,
             )
             self._task = self._progress.add_task(
                 "compile", total=now.total, counts="", search="", forecast=UNKNOWN, ended=0.0

@@ -251,8 +251,8 @@ def _digest(dispatcher: Any) -> str:
         ]
         constants = [value for value in code.co_consts if value != doc]
         called = sorted(k.symbol for k in _kernels_in(each.py_func) if isinstance(k, _Apart))
-        options = sorted(map(repr, each.targetoptions.items()))
-        found.update(repr((code.co_code, constants, values, called, options)).encode())
+        fast = sorted(each.targetoptions.get("fastmath", ()))
+        found.update(repr((code.co_code, constants, values, called, fast)).encode())
     return found.hexdigest()
 
 
