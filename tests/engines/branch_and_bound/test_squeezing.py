@@ -6,12 +6,13 @@ import pytest
 from helpers.deep import deep_case
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.engines.branch_and_bound.squeezing import squeezed
+from reluopt.engines.branch_and_bound.squeezing import proven_radius, squeezed
 from reluopt.engines.branch_and_bound.tree import TreeOptions
 from reluopt.solution import Incumbent, Status
 
-AT_ONCE = TreeOptions(squeeze_after=1, weak_after=1)
+AT_ONCE = TreeOptions(squeeze_after=1, weak_after=1, weak_neurons=0)
 NEVER = TreeOptions(squeeze_after=10**9, weak_after=10**9)
 
 
@@ -47,6 +48,29 @@ def test_squeezed_bounds_hold_for_everything_of_interest(seed):
         values = np.concatenate(frame.network.pre_activations(point))
         assert (values >= tight.lower - 1e-9).all()
         assert (values <= tight.upper + 1e-9).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_is_nearer_than_the_proven_radius(seed):
+    frame, _ = deep_case(seed, (6, 5, 5, 5, 3))
+    answer = BranchAndBoundEngine(NEVER).solve(
+        EngineRequest(frame.network, frame.task, None, options=EngineOptions(time_limit=60.0))
+    )
+    if answer.status is not Status.OPTIMAL:
+        pytest.skip("nothing meets the conditions")
+    search = Search(frame, 1e-6, np.inf, best=Incumbent(answer.image, 1.5 * answer.objective, 0))
+    radius = proven_radius(search, [0])
+    assert 0.05 * answer.objective < radius <= answer.objective
+
+
+def test_a_search_that_does_not_end_has_a_bound():
+    """The root's relaxation proves 0.11 of 2.0, a smaller ball far more."""
+    frame, ball = deep_case(1)
+    search = Search(frame, 1e-6, np.inf, best=Incumbent(np.array(frame.task.image), 2.0, 0))
+    hidden = int(frame.flat.neuron_offsets[-2])
+    relaxation = LPRelaxation(frame, frame.task.alternatives[0].conditions, ball)
+    relaxation.set_bounds(ball.lower[:hidden], ball.upper[:hidden])
+    assert proven_radius(search, [0]) > 3.0 * relaxation.solve(np.inf, 5000).bound
 
 
 def test_bounds_of_a_deep_network_shrink_and_the_root_rises():

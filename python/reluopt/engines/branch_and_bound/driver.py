@@ -37,7 +37,7 @@ from reluopt.engines.branch_and_bound.proof_search import (
 from reluopt.engines.branch_and_bound.qp_tree import QPTree
 from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.engines.branch_and_bound.squeezing import LEAST_LAYERS, squeezed
+from reluopt.engines.branch_and_bound.squeezing import LEAST_LAYERS, proven_radius, squeezed
 from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.network import ReLUNetwork
@@ -191,6 +191,7 @@ class _Run:
         self.size: dict[str, int] = {}
         self._costs = [PseudoCosts(self._hidden) for _ in range(alternatives)]
         self._ball: Ball | None = None
+        self._roots: list[float] = []
         self._squeezed: dict[int, Ball] = {}
         self._starts: list[Incumbent] = []
         self._trees: list[GrowingTree | None] = []
@@ -234,6 +235,7 @@ class _Run:
                 self.bounds[index] = tree.bound
             search.report(self.bound)
         self._trees = trees
+        self._roots = list(self.bounds)
         order = sorted(range(len(trees)), key=lambda i: self.bounds[i])
         for index in order:
             tree = trees[index]
@@ -278,9 +280,7 @@ class _Run:
         search = self.search
         restarts = 0
         planted_at = search.objective
-        weak = self.bounds[index] < self.options.weak_root * search.cutoff
-        wait = self.options.weak_after if weak else self.options.squeeze_after
-        squeeze_at = search.nodes + wait
+        squeeze_at = search.nodes + self._patience(index, tree) if tree.open else -1
         while tree.open:
             if search.out_of_time:
                 return
@@ -298,6 +298,14 @@ class _Run:
             self.bounds[index] = max(self.bounds[index], min(tree.bound, search.cutoff))
             search.report(self.bound)
 
+    def _patience(self, index: int, tree: GrowingTree) -> int:
+        """Nodes to process before bounds are squeezed."""
+        options, root = self.options, tree.open[0]
+        weak = self._roots[index] < options.weak_root * self.search.cutoff
+        undecided = (root.lower[: self._hidden] < 0.0) & (root.upper[: self._hidden] > 0.0)
+        large = int(np.count_nonzero(undecided)) >= options.weak_neurons
+        return options.weak_after if weak and large else options.squeeze_after
+
     def _squeeze(self, index: int, tree: GrowingTree) -> bool:
         """Bounds of one alternative by linear programs; whether the tree gains by a new start.
 
@@ -308,6 +316,11 @@ class _Run:
             return False
         if len(search.frame.network.hidden_sizes) < LEAST_LAYERS:
             return False
+        if not self._squeezed:
+            with search.step("smaller balls"):
+                open_ = [i for i, bound in enumerate(self.bounds) if bound < search.cutoff]
+                radius = min(proven_radius(search, open_), search.cutoff)
+            self.bounds = [max(bound, radius) for bound in self.bounds]
         with search.step("squeezing"):
             ball, bound = squeezed(search, index, self._ball_bounds(index))
         self.bounds[index] = max(self.bounds[index], min(bound, search.cutoff))

@@ -1,14 +1,24 @@
-"""Rounds of :meth:`~.lp_relaxation.LPRelaxation.squeeze`, each with new ball rows."""
+"""What is done for deep networks, whose roots are weak: smaller balls, and bounds by programs.
+
+:func:`proven_radius`. Bounds over a ball get much better as it shrinks. If the relaxation over the
+ball of radius r has the bound v, then every input that meets the conditions is at a distance of at
+least ``min(r, v)``: it lies outside of the ball, or inside with that bound. That says nothing about
+the rest of the incumbent's ball, so it makes the tree no smaller, but the proven bound of a search
+that does not end is half the objective instead of nothing.
+
+:func:`squeezed`. Rounds of :meth:`~.lp_relaxation.LPRelaxation.squeeze`, each with new ball rows.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
-from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.lp_relaxation import ROOT_PIVOTS, LPRelaxation
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.network import FloatArray
 
@@ -21,6 +31,42 @@ MAX_ROUNDS = 12
 
 WORTH_ANOTHER = 0.9
 """Another round needs the last one to have brought the sum of all bounds below this share."""
+
+
+HALVINGS = 6
+"""Balls that are tried; the last two move the bound by less than 4 %."""
+
+
+def proven_radius(search: Search, alternatives: Iterable[int]) -> float:
+    """A distance below which no input meets any of the alternatives, 0 if none is found."""
+    least, most = 0.0, search.radius
+    order = list(alternatives)
+    neurons = search.frame.flat.biases.size
+    unknown = np.full(neurons, np.inf)
+    for _ in range(HALVINGS):
+        radius = 0.5 * (least + most)
+        ball = make_ball(search.frame, radius, -unknown, unknown)
+        for place, alternative in enumerate(order):
+            bound = _root_bound(search, alternative, ball)
+            if bound < radius:
+                order.insert(0, order.pop(place))  # the next, smaller ball may fail there again
+                most = radius
+                break
+            if search.out_of_time:
+                return least
+        else:
+            least = radius
+    return least
+
+
+def _root_bound(search: Search, alternative: int, ball: Ball) -> float:
+    """Proven bound of one alternative inside of a ball."""
+    if ball.empty:
+        return math.inf
+    frame, hidden = search.frame, int(search.frame.flat.neuron_offsets[-2])
+    relaxation = LPRelaxation(frame, frame.task.alternatives[alternative].conditions, ball)
+    relaxation.set_bounds(ball.lower[:hidden], ball.upper[:hidden])
+    return relaxation.solve(ball.radius, ROOT_PIVOTS).bound
 
 
 def squeezed(search: Search, alternative: int, ball: Ball) -> tuple[Ball, float]:

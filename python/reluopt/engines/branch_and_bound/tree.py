@@ -51,8 +51,9 @@ class TreeOptions:
         squeeze_after: nodes of one alternative after which its bounds are computed by linear
             programs (:mod:`squeezing`) and its tree starts anew.
         weak_root: that happens after :attr:`weak_after` nodes where the root's bound is below this
-            share of the cutoff: such a tree would have thousands of nodes.
-        weak_after: see there.
+            share of the cutoff and at least :attr:`weak_neurons` neurons are undecided: such a tree
+            would have thousands of nodes.
+        weak_after, weak_neurons: see there.
     """
 
     solve_iterations: int = 300
@@ -70,6 +71,7 @@ class TreeOptions:
     squeeze_after: int = 250
     weak_root: float = 0.3
     weak_after: int = 20
+    weak_neurons: int = 40
 
 
 @dataclass(eq=False)
