@@ -33,6 +33,9 @@ from reluopt.kernels.sets import COSTS, SETS, USUAL_COST
 MAX_WORKERS = 8
 """Most processes: each takes 0.3 GB, and there are few kernels that take long."""
 
+WORTH_PROCESSES = 1.5
+"""Seconds of compilation from which processes, which take one to start, are worth it."""
+
 _COMMAND = "from reluopt.kernels.prepare import serve; serve()"
 
 
@@ -94,9 +97,9 @@ def prepare(names: Sequence[str], workers: int | None = None) -> int:
     if not _all_there(wanted):
         with _one_at_a_time():
             absent = _absent(wanted)  # another process may have compiled them meanwhile
-            if absent:
+            count = len(absent)
+            if sum(absent.values()) > WORTH_PROCESSES:
                 _Compilation(absent, workers or _cores()).run()
-                count = len(absent)
         for each in wanted:
             make(each)
     _ready.update(names)
