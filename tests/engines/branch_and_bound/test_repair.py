@@ -7,6 +7,7 @@ import pytest
 
 from helpers.exact import exact_objective, exact_optimum
 from helpers.instances import random_network, random_problem
+from reluopt.deadline import NEVER
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.proof import replay
@@ -71,7 +72,7 @@ def test_neurons_at_zero_stay_there(thesis, test_images, index):
 
 
 def test_offers_are_repaired_or_refused():
-    search = Search(make_frame(LINE, line_task()), 1e-6, math.inf)
+    search = Search(make_frame(LINE, line_task()), 1e-6, NEVER)
     assert not search.offer(np.array([0.5, 0.1]), 0)
     assert not search.offer(np.array([np.nan, 0.1]), 0)
     assert search.offer(np.array([0.575 - 1e-10, 0.1]), 0)
@@ -83,7 +84,7 @@ def test_offers_are_repaired_or_refused():
 
 def test_incumbents_without_an_objective_count_as_none():
     start = Incumbent(np.array([0.6, 0.1]), math.nan, 0)
-    assert Search(make_frame(LINE, line_task()), 1e-6, math.inf, best=start).best is None
+    assert Search(make_frame(LINE, line_task()), 1e-6, NEVER, best=start).best is None
 
 
 def scaled(network, factor):
