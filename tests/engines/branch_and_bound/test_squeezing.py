@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.deep import deep_case
-from reluopt.deadline import NEVER as NO_DEADLINE
+from reluopt.deadline import NEVER as UNLIMITED
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
@@ -40,7 +40,7 @@ def test_squeezed_bounds_hold_for_everything_of_interest(seed):
     if ball.empty:
         pytest.skip("nothing within this radius")
     incumbent = Incumbent(np.array(frame.task.image), radius, 0)
-    search = Search(frame, 1e-6, NO_DEADLINE, best=incumbent)
+    search = Search(frame, 1e-6, UNLIMITED, best=incumbent)
     tight, bound = squeezed(search, 0, ball)
     points = inputs_of_interest(frame, search.cutoff, np.random.default_rng(seed), 3000)
     assert not (tight.empty and points)
@@ -59,7 +59,7 @@ def test_nothing_is_nearer_than_the_proven_radius(seed):
     )
     if answer.status is not Status.OPTIMAL:
         pytest.skip("nothing meets the conditions")
-    search = Search(frame, 1e-6, NO_DEADLINE, best=Incumbent(answer.image, 1.5 * answer.objective, 0))
+    search = Search(frame, 1e-6, UNLIMITED, best=Incumbent(answer.image, 1.5 * answer.objective, 0))
     radius = proven_radius(search, [0])
     assert 0.05 * answer.objective < radius <= answer.objective
 
@@ -67,7 +67,7 @@ def test_nothing_is_nearer_than_the_proven_radius(seed):
 def test_a_search_that_does_not_end_has_a_bound():
     """The root's relaxation proves 0.11 of 2.0, a smaller ball far more."""
     frame, ball = deep_case(1)
-    search = Search(frame, 1e-6, NO_DEADLINE, best=Incumbent(np.array(frame.task.image), 2.0, 0))
+    search = Search(frame, 1e-6, UNLIMITED, best=Incumbent(np.array(frame.task.image), 2.0, 0))
     hidden = int(frame.flat.neuron_offsets[-2])
     relaxation = LPRelaxation(frame, frame.task.alternatives[0].conditions, ball)
     relaxation.set_bounds(ball.lower[:hidden], ball.upper[:hidden])
@@ -76,7 +76,7 @@ def test_a_search_that_does_not_end_has_a_bound():
 
 def test_bounds_of_a_deep_network_shrink_and_the_root_rises():
     frame, ball = deep_case(2)
-    search = Search(frame, 1e-6, NO_DEADLINE, best=Incumbent(np.array(frame.task.image), 2.0, 0))
+    search = Search(frame, 1e-6, UNLIMITED, best=Incumbent(np.array(frame.task.image), 2.0, 0))
     tight, bound = squeezed(search, 0, ball)
 
     def open_width(some):
