@@ -252,3 +252,13 @@ def test_other_threads_have_nothing_to_hold():
     thread.start()
     thread.join()
     assert handlers == [before]
+
+
+def test_kernels_without_linear_algebra_load_no_scipy():
+    """numba would import scipy.linalg to see whether it is there: a fifth of a second."""
+    code = (
+        "import sys; from reluopt.kernels.prepare import prepare; prepare(['l1']); "
+        "from numba.np import arraymath; print('scipy.linalg' in sys.modules, arraymath._HAVE_BLAS)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

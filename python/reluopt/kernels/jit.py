@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from types import FrameType
 from typing import Any, TypeVar, cast
 
@@ -35,6 +36,7 @@ from numba.core.imputils import lower_builtin
 from numba.core.types import Any as AnyType
 from numba.core.types import Function, VarArg
 from numba.core.typing.templates import builtin_registry, make_concrete_template
+from numba.np import linalg
 
 from reluopt.kernels.signatures import signature_of
 
@@ -103,6 +105,21 @@ class _CompilerLock(event.Listener):
             _interrupts.release()
 
 
+def _load_arrays_without_blas() -> None:
+    """Import numba's array functions, and leave scipy for the kernels that call its BLAS.
+
+    numba would import ``scipy.linalg`` here, a fifth of a second, only to know that it is there,
+    which reluopt's own requirements say. Kernels that need it still look when they are compiled.
+    """
+    look = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = look
+
+
+_load_arrays_without_blas()
 _register = cast("Callable[[str, event.Listener], None]", event.register)
 _register("numba:compiler_lock", _CompilerLock())
 
