@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from reluopt.cli import main
 from reluopt.kernels.prepare import prepare
@@ -13,6 +14,10 @@ from reluopt.kernels.sets import SETS
 from reluopt.mnist import Dataset, load_images
 from reluopt.network import Dense, ReLUNetwork
 from reluopt.zoo import load_bundled
+
+# A busy machine is no failure: no test is timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def random_network(sizes: tuple[int, ...], seed: int) -> ReLUNetwork:
