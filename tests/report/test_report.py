@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from reluopt.cli import main
 from reluopt.errors import InputError
 from reluopt.experiments.attack import COLUMNS
 from reluopt.report import load_runs, render_report, write_report
-from reluopt.report.charts import charts
+from reluopt.report.charts import _measured, charts
 from reluopt.report.pictures import change_png, change_scale, grey_png
 from reluopt.report.runs import natural
 from reluopt.report.tables import (
@@ -336,3 +337,9 @@ def test_names_that_look_like_numbers_stay_names(copy):
     (run,) = load_runs([copy])
     assert {row["network"] for row in run.rows} == {"007"}
     assert {row["margin_rule"] for row in run.rows} == {"+0.01"}
+
+
+def test_damaged_rows_without_a_distance_are_in_no_chart():
+    rows = [{"certified": "True", "distance": d} for d in (0.5, None, math.nan, math.inf)]
+    rows.append({"certified": "False", "distance": 0.5})
+    assert _measured(rows) == rows[:1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -112,6 +112,13 @@ def _proof_chart(runs: Sequence[Run]) -> Chart | None:
     return Chart("Proven within", caption, svg, tuple(curves))
 
 
+def _measured(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows with a checked image; a damaged one may lack its distance."""
+    return [
+        row for row in rows if flag(row, "certified") and math.isfinite(number(row, "distance"))
+    ]
+
+
 def _distance_chart(runs: Sequence[Run]) -> Chart | None:
     """Share of instances with a change of at most some length, for several runs of one norm."""
     norms = {run.norm for run in runs}
@@ -120,7 +127,7 @@ def _distance_chart(runs: Sequence[Run]) -> Chart | None:
         return None
     curves = {}
     for name, rows in found.items():
-        values = sorted(number(row, "distance") for row in rows if flag(row, "certified"))
+        values = sorted(number(row, "distance") for row in _measured(rows))
         curves[name] = (values, len(rows))
     largest = max((values[-1] for values, _ in curves.values() if values), default=0.0)
     if largest <= 0.0:
@@ -157,9 +164,7 @@ def _label_chart(runs: Sequence[Run]) -> Chart | None:
     run = runs[0]
     if len(found) > 1 or run.norm is None:
         return None
-    rows = [
-        row for row in run.rows if flag(row, "certified") and math.isfinite(number(row, "label"))
-    ]
+    rows = [row for row in _measured(run.rows) if math.isfinite(number(row, "label"))]
     if len(rows) < 2:
         return None
     labels = sorted({int(number(row, "label")) for row in rows})
