@@ -178,7 +178,7 @@ def solve_node(
 
 @apart
 @kernel
-def _set_phase(
+def set_phase(
     lp: Program, layout: Layout, st: State, wk: Work, i: int, low: float, high: float
 ) -> None:
     """Move one neuron to new bounds and repair the values."""
@@ -240,7 +240,7 @@ def probe(
             if trial.counters[LISTED] != lp.listed_count[0]:
                 resynchronise(lp, trial, wk)
             nd.lower[h], nd.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
-            _set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
+            set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
             _, code = solve_node(lp, layout, trial, wk, nd, cutoff, limit)
             estimate = min(trial.scalars[OBJECTIVE], LARGEST_ESTIMATE)
             bounds[n, phase] = np.inf if code == CUTOFF else estimate
@@ -251,7 +251,7 @@ def probe(
             elif phase == 1 and code == CUTOFF:
                 nd.lower[h], nd.upper[h] = low, 0.0
                 set_sides(lp, i, low, 0.0)
-                _set_phase(lp, layout, st, wk, i, low, 0.0)
+                set_phase(lp, layout, st, wk, i, low, 0.0)
                 solve_node(lp, layout, st, wk, nd, cutoff, limit)
             elif phase == 1:
                 nd.lower[h], nd.upper[h] = low, high

@@ -16,9 +16,9 @@ whose probes are the case v = 0.
 from __future__ import annotations
 
 from reluopt.engines.branch_and_bound.certificate import L1_OBJECTIVE, NO_OBJECTIVE, safe_bound
-from reluopt.engines.branch_and_bound.lp_basis import bounds_changed, copy_state, resynchronise
-from reluopt.engines.branch_and_bound.lp_build import Layout, set_sides
-from reluopt.engines.branch_and_bound.lp_node import Node, solve_node
+from reluopt.engines.branch_and_bound.lp_basis import copy_state, resynchronise
+from reluopt.engines.branch_and_bound.lp_build import Layout
+from reluopt.engines.branch_and_bound.lp_node import Node, set_phase, solve_node
 from reluopt.engines.branch_and_bound.lp_program import LISTED, Program, State, Work
 from reluopt.kernels.jit import kernel
 
@@ -64,16 +64,6 @@ def _shortened(nd: Node, h: int, upward: bool, v: float, end: float, cutoff: flo
 
 
 @kernel
-def _move(
-    lp: Program, layout: Layout, st: State, wk: Work, i: int, low: float, high: float
-) -> None:
-    """Give neuron ``i`` of the program new bounds, and the state the values that follow."""
-    set_sides(lp, i, low, high)
-    bounds_changed(lp, st, wk, i)
-    bounds_changed(lp, st, wk, layout.kept.size + i)
-
-
-@kernel
 def squeeze(
     lp: Program,
     layout: Layout,
@@ -111,13 +101,13 @@ def squeeze(
             end = high if upward else -low
             v = share * end
             nd.lower[h], nd.upper[h] = (v, end) if upward else (-end, -v)
-            _move(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
+            set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
             solve_node(lp, layout, trial, wk, nd, cutoff, PIVOTS)
             nd.lower[h], nd.upper[h] = low, high
             shorter = _shortened(nd, h, upward, v, end, cutoff)
             if shorter < SHORTER * end:
                 nd.lower[h], nd.upper[h] = (low, shorter) if upward else (-shorter, high)
-    _move(lp, layout, st, wk, i, nd.lower[h], nd.upper[h])
+    set_phase(lp, layout, st, wk, i, nd.lower[h], nd.upper[h])
     if nd.lower[h] < 0.0 < nd.upper[h]:
         return True
     bound, _ = solve_node(lp, layout, st, wk, nd, cutoff, PIVOTS)
