@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+from reluopt.answers.solution import Status
 from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import EngineUnavailableError
-from reluopt.evaluation import evaluate
 from reluopt.figures import (
     digit_figure,
     optimal_input_figure,
@@ -31,8 +31,12 @@ from reluopt.figures import (
     save_figure,
 )
 from reluopt.formulation import encode
-from reluopt.mnist import load_images
-from reluopt.problems import (
+from reluopt.images.mnist import load_images
+from reluopt.networks.evaluation import evaluate
+from reluopt.networks.training import Recipe, train
+from reluopt.networks.zoo import load_bundled
+from reluopt.pipeline import Method, solve
+from reluopt.questions.problems import (
     BareRelativeMargin,
     Box,
     Classification,
@@ -43,10 +47,6 @@ from reluopt.problems import (
     OptimalInput,
     RelativeMargin,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
-from reluopt.training import Recipe, train
-from reluopt.zoo import load_bundled
 
 FOLDER = Path("tutorial-figures")
 PATIENT = EngineOptions(time_limit=600.0)  # seconds; enough on a slow or busy machine

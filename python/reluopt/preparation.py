@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reluopt.engines.base import Engine, EngineTask
-from reluopt.kernels.prepare import prepare
-from reluopt.problems import Norm, PerturbationTask
+from reluopt.numerics.prepare import prepare
+from reluopt.questions.problems import Norm, PerturbationTask
 
 if TYPE_CHECKING:
-    from reluopt.solve import Method
+    from reluopt.pipeline import Method
 
 
 def prepare_solve(engine: Engine, method: Method, task: EngineTask) -> None:

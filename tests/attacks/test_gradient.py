@@ -10,9 +10,9 @@ from reluopt.attacks.criteria import Misclassification, TargetedMisclassificatio
 from reluopt.attacks.gradient import fgsm, pgd
 from reluopt.attacks.projections import lengths, project, random_changes, spend
 from reluopt.errors import InputError
-from reluopt.mnist import Dataset
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import AbsoluteMargin, Box, Norm, RelativeMargin
+from reluopt.images.mnist import Dataset
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.questions.problems import AbsoluteMargin, Box, Norm, RelativeMargin
 
 Array = NDArray[np.float64]
 EPSILONS = {Norm.L1: [1.0, 6.0], Norm.L2: [0.3, 1.5], Norm.LINF: [0.02, 0.1]}

@@ -4,14 +4,20 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from reluopt.answers.check import check_perturbation
 from reluopt.attacks.dual_newton import nearest_point
 from reluopt.attacks.linearised import linearised_starts
 from reluopt.attacks.region import find_incumbent, improve_by_regions
 from reluopt.attacks.region_lp import minimise_linear_norm, minimise_squares
-from reluopt.change_limits import smoothness_limits
-from reluopt.check import check_perturbation
-from reluopt.network import NetworkMetadata, ReLUNetwork
-from reluopt.problems import AbsoluteMargin, AnyTarget, FixedTarget, MinimalPerturbation, Norm
+from reluopt.networks.network import NetworkMetadata, ReLUNetwork
+from reluopt.questions.change_limits import smoothness_limits
+from reluopt.questions.problems import (
+    AbsoluteMargin,
+    AnyTarget,
+    FixedTarget,
+    MinimalPerturbation,
+    Norm,
+)
 
 
 @pytest.mark.parametrize("smoothness", [0.5, 0.1])

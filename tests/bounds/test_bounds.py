@@ -23,9 +23,9 @@ from reluopt.bounds import (
 )
 from reluopt.deadline import Deadline
 from reluopt.errors import InputError
-from reluopt.mnist import Dataset
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import Box, Norm
+from reluopt.images.mnist import Dataset
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.questions.problems import Box, Norm
 
 Vector = NDArray[np.float64]
 MakeNetwork = Callable[[tuple[int, ...], int], ReLUNetwork]

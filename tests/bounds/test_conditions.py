@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from reluopt.answers.solution import Status
 from reluopt.bounds import InputRegion, linear_bounds
 from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.engines.base import EngineOptions
-from reluopt.problems import (
+from reluopt.pipeline import Method, solve
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -14,8 +16,6 @@ from reluopt.problems import (
     MinimalPerturbation,
     Norm,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -8,8 +8,8 @@ from reluopt.bounds import InputRegion, bounds_within, compute_bounds
 from reluopt.bounds.validity import check_thesis_bounds
 from reluopt.deadline import Deadline
 from reluopt.errors import UnsupportedProblemError
-from reluopt.problems import Box
-from reluopt.zoo import load_bundled
+from reluopt.networks.zoo import load_bundled
+from reluopt.questions.problems import Box
 
 
 def test_a_proof_of_the_thesis_constants_that_ran_out_of_time_is_not_remembered(monkeypatch):

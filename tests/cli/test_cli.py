@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
-from reluopt.weights import save_network
+from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.weights import save_network
 
 
 def _reluopt(*arguments, **options):

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from reluopt.cli import console
 from reluopt.cli.console import progress_bar
-from reluopt.experiments.runner import RunProgress
-from reluopt.kernels.prepare import Preparation, prepare
+from reluopt.numerics.prepare import Preparation, prepare
+from reluopt.runs.runner import RunProgress
 
 
 def _now(done, median=0.25, remaining=3725.0):

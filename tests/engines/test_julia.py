@@ -11,6 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from reluopt.answers.solution import Status
 from reluopt.bounds import InputRegion, compute_bounds
 from reluopt.engines import get_engine
 from reluopt.engines.alternatives import FIRST_SHARE
@@ -20,7 +21,8 @@ from reluopt.engines.julia_setup import (
     julia_state,
 )
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.problems import (
+from reluopt.pipeline import Method, solve
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -30,8 +32,6 @@ from reluopt.problems import (
     Norm,
     OptimalInput,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
 
 ENABLE = (
     "no Julia with ReLUOpt: run `reluopt info`, or set PYTHON_JULIACALL_EXE and "
@@ -255,7 +255,7 @@ def test_small_problems_of_every_kind(usable, make_network, lecture):
 @pytest.mark.julia
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="sends a POSIX signal")
 def test_interrupt_ends_the_search(usable, test_images):
-    from reluopt.zoo import load_bundled
+    from reluopt.networks.zoo import load_bundled
 
     network = load_bundled("mlp-100")
     problem = MinimalPerturbation(test_images.images[100], int(test_images.labels[100]))

@@ -8,6 +8,7 @@ import pytest
 
 from helpers.clocks import FakeClock
 from helpers.exact import exact_optimum
+from reluopt.answers.solution import Status
 from reluopt.attacks.region import find_incumbent
 from reluopt.bounds import InputRegion, compute_bounds
 from reluopt.deadline import Deadline
@@ -20,8 +21,9 @@ from reluopt.engines.scip import ScipEngine, _add_rows
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.formulation import encode
 from reluopt.install import install_command
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.zoo import load_bundled
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -30,8 +32,6 @@ from reluopt.problems import (
     Norm,
     RelativeMargin,
 )
-from reluopt.solution import Status
-from reluopt.zoo import load_bundled
 
 ENGINES = (HighsEngine(), GurobiEngine(), ScipEngine())
 
@@ -277,7 +277,8 @@ def test_states_make_one_model_in_a_process(monkeypatch, module):
     """Only a model tells the version of its solver, and every solve asks for the state."""
     engine = {"highspy": HighsEngine(), "pyscipopt": ScipEngine()}[module]
     first = engine.state()
-    made = {"highspy": "reluopt.quiet_highs.QuietHighs", "pyscipopt": "pyscipopt.Model"}[module]
+    highs = "reluopt.numerics.quiet_highs.QuietHighs"
+    made = {"highspy": highs, "pyscipopt": "pyscipopt.Model"}[module]
     monkeypatch.setattr(made, None)
     assert engine.state() == first
 

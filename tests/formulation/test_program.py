@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reluopt.answers.solution import Status
 from reluopt.bounds import InputRegion, compute_bounds
 from reluopt.engines.base import EngineOptions
 from reluopt.engines.highs import HighsEngine
 from reluopt.engines.program_engine import ProgramTask
 from reluopt.errors import InputError
 from reluopt.formulation import FORMULATIONS, encode
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
-from reluopt.problems import AnyTarget, Box, LogitTask, MinimalPerturbation, Norm
-from reluopt.solution import Status
+from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.questions.problems import AnyTarget, Box, LogitTask, MinimalPerturbation, Norm
 
 
 @st.composite

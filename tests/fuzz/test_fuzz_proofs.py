@@ -23,7 +23,7 @@ from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.errors import ReluoptError
-from reluopt.problems import MinimalPerturbation, Norm, ShiftTarget
+from reluopt.questions.problems import MinimalPerturbation, Norm, ShiftTarget
 
 MUTANTS = 20_000
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import make_ball
 from reluopt.engines.branch_and_bound.relaxation import make_frame
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import Box, FixedTarget, MinimalPerturbation, Norm, RelativeMargin
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.questions.problems import Box, FixedTarget, MinimalPerturbation, Norm, RelativeMargin
 
 FIVE_LAYERS = (60, *[24] * 5, 5)
 

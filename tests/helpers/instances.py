@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     BareRelativeMargin,

@@ -27,12 +27,12 @@ from helpers.mutations import (
 )
 from reluopt.engines.branch_and_bound.proof import BOUND, EMPTY, LEAF, PARTS, Leaf, Proof, TreeProof
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
-from reluopt.idx import FREE_BYTES, read_idx
-from reluopt.image_files import load_image_file
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
-from reluopt.problems import Norm
-from reluopt.tensor_files import open_tensor_file
-from reluopt.weights import load_network, save_network
+from reluopt.images.idx import FREE_BYTES, read_idx
+from reluopt.images.image_files import load_image_file
+from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.tensor_files import open_tensor_file
+from reluopt.networks.weights import load_network, save_network
+from reluopt.questions.problems import Norm
 
 MEMORY_FLOOR = 6_000_000
 """Bytes that reading any file may take: a header's objects, a reader's buffers."""

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load, save
 
+from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions
-from reluopt.experiments.attack import COLUMNS, AttackExperiment, AttackSettings, run_attack
-from reluopt.experiments.experiment import CRASHED, ERROR, KILLED
-from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import ResultStore
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.weights import save_network
+from reluopt.pipeline import Method
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     BareRelativeMargin,
@@ -26,9 +25,10 @@ from reluopt.problems import (
     RunnerUpTarget,
     ShiftTarget,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method
-from reluopt.weights import save_network
+from reluopt.runs.attack import COLUMNS, AttackExperiment, AttackSettings, run_attack
+from reluopt.runs.experiment import CRASHED, ERROR, KILLED
+from reluopt.runs.instances import load_instances
+from reluopt.runs.store import ResultStore
 
 SIZES, SHAPE, SEED = (6, 5, 4, 3), (2, 3), 6
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from reluopt.engines.base import EngineOptions
-from reluopt.experiments.attack import COLUMNS, AttackSettings, run_attack
-from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import ResultStore
-from reluopt.network import NetworkMetadata, ReLUNetwork
-from reluopt.problems import AbsoluteMargin, Norm, ShiftTarget
-from reluopt.solve import Method
-from reluopt.weights import save_network
+from reluopt.networks.network import NetworkMetadata, ReLUNetwork
+from reluopt.networks.weights import save_network
+from reluopt.pipeline import Method
+from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
+from reluopt.runs.attack import COLUMNS, AttackSettings, run_attack
+from reluopt.runs.instances import load_instances
+from reluopt.runs.store import ResultStore
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 

@@ -16,7 +16,6 @@ from safetensors.numpy import load_file, save_file
 
 from reluopt.cli import main
 from reluopt.errors import InputError
-from reluopt.experiments.attack import COLUMNS
 from reluopt.report import load_runs, render_report, write_report
 from reluopt.report.charts import _measured, charts
 from reluopt.report.pictures import change_png, change_scale, grey_png
@@ -29,6 +28,7 @@ from reluopt.report.tables import (
     ratio_table,
     summary_table,
 )
+from reluopt.runs.attack import COLUMNS
 
 
 def _pixels(uri):

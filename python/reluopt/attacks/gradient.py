@@ -3,7 +3,7 @@ r"""FGSM and PGD on batches of images, with the calling habits of Foolbox.
 Both return ``raw, clipped, success``: what the attack made, the same brought into the box and the
 ball of radius epsilon, and whether ``clipped`` meets the criterion by a float64 forward pass. For a
 list of epsilons ``raw`` and ``clipped`` are lists and ``success`` has one row for each. They find
-no optimum and prove nothing; see :func:`reluopt.solve.solve` for that.
+no optimum and prove nothing; see :func:`reluopt.pipeline.solve` for that.
 
 Epsilons are lengths in pixel units (L2: the length, not its square).
 """
@@ -23,8 +23,9 @@ from reluopt.attacks.criteria import (
 )
 from reluopt.attacks.projections import lengths, project, random_changes, spend, steepest
 from reluopt.errors import InputError
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import Box, Norm, fitting_box
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.problems import Box, Norm, fitting_box
 
 Criterion = Misclassification | TargetedMisclassification
 _Step = Callable[[float], tuple[FloatArray, FloatArray]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.attacks.projections import lengths
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Norm
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Norm
 
 DUAL_NORM = {Norm.L1: Norm.LINF, Norm.L2: Norm.L2, Norm.LINF: Norm.L1}
 """``g @ delta <= |g|_dual |delta|``, with equality for the best direction."""

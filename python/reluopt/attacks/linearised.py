@@ -14,12 +14,13 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from reluopt.answers.solution import Incumbent
 from reluopt.attacks.region_lp import minimise_linear_norm
 from reluopt.attacks.start import CONDITION_SAFETY
 from reluopt.deadline import NEVER, Deadline
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, ChangeLimits, Norm, PerturbationTask
-from reluopt.solution import Incumbent
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Alternative, ChangeLimits, Norm, PerturbationTask
 
 ROUNDS = 12
 """Programs for one start; walks that have not settled by then go in circles."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.kernels.jit import kernel
-from reluopt.network import FloatArray
-from reluopt.problems import Norm
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.jit import kernel
+from reluopt.questions.problems import Norm
 
 BISECTION_STEPS = 24
 """Halvings that find the soft threshold of the L1 projection, to 1e-7 of the largest entry; the

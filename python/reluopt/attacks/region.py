@@ -21,13 +21,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from reluopt.answers.solution import Incumbent
 from reluopt.attacks.dual_newton import nearest_point
 from reluopt.attacks.start import CONDITION_SAFETY, starting_points
+from reluopt.bridges.lifting import TiltedTask, lift
 from reluopt.deadline import NEVER, Deadline
-from reluopt.lifting import TiltedTask, lift
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, Blend, Norm, PerturbationTask
-from reluopt.solution import Incumbent
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.problems import Alternative, Blend, Norm, PerturbationTask
 
 ROW_TOLERANCE = 1e-10
 """Largest violation of a row of length 1 by an L2 point; what is left is repaired by tightening."""

@@ -10,9 +10,9 @@ import numpy as np
 from scipy import sparse
 
 from reluopt.deadline import NEVER, Deadline
-from reluopt.network import FloatArray
-from reluopt.problems import ChangeLimits, Norm
-from reluopt.quiet_highs import QuietHighs
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.quiet_highs import QuietHighs
+from reluopt.questions.problems import ChangeLimits, Norm
 
 FEASIBILITY_TOLERANCE = 1e-9
 """HiGHS' primal feasibility tolerance on rows of length 1; what it leaves open is repaired by

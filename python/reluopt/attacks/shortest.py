@@ -11,8 +11,9 @@ from reluopt.attacks.gradient import pgd
 from reluopt.attacks.linear_model import linear_distances
 from reluopt.attacks.projections import lengths
 from reluopt.errors import InputError
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Margin, Norm, flat_image
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Margin, Norm, flat_image
 
 STEPS, RESTARTS = 40, 3
 """Gradient steps and random starts for each epsilon. Madry et al. (2018) use 40 steps on MNIST."""

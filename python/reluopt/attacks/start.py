@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from reluopt.answers.solution import Incumbent
 from reluopt.attacks.descent import (
     decoupled_steps,
     greedy_pixels,
@@ -16,10 +17,11 @@ from reluopt.attacks.descent import (
 )
 from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
-from reluopt.kernels.flat import FlatNetwork, flatten
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, Norm, PerturbationTask
-from reluopt.solution import Incumbent
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.flat import FlatNetwork
+from reluopt.questions.problems import Alternative, Norm, PerturbationTask
 
 CONDITION_SAFETY = 1e-9
 """Conditions are tightened by this times ``max(1, |rhs|)``: a thousand times the rounding of a

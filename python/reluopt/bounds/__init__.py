@@ -16,8 +16,8 @@ from reluopt.bounds.linear import linear_bounds
 from reluopt.choices import BOUND_NAMES as BOUND_NAMES
 from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
-from reluopt.network import ReLUNetwork
-from reluopt.overflow import refuse_overflow
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.overflow import refuse_overflow
 
 if TYPE_CHECKING:
     from reluopt.bounds.lp import bounds_within as bounds_within

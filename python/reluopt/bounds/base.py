@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from reluopt.errors import InputError
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork, frozen_array
-from reluopt.problems import Box, ChangeLimits, Norm
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray, frozen_array
+from reluopt.questions.problems import Box, ChangeLimits, Norm
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.bounds.base import InputRegion, PreActivationBounds
-from reluopt.kernels.flat import flatten
-from reluopt.kernels.propagate import condition_maxima, layer_magnitudes
-from reluopt.kernels.regions import build_region
-from reluopt.network import ReLUNetwork
-from reluopt.problems import PerturbationTask
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.propagate import condition_maxima, layer_magnitudes
+from reluopt.questions.input_sets import build_region
+from reluopt.questions.problems import PerturbationTask
 
 
 def hopeless_alternatives(

@@ -8,7 +8,7 @@ import numpy as np
 
 from reluopt.bounds.base import InputRegion, PreActivationBounds
 from reluopt.errors import InputError
-from reluopt.network import ReLUNetwork
+from reluopt.networks.network import ReLUNetwork
 
 THESIS_MAGNITUDE = 1000.0
 """The thesis' ``L = -1000`` and ``U = 1000``, the same for every neuron."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.bounds.base import InputRegion, PreActivationBounds
-from reluopt.kernels.flat import flatten, split_layers
-from reluopt.kernels.propagate import tighten_intervals
-from reluopt.kernels.regions import build_region
-from reluopt.network import ReLUNetwork
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.flat import split_layers
+from reluopt.numerics.propagate import tighten_intervals
+from reluopt.questions.input_sets import build_region
 
 
 def interval_bounds(network: ReLUNetwork, region: InputRegion) -> PreActivationBounds:

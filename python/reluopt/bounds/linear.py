@@ -1,7 +1,7 @@
 """Linear bounds: the better of CROWN's backward linear forms and interval arithmetic.
 
 The mathematics, with the proof that rounding keeps the bounds valid, is in
-:mod:`reluopt.kernels.propagate`.
+:mod:`reluopt.numerics.propagate`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.bounds.base import InputRegion, PreActivationBounds
-from reluopt.kernels.flat import flatten, split_layers
-from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import build_region
-from reluopt.network import ReLUNetwork
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.flat import split_layers
+from reluopt.numerics.propagate import tighten
+from reluopt.questions.input_sets import build_region
 
 
 def linear_bounds(

@@ -13,7 +13,7 @@ What is returned is never a solver's optimum but a Lagrangian bound computed fro
 
 which holds for *every* :math:`\lambda`, also one from an LP that ran into its time limit. Here
 :math:`V` is {ball ∩ box} for the inputs, which is minimised exactly by
-:func:`~reluopt.kernels.maxima.linear_maximum`, times intervals for all neurons. Rounding is
+:func:`~reluopt.numerics.maxima.linear_maximum`, times intervals for all neurons. Rounding is
 outward: the error of :math:`c - A^\top\lambda` is at most
 :math:`\gamma_n (|c| + |A|^\top|\lambda|)`, to be multiplied by the largest :math:`|v|`.
 """
@@ -34,12 +34,15 @@ from scipy import sparse
 from reluopt.bounds.base import InputRegion, PreActivationBounds
 from reluopt.bounds.relaxation import LayerRelaxation, relax_before
 from reluopt.deadline import NEVER, Deadline
-from reluopt.kernels.flat import FlatNetwork, flatten, split_layers
-from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import BOX_ONLY, L2_BALL, build_region
-from reluopt.kernels.rounding import ROUNDOFF, gamma
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.quiet_highs import QuietHighs
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.flat import FlatNetwork, split_layers
+from reluopt.numerics.input_sets import BOX_ONLY, L2_BALL
+from reluopt.numerics.propagate import tighten
+from reluopt.numerics.quiet_highs import QuietHighs
+from reluopt.numerics.rounding import ROUNDOFF, gamma
+from reluopt.questions.input_sets import build_region
 
 LP_TIME_LIMIT = 5.0
 """Seconds for one LP; those of MNIST-sized networks take 5 to 50 ms, so it stops only a stall."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from reluopt.change_limits import REACH_SLACK, ChangeLimits
-from reluopt.kernels.flat import FlatNetwork, IntArray
-from reluopt.kernels.maxima import linear_maximum
-from reluopt.kernels.regions import Region
-from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, IntArray
+from reluopt.numerics.flat import FlatNetwork
+from reluopt.numerics.input_sets import Region
+from reluopt.numerics.maxima import linear_maximum
+from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
+from reluopt.questions.change_limits import REACH_SLACK, ChangeLimits
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from reluopt.bounds.constant import THESIS_MAGNITUDE
 from reluopt.bounds.lp import bounds_within
 from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import UnsupportedProblemError
-from reluopt.network import ReLUNetwork
-from reluopt.problems import Box
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import Box
 
 
 def check_thesis_bounds(network: ReLUNetwork, box: Box, deadline: Deadline = NEVER) -> None:

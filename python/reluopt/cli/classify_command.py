@@ -14,8 +14,8 @@ from reluopt.cli import app, options
 from reluopt.cli.console import errors, number, output, progress_bar
 
 if TYPE_CHECKING:  # a help text must not wait for numba and pandas
-    from reluopt.experiments.experiment import Row
-    from reluopt.experiments.runner import Finished
+    from reluopt.runs.experiment import Row
+    from reluopt.runs.runner import Finished
 
 DISAGREEMENT = 1
 """Exit code when the program and the network disagree."""
@@ -43,7 +43,7 @@ def classify(
     jsonl: options.JsonLines = False,
 ) -> None:
     """Classify images by the mixed-integer program and compare with the forward pass."""
-    from reluopt.zoo import open_network
+    from reluopt.networks.zoo import open_network
 
     options.check_method(engine, formulation, bounds)
     network = open_network(network_name, activation)
@@ -56,9 +56,9 @@ def classify(
         session_record,
     )
     from reluopt.engines.base import EngineOptions
-    from reluopt.experiments.classify import ClassifyExperiment, run_classify
-    from reluopt.experiments.executors import choose_executor
-    from reluopt.experiments.rows import check_method
+    from reluopt.runs.classify import ClassifyExperiment, run_classify
+    from reluopt.runs.executors import choose_executor
+    from reluopt.runs.rows import check_method
 
     extra = options.extra_settings(engine, optimizer)
     engine_options = EngineOptions(time_limit, threads=threads, seed=seed, extra=extra)
@@ -100,7 +100,7 @@ def classify(
 
 def _line(row: Row) -> Any:
     """The JSON object of one image; ``network`` is the network's answer."""
-    from reluopt.experiments.store import plain
+    from reluopt.runs.store import plain
 
     names = ["image", "label", "program", "predicted", "agrees", "seconds"]
     names += ["engine", "formulation", "bounds"]

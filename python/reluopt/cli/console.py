@@ -27,13 +27,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from reluopt.experiments.forecast import UNKNOWN, Forecast, Forecaster
+from reluopt.runs.forecast import UNKNOWN, Forecast, Forecaster
 
 if TYPE_CHECKING:  # a help text must not wait for them
     from reluopt.engines.base import Progress as SearchProgress
-    from reluopt.experiments.runner import RunProgress
-    from reluopt.kernels.prepare import Preparation
-    from reluopt.norms import Measure
+    from reluopt.numerics.prepare import Preparation
+    from reluopt.questions.norms import Measure
+    from reluopt.runs.runner import RunProgress
 
 _WRAPPED = ("detail", "result")
 """Columns whose text may take several lines."""
@@ -65,7 +65,7 @@ class _Titled(Table):
 
 def norm_title(norm: Measure) -> str:
     """``L1 norm``, ``Linf norm``, but ``blend:0.5``, which is no norm."""
-    from reluopt.norms import Norm
+    from reluopt.questions.norms import Norm
 
     return f"{norm.label} norm" if isinstance(norm, Norm) else norm.label
 
@@ -188,7 +188,7 @@ class Bar:
 
 
 class _Remaining(ProgressColumn):
-    """The time that a run still takes; see :mod:`reluopt.experiments.forecast`."""
+    """The time that a run still takes; see :mod:`reluopt.runs.forecast`."""
 
     max_refresh = 0.5
 
@@ -248,7 +248,7 @@ class _Compilation:
 def progress_bar(description: str, total: int, *, visible: bool = True) -> Iterator[Bar]:
     """A bar with an ETA; nothing is drawn where stderr is no terminal."""
     from reluopt.engines.julia_setup import on_julia_start
-    from reluopt.kernels.prepare import on_compilation
+    from reluopt.numerics.prepare import on_compilation
 
     progress = Progress(
         SpinnerColumn(),

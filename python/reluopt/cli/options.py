@@ -13,7 +13,7 @@ from reluopt.errors import InputError
 
 if TYPE_CHECKING:
     from reluopt.engines.base import EngineOptions
-    from reluopt.solve import Method
+    from reluopt.pipeline import Method
 
 NetworkName: TypeAlias = Annotated[
     str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
@@ -123,7 +123,7 @@ def method(
         InputError: an unknown engine, formulation or bounds.
     """
     check_method(engine, formulation, bounds)
-    from reluopt.solve import Method
+    from reluopt.pipeline import Method
 
     return Method(engine, formulation, bounds, attack, options)
 

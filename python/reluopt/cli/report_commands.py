@@ -68,7 +68,7 @@ def merge(
 
     Exit code 1 while rows or shards of the run are missing.
     """
-    from reluopt.experiments.merge import merge_runs
+    from reluopt.runs.merge import merge_runs
 
     merged = merge_runs(folders, out)
     for sentence in (*merged.store.repairs, *merged.missing):
@@ -92,12 +92,12 @@ def readme(
     ] = False,
 ) -> None:
     """Write the results that README.md and docs/results.md tell, from the published files."""
-    from reluopt.experiments.readme import Renderer, render_documents, write_documents
+    from reluopt.studies.readme import Renderer, render_documents, write_documents
 
     if redraw and check:
         raise InputError("--redraw: expected without --check, which writes nothing, found both")
     if redraw:
-        from reluopt.experiments.redraw import redraw_published  # matplotlib takes its time
+        from reluopt.studies.redraw import redraw_published  # matplotlib takes its time
 
         for path in redraw_published(data.parent):
             errors.print(f"drew {path}", markup=False, soft_wrap=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from reluopt.cli.console import errors, tell
-from reluopt.experiments.experiment import FAILURES
-from reluopt.experiments.instances import Instance, load_instances
-from reluopt.experiments.runner import Finished, parse_shard, select
-from reluopt.experiments.store import ResultStore, machine
-from reluopt.network import ReLUNetwork
-from reluopt.solve import Method
+from reluopt.networks.network import ReLUNetwork
+from reluopt.pipeline import Method
+from reluopt.runs.experiment import FAILURES
+from reluopt.runs.instances import Instance, load_instances
+from reluopt.runs.runner import Finished, parse_shard, select
+from reluopt.runs.store import ResultStore, machine
 from reluopt.versions import all_versions
 
 

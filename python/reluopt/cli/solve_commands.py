@@ -28,12 +28,12 @@ from reluopt.errors import shown as shown_text
 if TYPE_CHECKING:  # a help text must not wait for numba, pandas and matplotlib
     from matplotlib.figure import Figure
 
-    from reluopt.experiments.attack import AttackSettings
-    from reluopt.experiments.executors import Executor
-    from reluopt.experiments.instances import Instance
-    from reluopt.experiments.runner import Finished
-    from reluopt.experiments.store import ResultStore
-    from reluopt.network import ReLUNetwork
+    from reluopt.networks.network import ReLUNetwork
+    from reluopt.runs.attack import AttackSettings
+    from reluopt.runs.executors import Executor
+    from reluopt.runs.instances import Instance
+    from reluopt.runs.runner import Finished
+    from reluopt.runs.store import ResultStore
 
 
 @app.command()
@@ -75,20 +75,20 @@ def attack(
     verbose: options.Verbose = False,
 ) -> None:
     """Find the smallest change that makes the network answer the target, proven and checked."""
-    from reluopt.zoo import open_network
+    from reluopt.networks.zoo import open_network
 
     options.check_figure_path(figure)
     options.check_method(engine, formulation, bounds)
     network = open_network(network_name, activation)
 
-    from reluopt.problems import parse_margin, parse_norm, parse_target
+    from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 
     asked = parse_target(target), parse_norm(norm), parse_margin(margin)
 
     from reluopt.cli.runs import chosen_instances, open_store, report_results
     from reluopt.engines.base import EngineOptions
-    from reluopt.experiments.attack import COLUMNS, AttackSettings, check_targets
-    from reluopt.experiments.executors import choose_executor
+    from reluopt.runs.attack import COLUMNS, AttackSettings, check_targets
+    from reluopt.runs.executors import choose_executor
 
     method = options.method(
         engine,
@@ -119,7 +119,7 @@ def attack(
     if out is not None:
         report_results(finished, out)
     if figure is not None:
-        from reluopt.experiments.drawing import attack_figure  # matplotlib takes its time
+        from reluopt.runs.drawing import attack_figure  # matplotlib takes its time
 
         _save(attack_figure(network, instances, finished, settings.norm), figure)
 
@@ -135,8 +135,8 @@ def _run_attack(
 ) -> list[Finished]:
     """Run all instances behind a progress bar; JSON lines go out as they come."""
     from reluopt.cli.runs import report_interruption, session_record
-    from reluopt.experiments.attack import COLUMNS, run_attack
-    from reluopt.experiments.store import plain
+    from reluopt.runs.attack import COLUMNS, run_attack
+    from reluopt.runs.store import plain
 
     visible = not settings.method.options.verbose
     done = 0
@@ -168,8 +168,8 @@ def _run_attack(
 
 def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list[Finished]) -> None:
     """The table of results and one line that sums them up."""
-    from reluopt.experiments.wording import change_words
-    from reluopt.solution import Status
+    from reluopt.answers.solution import Status
+    from reluopt.runs.wording import change_words
 
     title = (
         f"{shown_text(network.metadata.name)}, {norm_title(settings.norm)}, "
@@ -241,7 +241,7 @@ def ideal(
     verbose: options.Verbose = False,
 ) -> None:
     """Find the input that maximises the logit of a label (the network's ideal of a class)."""
-    from reluopt.zoo import open_network
+    from reluopt.networks.zoo import open_network
 
     options.check_figure_path(figure)
     options.check_method(engine, formulation, bounds)
@@ -250,9 +250,9 @@ def ideal(
 
     from reluopt.cli.runs import open_store
     from reluopt.engines.base import EngineOptions
-    from reluopt.experiments.ideal import COLUMNS, IdealExperiment, run_ideal
-    from reluopt.experiments.rows import check_method
-    from reluopt.experiments.store import plain
+    from reluopt.runs.ideal import COLUMNS, IdealExperiment, run_ideal
+    from reluopt.runs.rows import check_method
+    from reluopt.runs.store import plain
 
     engine_options = EngineOptions(
         time_limit, gap, threads, seed, verbose, options.extra_settings(engine, optimizer)
@@ -275,7 +275,7 @@ def ideal(
     if not jsonl:
         _print_ideal(network, finished)
     if figure is not None:
-        from reluopt.experiments.drawing import ideal_figure
+        from reluopt.runs.drawing import ideal_figure
 
         _save(ideal_figure(finished), figure)
 

@@ -13,7 +13,7 @@ from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProble
 
 if TYPE_CHECKING:  # a help text asks for the names only
     from reluopt.engines.base import Engine, EngineTask
-    from reluopt.network import ReLUNetwork
+    from reluopt.networks.network import ReLUNetwork
 
 _PLACES = {
     "bnb": ("reluopt.engines.branch_and_bound.driver", "BranchAndBoundEngine"),
@@ -108,14 +108,14 @@ def choose_engine(
 
 def _order(task: EngineTask) -> tuple[str, ...]:
     """Names of engines in the order in which ``auto`` tries them for ``task``."""
-    from reluopt.problems import LogitTask
+    from reluopt.questions.problems import LogitTask
 
     return _LOGIT_PREFERENCE if isinstance(task, LogitTask) else _PREFERENCE
 
 
 def _kind(task: EngineTask) -> str:
     """What is asked, in words."""
-    from reluopt.problems import LogitTask
+    from reluopt.questions.problems import LogitTask
 
     if isinstance(task, LogitTask):
         return "logit problems"

@@ -18,12 +18,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.linear_model import linear_distances
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineAnswer, EngineRequest
-from reluopt.network import ReLUNetwork
-from reluopt.problems import PerturbationTask
-from reluopt.solution import Incumbent, Status
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import PerturbationTask
 
 FIRST_SHARE = 0.25
 """Share of its fair share that an alternative gets in the first pass, if there is another one:

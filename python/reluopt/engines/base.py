@@ -1,7 +1,7 @@
 """What every engine takes and gives, whatever solves the program underneath.
 
 An engine gets an :class:`EngineRequest` and returns an :class:`EngineAnswer`. Its answer is a
-*claim*; :mod:`reluopt.solve` polishes and checks it before anyone sees it. Time limit, MIP gap,
+*claim*; :mod:`reluopt.pipeline` polishes and checks it before anyone sees it. Time limit, MIP gap,
 threads, seed and verbosity mean the same in every engine.
 """
 
@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from reluopt.answers.solution import Incumbent as Incumbent
+from reluopt.answers.solution import Status
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.errors import InputError
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import LogitTask, PerturbationTask
-from reluopt.solution import Incumbent as Incumbent
-from reluopt.solution import Status
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.problems import LogitTask, PerturbationTask
 
 MAX_THREADS = 64
 """Most threads that every engine accepts."""
@@ -160,7 +161,7 @@ class Engine(Protocol):
     Attributes:
         name: how people call it.
         self_contained: whether it finds its own incumbents and bounds, so that
-            :mod:`reluopt.solve` need not compute any for it.
+            :mod:`reluopt.pipeline` need not compute any for it.
         formulations: names of the formulations that it can write.
     """
 
@@ -169,7 +170,7 @@ class Engine(Protocol):
     formulations: tuple[str, ...]
 
     def kernels(self, task: EngineTask) -> tuple[str, ...]:
-        """Which of :data:`reluopt.kernels.prepare.SETS` its search for ``task`` calls."""
+        """Which of :data:`reluopt.numerics.prepare.SETS` its search for ``task`` calls."""
         ...
 
     def state(self) -> EngineState:

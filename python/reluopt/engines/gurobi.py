@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineState, EngineTask, Progress
 from reluopt.engines.program_engine import (
     SOLVER_FEASIBILITY,
@@ -25,9 +26,8 @@ from reluopt.engines.program_engine import (
 )
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation.program import Program
-from reluopt.network import ReLUNetwork
-from reluopt.problems import LogitTask, Norm, PerturbationTask
-from reluopt.solution import Status
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import LogitTask, Norm, PerturbationTask
 
 FREE_VARIABLES = 2000
 FREE_CONSTRAINTS = 2000

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineState, Progress, ProgressCallback
 from reluopt.engines.program_engine import (
@@ -25,8 +26,7 @@ from reluopt.engines.program_engine import (
 )
 from reluopt.errors import EngineUnavailableError
 from reluopt.formulation.program import Program
-from reluopt.problems import Norm
-from reluopt.solution import Status
+from reluopt.questions.problems import Norm
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between progress reports."""
@@ -60,7 +60,7 @@ class HighsEngine(ProgramEngine):
         """Pass the model, start it from the incumbent, and read its answer."""
         import highspy
 
-        from reluopt.quiet_highs import QuietHighs
+        from reluopt.numerics.quiet_highs import QuietHighs
 
         solver = QuietHighs()
         _set_options(solver, task)
@@ -77,7 +77,7 @@ class HighsEngine(ProgramEngine):
 @cache
 def _version() -> str:
     """Version of HiGHS, which only an instance tells."""
-    from reluopt.quiet_highs import QuietHighs
+    from reluopt.numerics.quiet_highs import QuietHighs
 
     return str(QuietHighs().version())
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from reluopt.answers.solution import Status
 from reluopt.deadline import Deadline
 from reluopt.engines.alternatives import SETTLED, SoFar, settle
 from reluopt.engines.base import (
@@ -36,9 +37,8 @@ from reluopt.engines.base import (
 )
 from reluopt.engines.julia_setup import JuliaSession, julia_session, julia_state
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.network import ReLUNetwork
-from reluopt.problems import LogitTask, Norm, PerturbationTask
-from reluopt.solution import Status
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import LogitTask, Norm, PerturbationTask
 
 OPTIMIZERS = ("highs", "gurobi", "scip")
 

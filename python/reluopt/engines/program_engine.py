@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.alternatives import SoFar, settle
 from reluopt.engines.base import (
@@ -28,9 +29,9 @@ from reluopt.engines.streams import stdout_on_stderr
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation import FORMULATIONS, EncodedProblem, encode
 from reluopt.formulation.program import Program
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Blend, LogitTask, Norm, PerturbationTask
-from reluopt.solution import Status
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Blend, LogitTask, Norm, PerturbationTask
 
 SOLVER_FEASIBILITY = 1e-9
 """Row, bound and integrality tolerance asked of every solver: the tightest that all three accept.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from reluopt.answers.solution import Status
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineState
 from reluopt.engines.program_engine import (
@@ -24,9 +25,8 @@ from reluopt.engines.program_engine import (
 from reluopt.engines.streams import without_lines
 from reluopt.formulation.program import Program
 from reluopt.install import install_command
-from reluopt.network import FloatArray
-from reluopt.problems import Norm
-from reluopt.solution import Status
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Norm
 
 LONGEST_TIME = 1e20
 """SCIP's word for no time limit."""

@@ -38,7 +38,7 @@ from reluopt.figures.tiles import (
     tile_aspect,
     tile_axes,
 )
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 _HEIGHT = 1.8
 """Inches of a panel."""

@@ -21,7 +21,7 @@ from reluopt.figures.style import (
     new_figure,
     style,
 )
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 _LEFT, _BETWEEN, _RIGHT = 0.5, 0.55, 0.12
 """Inches left of panels, between them, and right of them."""

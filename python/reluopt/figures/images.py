@@ -45,7 +45,7 @@ from reluopt.figures.tiles import (
     tile_aspect,
     tile_axes,
 )
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 LARGEST_TILE = 0.95
 """Inches; single images are not blown up beyond this."""

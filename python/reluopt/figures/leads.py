@@ -28,7 +28,7 @@ from reluopt.figures.style import (
     style,
 )
 from reluopt.figures.tiles import draw_digit, stack_images
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 _JITTER = 0.3
 """Half the height over which the points of a strip are spread; strips are 1 apart."""

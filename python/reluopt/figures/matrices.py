@@ -25,7 +25,7 @@ from reluopt.figures.style import (
     new_figure,
     style,
 )
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 _PANEL = DOUBLE_COLUMN / 2
 """Inches of one of two matrices side by side."""

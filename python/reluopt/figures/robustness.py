@@ -31,7 +31,7 @@ from reluopt.figures.style import (
     new_figure,
     style,
 )
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 _LEFT, _GAP, _RIGHT = 0.54, 0.56, 0.1
 """Inches left of, between and right of panels."""

@@ -27,7 +27,7 @@ from reluopt.figures.style import (
     style,
 )
 from reluopt.figures.tiles import GAP, check_lengths, draw_digit, stack_images
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 _PANEL = (0.5, 0.12, 2.75, 2.3)
 """Left, top, width and height of the first panel in inches; the other stands beside it."""

@@ -25,7 +25,7 @@ from reluopt.figures.style import (
     inch_text,
     literal,
 )
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 COLUMNS = 10
 """Images side by side in one band; more of them wrap into further bands."""

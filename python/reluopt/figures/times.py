@@ -40,7 +40,7 @@ from reluopt.figures.style import (
     new_figure,
     style,
 )
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 TIME_COLUMNS = ("network", "image", "method", "seconds", "proven", "time_limit")
 

@@ -1,7 +1,7 @@
 """The (x, s, z) program of Grimstad & Andersson (2019) as sparse matrices.
 
 * ``bigm``: stable neurons get no binary, the logits no s and z, the change no rows where it can
-  do without, and neurons are scaled to similar reach (:mod:`reluopt.scaling`).
+  do without, and neurons are scaled to similar reach (:mod:`reluopt.bounds.scaling`).
 * ``thesis``: the model of Linkola (2023): x, s and z for every neuron of every layer, and one
   ``delta`` with two rows for each input. With bounds of -1000 and 1000 it has exactly 958
   variables for the 784-32-16-10 network, and 1742 with the change.
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reluopt.bounds.base import PreActivationBounds
+from reluopt.bounds.scaling import scaled, scaled_logits
 from reluopt.choices import FORMULATIONS as FORMULATIONS
 from reluopt.errors import InputError
 from reluopt.formulation.inputs import (
@@ -28,9 +29,9 @@ from reluopt.formulation.inputs import (
 )
 from reluopt.formulation.program import Program, ProgramBuilder
 from reluopt.formulation.relu import EncodedNetwork, add_network
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, Blend, LogitTask, Norm, PerturbationTask
-from reluopt.scaling import scaled, scaled_logits
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Alternative, Blend, LogitTask, Norm, PerturbationTask
 
 
 @dataclass(frozen=True, eq=False)

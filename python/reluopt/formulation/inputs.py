@@ -20,8 +20,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from reluopt.formulation.program import IndexArray, ProgramBuilder
-from reluopt.network import FloatArray
-from reluopt.problems import Box, Norm, PerturbationTask
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Box, Norm, PerturbationTask
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from reluopt.network import BoolArray, FloatArray
+from reluopt.numerics.arrays import BoolArray, FloatArray
 
 IndexArray: TypeAlias = NDArray[np.intp]
 

@@ -23,7 +23,8 @@ import scipy.sparse as sp
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.formulation.inputs import InputEncoding
 from reluopt.formulation.program import IndexArray, ProgramBuilder
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
 
 ABSENT = -1
 """Marks a neuron without a variable in :class:`EncodedLayer`."""

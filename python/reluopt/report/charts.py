@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 from reluopt.report.runs import Run, flag, number, series, settled
 from reluopt.report.tables import shared_images
 

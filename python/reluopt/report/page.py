@@ -13,9 +13,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reluopt.experiments.experiment import CRASHED, ERROR, KILLED
-from reluopt.experiments.tables import DASH
-from reluopt.experiments.wording import change_words
+from reluopt.answers.solution import Status
 from reluopt.report.charts import charts
 from reluopt.report.pictures import change_png, change_scale, folded, grey_png
 from reluopt.report.runs import (
@@ -41,7 +39,9 @@ from reluopt.report.tables import (
     status_counts,
     summary_table,
 )
-from reluopt.solution import Status
+from reluopt.runs.experiment import CRASHED, ERROR, KILLED
+from reluopt.runs.tables import DASH
+from reluopt.runs.wording import change_words
 
 MAX_IMAGES = 400
 """Instances in the gallery unless asked otherwise; each takes about 2 kB of the page."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reluopt.experiments.bench_statistics import (
+from reluopt.bench.statistics import (
     AT_LEAST,
     AT_MOST,
     EXACT,
@@ -20,8 +20,6 @@ from reluopt.experiments.bench_statistics import (
     summarise_methods,
     summarise_ratios,
 )
-from reluopt.experiments.tables import DASH, escape_latex, markdown_grid
-from reluopt.experiments.wording import change_words
 from reluopt.report.runs import (
     Run,
     flag,
@@ -32,6 +30,8 @@ from reluopt.report.runs import (
     settled,
     time_table,
 )
+from reluopt.runs.tables import DASH, escape_latex, markdown_grid
+from reluopt.runs.wording import change_words
 
 _VARYING = (
     "network", "norm", "target", "margin", "smoothness",

@@ -11,14 +11,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from reluopt.answers.solution import Status, relative_gap
 from reluopt.bounds import InputRegion, compute_bounds
 from reluopt.deadline import NEVER
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.relaxation import make_frame
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -27,7 +28,6 @@ from reluopt.problems import (
     Norm,
     RelativeMargin,
 )
-from reluopt.solution import Status, relative_gap
 
 ENGINE = BranchAndBoundEngine()
 NORMS = (Norm.L1, Norm.L2)
@@ -199,8 +199,8 @@ SCRIPT = """
 import numpy as np
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import AnyTarget, Box, MinimalPerturbation, Norm
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.questions.problems import AnyTarget, Box, MinimalPerturbation, Norm
 g = np.random.default_rng(5)
 sizes = (6, 8, 6, 4)
 network = ReLUNetwork(tuple(

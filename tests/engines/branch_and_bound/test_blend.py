@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import LinearConstraint, minimize
 
 from helpers.regions import enumerate_patterns, split_rooms
+from reluopt.answers.solution import Status
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.engines import get_engine
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
@@ -15,8 +16,9 @@ from reluopt.engines.branch_and_bound.ball import make_ball
 from reluopt.engines.branch_and_bound.blend import lifted_frame
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.pipeline import Method, solve
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Blend,
@@ -25,8 +27,6 @@ from reluopt.problems import (
     MinimalPerturbation,
     Norm,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
 
 ENGINE = BranchAndBoundEngine()
 WEIGHTS = (0.05, 0.5, 0.95)

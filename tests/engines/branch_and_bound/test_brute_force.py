@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from scipy.sparse import csc_matrix
 
 from helpers.regions import enumerate_patterns, l1_optimum
+from reluopt.answers.solution import Status
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -24,7 +25,6 @@ from reluopt.problems import (
     Norm,
     RelativeMargin,
 )
-from reluopt.solution import Status
 
 ENGINE = BranchAndBoundEngine()
 

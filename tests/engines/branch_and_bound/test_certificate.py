@@ -17,10 +17,10 @@ from reluopt.engines.branch_and_bound.certificate import (
 from reluopt.engines.branch_and_bound.lp_build import claim_magnitudes
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
 from reluopt.engines.branch_and_bound.relaxation import Frame
-from reluopt.kernels.flat import flatten
-from reluopt.kernels.regions import build_region
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import AbsoluteMargin, Box, FixedTarget, MinimalPerturbation, Norm
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.questions.input_sets import build_region
+from reluopt.questions.problems import AbsoluteMargin, Box, FixedTarget, MinimalPerturbation, Norm
 
 
 def exact(array):

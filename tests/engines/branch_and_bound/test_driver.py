@@ -6,11 +6,15 @@ import time
 import numpy as np
 import pytest
 
+from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions, EngineRequest, LogitTask
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.errors import UnsupportedProblemError
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.zoo import load_bundled
+from reluopt.pipeline import Method
+from reluopt.pipeline import solve as solve_and_check
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Blend,
@@ -21,10 +25,6 @@ from reluopt.problems import (
     RelativeMargin,
     ShiftTarget,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method
-from reluopt.solve import solve as solve_and_check
-from reluopt.zoo import load_bundled
 
 ENGINE = BranchAndBoundEngine()
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from helpers.deep import deep_case
+from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.ball_rows import no_ball_rows
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
 from reluopt.engines.branch_and_bound.tree import TreeOptions
-from reluopt.solution import Status
 
 
 def root_relaxation(frame, ball):

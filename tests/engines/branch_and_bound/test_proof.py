@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.proof import (
@@ -28,7 +29,9 @@ from reluopt.engines.branch_and_bound.proof import (
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.branch_and_bound.relaxation import make_frame
 from reluopt.errors import InputError
-from reluopt.problems import (
+from reluopt.networks.tensor_files import open_tensor_file
+from reluopt.networks.zoo import load_bundled
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -38,9 +41,6 @@ from reluopt.problems import (
     RelativeMargin,
     ShiftTarget,
 )
-from reluopt.solution import Status
-from reluopt.tensor_files import open_tensor_file
-from reluopt.zoo import load_bundled
 
 ENGINE = BranchAndBoundEngine()
 KEEP = {"proof": True}

@@ -14,11 +14,12 @@ from reluopt.engines.branch_and_bound.qp_certificate import (
 from reluopt.engines.branch_and_bound.qp_model import CONDITION, NEGATIVE, PHASE, build_model
 from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation
 from reluopt.engines.branch_and_bound.relaxation import Frame
-from reluopt.kernels.flat import flatten
-from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import build_region, with_radius
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import Alternative, Box, LogitConditions, Norm, PerturbationTask
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.numerics.input_sets import with_radius
+from reluopt.numerics.propagate import tighten
+from reluopt.questions.input_sets import build_region
+from reluopt.questions.problems import Alternative, Box, LogitConditions, Norm, PerturbationTask
 
 EFFORT = Effort(60, 1e-8, 0.0)
 

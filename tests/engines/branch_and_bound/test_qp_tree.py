@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
 from helpers.regions import enumerate_patterns
+from reluopt.answers.solution import Status
 from reluopt.attacks.region import find_incumbent
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -24,7 +25,6 @@ from reluopt.problems import (
     RelativeMargin,
     ShiftTarget,
 )
-from reluopt.solution import Status
 
 ENGINE = BranchAndBoundEngine()
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
 from reluopt.engines.base import EngineOptions
 from reluopt.engines.branch_and_bound.qp_interior import solve_program
 from reluopt.engines.branch_and_bound.qp_iterate import residuals_at, start_iterate
@@ -13,9 +14,10 @@ from reluopt.engines.branch_and_bound.qp_program import curvature, start_multipl
 from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation
 from reluopt.engines.branch_and_bound.qp_units import SMALL, from_units, in_units, unit_of
 from reluopt.engines.branch_and_bound.relaxation import make_frame
-from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import with_radius
-from reluopt.problems import (
+from reluopt.numerics.input_sets import with_radius
+from reluopt.numerics.propagate import tighten
+from reluopt.pipeline import Method, solve
+from reluopt.questions.problems import (
     Alternative,
     AnyTarget,
     Box,
@@ -25,8 +27,6 @@ from reluopt.problems import (
     PerturbationTask,
     RelativeMargin,
 )
-from reluopt.solution import GAP_DENOMINATOR_FLOOR, Status
-from reluopt.solve import Method, solve
 
 UNIT = 2.0**-7
 

@@ -14,10 +14,10 @@ from reluopt.engines.branch_and_bound.ball_rows import (
     rows_of_unstable,
 )
 from reluopt.engines.branch_and_bound.relaxation import Frame, Relaxation
-from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import with_radius
-from reluopt.network import FloatArray
-from reluopt.problems import LogitConditions, Norm
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.input_sets import with_radius
+from reluopt.numerics.propagate import tighten
+from reluopt.questions.problems import LogitConditions, Norm
 
 
 @dataclass(frozen=True, eq=False)

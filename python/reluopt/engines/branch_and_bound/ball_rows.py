@@ -53,10 +53,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.relaxation import Frame, IntArray
-from reluopt.kernels.maxima import l1_maximum
-from reluopt.kernels.rounding import ROUNDOFF, gamma
-from reluopt.network import FloatArray
+from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.numerics.arrays import FloatArray, IntArray
+from reluopt.numerics.maxima import l1_maximum
+from reluopt.numerics.rounding import ROUNDOFF, gamma
 
 
 class BallRows(NamedTuple):

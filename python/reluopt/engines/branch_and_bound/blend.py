@@ -1,4 +1,4 @@
-"""Blends of L1 and L2: the L2 search on the lifted network (:mod:`reluopt.lifting`), and back.
+"""Blends of L1 and L2: the L2 search on the lifted network (:mod:`~reluopt.bridges.lifting`).
 
 The biases of the lifted first layer are rounded sums. The kernels allow for the rounding of a first
 layer by its *errors* and by multiples of its *magnitudes*, so what the lifted biases may be wrong
@@ -11,14 +11,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from reluopt.bounds.scaling import balanced
+from reluopt.bridges.lifting import Lift, lift
 from reluopt.engines.base import EngineAnswer, EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame, largest_input, make_frame
 from reluopt.errors import UnsupportedProblemError
-from reluopt.kernels.rounding import gamma
-from reluopt.lifting import Lift, lift
-from reluopt.network import Dense, FloatArray, ReLUNetwork
-from reluopt.problems import PerturbationTask
-from reluopt.scaling import balanced
+from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.rounding import gamma
+from reluopt.questions.problems import PerturbationTask
 
 LEAST_CHAIN = 16.0
 """Roundings that every kernel allows for in the first layer, besides one for each input."""

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.relaxation import IntArray
-from reluopt.network import BoolArray, FloatArray
+from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
 
 INTEGRAL = 1e-7
 """A neuron with ``min(x, s)`` below it behaves like a ReLU."""

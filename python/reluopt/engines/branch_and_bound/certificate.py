@@ -50,9 +50,9 @@ products; each is computed with relative error of a few u with respect to its ab
 
 .. math:: |computed - exact| \le \gamma_N \cdot (\text{sum of all absolute terms}),
 
-N exceeding the longest chain of roundings; :func:`~reluopt.kernels.rounding.gamma` holds a factor
+N exceeding the longest chain of roundings; :func:`~reluopt.numerics.rounding.gamma` holds a factor
 of two for the rounding of the error term itself. Limits of :math:`\delta` are rounded outward
-before (:class:`~reluopt.kernels.regions.Region`).
+before (:class:`~reluopt.numerics.input_sets.Region`).
 """
 
 from __future__ import annotations
@@ -62,13 +62,12 @@ from typing import NamedTuple
 import numpy as np
 
 from reluopt.engines.branch_and_bound.ball_rows import BallRows
-from reluopt.kernels.flat import FlatNetwork, add_scaled_rows
-from reluopt.kernels.jit import apart, kernel
-from reluopt.kernels.propagate import rounding_chain
-from reluopt.kernels.regions import Region
-from reluopt.kernels.rounding import TINY, gamma
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix
+from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
+from reluopt.numerics.input_sets import Region
+from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.propagate import rounding_chain
+from reluopt.numerics.rounding import TINY, gamma
 
 NO_OBJECTIVE, L1_OBJECTIVE = 0.0, 1.0
 """Factor of :math:`f`: nothing (Farkas) or ``sum|delta|``."""

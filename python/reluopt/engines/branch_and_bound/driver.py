@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from reluopt.answers.solution import Status, relative_gap
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import Deadline
 from reluopt.engines.base import (
@@ -40,9 +41,8 @@ from reluopt.engines.branch_and_bound.search import Search
 from reluopt.engines.branch_and_bound.squeezing import LEAST_LAYERS, proven_radius, squeezed
 from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
-from reluopt.network import ReLUNetwork
-from reluopt.problems import Blend, Norm, PerturbationTask
-from reluopt.solution import Status, relative_gap
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import Blend, Norm, PerturbationTask
 
 RESTART_AT = 0.995
 """A tree restarts with new bounds once the incumbent has fallen below this share of its value at

@@ -13,15 +13,13 @@ from reluopt.engines.branch_and_bound.lp_program import (
     LISTED,
     OBJECTIVE,
     SINCE_FACTOR,
-    IntArray,
     Program,
     State,
     Work,
 )
-from reluopt.kernels.jit import apart, search_kernel
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.kernels.vectors import copy_matrix, copy_vector
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.jit import apart, search_kernel
+from reluopt.numerics.vectors import copy_matrix, copy_vector
 
 DUAL_TOLERANCE = 1e-9
 """Reduced costs nearer to zero count as zero. The error that this makes in the objective is

@@ -7,14 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from reluopt.engines.branch_and_bound.ball_rows import BallRows
-from reluopt.engines.branch_and_bound.lp_program import IntArray, Program
+from reluopt.engines.branch_and_bound.lp_program import Program
 from reluopt.engines.branch_and_bound.relaxation import Frame
-from reluopt.kernels.flat import FlatNetwork
-from reluopt.kernels.jit import kernel
-from reluopt.kernels.propagate import layer_magnitudes
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.network import FloatArray
-from reluopt.problems import LogitConditions
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.flat import FlatNetwork
+from reluopt.numerics.jit import kernel
+from reluopt.numerics.propagate import layer_magnitudes
+from reluopt.questions.problems import LogitConditions
 
 THIN = 1e-7
 """Narrowest side of a triangle in the program. Thinner ones would need coefficients beyond 1e3;

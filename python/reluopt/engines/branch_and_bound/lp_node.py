@@ -31,7 +31,6 @@ from reluopt.engines.branch_and_bound.lp_program import (
     LISTED,
     OBJECTIVE,
     SINCE_FACTOR,
-    IntArray,
     Program,
     State,
     Work,
@@ -44,10 +43,9 @@ from reluopt.engines.branch_and_bound.lp_simplex import (
     TROUBLE,
     dual_simplex,
 )
-from reluopt.kernels.jit import apart, kernel
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.kernels.vectors import ascending
-from reluopt.network import BoolArray, FloatArray
+from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.vectors import ascending
 
 MAX_ROUNDS = 12
 """How often one solve may take in pixels or raise its target before it gives up."""

@@ -22,12 +22,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reluopt.kernels.signatures import FloatMatrix, IntMatrix
-from reluopt.network import FloatArray
-
-IntArray = NDArray[np.int64]
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray, IntMatrix
 
 
 class Program(NamedTuple):

@@ -21,7 +21,6 @@ from reluopt.engines.branch_and_bound.lp_build import (
 from reluopt.engines.branch_and_bound.lp_program import (
     LISTED,
     OBJECTIVE,
-    IntArray,
     State,
     copied,
     empty_state,
@@ -30,9 +29,9 @@ from reluopt.engines.branch_and_bound.lp_program import (
 from reluopt.engines.branch_and_bound.lp_simplex import OPTIMAL
 from reluopt.engines.branch_and_bound.lp_squeeze import squeeze
 from reluopt.engines.branch_and_bound.relaxation import Frame, Multipliers, Outcome, RegionPoint
-from reluopt.kernels.flat import forward
-from reluopt.network import BoolArray, FloatArray
-from reluopt.problems import LogitConditions
+from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
+from reluopt.numerics.flat import forward
+from reluopt.questions.problems import LogitConditions
 
 KEEP_REDUCED_COST = 0.35
 """After the root, pixels with a larger reduced cost (a pixel's own cost is 1) are only looked at

@@ -33,14 +33,13 @@ from reluopt.engines.branch_and_bound.lp_program import (
     PIVOTS,
     SINCE_FACTOR,
     SINCE_RISE,
-    IntArray,
     Program,
     State,
     Work,
 )
-from reluopt.kernels.jit import apart, search_kernel
-from reluopt.kernels.vectors import copy_vector
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, IntArray
+from reluopt.numerics.jit import apart, search_kernel
+from reluopt.numerics.vectors import copy_vector
 
 OPTIMAL, INFEASIBLE, CUTOFF, LIMIT, TROUBLE = 0, 1, 2, 3, 4
 """What :func:`dual_simplex` returns."""

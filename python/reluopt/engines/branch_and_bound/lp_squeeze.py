@@ -20,7 +20,7 @@ from reluopt.engines.branch_and_bound.lp_basis import copy_state, resynchronise
 from reluopt.engines.branch_and_bound.lp_build import Layout
 from reluopt.engines.branch_and_bound.lp_node import Node, set_phase, solve_node
 from reluopt.engines.branch_and_bound.lp_program import LISTED, Program, State, Work
-from reluopt.kernels.jit import kernel
+from reluopt.numerics.jit import kernel
 
 SHARES = (0.0, 0.6, 0.8, 0.9)
 """Shares of a bound at which it is tried, each from where the last one ended: the multipliers of a

@@ -8,7 +8,7 @@ active (:math:`a_h \ge 0`). A leaf holds multipliers. :func:`replay`
 1. checks that every tree is complete, so that its leaves cover all inputs of the ball;
 2. walks down from bounds over the ball; at every node the phase is intersected with the bounds of
    its parent, and at marked nodes later layers are bounded anew
-   (:mod:`reluopt.kernels.propagate`);
+   (:mod:`reluopt.numerics.propagate`);
 3. evaluates a safe bound at every leaf: the Lagrangian of :mod:`certificate` for L1, the quadratic
    of :mod:`qp_certificate` for L2; a leaf that claims to be empty must be proven so;
 4. returns the least of these, and of the objective that lies outside the ball.
@@ -42,13 +42,14 @@ from reluopt.engines.branch_and_bound.qp_certificate import (
     safe_quadratic_bound,
 )
 from reluopt.engines.branch_and_bound.qp_model import NEGATIVE, Model, build_model
-from reluopt.engines.branch_and_bound.relaxation import Frame, IntArray, make_frame
+from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
 from reluopt.errors import InputError
-from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import largest_square, with_radius
-from reluopt.kernels.rounding import ROUNDOFF
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import LogitConditions, Norm, PerturbationTask
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray, IntArray
+from reluopt.numerics.input_sets import largest_square, with_radius
+from reluopt.numerics.propagate import tighten
+from reluopt.numerics.rounding import ROUNDOFF
+from reluopt.questions.problems import LogitConditions, Norm, PerturbationTask
 
 EMPTY, BOUND, FARKAS = 0, 1, 2
 """Kinds of leaves: empty by its bounds alone; bounded by multipliers; empty by multipliers."""

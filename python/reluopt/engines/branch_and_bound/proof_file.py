@@ -27,11 +27,11 @@ from reluopt.engines.branch_and_bound.proof import (
     Proof,
     TreeProof,
 )
-from reluopt.engines.branch_and_bound.relaxation import IntArray
 from reluopt.errors import InputError, shown
 from reluopt.files import parse_json
-from reluopt.problems import Norm
-from reluopt.tensor_files import open_tensor_file
+from reluopt.networks.tensor_files import open_tensor_file
+from reluopt.numerics.arrays import IntArray
+from reluopt.questions.problems import Norm
 
 SCHEMA_VERSION = 1
 """Version of the file's layout."""

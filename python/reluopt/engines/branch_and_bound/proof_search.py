@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from reluopt.answers.solution import Incumbent
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound import qp_tree, tree
 from reluopt.engines.branch_and_bound.ball import Ball
@@ -40,11 +41,11 @@ from reluopt.engines.branch_and_bound.proof import (
     task_fingerprint,
 )
 from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation
-from reluopt.engines.branch_and_bound.relaxation import Frame, IntArray, make_frame
+from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import LogitConditions, Norm, PerturbationTask
-from reluopt.solution import Incumbent
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray, IntArray
+from reluopt.questions.problems import LogitConditions, Norm, PerturbationTask
 
 SOLVES, ITERATIONS = 50, 300
 """One node: at most so many calls of the simplex method with so many pivots each."""

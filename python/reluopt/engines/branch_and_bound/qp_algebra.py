@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.kernels.jit import apart, search_kernel
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.kernels.vectors import copy_matrix
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix
+from reluopt.numerics.jit import apart, search_kernel
+from reluopt.numerics.vectors import copy_matrix
 
 LARGE = 40
 """Order from which LAPACK beats plain loops."""

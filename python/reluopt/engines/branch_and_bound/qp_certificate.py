@@ -33,8 +33,8 @@ ReLU terms :math:`x_i s_i = 0` and any :math:`\psi_k \le 0` for the products
 
 *Tilt.* Where the region has a tilt k, :math:`\|\delta\|^2` stands for
 :math:`\|\delta\|^2 + 2 k \sum_j \delta_j` throughout: a linear function more in
-:math:`\hat L`, and nothing else changes (:func:`~reluopt.kernels.regions.largest_square` takes the
-place of the sum above).
+:math:`\hat L`, and nothing else changes (:func:`~reluopt.numerics.input_sets.largest_square` takes
+the place of the sum above).
 
 Rounding
 --------
@@ -61,13 +61,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.qp_model import IntArray, Model
-from reluopt.kernels.flat import FlatNetwork, add_scaled_rows
-from reluopt.kernels.jit import apart, kernel
-from reluopt.kernels.regions import Region
-from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.network import FloatArray
+from reluopt.engines.branch_and_bound.qp_model import Model
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
+from reluopt.numerics.input_sets import Region
+from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
 SHIFTS = 12
 """Powers of ten of the rounding unit tried as a shift of M before giving up."""

@@ -41,9 +41,8 @@ from reluopt.engines.branch_and_bound.qp_iterate import (
 )
 from reluopt.engines.branch_and_bound.qp_newton import direction, factorise
 from reluopt.engines.branch_and_bound.qp_program import Program, curvature
-from reluopt.kernels.jit import search_kernel
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix
+from reluopt.numerics.jit import search_kernel
 
 SOLVED, CUT_OFF, OUT_OF_STEPS, TROUBLE = 0, 1, 2, 3
 """What :func:`solve_program` returns."""

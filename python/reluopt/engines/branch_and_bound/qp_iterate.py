@@ -18,9 +18,8 @@ from reluopt.engines.branch_and_bound.qp_algebra import (
     times_transposed,
 )
 from reluopt.engines.branch_and_bound.qp_program import Curvature, Program, curvature
-from reluopt.kernels.jit import apart, search_kernel
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix
+from reluopt.numerics.jit import apart, search_kernel
 
 MATRIX_MARGIN = 0.98
 """The matrices must stay positive definite up to the step divided by this."""

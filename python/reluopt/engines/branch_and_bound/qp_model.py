@@ -38,7 +38,7 @@ pre-activation's form at any input of the node is wrong by at most
 where :math:`\mu_j \ge |f_j|^\top X + |p_j|^\top m^1 + |c_j|` bounds all terms of the form that is
 handed on, and N exceeds the number of neurons of the layer below: a coefficient of the form is one
 sum over these, of given numbers. First layer: the coefficients are exact, and :math:`\hat y` is
-wrong by what its region says (:class:`~reluopt.kernels.regions.Region`). ``error`` holds
+wrong by what its region says (:class:`~reluopt.numerics.input_sets.Region`). ``error`` holds
 :math:`\epsilon` for every form; :mod:`qp_certificate` subtracts it.
 """
 
@@ -47,16 +47,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reluopt.kernels.flat import FlatNetwork
-from reluopt.kernels.jit import apart, kernel
-from reluopt.kernels.regions import Region
-from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.network import BoolArray, FloatArray
-
-IntArray = NDArray[np.int64]
+from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.flat import FlatNetwork
+from reluopt.numerics.input_sets import Region
+from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
 POSITIVE, CAP, NEGATIVE, CHORD, PHASE, CONDITION = 0, 1, 2, 3, 4, 5
 """Kinds of forms."""

@@ -19,9 +19,8 @@ from reluopt.engines.branch_and_bound.qp_algebra import (
 )
 from reluopt.engines.branch_and_bound.qp_iterate import Iterate, Residuals
 from reluopt.engines.branch_and_bound.qp_program import Curvature, Program
-from reluopt.kernels.jit import apart, search_kernel
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix
+from reluopt.numerics.jit import apart, search_kernel
 
 RIDGE = 1e-13
 """Added to diagonals of the Newton systems, against parallel rows and unused variables."""

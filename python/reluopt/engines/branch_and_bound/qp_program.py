@@ -36,10 +36,9 @@ from typing import NamedTuple
 import numpy as np
 
 from reluopt.engines.branch_and_bound.qp_algebra import is_positive_definite, product, times
-from reluopt.engines.branch_and_bound.qp_model import CAP, POSITIVE, IntArray, Model
-from reluopt.kernels.jit import apart, search_kernel
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.network import FloatArray
+from reluopt.engines.branch_and_bound.qp_model import CAP, POSITIVE, Model
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.jit import apart, search_kernel
 
 NARROW = 1e-7
 """Least width of a pixel's range in the program; fixed pixels get it, the safe bound does not."""

@@ -25,7 +25,6 @@ from reluopt.engines.branch_and_bound.qp_model import (
     NEGATIVE,
     PHASE,
     POSITIVE,
-    IntArray,
     Model,
     build_model,
 )
@@ -40,11 +39,12 @@ from reluopt.engines.branch_and_bound.qp_program import (
 )
 from reluopt.engines.branch_and_bound.qp_units import from_units, in_units, unit_of
 from reluopt.engines.branch_and_bound.relaxation import Frame
-from reluopt.kernels.flat import flatten
-from reluopt.kernels.jit import interrupts_wait
-from reluopt.kernels.regions import largest_square
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import LogitConditions
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
+from reluopt.numerics.input_sets import largest_square
+from reluopt.numerics.jit import interrupts_wait
+from reluopt.questions.problems import LogitConditions
 
 RANK = 1e-9
 """Singular values of the first layer below this share of the largest count as zero."""

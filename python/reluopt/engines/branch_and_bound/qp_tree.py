@@ -23,11 +23,10 @@ import numpy as np
 from reluopt.attacks.region import improve_by_regions
 from reluopt.engines.base import Incumbent
 from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation, Solved
-from reluopt.engines.branch_and_bound.relaxation import IntArray
 from reluopt.engines.branch_and_bound.search import Search, timed
-from reluopt.kernels.propagate import condition_maxima, tighten
-from reluopt.kernels.regions import with_radius
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, IntArray
+from reluopt.numerics.input_sets import with_radius
+from reluopt.numerics.propagate import condition_maxima, tighten
 
 STEPS = 80
 """Most steps of the interior point method for one program; 15 to 45 are usual."""

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import math
 
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.engines.branch_and_bound.qp_interior import Answer
 from reluopt.engines.branch_and_bound.qp_program import Program
-from reluopt.solution import GAP_DENOMINATOR_FLOOR
 
 SMALL = 1e-4
 """Objectives from here on are solved as they are: the method's smallest complementarity, 1e-14 for
@@ -27,7 +27,7 @@ each of some 1,600 products, is below a millionth of them."""
 def unit_of(goal: float) -> float:
     """The unit r for a program whose objective is about ``goal``: a power of two, 1 unless small.
 
-    Gaps are relative to :data:`~reluopt.solution.GAP_DENOMINATOR_FLOOR` at least.
+    Gaps are relative to :data:`~reluopt.answers.solution.GAP_DENOMINATOR_FLOOR` at least.
     """
     if goal >= SMALL:
         return 1.0

@@ -18,16 +18,16 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reluopt.bounds.scaling import balanced, balanced_logits
 from reluopt.errors import InputError
-from reluopt.kernels.flat import FlatNetwork, flatten
-from reluopt.kernels.regions import Region, build_region
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, Blend, Box, LogitConditions, PerturbationTask
-from reluopt.scaling import balanced, balanced_logits
-
-IntArray = NDArray[np.int64]
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
+from reluopt.numerics.flat import FlatNetwork
+from reluopt.numerics.input_sets import Region
+from reluopt.questions.input_sets import build_region
+from reluopt.questions.problems import Alternative, Blend, Box, LogitConditions, PerturbationTask
 
 
 @dataclass(frozen=True, eq=False)

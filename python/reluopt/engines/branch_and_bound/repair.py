@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, PerturbationTask
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.problems import Alternative, PerturbationTask
 
 TIGHT = 1e-8
 """A neuron of at most this pre-activation, or a condition of at most this slack, relative to the

@@ -12,15 +12,15 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Incumbent, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.engines.branch_and_bound.repair import repaired
-from reluopt.kernels.flat import forward
-from reluopt.kernels.regions import largest_square
-from reluopt.network import FloatArray
-from reluopt.problems import Norm
-from reluopt.solution import GAP_DENOMINATOR_FLOOR
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.flat import forward
+from reluopt.numerics.input_sets import largest_square
+from reluopt.questions.problems import Norm
 
 REPAIRABLE = 1e-9
 """How much an image may miss a condition, relative to ``max(1, |logits|)``, for being worth a

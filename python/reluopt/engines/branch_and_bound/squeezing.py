@@ -20,7 +20,7 @@ import numpy as np
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
 from reluopt.engines.branch_and_bound.lp_relaxation import ROOT_PIVOTS, LPRelaxation
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 LEAST_LAYERS = 3
 """Hidden layers of networks that gain. With two, ball rows leave little to find: the trees of

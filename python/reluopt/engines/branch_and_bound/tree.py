@@ -10,11 +10,11 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import Ball, RelaxationFactory, make_ball
 from reluopt.engines.branch_and_bound.branching import PseudoCosts, candidates, score
-from reluopt.engines.branch_and_bound.relaxation import IntArray, RegionPoint, Relaxation
+from reluopt.engines.branch_and_bound.relaxation import RegionPoint, Relaxation
 from reluopt.engines.branch_and_bound.search import Search, timed
-from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import with_radius
-from reluopt.network import BoolArray, FloatArray
+from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
+from reluopt.numerics.input_sets import with_radius
+from reluopt.numerics.propagate import tighten
 
 TIGHTER = 0.99
 """Bounds whose total width falls below this share were worth computing again."""

@@ -1,0 +1,145 @@
+"""What may be claimed once an engine has spoken and the network was run.
+
+Engines claim; :mod:`reluopt.answers.check` measures; this module puts the two together into a
+status.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_logit, check_perturbation
+from reluopt.answers.solution import Certificate, Incumbent, Status, relative_gap
+from reluopt.engines.base import EngineAnswer, EngineOptions
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import LogitTask, PerturbationTask
+
+Checked: TypeAlias = tuple[FloatArray, Certificate]
+"""An image and what the network says about it."""
+
+ALREADY_ANSWERED = "the unchanged image is an answer already"
+"""Message of problems whose answer is no change at all."""
+
+NO_NUMBER = "the engine's bound is not a number"
+"""Message of answers from which nothing follows."""
+
+LOGIT_TOLERANCE = 1e-6
+"""Allowed difference between the program's and the network's logits, relative to max(1, |logit|):
+what solvers' feasibility tolerances leave."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An image with the alternative it claims to meet, and what the network says.
+
+    Attributes:
+        image: shape ``(n_0,)``.
+        alternative: index of the alternative.
+        certificate: the check of the image against that alternative.
+    """
+
+    image: FloatArray
+    alternative: int
+    certificate: Certificate
+
+    @property
+    def only_fools_nobody(self) -> bool:
+        """Whether the network's own answer is all that is wrong."""
+        return self.certificate.lead <= 0.0 and len(self.certificate.failures) == 1
+
+
+def best_answer(
+    network: ReLUNetwork, task: PerturbationTask, found: list[Incumbent], bare: bool
+) -> Candidate | None:
+    """The certified image with the lowest objective; without any, the first that was refused.
+
+    Args:
+        network: the network.
+        task: what was asked.
+        found: images with the alternatives they claim to meet, the engine's first.
+        bare: whether the bare condition was asked for; an image that meets it counts then, even
+            if it fools nobody, so that such optima are seen and not hidden by worse images.
+    """
+    checked = [
+        Candidate(
+            item.image,
+            item.alternative,
+            check_perturbation(network, task, task.alternatives[item.alternative], item.image),
+        )
+        for item in found
+    ]
+    counted = [c for c in checked if c.certificate.certified or (bare and c.only_fools_nobody)]
+    if counted:
+        return min(counted, key=lambda candidate: candidate.certificate.objective)
+    return checked[0] if checked else None
+
+
+def verdict(
+    answer: EngineAnswer, best: Candidate | None, options: EngineOptions, bare: bool
+) -> tuple[Status, str]:
+    """What may be claimed after the check; ``bare`` as for :func:`best_answer`."""
+    if best is None:
+        return verdict_without_image(answer)
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
+    certificate = best.certificate
+    reason = "; ".join(certificate.failures)
+    if not certificate.certified and not (bare and best.only_fools_nobody):
+        return Status.NUMERICAL, f"the check refused the engine's image: {reason}"
+    objective = certificate.objective
+    if not answer.bound - objective <= OBJECTIVE_TOLERANCE * max(1.0, objective):
+        return Status.NUMERICAL, (
+            f"the engine's bound {answer.bound:.9g} exceeds the objective {objective:.9g} of a "
+            "checked image"
+        )
+    gap = relative_gap(objective, answer.bound)
+    if not certificate.certified:
+        proven = "the optimum of" if gap <= options.gap else "an image that meets"
+        return Status.NOT_ADVERSARIAL, f"{proven} the bare condition, but {reason}"
+    if not gap <= options.gap:
+        claimed = f"the engine claims optimality, but the checked gap is {gap:.3g}"
+        return Status.FEASIBLE, claimed if answer.status is Status.OPTIMAL else answer.message
+    return Status.OPTIMAL, ALREADY_ANSWERED if objective == 0.0 else answer.message
+
+
+def verdict_without_image(answer: EngineAnswer) -> tuple[Status, str]:
+    """The engine's word, except that nothing is optimal without an image."""
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
+    claims_image = answer.status in (Status.OPTIMAL, Status.FEASIBLE)
+    return (Status.NUMERICAL if claims_image else answer.status), answer.message
+
+
+def verdict_of_maximum(
+    answer: EngineAnswer, certificate: Certificate, options: EngineOptions
+) -> tuple[Status, str]:
+    """What may be claimed about a maximised logit."""
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
+    if not certificate.certified:
+        return Status.NUMERICAL, "; ".join(certificate.failures)
+    value = certificate.objective
+    if not value - answer.bound <= OBJECTIVE_TOLERANCE * max(1.0, abs(value)):
+        return Status.NUMERICAL, f"the engine's bound {answer.bound:.9g} is below the logit"
+    if relative_gap(value, answer.bound) <= options.gap:
+        return Status.OPTIMAL, answer.message
+    return Status.FEASIBLE, answer.message
+
+
+def compare_logits(
+    network: ReLUNetwork, task: LogitTask, image: FloatArray, outputs: FloatArray
+) -> Certificate:
+    """A certificate that also fails when the program's logits are not the network's."""
+    certificate = check_logit(network, task.box, task.label, image)
+    allowed = LOGIT_TOLERANCE * max(1.0, float(np.abs(certificate.logits).max()))
+    with np.errstate(invalid="ignore"):  # a difference of infinities is no agreement
+        worst = float(np.abs(outputs - certificate.logits).max())
+    if worst <= allowed:
+        return certificate
+    failure = f"a logit of the program differs from the forward pass by {worst:.3g}"
+    return replace(certificate, certified=False, failures=(*certificate.failures, failure))

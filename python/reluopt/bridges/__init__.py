@@ -1,0 +1,1 @@
+"""Questions that become other questions, and the way back for their answers."""

@@ -1,0 +1,14 @@
+"""Compiled kernels (numba) that bounds, attacks and the branch and bound share.
+
+* :mod:`reluopt.numerics.flat`: networks as flat arrays, forward pass and gradients;
+* :mod:`reluopt.numerics.input_sets`: the search region {ball ∩ box};
+* :mod:`reluopt.numerics.maxima`: linear maxima over it, rounded outward;
+* :mod:`reluopt.numerics.propagate`: pre-activation bounds, interval arithmetic and CROWN;
+* :mod:`reluopt.numerics.vectors`: copies and sorting that compile fast;
+* :mod:`reluopt.numerics.jit`: the decorators; :mod:`reluopt.numerics.signatures`: what a kernel is
+  compiled for; :mod:`reluopt.numerics.sets`: which kernels serve what;
+  :mod:`reluopt.numerics.prepare`: all of a set compiled before a clock runs.
+
+Every array is contiguous, ``float64`` or ``int64``, and *writable*: numba compiles a second version
+of a kernel for read-only arguments, so callers copy frozen arrays first.
+"""

@@ -1,0 +1,97 @@
+"""The search region {ball ∩ box}: ``x = center + delta`` with limits on ``delta``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.flat import FlatNetwork, forward
+from reluopt.numerics.jit import kernel
+from reluopt.numerics.rounding import TINY, gamma
+
+BOX_ONLY, L1_BALL, L2_BALL = 0, 1, 2
+"""Codes of :attr:`Region.norm`."""
+
+
+class Region(NamedTuple):
+    r"""``{center + delta : low <= delta <= high, ||delta|| <= radius}`` as kernels take it.
+
+    Made by :func:`build_region`; :func:`with_radius` shrinks the ball of an L1 or L2 region.
+
+    Attributes:
+        center: shape ``(n_0,)``.
+        low, high: shape ``(n_0,)``, rounded outward; ``low <= 0 <= high`` for L1.
+        norm: ``BOX_ONLY``, ``L1_BALL`` or ``L2_BALL``.
+        radius: length of the ball's radius (ignored for ``BOX_ONLY``); negative when the region is
+            empty.
+        values: pre-activations of the first layer at the center, shape ``(n_1,)``.
+        errors: above what each of ``values`` is wrong by, shape ``(n_1,)``:
+            :math:`\gamma_N (|W| |center| + |b|)`, N counting the inputs other than zero, since the
+            others add nothing and round nothing.
+        magnitudes: ``|W| (|center| + max|delta|) + |b|`` of the first layer, for error bounds.
+        tilt: k >= 0 adds ``2 k sum(delta)`` to the square that an L2 ball limits, see
+            :mod:`~reluopt.numerics.maxima`; ``low >= 0`` then.
+    """
+
+    center: FloatArray
+    low: FloatArray
+    high: FloatArray
+    norm: int
+    radius: float
+    values: FloatArray
+    errors: FloatArray
+    magnitudes: FloatArray
+    tilt: float
+
+
+@kernel
+def make_region(
+    flat: FlatNetwork,
+    center: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    norm: int,
+    radius: float,
+) -> Region:
+    """Complete a region by what the first layer needs."""
+    size, width = flat.sizes[0], flat.sizes[1]
+    values = np.empty(flat.biases.size)
+    forward(flat, center, values)
+    magnitudes, errors = np.empty(width), np.empty(width)
+    for i in range(width):
+        magnitudes[i] = errors[i] = abs(flat.biases[i])
+    count = 0
+    for j in range(size):
+        here = abs(center[j])
+        count += 1 if here != 0.0 else 0
+        reach = here + max(abs(low[j]), abs(high[j]))
+        column = flat.columns[j * width : (j + 1) * width]
+        for i in range(width):
+            magnitudes[i] += abs(column[i]) * reach
+            errors[i] += abs(column[i]) * here
+    share = gamma(count + 8.0)
+    for i in range(width):
+        errors[i] = share * errors[i] + TINY
+    return Region(center, low, high, norm, radius, values[:width].copy(), errors, magnitudes, 0.0)
+
+
+def with_radius(region: Region, radius: float) -> Region:
+    """The region with a smaller ball; for L1 and L2 balls whose center lies in the box."""
+    return region._replace(radius=float(radius))
+
+
+def largest_square(region: Region) -> float:
+    """Above any ``|delta|^2 + 2 tilt sum(delta)`` within the limits of a region."""
+    ends = np.maximum(np.abs(region.low), np.abs(region.high))
+    largest = float(ends @ ends) + 2.0 * region.tilt * float(ends.sum())
+    return largest * (1.0 + 1e-9) + 1e-9
+
+
+def difference(left: FloatArray, right: FloatArray, direction: float) -> FloatArray:
+    """``left - right``, moved by one unit in the last place where it is not exact (TwoSum)."""
+    result = left - right
+    part = result - left
+    error = (left - (result - part)) - (right + part)
+    return np.where(error == 0.0, result, np.nextafter(result, direction))

@@ -1,0 +1,171 @@
+"""How far attacks think an image is from misclassification: distances without proof.
+
+The rows answer the same question as an untargeted :mod:`~reluopt.runs.attack`, by an attack
+that proves nothing, so that its distance can be held against the exact one. Every image that an
+attack returns goes through the same check as an engine's answer.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from reluopt.attacks import shortest
+from reluopt.attacks.region import find_incumbent
+from reluopt.answers.check import check_perturbation
+from reluopt.engines.base import ProgressCallback
+from reluopt.runs.experiment import Row
+from reluopt.runs.instances import Instance
+from reluopt.runs.rows import ImageExperiment, image_row, network_settings
+from reluopt.numerics.arrays import FloatArray
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import AnyTarget, Margin, MinimalPerturbation, Norm, PerturbationTask
+
+COLUMNS = (
+    "image",
+    "label",
+    "target",
+    "norm",
+    "margin_rule",
+    "attack",
+    "status",
+    "distance",
+    "seconds",
+    "predicted",
+    "margin",
+    "certified",
+    "seed",
+    "network",
+    "image_sha256",
+    "message",
+)
+"""Columns of the results; ``margin`` is the lead of the target's logit as measured."""
+
+FOUND, NOTHING, REFUTED = "FOUND", "NOTHING", "REFUTED"
+"""Statuses: an image that passed the check, no image, an image that did not pass."""
+
+
+class Attack(StrEnum):
+    """Which attack looks for the nearest image.
+
+    * ``PGD``: :func:`~reluopt.attacks.shortest.shortest_pgd`.
+    * ``REGION``: :func:`~reluopt.attacks.region.find_incumbent`.
+    """
+
+    PGD = "pgd"
+    REGION = "region"
+
+
+@dataclass(frozen=True, eq=False)
+class EstimateExperiment(ImageExperiment):
+    """Distances found by an attack, as the runner knows them.
+
+    Attributes:
+        network: the network.
+        attack: what looks for images.
+        norm: how distance is measured.
+        margin: by how much a wrong label must lead.
+        seed: seed of random starts.
+    """
+
+    network: ReLUNetwork
+    attack: Attack
+    norm: Norm
+    margin: Margin
+    seed: int = 0
+
+    columns = COLUMNS
+    threads = 1
+    hard_limit = math.inf  # both attacks stop after a fixed number of steps
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the results, JSON-serialisable."""
+        settings = {
+            "experiment": "estimate",
+            **network_settings(self.network),
+            "attack": str(self.attack),
+            "target": "any",
+            "norm": str(self.norm),
+            "margin": str(self.margin),
+            "seed": self.seed,
+        }
+        if self.attack is Attack.PGD:
+            settings |= {
+                "steps": shortest.STEPS,
+                "restarts": shortest.RESTARTS,
+                "precision": shortest.PRECISION,
+            }
+        return settings
+
+    def warm_up(self) -> None:
+        """Load (or compile) kernels before the clock of the first image runs."""
+        toy = Instance("warm up", np.zeros(self.network.input_size), 0)
+        self._find(toy, self._task(toy))
+
+    def run(
+        self, task: Instance, progress: ProgressCallback | None = None
+    ) -> tuple[Row, FloatArray | None]:
+        """Row and image (in the network's input shape) of one instance."""
+        del progress
+        asked = self._task(task)
+        started = time.perf_counter()
+        found = self._find(task, asked)
+        row = self._asked(task) | {"seconds": time.perf_counter() - started}
+        if found is None:
+            return row | {"status": NOTHING, "certified": False}, None
+        return row | self._checked(asked, found), found.reshape(self.network.input_shape)
+
+    def failed(self, task: Instance, status: str, message: str) -> Row:
+        """The row of an instance whose attack crashed."""
+        return self._asked(task) | {"status": status, "certified": False, "message": message}
+
+    def _asked(self, task: Instance) -> Row:
+        return {
+            **image_row(self.network, task),
+            "norm": str(self.norm),
+            "margin_rule": str(self.margin),
+            "attack": str(self.attack),
+            "seed": self.seed,
+        }
+
+    def _task(self, instance: Instance) -> PerturbationTask:
+        problem = MinimalPerturbation(
+            instance.image, instance.label, AnyTarget(), self.norm, self.margin
+        )
+        return problem.task(self.network)
+
+    def _find(self, instance: Instance, task: PerturbationTask) -> FloatArray | None:
+        """The image that the attack finds."""
+        if self.attack is Attack.REGION:
+            incumbent = find_incumbent(self.network, task, seed=self.seed)
+            return None if incumbent is None else incumbent.image
+        return shortest.shortest_pgd(
+            self.network,
+            instance.image,
+            instance.label,
+            norm=self.norm,
+            margin=self.margin,
+            seed=self.seed,
+        )
+
+    def _checked(self, task: PerturbationTask, image: FloatArray) -> Row:
+        """What the check says about an image: its answer is the label that leads."""
+        target = int(self.network.predict(image))
+        alternatives = [each for each in task.alternatives if each.target == target]
+        if not alternatives:
+            return {"status": REFUTED, "predicted": target, "certified": False}
+        certificate = check_perturbation(self.network, task, alternatives[0], image)
+        return {
+            "target": target,
+            "status": FOUND if certificate.certified else REFUTED,
+            "distance": certificate.distance,
+            "predicted": certificate.predicted,
+            "margin": certificate.lead,
+            "certified": certificate.certified,
+            "message": "; ".join(certificate.failures),
+        }
