@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from reluopt.answers.solution import Status
-from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
+from reluopt.bounds import InputSet, PreActivationBounds, compute_bounds
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import EngineUnavailableError
 from reluopt.figures import (
@@ -148,7 +148,7 @@ assert network.predict(image) == label == 7
 
 # %%
 fixed = LogitTask(label, Box(image.ravel(), image.ravel()))
-region = InputRegion(fixed.box)
+region = InputSet(fixed.box)
 problem = encode(network, fixed, compute_bounds("thesis", network, region), "thesis")
 values = problem.start(image.ravel())
 print(problem.program.size)
@@ -367,7 +367,7 @@ assert answers[2] == label, "where the largest logit of the three still loses"
 names = ("thesis", "interval", "linear", "lp")
 print("eps   " + "".join(f"{name:>10}" for name in names))
 for budget in (0.01, 0.05, 0.2, 1.0):
-    region = InputRegion(within(budget))
+    region = InputSet(within(budget))
     unstable = [compute_bounds(name, network, region).unstable_count for name in names]
     print(f"{budget:.2f}  " + "".join(f"{count:10d}" for count in unstable))
     assert unstable[0] == 48, "a constant M leaves every hidden neuron undecided"

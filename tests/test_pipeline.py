@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reluopt.answers.solution import Status
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineAnswer, EngineOptions, Incumbent
+from reluopt.engines.base import EngineOptions
 from reluopt.engines.highs import HighsEngine
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.networks.network import Dense, ReLUNetwork

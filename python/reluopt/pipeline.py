@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.check import check_logit
-from reluopt.answers.solution import Solution, Status, Timings
+from reluopt.answers.solution import Incumbent, Solution, Status, Timings
 from reluopt.answers.verdict import (
     Checked,
     best_answer,
@@ -23,19 +24,11 @@ from reluopt.answers.verdict import (
     verdict_without_image,
 )
 from reluopt.attacks.region import find_incumbent, region_minimum
-from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
+from reluopt.bounds import InputSet, PreActivationBounds, compute_bounds
 from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.deadline import Deadline, Laps
 from reluopt.engines import choose_engine
-from reluopt.engines.base import (
-    Engine,
-    EngineAnswer,
-    EngineOptions,
-    EngineRequest,
-    EngineTask,
-    Incumbent,
-    ProgressCallback,
-)
+from reluopt.engines.base import Engine, EngineOptions, EngineRequest, EngineTask, ProgressCallback
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.preparation import prepare_solve
@@ -221,7 +214,7 @@ def _solve_perturbation(
         search=search_seconds,
         polish=clock.lap(),
     )
-    status, message = verdict(answer, best, method.options, bare)
+    status, message = verdict(answer, best, method.options.gap, bare)
     run = _Run(engine, method, answer, timings, bounds_name)
     if best is None:
         several = len(task.alternatives) > 1
@@ -242,18 +235,18 @@ def _bounded(
     return replace(request, bounds=bounds, hopeless=hopeless)
 
 
-def _region(task: PerturbationTask, name: str, incumbent: Incumbent | None) -> InputRegion:
+def _region(task: PerturbationTask, name: str, incumbent: Incumbent | None) -> InputSet:
     """The box, or for ``ball`` the incumbent's ball in it, with the task's limits."""
     if name != "ball":
-        return InputRegion(task.box)
+        return InputSet(task.box)
     objective = math.inf if incumbent is None else incumbent.objective
     norm, radius = task.norm.ball(objective)
     radius = radius * (1.0 + BALL_SLACK) + BALL_SLACK
-    return InputRegion(task.box, task.image, norm, radius, task.limits)
+    return InputSet(task.box, task.image, norm, radius, task.limits)
 
 
 def _bounds(
-    network: ReLUNetwork, region: InputRegion, name: str, deadline: Deadline
+    network: ReLUNetwork, region: InputSet, name: str, deadline: Deadline
 ) -> PreActivationBounds:
     """Bounds by name; the thesis' constants only where they are true.
 
@@ -308,7 +301,7 @@ def _maximise(
         return run.solution(*verdict_without_image(run.answer), None, task.label)
     image = task.box.clip(run.answer.image)
     certificate = check_logit(network, task.box, task.label, image)
-    status, message = verdict_of_maximum(run.answer, certificate, method.options)
+    status, message = verdict_of_maximum(run.answer, certificate, method.options.gap)
     return run.solution(status, message, (image, certificate), task.label)
 
 
@@ -391,7 +384,7 @@ def _run_logit(
     clock = Laps(Deadline.after(method.options.time_limit))
     name = method.bounds_for(task)
     # Constants must be true where the task looks, computed bounds may cover more.
-    place = InputRegion(task.box if name == "thesis" else region)
+    place = InputSet(task.box if name == "thesis" else region)
     bounds = _bounds(network, place, name, clock.deadline)
     bounds_seconds = clock.lap()
     options = replace(method.options, time_limit=clock.deadline.solver_seconds)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Status
 from reluopt.answers.verdict import (
     best_answer,
@@ -13,7 +14,7 @@ from reluopt.answers.verdict import (
     verdict_of_maximum,
     verdict_without_image,
 )
-from reluopt.engines.base import EngineAnswer, EngineOptions
+from reluopt.engines.base import EngineOptions
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
@@ -51,20 +52,20 @@ def _best(image=0.6):
     ],
 )
 def test_bounds(bound, status):
-    assert verdict(_answer(bound), _best(), EngineOptions(), bare=False)[0] is status
+    assert verdict(_answer(bound), _best(), EngineOptions().gap, bare=False)[0] is status
 
 
 def test_images_that_are_no_numbers_are_no_answers():
     best = _best(math.nan)
     assert not best.certificate.certified
-    assert verdict(_answer(0.0), best, EngineOptions(), bare=True)[0] is Status.NUMERICAL
+    assert verdict(_answer(0.0), best, EngineOptions().gap, bare=True)[0] is Status.NUMERICAL
 
 
 @pytest.mark.parametrize("bound", [math.nan, 1.0])
 @pytest.mark.parametrize("claim", [Status.OPTIMAL, Status.FEASIBLE])
 def test_nothing_is_optimal_without_an_image(bound, claim):
     assert verdict_without_image(_answer(bound, claim))[0] is Status.NUMERICAL
-    assert verdict(_answer(bound, claim), None, EngineOptions(), False)[0] is Status.NUMERICAL
+    assert verdict(_answer(bound, claim), None, EngineOptions().gap, False)[0] is Status.NUMERICAL
 
 
 def test_infeasible_needs_a_bound_that_is_a_number():
@@ -77,7 +78,9 @@ def test_a_maximum_with_a_bound_that_is_no_number_is_numerical():
         NETWORK, LogitTask(0, Box.unit(1)), np.array([1.0]), np.array([1.0, 0.0])
     )
     assert certificate.certified
-    claims = (verdict_of_maximum(_answer(b), certificate, EngineOptions()) for b in (1.0, math.nan))
+    claims = (
+        verdict_of_maximum(_answer(b), certificate, EngineOptions().gap) for b in (1.0, math.nan)
+    )
     assert [claim[0] for claim in claims] == [Status.OPTIMAL, Status.NUMERICAL]
 
 

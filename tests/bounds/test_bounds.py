@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 
 from reluopt.bounds import (
     BOUND_NAMES,
-    InputRegion,
+    InputSet,
     PreActivationBounds,
     compute_bounds,
     interval_bounds,
@@ -51,7 +51,7 @@ def odd_network(seed: int, depth: int) -> ReLUNetwork:
     return ReLUNetwork(tuple(layers))
 
 
-def odd_region(seed: int, size: int) -> InputRegion:
+def odd_region(seed: int, size: int) -> InputSet:
     """Any norm; radius 0 and infinity; boxes with fixed inputs; centers on the border."""
     generator = np.random.default_rng(seed)
     lower = generator.normal(size=size)
@@ -59,10 +59,10 @@ def odd_region(seed: int, size: int) -> InputRegion:
     center = np.clip(generator.normal(size=size), lower, upper)
     radius = (0.0, math.inf, 0.3, 1.5)[seed % 4]
     norm = list(Norm)[seed % 3]
-    return InputRegion(Box(lower, upper), center if seed % 5 else None, norm, radius)
+    return InputSet(Box(lower, upper), center if seed % 5 else None, norm, radius)
 
 
-def sample(region: InputRegion, count: int, seed: int) -> Vector:
+def sample(region: InputSet, count: int, seed: int) -> Vector:
     """Points of the region, many of them on its border or at corners of the box."""
     generator = np.random.default_rng(seed)
     lower, upper = region.box.lower, region.box.upper
@@ -120,7 +120,7 @@ def test_bounds_hold_on_the_thesis_network(
     thesis: ReLUNetwork, test_images: Dataset, norm: Norm, radius: float
 ) -> None:
     image = np.asarray(test_images.images[3], dtype=np.float64).reshape(-1)
-    region = InputRegion(Box.unit(784), image, norm, radius)
+    region = InputSet(Box.unit(784), image, norm, radius)
     linear, interval = linear_bounds(thesis, region), interval_bounds(thesis, region)
     assert_within(linear, interval)
     points = sample(region, 300, 1)
@@ -137,7 +137,7 @@ def test_the_first_layer_is_reached(thesis: ReLUNetwork, test_images: Dataset) -
     box = Box.unit(784)
     weight, bias = thesis.layers[0].weight, thesis.layers[0].bias
     for radius in (0.7, 6.0):
-        upper = linear_bounds(thesis, InputRegion(box, image, Norm.L1, radius)).upper[0]
+        upper = linear_bounds(thesis, InputSet(box, image, Norm.L1, radius)).upper[0]
         for i in range(0, 32, 8):
             rooms = np.where(weight[i] > 0.0, 1.0 - image, image)
             point, budget = image.copy(), radius
@@ -152,9 +152,9 @@ def test_linear_bounds_beat_intervals_where_it_matters(
     thesis: ReLUNetwork, test_images: Dataset
 ) -> None:
     image = np.asarray(test_images.images[0], dtype=np.float64).reshape(-1)
-    region = InputRegion(Box.unit(784), image, Norm.L1, 6.0)
+    region = InputSet(Box.unit(784), image, Norm.L1, 6.0)
     linear, interval = linear_bounds(thesis, region), interval_bounds(thesis, region)
-    box = linear_bounds(thesis, InputRegion(Box.unit(784)))
+    box = linear_bounds(thesis, InputSet(Box.unit(784)))
     assert linear.unstable_count < interval.unstable_count < box.unstable_count
     deep = [float((each.upper[1] - each.lower[1]).sum()) for each in (linear, interval)]
     assert deep[0] < 0.6 * deep[1]
@@ -163,7 +163,7 @@ def test_linear_bounds_beat_intervals_where_it_matters(
 def test_linear_bounds_are_exact_without_unstable_neurons(make_network: MakeNetwork) -> None:
     network = make_network((6, 5, 4, 3), 1)
     point = np.full(6, 0.5)
-    region = InputRegion(Box(np.zeros(6), np.ones(6)), point, Norm.LINF, 1e-3)
+    region = InputSet(Box(np.zeros(6), np.ones(6)), point, Norm.LINF, 1e-3)
     bounds = linear_bounds(network, region)
     assert bounds.unstable_count == 0
     slope, offset = network.region_map(network.activation_pattern(point))[-1]
@@ -174,7 +174,7 @@ def test_linear_bounds_are_exact_without_unstable_neurons(make_network: MakeNetw
 
 def test_lecture_example(lecture: ReLUNetwork) -> None:
     """y = max(5 x1 - 4 x2 + 3, 0), z = max(-2 y + 50, 0); x1 in [-10, 10], x2 in [-5, 5]."""
-    region = InputRegion(Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0])))
+    region = InputSet(Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0])))
     bounds = interval_bounds(lecture, region)
     np.testing.assert_allclose([bounds.lower[0][0], bounds.upper[0][0]], [-67.0, 73.0])
     np.testing.assert_allclose([bounds.lower[1][0], bounds.upper[1][0]], [-96.0, 50.0])
@@ -183,8 +183,8 @@ def test_lecture_example(lecture: ReLUNetwork) -> None:
 def test_lp_bound_is_the_optimum_of_the_triangle_relaxation(make_network: MakeNetwork) -> None:
     network = make_network((4, 5, 3), 3)
     box = Box(-np.ones(4), np.ones(4))
-    first = linear_bounds(network, InputRegion(box))
-    found = lp_bounds(network, InputRegion(box))
+    first = linear_bounds(network, InputSet(box))
+    found = lp_bounds(network, InputSet(box))
     low, up = first.lower[0], first.upper[0]
     weight, bias = network.layers[0].weight, network.layers[0].bias
     assert ((low < 0.0) & (up > 0.0)).sum() >= 2
@@ -207,7 +207,7 @@ def test_lp_bound_is_the_optimum_of_the_triangle_relaxation(make_network: MakeNe
 
 def test_lp_bounds_tighten_the_thesis_network(thesis: ReLUNetwork, test_images: Dataset) -> None:
     image = np.asarray(test_images.images[0], dtype=np.float64).reshape(-1)
-    region = InputRegion(Box.unit(784), image, Norm.L1, 6.0)
+    region = InputSet(Box.unit(784), image, Norm.L1, 6.0)
     linear, found = linear_bounds(thesis, region), lp_bounds(thesis, region)
     assert_within(found, linear)
     assert (found.upper[2] - found.lower[2]).sum() < 0.95 * (
@@ -217,7 +217,7 @@ def test_lp_bounds_tighten_the_thesis_network(thesis: ReLUNetwork, test_images: 
 
 
 def test_lp_bounds_stay_valid_without_time(thesis: ReLUNetwork) -> None:
-    region = InputRegion(Box.unit(784))
+    region = InputSet(Box.unit(784))
     linear = linear_bounds(thesis, region)
     hurried = lp_bounds(thesis, region, lp_time_limit=1e-4)
     assert_within(hurried, linear)
@@ -229,14 +229,14 @@ def test_lp_bounds_stay_valid_without_time(thesis: ReLUNetwork) -> None:
 
 def test_lp_bounds_in_two_processes_are_the_same(make_network: MakeNetwork) -> None:
     network = make_network((5, 6, 6, 4), 7)
-    region = InputRegion(Box(-np.ones(5), np.ones(5)))
+    region = InputSet(Box(-np.ones(5), np.ones(5)))
     alone, shared = lp_bounds(network, region), lp_bounds(network, region, workers=2)
     for a, b in zip(alone.upper + alone.lower, shared.upper + shared.lower, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-9)
 
 
 def test_constant_bounds(thesis: ReLUNetwork) -> None:
-    region = InputRegion(Box.unit(784))
+    region = InputSet(Box.unit(784))
     bounds = compute_bounds("thesis", thesis, region)
     assert [(-values == 1000.0).all() for values in bounds.lower] == [True] * 3
     assert [values.shape for values in bounds.upper] == [(32,), (16,), (10,)]
@@ -247,14 +247,14 @@ def test_constant_bounds(thesis: ReLUNetwork) -> None:
 
 def test_a_ball_that_misses_the_box_is_empty(make_network: MakeNetwork) -> None:
     network = make_network((3, 4, 2), 0)
-    region = InputRegion(Box(np.full(3, 2.0), np.full(3, 3.0)), np.zeros(3), Norm.L2, 1.0)
+    region = InputSet(Box(np.full(3, 2.0), np.full(3, 3.0)), np.zeros(3), Norm.L2, 1.0)
     for name in VALID:
         assert compute_bounds(name, network, region).empty
 
 
 def test_start_bounds_are_kept_where_tighter(make_network: MakeNetwork) -> None:
     network = make_network((4, 5, 3), 2)
-    region = InputRegion(Box.unit(4))
+    region = InputSet(Box.unit(4))
     plain = linear_bounds(network, region)
     zero = PreActivationBounds(
         tuple(np.maximum(values, 0.0) for values in plain.lower[:1]) + plain.lower[1:],
@@ -267,11 +267,11 @@ def test_start_bounds_are_kept_where_tighter(make_network: MakeNetwork) -> None:
 def test_bad_input_is_named(make_network: MakeNetwork) -> None:
     network = make_network((4, 2), 0)
     with pytest.raises(InputError, match="expected one of thesis, interval, linear, lp"):
-        compute_bounds("crown", network, InputRegion(Box.unit(4)))
+        compute_bounds("crown", network, InputSet(Box.unit(4)))
     for name in VALID:
         assert name in BOUND_NAMES
         with pytest.raises(InputError, match=r"box: expected 4 inputs, found shape \(3,\)"):
-            compute_bounds(name, network, InputRegion(Box.unit(3)))
+            compute_bounds(name, network, InputSet(Box.unit(3)))
 
 
 def test_bounds_that_are_no_numbers_are_refused() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.clocks import FakeClock
-from reluopt.bounds import InputRegion, bounds_within, compute_bounds
+from reluopt.bounds import InputSet, bounds_within, compute_bounds
 from reluopt.bounds.validity import check_thesis_bounds
 from reluopt.deadline import Deadline
 from reluopt.errors import UnsupportedProblemError
@@ -26,7 +26,7 @@ def test_a_proof_of_the_thesis_constants_that_ran_out_of_time_is_not_remembered(
 def test_bounds_within_settles_a_constant_with_few_lps(thesis):
     """One logit of ctu may exceed 1000 by linear bounds, and by LP bounds it may not."""
     network = load_bundled("ctu")
-    region = InputRegion(Box.unit(784))
+    region = InputSet(Box.unit(784))
     loose = compute_bounds("linear", network, region)
     settled = bounds_within(network, region, 1000.0)
     worst = [max(-low.min(), up.max()) for low, up in zip(loose.lower, loose.upper, strict=True)]

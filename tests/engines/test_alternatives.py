@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from helpers.clocks import FakeClock
-from reluopt.answers.solution import Status
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.linear_model import linear_distances
 from reluopt.deadline import Deadline
 from reluopt.engines.alternatives import promising_first, settle
-from reluopt.engines.base import EngineAnswer, EngineRequest, Incumbent
+from reluopt.engines.base import EngineRequest
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm
 

@@ -11,11 +11,11 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from reluopt.answers.solution import Status
-from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.answers.solution import Incumbent, Status
+from reluopt.bounds import InputSet, compute_bounds
 from reluopt.engines import get_engine
 from reluopt.engines.alternatives import FIRST_SHARE
-from reluopt.engines.base import EngineOptions, EngineRequest, EngineState, Incumbent
+from reluopt.engines.base import EngineOptions, EngineRequest, EngineState
 from reluopt.engines.julia import JuliaEngine
 from reluopt.engines.julia_setup import (
     julia_state,
@@ -94,7 +94,7 @@ def two_targets(make_network):
     network = make_network((4, 5, 3), 1)
     image = np.full(4, 0.5)
     problem = MinimalPerturbation(image, int(network.predict(image)), AnyTarget())
-    bounds = compute_bounds("interval", network, InputRegion(Box.unit(4)))
+    bounds = compute_bounds("interval", network, InputSet(Box.unit(4)))
     return EngineRequest(network, problem.task(network), bounds)
 
 

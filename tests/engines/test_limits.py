@@ -10,7 +10,7 @@ from helpers.regions import enumerate_patterns, l1_optimum
 from reluopt.answers.check import LIMIT_TOLERANCE, check_perturbation
 from reluopt.answers.solution import Status
 from reluopt.attacks.region import find_incumbent
-from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.bounds import InputSet, compute_bounds
 from reluopt.engines import choose_engine, engines_for
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import UnsupportedProblemError
@@ -151,7 +151,7 @@ def test_the_check_refuses_what_exceeds_the_limit(thesis, test_images):
 def test_bounds_with_limits_hold_and_are_tighter(thesis, test_images, radius):
     image = test_images.image(1).ravel()
     task = MinimalPerturbation(image, 2, smoothness=0.1).task(thesis)
-    region = InputRegion(task.box, task.image, Norm.L1, radius, task.limits)
+    region = InputSet(task.box, task.image, Norm.L1, radius, task.limits)
     bounds = compute_bounds("lp", thesis, region)
     loose = compute_bounds("linear", thesis, region)
     widths = [

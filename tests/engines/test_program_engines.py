@@ -8,12 +8,12 @@ import pytest
 
 from helpers.clocks import FakeClock
 from helpers.exact import exact_optimum
-from reluopt.answers.solution import Status
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.region import find_incumbent
-from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.bounds import InputSet, compute_bounds
 from reluopt.deadline import Deadline
 from reluopt.engines import choose_engine, engine_names, engines_for, get_engine
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.gurobi import GurobiEngine
 from reluopt.engines.highs import HighsEngine, highs_model
 from reluopt.engines.program_engine import ProgramTask
@@ -48,7 +48,7 @@ class SumOnly:
 
 def _request(network, task, formulation="bigm", bounds="interval", **options):
     incumbent = options.pop("incumbent", None)
-    region = InputRegion(task.box)
+    region = InputSet(task.box)
     return EngineRequest(
         network,
         task,
@@ -221,7 +221,7 @@ def test_highs_names_engines_for_l2(thesis, test_images):
         choose_engine("highs", task, thesis)
     with pytest.raises(UnsupportedProblemError, match="cannot solve"):
         HighsEngine().solve(_request(thesis, task))
-    bounds = compute_bounds("interval", thesis, InputRegion(task.box))
+    bounds = compute_bounds("interval", thesis, InputSet(task.box))
     with pytest.raises(ValueError, match="quadratic"):
         highs_model(encode(thesis, task, bounds).program)
 

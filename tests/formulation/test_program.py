@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reluopt.answers.solution import Status
-from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.bounds import InputSet, compute_bounds
 from reluopt.engines.base import EngineOptions
 from reluopt.engines.highs import HighsEngine
 from reluopt.engines.program_engine import ProgramTask
@@ -42,7 +42,7 @@ def networks_with_points(draw):
 )
 def test_fixed_input_gives_the_forward_pass(case, formulation, bounds_name):
     network, point = case
-    bounds = compute_bounds(bounds_name, network, InputRegion(Box.unit(network.input_size)))
+    bounds = compute_bounds(bounds_name, network, InputSet(Box.unit(network.input_size)))
     encoded = encode(network, LogitTask(0, Box(point, point)), bounds, formulation)
     result = HighsEngine().solve_program(ProgramTask(encoded.program, EngineOptions()))
     assert result.status is Status.OPTIMAL
@@ -69,7 +69,7 @@ def test_forward_pass_is_feasible_in_the_program(case, formulation, norm, smooth
     task = task.only(task.alternatives[0])
     # Bounds of variables stand for all of the box, beyond what limits on the change leave of it.
     task = replace(task, box=Box.unit(network.input_size))
-    bounds = compute_bounds("interval", network, InputRegion(task.box))
+    bounds = compute_bounds("interval", network, InputSet(task.box))
     encoded = encode(network, task, bounds, formulation)
     values = encoded.start(point)
     np.testing.assert_allclose(encoded.network.point(values), point, atol=1e-12)
@@ -89,7 +89,7 @@ def test_forward_pass_is_feasible_in_the_program(case, formulation, norm, smooth
 
 def test_thesis_model_has_the_published_size(thesis, test_images):
     box = Box.unit(784)
-    bounds = compute_bounds("thesis", thesis, InputRegion(box))
+    bounds = compute_bounds("thesis", thesis, InputSet(box))
     forward = encode(thesis, LogitTask(0, box), bounds, "thesis").program
     assert forward.size["variables"] == 958
     for norm in (Norm.L1, Norm.L2):
@@ -105,14 +105,14 @@ def test_stable_neurons_get_no_binary(thesis, test_images):
         np.clip(test_images.image(0).ravel() - 0.02, 0, 1),
         np.clip(test_images.image(0).ravel() + 0.02, 0, 1),
     )
-    bounds = compute_bounds("interval", thesis, InputRegion(box))
+    bounds = compute_bounds("interval", thesis, InputSet(box))
     program = encode(thesis, LogitTask(0, box), bounds).program
     assert program.size["binaries"] == bounds.unstable_count < 48
 
 
 def test_split_change_has_no_rows_for_pixels(thesis, test_images):
     task = MinimalPerturbation(test_images.image(0), 7).task(thesis)
-    bounds = compute_bounds("interval", thesis, InputRegion(task.box))
+    bounds = compute_bounds("interval", thesis, InputSet(task.box))
     size = encode(thesis, task, bounds).program.size
     black = int(np.count_nonzero(task.image == 0.0))
     assert size["variables"] < 784 + (784 - black) + 3 * 48 + 10 + 1
@@ -121,7 +121,7 @@ def test_split_change_has_no_rows_for_pixels(thesis, test_images):
 
 def test_errors(thesis, test_images):
     task = MinimalPerturbation(test_images.image(0), 7, AnyTarget()).task(thesis)
-    bounds = compute_bounds("thesis", thesis, InputRegion(task.box))
+    bounds = compute_bounds("thesis", thesis, InputSet(task.box))
     with pytest.raises(InputError, match="formulation: expected one of bigm, thesis"):
         encode(thesis, task, bounds, "hull")
     with pytest.raises(InputError, match="one alternative, found 9"):

@@ -262,3 +262,30 @@ def test_kernels_without_linear_algebra_load_no_scipy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_a_cache_that_names_types_of_another_version_is_made_anew(tmp_path):
+    """numba reads the whole index before it looks at the stamp of the source."""
+    (tmp_path / "shapes.py").write_text(
+        "from __future__ import annotations\n"
+        "from typing import NamedTuple\n"
+        "from reluopt.numerics.jit import kernel\n"
+        "class Old(NamedTuple):\n"
+        "    value: float\n"
+        "@kernel\n"
+        "def value(pair: Old) -> float:\n"
+        "    return pair.value\n"
+    )
+    call = "import shapes; print(shapes.value(shapes.{}(3.5)))"
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    for name in ("Old", "New"):
+        source = tmp_path / "shapes.py"
+        source.write_text(source.read_text().replace("Old", name))
+        done = subprocess.run(
+            [sys.executable, "-c", call.format(name)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.strip() == "3.5", done.stderr

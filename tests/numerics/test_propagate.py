@@ -13,9 +13,9 @@ from reluopt.images.mnist import Dataset
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.numerics.flat import FlatNetwork, forward
-from reluopt.numerics.input_sets import Region, with_radius
+from reluopt.numerics.input_sets import FlatInputSet, with_radius
 from reluopt.numerics.propagate import condition_maxima, tighten, tighten_intervals
-from reluopt.questions.input_sets import build_region
+from reluopt.questions.input_sets import flat_input_set
 from reluopt.questions.problems import Box, MinimalPerturbation, Norm
 
 Vector = NDArray[np.float64]
@@ -55,7 +55,7 @@ def test_one_point_is_enclosed_in_exact_arithmetic(seed: int, depth: int, norm: 
     network = ReLUNetwork(tuple(layers))
     flat = flatten(network)
     point = generator.random(network.input_size)
-    region = build_region(flat, Box.unit(point.size), point, norm, 0.0)
+    region = flat_input_set(flat, Box.unit(point.size), point, norm, 0.0)
     for every in (False, True):
         lower, upper, magnitudes = nothing(flat)
         assert tighten(flat, region, lower, upper, magnitudes, 0, depth, every)
@@ -82,7 +82,7 @@ def test_bounds_below_fixed_phases_hold_where_the_phases_do(
     )
     flat = flatten(network)
     center = generator.random(sizes[0])
-    region = build_region(flat, Box.unit(sizes[0]), center, norm, 0.8)
+    region = flat_input_set(flat, Box.unit(sizes[0]), center, norm, 0.8)
     lower, upper, magnitudes = nothing(flat)
     tighten(flat, region, lower, upper, magnitudes, 0, depth, False)
     hidden = int(flat.neuron_offsets[depth - 1])
@@ -118,9 +118,11 @@ def sample(generator: np.random.Generator, center: Vector, norm: Norm, radius: f
     return np.clip(center + change, 0.0, 1.0)
 
 
-def thesis_region(network: ReLUNetwork, image: Vector, radius: float) -> tuple[FlatNetwork, Region]:
+def thesis_region(
+    network: ReLUNetwork, image: Vector, radius: float
+) -> tuple[FlatNetwork, FlatInputSet]:
     flat = flatten(network)
-    return flat, build_region(flat, Box.unit(784), image, Norm.L1, radius)
+    return flat, flat_input_set(flat, Box.unit(784), image, Norm.L1, radius)
 
 
 def test_conditions_prove_small_balls_safe(thesis: ReLUNetwork, test_images: Dataset) -> None:
@@ -169,7 +171,7 @@ def test_contradicting_phases_are_found(thesis: ReLUNetwork) -> None:
 def test_empty_region_is_reported() -> None:
     network = ReLUNetwork((Dense(np.ones((2, 2)), np.zeros(2)),))
     flat = flatten(network)
-    region = build_region(flat, Box(np.ones(2), np.full(2, 2.0)), np.zeros(2), Norm.L2, 0.1)
+    region = flat_input_set(flat, Box(np.ones(2), np.full(2, 2.0)), np.zeros(2), Norm.L2, 0.1)
     lower, upper, magnitudes = nothing(flat)
     assert not tighten(flat, region, lower, upper, magnitudes, 0, 1, True)
     assert (lower > upper).all()

@@ -5,7 +5,7 @@ import pytest
 
 from reluopt.answers.solution import Status
 from reluopt.attacks.gradient import fgsm, pgd
-from reluopt.bounds import BOUND_NAMES, InputRegion, compute_bounds
+from reluopt.bounds import BOUND_NAMES, InputSet, compute_bounds
 from reluopt.errors import InputError
 from reluopt.networks.evaluation import evaluate
 from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
@@ -42,7 +42,7 @@ def _network(size):
         lambda n: fgsm(n, IMAGE, [0], 0.1),
         lambda n: pgd(n, IMAGE, [0], 0.1),
         *(
-            lambda n, name=name: compute_bounds(name, n, InputRegion(Box.unit(2)))
+            lambda n, name=name: compute_bounds(name, n, InputSet(Box.unit(2)))
             for name in BOUND_NAMES
         ),
     ],

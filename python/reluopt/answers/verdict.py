@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_logit, check_perturbation
 from reluopt.answers.solution import Certificate, Incumbent, Status, relative_gap
-from reluopt.engines.base import EngineAnswer, EngineOptions
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import LogitTask, PerturbationTask
@@ -80,7 +80,7 @@ def best_answer(
 
 
 def verdict(
-    answer: EngineAnswer, best: Candidate | None, options: EngineOptions, bare: bool
+    answer: EngineAnswer, best: Candidate | None, tolerated: float, bare: bool
 ) -> tuple[Status, str]:
     """What may be claimed after the check; ``bare`` as for :func:`best_answer`."""
     if best is None:
@@ -99,9 +99,9 @@ def verdict(
         )
     gap = relative_gap(objective, answer.bound)
     if not certificate.certified:
-        proven = "the optimum of" if gap <= options.gap else "an image that meets"
+        proven = "the optimum of" if gap <= tolerated else "an image that meets"
         return Status.NOT_ADVERSARIAL, f"{proven} the bare condition, but {reason}"
-    if not gap <= options.gap:
+    if not gap <= tolerated:
         claimed = f"the engine claims optimality, but the checked gap is {gap:.3g}"
         return Status.FEASIBLE, claimed if answer.status is Status.OPTIMAL else answer.message
     return Status.OPTIMAL, ALREADY_ANSWERED if objective == 0.0 else answer.message
@@ -116,7 +116,7 @@ def verdict_without_image(answer: EngineAnswer) -> tuple[Status, str]:
 
 
 def verdict_of_maximum(
-    answer: EngineAnswer, certificate: Certificate, options: EngineOptions
+    answer: EngineAnswer, certificate: Certificate, tolerated: float
 ) -> tuple[Status, str]:
     """What may be claimed about a maximised logit."""
     if math.isnan(answer.bound):
@@ -126,7 +126,7 @@ def verdict_of_maximum(
     value = certificate.objective
     if not value - answer.bound <= OBJECTIVE_TOLERANCE * max(1.0, abs(value)):
         return Status.NUMERICAL, f"the engine's bound {answer.bound:.9g} is below the logit"
-    if relative_gap(value, answer.bound) <= options.gap:
+    if relative_gap(value, answer.bound) <= tolerated:
         return Status.OPTIMAL, answer.message
     return Status.FEASIBLE, answer.message
 

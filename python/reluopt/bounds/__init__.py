@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from reluopt.bounds.base import BoundingMethod, InputRegion, PreActivationBounds
+from reluopt.bounds.base import BoundingMethod, InputSet, PreActivationBounds
 from reluopt.bounds.constant import thesis_bounds
 from reluopt.bounds.interval import interval_bounds
 from reluopt.bounds.linear import linear_bounds
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BOUND_NAMES",
     "BoundingMethod",
-    "InputRegion",
+    "InputSet",
     "PreActivationBounds",
     "bounds_within",
     "compute_bounds",
@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
 def compute_bounds(
     name: str,
     network: ReLUNetwork,
-    region: InputRegion,
+    region: InputSet,
     *,
     workers: int = 1,
     deadline: Deadline = NEVER,

@@ -1,7 +1,7 @@
 r"""What every bounding method takes and gives.
 
 Pre-activation bounds are numbers :math:`L^k \le a^k \le U^k` that hold for every input of an
-:class:`InputRegion`. They become the big-M constants of the program and decide which neurons are
+:class:`InputSet`. They become the big-M constants of the program and decide which neurons are
 *stable* (``L >= 0`` or ``U <= 0``) and need no binary.
 """
 
@@ -20,7 +20,7 @@ from reluopt.questions.problems import Box, ChangeLimits, Norm
 
 
 @dataclass(frozen=True, eq=False)
-class InputRegion:
+class InputSet:
     r"""The inputs over which bounds must hold: ``{x : ||x - center|| <= radius} ∩ box``.
 
     Attributes:
@@ -107,6 +107,6 @@ class PreActivationBounds:
 class BoundingMethod(Protocol):
     """A way to compute pre-activation bounds."""
 
-    def __call__(self, network: ReLUNetwork, region: InputRegion) -> PreActivationBounds:
+    def __call__(self, network: ReLUNetwork, region: InputSet) -> PreActivationBounds:
         """Bounds valid for every input of ``region``."""
         ...

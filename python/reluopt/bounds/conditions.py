@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.bounds.base import InputRegion, PreActivationBounds
+from reluopt.bounds.base import InputSet, PreActivationBounds
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.propagate import condition_maxima, layer_magnitudes
-from reluopt.questions.input_sets import build_region
+from reluopt.questions.input_sets import flat_input_set
 from reluopt.questions.problems import PerturbationTask
 
 
 def hopeless_alternatives(
-    network: ReLUNetwork, region: InputRegion, bounds: PreActivationBounds, task: PerturbationTask
+    network: ReLUNetwork, region: InputSet, bounds: PreActivationBounds, task: PerturbationTask
 ) -> frozenset[int]:
     r"""Alternatives of ``task`` that provably no input of ``region`` meets.
 
@@ -35,7 +35,7 @@ def hopeless_alternatives(
     if bounds.empty:
         return frozenset(range(count))
     flat = flatten(network)
-    place = build_region(flat, region.box, region.center, region.norm, region.radius)
+    place = flat_input_set(flat, region.box, region.center, region.norm, region.radius)
     lower, upper = np.concatenate(bounds.lower), np.concatenate(bounds.upper)
     magnitudes = np.empty(flat.biases.size)
     for layer in range(len(network.layers) - 1):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from reluopt.bounds.base import InputRegion, PreActivationBounds
+from reluopt.bounds.base import InputSet, PreActivationBounds
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 
@@ -15,7 +15,7 @@ THESIS_MAGNITUDE = 1000.0
 
 
 def thesis_bounds(
-    network: ReLUNetwork, region: InputRegion, magnitude: float = THESIS_MAGNITUDE
+    network: ReLUNetwork, region: InputSet, magnitude: float = THESIS_MAGNITUDE
 ) -> PreActivationBounds:
     """Bounds ``-magnitude <= a <= magnitude`` for every neuron, the logits included.
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.bounds.base import InputRegion, PreActivationBounds
+from reluopt.bounds.base import InputSet, PreActivationBounds
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.flat import split_layers
 from reluopt.numerics.propagate import tighten_intervals
-from reluopt.questions.input_sets import build_region
+from reluopt.questions.input_sets import flat_input_set
 
 
-def interval_bounds(network: ReLUNetwork, region: InputRegion) -> PreActivationBounds:
+def interval_bounds(network: ReLUNetwork, region: InputSet) -> PreActivationBounds:
     """Pre-activation bounds by interval arithmetic.
 
     Args:
@@ -31,6 +31,6 @@ def interval_bounds(network: ReLUNetwork, region: InputRegion) -> PreActivationB
     """
     flat = flatten(network)
     lower, upper = np.full(flat.biases.size, -np.inf), np.full(flat.biases.size, np.inf)
-    limits = build_region(flat, region.box, region.center, region.norm, region.radius)
+    limits = flat_input_set(flat, region.box, region.center, region.norm, region.radius)
     tighten_intervals(flat, limits, lower, upper)
     return PreActivationBounds(split_layers(flat, lower), split_layers(flat, upper), "interval")

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.bounds.base import InputRegion, PreActivationBounds
+from reluopt.bounds.base import InputSet, PreActivationBounds
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.flat import split_layers
 from reluopt.numerics.propagate import tighten
-from reluopt.questions.input_sets import build_region
+from reluopt.questions.input_sets import flat_input_set
 
 
 def linear_bounds(
-    network: ReLUNetwork, region: InputRegion, start: PreActivationBounds | None = None
+    network: ReLUNetwork, region: InputSet, start: PreActivationBounds | None = None
 ) -> PreActivationBounds:
     """Pre-activation bounds by backward linear forms (CROWN, Zhang et al. 2018; DeepPoly).
 
@@ -38,6 +38,6 @@ def linear_bounds(
     lower, upper = np.full(count, -np.inf), np.full(count, np.inf)
     if start is not None:
         lower, upper = np.concatenate(start.lower), np.concatenate(start.upper)
-    limits = build_region(flat, region.box, region.center, region.norm, region.radius)
+    limits = flat_input_set(flat, region.box, region.center, region.norm, region.radius)
     tighten(flat, limits, lower, upper, np.empty(count), 0, len(network.layers), True)
     return PreActivationBounds(split_layers(flat, lower), split_layers(flat, upper), "linear")

@@ -31,7 +31,7 @@ import highspy
 import numpy as np
 from scipy import sparse
 
-from reluopt.bounds.base import InputRegion, PreActivationBounds
+from reluopt.bounds.base import InputSet, PreActivationBounds
 from reluopt.bounds.relaxation import LayerRelaxation, relax_before
 from reluopt.deadline import NEVER, Deadline
 from reluopt.networks.flattening import flatten
@@ -42,7 +42,7 @@ from reluopt.numerics.input_sets import BOX_ONLY, L2_BALL
 from reluopt.numerics.propagate import tighten
 from reluopt.numerics.quiet_highs import QuietHighs
 from reluopt.numerics.rounding import ROUNDOFF, gamma
-from reluopt.questions.input_sets import build_region
+from reluopt.questions.input_sets import flat_input_set
 
 LP_TIME_LIMIT = 5.0
 """Seconds for one LP; those of MNIST-sized networks take 5 to 50 ms, so it stops only a stall."""
@@ -50,7 +50,7 @@ LP_TIME_LIMIT = 5.0
 
 def lp_bounds(
     network: ReLUNetwork,
-    region: InputRegion,
+    region: InputSet,
     *,
     workers: int = 1,
     lp_time_limit: float = LP_TIME_LIMIT,
@@ -84,7 +84,7 @@ def lp_bounds(
 
 def bounds_within(
     network: ReLUNetwork,
-    region: InputRegion,
+    region: InputSet,
     magnitude: float,
     lp_time_limit: float = LP_TIME_LIMIT,
     deadline: Deadline = NEVER,
@@ -115,10 +115,10 @@ def bounds_within(
 class _Run:
     """Bounds of all neurons while LPs tighten them, layer after layer."""
 
-    def __init__(self, network: ReLUNetwork, region: InputRegion) -> None:
+    def __init__(self, network: ReLUNetwork, region: InputSet) -> None:
         self.flat = flatten(network)
         self.depth = len(network.layers)
-        self._region = build_region(
+        self._region = flat_input_set(
             self.flat, region.box, region.center, region.norm, region.radius
         )
         self._source = region

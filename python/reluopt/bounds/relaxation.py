@@ -10,7 +10,7 @@ from scipy import sparse
 
 from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.flat import FlatNetwork
-from reluopt.numerics.input_sets import Region
+from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.maxima import linear_maximum
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 from reluopt.questions.change_limits import REACH_SLACK, ChangeLimits
@@ -31,7 +31,7 @@ class LayerRelaxation:
         posts: column of each post-activation of the last layer, -1 for a neuron that is off.
     """
 
-    region: Region
+    region: FlatInputSet
     matrix: sparse.csr_array
     row_lower: FloatArray
     row_upper: FloatArray
@@ -87,7 +87,7 @@ class LayerRelaxation:
 
 
 def relax_before(
-    flat: FlatNetwork, region: Region, lower: FloatArray, upper: FloatArray, layer: int
+    flat: FlatNetwork, region: FlatInputSet, lower: FloatArray, upper: FloatArray, layer: int
 ) -> LayerRelaxation:
     """The relaxation of all layers before ``layer``, given bounds of their neurons."""
     size = int(flat.sizes[0])
@@ -151,7 +151,7 @@ class _Builder:
         self._row(pair, np.array([1.0, -1.0]), 0.0, math.inf)
         return post
 
-    def relaxation(self, region: Region, posts: IntArray) -> LayerRelaxation:
+    def relaxation(self, region: FlatInputSet, posts: IntArray) -> LayerRelaxation:
         """Everything collected, as arrays."""
         indices = [columns for columns, _ in self._rows]
         starts = np.concatenate(([0], np.cumsum([len(index) for index in indices])))

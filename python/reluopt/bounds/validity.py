@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from reluopt.bounds.base import InputRegion
+from reluopt.bounds.base import InputSet
 from reluopt.bounds.constant import THESIS_MAGNITUDE
 from reluopt.bounds.lp import bounds_within
 from reluopt.deadline import NEVER, Deadline
@@ -25,7 +25,7 @@ def check_thesis_bounds(network: ReLUNetwork, box: Box, deadline: Deadline = NEV
     digest = hashlib.sha256(box.lower.tobytes() + box.upper.tobytes()).hexdigest()
     key = (network.fingerprint, digest)
     if key not in _EXCEEDING:
-        exceeding = _exceeding(network, InputRegion(box), deadline)
+        exceeding = _exceeding(network, InputSet(box), deadline)
         if exceeding and deadline.passed:
             raise UnsupportedProblemError(f"{exceeding}, or a longer time limit (it ran out)")
         _EXCEEDING[key] = exceeding
@@ -37,7 +37,7 @@ _EXCEEDING: dict[tuple[str, str], str] = {}
 """Why the thesis' constants do not hold, by network and box; an empty text where they do."""
 
 
-def _exceeding(network: ReLUNetwork, region: InputRegion, deadline: Deadline) -> str:
+def _exceeding(network: ReLUNetwork, region: InputSet, deadline: Deadline) -> str:
     """Why the thesis' constants are not valid over ``region``; an empty text if they are."""
     proven = bounds_within(network, region, THESIS_MAGNITUDE, deadline=deadline)
     for k, (low, up) in enumerate(zip(proven.lower, proven.upper, strict=True), start=1):

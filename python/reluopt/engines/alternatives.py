@@ -18,10 +18,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.linear_model import linear_distances
 from reluopt.deadline import Deadline
-from reluopt.engines.base import EngineAnswer, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import PerturbationTask
 

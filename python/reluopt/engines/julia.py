@@ -25,16 +25,11 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Status
 from reluopt.deadline import Deadline
 from reluopt.engines.alternatives import SETTLED, SoFar, settle
-from reluopt.engines.base import (
-    EngineAnswer,
-    EngineRequest,
-    EngineState,
-    EngineTask,
-    Progress,
-)
+from reluopt.engines.base import EngineRequest, EngineState, EngineTask, Progress
 from reluopt.engines.julia_setup import JuliaSession, julia_session, julia_state
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.networks.network import ReLUNetwork

@@ -13,11 +13,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.alternatives import SoFar, settle
 from reluopt.engines.base import (
-    EngineAnswer,
     EngineOptions,
     EngineRequest,
     EngineState,

@@ -12,13 +12,13 @@ from reluopt.numerics.jit import kernel
 from reluopt.numerics.rounding import TINY, gamma
 
 BOX_ONLY, L1_BALL, L2_BALL = 0, 1, 2
-"""Codes of :attr:`Region.norm`."""
+"""Codes of :attr:`FlatInputSet.norm`."""
 
 
-class Region(NamedTuple):
+class FlatInputSet(NamedTuple):
     r"""``{center + delta : low <= delta <= high, ||delta|| <= radius}`` as kernels take it.
 
-    Made by :func:`build_region`; :func:`with_radius` shrinks the ball of an L1 or L2 region.
+    Made by :func:`flat_input_set`; :func:`with_radius` shrinks the ball of an L1 or L2 region.
 
     Attributes:
         center: shape ``(n_0,)``.
@@ -47,14 +47,14 @@ class Region(NamedTuple):
 
 
 @kernel
-def make_region(
+def make_flat_input_set(
     flat: FlatNetwork,
     center: FloatArray,
     low: FloatArray,
     high: FloatArray,
     norm: int,
     radius: float,
-) -> Region:
+) -> FlatInputSet:
     """Complete a region by what the first layer needs."""
     size, width = flat.sizes[0], flat.sizes[1]
     values = np.empty(flat.biases.size)
@@ -74,15 +74,17 @@ def make_region(
     share = gamma(count + 8.0)
     for i in range(width):
         errors[i] = share * errors[i] + TINY
-    return Region(center, low, high, norm, radius, values[:width].copy(), errors, magnitudes, 0.0)
+    return FlatInputSet(
+        center, low, high, norm, radius, values[:width].copy(), errors, magnitudes, 0.0
+    )
 
 
-def with_radius(region: Region, radius: float) -> Region:
+def with_radius(region: FlatInputSet, radius: float) -> FlatInputSet:
     """The region with a smaller ball; for L1 and L2 balls whose center lies in the box."""
     return region._replace(radius=float(radius))
 
 
-def largest_square(region: Region) -> float:
+def largest_square(region: FlatInputSet) -> float:
     """Above any ``|delta|^2 + 2 tilt sum(delta)`` within the limits of a region."""
     ends = np.maximum(np.abs(region.low), np.abs(region.high))
     largest = float(ends @ ends) + 2.0 * region.tilt * float(ends.sum())

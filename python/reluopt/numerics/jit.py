@@ -251,6 +251,18 @@ class _Cache(FunctionCache):
         super().__init__(dispatcher.py_func)
         self._dispatcher = dispatcher
 
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Machine code of an earlier process, if there is any.
+
+        An index that names types of another version of reluopt is emptied: numba reads all of it
+        before it looks at the stamp.
+        """
+        try:
+            return super().load_overload(sig, target_context)
+        except (AttributeError, ImportError):
+            self.flush()
+            return None
+
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         """What an entry must agree on to be used."""
         return (*super()._index_key(sig, codegen), _digest(self._dispatcher))

@@ -1,7 +1,7 @@
 r"""The largest value of a linear form over {ball ∩ box}.
 
 :func:`linear_maximum` returns a number that is *not below* the maximum of ``g @ delta`` over a
-:class:`~reluopt.numerics.input_sets.Region` in exact arithmetic.
+:class:`~reluopt.numerics.input_sets.FlatInputSet` in exact arithmetic.
 
 Why the result is a theorem
 ---------------------------
@@ -29,7 +29,7 @@ rounding picks an end although the maximiser lies inside by a relative :math:`3u
 at most :math:`\mu (3 u e)^2`, far below the error allowed for. The error of the evaluation is at
 most :math:`\gamma_{n+16} (\mu r^2 + \sum_i |g_i e_i| + \mu e_i^2)`; twice that is added.
 
-*Tilted L2* (:class:`~reluopt.numerics.input_sets.Region`). A tilt :math:`k > 0`, with limits
+*Tilted L2* (:class:`~reluopt.numerics.input_sets.FlatInputSet`). A tilt :math:`k > 0`, with limits
 :math:`l \ge 0`, makes the ball an elastic net (:mod:`reluopt.bridges.lifting`),
 
 .. math:: \|\delta\|_2^2 + 2 k \textstyle\sum_i \delta_i \le r^2 .
@@ -60,7 +60,7 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.numerics.arrays import FloatArray
-from reluopt.numerics.input_sets import L1_BALL, L2_BALL, Region
+from reluopt.numerics.input_sets import L1_BALL, L2_BALL, FlatInputSet
 from reluopt.numerics.jit import apart, kernel, search_kernel
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma, pairwise_sum
 
@@ -371,7 +371,7 @@ def tilted_maximum(
 @apart
 @kernel
 def linear_maximum(
-    region: Region, g: FloatArray, buffer: FloatArray, other_buffer: FloatArray
+    region: FlatInputSet, g: FloatArray, buffer: FloatArray, other_buffer: FloatArray
 ) -> float:
     """Upper bound, valid in exact arithmetic, on ``g @ delta`` over the region; see the module.
 

@@ -33,7 +33,7 @@ layer: largest :math:`|x|`), every pre-activation and everything summed to it is
 So the error of the whole form is at most :math:`\gamma_N` times the sum of :math:`|v|^\top m` over
 the layers and of :math:`|\hat u_j| \hat t_j` over the chords, N exceeding the longest chain of
 roundings; :func:`~reluopt.numerics.rounding.gamma` doubles it. Interval arithmetic: at most
-:math:`\gamma_{n+2} m`. First layer: see :class:`~reluopt.numerics.input_sets.Region`,
+:math:`\gamma_{n+2} m`. First layer: see :class:`~reluopt.numerics.input_sets.FlatInputSet`,
 :math:`W c + b` has error :math:`\le \gamma_{n+1} m`.
 """
 
@@ -43,7 +43,7 @@ import numpy as np
 
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
-from reluopt.numerics.input_sets import Region
+from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
 from reluopt.numerics.maxima import linear_maximum
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
@@ -60,7 +60,7 @@ def rounding_chain(flat: FlatNetwork) -> float:
 @kernel
 def linear_form_maximum(
     flat: FlatNetwork,
-    region: Region,
+    region: FlatInputSet,
     lower: FloatArray,
     upper: FloatArray,
     magnitudes: FloatArray,
@@ -121,7 +121,7 @@ def linear_form_maximum(
 @apart
 @kernel
 def layer_magnitudes(
-    flat: FlatNetwork, region: Region, upper: FloatArray, layer: int, magnitudes: FloatArray
+    flat: FlatNetwork, region: FlatInputSet, upper: FloatArray, layer: int, magnitudes: FloatArray
 ) -> None:
     """Write ``|W| X + |b|`` of one layer, given upper bounds of the layer below."""
     start, stop = flat.neuron_offsets[layer], flat.neuron_offsets[layer + 1]
@@ -143,7 +143,11 @@ def layer_magnitudes(
 
 @kernel
 def first_layer(
-    flat: FlatNetwork, region: Region, lower: FloatArray, upper: FloatArray, scratch: FloatArray
+    flat: FlatNetwork,
+    region: FlatInputSet,
+    lower: FloatArray,
+    upper: FloatArray,
+    scratch: FloatArray,
 ) -> None:
     """Tighten the first layer by its exact range over the region."""
     size = flat.sizes[0]
@@ -196,7 +200,7 @@ def interval_layer(
 @kernel
 def linear_layer(
     flat: FlatNetwork,
-    region: Region,
+    region: FlatInputSet,
     lower: FloatArray,
     upper: FloatArray,
     magnitudes: FloatArray,
@@ -227,7 +231,7 @@ def linear_layer(
 @kernel
 def tighten(
     flat: FlatNetwork,
-    region: Region,
+    region: FlatInputSet,
     lower: FloatArray,
     upper: FloatArray,
     magnitudes: FloatArray,
@@ -271,7 +275,7 @@ def tighten(
 
 @kernel
 def tighten_intervals(
-    flat: FlatNetwork, region: Region, lower: FloatArray, upper: FloatArray
+    flat: FlatNetwork, region: FlatInputSet, lower: FloatArray, upper: FloatArray
 ) -> bool:
     """Like :func:`tighten` for all layers, by interval arithmetic behind the first layer."""
     if region.radius < 0.0:
@@ -291,7 +295,7 @@ def tighten_intervals(
 @kernel
 def condition_maxima(
     flat: FlatNetwork,
-    region: Region,
+    region: FlatInputSet,
     lower: FloatArray,
     upper: FloatArray,
     magnitudes: FloatArray,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_REGION = ("numerics.flat:forward", "numerics.input_sets:make_region", "numerics.rounding:gamma")
-_BOUNDS = (*_REGION, "numerics.propagate:layer_magnitudes", "numerics.propagate:tighten")
+_INPUTS = (
+    "numerics.flat:forward",
+    "numerics.input_sets:make_flat_input_set",
+    "numerics.rounding:gamma",
+)
+_BOUNDS = (*_INPUTS, "numerics.propagate:layer_magnitudes", "numerics.propagate:tighten")
 _ATTACKS = (
     "attacks.descent:decoupled_steps",
     "attacks.descent:least_slack",

@@ -11,21 +11,21 @@ from reluopt.numerics.input_sets import (
     BOX_ONLY,
     L1_BALL,
     L2_BALL,
-    Region,
+    FlatInputSet,
     difference,
-    make_region,
+    make_flat_input_set,
 )
 from reluopt.numerics.rounding import ROUNDOFF
 from reluopt.questions.problems import Box, Norm
 
 
-def build_region(
+def flat_input_set(
     flat: FlatNetwork,
     box: Box,
     center: FloatArray | None = None,
     norm: Norm = Norm.LINF,
     radius: float = np.inf,
-) -> Region:
+) -> FlatInputSet:
     """The region {x in box : ||x - center|| <= radius}, every limit rounded outward.
 
     Args:
@@ -71,9 +71,11 @@ def _region_around(
     center: FloatArray,
     norm: int,
     radius: float,
-) -> Region:
+) -> FlatInputSet:
     """Fill in the limits of ``delta`` and what the first layer needs."""
     low = difference(lower, center, -np.inf)
     high = difference(upper, center, np.inf)
-    region: Region = make_region(flat, np.array(center), low, high, norm, float(radius))
+    region: FlatInputSet = make_flat_input_set(
+        flat, np.array(center), low, high, norm, float(radius)
+    )
     return region

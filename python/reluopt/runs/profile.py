@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from reluopt.engines.base import EngineAnswer, EngineOptions, EngineRequest
+from reluopt.answers.answer import EngineAnswer
+from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.proof_search import root_bound
 from reluopt.errors import UnsupportedProblemError

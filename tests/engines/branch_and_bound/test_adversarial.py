@@ -11,10 +11,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from reluopt.answers.solution import Status, relative_gap
-from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.answers.solution import Incumbent, Status, relative_gap
+from reluopt.bounds import InputSet, compute_bounds
 from reluopt.deadline import NEVER
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.relaxation import make_frame
 from reluopt.engines.branch_and_bound.search import Search
@@ -238,7 +238,7 @@ def test_callers_bounds_of_tiny_neurons_are_not_mistaken(norm, optimum):
     task = MinimalPerturbation(np.zeros(2), 0, FixedTarget(1), norm, AbsoluteMargin(0.1)).task(
         network
     )
-    bounds = compute_bounds("interval", network, InputRegion(task.box))
+    bounds = compute_bounds("interval", network, InputSet(task.box))
     answer = BranchAndBoundEngine().solve(EngineRequest(network, task, bounds))
     assert answer.bound <= optimum * (1.0 + 1e-12)
     assert answer.objective == pytest.approx(optimum, rel=1e-6)

@@ -8,10 +8,10 @@ import pytest
 from scipy.optimize import LinearConstraint, minimize
 
 from helpers.regions import enumerate_patterns, split_rooms
-from reluopt.answers.solution import Status
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.ball import make_ball
 from reluopt.engines.branch_and_bound.blend import lifted_frame
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csc_matrix
 
 from helpers.regions import enumerate_patterns, l1_optimum
-from reluopt.answers.solution import Status
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.bounds.base import PreActivationBounds
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.questions.problems import (

@@ -19,7 +19,7 @@ from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import Dense, ReLUNetwork
-from reluopt.questions.input_sets import build_region
+from reluopt.questions.input_sets import flat_input_set
 from reluopt.questions.problems import AbsoluteMargin, Box, FixedTarget, MinimalPerturbation, Norm
 
 
@@ -45,7 +45,7 @@ def make_case(seed, hidden=(5, 4)):
     )
     task = problem.task(network)
     flat = flatten(network)
-    region = build_region(flat, task.box, np.array(task.image), Norm.L1, 100.0)
+    region = flat_input_set(flat, task.box, np.array(task.image), Norm.L1, 100.0)
     frame = Frame(network, flat, task, region)
     neurons = flat.biases.size
     ball = make_ball(frame, 2.0, np.full(neurons, -np.inf), np.full(neurons, np.inf))

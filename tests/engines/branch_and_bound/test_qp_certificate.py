@@ -18,7 +18,7 @@ from reluopt.networks.flattening import flatten
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import tighten
-from reluopt.questions.input_sets import build_region
+from reluopt.questions.input_sets import flat_input_set
 from reluopt.questions.problems import Alternative, Box, LogitConditions, Norm, PerturbationTask
 
 EFFORT = Effort(60, 1e-8, 0.0)
@@ -38,7 +38,7 @@ def make_node(make_network, sizes, seed, decide=0.0):
     alternative = Alternative(0, LogitConditions(matrix, rhs))
     task = PerturbationTask(image, Box.unit(sizes[0]), Norm.L2, (alternative,))
     flat = flatten(network)
-    region = build_region(flat, Box.unit(sizes[0]), np.array(image), Norm.L2, 10.0)
+    region = flat_input_set(flat, Box.unit(sizes[0]), np.array(image), Norm.L2, 10.0)
     lower = np.full(flat.biases.size, -np.inf)
     upper = np.full(flat.biases.size, np.inf)
     layers = len(sizes) - 1

@@ -7,9 +7,9 @@ import pytest
 
 from helpers.exact import exact_objective, exact_optimum
 from helpers.instances import random_network, random_problem
-from reluopt.answers.solution import Status
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.deadline import NEVER
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.relaxation import make_frame

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from reluopt.answers.answer import EngineAnswer
 from reluopt.bounds.scaling import balanced
 from reluopt.bridges.lifting import Lift, lift
-from reluopt.engines.base import EngineAnswer, EngineRequest, Progress, ProgressCallback
+from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame, largest_input, make_frame
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.network import Dense, ReLUNetwork

@@ -52,7 +52,7 @@ products; each is computed with relative error of a few u with respect to its ab
 
 N exceeding the longest chain of roundings; :func:`~reluopt.numerics.rounding.gamma` holds a factor
 of two for the rounding of the error term itself. Limits of :math:`\delta` are rounded outward
-before (:class:`~reluopt.numerics.input_sets.Region`).
+before (:class:`~reluopt.numerics.input_sets.FlatInputSet`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ import numpy as np
 from reluopt.engines.branch_and_bound.ball_rows import BallRows
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
-from reluopt.numerics.input_sets import Region
+from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
 from reluopt.numerics.propagate import rounding_chain
 from reluopt.numerics.rounding import TINY, gamma
@@ -85,7 +85,7 @@ class Claim(NamedTuple):
     """
 
     flat: FlatNetwork
-    region: Region
+    region: FlatInputSet
     matrix: FloatMatrix
     rhs: FloatArray
     magnitudes: FloatArray

@@ -15,16 +15,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from reluopt.answers.solution import Status, relative_gap
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Incumbent, Status, relative_gap
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import Deadline
-from reluopt.engines.base import (
-    EngineAnswer,
-    EngineRequest,
-    EngineState,
-    EngineTask,
-    Incumbent,
-)
+from reluopt.engines.base import EngineRequest, EngineState, EngineTask
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
 from reluopt.engines.branch_and_bound.branching import PseudoCosts

@@ -64,7 +64,7 @@ import numpy as np
 from reluopt.engines.branch_and_bound.qp_model import Model
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
-from reluopt.numerics.input_sets import Region
+from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
@@ -117,7 +117,7 @@ def first_layer(flat: FlatNetwork) -> FirstLayer:
 
 @kernel
 def safe_quadratic_bound(
-    flat: FlatNetwork, region: Region, first: FirstLayer, model: Model, witness: Witness
+    flat: FlatNetwork, region: FlatInputSet, first: FirstLayer, model: Model, witness: Witness
 ) -> float:
     """The bound of the module's derivation; never above the exact one, -inf if there is none."""
     u, width, size = model.neuron.size, flat.sizes[1], region.center.size
@@ -181,7 +181,7 @@ def _psi(witness: Witness, k: int, u: int) -> float:
 
 @kernel
 def _form_values(
-    flat: FlatNetwork, region: Region, model: Model, delta: FloatArray, x: FloatArray
+    flat: FlatNetwork, region: FlatInputSet, model: Model, delta: FloatArray, x: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Values of the forms at a point, and the sums of absolute values behind them."""
     width = flat.sizes[1]

@@ -38,7 +38,7 @@ pre-activation's form at any input of the node is wrong by at most
 where :math:`\mu_j \ge |f_j|^\top X + |p_j|^\top m^1 + |c_j|` bounds all terms of the form that is
 handed on, and N exceeds the number of neurons of the layer below: a coefficient of the form is one
 sum over these, of given numbers. First layer: the coefficients are exact, and :math:`\hat y` is
-wrong by what its region says (:class:`~reluopt.numerics.input_sets.Region`). ``error`` holds
+wrong by what its region says (:class:`~reluopt.numerics.input_sets.FlatInputSet`). ``error`` holds
 :math:`\epsilon` for every form; :mod:`qp_certificate` subtracts it.
 """
 
@@ -50,7 +50,7 @@ import numpy as np
 
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import FlatNetwork
-from reluopt.numerics.input_sets import Region
+from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
@@ -101,7 +101,7 @@ class _Stage(NamedTuple):
 @kernel
 def build_model(
     flat: FlatNetwork,
-    region: Region,
+    region: FlatInputSet,
     matrix: FloatMatrix,
     rhs: FloatArray,
     lower: FloatArray,
@@ -177,7 +177,7 @@ def build_model(
 
 @apart
 @kernel
-def _first_layer(region: Region, u: int, width: int) -> _Stage:
+def _first_layer(region: FlatInputSet, u: int, width: int) -> _Stage:
     """Pre-activations of the first layer are coordinates themselves."""
     return _Stage(
         np.zeros((width, u)),
@@ -266,7 +266,7 @@ def _undecided(model: Model, variable: int, stage: _Stage, i: int, low: float, h
 @kernel
 def _conditions(
     flat: FlatNetwork,
-    region: Region,
+    region: FlatInputSet,
     weight: FloatArray,
     matrix: FloatArray,
     rhs: FloatArray,

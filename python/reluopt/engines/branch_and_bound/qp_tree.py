@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from reluopt.answers.solution import Incumbent
 from reluopt.attacks.region import improve_by_regions
-from reluopt.engines.base import Incumbent
 from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation, Solved
 from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.numerics.arrays import FloatArray, IntArray

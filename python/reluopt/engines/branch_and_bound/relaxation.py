@@ -25,8 +25,8 @@ from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
 from reluopt.numerics.flat import FlatNetwork
-from reluopt.numerics.input_sets import Region
-from reluopt.questions.input_sets import build_region
+from reluopt.numerics.input_sets import FlatInputSet
+from reluopt.questions.input_sets import flat_input_set
 from reluopt.questions.problems import Alternative, Blend, Box, LogitConditions, PerturbationTask
 
 
@@ -44,7 +44,7 @@ class Frame:
     network: ReLUNetwork
     flat: FlatNetwork
     task: PerturbationTask
-    region: Region
+    region: FlatInputSet
 
 
 def make_frame(network: ReLUNetwork, task: PerturbationTask) -> Frame:
@@ -61,7 +61,7 @@ def make_frame(network: ReLUNetwork, task: PerturbationTask) -> Frame:
         task = replace(task, alternatives=tuple(_multiplied(a, factor) for a in task.alternatives))
     flat = flatten(network)
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0
-    region = build_region(flat, task.box, np.array(task.image), norm, wide)
+    region = flat_input_set(flat, task.box, np.array(task.image), norm, wide)
     return Frame(network, flat, task, region)
 
 

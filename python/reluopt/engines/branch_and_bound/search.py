@@ -12,9 +12,9 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
-from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent
 from reluopt.deadline import Deadline
-from reluopt.engines.base import Incumbent, Progress, ProgressCallback
+from reluopt.engines.base import Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.numerics.arrays import FloatArray
