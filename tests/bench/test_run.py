@@ -29,7 +29,7 @@ from reluopt.bench.statistics import (
     summarise_methods,
     summarise_ratios,
 )
-from reluopt.bench.worker import BenchWorker, Job, peak_memory, run_job
+from reluopt.bench.worker import BenchWorker, Request, answer_request, peak_memory
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.networks.network import NetworkMetadata, ReLUNetwork
@@ -437,15 +437,15 @@ def test_a_method_that_cannot_solve_the_problem_ends_the_bench(inputs, tmp_path)
         measure(inputs, tmp_path, norm="l2")
 
 
-def small_job(make_network, **options) -> tuple[Job, ReLUNetwork]:
+def small_job(make_network, **options) -> tuple[Request, ReLUNetwork]:
     network = make_network((4, 3, 2), 1)
     problem = MinimalPerturbation(np.full(4, 0.5), 0, ShiftTarget(1), Norm.L1, AbsoluteMargin(0.01))
-    return Job("net", problem, Method("highs", options=EngineOptions(**options))), network
+    return Request("net", problem, Method("highs", options=EngineOptions(**options))), network
 
 
 def test_a_job_that_fails_is_an_outcome(make_network, monkeypatch) -> None:
     job, network = small_job(make_network)
-    good = run_job(job, network)
+    good = answer_request(job, network)
     assert good.solution is not None
     assert good.status == str(good.solution.status)
     assert good.error is None
@@ -454,7 +454,7 @@ def test_a_job_that_fails_is_an_outcome(make_network, monkeypatch) -> None:
         raise ZeroDivisionError("by\nzero")
 
     monkeypatch.setattr("reluopt.bench.worker.solve", broken)
-    bad = run_job(job, network)
+    bad = answer_request(job, network)
     assert (bad.status, bad.solution, bad.message) == ("ERROR", None, "ZeroDivisionError: by zero")
     assert bad.seconds >= 0.0
 

@@ -25,9 +25,9 @@ from reluopt.questions.problems import (
     RunnerUpTarget,
     ShiftTarget,
 )
-from reluopt.runs.attack import COLUMNS, AttackExperiment, AttackSettings, run_attack
-from reluopt.runs.experiment import CRASHED, ERROR, KILLED
+from reluopt.runs.attack import COLUMNS, AttackJob, AttackSettings, run_attack
 from reluopt.runs.instances import load_instances
+from reluopt.runs.job import CRASHED, ERROR, KILLED
 from reluopt.runs.store import ResultStore
 
 SIZES, SHAPE, SEED = (6, 5, 4, 3), (2, 3), 6
@@ -96,7 +96,7 @@ def make_folders(place: Path, random_network, open_network: Callable) -> dict[st
         store = ResultStore(folders[name], COLUMNS, settings.describe(network), {"command": []})
         run_attack(network, instances, settings, store)
         if name == "stopped":
-            _fail(store, AttackExperiment(network, settings), instances)
+            _fail(store, AttackJob(network, settings), instances)
     return folders
 
 

@@ -10,8 +10,8 @@ from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions
 from reluopt.pipeline import Method, solve
 from reluopt.runs import classify as classify_module
-from reluopt.runs.classify import COLUMNS, ClassifyExperiment, run_classify
-from reluopt.runs.experiment import FAILURES
+from reluopt.runs.classify import COLUMNS, ClassifyJob, run_classify
+from reluopt.runs.job import FAILURES
 from reluopt.runs.instances import load_instances
 from reluopt.runs.store import ResultStore
 
@@ -29,13 +29,13 @@ def lying(monkeypatch):
             object.__setattr__(solution, "target", (solution.target + 1) % 10)
         return solution
 
-    monkeypatch.setattr(ClassifyExperiment, "warm_up", lambda self: None)
+    monkeypatch.setattr(ClassifyJob, "warm_up", lambda self: None)
     monkeypatch.setattr(classify_module, "solve", wrong)
 
 
 def test_rows_tell_the_answers_and_the_size_of_the_program(thesis, tmp_path):
     instances = load_instances(thesis, ["test:0-1"])
-    experiment = ClassifyExperiment(thesis, METHOD)
+    experiment = ClassifyJob(thesis, METHOD)
     store = ResultStore(tmp_path / "run", COLUMNS, experiment.describe(), {})
     finished = run_classify(experiment, instances, store)
     for instance, result in zip(instances, finished, strict=True):
@@ -84,7 +84,7 @@ def test_a_crash_is_a_row_that_agrees_with_nothing(run, monkeypatch, tmp_path):
     def broken(*arguments, **options):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(ClassifyExperiment, "warm_up", lambda self: None)
+    monkeypatch.setattr(ClassifyJob, "warm_up", lambda self: None)
     monkeypatch.setattr(classify_module, "solve", broken)
     common = ("classify", "thesis", "--images", "test:0", "--engine", "highs")
     code, out, _ = run(*common, "--out", tmp_path / "run")

@@ -25,11 +25,11 @@ from reluopt.install import install_command
 from reluopt.pipeline import Method
 from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
 from reluopt.runs import dask_executor
-from reluopt.runs.attack import COLUMNS, AttackExperiment, AttackSettings, run_attack
+from reluopt.runs.attack import COLUMNS, AttackJob, AttackSettings, run_attack
 from reluopt.runs.executors import LocalExecutor, SerialExecutor, choose_executor
 from reluopt.runs.instances import Instance, data_fingerprint
 from reluopt.runs.lock import LOCK_NAME
-from reluopt.runs.runner import Shard, parse_shard, run_experiment, select
+from reluopt.runs.runner import Shard, parse_shard, run_job, select
 from reluopt.runs.store import ResultStore
 
 needs_dask = pytest.mark.skipif(
@@ -90,13 +90,13 @@ import sys
 from pathlib import Path
 from toy_experiment import Toy, ToyTask
 from reluopt.runs.executors import LocalExecutor
-from reluopt.runs.runner import run_experiment
+from reluopt.runs.runner import run_job
 from reluopt.runs.store import ResultStore
 folder, log, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 toy = Toy(log)
 tasks = [ToyTask(f"t{n}", n, seconds=0.1) for n in range(16)]
 store = ResultStore(folder, toy.columns, {"toy": 1}, {})
-run_experiment(toy, tasks, store, LocalExecutor(workers) if workers else None)
+run_job(toy, tasks, store, LocalExecutor(workers) if workers else None)
 """
 
 
@@ -130,7 +130,7 @@ def _expected(tmp_path, toy, count):
     """The table of an undisturbed serial run."""
     experiment = toy.Toy(str(tmp_path / "reference.log"))
     store = _store(tmp_path / "reference", toy)
-    run_experiment(experiment, _tasks(toy, count), store)
+    run_job(experiment, _tasks(toy, count), store)
     return _table(tmp_path / "reference")
 
 
@@ -165,7 +165,7 @@ def test_every_task_ends_as_one_row(tmp_path, toy, workers):
     tasks[1] = toy.ToyTask("t1", -1, "raise")
     tasks[3] = toy.ToyTask("t3", 3, "print")
     seen, snapshots = [], []
-    finished = run_experiment(
+    finished = run_job(
         experiment,
         tasks,
         _store(tmp_path / "run", toy),
@@ -193,9 +193,9 @@ def test_every_task_ends_as_one_row(tmp_path, toy, workers):
 def test_finished_rows_are_neither_lost_nor_repeated(tmp_path, toy):
     experiment = toy.Toy(str(tmp_path / "log"))
     tasks = _tasks(toy, 6)
-    run_experiment(experiment, tasks[::2], _store(tmp_path / "run", toy))
+    run_job(experiment, tasks[::2], _store(tmp_path / "run", toy))
     resumed = []
-    finished = run_experiment(
+    finished = run_job(
         experiment,
         tasks,
         _store(tmp_path / "run", toy),
@@ -207,7 +207,7 @@ def test_finished_rows_are_neither_lost_nor_repeated(tmp_path, toy):
     np.testing.assert_array_equal(finished[4].image, np.full((2, 2), 4.0))
     stranger = toy.ToyTask("t2", 7)
     with pytest.raises(InputError, match="value of t2 to be 49, found 4"):
-        run_experiment(experiment, [stranger], _store(tmp_path / "run", toy))
+        run_job(experiment, [stranger], _store(tmp_path / "run", toy))
 
 
 @pytest.mark.parametrize("workers", [None, 1])
@@ -215,14 +215,14 @@ def test_an_error_of_every_task_ends_the_run(tmp_path, toy, workers):
     tasks = [toy.ToyTask("t0", 0), toy.ToyTask("t1", 1, "refuse"), toy.ToyTask("t2", 2)]
     store = _store(tmp_path / "run", toy)
     with pytest.raises(InputError, match="not for any task"):
-        run_experiment(toy.Toy(str(tmp_path / "log")), tasks, store, choose_executor(workers, None))
+        run_job(toy.Toy(str(tmp_path / "log")), tasks, store, choose_executor(workers, None))
     assert set(store.done) == {"t0"}
 
 
 def test_a_task_that_kills_or_hangs_is_a_row_with_its_error(tmp_path, toy):
     experiment = toy.Toy(str(tmp_path / "log"), hard_limit=0.5)
     tasks = [toy.ToyTask("dies", -1, "die"), toy.ToyTask("hangs", -1, "hang"), *_tasks(toy, 3)]
-    finished = run_experiment(experiment, tasks, executor=LocalExecutor(2))
+    finished = run_job(experiment, tasks, executor=LocalExecutor(2))
     rows = {result.row["key"]: result.row for result in finished}
     assert rows["dies"]["status"] == "CRASHED"
     assert "3 worker processes died of it (exit codes -9, -9, -9)" in rows["dies"]["message"]
@@ -247,7 +247,7 @@ def test_workers_have_one_thread(monkeypatch):
 def test_a_worker_that_cannot_start_is_an_error(monkeypatch, tmp_path, toy):
     monkeypatch.setattr("reluopt.runs.worker._COMMAND", "raise SystemExit(3)")
     with pytest.raises(ReluoptError, match=r"3 ended before they were ready \(exit codes 3, 3, 3"):
-        run_experiment(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=LocalExecutor(1))
+        run_job(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=LocalExecutor(1))
 
 
 def test_kill_9_of_a_worker_changes_nothing(tmp_path, toy):
@@ -261,7 +261,7 @@ def test_kill_9_of_a_worker_changes_nothing(tmp_path, toy):
             killed.append(pids[-1])
             os.kill(pids[-1], signal.SIGKILL)
 
-    run_experiment(
+    run_job(
         experiment,
         _tasks(toy, 8, seconds=0.1),
         _store(tmp_path / "run", toy),
@@ -293,7 +293,7 @@ def test_kill_9_of_the_run_and_resume(tmp_path, toy, workers):
     finished = {line.split(",")[0] for line in before.decode().splitlines()[1:]}
     once = _starts(log)[0]
     experiment = toy.Toy(str(log))
-    run_experiment(experiment, _tasks(toy, 16), _store(folder, toy))
+    run_job(experiment, _tasks(toy, 16), _store(folder, toy))
     after = table.read_bytes()
     assert after.startswith(before[: before.rfind(b"\n") + 1])
     pd.testing.assert_frame_equal(_table(folder), _expected(tmp_path, toy, 16))
@@ -399,7 +399,7 @@ def test_real_attacks_are_the_same_in_worker_processes(small, tmp_path):
 
 def test_an_attack_that_crashes_is_a_row_of_the_same_columns(small):
     network, instances, settings = small
-    experiment = AttackExperiment(network, settings)
+    experiment = AttackJob(network, settings)
     row = experiment.failed(instances[0], "CRASHED", "it died")
     assert set(row) <= set(COLUMNS)
     assert (row["status"], row["certified"], row["message"]) == ("CRASHED", False, "it died")
@@ -422,7 +422,7 @@ def test_kill_9_of_a_dask_worker_changes_nothing(tmp_path, toy):
                 killed.append(victims[0])
                 os.kill(victims[0], signal.SIGKILL)
 
-        finished = run_experiment(
+        finished = run_job(
             toy.Toy(str(log)),
             _tasks(toy, 16, seconds=0.1),
             _store(tmp_path / "run", toy),
@@ -445,10 +445,10 @@ def test_dask_runs_end_with_an_error_of_every_task_and_rows_for_others(tmp_path,
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
     ) as cluster:
         executor = choose_executor(None, cluster.scheduler_address)
-        finished = run_experiment(experiment, tasks[:2], executor=executor)
+        finished = run_job(experiment, tasks[:2], executor=executor)
         assert [result.row["status"] for result in finished] == ["CRASHED", "OPTIMAL"]
         with pytest.raises(InputError, match="not for any task"):
-            run_experiment(experiment, tasks[2:], executor=executor)
+            run_job(experiment, tasks[2:], executor=executor)
         assert threading.active_count() < 100
 
 
@@ -457,7 +457,7 @@ def test_a_missing_scheduler_is_one_line(monkeypatch, tmp_path, toy):
     monkeypatch.setattr(dask_executor, "CONNECT_SECONDS", 0.3)
     executor = choose_executor(None, "tcp://127.0.0.1:9")
     with pytest.raises(InputError, match=r"expected a Dask scheduler at tcp://127\.0\.0\.1:9"):
-        run_experiment(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=executor)
+        run_job(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=executor)
 
 
 def test_missing_dask_is_one_line(monkeypatch):

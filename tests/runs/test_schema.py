@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reluopt.bench import session as bench_session
 from reluopt.errors import InputError
-from reluopt.runs import classify, estimates, forward_pass, ideal
+from reluopt.runs import classify, forward_pass, ideal, upper_bound
 from reluopt.runs.attack import COLUMNS
 from reluopt.runs.row_table import parse_rows, read_rows, row_line, row_values
 from reluopt.runs.schema import (
@@ -160,7 +160,7 @@ def test_every_column_of_every_experiment_has_a_kind():
         COLUMNS,
         classify.COLUMNS,
         ideal.COLUMNS,
-        estimates.COLUMNS,
+        upper_bound.COLUMNS,
         forward_pass.COLUMNS,
         bench_session.COLUMNS,
         RUN_COLUMNS,

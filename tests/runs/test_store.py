@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from reluopt.errors import InputError
-from reluopt.runs.experiment import PROOF
+from reluopt.runs.job import PROOF
 from reluopt.runs.store import (
     IMAGES_PER_FILE,
     ResultStore,

@@ -19,7 +19,7 @@ import pandas as pd
 
 import reluopt
 from reluopt.answers.solution import Status
-from reluopt.bench.worker import BenchWorker, Job, Outcome
+from reluopt.bench.worker import BenchWorker, Outcome, Request
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError, ReluoptError
 from reluopt.networks.network import Dense, ReLUNetwork
@@ -28,8 +28,8 @@ from reluopt.preparation import prepare_solve
 from reluopt.questions.problems import Margin, Measure, MinimalPerturbation, Target
 from reluopt.runs.attack import COLUMNS as ATTACK_COLUMNS
 from reluopt.runs.attack import AttackSettings, attack_row
-from reluopt.runs.experiment import hard_limit
 from reluopt.runs.instances import Instance
+from reluopt.runs.job import hard_limit
 from reluopt.runs.lock import ANOTHER_FOLDER
 from reluopt.runs.row_table import read_rows
 from reluopt.runs.schema import text_of
@@ -268,8 +268,8 @@ class _Session:
             self._warm.add((run.method_name, run.name))
         self._tell("solve", run)
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-        job = Job(run.name, self._settings.problem(run.instance), run.method)
-        outcome = worker.run(job, run.network, self._hard_limit(run.method))
+        request = Request(run.name, self._settings.problem(run.instance), run.method)
+        outcome = worker.run(request, run.network, self._hard_limit(run.method))
         row = self._row(run, outcome, load)
         self._store.append(row, None)
         self.done.add(run.key)
@@ -288,11 +288,11 @@ class _Session:
         network, instance = shuffled(run.network, run.instance)
         seconds = min(WARM_UP_SECONDS, run.method.options.time_limit)
         method = replace(run.method, options=replace(run.method.options, time_limit=seconds))
-        job = Job(f"{run.name} (shuffled)", self._settings.problem(instance), method)
+        request = Request(f"{run.name} (shuffled)", self._settings.problem(instance), method)
         times = []
         for _ in range(WARM_UP_RUNS):
             started = time.perf_counter()
-            outcome = worker.run(job, network, self._hard_limit(method))
+            outcome = worker.run(request, network, self._hard_limit(method))
             if outcome.error is not None:
                 raise type(outcome.error)(f"method {run.method_name!r}: {outcome.error}")
             times.append(round(time.perf_counter() - started, 3))

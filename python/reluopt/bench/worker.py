@@ -33,7 +33,7 @@ STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class Request:
     """One instance for one method.
 
     Attributes:
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of a job.
+    """What became of a request.
 
     Attributes:
         status: the solution's status, or ``UNSUPPORTED`` (the method cannot solve it),
@@ -58,8 +58,8 @@ class Outcome:
         solution: the checked solution, if there is one.
         seconds: wall-clock time of the whole pipeline.
         cpu_seconds: processor time of all threads meanwhile (NaN when unknown).
-        memory_before: resident memory before the job, in MiB (NaN when unknown).
-        memory_peak: largest resident memory during the job, in MiB (NaN when unknown). Where the
+        memory_before: resident memory before the request, in MiB (NaN when unknown).
+        memory_peak: largest resident memory meanwhile, in MiB (NaN when unknown). Where the
             system cannot reset its high-water mark: since the process started.
         error: the reluopt error behind ``UNSUPPORTED``.
         message: one line when something needs saying.
@@ -98,17 +98,17 @@ class BenchWorker:
         """Number of the process, if it was started."""
         return None if self._process is None else int(self._process.pid)
 
-    def run(self, job: Job, network: ReLUNetwork, hard_limit: float) -> Outcome:
-        """Run one job and wait for it, at most ``hard_limit`` seconds."""
+    def run(self, request: Request, network: ReLUNetwork, hard_limit: float) -> Outcome:
+        """Run one request and wait for it, at most ``hard_limit`` seconds."""
         if not self.alive:
             self._start()
         started = time.perf_counter()
         try:
             connection = self._open_connection()
-            if job.network not in self._sent:
-                connection.send((job.network, network))
-                self._sent.add(job.network)
-            connection.send(job)
+            if request.network not in self._sent:
+                connection.send((request.network, network))
+                self._sent.add(request.network)
+            connection.send(request)
             if connection.poll(hard_limit):
                 outcome: Outcome = connection.recv()
                 return outcome
@@ -162,14 +162,14 @@ def _serve(connection: Connection) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             message = connection.recv()
-            if isinstance(message, Job):
-                connection.send(run_job(message, networks[message.network]))
+            if isinstance(message, Request):
+                connection.send(answer_request(message, networks[message.network]))
             else:
                 key, network = message
                 networks[key] = network
 
 
-def run_job(job: Job, network: ReLUNetwork) -> Outcome:
+def answer_request(request: Request, network: ReLUNetwork) -> Outcome:
     """Solve one instance in this process and measure it."""
     gc.collect()
     _reset_peak()
@@ -177,7 +177,7 @@ def run_job(job: Job, network: ReLUNetwork) -> Outcome:
     cpu, wall = time.process_time(), time.perf_counter()
     status, solution, error, message = "ERROR", None, None, ""
     try:
-        solution = solve(network, job.problem, job.method)
+        solution = solve(network, request.problem, request.method)
         status, message = str(solution.status), solution.message
     except ReluoptError as found:
         status, error, message = "UNSUPPORTED", found, str(found)

@@ -14,7 +14,7 @@ from reluopt.cli import app, options
 from reluopt.cli.console import errors, number, output, progress_bar
 
 if TYPE_CHECKING:  # a help text must not wait for numba and pandas
-    from reluopt.runs.experiment import Row
+    from reluopt.runs.job import Row
     from reluopt.runs.runner import Finished
 
 DISAGREEMENT = 1
@@ -56,7 +56,7 @@ def classify(
         session_record,
     )
     from reluopt.engines.base import EngineOptions
-    from reluopt.runs.classify import ClassifyExperiment, run_classify
+    from reluopt.runs.classify import ClassifyJob, run_classify
     from reluopt.runs.executors import choose_executor
     from reluopt.runs.rows import check_method
 
@@ -66,7 +66,7 @@ def classify(
     instances = chosen_instances(network, images, data_dir, limit, shard)
     check_method(network, method)
     executor = choose_executor(workers, scheduler)
-    experiment = ClassifyExperiment(network, method)
+    experiment = ClassifyJob(network, method)
     store = None
     if out is not None:
         described = experiment.describe()

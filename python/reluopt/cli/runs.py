@@ -10,8 +10,8 @@ from typing import Any
 from reluopt.cli.console import errors, tell
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method
-from reluopt.runs.experiment import FAILURES
 from reluopt.runs.instances import Instance, load_instances
+from reluopt.runs.job import FAILURES
 from reluopt.runs.runner import Finished, parse_shard, select
 from reluopt.runs.store import ResultStore, machine
 from reluopt.versions import all_versions

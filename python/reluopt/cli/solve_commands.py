@@ -250,7 +250,7 @@ def ideal(
 
     from reluopt.cli.runs import open_store
     from reluopt.engines.base import EngineOptions
-    from reluopt.runs.ideal import COLUMNS, IdealExperiment, run_ideal
+    from reluopt.runs.ideal import COLUMNS, IdealJob, run_ideal
     from reluopt.runs.rows import check_method
     from reluopt.runs.store import plain
 
@@ -258,7 +258,7 @@ def ideal(
         time_limit, gap, threads, seed, verbose, options.extra_settings(engine, optimizer)
     )
     method = options.method(engine, formulation, bounds, engine_options)
-    experiment = IdealExperiment(network, method)
+    experiment = IdealJob(network, method)
     check_method(network, method)
     store = None
     if out is not None:

@@ -15,11 +15,11 @@ from reluopt.engines.base import Engine, EngineOptions, ProgressCallback
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes
 from reluopt.errors import UnsupportedProblemError
 from reluopt.runs.executors import Executor, SerialExecutor
-from reluopt.runs.experiment import PROOF, Row
+from reluopt.runs.job import PROOF, Row
 from reluopt.runs.instances import Instance, data_fingerprint
 from reluopt.runs.rows import (
-    ImageExperiment,
-    SolverExperiment,
+    ImageJob,
+    SolverJob,
     check_method,
     image_row,
     limit_row,
@@ -28,7 +28,7 @@ from reluopt.runs.rows import (
     solution_row,
 )
 from reluopt.runs.runner import Finished as Finished
-from reluopt.runs.runner import RunProgress, run_experiment
+from reluopt.runs.runner import RunProgress, run_job
 from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
 from reluopt.questions.problems import (
@@ -235,7 +235,7 @@ def warm_up(settings: AttackSettings) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class AttackExperiment(ImageExperiment, SolverExperiment):
+class AttackJob(ImageJob, SolverJob):
     """Smallest perturbations as the runner knows them (:mod:`reluopt.runs.runner`)."""
 
     network: ReLUNetwork
@@ -329,11 +329,11 @@ def run_attack(
         One entry for each instance, in their order.
 
     Raises:
-        ReluoptError: see :func:`~reluopt.runs.runner.run_experiment`.
+        ReluoptError: see :func:`~reluopt.runs.runner.run_job`.
     """
     check_targets(network, instances, settings)
-    return run_experiment(
-        AttackExperiment(network, settings),
+    return run_job(
+        AttackJob(network, settings),
         instances,
         store,
         SerialExecutor(progress) if executor is None else executor,

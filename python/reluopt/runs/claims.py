@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from reluopt.runs.experiment import FAILURES
+from reluopt.runs.job import FAILURES
 from reluopt.runs.schema import Row
 from reluopt.answers.solution import Status
 
@@ -119,7 +119,7 @@ def keeps_answer(settings: Mapping[str, Any], row: Row, any_answers: bool) -> bo
     Args:
         settings: of the run.
         row: the row.
-        any_answers: whether the folder stores any; an experiment that is not known here is taken
+        any_answers: whether the folder stores any; a job that is not known here is taken
             to store the certified ones then.
     """
     experiment = settings.get("experiment")

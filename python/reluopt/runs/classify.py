@@ -11,11 +11,11 @@ import numpy as np
 
 from reluopt.engines.base import EngineOptions, ProgressCallback
 from reluopt.runs.executors import Executor
-from reluopt.runs.experiment import Row
+from reluopt.runs.job import Row
 from reluopt.runs.instances import Instance, data_fingerprint
 from reluopt.runs.rows import (
-    ImageExperiment,
-    SolverExperiment,
+    ImageJob,
+    SolverJob,
     image_row,
     limit_row,
     limit_settings,
@@ -24,7 +24,7 @@ from reluopt.runs.rows import (
     solution_row,
     toy_network,
 )
-from reluopt.runs.runner import Finished, RunProgress, run_experiment
+from reluopt.runs.runner import Finished, RunProgress, run_job
 from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Classification
@@ -61,7 +61,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class ClassifyExperiment(ImageExperiment, SolverExperiment):
+class ClassifyJob(ImageJob, SolverJob):
     """Classification as the runner knows it (:mod:`reluopt.runs.runner`)."""
 
     network: ReLUNetwork
@@ -130,7 +130,7 @@ class ClassifyExperiment(ImageExperiment, SolverExperiment):
 
 
 def run_classify(
-    experiment: ClassifyExperiment,
+    job: ClassifyJob,
     instances: Sequence[Instance],
     store: ResultStore | None = None,
     on_finished: Callable[[Finished], None] = lambda _: None,
@@ -141,10 +141,10 @@ def run_classify(
 ) -> list[Finished]:
     """Classify all images that ``store`` does not hold yet, in the order of ``instances``.
 
-    Arguments and errors are those of :func:`~reluopt.runs.runner.run_experiment`.
+    Arguments and errors are those of :func:`~reluopt.runs.runner.run_job`.
     """
-    return run_experiment(
-        experiment,
+    return run_job(
+        job,
         instances,
         store,
         executor,

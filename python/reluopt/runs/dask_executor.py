@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reluopt.errors import EngineUnavailableError, InputError, ReluoptError
-from reluopt.runs.experiment import CRASHED, Experiment, Outcome, TaskT
+from reluopt.runs.job import CRASHED, Job, Outcome, UnitT
 from reluopt.runs.worker import WorkerProcess
 from reluopt.install import install_command
 
@@ -63,16 +63,16 @@ class DaskExecutor:
         _distributed()
         self._address = address
 
-    def outcomes(self, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Iterator[Outcome]:
+    def outcomes(self, job: Job[UnitT], tasks: Sequence[UnitT]) -> Iterator[Outcome]:
         """Outcomes as tasks finish on the cluster."""
-        packed = pickle.dumps(experiment, protocol=pickle.HIGHEST_PROTOCOL)
+        packed = pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL)
         run = uuid.uuid4().hex
         client = self._connect()
         try:
             # A task that the others depend on, not scattered data: when the worker that holds it
             # dies, the scheduler knows how to make it again.
-            shared = client.submit(_Packed, packed, run, key=f"reluopt-experiment-{run}")
-            yield from _collect(client, shared, experiment, tasks)
+            shared = client.submit(_Packed, packed, run, key=f"reluopt-job-{run}")
+            yield from _collect(client, shared, job, tasks)
         finally:
             with contextlib.suppress(Exception):
                 client.run(_close_pool, run, on_error="ignore")
@@ -96,7 +96,7 @@ class DaskExecutor:
 
 
 class _Packed:
-    """An experiment on its way: the receiver unpacks it in a process of its own."""
+    """A job on its way: the receiver unpacks it in a process of its own."""
 
     def __init__(self, data: bytes, run: str) -> None:
         self.data = data
@@ -104,11 +104,11 @@ class _Packed:
 
 
 def _collect(
-    client: Any, shared: Any, experiment: Experiment[TaskT], tasks: Sequence[TaskT]
+    client: Any, shared: Any, job: Job[UnitT], tasks: Sequence[UnitT]
 ) -> Iterator[Outcome]:
     """Submit all tasks, :data:`AHEAD` at a time, and yield what becomes of them."""
     waiting = iter(tasks)
-    asked: dict[Any, TaskT] = {}
+    asked: dict[Any, UnitT] = {}
     running = _distributed().as_completed(loop=client.loop)
 
     def submit() -> None:
@@ -123,17 +123,17 @@ def _collect(
     # ``as_completed`` would stop when it is empty for a moment, hence the count.
     for _ in tasks:
         future = next(running)
-        yield _outcome(future, experiment, asked.pop(future))
+        yield _outcome(future, job, asked.pop(future))
         submit()
 
 
-def _outcome(future: Any, experiment: Experiment[TaskT], task: TaskT) -> Outcome:
+def _outcome(future: Any, job: Job[UnitT], task: UnitT) -> Outcome:
     """What a finished future holds."""
     try:
         outcome: Outcome = future.result()
     except _distributed().KilledWorker as error:
         message = " ".join(str(error).split())
-        return Outcome(task.key, experiment.failed(task, CRASHED, message))
+        return Outcome(task.key, job.failed(task, CRASHED, message))
     except ReluoptError:
         raise
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""From result rows to figures: what the pictures of an experiment show."""
+"""From result rows to figures: what the pictures of a job show."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from reluopt.errors import InputError
-from reluopt.runs.experiment import Experiment, Outcome, TaskT, attempt
+from reluopt.runs.job import Job, Outcome, UnitT, attempt
 from reluopt.runs.worker import WorkerClosedError, WorkerProcess
 
 if TYPE_CHECKING:  # workers should not load every engine before they know their work
@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # workers should not load every engine before they know their
 
 
 class Executor(Protocol):
-    """Runs tasks of an experiment somewhere."""
+    """Runs tasks of a job somewhere."""
 
-    def outcomes(self, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Iterator[Outcome]:
+    def outcomes(self, job: Job[UnitT], tasks: Sequence[UnitT]) -> Iterator[Outcome]:
         """Outcomes as they come; closing the iterator ends what still runs.
 
         Raises:
@@ -49,10 +49,10 @@ class SerialExecutor:
     def __init__(self, progress: ProgressCallback | None = None) -> None:
         self._progress = progress
 
-    def outcomes(self, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Iterator[Outcome]:
+    def outcomes(self, job: Job[UnitT], tasks: Sequence[UnitT]) -> Iterator[Outcome]:
         """Outcomes in the order of ``tasks``."""
         for task in tasks:
-            yield attempt(experiment, task, self._progress)
+            yield attempt(job, task, self._progress)
 
     def describe(self) -> str:
         """One line for the record."""
@@ -74,13 +74,13 @@ class LocalExecutor:
             raise InputError(f"workers: expected at least 1, found {workers}")
         self._workers = workers
 
-    def outcomes(self, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Iterator[Outcome]:
+    def outcomes(self, job: Job[UnitT], tasks: Sequence[UnitT]) -> Iterator[Outcome]:
         """Outcomes as tasks finish."""
-        waiting: queue.SimpleQueue[TaskT] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[UnitT] = queue.SimpleQueue()
         for task in tasks:
             waiting.put(task)
         ready: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
-        workers = [WorkerProcess(experiment) for _ in range(min(self._workers, len(tasks)))]
+        workers = [WorkerProcess(job) for _ in range(min(self._workers, len(tasks)))]
         threads = [
             threading.Thread(target=_drive, args=(worker, waiting, ready), daemon=True)
             for worker in workers
@@ -105,8 +105,8 @@ class LocalExecutor:
 
 
 def _drive(
-    worker: WorkerProcess[TaskT],
-    waiting: queue.SimpleQueue[TaskT],
+    worker: WorkerProcess[UnitT],
+    waiting: queue.SimpleQueue[UnitT],
     ready: queue.SimpleQueue[Outcome | BaseException],
 ) -> None:
     """Give one worker task after task until none is left."""

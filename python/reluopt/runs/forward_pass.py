@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reluopt.engines.base import ProgressCallback
-from reluopt.runs.experiment import Row
+from reluopt.runs.job import Row
 from reluopt.runs.instances import Instance
-from reluopt.runs.rows import ImageExperiment, image_row, network_settings
+from reluopt.runs.rows import ImageJob, image_row, network_settings
 from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import ReLUNetwork
 
@@ -35,7 +35,7 @@ DONE = "DONE"
 
 
 @dataclass(frozen=True, eq=False)
-class ForwardExperiment(ImageExperiment):
+class ForwardJob(ImageJob):
     """The float64 forward pass as the runner knows it (:mod:`reluopt.runs.runner`)."""
 
     network: ReLUNetwork

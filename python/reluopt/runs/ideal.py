@@ -9,9 +9,9 @@ from typing import Any
 
 from reluopt.engines.base import EngineOptions, ProgressCallback
 from reluopt.runs.executors import Executor, SerialExecutor
-from reluopt.runs.experiment import Row
+from reluopt.runs.job import Row
 from reluopt.runs.rows import (
-    SolverExperiment,
+    SolverJob,
     limit_row,
     limit_settings,
     method_settings,
@@ -19,7 +19,7 @@ from reluopt.runs.rows import (
     solution_row,
     toy_network,
 )
-from reluopt.runs.runner import Finished, RunProgress, run_experiment
+from reluopt.runs.runner import Finished, RunProgress, run_job
 from reluopt.runs.store import ResultStore
 from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import ReLUNetwork
@@ -54,7 +54,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class LabelTask:
+class LabelUnit:
     """One label whose logit is maximised."""
 
     label: int
@@ -66,7 +66,7 @@ class LabelTask:
 
 
 @dataclass(frozen=True, eq=False)
-class IdealExperiment(SolverExperiment):
+class IdealJob(SolverJob):
     """Optimal inputs as the runner knows them (:mod:`reluopt.runs.runner`)."""
 
     network: ReLUNetwork
@@ -79,7 +79,7 @@ class IdealExperiment(SolverExperiment):
         """Limits, gap, threads, seed."""
         return self.method.options
 
-    def identify(self, task: LabelTask) -> dict[str, Any]:
+    def identify(self, task: LabelUnit) -> dict[str, Any]:
         """A row stands for its label."""
         return {"label": task.label}
 
@@ -97,7 +97,7 @@ class IdealExperiment(SolverExperiment):
         }
 
     def run(
-        self, task: LabelTask, progress: ProgressCallback | None = None
+        self, task: LabelUnit, progress: ProgressCallback | None = None
     ) -> tuple[Row, FloatArray | None]:
         """Row and optimal input (in the network's input shape) of one label."""
         started = time.perf_counter()
@@ -117,7 +117,7 @@ class IdealExperiment(SolverExperiment):
         image = solution.image
         return row, None if image is None else image.reshape(self.network.input_shape)
 
-    def failed(self, task: LabelTask, status: str, message: str) -> Row:
+    def failed(self, task: LabelUnit, status: str, message: str) -> Row:
         """The row of a label whose solve crashed."""
         return {
             **self._asked(task),
@@ -127,7 +127,7 @@ class IdealExperiment(SolverExperiment):
             "message": message,
         }
 
-    def _asked(self, task: LabelTask) -> Row:
+    def _asked(self, task: LabelUnit) -> Row:
         return {
             "image": task.key,
             "label": task.label,
@@ -137,7 +137,7 @@ class IdealExperiment(SolverExperiment):
 
 
 def run_ideal(
-    experiment: IdealExperiment,
+    job: IdealJob,
     labels: Sequence[int],
     store: ResultStore | None = None,
     on_finished: Callable[[Finished], None] = lambda _: None,
@@ -151,9 +151,9 @@ def run_ideal(
 
     The arguments are those of :func:`~reluopt.runs.attack.run_attack`.
     """
-    return run_experiment(
-        experiment,
-        [LabelTask(label) for label in labels],
+    return run_job(
+        job,
+        [LabelUnit(label) for label in labels],
         store,
         SerialExecutor(progress) if executor is None else executor,
         session=session,

@@ -1,4 +1,4 @@
-"""Which images an experiment runs on: ``split:ranges`` of MNIST, or PNG and NPY files."""
+"""Which images a job runs on: ``split:ranges`` of MNIST, or PNG and NPY files."""
 
 from __future__ import annotations
 

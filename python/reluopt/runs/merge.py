@@ -11,7 +11,7 @@ from typing import Any
 from reluopt.errors import InputError
 from reluopt.runs.answers import Answers
 from reluopt.runs.claims import keeps_answer, keeps_proof
-from reluopt.runs.experiment import PROOF
+from reluopt.runs.job import PROOF
 from reluopt.runs.record import read_record
 from reluopt.runs.row_table import RowTable
 from reluopt.runs.store import (

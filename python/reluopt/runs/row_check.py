@@ -14,7 +14,7 @@ from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_perturbation
 from reluopt.engines import engine_names
 from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
 from reluopt.runs.evidence import BoundClaim, Evidence, fools_nobody
-from reluopt.runs.experiment import FAILURES
+from reluopt.runs.job import FAILURES
 from reluopt.runs.instances import Instance
 from reluopt.runs.row_reader import RowReader, at_most
 from reluopt.runs.schema import kept

@@ -1,4 +1,4 @@
-"""What rows and settings of several experiments have in common."""
+"""What rows and settings of several jobs have in common."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reluopt.runs.experiment import Row, hard_limit
+from reluopt.runs.job import Row, hard_limit
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.questions.problems import Box, LogitTask, PerturbationTask
 from reluopt.pipeline import engine_for
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from reluopt.pipeline import Method
 
 
-class ImageExperiment:
-    """An experiment whose tasks are images."""
+class ImageJob:
+    """A job whose tasks are images."""
 
     def identify(self, task: Instance) -> dict[str, Any]:
         """A row stands for the image with these pixels and this true label only."""
         return {"image_sha256": task.fingerprint, "label": task.label}
 
 
-class SolverExperiment(ABC):
-    """An experiment whose tasks are solved under an engine's options."""
+class SolverJob(ABC):
+    """A job whose tasks are solved under an engine's options."""
 
     @property
     @abstractmethod

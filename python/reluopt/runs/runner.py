@@ -1,4 +1,4 @@
-"""One runner for every experiment: tasks in, rows out, wherever they are computed.
+"""One runner for every job: tasks in, rows out, wherever they are computed.
 
 Finished rows go to a :class:`~reluopt.runs.store.ResultStore` one by one, so a run may be
 killed at any moment; the same call continues it. Rows are stored in the order in which tasks
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from reluopt.errors import InputError
 from reluopt.runs.executors import Executor, SerialExecutor
-from reluopt.runs.experiment import Experiment, Row, TaskT
+from reluopt.runs.job import Job, Row, UnitT
 from reluopt.runs.forecast import UNKNOWN, Forecast, Forecaster
 from reluopt.runs.lock import ANOTHER_FOLDER
 from reluopt.runs.schema import kept
@@ -114,9 +114,9 @@ def select(
     return chosen
 
 
-def run_experiment(
-    experiment: Experiment[TaskT],
-    tasks: Sequence[TaskT],
+def run_job(
+    job: Job[UnitT],
+    tasks: Sequence[UnitT],
     store: ResultStore | None = None,
     executor: Executor | None = None,
     *,
@@ -127,7 +127,7 @@ def run_experiment(
     """Run all tasks that ``store`` does not hold yet.
 
     Args:
-        experiment: what is done to each task.
+        job: what is done to each task.
         tasks: what to run, each with a key of its own.
         store: where finished rows go; None keeps them in memory only.
         executor: where tasks run; None means one after the other in this process.
@@ -140,13 +140,13 @@ def run_experiment(
         One entry for each task, in the order of ``tasks``.
 
     Raises:
-        ReluoptError: the experiment cannot work for any task (a wrong engine, say), the store
+        ReluoptError: the job cannot work for any task (a wrong engine, say), the store
             holds a row of another task under the same key, or the executor is out of reach.
             Finished rows are in the store by then.
     """
     chosen = SerialExecutor() if executor is None else executor
     done = {} if store is None else store.done
-    _refuse_strangers(experiment, tasks, done, store)
+    _refuse_strangers(job, tasks, done, store)
     pending = [task for task in tasks if task.key not in done]
     if store is not None:
         store.expect(task.key for task in tasks)
@@ -165,9 +165,9 @@ def run_experiment(
         if store is not None:
             counts = {"executor": chosen.describe(), "tasks": len(tasks), "pending": len(pending)}
             store.add_session({**(session or {}), **counts})
-        experiment.warm_up()
+        job.warm_up()
         tracker.start()
-        with contextlib.closing(_generator(chosen, experiment, pending)) as outcomes:
+        with contextlib.closing(_generator(chosen, job, pending)) as outcomes:
             for outcome in outcomes:
                 if outcome.error is not None:
                     raise outcome.error
@@ -179,14 +179,14 @@ def run_experiment(
     return [finished[task.key] for task in tasks]
 
 
-def _generator(executor: Executor, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Any:
+def _generator(executor: Executor, job: Job[UnitT], tasks: Sequence[UnitT]) -> Any:
     """The executor's outcomes as a generator, which can be closed."""
-    yield from executor.outcomes(experiment, tasks)
+    yield from executor.outcomes(job, tasks)
 
 
 def _refuse_strangers(
-    experiment: Experiment[TaskT],
-    tasks: Iterable[TaskT],
+    job: Job[UnitT],
+    tasks: Iterable[UnitT],
     done: Mapping[str, Row],
     store: ResultStore | None,
 ) -> None:
@@ -195,7 +195,7 @@ def _refuse_strangers(
         row = done.get(task.key)
         if row is None or store is None:
             continue
-        for name, value in experiment.identify(task).items():
+        for name, value in job.identify(task).items():
             if row.get(name) != kept(name, value):
                 raise InputError(
                     f"{store.folder}: expected {name} of {task.key} to be {value}, found "

@@ -135,7 +135,7 @@ KINDS: Mapping[str, Kind] = _kinds(
         (FLAG, "certified agrees proven"),
     )
 )
-"""Kinds by name of column, for the tables of all experiments."""
+"""Kinds by name of column, for the tables of all jobs."""
 
 
 def kind_of(column: str) -> Kind:

@@ -39,8 +39,8 @@ from reluopt.errors import InputError
 from reluopt.runs.answers import IMAGES_PER_FILE as IMAGES_PER_FILE
 from reluopt.runs.answers import Answers
 from reluopt.runs.claims import keeps_answer, keeps_proof
-from reluopt.runs.experiment import PROOF
-from reluopt.runs.experiment import Row as Row
+from reluopt.runs.job import PROOF
+from reluopt.runs.job import Row as Row
 from reluopt.runs.lock import ANOTHER_FOLDER, lock_folder
 from reluopt.runs.record import RECORD, add_instances, now, read_record, write_record
 from reluopt.runs.row_table import RowTable, read_rows, row_line, row_values
@@ -146,7 +146,7 @@ class ResultStore:
     def append(self, row: Row, image: FloatArray | None) -> None:
         """Add a finished instance: its answer and its proof first, then its row.
 
-        A proof (:data:`~reluopt.runs.experiment.PROOF`) is taken out of ``row``. An answer
+        A proof (:data:`~reluopt.runs.job.PROOF`) is taken out of ``row``. An answer
         or a proof that an earlier try left, when it did not live to write its row, goes.
 
         Raises:

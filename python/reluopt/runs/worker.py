@@ -1,8 +1,8 @@
-"""A long-lived process that runs one experiment's tasks, and the parent's end of it.
+"""A long-lived process that runs one job's tasks, and the parent's end of it.
 
 The process is started afresh (no fork, nothing of the parent's ``__main__`` is run again), gets
-the experiment once, warms up, and then answers task after task over its standard streams. Its
-numerical libraries are held to the experiment's number of threads. It ignores Ctrl-C, which is the
+the job once, warms up, and then answers task after task over its standard streams. Its
+numerical libraries are held to the job's number of threads. It ignores Ctrl-C, which is the
 parent's business, and goes at once when its parent goes, however that happens. What solvers print
 goes to stderr.
 """
@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Generic
 
 from reluopt.errors import ReluoptError
-from reluopt.runs.experiment import (
+from reluopt.runs.job import (
     CRASHED,
     KILLED,
-    Experiment,
+    Job,
     Outcome,
-    TaskT,
+    UnitT,
     attempt,
 )
 
@@ -69,14 +69,14 @@ class WorkerClosedError(Exception):
     """The worker was closed while it ran a task."""
 
 
-class WorkerProcess(Generic[TaskT]):
+class WorkerProcess(Generic[UnitT]):
     """The parent's end of one process; it is started on first use and again after a death.
 
     One thread calls :meth:`run`; :meth:`close` may be called by any.
     """
 
-    def __init__(self, experiment: Experiment[TaskT]) -> None:
-        self._experiment = experiment
+    def __init__(self, job: Job[UnitT]) -> None:
+        self._job = job
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._guard = threading.Lock()
@@ -86,8 +86,8 @@ class WorkerProcess(Generic[TaskT]):
         """Number of the process, if it was started."""
         return None if self._process is None else self._process.pid
 
-    def run(self, task: TaskT) -> Outcome:
-        """Run one task and wait for it, at most the experiment's hard limit.
+    def run(self, task: UnitT) -> Outcome:
+        """Run one task and wait for it, at most the job's hard limit.
 
         Raises:
             WorkerClosedError: :meth:`close` was called.
@@ -96,7 +96,7 @@ class WorkerProcess(Generic[TaskT]):
         codes = []
         for _ in range(ATTEMPTS):
             process = self._ready()
-            deadline = _Deadline(process, self._experiment.hard_limit)
+            deadline = _Deadline(process, self._job.hard_limit)
             try:
                 with deadline:
                     _send(process, task)
@@ -105,12 +105,12 @@ class WorkerProcess(Generic[TaskT]):
             except _BROKEN:
                 codes.append(self._bury())
             if deadline.passed:
-                seconds = self._experiment.hard_limit
+                seconds = self._job.hard_limit
                 message = f"killed after {seconds:.0f} s: it did not keep its time limit"
-                return Outcome(task.key, self._experiment.failed(task, KILLED, message))
+                return Outcome(task.key, self._job.failed(task, KILLED, message))
         ends = ", ".join(map(str, codes))
         message = f"{ATTEMPTS} worker processes died of it (exit codes {ends})"
-        return Outcome(task.key, self._experiment.failed(task, CRASHED, message))
+        return Outcome(task.key, self._job.failed(task, CRASHED, message))
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -129,9 +129,9 @@ class WorkerProcess(Generic[TaskT]):
             with self._guard:
                 if self._closed:
                     raise WorkerClosedError
-                process = self._process = _spawn(self._experiment.threads)
+                process = self._process = _spawn(self._job.threads)
             try:
-                _send(process, self._experiment)
+                _send(process, self._job)
                 answer = _receive(process)
             except _BROKEN:
                 codes.append(self._bury())
@@ -143,7 +143,7 @@ class WorkerProcess(Generic[TaskT]):
                 answer
                 if isinstance(answer, ReluoptError)
                 else ReluoptError(
-                    f"worker process: expected it to load the experiment, found {answer}"
+                    f"worker process: expected it to load the job, found {answer}"
                 )
             )
         raise ReluoptError(
@@ -230,17 +230,17 @@ def _write(stream: Any, message: Any) -> None:
 
 
 def serve() -> None:
-    """The process: receive an experiment, then run its tasks until stdin ends."""
+    """The process: receive a job, then run its tasks until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    experiment = inbox.get()
+    job = inbox.get()
     try:
-        if isinstance(experiment, Exception):
-            raise experiment
-        experiment.warm_up()
+        if isinstance(job, Exception):
+            raise job
+        job.warm_up()
     except ReluoptError as error:
         _write(answers, error)
         return
@@ -249,7 +249,7 @@ def serve() -> None:
         return
     _write(answers, _READY)
     while True:
-        _write(answers, attempt(experiment, inbox.get()))
+        _write(answers, attempt(job, inbox.get()))
 
 
 def _listen(stream: BinaryIO, inbox: queue.SimpleQueue[Any]) -> None:

@@ -28,14 +28,14 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method
 from reluopt.runs.attack import COLUMNS, AttackSettings, Finished, run_attack
 from reluopt.runs.executors import Executor, choose_executor
-from reluopt.runs.experiment import Experiment, Task, TaskT
 from reluopt.runs.instances import Instance
-from reluopt.runs.runner import RunProgress, run_experiment
+from reluopt.runs.job import Job, Unit, UnitT
+from reluopt.runs.runner import RunProgress, run_job
 from reluopt.runs.store import ResultStore, machine, plain
 from reluopt.runs.tables import latex_table, markdown_table
 from reluopt.versions import all_versions
 
-_TaskIn = TypeVar("_TaskIn", bound=Task, contravariant=True)
+_UnitIn = TypeVar("_UnitIn", bound=Unit, contravariant=True)
 
 FACTS = "facts.json"
 
@@ -137,7 +137,7 @@ class Study:
     redraw: Callable[[StudyFolder, Path], None] | None = None
 
 
-class Described(Experiment[_TaskIn], Protocol):
+class Described(Job[_UnitIn], Protocol):
     """An experiment that tells its settings."""
 
     def describe(self) -> Mapping[str, Any]:
@@ -210,8 +210,8 @@ class StudyFolder:
     def run(
         self,
         stage: str,
-        experiment: Described[TaskT],
-        tasks: Sequence[TaskT],
+        experiment: Described[UnitT],
+        tasks: Sequence[UnitT],
         method: Method,
         executor: Executor | None = None,
         **session: Any,
@@ -226,7 +226,7 @@ class StudyFolder:
             executor: where tasks run; None means one after the other in this process.
             session: what else ``run.json`` shall tell of this session.
         """
-        return run_experiment(
+        return run_job(
             experiment,
             tasks,
             self.store(stage, experiment.columns, experiment.describe(), method),

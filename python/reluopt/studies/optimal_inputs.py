@@ -12,7 +12,7 @@ import pandas as pd
 from reluopt.answers.solution import Status
 from reluopt.networks.zoo import load_bundled
 from reluopt.runs.drawing import ideal_figure
-from reluopt.runs.ideal import IdealExperiment, LabelTask
+from reluopt.runs.ideal import IdealJob, LabelUnit
 from reluopt.runs.runner import Finished
 from reluopt.runs.tables import fixed
 from reluopt.studies import STUDIES
@@ -40,8 +40,8 @@ def run(context: StudyContext) -> StudyResult:
     folder = StudyFolder(context, NAME)
     network = load_bundled(NETWORK)
     method = context.method(TIME_LIMIT)
-    experiment = IdealExperiment(network, replace(method, options=replace(method.options, gap=GAP)))
-    labels = [LabelTask(label) for label in range(network.output_size)[: context.limit]]
+    experiment = IdealJob(network, replace(method, options=replace(method.options, gap=GAP)))
+    labels = [LabelUnit(label) for label in range(network.output_size)[: context.limit]]
     finished = folder.run("logits", experiment, labels, experiment.method, context.executor())
     folder.figure(NAME, ideal_figure(finished))
     folder.table(

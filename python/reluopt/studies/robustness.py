@@ -34,9 +34,9 @@ from reluopt.questions.problems import (
     Target,
 )
 from reluopt.runs.attack import AttackSettings
-from reluopt.runs.estimates import Attack, EstimateExperiment
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.runner import Finished
+from reluopt.runs.upper_bound import Attack, UpperBoundJob
 from reluopt.studies import STUDIES
 from reluopt.studies import robustness_tables as tables
 from reluopt.studies.base import (
@@ -157,7 +157,7 @@ def _attack(
     norm: Norm,
 ) -> list[Finished]:
     """One attack on some images."""
-    experiment = EstimateExperiment(network, attack, norm, MISCLASSIFIED, context.seed)
+    experiment = UpperBoundJob(network, attack, norm, MISCLASSIFIED, context.seed)
     return folder.run(
         f"{attack}-{norm}", experiment, instances, context.method(), context.executor()
     )

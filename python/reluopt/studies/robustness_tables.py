@@ -12,9 +12,9 @@ from reluopt.answers.solution import Status
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Norm
-from reluopt.runs.estimates import FOUND, Attack
 from reluopt.runs.instances import Instance
 from reluopt.runs.runner import Finished
+from reluopt.runs.upper_bound import FOUND, Attack
 
 EXACT = 1e-6
 """Overestimates up to this count as none: proofs themselves stop at a gap of 1e-6."""

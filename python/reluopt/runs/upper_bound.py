@@ -19,9 +19,9 @@ from reluopt.attacks import shortest
 from reluopt.attacks.region import find_incumbent
 from reluopt.answers.check import check_perturbation
 from reluopt.engines.base import ProgressCallback
-from reluopt.runs.experiment import Row
+from reluopt.runs.job import Row
 from reluopt.runs.instances import Instance
-from reluopt.runs.rows import ImageExperiment, image_row, network_settings
+from reluopt.runs.rows import ImageJob, image_row, network_settings
 from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import AnyTarget, Margin, MinimalPerturbation, Norm, PerturbationTask
@@ -62,7 +62,7 @@ class Attack(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class EstimateExperiment(ImageExperiment):
+class UpperBoundJob(ImageJob):
     """Distances found by an attack, as the runner knows them.
 
     Attributes:

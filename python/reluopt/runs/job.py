@@ -1,6 +1,6 @@
-"""What an experiment is to the runner: tasks in, rows out.
+"""What a job is to the runner: tasks in, rows out.
 
-A :class:`Task` is one unit of work with a key of its own (an image, say). An :class:`Experiment`
+A :class:`Unit` is one unit of work with a key of its own (an image, say). An :class:`Job`
 turns a task into a row and perhaps an image. Both must be picklable, since they travel to worker
 processes, perhaps on other machines. This module is light on imports: workers load it first.
 """
@@ -37,7 +37,7 @@ def hard_limit(time_limit: float) -> float:
     return GRACE_FACTOR * time_limit + GRACE_SECONDS
 
 
-class Task(Protocol):
+class Unit(Protocol):
     """One unit of work."""
 
     @property
@@ -46,11 +46,11 @@ class Task(Protocol):
         ...
 
 
-TaskT = TypeVar("TaskT", bound=Task)
-_TaskIn = TypeVar("_TaskIn", bound=Task, contravariant=True)
+UnitT = TypeVar("UnitT", bound=Unit)
+_UnitIn = TypeVar("_UnitIn", bound=Unit, contravariant=True)
 
 
-class Experiment(Protocol[_TaskIn]):
+class Job(Protocol[_UnitIn]):
     """What is done to every task; picklable, sent once to each worker."""
 
     @property
@@ -68,7 +68,7 @@ class Experiment(Protocol[_TaskIn]):
         """Seconds after which a worker process is killed (infinite: never)."""
         ...
 
-    def identify(self, task: _TaskIn) -> Mapping[str, Any]:
+    def identify(self, task: _UnitIn) -> Mapping[str, Any]:
         """Columns that a row of an earlier session must agree on to stand for ``task``."""
         ...
 
@@ -77,16 +77,16 @@ class Experiment(Protocol[_TaskIn]):
         ...
 
     def run(
-        self, task: _TaskIn, progress: ProgressCallback | None = None
+        self, task: _UnitIn, progress: ProgressCallback | None = None
     ) -> tuple[Row, FloatArray | None]:
         """The row of a task, and its image if it has one.
 
         Raises:
-            ReluoptError: the experiment cannot work for any task; the run ends.
+            ReluoptError: the job cannot work for any task; the run ends.
         """
         ...
 
-    def failed(self, task: _TaskIn, status: str, message: str) -> Row:
+    def failed(self, task: _UnitIn, status: str, message: str) -> Row:
         """The row of a task that ended without an answer (see :data:`FAILURES`)."""
         ...
 
@@ -102,14 +102,14 @@ class Outcome:
 
 
 def attempt(
-    experiment: Experiment[TaskT], task: TaskT, progress: ProgressCallback | None = None
+    job: Job[UnitT], task: UnitT, progress: ProgressCallback | None = None
 ) -> Outcome:
     """Run one task; an unexpected exception is a row of its own, not the end of the run."""
     try:
-        row, image = experiment.run(task, progress)
+        row, image = job.run(task, progress)
     except ReluoptError as error:
         return Outcome(task.key, {}, error=error)
     except Exception as error:
         message = " ".join(f"{type(error).__name__}: {error}".split())
-        return Outcome(task.key, experiment.failed(task, ERROR, message))
+        return Outcome(task.key, job.failed(task, ERROR, message))
     return Outcome(task.key, row, image)
