@@ -10,9 +10,11 @@ from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions
 from reluopt.pipeline import Method, solve
 from reluopt.runs import classify as classify_module
-from reluopt.runs.classify import COLUMNS, ClassifyJob, run_classify
+from reluopt.runs.classify import ClassifyJob
 from reluopt.runs.job import FAILURES
 from reluopt.runs.instances import load_instances
+from reluopt.runs.row import ClassifyRow
+from reluopt.runs.runner import run_job
 from reluopt.runs.store import ResultStore
 
 METHOD = Method("highs", "thesis", options=EngineOptions(10.0))
@@ -36,11 +38,11 @@ def lying(monkeypatch):
 def test_rows_tell_the_answers_and_the_size_of_the_program(thesis, tmp_path):
     instances = load_instances(thesis, ["test:0-1"])
     experiment = ClassifyJob(thesis, METHOD)
-    store = ResultStore(tmp_path / "run", COLUMNS, experiment.describe(), {})
-    finished = run_classify(experiment, instances, store)
+    store = ResultStore(tmp_path / "run", ClassifyRow, experiment.describe(), {})
+    finished = run_job(experiment, instances, store)
     for instance, result in zip(instances, finished, strict=True):
         row = result.row
-        assert set(row) <= set(COLUMNS)
+        assert isinstance(row, ClassifyRow)
         assert row["program"] == row["predicted"] == int(np.argmax(thesis.forward(instance.image)))
         assert row["agrees"] is True
         assert row["certified"] is True

@@ -25,10 +25,11 @@ from reluopt.install import install_command
 from reluopt.pipeline import Method
 from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
 from reluopt.runs import dask_executor
-from reluopt.runs.attack import COLUMNS, AttackJob, AttackSettings, run_attack
+from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.executors import LocalExecutor, SerialExecutor, choose_executor
 from reluopt.runs.instances import Instance, data_fingerprint
 from reluopt.runs.lock import LOCK_NAME
+from reluopt.runs.row import AttackRow
 from reluopt.runs.runner import Shard, parse_shard, run_job, select
 from reluopt.runs.store import ResultStore
 
@@ -41,20 +42,30 @@ import os, signal, time
 from dataclasses import dataclass
 import numpy as np
 from reluopt.errors import InputError
+from reluopt.runs.job import Finished, Job
+from reluopt.runs.row import Row
+
+@dataclass(frozen=True, kw_only=True)
+class ToyRow(Row):
+    key: str
+    status: str
+    value: int | None = None
+    seconds: float | None = None
+    message: str = ""
 
 @dataclass(frozen=True)
-class Toy:
+class Toy(Job):
     """Square a number, or misbehave; every start is noted in a file."""
     log: str
     hard_limit: float = 60.0
     threads: int = 1
-    columns = ("key", "status", "value", "seconds", "message")
+    row_class = ToyRow
+
+    def describe(self):
+        return {"toy": 1}
 
     def identify(self, task):
         return {"value": task.number ** 2} if task.number >= 0 else {}
-
-    def warm_up(self):
-        pass
 
     def note(self, text):
         with open(self.log, "a") as stream:
@@ -71,11 +82,11 @@ class Toy:
         if task.what == "print":
             os.write(1, b"noise of a solver")
         time.sleep(60.0 if task.what == "hang" else task.seconds)
-        row = {"key": task.key, "status": "OPTIMAL", "value": task.number ** 2, "seconds": 0.5}
-        return row, np.full((2, 2), float(task.number))
+        row = ToyRow(key=task.key, status="OPTIMAL", value=task.number ** 2, seconds=0.5)
+        return Finished(row, np.full((2, 2), float(task.number)))
 
-    def failed(self, task, status, message):
-        return {"key": task.key, "status": status, "message": message}
+    def failed(self, task, status, message, seconds=None):
+        return Finished(ToyRow(key=task.key, status=status, message=message))
 
 @dataclass(frozen=True)
 class ToyTask:
@@ -95,7 +106,7 @@ from reluopt.runs.store import ResultStore
 folder, log, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 toy = Toy(log)
 tasks = [ToyTask(f"t{n}", n, seconds=0.1) for n in range(16)]
-store = ResultStore(folder, toy.columns, {"toy": 1}, {})
+store = ResultStore(folder, toy.row_class, {"toy": 1}, {})
 run_job(toy, tasks, store, LocalExecutor(workers) if workers else None)
 """
 
@@ -119,7 +130,7 @@ def _tasks(toy, count, **options):
 
 
 def _store(folder, toy):
-    return ResultStore(folder, toy.Toy.columns, {"toy": 1}, {})
+    return ResultStore(folder, toy.Toy.row_class, {"toy": 1}, {})
 
 
 def _table(folder):
@@ -381,13 +392,13 @@ def small(make_network):
 
 def test_real_attacks_are_the_same_in_worker_processes(small, tmp_path):
     network, instances, settings = small
-    store = ResultStore(tmp_path, COLUMNS, settings.describe(network), {})
-    serial = run_attack(network, instances, settings, None)
-    local = run_attack(network, instances, settings, store, executor=LocalExecutor(2))
+    store = ResultStore(tmp_path, AttackRow, settings.describe(network), {})
+    serial = run_job(AttackJob(network, settings), instances)
+    local = run_job(AttackJob(network, settings), instances, store, LocalExecutor(2))
     assert [r.row["image"] for r in local] == [i.key for i in instances]
     assert "OPTIMAL" in {r.row["status"] for r in local}
     for one, other in zip(serial, local, strict=True):
-        same = [name for name in COLUMNS if not name.endswith("seconds")]
+        same = [name for name in AttackRow.columns() if not name.endswith("seconds")]
         assert {n: one.row.get(n) for n in same} == {n: other.row.get(n) for n in same}
         assert (one.image is None) == (other.image is None)
         if one.image is not None:
@@ -400,8 +411,8 @@ def test_real_attacks_are_the_same_in_worker_processes(small, tmp_path):
 def test_an_attack_that_crashes_is_a_row_of_the_same_columns(small):
     network, instances, settings = small
     experiment = AttackJob(network, settings)
-    row = experiment.failed(instances[0], "CRASHED", "it died")
-    assert set(row) <= set(COLUMNS)
+    row = experiment.failed(instances[0], "CRASHED", "it died").row
+    assert isinstance(row, AttackRow)
     assert (row["status"], row["certified"], row["message"]) == ("CRASHED", False, "it died")
     assert math.isclose(experiment.hard_limit, 1.5 * 30.0 + 60.0)
 

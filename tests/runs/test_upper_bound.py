@@ -7,10 +7,11 @@ import pytest
 
 from reluopt.errors import InputError
 from reluopt.questions.problems import Norm, RelativeMargin
-from reluopt.runs.upper_bound import COLUMNS, FOUND, NOTHING, REFUTED, Attack
+from reluopt.runs.upper_bound import FOUND, NOTHING, REFUTED, Attack
 from reluopt.runs.upper_bound import UpperBoundJob as Job
 from reluopt.runs.instances import load_by_key, load_instances
 from reluopt.runs.runner import run_job
+from reluopt.runs.row import UpperBoundRow
 from reluopt.runs.store import ResultStore
 
 MARGIN = RelativeMargin(0.0)
@@ -19,7 +20,7 @@ MARGIN = RelativeMargin(0.0)
 def test_rows_tell_what_the_forward_pass_says(thesis, tmp_path):
     instances = load_instances(thesis, ["test:0,8"])
     experiment = Job(thesis, Attack.REGION, Norm.L2, MARGIN)
-    store = ResultStore(tmp_path / "run", COLUMNS, experiment.describe(), {})
+    store = ResultStore(tmp_path / "run", UpperBoundRow, experiment.describe(), {})
     fresh = run_job(experiment, instances, store)
     for instance, result in zip(instances, fresh, strict=True):
         image = result.image.reshape(-1)
@@ -46,11 +47,11 @@ def test_wrong_and_missing_images_are_no_success(thesis, monkeypatch):
     experiment = Job(thesis, Attack.PGD, Norm.L1, MARGIN)
     answers = iter([instance.image, None])
     monkeypatch.setattr(Job, "_find", lambda *_: next(answers))
-    row, _ = experiment.run(instance)
+    row = experiment.run(instance).row
     assert (row["status"], row["certified"]) == (REFUTED, False)
-    row, image = experiment.run(instance)
-    assert (row["status"], image) == (NOTHING, None)
-    assert experiment.failed(instance, "ERROR", "why")["message"] == "why"
+    finished = experiment.run(instance)
+    assert (finished.row["status"], finished.image) == (NOTHING, None)
+    assert experiment.failed(instance, "ERROR", "why").row["message"] == "why"
     assert experiment.hard_limit == math.inf
 
 

@@ -20,18 +20,11 @@ from typing import Any
 
 import pandas as pd
 
+from reluopt.bench.job import BenchSettings
 from reluopt.bench.report import load_warning, markdown_summary
-from reluopt.bench.session import (
-    COLUMNS,
-    BenchCallback,
-    BenchProgress,
-    BenchSettings,
-    bench,
-    read_table,
-)
+from reluopt.bench.session import bench
 from reluopt.bench.statistics import Disagreement, find_disagreements
-from reluopt.bounds import BOUND_NAMES
-from reluopt.engines import engine_names, get_engine
+from reluopt.engines import get_engine
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError
 from reluopt.figures import (
@@ -41,25 +34,15 @@ from reluopt.figures import (
     time_versus_size_figure,
 )
 from reluopt.files import write_atomically
-from reluopt.formulation import FORMULATIONS
 from reluopt.networks.zoo import open_network
 from reluopt.pipeline import Method
 from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 from reluopt.runs.instances import load_instances
-from reluopt.runs.method_names import method_titles
+from reluopt.runs.methods import method_titles, parse_method
+from reluopt.runs.progress import RunProgress
+from reluopt.runs.row import BenchRow
 from reluopt.runs.store import ResultStore, machine
 from reluopt.versions import all_versions
-
-__all__ = [
-    "BenchCallback",
-    "BenchProgress",
-    "BenchResult",
-    "BenchSettings",
-    "bench",
-    "parse_method",
-    "read_table",
-    "run_bench",
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +50,8 @@ class BenchResult:
     """What a benchmark found.
 
     Attributes:
-        table: one row for each network, image and method; see :data:`COLUMNS`.
+        table: one row for each network, image and method; see
+            :class:`~reluopt.runs.row.BenchRow`.
         summary: the Markdown summary.
         disagreements: contradictions between methods; there must be none.
         files: every file written.
@@ -102,7 +86,7 @@ def run_bench(
     data_dir: Path | None = None,
     activation: str | None = None,
     command: Iterable[str] = (),
-    progress: BenchCallback | None = None,
+    progress: Callable[[RunProgress], None] = lambda _: None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
     """``reluopt bench``: measure, summarise, draw.
@@ -110,7 +94,8 @@ def run_bench(
     Args:
         networks: bundled names or weight files.
         images: selections such as ``test:100-139``, or PNG and NPY files.
-        methods: ``engine[:formulation[:bounds]]``, see :func:`parse_method`.
+        methods: ``engine[:formulation[:bounds]]``, see
+            :func:`~reluopt.runs.methods.parse_method`.
         out: folder of results; ``results.csv``, ``summary.md``, ``run.json``, ``sessions.jsonl``.
         norm: ``l1``, ``l2``, ``linf`` or ``blend:W``.
         target: see :func:`~reluopt.questions.problems.parse_target`.
@@ -140,7 +125,7 @@ def run_bench(
         parse_margin(margin),
         EngineOptions(time_limit, gap, threads, seed),
     )
-    chosen = {name: parse_method(name, settings.options) for name in _once("method", methods)}
+    chosen = {name: usable_method(name, settings.options) for name in _once("method", methods)}
     reference = list(chosen)[-1] if baseline is None else baseline
     if reference not in chosen:
         raise InputError(f"baseline: expected one of {', '.join(chosen)}, found {reference!r}")
@@ -152,7 +137,7 @@ def run_bench(
     named = [method.engine for method in chosen.values() if method.engine != "auto"]
     record = {"command": list(command), "versions": all_versions(named)}
     record["activation"] = {n: f"relu ({net.metadata.activation})" for n, net in opened.items()}
-    store = ResultStore(out, COLUMNS, settings.describe(), record)
+    store = ResultStore(out, BenchRow, settings.describe(), record)
     for sentence in store.repairs:
         tell(sentence)
     table = bench(opened, instances, chosen, settings, store, record=record, progress=progress)
@@ -173,31 +158,18 @@ def _once(what: str, names: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def parse_method(text: str, options: EngineOptions) -> Method:
-    """Read ``engine[:formulation[:bounds]]``, such as ``bnb`` or ``gurobi:thesis:thesis``.
+def usable_method(text: str, options: EngineOptions) -> Method:
+    """Read a method as :func:`~reluopt.runs.methods.parse_method` does.
 
     Raises:
         InputError: an unknown engine, formulation or bounds.
         EngineUnavailableError: the engine cannot be used here.
     """
-    parts = text.split(":")
-    choices = (
-        ("engine", ("auto", *engine_names())),
-        ("formulation", FORMULATIONS),
-        ("bounds", (*BOUND_NAMES, "ball")),
-    )
-    if len(parts) > len(choices):
-        raise InputError(f"method: expected engine[:formulation[:bounds]], found {text!r}")
-    for part, (what, allowed) in zip(parts, choices, strict=False):
-        if part not in allowed:
-            raise InputError(
-                f"method {text!r}: expected {what} {', '.join(allowed)}, found {part!r}"
-            )
-    state = None if parts[0] == "auto" else get_engine(parts[0]).state()
+    method = parse_method(text, options)
+    state = None if method.engine == "auto" else get_engine(method.engine).state()
     if state is not None and not state.usable:
         raise EngineUnavailableError(f"method {text!r}: {state.detail}")
-    formulation = parts[1] if len(parts) > 1 else None
-    return Method(parts[0], formulation, parts[2] if len(parts) > 2 else None, options=options)
+    return method
 
 
 def _facts(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reluopt.errors import InputError
-from reluopt.runs.schema import text_of
+from reluopt.runs.row import text_of
 from reluopt.images.image_files import load_image_file
 from reluopt.images.mnist import load_selection
 from reluopt.numerics.arrays import FloatArray

@@ -1,25 +1,26 @@
-"""What a job is to the runner: tasks in, rows out.
+"""What a job is to the runner: units in, finished rows out.
 
-A :class:`Unit` is one unit of work with a key of its own (an image, say). An :class:`Job`
-turns a task into a row and perhaps an image. Both must be picklable, since they travel to worker
-processes, perhaps on other machines. This module is light on imports: workers load it first.
+A :class:`Unit` is one piece of work with a key of its own (an image, say). A :class:`Job` turns it
+into a row and perhaps an image. Both must be picklable, since they travel to worker processes,
+perhaps on other machines. This module is light on imports: workers load it first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias
+
+from typing_extensions import TypeVar
 
 from reluopt.errors import ReluoptError
-from reluopt.runs.schema import Row as Row
 from reluopt.numerics.arrays import FloatArray
+from reluopt.runs.row import Row
 
 if TYPE_CHECKING:  # workers should not load every engine before they know their work
     from reluopt.engines.base import ProgressCallback
-
-PROOF = "proof"
-"""Entry of a fresh row that is no column: the bytes of a proof, which become a file."""
 
 ERROR, CRASHED, KILLED = "ERROR", "CRASHED", "KILLED"
 """Statuses of rows without an answer: an unexpected exception, a worker process that died (again
@@ -33,83 +34,108 @@ of the search's limit, but a run that long keeps no limit at all."""
 
 
 def hard_limit(time_limit: float) -> float:
-    """Seconds after which a task with this time limit is killed."""
+    """Seconds after which a solve with this time limit is killed."""
     return GRACE_FACTOR * time_limit + GRACE_SECONDS
 
 
 class Unit(Protocol):
-    """One unit of work."""
+    """One piece of work."""
 
     @property
     def key(self) -> str:
-        """What tells this task from all others of its run."""
+        """What tells it from all others of its run."""
         ...
 
 
-UnitT = TypeVar("UnitT", bound=Unit)
-_UnitIn = TypeVar("_UnitIn", bound=Unit, contravariant=True)
+UnitT = TypeVar("UnitT", bound=Unit, default=Any)
+RowT = TypeVar("RowT", bound=Row, default=Any)
+ResultT = TypeVar("ResultT", default=Any)
 
 
-class Job(Protocol[_UnitIn]):
-    """What is done to every task; picklable, sent once to each worker."""
+@dataclass(frozen=True, eq=False)
+class Finished(Generic[RowT]):
+    """What became of a unit.
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of the rows; the first holds the task's key."""
-        ...
+    Attributes:
+        row: its row.
+        image: its image, if it has one.
+        proof: the proof that its engine kept, as the bytes of a file.
+        resumed: whether an earlier session computed it.
+    """
+
+    row: RowT
+    image: FloatArray | None = None
+    proof: bytes | None = None
+    resumed: bool = False
+
+
+class Work(ABC, Generic[UnitT, ResultT]):
+    """What is done to every unit, here or in worker processes; sent once to each of them."""
 
     @property
     def threads(self) -> int:
         """Threads of solvers and numerical libraries in a worker process."""
-        ...
+        return 1
 
     @property
     def hard_limit(self) -> float:
-        """Seconds after which a worker process is killed (infinite: never)."""
-        ...
+        """Seconds after which a worker process is killed."""
+        return math.inf
 
-    def identify(self, task: _UnitIn) -> Mapping[str, Any]:
-        """Columns that a row of an earlier session must agree on to stand for ``task``."""
-        ...
+    def warm_up(self) -> None:  # noqa: B027  (most have nothing to do)
+        """Do once in each process what must not count into the first unit's time."""
 
-    def warm_up(self) -> None:
-        """Do once in each process what must not count into the first task's time."""
-        ...
-
-    def run(
-        self, task: _UnitIn, progress: ProgressCallback | None = None
-    ) -> tuple[Row, FloatArray | None]:
-        """The row of a task, and its image if it has one.
+    @abstractmethod
+    def run(self, unit: UnitT, progress: ProgressCallback | None = None) -> ResultT:
+        """Do one unit.
 
         Raises:
-            ReluoptError: the job cannot work for any task; the run ends.
+            ReluoptError: this works for no unit; the run ends.
         """
-        ...
 
-    def failed(self, task: _UnitIn, status: str, message: str) -> Row:
-        """The row of a task that ended without an answer (see :data:`FAILURES`)."""
-        ...
+    @abstractmethod
+    def failed(
+        self, unit: UnitT, status: str, message: str, seconds: float | None = None
+    ) -> ResultT | ReluoptError:
+        """What becomes of a unit without an answer (see :data:`FAILURES`) after that time.
+
+        An error that is returned ends the run.
+        """
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What became of a task: a row, or an error that ends the run."""
+class Job(Work[UnitT, Finished[RowT]], Generic[UnitT, RowT]):
+    """Work whose results are rows of one table."""
 
-    key: str
-    row: Row
-    image: FloatArray | None = None
-    error: ReluoptError | None = None
+    row_class: type[RowT]
+    """What its rows are."""
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """Everything that determines the results, JSON-serialisable."""
+
+    def identify(self, unit: UnitT) -> Mapping[str, Any]:
+        """Columns that a row of an earlier session must agree on to stand for ``unit``."""
+        del unit
+        return {}
+
+    def session(self, units: Sequence[UnitT]) -> Mapping[str, Any]:
+        """What ``run.json`` tells of the units of a session."""
+        del units
+        return {}
+
+
+Outcome: TypeAlias = tuple[str, ResultT | ReluoptError]
+"""The key of a unit, and what became of it, or an error that ends the run."""
 
 
 def attempt(
-    job: Job[UnitT], task: UnitT, progress: ProgressCallback | None = None
-) -> Outcome:
-    """Run one task; an unexpected exception is a row of its own, not the end of the run."""
+    work: Work[UnitT, ResultT], unit: UnitT, progress: ProgressCallback | None = None
+) -> Outcome[ResultT]:
+    """Do one unit; an unexpected exception is a result of its own, not the end of the run."""
     try:
-        row, image = job.run(task, progress)
+        return unit.key, work.run(unit, progress)
     except ReluoptError as error:
-        return Outcome(task.key, {}, error=error)
+        return unit.key, error
     except Exception as error:
         message = " ".join(f"{type(error).__name__}: {error}".split())
-        return Outcome(task.key, job.failed(task, ERROR, message))
-    return Outcome(task.key, row, image)
+        return unit.key, work.failed(unit, ERROR, message)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from reluopt.errors import InputError
-from reluopt.runs.schema import LARGEST_WHOLE
+from reluopt.runs.row import LARGEST_WHOLE
 from reluopt.files import read_regular_file, write_atomically
 
 RECORD = "run.json"

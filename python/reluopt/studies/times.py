@@ -23,8 +23,8 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.runs.classify import ClassifyJob
 from reluopt.runs.forward_pass import ForwardJob
-from reluopt.runs.instances import Instance, data_fingerprint, load_instances
-from reluopt.runs.method_names import method_titles, method_words
+from reluopt.runs.instances import Instance, load_instances
+from reluopt.runs.methods import method_titles, method_words
 from reluopt.runs.runner import Finished
 from reluopt.runs.tables import DASH, markdown_table
 from reluopt.studies import STUDIES
@@ -192,8 +192,7 @@ def _classifications(
     limit = method.options.time_limit
     stage = CLASSIFICATION if limit == CLASSIFY_LIMIT else f"{CLASSIFICATION}-{limit:g}s"
     experiment = ClassifyJob(network, method)
-    digest = data_fingerprint(instances)
-    return folder.run(stage, experiment, instances, method, data_sha256=digest)
+    return folder.run(stage, experiment, instances, method)
 
 
 def _simple_facts(finished: Sequence[Finished]) -> dict[str, Any]:
