@@ -13,7 +13,8 @@ from reluopt.engines import get_engine
 from reluopt.engines.base import EngineOptions
 from reluopt.engines.highs import HighsEngine
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import bundled_names, load_bundled
 from reluopt.pipeline import Method, engine_for, solve
 from reluopt.questions.problems import (

@@ -15,7 +15,8 @@ from reluopt.answers.verdict import (
     verdict_without_image,
 )
 from reluopt.engines.base import EngineOptions
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
     Box,

@@ -11,7 +11,8 @@ from reluopt.attacks.gradient import fgsm, pgd
 from reluopt.attacks.projections import lengths, project, random_changes, spend
 from reluopt.errors import InputError
 from reluopt.images.mnist import Dataset
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import AbsoluteMargin, Box, Norm, RelativeMargin
 
 Array = NDArray[np.float64]

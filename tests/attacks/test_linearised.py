@@ -9,7 +9,8 @@ from reluopt.attacks.dual_newton import nearest_point
 from reluopt.attacks.linearised import linearised_starts
 from reluopt.attacks.region import find_incumbent, improve_by_regions
 from reluopt.attacks.region_lp import minimise_linear_norm, minimise_squares
-from reluopt.networks.network import NetworkMetadata, ReLUNetwork
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.change_limits import smoothness_limits
 from reluopt.questions.problems import (
     AbsoluteMargin,

@@ -32,8 +32,9 @@ from reluopt.bench.statistics import (
 from reluopt.bench.worker import BenchWorker, Job, peak_memory, run_job
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
-from reluopt.networks.network import NetworkMetadata, ReLUNetwork
-from reluopt.networks.weights import save_network
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 from reluopt.pipeline import Method
 from reluopt.questions.problems import AbsoluteMargin, MinimalPerturbation, Norm, ShiftTarget
 from reluopt.runs.instances import Instance

@@ -24,7 +24,8 @@ from reluopt.bounds import (
 from reluopt.deadline import Deadline
 from reluopt.errors import InputError
 from reluopt.images.mnist import Dataset
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Box, Norm
 
 Vector = NDArray[np.float64]

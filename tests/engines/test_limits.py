@@ -14,7 +14,8 @@ from reluopt.bounds import InputSet, compute_bounds
 from reluopt.engines import choose_engine, engines_for
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import UnsupportedProblemError
-from reluopt.networks.network import NetworkMetadata, ReLUNetwork
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
 from reluopt.questions.problems import (
     AbsoluteMargin,
@@ -122,7 +123,7 @@ def test_a_limit_of_zero_leaves_the_same_change_everywhere():
 
 
 def _dense(weight, bias):
-    from reluopt.networks.network import Dense
+    from reluopt.networks.layers.dense import Dense
 
     return Dense(np.array(weight), np.array(bias))
 

@@ -21,7 +21,8 @@ from reluopt.engines.scip import ScipEngine, _add_rows
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.formulation import encode
 from reluopt.install import install_command
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.questions.problems import (
     AbsoluteMargin,

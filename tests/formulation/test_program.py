@@ -15,7 +15,9 @@ from reluopt.engines.highs import HighsEngine
 from reluopt.engines.program_engine import ProgramTask
 from reluopt.errors import InputError
 from reluopt.formulation import FORMULATIONS, encode
-from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import AnyTarget, Box, LogitTask, MinimalPerturbation, Norm
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import make_ball
 from reluopt.engines.branch_and_bound.relaxation import make_frame
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Box, FixedTarget, MinimalPerturbation, Norm, RelativeMargin
 
 FIVE_LAYERS = (60, *[24] * 5, 5)

@@ -29,9 +29,12 @@ from reluopt.engines.branch_and_bound.proof import BOUND, EMPTY, LEAF, PARTS, Le
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.images.idx import FREE_BYTES, read_idx
 from reluopt.images.image_files import load_image_file
-from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.loading import load_network
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 from reluopt.networks.tensor_files import open_tensor_file
-from reluopt.networks.weights import load_network, save_network
 from reluopt.questions.problems import Norm
 
 MEMORY_FLOOR = 6_000_000

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from reluopt.images.mnist import Dataset
 from reluopt.networks.flattening import flatten
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.rounding import gamma
 from reluopt.questions.input_sets import flat_input_set
 from reluopt.questions.problems import Box, Norm

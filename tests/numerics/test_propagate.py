@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from reluopt.images.mnist import Dataset
 from reluopt.networks.flattening import flatten
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.flat import FlatNetwork, forward
 from reluopt.numerics.input_sets import FlatInputSet, with_radius
 from reluopt.numerics.propagate import condition_maxima, tighten, tighten_intervals

@@ -8,7 +8,9 @@ from reluopt.attacks.gradient import fgsm, pgd
 from reluopt.bounds import BOUND_NAMES, InputSet, compute_bounds
 from reluopt.errors import InputError
 from reluopt.networks.evaluation import evaluate
-from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
 from reluopt.questions.overflow import LARGEST_SIZE, refuse_overflow
 from reluopt.questions.problems import (

@@ -22,7 +22,8 @@ from reluopt.answers.solution import Status
 from reluopt.bench.worker import BenchWorker, Job, Outcome
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import InputError, ReluoptError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, engine_for
 from reluopt.preparation import prepare_solve
 from reluopt.questions.problems import Margin, Measure, MinimalPerturbation, Target
@@ -368,8 +369,8 @@ def code_fingerprint() -> str:
 def shuffled(network: ReLUNetwork, instance: Instance) -> tuple[ReLUNetwork, Instance]:
     """The same task with its inputs in another order: equally hard, but not the same arrays."""
     order = np.random.default_rng(0).permutation(network.input_size)
-    first = network.layers[0]
-    layers = (Dense(first.weight[:, order], first.bias), *network.layers[1:])
+    first = network.affine_layers[0]
+    layers = (Dense(first.weight[:, order], first.bias), *network.affine_layers[1:])
     key = f"{instance.key} (shuffled)"
     moved = Instance(key, instance.image[order], instance.label)
     return ReLUNetwork(layers, network.metadata), moved

@@ -38,7 +38,7 @@ def hopeless_alternatives(
     place = flat_input_set(flat, region.box, region.center, region.norm, region.radius)
     lower, upper = np.concatenate(bounds.lower), np.concatenate(bounds.upper)
     magnitudes = np.empty(flat.biases.size)
-    for layer in range(len(network.layers) - 1):
+    for layer in range(len(network.affine_layers) - 1):
         layer_magnitudes(flat, place, upper, layer, magnitudes)
     found = set()
     for index, alternative in enumerate(task.alternatives):

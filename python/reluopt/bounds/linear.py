@@ -39,5 +39,5 @@ def linear_bounds(
     if start is not None:
         lower, upper = np.concatenate(start.lower), np.concatenate(start.upper)
     limits = flat_input_set(flat, region.box, region.center, region.norm, region.radius)
-    tighten(flat, limits, lower, upper, np.empty(count), 0, len(network.layers), True)
+    tighten(flat, limits, lower, upper, np.empty(count), 0, len(network.affine_layers), True)
     return PreActivationBounds(split_layers(flat, lower), split_layers(flat, upper), "linear")

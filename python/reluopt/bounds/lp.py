@@ -117,7 +117,7 @@ class _Run:
 
     def __init__(self, network: ReLUNetwork, region: InputSet) -> None:
         self.flat = flatten(network)
-        self.depth = len(network.layers)
+        self.depth = len(network.affine_layers)
         self._region = flat_input_set(
             self.flat, region.box, region.center, region.norm, region.radius
         )

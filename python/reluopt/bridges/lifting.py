@@ -27,7 +27,8 @@ import numpy as np
 
 from reluopt.answers.solution import Incumbent
 from reluopt.errors import InputError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.input_sets import difference
 from reluopt.questions.problems import Blend, Box, Norm, PerturbationTask
@@ -120,7 +121,7 @@ def lift(network: ReLUNetwork, task: PerturbationTask) -> Lift:
     if not isinstance(task.norm, Blend) or task.limits is not None:
         raise InputError(f"lifting: expected a blend without limits, found {task.norm}")
     weight = task.norm.weight
-    image, first = task.image, network.layers[0]
+    image, first = task.image, network.affine_layers[0]
     up, down = difference(task.box.upper, image, np.inf), difference(image, task.box.lower, np.inf)
     raised, lowered = np.flatnonzero(up > 0.0), np.flatnonzero(down > 0.0)
     if raised.size + lowered.size == 0:  # a layer needs an input, if only one without room
@@ -131,7 +132,7 @@ def lift(network: ReLUNetwork, task: PerturbationTask) -> Lift:
     layer = Dense(first.weight[:, pixels] * signs, first.weight @ image + first.bias)
     return Lift(
         original=task,
-        network=ReLUNetwork((layer, *network.layers[1:])),
+        network=ReLUNetwork((layer, *network.affine_layers[1:])),
         task=TiltedTask(
             np.zeros(rooms.size),
             Box(np.zeros(rooms.size), rooms),

@@ -122,7 +122,7 @@ def add_network(
         keep_all: write x, s, z for every neuron, the thesis' way.
     """
     encoded: list[EncodedLayer] = []
-    for k, layer in enumerate(network.layers):
+    for k, layer in enumerate(network.affine_layers):
         lower, upper = bounds.lower[k], bounds.upper[k]
         if k == 0:
             slope = sp.csr_array(layer.weight @ input_encoding.matrix)
@@ -133,7 +133,7 @@ def add_network(
             slope = sp.csr_array(layer.weight[:, present])
             columns, offset = encoded[-1].x[present], layer.bias
         affine = (slope, columns, offset)
-        if k == len(network.layers) - 1:
+        if k == len(network.affine_layers) - 1:
             encoded.append(_add_output(builder, affine, lower, upper, keep_all))
         else:
             encoded.append(_add_hidden(builder, affine, lower, upper, keep_all))

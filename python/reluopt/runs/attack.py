@@ -30,7 +30,9 @@ from reluopt.runs.rows import (
 from reluopt.runs.runner import Finished as Finished
 from reluopt.runs.runner import RunProgress, run_experiment
 from reluopt.numerics.arrays import FloatArray
-from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     Margin,
     Measure,

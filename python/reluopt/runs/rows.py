@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reluopt.runs.experiment import Row, hard_limit
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Box, LogitTask, PerturbationTask
 from reluopt.pipeline import engine_for
 

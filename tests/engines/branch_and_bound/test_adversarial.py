@@ -18,7 +18,8 @@ from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.relaxation import make_frame
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
@@ -199,7 +200,8 @@ SCRIPT = """
 import numpy as np
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import AnyTarget, Box, MinimalPerturbation, Norm
 g = np.random.default_rng(5)
 sizes = (6, 8, 6, 4)

@@ -16,7 +16,8 @@ from reluopt.engines.branch_and_bound.ball import make_ball
 from reluopt.engines.branch_and_bound.blend import lifted_frame
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
 from reluopt.questions.problems import (
     AbsoluteMargin,

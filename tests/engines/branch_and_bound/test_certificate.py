@@ -18,7 +18,8 @@ from reluopt.engines.branch_and_bound.lp_build import claim_magnitudes
 from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.networks.flattening import flatten
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import flat_input_set
 from reluopt.questions.problems import AbsoluteMargin, Box, FixedTarget, MinimalPerturbation, Norm
 

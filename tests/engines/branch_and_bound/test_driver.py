@@ -10,7 +10,8 @@ from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions, EngineRequest, LogitTask
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.errors import UnsupportedProblemError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.pipeline import Method
 from reluopt.pipeline import solve as solve_and_check

@@ -15,7 +15,8 @@ from reluopt.engines.branch_and_bound.qp_model import CONDITION, NEGATIVE, PHASE
 from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation
 from reluopt.engines.branch_and_bound.relaxation import Frame
 from reluopt.networks.flattening import flatten
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import tighten
 from reluopt.questions.input_sets import flat_input_set

@@ -14,7 +14,8 @@ from reluopt.answers.solution import Status
 from reluopt.attacks.region import find_incumbent
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,

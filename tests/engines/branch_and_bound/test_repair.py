@@ -15,7 +15,8 @@ from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.relaxation import make_frame
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,

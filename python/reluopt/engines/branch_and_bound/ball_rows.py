@@ -138,7 +138,7 @@ def ball_rows(
         start, stop = int(flat.neuron_offsets[k]), int(flat.neuron_offsets[k + 1])
         low, high = lower[start:stop], upper[start:stop]
         if k > 0:
-            layer = frame.network.layers[k]
+            layer = frame.network.affine_layers[k]
             after = _after_relu(values, before_low, before_high)
             values = _next_layer(layer.weight, layer.bias, after, factor)
             _tighten(low, high, values, rooms, radius)
@@ -165,7 +165,7 @@ def ball_rows(
 
 def _first_layer(frame: Frame, radius: float, factor: float) -> _Values:
     """The first layer is affine: both bounds are equal up to rounding."""
-    layer = frame.network.layers[0]
+    layer = frame.network.affine_layers[0]
     reach = radius * layer.weight
     start = frame.region.values[:, None]
     values = np.concatenate([start, start + reach, start - reach], axis=1)

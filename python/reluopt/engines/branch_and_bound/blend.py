@@ -17,7 +17,8 @@ from reluopt.bridges.lifting import Lift, lift
 from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.relaxation import Frame, largest_input, make_frame
 from reluopt.errors import UnsupportedProblemError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.rounding import gamma
 from reluopt.questions.problems import PerturbationTask
@@ -39,7 +40,10 @@ def lifted_frame(network: ReLUNetwork, task: PerturbationTask) -> tuple[Frame, L
     frame = make_frame(raised.network, raised.task)
     inputs, parts = network.input_size, raised.network.input_size
     share = max(1.0, (inputs + LEAST_CHAIN) / (parts + LEAST_CHAIN))
-    before, after = _row_sizes(raised.network.layers[0]), _row_sizes(frame.network.layers[0])
+    before, after = (
+        _row_sizes(raised.network.affine_layers[0]),
+        _row_sizes(frame.network.affine_layers[0]),
+    )
     factors = np.divide(after, before, out=np.ones_like(before), where=before > 0.0)
     sizes = factors * raised.bias_sizes
     magnitudes = frame.region.magnitudes + 1.01 * share * sizes

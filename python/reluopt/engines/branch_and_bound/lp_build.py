@@ -73,15 +73,17 @@ def build(
     triangle[unstable] = first_condition + q + np.arange(unstable.size)
 
     rhs = np.zeros(first_condition + q + unstable.size)
-    rhs[row] = np.concatenate([layer.bias for layer in network.layers[:-1]] or [rhs[:0]])[kept]
+    rhs[row] = np.concatenate([layer.bias for layer in network.affine_layers[:-1]] or [rhs[:0]])[
+        kept
+    ]
     rhs[ball[ball >= 0]] = balls.offset
-    last = network.layers[-1]
+    last = network.affine_layers[-1]
     rhs[first_condition : first_condition + q] = conditions.rhs - conditions.matrix @ last.bias
     block, above = _upper_layers(frame, conditions, kept, starts, layers, first_condition, extra)
 
     image = frame.region.center
     if sizes:
-        first = -network.layers[0].weight[kept[: layers[1]]]  # (n_1, n_0)
+        first = -network.affine_layers[0].weight[kept[: layers[1]]]  # (n_1, n_0)
         dense = layers[1] + extra
     else:
         first, dense = conditions.matrix @ last.weight, q
@@ -146,7 +148,7 @@ def _upper_layers(
     extra: int,
 ) -> tuple[FloatArray, IntArray]:
     """Coefficients of ``x`` in the rows above, and where those rows are; see :class:`Program`."""
-    weights = [layer.weight for layer in frame.network.layers]
+    weights = [layer.weight for layer in frame.network.affine_layers]
     depth = len(weights) - 1
     widths = [int(layers[k + 1] - layers[k]) for k in range(1, depth)] + [conditions.rhs.size]
     first_rows = [int(layers[k]) + extra for k in range(1, depth)] + [first_condition]

@@ -245,7 +245,7 @@ class QPRelaxation:
 @lru_cache(maxsize=8)
 def _prepared(network: ReLUNetwork) -> tuple[FloatArray, FloatArray, FirstLayer]:
     """What all relaxations of a network share: row basis, transform, first layer's products."""
-    basis, transform = _row_basis(network.layers[0].weight)
+    basis, transform = _row_basis(network.affine_layers[0].weight)
     return basis, transform, first_layer(flatten(network))
 
 

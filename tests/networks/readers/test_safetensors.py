@@ -15,8 +15,11 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from reluopt.errors import AssumptionWarning, InputError
-from reluopt.networks.network import ActivationSource, Dense, NetworkMetadata, ReLUNetwork
-from reluopt.networks.weights import load_network, save_network
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.loading import load_network
+from reluopt.networks.metadata import ActivationSource, NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 
 
 def random_network(sizes, seed=0, dtype=np.float32, **metadata):

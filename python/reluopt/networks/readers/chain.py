@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from reluopt.errors import InputError, shown
+from reluopt.networks.readers.stored import StoredLayer
 
 WEIGHT_WORDS = frozenset({"weight", "weights", "w", "kernel", "coef", "coefs"})
 BIAS_WORDS = frozenset({"bias", "biases", "b", "intercept", "intercepts"})
@@ -51,25 +52,21 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class DenseTensors:
-    """Which tensors make one dense layer; ``transposed`` if the matrix is stored in x out."""
-
-    weight: str
-    bias: str
-    transposed: bool
-
-
-@dataclass(frozen=True)
 class _Candidate:
     """A layer in one assumed orientation."""
 
     key: LayerKey
-    tensors: DenseTensors
+    layer: StoredLayer
     inputs: int
     outputs: int
 
+    @property
+    def weight(self) -> str:
+        """Name of its matrix."""
+        return self.layer.tensors["weight"]
 
-def infer_chain(shapes: Mapping[str, Shape]) -> tuple[DenseTensors, ...]:
+
+def infer_chain(shapes: Mapping[str, Shape]) -> tuple[StoredLayer, ...]:
     """Order and orient tensors so that they form one chain of dense layers.
 
     Args:
@@ -100,7 +97,7 @@ def infer_chain(shapes: Mapping[str, Shape]) -> tuple[DenseTensors, ...]:
             "expected tensors that form one chain of dense layers (in the order of the numbers in "
             f"their names, matrices out x in or in x out), found {listing}"
         )
-    return tuple(layer.tensors for layer in found[0])
+    return tuple(each.layer for each in found[0])
 
 
 def _pair(shapes: Mapping[str, Shape]) -> dict[LayerKey, tuple[str, str]]:
@@ -165,7 +162,9 @@ def _oriented(
         outputs, inputs = (columns, rows) if transposed else (rows, columns)
         if shapes[bias] != (outputs,):
             return []
-        layers.append(_Candidate(key, DenseTensors(weight, bias, transposed), inputs, outputs))
+        names = {"weight": weight, "bias": bias}
+        layer = StoredLayer("dense", names, transposed=transposed)
+        layers.append(_Candidate(key, layer, inputs, outputs))
     return layers
 
 
@@ -213,8 +212,8 @@ def _queues(layers: Sequence[_Candidate]) -> list[list[_Candidate]]:
         queue = queues.setdefault(_words(layer.key), [])
         if queue and _numbers(queue[-1].key) == _numbers(layer.key):
             raise InputError(
-                f"tensor '{shown(layer.tensors.weight)}': expected a number that differs from that "
-                f"of '{shown(queue[-1].tensors.weight)}', found the same"
+                f"tensor '{shown(layer.weight)}': expected a number that differs from that "
+                f"of '{shown(queue[-1].weight)}', found the same"
             )
         queue.append(layer)
     return list(queues.values())
@@ -256,7 +255,7 @@ def _numbers(key: LayerKey) -> tuple[int, ...]:
 
 def _ambiguity(first: Sequence[_Candidate], second: Sequence[_Candidate]) -> str:
     """Why two readings of the same tensors are possible, and what would settle it."""
-    orders = sorted([layer.tensors.weight for layer in chain] for chain in (first, second))
+    orders = sorted([layer.weight for layer in chain] for chain in (first, second))
     if orders[0] != orders[1]:
         same = next(i for i, pair in enumerate(zip(*orders, strict=True)) if pair[0] != pair[1])
         start = max(0, same - 1) if len(first) > MAX_LISTED else 0
@@ -269,7 +268,7 @@ def _ambiguity(first: Sequence[_Candidate], second: Sequence[_Candidate]) -> str
             "number the names in the order of the layers"
         )
     return (
-        f"tensor '{shown(first[0].tensors.weight)}': expected to tell out x in from in x out by "
+        f"tensor '{shown(first[0].weight)}': expected to tell out x in from in x out by "
         "the sizes, found square matrices only; write the file with reluopt's own metadata"
     )
 
