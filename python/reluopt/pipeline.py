@@ -136,10 +136,11 @@ def solve(
         EngineUnavailableError: the engine is not usable on this machine.
 
     Example:
-        >>> network = load_bundled("thesis")
-        >>> solution = solve(network, MinimalPerturbation(image, label=7))
-        >>> solution.status, solution.certified
-        (<Status.OPTIMAL: 'OPTIMAL'>, True)
+        >>> from reluopt import load_images, load_network
+        >>> network, digits = load_network("thesis"), load_images("test")
+        >>> solution = solve(network, MinimalPerturbation(digits.image(0), label=digits.label(0)))
+        >>> solution.status, solution.certified, round(solution.objective, 4)
+        (<Status.OPTIMAL: 'OPTIMAL'>, True, 5.6144)
     """
     method = Method() if method is None else method
     if isinstance(problem, MinimalPerturbation):
