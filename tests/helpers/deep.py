@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import make_ball
-from reluopt.engines.branch_and_bound.relaxation import make_frame
+from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.questions.problems import Box, FixedTarget, MinimalPerturbation, Norm, RelativeMargin
 

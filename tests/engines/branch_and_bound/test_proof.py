@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.proof import (
     EMPTY,
     FARKAS,
@@ -27,7 +28,6 @@ from reluopt.engines.branch_and_bound.proof import (
     replay,
 )
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
-from reluopt.engines.branch_and_bound.relaxation import make_frame
 from reluopt.errors import InputError
 from reluopt.networks.tensor_files import open_tensor_file
 from reluopt.networks.zoo import load_bundled

@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.ball_rows import (
+from reluopt.engines.branch_and_bound.frame import Frame, Relaxation
+from reluopt.engines.branch_and_bound.l1.ball_rows import (
     BallRows,
     ball_rows,
     no_ball_rows,
     rows_of_unstable,
 )
-from reluopt.engines.branch_and_bound.relaxation import Frame, Relaxation
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import tighten

@@ -15,7 +15,7 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.bounds.scaling import balanced
 from reluopt.bridges.lifting import Lift, lift
 from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
-from reluopt.engines.branch_and_bound.relaxation import Frame, largest_input, make_frame
+from reluopt.engines.branch_and_bound.frame import Frame, largest_input, make_frame
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.numerics.arrays import FloatArray

@@ -22,19 +22,19 @@ from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest, EngineState, EngineTask
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
-from reluopt.engines.branch_and_bound.branching import PseudoCosts
-from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.frame import Frame, make_frame
+from reluopt.engines.branch_and_bound.l1.branching import PseudoCosts
+from reluopt.engines.branch_and_bound.l1.relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.l1.squeezing import LEAST_LAYERS, proven_radius, squeezed
+from reluopt.engines.branch_and_bound.l1.tree import Tree, TreeOptions
+from reluopt.engines.branch_and_bound.l2.tree import QPTree
 from reluopt.engines.branch_and_bound.proof_search import (
     Plan,
     RecordingQPTree,
     RecordingTree,
     prove,
 )
-from reluopt.engines.branch_and_bound.qp_tree import QPTree
-from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.engines.branch_and_bound.squeezing import LEAST_LAYERS, proven_radius, squeezed
-from reluopt.engines.branch_and_bound.tree import Tree, TreeOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Blend, Norm, PerturbationTask

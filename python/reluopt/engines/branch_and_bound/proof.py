@@ -10,7 +10,7 @@ active (:math:`a_h \ge 0`). A leaf holds multipliers. :func:`replay`
    its parent, and at marked nodes later layers are bounded anew
    (:mod:`reluopt.numerics.propagate`);
 3. evaluates a safe bound at every leaf: the Lagrangian of :mod:`certificate` for L1, the quadratic
-   of :mod:`qp_certificate` for L2; a leaf that claims to be empty must be proven so;
+   of :mod:`certificate` for L2; a leaf that claims to be empty must be proven so;
 4. returns the least of these, and of the objective that lies outside the ball.
 
 Nothing is taken from the search but neurons, marks and multipliers, and these may be anything:
@@ -29,20 +29,20 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
-from reluopt.engines.branch_and_bound.certificate import (
+from reluopt.engines.branch_and_bound.frame import Frame, make_frame
+from reluopt.engines.branch_and_bound.l1.build import claim_magnitudes
+from reluopt.engines.branch_and_bound.l1.certificate import (
     L1_OBJECTIVE,
     NO_OBJECTIVE,
     Claim,
     safe_bound,
 )
-from reluopt.engines.branch_and_bound.lp_build import claim_magnitudes
-from reluopt.engines.branch_and_bound.qp_certificate import (
+from reluopt.engines.branch_and_bound.l2.certificate import (
     Witness,
     first_layer,
     safe_quadratic_bound,
 )
-from reluopt.engines.branch_and_bound.qp_model import NEGATIVE, Model, build_model
-from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
+from reluopt.engines.branch_and_bound.l2.model import NEGATIVE, Model, build_model
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, IntArray
@@ -85,7 +85,7 @@ PARTS = {
     ),
 }
 """Names and types of a certificate's parts. L1: multipliers of all hidden neurons, of the
-conditions, and of the ball rows (by neuron). L2: see :class:`~.qp_certificate.Witness`."""
+conditions, and of the ball rows (by neuron). L2: see :class:`~.certificate.Witness`."""
 
 
 @dataclass(frozen=True, eq=False)

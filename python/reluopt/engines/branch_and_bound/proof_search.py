@@ -19,9 +19,12 @@ import numpy as np
 
 from reluopt.answers.solution import Incumbent
 from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.branch_and_bound import qp_tree, tree
 from reluopt.engines.branch_and_bound.ball import Ball
-from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.frame import Frame, make_frame
+from reluopt.engines.branch_and_bound.l1 import tree as l1_tree
+from reluopt.engines.branch_and_bound.l1.relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.l2 import tree as l2_tree
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, QPRelaxation
 from reluopt.engines.branch_and_bound.proof import (
     BOUND,
     EMPTY,
@@ -40,8 +43,6 @@ from reluopt.engines.branch_and_bound.proof import (
     refinement,
     task_fingerprint,
 )
-from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation
-from reluopt.engines.branch_and_bound.relaxation import Frame, make_frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, IntArray
@@ -105,7 +106,7 @@ class Recorder:
         self.places[node] = children[active]
 
 
-class RecordingTree(tree.Tree):
+class RecordingTree(l1_tree.Tree):
     """A tree that records its branching."""
 
     def __init__(self, *args: Any) -> None:
@@ -113,17 +114,17 @@ class RecordingTree(tree.Tree):
         self.recorder = Recorder()
         self.recorder.places[self.open[0]] = self.recorder.root
 
-    def _process(self, node: tree.Node) -> list[tree.Node]:
+    def _process(self, node: l1_tree.Node) -> list[l1_tree.Node]:
         children = super()._process(node)
         self.recorder.after(node, children)
         return children
 
-    def _tighten(self, node: tree.Node) -> bool:
+    def _tighten(self, node: l1_tree.Node) -> bool:
         self.recorder.places[node].refined = True
         return super()._tighten(node)
 
     def _strong_branching(
-        self, node: tree.Node, neurons: IntArray, moved: FloatArray
+        self, node: l1_tree.Node, neurons: IntArray, moved: FloatArray
     ) -> tuple[int, FloatArray, IntArray]:
         before = node.undecided(self._hidden)
         answer = super()._strong_branching(node, neurons, moved)
@@ -133,7 +134,7 @@ class RecordingTree(tree.Tree):
         return answer
 
 
-class RecordingQPTree(qp_tree.QPTree):
+class RecordingQPTree(l2_tree.QPTree):
     """An L2 tree that records its branching."""
 
     def __init__(self, *args: Any) -> None:
@@ -141,7 +142,7 @@ class RecordingQPTree(qp_tree.QPTree):
         self.recorder = Recorder()
         self.recorder.places[self.open[0]] = self.recorder.root
 
-    def _process(self, node: qp_tree.Node) -> list[qp_tree.Node]:
+    def _process(self, node: l2_tree.Node) -> list[l2_tree.Node]:
         self.recorder.places[node].refined = True
         children = super()._process(node)
         self.recorder.after(node, children)
@@ -229,7 +230,7 @@ class QuadraticProver:
         goal = min(cutoff, relaxation.largest)
         for turn in range(CUT_ROUNDS):
             # The finest tolerance may be out of reach; then less is more.
-            effort = Effort(qp_tree.STEPS, qp_tree.TOLERANCES[min(turn, 1)], 0.0)
+            effort = Effort(l2_tree.STEPS, l2_tree.TOLERANCES[min(turn, 1)], 0.0)
             solved = relaxation.solve(lower[:hidden], upper[:hidden], cuts, goal, effort)
             witness = solved.witness
             leaf = Leaf(BOUND, tuple(np.array(part) for part in witness))

@@ -15,7 +15,7 @@ import numpy as np
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Progress, ProgressCallback
-from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.flat import forward

@@ -6,14 +6,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from reluopt.engines.branch_and_bound.qp_certificate import (
+from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.l2.certificate import (
     Witness,
     first_layer,
     safe_quadratic_bound,
 )
-from reluopt.engines.branch_and_bound.qp_model import CONDITION, NEGATIVE, PHASE, build_model
-from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation
-from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.branch_and_bound.l2.model import CONDITION, NEGATIVE, PHASE, build_model
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, QPRelaxation
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.numerics.input_sets import with_radius

@@ -1,4 +1,4 @@
-"""Newton steps of the interior point method: steps 1 and 2 of :mod:`qp_interior`."""
+"""Newton steps of the interior point method: steps 1 and 2 of :mod:`interior`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.qp_algebra import (
+from reluopt.engines.branch_and_bound.l2.algebra import (
     backward_solve,
     cholesky,
     forward_solve,
@@ -17,8 +17,8 @@ from reluopt.engines.branch_and_bound.qp_algebra import (
     times,
     times_transposed,
 )
-from reluopt.engines.branch_and_bound.qp_iterate import Iterate, Residuals
-from reluopt.engines.branch_and_bound.qp_program import Curvature, Program
+from reluopt.engines.branch_and_bound.l2.iterate import Iterate, Residuals
+from reluopt.engines.branch_and_bound.l2.program import Curvature, Program
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.jit import apart, search_kernel
 
@@ -124,7 +124,7 @@ def _theta_system(
     derivative: FloatArray,
     inverse: FloatArray,
 ) -> FloatArray:
-    """Step 2 of :mod:`qp_interior`."""
+    """Step 2 of :mod:`interior`."""
     u, m = program.cap.size, it.theta.size
     system = product(half.T.copy(), half)
     by_moment = product(derivative, it.moment)

@@ -35,8 +35,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.qp_algebra import is_positive_definite, product, times
-from reluopt.engines.branch_and_bound.qp_model import CAP, POSITIVE, Model
+from reluopt.engines.branch_and_bound.l2.algebra import is_positive_definite, product, times
+from reluopt.engines.branch_and_bound.l2.model import CAP, POSITIVE, Model
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.jit import apart, search_kernel
 

@@ -6,7 +6,7 @@ least ``min(r, v)``: it lies outside of the ball, or inside with that bound. Tha
 the rest of the incumbent's ball, so it makes the tree no smaller, but the proven bound of a search
 that does not end is half the objective instead of nothing.
 
-:func:`squeezed`. Rounds of :meth:`~.lp_relaxation.LPRelaxation.squeeze`, each with new ball rows.
+:func:`squeezed`. Rounds of :meth:`~.relaxation.LPRelaxation.squeeze`, each with new ball rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
-from reluopt.engines.branch_and_bound.lp_relaxation import ROOT_PIVOTS, LPRelaxation
+from reluopt.engines.branch_and_bound.l1.relaxation import ROOT_PIVOTS, LPRelaxation
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.numerics.arrays import FloatArray
 

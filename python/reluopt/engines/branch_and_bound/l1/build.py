@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.ball_rows import BallRows
-from reluopt.engines.branch_and_bound.lp_program import Program
-from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.l1.ball_rows import BallRows
+from reluopt.engines.branch_and_bound.l1.program import Program
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.jit import kernel
@@ -184,7 +184,7 @@ def load_bounds(
     lower: FloatArray,
     upper: FloatArray,
 ) -> None:
-    """Move the program to a node's bounds; states need :func:`lp_simplex.refresh` afterwards.
+    """Move the program to a node's bounds; states need :func:`simplex.refresh` afterwards.
 
     Args:
         lp: the program, whose bounds and triangles are rewritten.

@@ -1,4 +1,4 @@
-"""Points of the interior point method (:mod:`qp_interior`), and how far a step may go.
+"""Points of the interior point method (:mod:`interior`), and how far a step may go.
 
 Everything that is evaluated at a point without solving a system: residuals, the lower bound that
 its tangent gives, complementarity, and the longest step along a direction.
@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.qp_algebra import (
+from reluopt.engines.branch_and_bound.l2.algebra import (
     cholesky,
     inverse_from_factor,
     is_positive_definite,
     times,
     times_transposed,
 )
-from reluopt.engines.branch_and_bound.qp_program import Curvature, Program, curvature
+from reluopt.engines.branch_and_bound.l2.program import Curvature, Program, curvature
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.jit import apart, search_kernel
 

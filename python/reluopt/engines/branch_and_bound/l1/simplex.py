@@ -1,4 +1,4 @@
-r"""Bounded dual simplex method for few rows and many boxed columns (:mod:`lp_program`).
+r"""Bounded dual simplex method for few rows and many boxed columns (:mod:`program`).
 
 An explicit dense inverse suits this shape: pixel columns are dense and a few dozen rows fit the
 cache. A pivot prices one row, ratio-tests it with bound flipping (Maros 2003: boxed columns whose
@@ -18,7 +18,7 @@ Nothing here is part of a proof: bounds are recomputed from the multipliers by
 
 from __future__ import annotations
 
-from reluopt.engines.branch_and_bound.lp_basis import (
+from reluopt.engines.branch_and_bound.l1.basis import (
     PIVOT_TOLERANCE,
     add_column,
     factor,
@@ -27,7 +27,7 @@ from reluopt.engines.branch_and_bound.lp_basis import (
     price,
     resynchronise,
 )
-from reluopt.engines.branch_and_bound.lp_program import (
+from reluopt.engines.branch_and_bound.l1.program import (
     LISTED,
     OBJECTIVE,
     PIVOTS,

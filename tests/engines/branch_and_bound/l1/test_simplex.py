@@ -8,10 +8,10 @@ import pytest
 from helpers.deep import deep_case
 from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions, EngineRequest
-from reluopt.engines.branch_and_bound.ball_rows import no_ball_rows
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
-from reluopt.engines.branch_and_bound.tree import TreeOptions
+from reluopt.engines.branch_and_bound.l1.ball_rows import no_ball_rows
+from reluopt.engines.branch_and_bound.l1.relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.l1.tree import TreeOptions
 
 
 def root_relaxation(frame, ball):

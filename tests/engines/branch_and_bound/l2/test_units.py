@@ -7,13 +7,13 @@ import pytest
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
 from reluopt.engines.base import EngineOptions
-from reluopt.engines.branch_and_bound.qp_interior import solve_program
-from reluopt.engines.branch_and_bound.qp_iterate import residuals_at, start_iterate
-from reluopt.engines.branch_and_bound.qp_model import POSITIVE
-from reluopt.engines.branch_and_bound.qp_program import curvature, start_multipliers
-from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation
-from reluopt.engines.branch_and_bound.qp_units import SMALL, from_units, in_units, unit_of
-from reluopt.engines.branch_and_bound.relaxation import make_frame
+from reluopt.engines.branch_and_bound.frame import make_frame
+from reluopt.engines.branch_and_bound.l2.interior import solve_program
+from reluopt.engines.branch_and_bound.l2.iterate import residuals_at, start_iterate
+from reluopt.engines.branch_and_bound.l2.model import POSITIVE
+from reluopt.engines.branch_and_bound.l2.program import curvature, start_multipliers
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, QPRelaxation
+from reluopt.engines.branch_and_bound.l2.units import SMALL, from_units, in_units, unit_of
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import tighten
 from reluopt.pipeline import Method, solve

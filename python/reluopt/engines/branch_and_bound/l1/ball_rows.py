@@ -53,7 +53,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.maxima import l1_maximum
 from reluopt.numerics.rounding import ROUNDOFF, gamma

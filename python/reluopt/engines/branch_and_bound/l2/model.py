@@ -39,7 +39,7 @@ where :math:`\mu_j \ge |f_j|^\top X + |p_j|^\top m^1 + |c_j|` bounds all terms o
 handed on, and N exceeds the number of neurons of the layer below: a coefficient of the form is one
 sum over these, of given numbers. First layer: the coefficients are exact, and :math:`\hat y` is
 wrong by what its region says (:class:`~reluopt.numerics.input_sets.FlatInputSet`). ``error`` holds
-:math:`\epsilon` for every form; :mod:`qp_certificate` subtracts it.
+:math:`\epsilon` for every form; :mod:`certificate` subtracts it.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import Ball, RelaxationFactory, make_ball
-from reluopt.engines.branch_and_bound.branching import PseudoCosts, candidates, score
-from reluopt.engines.branch_and_bound.relaxation import RegionPoint, Relaxation
+from reluopt.engines.branch_and_bound.frame import RegionPoint, Relaxation
+from reluopt.engines.branch_and_bound.l1.branching import PseudoCosts, candidates, score
 from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
 from reluopt.numerics.input_sets import with_radius

@@ -8,10 +8,10 @@ from reluopt.answers.solution import Incumbent, Status
 from reluopt.deadline import NEVER as UNLIMITED
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.l1.relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.l1.squeezing import proven_radius, squeezed
+from reluopt.engines.branch_and_bound.l1.tree import TreeOptions
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.engines.branch_and_bound.squeezing import proven_radius, squeezed
-from reluopt.engines.branch_and_bound.tree import TreeOptions
 
 AT_ONCE = TreeOptions(squeeze_after=1, weak_after=1, weak_neurons=0)
 NEVER = TreeOptions(squeeze_after=10**9, weak_after=10**9)

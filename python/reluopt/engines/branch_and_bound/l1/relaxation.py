@@ -1,4 +1,4 @@
-"""The linear relaxation of L1 problems: what the tree sees of :mod:`lp_node`."""
+"""The linear relaxation of L1 problems: what the tree sees of :mod:`node`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound import lp_node
 from reluopt.engines.branch_and_bound.ball import Ball
-from reluopt.engines.branch_and_bound.certificate import Claim
-from reluopt.engines.branch_and_bound.lp_basis import copy_state, refresh
-from reluopt.engines.branch_and_bound.lp_build import (
+from reluopt.engines.branch_and_bound.frame import Frame, Multipliers, Outcome, RegionPoint
+from reluopt.engines.branch_and_bound.l1 import node as node_kernels
+from reluopt.engines.branch_and_bound.l1.basis import copy_state, refresh
+from reluopt.engines.branch_and_bound.l1.build import (
     build,
     claim_magnitudes,
     load_bounds,
 )
-from reluopt.engines.branch_and_bound.lp_program import (
+from reluopt.engines.branch_and_bound.l1.certificate import Claim
+from reluopt.engines.branch_and_bound.l1.program import (
     LISTED,
     OBJECTIVE,
     State,
@@ -26,9 +27,8 @@ from reluopt.engines.branch_and_bound.lp_program import (
     empty_state,
     empty_work,
 )
-from reluopt.engines.branch_and_bound.lp_simplex import OPTIMAL
-from reluopt.engines.branch_and_bound.lp_squeeze import squeeze
-from reluopt.engines.branch_and_bound.relaxation import Frame, Multipliers, Outcome, RegionPoint
+from reluopt.engines.branch_and_bound.l1.simplex import OPTIMAL
+from reluopt.engines.branch_and_bound.l1.squeeze import squeeze
 from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
 from reluopt.numerics.flat import forward
 from reluopt.questions.problems import LogitConditions
@@ -52,7 +52,7 @@ class Snapshot(NamedTuple):
 
 
 class LPRelaxation:
-    """Triangle relaxation with objective ``sum|delta|``; see :mod:`lp_program`."""
+    """Triangle relaxation with objective ``sum|delta|``; see :mod:`program`."""
 
     def __init__(self, frame: Frame, conditions: LogitConditions, ball: Ball) -> None:
         self.frame = frame
@@ -74,7 +74,7 @@ class LPRelaxation:
             claim_magnitudes(frame.flat, frame, wide_upper),
             ball.rows,
         )
-        self._node = lp_node.Node(
+        self._node = node_kernels.Node(
             claim,
             np.zeros(neurons),
             np.zeros(neurons),
@@ -90,7 +90,7 @@ class LPRelaxation:
         forward(frame.flat, frame.region.center, values)
         self._node.lower[: lower.size], self._node.upper[: lower.size] = lower, upper
         load_bounds(self._program, self._layout, self._node.lower, self._node.upper)
-        lp_node.start(self._program, self._layout, self._state, self._work, values > 0.0)
+        node_kernels.start(self._program, self._layout, self._state, self._work, values > 0.0)
         self._stale = False
 
     def set_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
@@ -105,11 +105,13 @@ class LPRelaxation:
         if self._stale:
             refresh(self._program, self._state, self._work)
             self._stale = False
-        bound, code = lp_node.solve_node(
+        bound, code = node_kernels.solve_node(
             self._program, self._layout, self._state, self._work, self._node, cutoff, limit
         )
         if code == OPTIMAL and not self._shrunk:
-            lp_node.keep_promising(self._program, self._state, KEEP_REDUCED_COST, KEEP_AT_LEAST)
+            node_kernels.keep_promising(
+                self._program, self._state, KEEP_REDUCED_COST, KEEP_AT_LEAST
+            )
             self._shrunk = True
         return Outcome(bound, code == OPTIMAL)
 
@@ -132,7 +134,7 @@ class LPRelaxation:
     def probe(self, neurons: IntArray, cutoff: float, limit: int, patience: int) -> FloatArray:
         """See :class:`~.relaxation.Relaxation`."""
         bounds = np.empty((neurons.size, 3))
-        count = lp_node.probe(
+        count = node_kernels.probe(
             self._program,
             self._layout,
             self._state,
@@ -192,7 +194,7 @@ class LPRelaxation:
         low, high = program.lower.copy(), program.upper.copy()
         copy_state(self._state, trial)
         flips = np.empty(self._layout.kept.size, dtype=np.int64)
-        code, count = lp_node.solve_region(
+        code, count = node_kernels.solve_region(
             program, self._layout, trial, self._work, pattern, cutoff, limit, flips
         )
         program.lower[:], program.upper[:] = low, high
@@ -204,7 +206,7 @@ class LPRelaxation:
     def _read(self, state: State) -> FloatArray:
         """The input of a state, clipped to the box."""
         image = np.empty(self.frame.region.center.size)
-        lp_node.read_point(self._program, self._layout, state, self._node.claim, image)
+        node_kernels.read_point(self._program, self._layout, state, self._node.claim, image)
         return self.frame.task.box.clip(image)
 
     def snapshot(self) -> Snapshot:

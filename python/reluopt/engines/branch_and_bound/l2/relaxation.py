@@ -1,7 +1,7 @@
 r"""Semidefinite relaxation of a node of an L2 task, with products as cutting planes.
 
-:meth:`QPRelaxation.solve` solves the program of one node (:mod:`qp_program`) with the ReLU terms
-and given products, and certifies its bound (:mod:`qp_certificate`). :meth:`QPRelaxation.violated`
+:meth:`QPRelaxation.solve` solves the program of one node (:mod:`program`) with the ReLU terms
+and given products, and certifies its bound (:mod:`certificate`). :meth:`QPRelaxation.violated`
 finds the products :math:`x_i \ell_k \ge 0` that its optimum violates most, and
 :meth:`QPRelaxation.strong` those that hold it.
 """
@@ -13,14 +13,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.qp_certificate import (
+from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.l2.certificate import (
     FirstLayer,
     Witness,
     first_layer,
     safe_quadratic_bound,
 )
-from reluopt.engines.branch_and_bound.qp_interior import TROUBLE, Answer, gains, solve_program
-from reluopt.engines.branch_and_bound.qp_model import (
+from reluopt.engines.branch_and_bound.l2.interior import TROUBLE, Answer, gains, solve_program
+from reluopt.engines.branch_and_bound.l2.model import (
     CONDITION,
     NEGATIVE,
     PHASE,
@@ -28,7 +29,7 @@ from reluopt.engines.branch_and_bound.qp_model import (
     Model,
     build_model,
 )
-from reluopt.engines.branch_and_bound.qp_program import (
+from reluopt.engines.branch_and_bound.l2.program import (
     RELU_SCALE,
     FormTable,
     Program,
@@ -37,8 +38,7 @@ from reluopt.engines.branch_and_bound.qp_program import (
     start_multipliers,
     tabulate,
 )
-from reluopt.engines.branch_and_bound.qp_units import from_units, in_units, unit_of
-from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.branch_and_bound.l2.units import from_units, in_units, unit_of
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
@@ -220,7 +220,7 @@ class QPRelaxation:
         return solved.cuts.chosen(keep)
 
     def gains(self, solved: Solved) -> FloatArray:
-        """Predicted rise of the bound in both children, see :func:`qp_interior.gains`."""
+        """Predicted rise of the bound in both children, see :func:`interior.gains`."""
         result: FloatArray = gains(solved.program, solved.answer)
         return result
 

@@ -1,4 +1,4 @@
-r"""The linear program of a node, in the shape that the simplex method of :mod:`lp_simplex` likes.
+r"""The linear program of a node, in the shape that the simplex method of :mod:`simplex` likes.
 
 Few rows and many boxed columns. With H kept hidden neurons (those not proven inactive for good),
 B ball rows, q conditions and T triangles there are ``m = H + B + q + T`` rows
@@ -6,7 +6,7 @@ B ball rows, q conditions and T triangles there are ``m = H + B + q + T`` rows
 * neuron ``i``:    ``x_i - s_i - W_i x_below - sum_j sign_j W_ij p_j = b_i`` (pixels: first layer),
 * ball ``i``: ``x_i - sum_j c_ij p_j + r_i = g_i`` with ``r_i >= 0`` (see :mod:`ball_rows`),
 * condition ``c``: ``(C W x)_c + r_c = d_c - (C b)_c`` with ``r_c <= 0``,
-* triangle ``i``:  ``e_i x_i + f_i s_i + r_i = g_i`` with ``r_i >= 0`` (see :func:`lp_build.build`
+* triangle ``i``:  ``e_i x_i + f_i s_i + r_i = g_i`` with ``r_i >= 0`` (see :func:`build.build`
   for which),
 
 in the order first layer, ball rows, other neurons, conditions, triangles,
@@ -44,7 +44,7 @@ class Program(NamedTuple):
         lower, upper: finite bounds, shape ``(N,)``.
         listed: all columns, neurons first, then logicals, then pixels in some order, shape
             ``(N,)``. The simplex method looks at the first ``listed_count`` of them; the other
-            pixels stay at zero until :func:`lp_simplex.add_columns` finds that they matter.
+            pixels stay at zero until :func:`simplex.add_columns` finds that they matter.
         listed_count: shape ``(1,)``.
     """
 
@@ -119,7 +119,7 @@ class Work(NamedTuple):
 
 
 def empty_state(rows: int, columns: int, hidden: int) -> State:
-    """A state of the right shapes, to be filled by :func:`lp_simplex.start`."""
+    """A state of the right shapes, to be filled by :func:`simplex.start`."""
     return State(
         inverse=np.zeros((rows, rows)),
         norms=np.ones(rows),

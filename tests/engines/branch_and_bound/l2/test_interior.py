@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from reluopt.engines.branch_and_bound.qp_algebra import (
+from reluopt.engines.branch_and_bound.l2.algebra import (
     backward_solve,
     cholesky,
     forward_solve,
@@ -14,8 +14,8 @@ from reluopt.engines.branch_and_bound.qp_algebra import (
     is_positive_definite,
     product,
 )
-from reluopt.engines.branch_and_bound.qp_interior import CUT_OFF, SOLVED, solve_program
-from reluopt.engines.branch_and_bound.qp_program import Program, curvature
+from reluopt.engines.branch_and_bound.l2.interior import CUT_OFF, SOLVED, solve_program
+from reluopt.engines.branch_and_bound.l2.program import Program, curvature
 
 NO_INDEX = np.zeros(0, dtype=np.int64)
 

@@ -1,6 +1,6 @@
 r"""Safe bounds for the L2 relaxation: a theorem whatever the interior point method computed.
 
-Let :math:`\ell_f` be the forms of a node (:mod:`qp_model`), :math:`\ell_f \ge 0` at every input of
+Let :math:`\ell_f` be the forms of a node (:mod:`model`), :math:`\ell_f \ge 0` at every input of
 the node that meets the conditions, and
 :math:`\hat\ell_f = f^\top x + p^\top(W^1\delta + \hat y) + c` their floating-point versions,
 :math:`|\ell_f - \hat\ell_f| \le \epsilon_f`. For any :math:`z \ge 0`, any :math:`\psi_k` for the
@@ -61,7 +61,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.qp_model import Model
+from reluopt.engines.branch_and_bound.l2.model import Model
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
 from reluopt.numerics.input_sets import FlatInputSet

@@ -4,7 +4,7 @@ The semidefinite relaxation closes most of the gap at the root already, and prod
 what is left; solving a child costs as much as probing it. So there is no strong branching: a node
 is strengthened by products while that closes its gap quickly, and then branched on a neuron that
 costs the relaxation much and whose children promise to rise
-(:meth:`~qp_relaxation.QPRelaxation.pulls`, :meth:`~qp_relaxation.QPRelaxation.gains`). The open
+(:meth:`~relaxation.QPRelaxation.pulls`, :meth:`~relaxation.QPRelaxation.gains`). The open
 node with the lowest bound comes first, which makes the proven bound rise steadily; incumbents come
 from the linear regions of the relaxations' images.
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from reluopt.answers.solution import Incumbent
 from reluopt.attacks.region import improve_by_regions
-from reluopt.engines.branch_and_bound.qp_relaxation import Cuts, Effort, QPRelaxation, Solved
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, QPRelaxation, Solved
 from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.input_sets import with_radius

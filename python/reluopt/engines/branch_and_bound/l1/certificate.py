@@ -61,7 +61,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.ball_rows import BallRows
+from reluopt.engines.branch_and_bound.l1.ball_rows import BallRows
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
 from reluopt.numerics.input_sets import FlatInputSet

@@ -1,6 +1,6 @@
 r"""Programs of tiny changes, in units in which the interior point method is accurate.
 
-The method stops at absolute residuals and products (:mod:`qp_interior`) that fit objectives
+The method stops at absolute residuals and products (:mod:`interior`) that fit objectives
 between :math:`10^{-4}` and some hundreds. Where an image nearly lies on a decision boundary the
 objective may be :math:`10^{-6}`, and a relative gap of :math:`10^{-6}` is out of reach. The program
 is homogeneous: with :math:`\delta = r \delta'`, :math:`x = r x'`, with limits, right-hand sides,
@@ -16,8 +16,8 @@ from __future__ import annotations
 import math
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
-from reluopt.engines.branch_and_bound.qp_interior import Answer
-from reluopt.engines.branch_and_bound.qp_program import Program
+from reluopt.engines.branch_and_bound.l2.interior import Answer
+from reluopt.engines.branch_and_bound.l2.program import Program
 
 SMALL = 1e-4
 """Objectives from here on are solved as they are: the method's smallest complementarity, 1e-14 for

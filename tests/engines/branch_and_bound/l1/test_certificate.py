@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
-from reluopt.engines.branch_and_bound.ball_rows import no_ball_rows
-from reluopt.engines.branch_and_bound.certificate import (
+from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.l1.ball_rows import no_ball_rows
+from reluopt.engines.branch_and_bound.l1.build import claim_magnitudes
+from reluopt.engines.branch_and_bound.l1.certificate import (
     L1_OBJECTIVE,
     NO_OBJECTIVE,
     Claim,
     safe_bound,
 )
-from reluopt.engines.branch_and_bound.lp_build import claim_magnitudes
-from reluopt.engines.branch_and_bound.lp_relaxation import LPRelaxation
-from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.branch_and_bound.l1.relaxation import LPRelaxation
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.questions.input_sets import flat_input_set

@@ -11,13 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.certificate import (
-    L1_OBJECTIVE,
-    NO_OBJECTIVE,
-    Claim,
-    safe_bound,
-)
-from reluopt.engines.branch_and_bound.lp_basis import (
+from reluopt.engines.branch_and_bound.l1.basis import (
     DUAL_TOLERANCE,
     add_columns,
     bounds_changed,
@@ -26,8 +20,14 @@ from reluopt.engines.branch_and_bound.lp_basis import (
     multipliers,
     resynchronise,
 )
-from reluopt.engines.branch_and_bound.lp_build import Layout, set_sides
-from reluopt.engines.branch_and_bound.lp_program import (
+from reluopt.engines.branch_and_bound.l1.build import Layout, set_sides
+from reluopt.engines.branch_and_bound.l1.certificate import (
+    L1_OBJECTIVE,
+    NO_OBJECTIVE,
+    Claim,
+    safe_bound,
+)
+from reluopt.engines.branch_and_bound.l1.program import (
     LISTED,
     OBJECTIVE,
     SINCE_FACTOR,
@@ -35,7 +35,7 @@ from reluopt.engines.branch_and_bound.lp_program import (
     State,
     Work,
 )
-from reluopt.engines.branch_and_bound.lp_simplex import (
+from reluopt.engines.branch_and_bound.l1.simplex import (
     CUTOFF,
     INFEASIBLE,
     LIMIT,
@@ -310,12 +310,12 @@ def solve_region(
         st: state to start from; holds the result.
         wk: buffers.
         pattern: which hidden neurons (of the network) are active.
-        cutoff: see :func:`lp_simplex.dual_simplex`.
+        cutoff: see :func:`simplex.dual_simplex`.
         limit: pivots.
         flips: receives neurons (of the network) at zero whose flip promises something.
 
     Returns:
-        A code of :mod:`lp_simplex` and the number of flips.
+        A code of :mod:`simplex` and the number of flips.
     """
     hidden = layout.kept.size
     first_logical = 2 * hidden + layout.pixel.size

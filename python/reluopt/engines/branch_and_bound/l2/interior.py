@@ -1,6 +1,6 @@
 r"""Primal-dual interior point method for the program of a node, multipliers theta included.
 
-The saddle point problem :math:`\max_\theta \min_{\delta, x}` of :mod:`qp_program` is solved in
+The saddle point problem :math:`\max_\theta \min_{\delta, x}` of :mod:`program` is solved in
 one go. Its optimality conditions are those of a convex quadratic program in
 :math:`(\delta, x)`, and for every term with :math:`Y \succeq 0` the dual matrix of
 :math:`M(\theta) \succeq 0`
@@ -19,9 +19,9 @@ for the matrix the direction of Helmberg, Rendl, Vanderbei and Wolkowicz 1996) e
    the terms and :math:`T_{kl} = \langle \partial_k M, Y \partial_l M M^{-1} \rangle
    + p_k^\top p_l\, Y_{i(k) i(l)}` (+ :math:`w_k / \theta_k` on the diagonal).
 
-Points and bounds are in :mod:`qp_iterate`, Newton steps in :mod:`qp_newton`. Every iterate gives a
-lower bound (:func:`qp_iterate.estimate`); the method stops as soon as it reaches the cutoff. It is
-a search: what is believed of it is what :mod:`qp_certificate` recomputes.
+Points and bounds are in :mod:`iterate`, Newton steps in :mod:`newton`. Every iterate gives a
+lower bound (:func:`iterate.estimate`); the method stops as soon as it reaches the cutoff. It is
+a search: what is believed of it is what :mod:`certificate` recomputes.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.qp_algebra import forward_solve_columns, times
-from reluopt.engines.branch_and_bound.qp_iterate import (
+from reluopt.engines.branch_and_bound.l2.algebra import forward_solve_columns, times
+from reluopt.engines.branch_and_bound.l2.iterate import (
     advance,
     complementarity,
     estimate,
@@ -39,8 +39,8 @@ from reluopt.engines.branch_and_bound.qp_iterate import (
     residuals_at,
     start_iterate,
 )
-from reluopt.engines.branch_and_bound.qp_newton import direction, factorise
-from reluopt.engines.branch_and_bound.qp_program import Program, curvature
+from reluopt.engines.branch_and_bound.l2.newton import direction, factorise
+from reluopt.engines.branch_and_bound.l2.program import Program, curvature
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.jit import search_kernel
 
@@ -95,7 +95,7 @@ def solve_program(
 
     Args:
         program: the program.
-        theta: strictly convex multipliers to start from (:func:`qp_program.start_multipliers`).
+        theta: strictly convex multipliers to start from (:func:`program.start_multipliers`).
         cutoff: stop once the estimate of the bound reaches it.
         tolerance: relative gap at which to stop.
         slackness: gap at which to stop, relative to what is missing to the cutoff.

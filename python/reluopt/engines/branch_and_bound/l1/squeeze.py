@@ -15,11 +15,11 @@ whose probes are the case v = 0.
 
 from __future__ import annotations
 
-from reluopt.engines.branch_and_bound.certificate import L1_OBJECTIVE, NO_OBJECTIVE, safe_bound
-from reluopt.engines.branch_and_bound.lp_basis import copy_state, resynchronise
-from reluopt.engines.branch_and_bound.lp_build import Layout
-from reluopt.engines.branch_and_bound.lp_node import Node, set_phase, solve_node
-from reluopt.engines.branch_and_bound.lp_program import LISTED, Program, State, Work
+from reluopt.engines.branch_and_bound.l1.basis import copy_state, resynchronise
+from reluopt.engines.branch_and_bound.l1.build import Layout
+from reluopt.engines.branch_and_bound.l1.certificate import L1_OBJECTIVE, NO_OBJECTIVE, safe_bound
+from reluopt.engines.branch_and_bound.l1.node import Node, set_phase, solve_node
+from reluopt.engines.branch_and_bound.l1.program import LISTED, Program, State, Work
 from reluopt.numerics.jit import kernel
 
 SHARES = (0.0, 0.6, 0.8, 0.9)

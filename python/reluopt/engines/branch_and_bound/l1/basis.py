@@ -1,4 +1,4 @@
-"""Algebra of a basis of :class:`lp_program.Program`: solves, pricing, factorisation, updates.
+"""Algebra of a basis of :class:`program.Program`: solves, pricing, factorisation, updates.
 
 Nothing here is part of a proof: bounds are recomputed from the multipliers by
 :mod:`certificate`. That is why reassociation is allowed (``search_kernel``). Calls with many arrays
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.lp_program import (
+from reluopt.engines.branch_and_bound.l1.program import (
     LISTED,
     OBJECTIVE,
     SINCE_FACTOR,
