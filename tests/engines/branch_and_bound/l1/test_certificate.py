@@ -6,17 +6,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from reluopt.engines.branch_and_bound.ball import Ball, make_ball
+from reluopt.engines.branch_and_bound.ball import Ball, no_bounds
 from reluopt.engines.branch_and_bound.frame import Frame
-from reluopt.engines.branch_and_bound.l1.ball_rows import no_ball_rows
-from reluopt.engines.branch_and_bound.l1.build import claim_magnitudes
+from reluopt.engines.branch_and_bound.l1.ball import make_row_ball, no_ball_rows
 from reluopt.engines.branch_and_bound.l1.certificate import (
     L1_OBJECTIVE,
     NO_OBJECTIVE,
-    Claim,
+    make_claim,
     safe_bound,
 )
-from reluopt.engines.branch_and_bound.l1.relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.questions.input_sets import flat_input_set
@@ -47,9 +46,7 @@ def make_case(seed, hidden=(5, 4)):
     flat = flatten(network)
     region = flat_input_set(flat, task.box, np.array(task.image), Norm.L1, 100.0)
     frame = Frame(network, flat, task, region)
-    neurons = flat.biases.size
-    ball = make_ball(frame, 2.0, np.full(neurons, -np.inf), np.full(neurons, np.inf))
-    return frame, ball, generator
+    return frame, make_row_ball(frame, 2.0, *no_bounds(frame)), generator
 
 
 def exact_lagrangian(frame, ball, lower, upper, pi, mu, tau, objective):
@@ -102,14 +99,7 @@ def exact_lagrangian(frame, ball, lower, upper, pi, mu, tau, objective):
 def test_safe_bound_never_exceeds_the_exact_lagrangian(seed, objective):
     frame, ball, generator = make_case(seed)
     conditions = frame.task.alternatives[0].conditions
-    claim = Claim(
-        frame.flat,
-        frame.region,
-        np.array(conditions.matrix),
-        np.array(conditions.rhs),
-        claim_magnitudes(frame.flat, frame, ball.upper),
-        ball.rows,
-    )
+    claim = make_claim(frame, conditions, ball)
     hidden = int(frame.flat.neuron_offsets[-2])
     pi = generator.normal(size=frame.flat.biases.size)
     mu = generator.random(conditions.rhs.size)
@@ -127,7 +117,7 @@ def test_bounds_of_solved_relaxations_hold_in_exact_arithmetic(seed):
     frame, ball, _ = make_case(seed)
     if ball.empty:
         pytest.skip("nothing within this radius")
-    relaxation = LPRelaxation(frame, frame.task.alternatives[0].conditions, ball)
+    relaxation = L1Relaxation(frame, frame.task.alternatives[0].conditions, ball)
     outcome = relaxation.solve(np.inf, 10_000)
     multipliers = relaxation.multipliers()
     true = exact_lagrangian(
@@ -192,7 +182,7 @@ def test_first_layer_rows_hold_exactly_where_the_ball_touches_an_axis():
 
 def test_rows_are_left_out_without_a_useful_radius():
     frame, ball, _ = make_case(0)
-    wide = make_ball(frame, 1e3, ball.lower, ball.upper)
+    wide = make_row_ball(frame, 1e3, ball.lower, ball.upper)
     assert wide.rows.neurons.size == 0
     assert isinstance(wide, Ball)
     assert no_ball_rows().neurons.size == 0

@@ -9,14 +9,15 @@ from helpers.deep import deep_case
 from reluopt.answers.solution import Status
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.engines.branch_and_bound.l1.ball_rows import no_ball_rows
-from reluopt.engines.branch_and_bound.l1.relaxation import LPRelaxation
-from reluopt.engines.branch_and_bound.l1.tree import TreeOptions
+from reluopt.engines.branch_and_bound.l1 import tree
+from reluopt.engines.branch_and_bound.l1.ball import no_ball_rows
+from reluopt.engines.branch_and_bound.l1.program import PIVOTS
+from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
 
 
 def root_relaxation(frame, ball):
     hidden = int(frame.flat.neuron_offsets[-2])
-    relaxation = LPRelaxation(frame, frame.task.alternatives[0].conditions, ball)
+    relaxation = L1Relaxation(frame, frame.task.alternatives[0].conditions, ball)
     relaxation.set_bounds(ball.lower[:hidden], ball.upper[:hidden])
     return relaxation
 
@@ -32,7 +33,7 @@ def test_a_degenerate_root_is_solved_in_few_pivots(seed):
     outcome = relaxation.solve(np.inf, 5000)
     assert outcome.solved
     assert outcome.bound == pytest.approx(0.0, abs=1e-9)
-    assert relaxation.statistics()["pivots"] <= 150
+    assert relaxation._state.counters[PIVOTS] <= 150
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -52,7 +53,7 @@ def test_the_root_of_a_deep_network_has_a_positive_bound(seed):
     outcome = relaxation.solve(np.inf, 5000)
     assert outcome.solved
     assert outcome.bound > 0.05
-    assert relaxation.statistics()["pivots"] <= 300
+    assert relaxation._state.counters[PIVOTS] <= 300
 
 
 def test_rows_are_exact_at_the_image_in_every_layer():
@@ -84,12 +85,13 @@ def test_a_program_that_is_not_solved_has_a_valid_bound_too():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_tree_goes_on_where_programs_do_not_end(seed):
+def test_the_tree_goes_on_where_programs_do_not_end(seed, monkeypatch):
     """With one pivot a solve hardly any program is solved; the answer is the same."""
     frame, _ = deep_case(seed, (6, 4, 4, 4, 3))
     request = EngineRequest(frame.network, frame.task, None, options=EngineOptions(time_limit=60.0))
     answer = BranchAndBoundEngine().solve(request)
-    hasty = BranchAndBoundEngine(TreeOptions(solve_iterations=1)).solve(request)
+    monkeypatch.setattr(tree, "SOLVE_PIVOTS", 1)
+    hasty = BranchAndBoundEngine().solve(request)
     assert hasty.status is answer.status
     assert hasty.status in (Status.OPTIMAL, Status.INFEASIBLE)
     if answer.status is Status.OPTIMAL:

@@ -8,13 +8,19 @@ from reluopt.answers.solution import Incumbent, Status
 from reluopt.deadline import NEVER as UNLIMITED
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.engines.branch_and_bound.l1.relaxation import LPRelaxation
+from reluopt.engines.branch_and_bound.l1 import squeezing
+from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
 from reluopt.engines.branch_and_bound.l1.squeezing import proven_radius, squeezed
-from reluopt.engines.branch_and_bound.l1.tree import TreeOptions
 from reluopt.engines.branch_and_bound.search import Search
 
-AT_ONCE = TreeOptions(squeeze_after=1, weak_after=1, weak_neurons=0)
-NEVER = TreeOptions(squeeze_after=10**9, weak_after=10**9)
+NEVER = 10**9
+
+
+def solve(request, monkeypatch, after):
+    """The engine's answer with bounds squeezed after so many nodes."""
+    for name in ("AFTER", "WEAK_AFTER"):
+        monkeypatch.setattr(squeezing, name, after)
+    return BranchAndBoundEngine().solve(request)
 
 
 def inputs_of_interest(frame, cutoff, generator, count):
@@ -52,11 +58,10 @@ def test_squeezed_bounds_hold_for_everything_of_interest(seed):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_nothing_is_nearer_than_the_proven_radius(seed):
+def test_nothing_is_nearer_than_the_proven_radius(seed, monkeypatch):
     frame, _ = deep_case(seed, (6, 5, 5, 5, 3))
-    answer = BranchAndBoundEngine(NEVER).solve(
-        EngineRequest(frame.network, frame.task, None, options=EngineOptions(time_limit=60.0))
-    )
+    request = EngineRequest(frame.network, frame.task, None, options=EngineOptions(time_limit=60.0))
+    answer = solve(request, monkeypatch, NEVER)
     if answer.status is not Status.OPTIMAL:
         pytest.skip("nothing meets the conditions")
     search = Search(frame, 1e-6, UNLIMITED, best=Incumbent(answer.image, 1.5 * answer.objective, 0))
@@ -69,7 +74,7 @@ def test_a_search_that_does_not_end_has_a_bound():
     frame, ball = deep_case(1)
     search = Search(frame, 1e-6, UNLIMITED, best=Incumbent(np.array(frame.task.image), 2.0, 0))
     hidden = int(frame.flat.neuron_offsets[-2])
-    relaxation = LPRelaxation(frame, frame.task.alternatives[0].conditions, ball)
+    relaxation = L1Relaxation(frame, frame.task.alternatives[0].conditions, ball)
     relaxation.set_bounds(ball.lower[:hidden], ball.upper[:hidden])
     assert proven_radius(search, [0]) > 3.0 * relaxation.solve(np.inf, 5000).bound
 
@@ -88,11 +93,11 @@ def test_bounds_of_a_deep_network_shrink_and_the_root_rises():
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_answers_are_the_same_with_and_without(seed):
+def test_answers_are_the_same_with_and_without(seed, monkeypatch):
     frame, _ = deep_case(seed, (10, 6, 6, 6, 6, 3))
     request = EngineRequest(frame.network, frame.task, None, options=EngineOptions(time_limit=60.0))
-    plain = BranchAndBoundEngine(NEVER).solve(request)
-    quick = BranchAndBoundEngine(AT_ONCE).solve(request)
+    plain = solve(request, monkeypatch, NEVER)
+    quick = solve(request, monkeypatch, 1)
     assert quick.status is plain.status
     assert "squeezing" not in plain.steps
     if plain.status is Status.OPTIMAL:

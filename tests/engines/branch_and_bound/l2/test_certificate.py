@@ -13,7 +13,7 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     safe_quadratic_bound,
 )
 from reluopt.engines.branch_and_bound.l2.model import CONDITION, NEGATIVE, PHASE, build_model
-from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, QPRelaxation
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import Dense, ReLUNetwork
 from reluopt.numerics.input_sets import with_radius
@@ -120,7 +120,7 @@ def test_forms_are_nonnegative_within_their_error(make_network, sizes, decide):
         frame, conditions, lower, upper, root = make_node(make_network, sizes, seed, decide)
         model = build_model(
             frame.flat,
-            frame.region,
+            frame.inputs,
             np.array(conditions.matrix),
             np.array(conditions.rhs),
             lower,
@@ -130,7 +130,7 @@ def test_forms_are_nonnegative_within_their_error(make_network, sizes, decide):
         q = conditions.rhs.size
         assert model.error.max(initial=0.0) < 1e-10
         for delta, hidden, slacks, _ in exact_points(frame, lower, upper, conditions, 200, seed):
-            values = exact_form_values(model, frame.region, frame, delta, hidden)
+            values = exact_form_values(model, frame.inputs, frame, delta, hidden)
             forms = zip(values, model.error.tolist(), strict=True)
             ordinary = list(forms)[: len(values) - q]
             assert all(value >= -Fraction(error) for value, error in ordinary)
@@ -164,9 +164,9 @@ def test_errors_of_forms_hold_where_sums_cancel(sizes):
         for h in np.flatnonzero(root)[seed % 2 :: 2]:
             lower[h], upper[h] = (0.0, upper[h]) if values[h] > 0 else (lower[h], 0.0)
         matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-        model = build_model(frame.flat, frame.region, matrix, rhs, lower, upper, root)
+        model = build_model(frame.flat, frame.inputs, matrix, rhs, lower, upper, root)
         for delta, hidden, slacks, _ in exact_points(frame, lower, upper, conditions, 60, seed):
-            values = exact_form_values(model, frame.region, frame, delta, hidden)
+            values = exact_form_values(model, frame.inputs, frame, delta, hidden)
             errors = [Fraction(e) for e in model.error.tolist()]
             for value, error, kind, owner in zip(
                 values, errors, model.kind, model.owner, strict=True
@@ -192,7 +192,7 @@ def test_safe_bound_is_below_every_exact_objective(make_network, sizes):
     checked = 0
     for seed in range(6):
         frame, conditions, lower, upper, _ = make_node(make_network, sizes, seed, 0.3)
-        relaxation = QPRelaxation(frame, conditions, lower, upper)
+        relaxation = L2Relaxation(frame, conditions, lower, upper)
         solved = relaxation.solve(lower, upper, Cuts.none(), relaxation.largest, EFFORT)
         generator = np.random.default_rng(seed)
         bounds = [solved.bound]
@@ -207,7 +207,7 @@ def test_safe_bound_is_below_every_exact_objective(make_network, sizes):
                 good.term_at,
                 good.term_form,
             )
-            bounds.append(safe_quadratic_bound(frame.flat, frame.region, first, model, witness))
+            bounds.append(safe_quadratic_bound(frame.flat, frame.inputs, first, model, witness))
         points = exact_points(frame, lower, upper, conditions, 300, seed)
         for delta, _, slacks, _ in points:
             if min(slacks) >= 0:
@@ -220,7 +220,7 @@ def test_safe_bound_is_below_every_exact_objective(make_network, sizes):
 
 def test_rounding_costs_little(make_network):
     frame, conditions, lower, upper, _ = make_node(make_network, (4, 6, 4, 2), 1)
-    relaxation = QPRelaxation(frame, conditions, lower, upper)
+    relaxation = L2Relaxation(frame, conditions, lower, upper)
     solved = relaxation.solve(lower, upper, Cuts.none(), relaxation.largest, EFFORT)
     assert solved.answer.bound - 1e-9 <= solved.bound <= solved.answer.bound
 
@@ -228,10 +228,10 @@ def test_rounding_costs_little(make_network):
 def test_an_indefinite_hessian_is_noticed(make_network):
     """Multipliers beyond convexity must not prove more than convex ones."""
     frame, conditions, lower, upper, _ = make_node(make_network, (4, 6, 4, 2), 1)
-    relaxation = QPRelaxation(frame, conditions, lower, upper)
+    relaxation = L2Relaxation(frame, conditions, lower, upper)
     solved = relaxation.solve(lower, upper, Cuts.none(), relaxation.largest, EFFORT)
     assert solved.model.neuron.size > 0
     too_much = solved.witness._replace(psi=50.0 * solved.witness.psi)
     first = first_layer(frame.flat)
-    bound = safe_quadratic_bound(frame.flat, frame.region, first, solved.model, too_much)
+    bound = safe_quadratic_bound(frame.flat, frame.inputs, first, solved.model, too_much)
     assert bound < solved.bound

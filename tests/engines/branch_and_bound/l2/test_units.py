@@ -12,7 +12,7 @@ from reluopt.engines.branch_and_bound.l2.interior import solve_program
 from reluopt.engines.branch_and_bound.l2.iterate import residuals_at, start_iterate
 from reluopt.engines.branch_and_bound.l2.model import POSITIVE
 from reluopt.engines.branch_and_bound.l2.program import curvature, start_multipliers
-from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, QPRelaxation
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation
 from reluopt.engines.branch_and_bound.l2.units import SMALL, from_units, in_units, unit_of
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import tighten
@@ -44,9 +44,9 @@ def program_and_layers(make_network):
     task = PerturbationTask(image, Box.unit(4), Norm.L2, (Alternative(0, conditions),))
     frame = make_frame(network, task)
     lower, upper = np.full(12, -np.inf), np.full(12, np.inf)
-    region = with_radius(frame.region, 0.9)
+    region = with_radius(frame.inputs, 0.9)
     tighten(frame.flat, region, lower, upper, np.empty(12), 0, 2, False)
-    relaxation = QPRelaxation(frame, conditions, lower[:10], upper[:10])
+    relaxation = L2Relaxation(frame, conditions, lower[:10], upper[:10])
     effort = Effort(60, 1e-8, 0.0)
     first, second = np.flatnonzero((lower[:10] < 0.0) & (upper[:10] > 0.0))[:2]
     cuts = Cuts(np.array([first]), np.array([POSITIVE]), np.array([second]))

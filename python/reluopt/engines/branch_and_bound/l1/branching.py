@@ -8,8 +8,6 @@ solves (Achterberg, Koch and Martin 2005, Branching rules revisited).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
@@ -44,24 +42,9 @@ class PseudoCosts:
         return cost * moved
 
 
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """Neurons to choose from, best first.
-
-    Attributes:
-        neurons: their indices.
-        moved: ``(x, s)`` of each, shape ``(n, 2)``.
-        scores: predicted score of each.
-    """
-
-    neurons: IntArray
-    moved: FloatArray
-    scores: FloatArray
-
-
 def candidates(
     undecided: BoolArray, x: FloatArray, s: FloatArray, costs: PseudoCosts, room: float
-) -> Candidates:
+) -> tuple[IntArray, FloatArray]:
     """Undecided neurons whose relaxed ``(x, s)`` is no ReLU, by falling predicted score.
 
     Args:
@@ -70,12 +53,15 @@ def candidates(
         s: relaxed negative parts.
         costs: pseudo-costs.
         room: gains count up to this much (what is missing to the cutoff).
+
+    Returns:
+        Their indices, and ``(x, s)`` of each, shape ``(n, 2)``.
     """
     neurons = np.flatnonzero(undecided & (np.minimum(x, s) > INTEGRAL)).astype(np.int64)
     moved = np.stack([x[neurons], s[neurons]], axis=1)
     scores = score(costs.predict(neurons, moved), room)
     order = np.argsort(-scores, kind="stable")
-    return Candidates(neurons[order], moved[order], scores[order])
+    return neurons[order], moved[order]
 
 
 def score(gains: FloatArray, room: float) -> FloatArray:

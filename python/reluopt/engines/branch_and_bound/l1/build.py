@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from reluopt.engines.branch_and_bound.frame import Frame
-from reluopt.engines.branch_and_bound.l1.ball_rows import BallRows
+from reluopt.engines.branch_and_bound.l1.ball import BallRows
 from reluopt.engines.branch_and_bound.l1.program import Program
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
-from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.jit import kernel
 from reluopt.numerics.propagate import layer_magnitudes
 from reluopt.questions.problems import LogitConditions
@@ -79,7 +78,7 @@ def build(
     rhs[first_condition : first_condition + q] = conditions.rhs - conditions.matrix @ last.bias
     block, above = _upper_layers(frame, conditions, kept, starts, layers, first_condition, extra)
 
-    image = frame.region.center
+    image = frame.inputs.center
     if sizes:
         first = -network.layers[0].weight[kept[: layers[1]]]  # (n_1, n_0)
         dense = layers[1] + extra
@@ -87,8 +86,8 @@ def build(
         first, dense = conditions.matrix @ last.weight, q
     rhs[: first.shape[0]] -= first @ image
     useful = first.any(axis=0)
-    rises = np.flatnonzero((frame.region.high > 0.0) & useful)
-    falls = np.flatnonzero((frame.region.low < 0.0) & useful)
+    rises = np.flatnonzero((frame.inputs.high > 0.0) & useful)
+    falls = np.flatnonzero((frame.inputs.low < 0.0) & useful)
     pixel = np.concatenate([rises, falls]).astype(np.int64)
     sign = np.concatenate([np.ones(rises.size), -np.ones(falls.size)])
     pixels = np.zeros((pixel.size, dense))
@@ -101,7 +100,7 @@ def build(
     columns = first_logical + rhs.size
     cost, low, high = np.zeros(columns), np.zeros(columns), np.zeros(columns)
     cost[2 * hidden : first_logical] = 1.0
-    room = np.concatenate([frame.region.high[rises], -frame.region.low[falls]])
+    room = np.concatenate([frame.inputs.high[rises], -frame.inputs.low[falls]])
     high[2 * hidden : first_logical] = room
     reach = np.empty(frame.flat.biases.size)
     _magnitudes_over_box(frame, reach)
@@ -166,15 +165,7 @@ def _upper_layers(
 def _magnitudes_over_box(frame: Frame, reach: FloatArray) -> None:
     """Bounds on ``|a|`` of all neurons over the whole box."""
     for layer in range(frame.flat.weight_offsets.size):
-        layer_magnitudes(frame.flat, frame.region, reach, layer, reach)
-
-
-def claim_magnitudes(flat: FlatNetwork, frame: Frame, upper: FloatArray) -> FloatArray:
-    """``|W| X + |b|`` of all neurons for upper bounds of the hidden ones, see certificate."""
-    magnitudes = np.empty(flat.biases.size)
-    for layer in range(flat.weight_offsets.size):
-        layer_magnitudes(flat, frame.region, upper, layer, magnitudes)
-    return magnitudes
+        layer_magnitudes(frame.flat, frame.inputs, reach, layer, reach)
 
 
 @kernel

@@ -28,7 +28,7 @@ and meets :math:`C a^K \ge d`. For *any* :math:`\pi` and any :math:`\mu \ge 0`, 
        + \sum_h \min_{(x, s) \in T_h} \bigl[ (\pi_h - \hat u_h)\, x - \pi_h s \bigr] .
 
 There may be more rows, :math:`x_i \le g_i + \sum_j c^+_{ij} p^+_j + c^-_{ij} p^-_j` with
-:math:`\delta = p^+ - p^-` (:mod:`ball_rows`). With multipliers :math:`\tau_i \ge 0` they add
+:math:`\delta = p^+ - p^-` (:mod:`ball`). With multipliers :math:`\tau_i \ge 0` they add
 :math:`-\tau_i g_i` to the constant, :math:`\tau_i` to the coefficient of :math:`x_i`, and
 :math:`-\sum_i \tau_i c^\pm_{ij}` to the cost of moving pixel j up or down.
 
@@ -61,13 +61,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.l1.ball_rows import BallRows
+from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.l1.ball import BallRows, RowBall
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
-from reluopt.numerics.propagate import rounding_chain
+from reluopt.numerics.propagate import layer_magnitudes, rounding_chain
 from reluopt.numerics.rounding import TINY, gamma
+from reluopt.questions.problems import LogitConditions
 
 NO_OBJECTIVE, L1_OBJECTIVE = 0.0, 1.0
 """Factor of :math:`f`: nothing (Farkas) or ``sum|delta|``."""
@@ -78,18 +80,27 @@ class Claim(NamedTuple):
 
     Attributes:
         flat: the network.
-        region: image and box (its ball is not used).
+        inputs: image and box (its ball is not used).
         matrix, rhs: the conditions ``C @ logits >= d``.
         magnitudes: ``|W| X + |b|`` of every layer, logits included, valid for the whole search.
-        balls: additional rows of the first layer.
+        balls: additional rows of the ball.
     """
 
     flat: FlatNetwork
-    region: FlatInputSet
+    inputs: FlatInputSet
     matrix: FloatMatrix
     rhs: FloatArray
     magnitudes: FloatArray
     balls: BallRows
+
+
+def make_claim(frame: Frame, conditions: LogitConditions, ball: RowBall) -> Claim:
+    """The claim about one alternative over a ball."""
+    magnitudes = np.empty(frame.flat.biases.size)
+    for layer in range(frame.flat.weight_offsets.size):
+        layer_magnitudes(frame.flat, frame.inputs, ball.upper, layer, magnitudes)
+    matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
+    return Claim(frame.flat, frame.inputs, matrix, rhs, magnitudes, ball.rows)
 
 
 @apart
@@ -177,7 +188,7 @@ def _pixel_terms(
     claim: Claim, u: FloatArray, taus: FloatArray, objective: float
 ) -> tuple[float, float]:
     """Minimum of everything that depends on the pixels, and the sum of its absolute terms."""
-    region = claim.region
+    inputs = claim.inputs
     rise, fall = np.zeros(u.size), np.zeros(u.size)
     add_scaled_rows(claim.balls.rise, 0, u.size, taus, rise)
     add_scaled_rows(claim.balls.fall, 0, u.size, taus, fall)
@@ -186,11 +197,11 @@ def _pixel_terms(
     for b in range(taus.size):
         largest += taus[b] * claim.balls.largest[b]
     for j in range(u.size):
-        low, high, slope = region.low[j], region.high[j], u[j]
-        value -= slope * region.center[j]
+        low, high, slope = inputs.low[j], inputs.high[j], u[j]
+        value -= slope * inputs.center[j]
         up = objective - slope - rise[j]  # cost of one unit upward, and downward
         down = objective + slope - fall[j]
         value += min(up * high, 0.0) + min(-down * low, 0.0)
         reach = max(high, -low)
-        size += abs(slope) * (abs(region.center[j]) + reach) + (objective + largest) * reach
+        size += abs(slope) * (abs(inputs.center[j]) + reach) + (objective + largest) * reach
     return value, size

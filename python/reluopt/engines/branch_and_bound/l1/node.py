@@ -277,7 +277,7 @@ def _gain_product(bounds: FloatArray, cutoff: float) -> float:
 @kernel
 def read_point(lp: Program, layout: Layout, st: State, claim: Claim, image: FloatArray) -> None:
     """Write the input of the state into ``image``, clipped to the box."""
-    region = claim.region
+    inputs = claim.inputs
     image[:] = 0.0
     first = 2 * layout.kept.size
     for q in range(first + lp.rhs.size, st.counters[LISTED]):
@@ -285,8 +285,8 @@ def read_point(lp: Program, layout: Layout, st: State, claim: Claim, image: Floa
         if st.x[j] != 0.0:
             image[layout.pixel[j - first]] += layout.sign[j - first] * st.x[j]
     for p in range(image.size):
-        delta = min(max(image[p], region.low[p]), region.high[p])
-        image[p] = region.center[p] + delta
+        delta = min(max(image[p], inputs.low[p]), inputs.high[p])
+        image[p] = inputs.center[p] + delta
 
 
 @kernel

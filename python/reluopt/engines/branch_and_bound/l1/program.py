@@ -4,7 +4,7 @@ Few rows and many boxed columns. With H kept hidden neurons (those not proven in
 B ball rows, q conditions and T triangles there are ``m = H + B + q + T`` rows
 
 * neuron ``i``:    ``x_i - s_i - W_i x_below - sum_j sign_j W_ij p_j = b_i`` (pixels: first layer),
-* ball ``i``: ``x_i - sum_j c_ij p_j + r_i = g_i`` with ``r_i >= 0`` (see :mod:`ball_rows`),
+* ball ``i``: ``x_i - sum_j c_ij p_j + r_i = g_i`` with ``r_i >= 0`` (see :mod:`ball`),
 * condition ``c``: ``(C W x)_c + r_c = d_c - (C b)_c`` with ``r_c <= 0``,
 * triangle ``i``:  ``e_i x_i + f_i s_i + r_i = g_i`` with ``r_i >= 0`` (see :func:`build.build`
   for which),

@@ -1,9 +1,9 @@
 r"""Semidefinite relaxation of a node of an L2 task, with products as cutting planes.
 
-:meth:`QPRelaxation.solve` solves the program of one node (:mod:`program`) with the ReLU terms
-and given products, and certifies its bound (:mod:`certificate`). :meth:`QPRelaxation.violated`
+:meth:`L2Relaxation.solve` solves the program of one node (:mod:`program`) with the ReLU terms
+and given products, and certifies its bound (:mod:`certificate`). :meth:`L2Relaxation.violated`
 finds the products :math:`x_i \ell_k \ge 0` that its optimum violates most, and
-:meth:`QPRelaxation.strong` those that hold it.
+:meth:`L2Relaxation.strong` those that hold it.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Solved:
         return self.answer.status != TROUBLE and bool(np.isfinite(self.bound))
 
 
-class QPRelaxation:
+class L2Relaxation:
     """Relaxations of the nodes of one alternative."""
 
     def __init__(
@@ -136,9 +136,9 @@ class QPRelaxation:
     ) -> None:
         self.frame = frame
         self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-        self._open_at_root = (lower < 0.0) & (upper > 0.0)
+        self._open_at_root = frame.undecided(lower, upper)
         self._basis, self._transform, self._first = _prepared(frame.network)
-        self.largest = largest_square(frame.region)
+        self.largest = largest_square(frame.inputs)
         """Above any objective that the box allows: a larger bound proves a node empty."""
 
     @interrupts_wait()
@@ -153,25 +153,26 @@ class QPRelaxation:
         """Solve and certify a node.
 
         Args:
-            lower: the node's lower bounds of all hidden neurons.
+            lower: the node's lower bounds of all neurons.
             upper: the node's upper bounds.
             cuts: products of an ancestor; those that have become void are left out.
             goal: stop as soon as the bound reaches it.
             effort: when to stop otherwise.
         """
         frame = self.frame
+        lower, upper = lower[: frame.hidden], upper[: frame.hidden]
         model = build_model(
-            frame.flat, frame.region, self._matrix, self._rhs, lower, upper, self._open_at_root
+            frame.flat, frame.inputs, self._matrix, self._rhs, lower, upper, self._open_at_root
         )
-        table = tabulate(model, self._transform, frame.region.values)
+        table = tabulate(model, self._transform, frame.inputs.values)
         cuts, cut_at, cut_form = _locate(model, cuts, lower)
         program = build_program(
             model,
             table,
             self._basis,
-            frame.region.low,
-            frame.region.high,
-            frame.region.tilt,
+            frame.inputs.low,
+            frame.inputs.high,
+            frame.inputs.tilt,
             cut_at,
             cut_form,
         )
@@ -187,7 +188,7 @@ class QPRelaxation:
         z[program.form] = answer.z / program.scale
         psi = program.term_scale * answer.theta
         witness = Witness(answer.delta, answer.x, z, psi, program.term_at, program.term_form)
-        bound = safe_quadratic_bound(frame.flat, frame.region, self._first, model, witness)
+        bound = safe_quadratic_bound(frame.flat, frame.inputs, self._first, model, witness)
         return Solved(model, table, program, answer, witness, max(bound, 0.0), cuts)
 
     def image(self, solved: Solved) -> FloatArray:

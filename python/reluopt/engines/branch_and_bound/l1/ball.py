@@ -53,6 +53,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.maxima import l1_maximum
@@ -81,7 +82,7 @@ def no_ball_rows() -> BallRows:
     return BallRows(np.zeros(0, dtype=np.int64), *(np.zeros(0) for _ in range(4)))
 
 
-def rows_of_unstable(rows: BallRows, lower: FloatArray, upper: FloatArray) -> BallRows:
+def _of_unstable(rows: BallRows, lower: FloatArray, upper: FloatArray) -> BallRows:
     """The rows of neurons that are unstable by (newer) bounds of all neurons."""
     keep = (lower[rows.neurons] < 0.0) & (upper[rows.neurons] > 0.0)
     if keep.all():
@@ -94,6 +95,29 @@ def rows_of_unstable(rows: BallRows, lower: FloatArray, upper: FloatArray) -> Ba
         rows.fall.reshape(count, -1)[keep].ravel(),
         rows.largest[keep],
     )
+
+
+@dataclass(frozen=True, eq=False)
+class RowBall(Ball):
+    """A ball with rows for the linear relaxation.
+
+    Attributes:
+        rows: those of the unstable neurons.
+    """
+
+    rows: BallRows
+
+
+def make_row_ball(frame: Frame, radius: float, lower: FloatArray, upper: FloatArray) -> RowBall:
+    """Tighten copies of the given bounds of all neurons to a ball, by its rows, too."""
+    lower, upper = lower.copy(), upper.copy()
+    rows, fine = no_ball_rows(), frame.tighten(radius, lower, upper, 0)
+    if fine:
+        rows, fine = _ball_rows(frame, radius, lower, upper)
+    if fine and frame.flat.weight_offsets.size > 3:  # deeper layers profit from the tighter second
+        fine = frame.tighten(radius, lower, upper, 2)
+        rows = _of_unstable(rows, lower, upper)
+    return RowBall(radius, lower, upper, not fine, rows)
 
 
 @dataclass(eq=False)
@@ -111,7 +135,7 @@ class _Values:
     size: FloatArray
 
 
-def ball_rows(
+def _ball_rows(
     frame: Frame, radius: float, lower: FloatArray, upper: FloatArray
 ) -> tuple[BallRows, bool]:
     """Rows for all unstable hidden neurons.
@@ -127,7 +151,7 @@ def ball_rows(
     """
     flat = frame.flat
     hidden_layers = flat.weight_offsets.size - 1
-    rooms = np.concatenate([frame.region.high, -frame.region.low])
+    rooms = np.concatenate([frame.inputs.high, -frame.inputs.low])
     if hidden_layers == 0 or not (0.0 < radius < rooms.sum()):
         return no_ball_rows(), True
     factor = gamma(2.0 * float(np.sum(flat.sizes)) + 64.0)
@@ -167,10 +191,10 @@ def _first_layer(frame: Frame, radius: float, factor: float) -> _Values:
     """The first layer is affine: both bounds are equal up to rounding."""
     layer = frame.network.layers[0]
     reach = radius * layer.weight
-    start = frame.region.values[:, None]
+    start = frame.inputs.values[:, None]
     values = np.concatenate([start, start + reach, start - reach], axis=1)
-    size = np.abs(reach) + frame.region.magnitudes[:, None]
-    size = np.concatenate([frame.region.magnitudes[:, None], size, size], axis=1)
+    size = np.abs(reach) + frame.inputs.magnitudes[:, None]
+    size = np.concatenate([frame.inputs.magnitudes[:, None], size, size], axis=1)
     error = factor * size
     return _Values(values + error, values - error, size)
 
