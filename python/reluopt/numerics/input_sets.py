@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +90,20 @@ def largest_square(region: FlatInputSet) -> float:
     ends = np.maximum(np.abs(region.low), np.abs(region.high))
     largest = float(ends @ ends) + 2.0 * region.tilt * float(ends.sum())
     return largest * (1.0 + 1e-9) + 1e-9
+
+
+def enclosing_radius(inputs: FlatInputSet, objective: float) -> float:
+    """Radius of the ball that holds every change of at most this objective.
+
+    That is ``sum|delta|`` or, for an L2 ball, the square. For infinity the ball holds all.
+    """
+    if objective == math.inf:
+        wide = 2.0 * float(np.abs(inputs.high - inputs.low).sum()) + 1.0
+        return max(wide, math.sqrt(largest_square(inputs)))
+    if inputs.norm == L1_BALL:
+        return objective
+    # A root may be rounded down, and the shell that this cuts off holds points of interest.
+    return math.nextafter(math.sqrt(objective), math.inf)
 
 
 def difference(left: FloatArray, right: FloatArray, direction: float) -> FloatArray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reluopt.engines.base import Engine, EngineOptions, ProgressCallback
-from reluopt.engines.branch_and_bound.proof_file import proof_bytes
+from reluopt.engines.proving import ProvingEngine, proving_engine
 from reluopt.errors import UnsupportedProblemError
 from reluopt.runs.executors import Executor, SerialExecutor
 from reluopt.runs.experiment import PROOF, Row
@@ -168,7 +168,7 @@ def solve_instance(
     seconds = time.perf_counter() - started
     row = attack_row(network, instance, settings, solution, seconds)
     if solution.proof is not None:
-        row[PROOF] = proof_bytes(solution.proof)
+        row[PROOF] = proving_engine(solution.engine).proof_bytes(solution.proof)
     return row, solution.image
 
 
@@ -275,7 +275,7 @@ class AttackExperiment(ImageExperiment, SolverExperiment):
 
 def _keeps_proofs(engine: Engine, task: PerturbationTask) -> bool:
     """Whether the engine can write down a proof of such tasks."""
-    return engine.self_contained and isinstance(task.norm, Norm)
+    return isinstance(engine, ProvingEngine) and engine.keeps_proofs(task)
 
 
 def check_targets(

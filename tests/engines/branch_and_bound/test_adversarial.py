@@ -16,7 +16,7 @@ from reluopt.bounds import InputSet, compute_bounds
 from reluopt.deadline import NEVER
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.engines.branch_and_bound.relaxation import make_frame
+from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork

@@ -167,16 +167,16 @@ def test_a_frame_allows_for_the_rounding_of_the_lifted_biases(make_network):
     task = ask(network, 3, Blend(0.6)).task(network)
     frame, raised = lifted_frame(network, task)
     first = raised.network.layers[0]
-    plain = np.abs(first.bias) + np.abs(first.weight) @ frame.region.high
-    assert (frame.region.magnitudes >= plain + raised.bias_sizes).all()
-    assert frame.region.tilt == raised.task.tilt > 0.0
+    plain = np.abs(first.bias) + np.abs(first.weight) @ frame.inputs.high
+    assert (frame.inputs.magnitudes >= plain + raised.bias_sizes).all()
+    assert frame.inputs.tilt == raised.task.tilt > 0.0
     point = [Fraction(v) for v in task.image.tolist()]
     original = network.layers[0]
     for row, bias, value, error in zip(
         original.weight.tolist(),
         original.bias.tolist(),
-        frame.region.values.tolist(),
-        frame.region.errors.tolist(),
+        frame.inputs.values.tolist(),
+        frame.inputs.errors.tolist(),
         strict=True,
     ):
         exact = sum((Fraction(w) * v for w, v in zip(row, point, strict=True)), Fraction(bias))
@@ -216,8 +216,8 @@ def test_bounds_hold_where_all_heavy_pixels_are_fixed(seed):
         first.weight.tolist(),
         first.bias.tolist(),
         units.tolist(),
-        frame.region.values.tolist(),
-        frame.region.errors.tolist(),
+        frame.inputs.values.tolist(),
+        frame.inputs.errors.tolist(),
         strict=True,
     )
     for row, bias, unit, value, error in rows:

@@ -57,8 +57,8 @@ def test_no_kernel_starts_after_the_time_limit(make_network, monkeypatch, norm):
     def refuse(*_args, **_keywords):
         raise AssertionError("work after the time limit")
 
-    place = "reluopt.engines.branch_and_bound.driver."
-    for name in ("make_ball", "Tree", "QPTree"):
+    place = "reluopt.engines.branch_and_bound."
+    for name in ("l1.norm.make_row_ball", "l1.norm.L1Tree", "l2.norm.make_ball", "l2.norm.L2Tree"):
         monkeypatch.setattr(place + name, refuse)
     for name in ("greedy_pixels", "walk", "decoupled_steps"):
         monkeypatch.setattr("reluopt.attacks.start." + name, refuse)

@@ -11,8 +11,8 @@ from reluopt.answers.solution import Incumbent, Status
 from reluopt.deadline import NEVER
 from reluopt.engines.base import EngineOptions, EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.proof import replay
-from reluopt.engines.branch_and_bound.relaxation import make_frame
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.networks.layers.dense import Dense

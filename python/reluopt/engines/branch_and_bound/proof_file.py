@@ -17,16 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from reluopt.engines.branch_and_bound.proof import (
-    BOUND,
-    EMPTY,
-    FARKAS,
-    LEAF,
-    PARTS,
-    Leaf,
-    Proof,
-    TreeProof,
-)
+from reluopt.engines.branch_and_bound import NORMS
+from reluopt.engines.branch_and_bound.leaf import BOUND, EMPTY, FARKAS, LEAF, Leaf
+from reluopt.engines.branch_and_bound.norm_search import norm_search
+from reluopt.engines.branch_and_bound.proof import Proof, TreeProof
 from reluopt.errors import InputError, shown
 from reluopt.files import parse_json
 from reluopt.networks.tensor_files import open_tensor_file
@@ -44,7 +38,7 @@ def proof_bytes(proof: Proof) -> bytes:
         tensors[f"tree.{t}.splits"] = tree.splits.astype(np.int32)
         tensors[f"tree.{t}.refined"] = tree.refined.astype(np.uint8)
         tensors[f"tree.{t}.kinds"] = np.array([leaf.kind for leaf in tree.leaves], dtype=np.uint8)
-        for place, (name, kind) in enumerate(PARTS[proof.norm]):
+        for place, (name, kind) in enumerate(norm_search(proof.norm).parts):
             parts = [leaf.parts[place] for leaf in tree.leaves if leaf.parts]
             sizes = [leaf.parts[place].size if leaf.parts else 0 for leaf in tree.leaves]
             stored = np.int32 if kind is np.int64 else kind
@@ -102,6 +96,8 @@ def _described(about: Any, most: int) -> tuple[Norm, float, int]:
             raise ValueError(f"{name} {shown(repr(found))}")
     if about["kind"] != "proof" or about["schema_version"] != SCHEMA_VERSION:
         raise ValueError("another kind or version")
+    if about["norm"] not in NORMS:
+        raise ValueError(f"norm {shown(repr(about['norm']))}")
     if not 0 <= about["trees"] <= most:
         raise ValueError(f"{shown(about['trees'])} trees")
     return Norm(about["norm"]), float(about["radius"]), about["trees"]
@@ -111,7 +107,7 @@ def _tensor_types(norm: Norm) -> dict[str, np.dtype[Any]]:
     """Names of a tree's tensors, with the types that they are stored in."""
     byte: np.dtype[Any] = np.dtype(np.uint8)
     types: dict[str, np.dtype[Any]] = {"splits": np.dtype(np.int32), "refined": byte, "kinds": byte}
-    for name, kind in PARTS[norm]:
+    for name, kind in norm_search(norm).parts:
         types[name] = np.dtype(np.int32 if kind is np.int64 else kind)
         types[f"{name}.ends"] = np.dtype(np.int64)
     return types
@@ -158,7 +154,7 @@ def _tree(tensors: Mapping[str, NDArray[Any]], t: int, norm: Norm) -> TreeProof:
     if kinds.size != count or not np.isin(kinds, (EMPTY, BOUND, FARKAS)).all():
         raise ValueError(f"tree {t}: kinds of {count} leaves")
     parts = []
-    for name, kind in PARTS[norm]:
+    for name, kind in norm_search(norm).parts:
         joined, ends = vectors[name].astype(kind, copy=False), vectors[f"{name}.ends"]
         last = ends[-1] if ends.size else 0
         rising = (ends >= 0).all() and (np.diff(ends) >= 0).all()

@@ -15,12 +15,11 @@ import numpy as np
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Progress, ProgressCallback
-from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.flat import forward
-from reluopt.numerics.input_sets import largest_square
-from reluopt.questions.problems import Norm
+from reluopt.numerics.input_sets import enclosing_radius
 
 REPAIRABLE = 1e-9
 """How much an image may miss a condition, relative to ``max(1, |logits|)``, for being worth a
@@ -80,14 +79,7 @@ class Search:
     @property
     def radius(self) -> float:
         """Radius of the ball that holds everything worth finding."""
-        cutoff = self.cutoff
-        if cutoff == math.inf:
-            wide = 2.0 * float(np.abs(self.frame.region.high - self.frame.region.low).sum()) + 1.0
-            return max(wide, math.sqrt(largest_square(self.frame.region)))
-        norm = self.frame.task.norm
-        radius = norm.distance_of(cutoff)
-        # A root may be rounded down, and the shell that this cuts off holds points of interest.
-        return math.nextafter(radius, math.inf) if norm is Norm.L2 else radius
+        return enclosing_radius(self.frame.inputs, self.cutoff)
 
     @property
     def out_of_time(self) -> bool:
