@@ -26,7 +26,7 @@ from reluopt.runs.schema import (
     kind_of,
     typed_frame,
 )
-from reluopt.studies.timings import RUN_COLUMNS
+from reluopt.studies.measuring import RUN_COLUMNS
 
 MISREAD = (
     "+0.1",

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from redraw import redraw_study
 from reluopt.studies import STUDIES, load_study
-from reluopt.studies.redraw import redraw_study
+from render import main
 
 PUBLISHED = Path(__file__).parents[2] / "figures"
 
@@ -45,7 +46,7 @@ def test_what_was_not_published_is_left_out(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_draws_before_it_writes(run, figures, monkeypatch):
+def test_the_command_draws_before_it_writes(figures, capsys):
     for path in (figures / "data").iterdir():
         if not path.name.startswith("bounds"):
             path.unlink()
@@ -55,11 +56,9 @@ def test_the_command_draws_before_it_writes(run, figures, monkeypatch):
     sections = [f"<!-- results: {name} -->\n<!-- end results -->\n" for name in names]
     readme.write_text("\n".join(sections))
     (figures.parent / "docs" / "results.md").write_text(sections[0])
-    command = ("readme", "--readme", readme, "--data", figures / "data", "--redraw")
-    code, _, err = run(*command, "--check")
-    assert code == 2
-    assert "--redraw: expected without --check" in err
-    code, _, err = run(*command)
-    assert code == 0
+    command = ("--readme", readme, "--data", figures / "data", "--redraw")
+    assert main([*map(str, command), "--check"]) == 2
+    assert "--redraw: expected without --check" in capsys.readouterr().err
+    assert main([str(word) for word in command]) == 0
     assert (figures / "bounds.png").exists()
     assert "### Bounds and depth" in readme.read_text()

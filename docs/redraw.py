@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reluopt.bench.run import draw
-from reluopt.bench.speed import read_benchmark
 from reluopt.studies import STUDIES, load_study
 from reluopt.studies.base import (
     Study,
@@ -20,6 +19,7 @@ from reluopt.studies.base import (
     facts_path,
     publish_file,
 )
+from speed import read_benchmark
 
 BENCHMARKS = ("bench-l1", "bench-bounds")
 """Benchmarks that are published with a figure of their times."""

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reluopt.bench.speed import fill
 from reluopt.runs.tables import markdown_grid
 from reluopt.studies import STUDIES
-
-RECORD = "reproduce.json"
+from reluopt.studies.reproduce import RECORD
+from speed import fill
 
 MINUTE, HOUR = 60.0, 3600.0
 

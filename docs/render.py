@@ -1,4 +1,4 @@
-"""The results that README.md and docs/results.md tell, rendered from committed files.
+"""Write what README.md and docs/results.md tell of results: ``python docs/render.py [OPTION...]``.
 
 Both documents hold markers, each on a line of its own::
 
@@ -9,42 +9,48 @@ Both documents hold markers, each on a line of its own::
 What stands between them is a pure function of the files in ``figures/data`` (and, for accuracies
 and sizes, of the bundled networks). A marker names one of:
 
-* a study of :mod:`reluopt.studies`: what its ``readme`` says;
+* a study of :mod:`reluopt.studies`: what its template ``readme`` says;
 * ``brief NAME...``: for each study named, its heading and first paragraph, with a link to the rest;
 * ``picture NAME``: the first picture of a study, with its caption;
-* ``speed``: :func:`~reluopt.bench.speed.speed_section`;
-* ``cost``: :func:`~reluopt.studies.cost.cost_section`.
+* ``speed``: :func:`speed.speed_section`;
+* ``cost``: :func:`cost.cost_section`.
 
 Links in rendered texts are relative to the folder of the README, and are rewritten for documents
-that lie elsewhere.
+that lie elsewhere. With ``--check`` nothing is written, and the exit code is 1 when a document is
+not what its results say; ``--redraw`` first draws the published figures again from their rows.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reluopt.bench.speed import fill, speed_section
-from reluopt.errors import InputError
+from cost import cost_section
+from redraw import redraw_published
+from reluopt.errors import InputError, ReluoptError
 from reluopt.files import write_atomically
 from reluopt.studies import STUDIES, load_study
 from reluopt.studies.base import facts_path
-from reluopt.studies.cost import cost_section
+from speed import fill, speed_section
 
 DETAILS = Path("docs") / "results.md"
 """Where all results stand, relative to the folder of the README; that keeps a digest."""
 
 BRIEF, PICTURE = "brief", "picture"
 
+DIFFERENT, REFUSED = 1, 2
+"""Exit codes: a document is not what its results say, and something is missing or wrong."""
+
 _SECTIONS: dict[str, Callable[[Path], str]] = {"speed": speed_section, "cost": cost_section}
 
 _START = re.compile(r"<!-- results: (?P<name>[^\n]*?) -->")
 _END = "<!-- end results -->"
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s:#][^)\s:]*)(?=\))")
-_CAPTION = re.compile(r"\*[^*\s].*\*", re.DOTALL)
 _KEPT = re.compile(r"#|\||!\[|[-*+] |\d+\. |<|>|```| {4}|\n")
 """How blocks begin that are no paragraphs: headings, tables, pictures, lists, code."""
 
@@ -176,7 +182,9 @@ def write_documents(documents: Sequence[Document]) -> list[Path]:
 def reflow(text: str) -> str:
     """Markdown with its paragraphs in lines of one width; everything else as it is."""
     blocks = text.strip().split("\n\n")
-    return "\n\n".join(block if _KEPT.match(block) else fill(block) for block in blocks)
+    return "\n\n".join(
+        block if _KEPT.match(block) else fill(" ".join(block.split())) for block in blocks
+    )
 
 
 def _render_document(path: Path, root: Path, renderer: Renderer) -> Document:
@@ -255,3 +263,47 @@ def _relink(text: str, root: Path, folder: Path) -> str:
     return _LINK.sub(
         lambda m: m["before"] + Path(os.path.relpath(root / m["target"], folder)).as_posix(), text
     )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = argparse.ArgumentParser(description="Results in README.md and docs/results.md.")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    parser.add_argument("--data", type=Path, default=Path("figures/data"))
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--redraw", action="store_true")
+    options = parser.parse_args(arguments)
+    try:
+        return _run(options.readme, options.data, check=options.check, redraw=options.redraw)
+    except ReluoptError as error:
+        _say(f"error: {error}")
+        return REFUSED
+
+
+def _run(readme: Path, data: Path, *, check: bool, redraw: bool) -> int:
+    """Draw, then compare or write."""
+    if redraw and check:
+        raise InputError("--redraw: expected without --check, which writes nothing, found both")
+    if redraw:
+        for path in redraw_published(data.parent):
+            _say(f"drew {path}")
+    renderer = Renderer(data, skip_absent=not check)
+    documents = render_documents(readme, renderer)
+    if check:
+        different = [(d.path, name) for d in documents for name in d.differing]
+        for path, name in different:
+            _say(f"{path}: results: {name}: not what {data} says (make docs writes it)")
+        return DIFFERENT if different else 0
+    for message in renderer.absent:
+        _say(f"skipped: {message}")
+    for path in write_documents(documents):
+        _say(f"wrote {path}")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

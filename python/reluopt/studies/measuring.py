@@ -1,4 +1,4 @@
-"""What the studies of times share: interleaved measurements, their names and their numbers.
+"""Interleaved measurements of several methods: their plan, their rows and their numbers.
 
 Times are taken by :func:`~reluopt.bench.run.run_bench`, one run after the other whatever
 ``--workers`` says: runs side by side would slow each other down.
@@ -23,7 +23,6 @@ from reluopt.bench.statistics import (
     EXACT,
     Estimate,
     MethodSummary,
-    RatioSummary,
     count_comparable,
     find_disagreements,
     summarise_methods,
@@ -31,14 +30,10 @@ from reluopt.bench.statistics import (
 )
 from reluopt.runs.forecast import Forecaster
 from reluopt.runs.runner import RunProgress
-from reluopt.runs.tables import DASH
 from reluopt.studies.base import StudyContext, StudyFolder
 
 TARGET, MARGIN = "+5", "x1.2"
 """What the thesis asks: (label + 5) mod 10, with a logit of at least 1.2 times every other."""
-
-SHORT = 1e-4
-"""Seconds below which a time is written with an exponent."""
 
 OWN = "bnb"
 """Our engine."""
@@ -196,37 +191,9 @@ def machine_facts(folder: StudyFolder, stage: str, table: pd.DataFrame) -> dict[
     }
 
 
-BUSY = 0.5
-"""Load of other work from which on a measurement is said to have had company."""
-
-
-def machine_sentence(facts: Mapping[str, Any]) -> str:
-    """:func:`machine_facts` in words."""
-    text = f"measured on {facts['cores']} cores ({facts['processor']})"
-    busy = facts["median_load"] >= 1.0 + BUSY  # 1 is the method that is measured
-    return text + (f" with other work running (median load {facts['median_load']})" if busy else "")
-
-
 def estimate_facts(estimate: Estimate) -> dict[str, Any] | None:
     """An estimate as JSON; None where there is none."""
     return asdict(estimate) if math.isfinite(estimate.value) else None
-
-
-def estimate_of(facts: Mapping[str, Any]) -> Estimate:
-    """The estimate that :func:`estimate_facts` wrote."""
-    return Estimate(facts["value"], facts["relation"])
-
-
-def seconds_text(facts: Mapping[str, Any] | None) -> str:
-    """An estimate of seconds (or of anything) for a table; the smallest with an exponent."""
-    if facts is None:
-        return DASH
-    return f"{facts['value']:.2e}" if 0.0 < facts["value"] < SHORT else str(estimate_of(facts))
-
-
-def count_text(value: float | None) -> str:
-    """A number of things for a table, or a dash."""
-    return DASH if value is None else f"{value:,.0f}"
 
 
 def method_facts(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -273,10 +240,6 @@ def size_facts(rows: pd.DataFrame) -> dict[str, float | None]:
 def ratio_facts(table: pd.DataFrame, baseline: str, candidate: str = OWN) -> dict[str, Any]:
     """How many times faster ``candidate`` is than ``baseline``, on one network."""
     (ratio,) = summarise_ratios(table, baseline, [candidate])
-    return _ratio_facts(ratio)
-
-
-def _ratio_facts(ratio: RatioSummary) -> dict[str, Any]:
     return {
         "baseline": ratio.baseline,
         "candidate": ratio.candidate,
@@ -293,12 +256,3 @@ def agreement_facts(table: pd.DataFrame) -> dict[str, int]:
         "settled_by_several": count_comparable(table),
         "contradictions": len(find_disagreements(table)),
     }
-
-
-def agreement_sentence(found: Sequence[Mapping[str, Any]]) -> str:
-    """:func:`agreement_facts` of one measurement or several in words."""
-    contradictions = sum(facts["contradictions"] for facts in found)
-    if contradictions:
-        return f"**Methods contradict each other {contradictions} times.**"
-    settled = sum(facts["settled_by_several"] for facts in found)
-    return f"{settled} problems were settled by several methods, and no two claims contradict."

@@ -10,18 +10,15 @@ from reluopt.engines import get_engine
 from reluopt.engines.base import EngineState
 from reluopt.errors import EngineUnavailableError
 from reluopt.studies.base import StudyContext
-from reluopt.studies.timings import (
+from reluopt.studies.measuring import (
     Measurement,
-    agreement_sentence,
     check_methods,
     estimate_facts,
-    estimate_of,
-    machine_sentence,
     mean_of_step,
     named,
-    seconds_text,
     size_facts,
 )
+from reluopt.studies.words import seconds_text, sentence
 
 PLAN = Measurement("l2", ("thesis",), "l2", ("bnb", "scip:bigm:ball"), 20.0, 1.0)
 
@@ -68,7 +65,7 @@ def test_sizes_are_medians_of_what_is_known():
 
 def test_estimates_survive_json_and_become_words():
     estimate = Estimate(57.9, AT_LEAST)
-    assert estimate_of(estimate_facts(estimate)) == estimate
+    assert Estimate(**estimate_facts(estimate)) == estimate
     assert estimate_facts(Estimate(float("inf"))) is None
     assert seconds_text(None) == "\N{EN DASH}"
     assert seconds_text(estimate_facts(estimate)) == "≥ 57.9"
@@ -82,11 +79,11 @@ def test_methods_are_renamed_in_the_order_asked():
 
 def test_sentences_say_what_is_wrong():
     calm = {"cores": 2, "processor": "X", "median_load": 1.2}
-    assert machine_sentence(calm) == "measured on 2 cores (X)"
-    busy = machine_sentence({**calm, "median_load": 6.0})
+    assert sentence("measured", "machine", calm) == "measured on 2 cores (X)"
+    busy = sentence("measured", "machine", {**calm, "median_load": 6.0})
     assert busy == "measured on 2 cores (X) with other work running (median load 6.0)"
     fine = {"settled_by_several": 4, "contradictions": 0}
-    assert agreement_sentence([fine, fine]).startswith("8 problems were settled")
-    assert "contradict each other 1 times" in agreement_sentence(
-        [fine, {**fine, "contradictions": 1}]
+    assert sentence("measured", "agreement", [fine, fine]).startswith("8 problems were settled")
+    assert "contradict each other 1 times" in sentence(
+        "measured", "agreement", [fine, {**fine, "contradictions": 1}]
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reluopt.bench.speed import WIDTH, command_block, fill, speed_section
+from speed import WIDTH, command_block, fill, speed_section
 
 DATA = Path(__file__).parents[2] / "figures" / "data"
 

@@ -4,19 +4,15 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from reluopt.cli import main
+import cost
+import render
 from reluopt.errors import InputError
-from reluopt.studies import cost, readme
-from reluopt.studies.base import Study, facts_path, read_facts
-from reluopt.studies.readme import (
-    AbsentResults,
-    Renderer,
-    render_documents,
-    write_documents,
-)
+from reluopt.studies.base import facts_path, read_facts
+from render import AbsentResults, Renderer, main, render_documents, write_documents
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "figures" / "data"
@@ -26,7 +22,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 def test_the_committed_documents_say_what_the_committed_results_say():
     documents = render_documents(ROOT / "README.md", Renderer(DATA))
     for document in documents:
-        assert document.differing == (), "run: reluopt readme"
+        assert document.differing == (), "run: make docs"
         assert document.new == document.old
 
 
@@ -38,7 +34,7 @@ def test_links_lead_somewhere(name):
         assert target.exists(), f"{name}: {path}"
         if anchor:
             headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
-            assert anchor in [readme._anchor(heading) for heading in headings], f"{name}: {anchor}"
+            assert anchor in [render._anchor(heading) for heading in headings], f"{name}: {anchor}"
 
 
 def _study(name):
@@ -50,16 +46,16 @@ def _study(name):
             f"[rows](figures/data/{name}.csv)"
         )
 
-    return Study(name, name, run=None, readme=say)
+    return SimpleNamespace(readme=say)
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A small project with two studies of its own."""
-    for module in (readme, cost):
+    for module in (render, cost):
         monkeypatch.setattr(module, "STUDIES", {"one": "the first", "two": "the second"})
-    monkeypatch.setattr(readme, "load_study", _study)
-    monkeypatch.setattr(readme, "_SECTIONS", {"cost": cost.cost_section})
+    monkeypatch.setattr(render, "load_study", _study)
+    monkeypatch.setattr(render, "_SECTIONS", {"cost": cost.cost_section})
     data = tmp_path / "figures" / "data"
     data.mkdir(parents=True)
     for name, value in (("one", 1111), ("two", 2222)):
@@ -83,12 +79,8 @@ def _write(root, names, details):
 
 
 def _run(project, *options):
-    with pytest.raises(SystemExit) as info:
-        main([
-            "readme", "--readme", str(project / "README.md"),
-            "--data", str(project / "figures" / "data"), *options,
-        ])  # fmt: skip
-    return info.value.code
+    data = project / "figures" / "data"
+    return main(["--readme", str(project / "README.md"), "--data", str(data), *options])
 
 
 def _texts(project):
@@ -121,8 +113,8 @@ def test_a_heading_that_asks_gets_no_full_stop(project, monkeypatch):
     def ask(data):
         return "### Which of them?\n\nThis one.\n"
 
-    monkeypatch.setattr(readme, "load_study", lambda name: Study(name, name, run=None, readme=ask))
-    brief = readme.Renderer(project / "figures" / "data").section("brief one")
+    monkeypatch.setattr(render, "load_study", lambda name: SimpleNamespace(readme=ask))
+    brief = render.Renderer(project / "figures" / "data").section("brief one")
     assert brief == "* **Which of them?** This one. [more](docs/results.md#which-of-them)"
 
 
@@ -232,7 +224,7 @@ def test_only_paragraphs_are_reflowed():
     kept = ["### Heading", "| a | b |\n| --- | --- |", "![alt\ntext](x.png)", "* one\n* two",
             "    code \\\n      more"]  # fmt: skip
     text = "\n\n".join([*kept, "*A caption\nin two lines.*", "word " * 30])
-    blocks = readme.reflow(text).split("\n\n")
+    blocks = render.reflow(text).split("\n\n")
     assert blocks[:5] == kept
     assert blocks[5] == "*A caption in two lines.*"
     assert [len(line.split()) for line in blocks[6].splitlines()] == [20, 10]
