@@ -45,7 +45,7 @@ from reluopt import (
     train,
 )
 from reluopt.figures import digit_figure, optimal_input_figure, perturbation_figure, save_figure
-from reluopt.questions.problems import LogitTask
+from reluopt.questions.problems import Task
 
 FOLDER = Path("tutorial-figures")
 PATIENT = EngineOptions(time_limit=600.0)  # seconds; enough on a slow or busy machine
@@ -146,7 +146,7 @@ assert network.predict(image) == label == 7
 # small, and see rows break.
 
 # %%
-fixed = LogitTask(label, Box(image.ravel(), image.ravel()))
+fixed = Task.largest_logit(label, Box(image.ravel(), image.ravel()))
 region = InputSet(fixed.box)
 problem = encode(network, fixed, compute_bounds("thesis", network, region), "thesis")
 values = problem.start(image.ravel())

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reluopt.answers.solution import Certificate, Solution, Status
-    from reluopt.bounds import InputSet, PreActivationBounds, compute_bounds
+    from reluopt.bounds import compute_bounds
+    from reluopt.bounds.base import PreActivationBounds
     from reluopt.engines import choose_engine, engine_names
     from reluopt.engines.base import EngineOptions
     from reluopt.errors import (
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         Box,
         Classification,
         FixedTarget,
+        InputSet,
         MinimalPerturbation,
         Norm,
         OptimalInput,
@@ -72,13 +74,13 @@ _PLACES = {
     "EngineUnavailableError": "errors",
     "FixedTarget": _QUESTIONS,
     "InputError": "errors",
-    "InputSet": "bounds",
+    "InputSet": _QUESTIONS,
     "Method": "pipeline",
     "MinimalPerturbation": _QUESTIONS,
     "NetworkMetadata": "networks.metadata",
     "Norm": _QUESTIONS,
     "OptimalInput": _QUESTIONS,
-    "PreActivationBounds": "bounds",
+    "PreActivationBounds": "bounds.base",
     "ReLUNetwork": "networks.network",
     "Recipe": "networks.training",
     "RelativeMargin": _QUESTIONS,

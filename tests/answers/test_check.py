@@ -18,8 +18,8 @@ from reluopt.questions.problems import (
     FixedTarget,
     MinimalPerturbation,
     Norm,
-    PerturbationTask,
 )
+from reluopt.questions.tasks import Task
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def overflowing() -> ReLUNetwork:
 def test_logits_that_are_not_finite_are_never_certified(overflowing, target):
     """NaN and infinity pass every test that asks whether something is wrong."""
     margin = AbsoluteMargin(0.1)
-    task = PerturbationTask(
+    task = Task.nearest(
         np.array([0.5]), Box.unit(1), Norm.L1, (Alternative(target, margin.conditions(target, 3)),)
     )
     certificate = check_perturbation(overflowing, task, task.alternatives[0], np.array([1.0]))

@@ -30,8 +30,7 @@ from reluopt.bench.session import (
     read_table,
 )
 from reluopt.bench.statistics import Disagreement, find_disagreements
-from reluopt.bounds import BOUND_NAMES
-from reluopt.engines import engine_names, get_engine
+from reluopt.engines import get_engine
 from reluopt.engines.base import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError
 from reluopt.figures import (
@@ -41,7 +40,6 @@ from reluopt.figures import (
     time_versus_size_figure,
 )
 from reluopt.files import write_atomically
-from reluopt.formulation import FORMULATIONS
 from reluopt.networks.zoo import open_network
 from reluopt.pipeline import Method
 from reluopt.questions.problems import parse_margin, parse_norm, parse_target
@@ -180,24 +178,11 @@ def parse_method(text: str, options: EngineOptions) -> Method:
         InputError: an unknown engine, formulation or bounds.
         EngineUnavailableError: the engine cannot be used here.
     """
-    parts = text.split(":")
-    choices = (
-        ("engine", ("auto", *engine_names())),
-        ("formulation", FORMULATIONS),
-        ("bounds", (*BOUND_NAMES, "ball")),
-    )
-    if len(parts) > len(choices):
-        raise InputError(f"method: expected engine[:formulation[:bounds]], found {text!r}")
-    for part, (what, allowed) in zip(parts, choices, strict=False):
-        if part not in allowed:
-            raise InputError(
-                f"method {text!r}: expected {what} {', '.join(allowed)}, found {part!r}"
-            )
-    state = None if parts[0] == "auto" else get_engine(parts[0]).state()
+    method = Method.parse(text, options)
+    state = None if method.engine == "auto" else get_engine(method.engine).state()
     if state is not None and not state.usable:
         raise EngineUnavailableError(f"method {text!r}: {state.detail}")
-    formulation = parts[1] if len(parts) > 1 else None
-    return Method(parts[0], formulation, parts[2] if len(parts) > 2 else None, options=options)
+    return method
 
 
 def _facts(

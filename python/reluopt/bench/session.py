@@ -309,8 +309,8 @@ class _Session:
             "norm": str(settings.norm),
             "margin_rule": str(settings.margin),
             "engine": run.method.engine,
-            "formulation": run.method.formulation,
-            "bounds": run.method.bounds,
+            "formulation": run.method.formulation_name,
+            "bounds": run.method.bounds_name,
             "certified": False,
             "time_limit": settings.options.time_limit,
         }

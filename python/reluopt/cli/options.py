@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from reluopt.choices import BOUND_NAMES, FORMULATIONS
 from reluopt.engines import engine_names
 from reluopt.errors import InputError
+from reluopt.method import CHOICES, Method, refuse_unknown
 
 if TYPE_CHECKING:
     from reluopt.engines.base import EngineOptions
-    from reluopt.pipeline import Method
 
 NetworkName: TypeAlias = Annotated[
     str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
@@ -99,15 +98,9 @@ def check_method(engine: str, formulation: str | None, bounds: str | None) -> No
     Raises:
         InputError: an unknown engine, formulation or bounds.
     """
-    choices = (
-        ("--engine", engine, ("auto", *engine_names())),
-        ("--formulation", formulation, (None, *FORMULATIONS, "indicator")),
-        ("--bounds", bounds, (None, *BOUND_NAMES, "ball")),
-    )
-    for option, found, allowed in choices:
-        if found not in allowed:
-            names = ", ".join(str(name) for name in allowed if name is not None)
-            raise InputError(f"{option}: expected one of {names}, found {found!r}")
+    for what, found in zip(CHOICES, (engine, formulation, bounds), strict=True):
+        if found is not None:
+            refuse_unknown(f"--{what}: expected one of", what, found)
 
 
 def method(
@@ -123,8 +116,6 @@ def method(
         InputError: an unknown engine, formulation or bounds.
     """
     check_method(engine, formulation, bounds)
-    from reluopt.pipeline import Method
-
     return Method(engine, formulation, bounds, attack, options)
 
 

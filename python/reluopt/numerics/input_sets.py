@@ -10,7 +10,7 @@ import numpy as np
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.flat import FlatNetwork, forward
 from reluopt.numerics.jit import kernel
-from reluopt.numerics.rounding import TINY, gamma
+from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
 BOX_ONLY, L1_BALL, L2_BALL = 0, 1, 2
 """Codes of :attr:`FlatInputSet.norm`."""
@@ -19,7 +19,7 @@ BOX_ONLY, L1_BALL, L2_BALL = 0, 1, 2
 class FlatInputSet(NamedTuple):
     r"""``{center + delta : low <= delta <= high, ||delta|| <= radius}`` as kernels take it.
 
-    Made by :func:`flat_input_set`; :func:`with_radius` shrinks the ball of an L1 or L2 region.
+    Made by :func:`around`; :func:`with_radius` shrinks the ball of an L1 or L2 region.
 
     Attributes:
         center: shape ``(n_0,)``.
@@ -78,6 +78,24 @@ def make_flat_input_set(
     return FlatInputSet(
         center, low, high, norm, radius, values[:width].copy(), errors, magnitudes, 0.0
     )
+
+
+def around(
+    flat: FlatNetwork,
+    ends: tuple[FloatArray, FloatArray],
+    center: FloatArray,
+    norm: int,
+    radius: float,
+) -> FlatInputSet:
+    """The box from ``ends[0]`` to ``ends[1]`` about a center, cut by a ball, rounded outward."""
+    low, high = difference(ends[0], center, -np.inf), difference(ends[1], center, np.inf)
+    made: FlatInputSet = make_flat_input_set(flat, np.array(center), low, high, norm, float(radius))
+    return made
+
+
+def sum_rounding(count: int) -> float:
+    """Above what sums of ``count`` numbers, and roots of sums of squares, are relatively off by."""
+    return 1.0 + 4.0 * (count + 4) * ROUNDOFF
 
 
 def with_radius(region: FlatInputSet, radius: float) -> FlatInputSet:

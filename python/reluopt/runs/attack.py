@@ -37,7 +37,7 @@ from reluopt.questions.problems import (
     Margin,
     Measure,
     MinimalPerturbation,
-    Norm,
+    Blend,
     PerturbationTask,
     ShiftTarget,
     Target,
@@ -266,7 +266,7 @@ class AttackExperiment(ImageExperiment, SolverExperiment):
         return {
             **self.settings.asked(self.network, task),
             "engine": self.settings.method.engine,
-            "formulation": self.settings.method.formulation,
+            "formulation": self.settings.method.formulation_name,
             "status": status,
             "certified": False,
             "message": message,

@@ -116,7 +116,7 @@ class ClassifyExperiment(ImageExperiment, SolverExperiment):
             "agrees": False,
             "certified": False,
             "engine": method.engine,
-            "formulation": method.formulation,
+            "formulation": method.formulation_name,
             "status": status,
             "message": message,
         }

@@ -10,7 +10,7 @@ import numpy as np
 from reluopt.runs.experiment import Row, hard_limit
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Box, LogitTask, PerturbationTask
+from reluopt.questions.problems import Box, Task
 from reluopt.pipeline import engine_for
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class SolverExperiment(ABC):
 
 
 def check_method(
-    network: ReLUNetwork, method: Method, task: PerturbationTask | LogitTask | None = None
+    network: ReLUNetwork, method: Method, task: Task | None = None
 ) -> Engine:
     """Refuse a method that cannot work before a folder is made or anything is compiled.
 
@@ -65,7 +65,7 @@ def check_method(
         UnsupportedProblemError: the engine cannot solve such tasks.
         EngineUnavailableError: the engine is not usable on this machine.
     """
-    asked = LogitTask(0, Box.unit(network.input_size)) if task is None else task
+    asked = Task.largest_logit(0, Box.unit(network.input_size)) if task is None else task
     return engine_for(method, asked, network)
 
 
@@ -81,7 +81,8 @@ def network_settings(network: ReLUNetwork) -> dict[str, Any]:
 
 def method_settings(method: Method) -> dict[str, Any]:
     """Engine, formulation and bounds as asked, as settings of a run."""
-    return {"engine": method.engine, "formulation": method.formulation, "bounds": method.bounds}
+    return {"engine": method.engine, "formulation": method.formulation_name,
+            "bounds": method.bounds_name}
 
 
 def limit_settings(options: EngineOptions) -> dict[str, Any]:

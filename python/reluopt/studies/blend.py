@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from reluopt.figures import blend_figure, blend_pictures
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
-from reluopt.questions.problems import Blend, Measure, Norm, RelativeMargin, ShiftTarget
+from reluopt.questions.problems import Blend, Measure, Norm, RelativeMargin, ShiftTarget, parse_norm
 from reluopt.runs.attack import AttackSettings, Finished
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.tables import fixed
@@ -137,7 +137,7 @@ def _wide(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
 def _ratios(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """Lengths over the least one of each image; images that need no change are left out."""
     wide = _wide(table, quantity)
-    least = wide[weight_of(Norm(quantity))]
+    least = wide[weight_of(parse_norm(quantity))]
     return wide[least > 0.0].div(least[least > 0.0], axis=0)
 
 

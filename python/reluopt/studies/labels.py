@@ -12,6 +12,7 @@ import pandas as pd
 
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Norm
 from reluopt.runs.tables import fixed
 from reluopt.studies import adversarial
 from reluopt.studies.adversarial import MARGIN, NORMS, TARGET, NearestImages, nearest_images
@@ -40,9 +41,9 @@ def run(context: StudyContext) -> StudyResult:
     return folder.finish(facts, complete=context.limit is None)
 
 
-def _heading(norm: str) -> str:
+def _heading(norm: Norm) -> str:
     """Column of the answers for the nearest images in ``norm``."""
-    return f"{norm.upper()} image"
+    return f"{str(norm).upper()} image"
 
 
 def _table(nearest: NearestImages) -> pd.DataFrame:

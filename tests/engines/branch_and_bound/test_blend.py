@@ -169,7 +169,7 @@ def test_a_frame_allows_for_the_rounding_of_the_lifted_biases(make_network):
     first = raised.network.layers[0]
     plain = np.abs(first.bias) + np.abs(first.weight) @ frame.inputs.high
     assert (frame.inputs.magnitudes >= plain + raised.bias_sizes).all()
-    assert frame.inputs.tilt == raised.task.tilt > 0.0
+    assert frame.inputs.tilt == raised.task.distance.tilt > 0.0
     point = [Fraction(v) for v in task.image.tolist()]
     original = network.layers[0]
     for row, bias, value, error in zip(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions, EngineRequest, LogitTask
+from reluopt.engines.base import EngineOptions, EngineRequest, Task
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.layers.dense import Dense
@@ -175,7 +175,7 @@ def test_a_box_of_one_point_is_decided():
 
 
 def test_other_tasks_are_refused(thesis):
-    task = LogitTask(0, Box.unit(784))
+    task = Task.largest_logit(0, Box.unit(784))
     assert not ENGINE.supports(task)
     with pytest.raises(UnsupportedProblemError, match="perturbation"):
         solve(thesis, task)

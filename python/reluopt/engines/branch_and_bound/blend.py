@@ -48,7 +48,8 @@ def lifted_frame(network: ReLUNetwork, task: PerturbationTask) -> tuple[Frame, L
     sizes = factors * raised.bias_sizes
     magnitudes = frame.inputs.magnitudes + 1.01 * share * sizes
     errors = frame.inputs.errors + gamma(inputs + LEAST_CHAIN) * sizes
-    allowed = frame.inputs._replace(errors=errors, magnitudes=magnitudes, tilt=raised.task.tilt)
+    tilt = raised.task.distance.tilt
+    allowed = frame.inputs._replace(errors=errors, magnitudes=magnitudes, tilt=tilt)
     return replace(frame, inputs=allowed), raised
 
 

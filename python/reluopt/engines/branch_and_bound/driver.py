@@ -51,7 +51,7 @@ class BranchAndBoundEngine:
 
     def kernels(self, task: EngineTask) -> tuple[str, ...]:
         """Those of the norm's relaxation; blends are L2 problems here."""
-        norm = str(getattr(task, "norm", None))
+        norm = task.norm.name if task.minimises_distance else ""
         return (norm,) if norm in NORMS else ("l2",)
 
     def state(self) -> EngineState:
@@ -61,9 +61,9 @@ class BranchAndBoundEngine:
 
     def supports(self, task: EngineTask) -> bool:
         """Perturbation tasks in L1, L2 and blends of both, without limits on the change."""
-        if not isinstance(task, PerturbationTask) or task.limits is not None:
+        if not task.minimises_distance or task.limits is not None:
             return False
-        return isinstance(task.norm, Blend) or task.norm in NORMS
+        return isinstance(task.norm, Blend) or task.norm.name in NORMS
 
     def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
         """Always: there is no licence."""
@@ -77,9 +77,9 @@ class BranchAndBoundEngine:
             UnsupportedProblemError: not a perturbation task, or a norm without relaxation.
         """
         task = request.task
-        if not isinstance(task, PerturbationTask) or not self.supports(task):
+        if not self.supports(task):
             raise UnsupportedProblemError(
-                f"bnb: expected an L1, L2 or blend perturbation task, found {type(task).__name__}"
+                "bnb: expected an L1, L2 or blend perturbation task, found another"
             )
         started = time.perf_counter()
         if isinstance(task.norm, Blend):
@@ -111,7 +111,7 @@ class BranchAndBoundEngine:
 
     def keeps_proofs(self, task: EngineTask) -> bool:
         """Of tasks that are searched as they are: not of blends."""
-        return self.supports(task) and str(getattr(task, "norm", None)) in NORMS
+        return self.supports(task) and task.norm.name in NORMS
 
     def proof_bytes(self, proof: Any) -> bytes:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""

@@ -23,7 +23,7 @@ from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet, with_radius
 from reluopt.numerics.propagate import tighten
-from reluopt.questions.input_sets import flat_input_set
+from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import Alternative, Blend, Box, LogitConditions, PerturbationTask
 
 
@@ -104,7 +104,7 @@ def make_frame(network: ReLUNetwork, task: PerturbationTask) -> Frame:
         task = replace(task, alternatives=tuple(_multiplied(a, factor) for a in task.alternatives))
     flat = flatten(network)
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0
-    inputs = flat_input_set(flat, task.box, np.array(task.image), norm, wide)
+    inputs = InputSet(task.box, np.array(task.image), norm, wide).flat(flat)
     return Frame(network, flat, task, inputs)
 
 

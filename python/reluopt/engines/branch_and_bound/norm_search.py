@@ -113,7 +113,7 @@ def norm_search(norm: object) -> NormSearch:
     Raises:
         InputError: it is none that is.
     """
-    if norm not in NORMS:
+    if str(norm) not in NORMS:
         raise InputError(f"bnb: expected norm {' or '.join(NORMS)}, found {norm}")
     found: NormSearch = import_module(f"{__package__}.{norm}.norm").SEARCH
     return found

@@ -25,7 +25,7 @@ from reluopt.errors import InputError, shown
 from reluopt.files import parse_json
 from reluopt.networks.tensor_files import open_tensor_file
 from reluopt.numerics.arrays import IntArray
-from reluopt.questions.problems import Norm
+from reluopt.questions.problems import Norm, parse_norm
 
 SCHEMA_VERSION = 1
 """Version of the file's layout."""
@@ -100,7 +100,7 @@ def _described(about: Any, most: int) -> tuple[Norm, float, int]:
         raise ValueError(f"norm {shown(repr(about['norm']))}")
     if not 0 <= about["trees"] <= most:
         raise ValueError(f"{shown(about['trees'])} trees")
-    return Norm(about["norm"]), float(about["radius"]), about["trees"]
+    return parse_norm(about["norm"]), float(about["radius"]), about["trees"]
 
 
 def _tensor_types(norm: Norm) -> dict[str, np.dtype[Any]]:

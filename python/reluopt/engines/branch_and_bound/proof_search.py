@@ -33,7 +33,7 @@ from reluopt.engines.branch_and_bound.proof import (
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import Norm, PerturbationTask
+from reluopt.questions.problems import PerturbationTask
 
 
 class _Unproven(NamedTuple):
@@ -159,7 +159,7 @@ def prove(
         trees.append(walk.go(plan))
         bound = min(bound, walk.bound)
     fingerprints = network.fingerprint, task_fingerprint(task)
-    return Proof(Norm(str(task.norm)), *fingerprints, radius, tuple(trees)), max(bound, 0.0)
+    return Proof(task.norm, *fingerprints, radius, tuple(trees)), max(bound, 0.0)
 
 
 def root_bound(

@@ -19,7 +19,7 @@ from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
 from reluopt.networks.flattening import flatten
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.input_sets import flat_input_set
+from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import AbsoluteMargin, Box, FixedTarget, MinimalPerturbation, Norm
 
 
@@ -45,7 +45,7 @@ def make_case(seed, hidden=(5, 4)):
     )
     task = problem.task(network)
     flat = flatten(network)
-    region = flat_input_set(flat, task.box, np.array(task.image), Norm.L1, 100.0)
+    region = InputSet(task.box, np.array(task.image), Norm.L1, 100.0).flat(flat)
     frame = Frame(network, flat, task, region)
     return frame, make_row_ball(frame, 2.0, *no_bounds(frame)), generator
 

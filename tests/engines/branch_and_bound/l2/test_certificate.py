@@ -19,8 +19,9 @@ from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import tighten
-from reluopt.questions.input_sets import flat_input_set
-from reluopt.questions.problems import Alternative, Box, LogitConditions, Norm, PerturbationTask
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.problems import Alternative, Box, LogitConditions, Norm
+from reluopt.questions.tasks import Task
 
 EFFORT = Effort(60, 1e-8, 0.0)
 
@@ -37,9 +38,9 @@ def make_node(make_network, sizes, seed, decide=0.0):
     matrix = generator.normal(size=(2, sizes[-1]))
     rhs = matrix @ network.forward(point) - 0.05 * generator.random(2)
     alternative = Alternative(0, LogitConditions(matrix, rhs))
-    task = PerturbationTask(image, Box.unit(sizes[0]), Norm.L2, (alternative,))
+    task = Task.nearest(image, Box.unit(sizes[0]), Norm.L2, (alternative,))
     flat = flatten(network)
-    region = flat_input_set(flat, Box.unit(sizes[0]), np.array(image), Norm.L2, 10.0)
+    region = InputSet(Box.unit(sizes[0]), np.array(image), Norm.L2, 10.0).flat(flat)
     lower = np.full(flat.biases.size, -np.inf)
     upper = np.full(flat.biases.size, np.inf)
     layers = len(sizes) - 1

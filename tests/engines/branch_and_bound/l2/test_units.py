@@ -24,9 +24,9 @@ from reluopt.questions.problems import (
     LogitConditions,
     MinimalPerturbation,
     Norm,
-    PerturbationTask,
     RelativeMargin,
 )
+from reluopt.questions.tasks import Task
 
 UNIT = 2.0**-7
 
@@ -41,7 +41,7 @@ def program_and_layers(make_network):
     here, there = matrix @ network.forward(image), matrix @ network.forward(image + 0.2)
     sign = np.sign(there - here)  # what the point behind meets and the image does not
     conditions = LogitConditions(sign[:, None] * matrix, sign * there)
-    task = PerturbationTask(image, Box.unit(4), Norm.L2, (Alternative(0, conditions),))
+    task = Task.nearest(image, Box.unit(4), Norm.L2, (Alternative(0, conditions),))
     frame = make_frame(network, task)
     lower, upper = np.full(12, -np.inf), np.full(12, np.inf)
     region = with_radius(frame.inputs, 0.9)

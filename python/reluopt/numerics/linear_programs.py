@@ -1,4 +1,4 @@
-r"""Mixed-integer programs as sparse matrices, independent of any solver.
+r"""Mixed-integer programs as sparse matrices, the one builder of them, and HiGHS' form of them.
 
 .. math:: \min\ (\text{or}\ \max)\quad c^\top v + \sum_i q_i v_i^2 + c_0 \quad\text{s.t.}\quad
           r^- \le A v \le r^+,\quad l \le v \le u,\quad v_i \in \{0, 1\}\ (i \in B).
@@ -7,7 +7,7 @@ r"""Mixed-integer programs as sparse matrices, independent of any solver.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -147,7 +147,7 @@ class ProgramBuilder:
         """Add ``cost * sum(v[columns])`` to the objective."""
         self._extra_cost.append((columns, cost))
 
-    def build(self, offset: float = 0.0) -> Program:
+    def build(self) -> Program:
         """The finished program."""
         rows, columns, data = (
             np.concatenate([entry[part] for entry in self._entries] or [np.zeros(0)])
@@ -166,7 +166,7 @@ class ProgramBuilder:
             maximise=self._maximise,
             cost=cost,
             quadratic=_joined(self._quadratic),
-            offset=offset,
+            offset=0.0,
             matrix=matrix,
             row_lower=_joined(self._row_lower),
             row_upper=_joined(self._row_upper),
@@ -179,3 +179,52 @@ class ProgramBuilder:
 def _joined(parts: list[FloatArray]) -> FloatArray:
     """Concatenate blocks; an empty list gives an empty vector."""
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def highs_lp(
+    matrix: sp.csr_array,
+    rows: tuple[FloatArray, FloatArray],
+    columns: tuple[FloatArray, FloatArray],
+    cost: FloatArray,
+) -> Any:
+    """A linear program as a ``HighsLp``: limits of rows and columns, and what is minimised."""
+    import highspy  # takes its time
+
+    model = highspy.HighsLp()
+    model.num_row_, model.num_col_ = matrix.shape
+    model.col_cost_ = cost
+    model.col_lower_, model.col_upper_ = columns
+    model.row_lower_, model.row_upper_ = rows
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = matrix.indptr
+    model.a_matrix_.index_ = matrix.indices
+    model.a_matrix_.value_ = matrix.data
+    return model
+
+
+def highs_model(program: Program) -> Any:
+    """A program as a ``HighsLp``, its squares left out: HiGHS takes none beside binaries."""
+    import highspy
+
+    ends = (program.row_lower, program.row_upper), (program.lower, program.upper)
+    model = highs_lp(program.matrix, *ends, program.cost)
+    model.sense_ = highspy.ObjSense.kMaximize if program.maximise else highspy.ObjSense.kMinimize
+    model.offset_ = program.offset
+    if program.binary.any():
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        model.integrality_ = [kinds[int(flag)] for flag in program.binary]
+    return model
+
+
+def highs_squares(program: Program) -> Any:
+    """The squares of a program without binaries as a ``HighsHessian``."""
+    import highspy
+
+    size = program.quadratic.size
+    hessian = highspy.HighsHessian()
+    hessian.dim_ = size
+    hessian.format_ = highspy.HessianFormat.kTriangular
+    hessian.start_ = np.arange(size + 1)
+    hessian.index_ = np.arange(size)
+    hessian.value_ = 2.0 * program.quadratic
+    return hessian
