@@ -1,4 +1,4 @@
-"""Times of several networks side by side, with averages from elsewhere."""
+"""Times of several networks: side by side with averages from elsewhere, and against their size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reluopt.errors import InputError
+from reluopt.figures.panels import QUARTILES, share_xlim
 from reluopt.figures.style import (
     CHARACTER,
     DOUBLE_COLUMN,
     INK,
     MUTED,
+    SINGLE_COLUMN,
     TINY,
     inch_axes,
     inch_legend,
@@ -30,8 +32,11 @@ from reluopt.figures.times import (
     check_times,
     draw_times,
     images_text,
+    limit_line,
+    method_legend,
+    method_look,
     method_names,
-    share_times,
+    seconds_axis,
     strip_marks,
 )
 
@@ -95,7 +100,7 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
             axes.set_yticks(np.arange(len(lines)), [""] * len(lines))
         title = f"{network} ({images_text(rows)})"
         inch_text(figure, place, _TOP - 0.2, title, ha="left", va="baseline")
-    share_times(figure, [draw_times])
+    share_xlim(figure.axes)
     return figure
 
 
@@ -117,3 +122,58 @@ def _cross_look(colour: str) -> dict[str, Any]:
         "linestyle": "none", "marker": "x", "markersize": 4.5, "markeredgewidth": 1.2,
         "color": colour,
     }  # fmt: skip
+
+
+@style()
+def time_versus_size_figure(table: pd.DataFrame) -> Figure:
+    """Median time of every method against the size of the networks.
+
+    Lines reach from the first to the third quartile. Hollow triangles are medians at the limit.
+
+    Args:
+        table: as for the other figures, with a column ``neurons`` (hidden ReLUs of the network).
+
+    Raises:
+        InputError: the table is empty or lacks a column.
+    """
+    times = check_times(table, "neurons")
+    methods = method_names(times)
+    sizes = times.groupby("network", sort=False)["neurons"].first().sort_values(kind="stable")
+    width = SINGLE_COLUMN if len(sizes) <= 5 else DOUBLE_COLUMN
+    top = 0.1 + 0.12 * len(methods)
+    figure = new_figure(width, top + 2.45)
+    axes = inch_axes(figure, 0.5, top, width - 0.62, 1.9)
+    for number, method in enumerate(methods):
+        shift = 0.12 * (number - (len(methods) - 1) / 2)
+        own = times[times["method"] == method]
+        _draw_sizes(axes, own, list(sizes.index), shift, method_look(methods, method), method)
+    names = [f"{name}\n{int(size)}" for name, size in sizes.items()]
+    axes.set_xticks(range(len(names)), names)
+    axes.set(xlabel="network and its hidden neurons", ylabel="time per image (s)")
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.margins(y=0.12)
+    seconds_axis(axes, "y")
+    limit_line(axes, times, "y")
+    method_legend(axes)
+    return figure
+
+
+def _draw_sizes(
+    axes: Axes, own: pd.DataFrame, networks: Sequence[str], shift: float, look: Any, label: str
+) -> None:
+    """Quartiles of one method over the networks."""
+    groups = own.groupby("network", sort=False)
+    present = [network for network in networks if network in groups.groups]
+    quartiles = groups["seconds"].quantile(np.array(QUARTILES)).unstack().loc[present]
+    censored = (groups["proven"].mean().loc[present] <= 0.5).to_numpy()
+    places = np.array([networks.index(network) for network in present]) + shift
+    medians = quartiles[0.5].to_numpy()
+    axes.vlines(places, quartiles[0.25], quartiles[0.75], color=look["color"], linewidth=0.9)
+    axes.plot(
+        places, medians, linewidth=0.8, markevery=list(np.flatnonzero(~censored)), label=label,
+        **look,
+    )  # fmt: skip
+    axes.plot(
+        places[censored], medians[censored], linestyle="none", marker="^", markersize=4.5,
+        markerfacecolor="white", markeredgecolor=look["color"], zorder=4,
+    )  # fmt: skip
