@@ -40,10 +40,10 @@ def test_a_degenerate_root_is_solved_in_few_pivots(seed):
 def test_costs_are_true_again_after_a_stall(seed):
     frame, ball = deep_case(seed)
     relaxation = root_relaxation(frame, replace(ball, rows=no_ball_rows()))
-    before = relaxation._program.cost.copy()
+    before = relaxation._node.lp.cost.copy()
     for limit in (35, 40, 45, 5000):
         relaxation.solve(np.inf, limit)
-        assert (relaxation._program.cost == before).all()
+        assert (relaxation._node.lp.cost == before).all()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,4 +1,4 @@
-"""Algebra of a basis of :class:`program.Program`: solves, pricing, factorisation, updates.
+"""Algebra of a basis of :class:`program.LinearProgram`: solves, pricing, factorisation, updates.
 
 Nothing here is part of a proof: bounds are recomputed from the multipliers by
 :mod:`certificate`. That is why reassociation is allowed (``search_kernel``). Calls with many arrays
@@ -13,7 +13,7 @@ from reluopt.engines.branch_and_bound.l1.program import (
     LISTED,
     OBJECTIVE,
     SINCE_FACTOR,
-    Program,
+    LinearProgram,
     State,
     Work,
 )
@@ -34,19 +34,17 @@ NO_FACTOR = 1e-14
 
 @apart
 @search_kernel
-def ftran(lp: Program, inverse: FloatMatrix, j: int, out: FloatArray) -> None:
+def ftran(lp: LinearProgram, inverse: FloatMatrix, j: int, out: FloatArray) -> None:
     """``out = inverse @ A_j``."""
     m = lp.rhs.size
-    hidden = lp.triangle.size
-    pixels, dense = lp.pixels.shape
-    first_logical = 2 * hidden + pixels
-    if j >= first_logical:
-        r = j - first_logical
+    if j >= lp.first_logical:
+        r = j - lp.first_logical
         for i in range(m):
             out[i] = inverse[i, r]
         return
-    if j >= 2 * hidden:
-        column = lp.pixels[j - 2 * hidden]
+    if j >= lp.first_pixel:
+        column = lp.pixels[j - lp.first_pixel]
+        dense = column.size
         for i in range(m):
             row = inverse[i]
             total = 0.0
@@ -54,26 +52,26 @@ def ftran(lp: Program, inverse: FloatMatrix, j: int, out: FloatArray) -> None:
                 total += row[t] * column[t]
             out[i] = total
         return
-    is_x = j < hidden
-    i_neuron = j if is_x else j - hidden
+    is_x = j < lp.first_s
+    neuron = j if is_x else j - lp.first_s
     own = 1.0 if is_x else -1.0
-    row_own, row_t = lp.row[i_neuron], lp.triangle[i_neuron]
-    slope = lp.slopes[0 if is_x else 1, i_neuron]
+    own_row, triangle = lp.row[neuron], lp.triangle[neuron]
+    slope = lp.slopes[0 if is_x else 1, neuron]
     for i in range(m):
-        out[i] = own * inverse[i, row_own]
-    if row_t >= 0:
+        out[i] = own * inverse[i, own_row]
+    if triangle >= 0:
         for i in range(m):
-            out[i] += slope * inverse[i, row_t]
+            out[i] += slope * inverse[i, triangle]
     if is_x:
-        row_b = lp.ball[i_neuron]
-        if row_b >= 0:
+        ball = lp.ball[neuron]
+        if ball >= 0:
             for i in range(m):
-                out[i] += inverse[i, row_b]
+                out[i] += inverse[i, ball]
         layer = 0
-        while i_neuron >= lp.layers[layer + 1]:
+        while neuron >= lp.layers[layer + 1]:
             layer += 1
         start, width = lp.above[0, layer], lp.above[1, layer]
-        column = lp.block[i_neuron]
+        column = lp.block[neuron]
         for i in range(m):
             row = inverse[i, start : start + width]
             total = 0.0
@@ -84,52 +82,46 @@ def ftran(lp: Program, inverse: FloatMatrix, j: int, out: FloatArray) -> None:
 
 @apart
 @search_kernel
-def price(lp: Program, y: FloatArray, alpha: FloatArray, count: int) -> None:
-    """``alpha_j = y @ A_j`` for the first ``count`` listed columns."""
-    m = lp.rhs.size
-    hidden = lp.triangle.size
-    pixels, dense = lp.pixels.shape
-    first_logical = 2 * hidden + pixels
-    copy_vector(y, alpha[first_logical : first_logical + m])
+def price(lp: LinearProgram, y: FloatArray, priced: FloatArray, count: int) -> None:
+    """``priced_j = y @ A_j`` for the first ``count`` listed columns."""
+    copy_vector(y, priced[lp.first_logical : lp.first_logical + lp.rhs.size])
     for layer in range(lp.above.shape[1]):
         start, width = lp.above[0, layer], lp.above[1, layer]
         part = y[start : start + width]
         for i in range(lp.layers[layer], lp.layers[layer + 1]):
             total = y[lp.row[i]]
-            alpha[hidden + i] = -total
+            priced[lp.first_s + i] = -total
             for t in range(width):
                 total += part[t] * lp.block[i, t]
             if lp.ball[i] >= 0:
                 total += y[lp.ball[i]]
-            alpha[i] = total
-            row_t = lp.triangle[i]
-            if row_t >= 0:
-                alpha[i] += lp.slopes[0, i] * y[row_t]
-                alpha[hidden + i] += lp.slopes[1, i] * y[row_t]
-    for q in range(2 * hidden + m, count):
+            priced[i] = total
+            triangle = lp.triangle[i]
+            if triangle >= 0:
+                priced[i] += lp.slopes[0, i] * y[triangle]
+                priced[lp.first_s + i] += lp.slopes[1, i] * y[triangle]
+    dense = lp.pixels.shape[1]
+    for q in range(lp.first_listed_pixel, count):
         j = lp.listed[q]
-        p = j - 2 * hidden
+        p = j - lp.first_pixel
         total = 0.0
         for t in range(dense):
             total += y[t] * lp.pixels[p, t]
-        alpha[j] = total
+        priced[j] = total
 
 
 @search_kernel
-def add_column(lp: Program, j: int, factor: float, out: FloatArray) -> None:
+def add_column(lp: LinearProgram, j: int, factor: float, out: FloatArray) -> None:
     """``out += factor * A_j``."""
-    hidden = lp.triangle.size
-    pixels, dense = lp.pixels.shape
-    first_logical = 2 * hidden + pixels
-    if j >= first_logical:
-        out[j - first_logical] += factor
-    elif j >= 2 * hidden:
-        column = lp.pixels[j - 2 * hidden]
-        for t in range(dense):
+    if j >= lp.first_logical:
+        out[j - lp.first_logical] += factor
+    elif j >= lp.first_pixel:
+        column = lp.pixels[j - lp.first_pixel]
+        for t in range(column.size):
             out[t] += factor * column[t]
     else:
-        is_x = j < hidden
-        i = j if is_x else j - hidden
+        is_x = j < lp.first_s
+        i = j if is_x else j - lp.first_s
         out[lp.row[i]] += factor if is_x else -factor
         if lp.triangle[i] >= 0:
             out[lp.triangle[i]] += factor * lp.slopes[0 if is_x else 1, i]
@@ -149,7 +141,11 @@ def add_column(lp: Program, j: int, factor: float, out: FloatArray) -> None:
 @apart
 @search_kernel
 def pivot(inverse: FloatMatrix, norms: FloatArray, r: int, column: FloatArray) -> None:
-    """Make the basic column of row ``r`` the one with ``inverse @ A_j = column``."""
+    """Make the basic column of row ``r`` the one with ``inverse @ A_j = column``.
+
+    Row r of the new inverse is the old one divided by ``column[r]``; the others lose ``column[i]``
+    times that, so that the entering column becomes a unit vector.
+    """
     m = norms.size
     pivot_row = inverse[r].copy()  # a copy: without aliasing the loops below vectorise
     scale = 1.0 / column[r]
@@ -174,51 +170,53 @@ def pivot(inverse: FloatMatrix, norms: FloatArray, r: int, column: FloatArray) -
 
 @apart
 @search_kernel
-def factor(lp: Program, st: State, wk: Work) -> bool:
-    """Rebuild the inverse from ``st.head``; False when columns had to be replaced by logicals."""
+def factor(lp: LinearProgram, state: State, work: Work) -> bool:
+    """Rebuild the inverse from ``state.head``; False when columns had to be replaced by logicals.
+
+    Gauss and Jordan: begin with the basis of all logicals, whose inverse is the identity, and
+    exchange one column after the other. A column takes the free row with the largest pivot.
+    """
     m = lp.rhs.size
-    hidden = lp.triangle.size
-    first_logical = 2 * hidden + lp.pixels.shape[0]
-    columns = st.head.copy()
-    st.inverse[:] = 0.0
-    st.norms[:] = 1.0
+    columns = state.head.copy()
+    state.inverse[:] = 0.0
+    state.norms[:] = 1.0
     free = np.ones(m, dtype=np.bool_)
     for i in range(m):
-        st.inverse[i, i] = 1.0
-        st.position[columns[i]] = -1
+        state.inverse[i, i] = 1.0
+        state.position[columns[i]] = -1
     for i in range(m):
         j = columns[i]
-        if j >= first_logical:
-            r = j - first_logical
-            st.head[r], st.position[j], free[r] = j, r, False
+        if j >= lp.first_logical:
+            r = j - lp.first_logical
+            state.head[r], state.position[j], free[r] = j, r, False
     complete = True
     for stage in range(3):  # sparse columns first: s, then x, then pixels
         for i in range(m):
             j = columns[i]
-            kind = 2 if j >= 2 * hidden else (1 if j < hidden else 0)
-            if j >= first_logical or kind != stage:
+            kind = 2 if j >= lp.first_pixel else (1 if j < lp.first_s else 0)
+            if j >= lp.first_logical or kind != stage:
                 continue
-            ftran(lp, st.inverse, j, wk.column)
+            ftran(lp, state.inverse, j, work.column)
             best, r = PIVOT_TOLERANCE, -1
             for t in range(m):
-                if free[t] and abs(wk.column[t]) > best:
-                    best, r = abs(wk.column[t]), t
+                if free[t] and abs(work.column[t]) > best:
+                    best, r = abs(work.column[t]), t
             if r < 0:
                 complete = False
                 continue
-            pivot(st.inverse, st.norms, r, wk.column)
-            st.head[r], st.position[j], free[r] = j, r, False
+            pivot(state.inverse, state.norms, r, work.column)
+            state.head[r], state.position[j], free[r] = j, r, False
     for r in range(m):
         if free[r]:
-            j = first_logical + r
-            st.head[r], st.position[j] = j, r
-    st.counters[SINCE_FACTOR] = 0
+            j = lp.first_logical + r
+            state.head[r], state.position[j] = j, r
+    state.counters[SINCE_FACTOR] = 0
     return complete
 
 
 @apart
 @search_kernel
-def resynchronise(lp: Program, st: State, wk: Work) -> None:
+def resynchronise(lp: LinearProgram, state: State, work: Work) -> None:
     """Recompute multipliers, reduced costs, sides, values and objective from the basis.
 
     A nonbasic column whose reduced cost has the wrong sign moves to its other bound, so the basis
@@ -226,129 +224,115 @@ def resynchronise(lp: Program, st: State, wk: Work) -> None:
     """
     m = lp.rhs.size
     count = lp.listed_count[0]
-    st.counters[LISTED] = count
-    multipliers(lp, st, wk.y)
-    price(lp, wk.y, wk.alpha, count)
-    _reset(
-        lp.listed[:count], lp.cost, wk.alpha, lp.lower, lp.upper, st.position, st.d, st.side, st.x
-    )
-    copy_vector(lp.rhs, wk.shift)
-    hidden = lp.triangle.size
-    first_logical = 2 * hidden + lp.pixels.shape[0]
+    state.counters[LISTED] = count
+    multipliers(lp, state, work.y)
+    price(lp, work.y, work.priced, count)
+    _reset(lp, state, work.priced, lp.listed[:count])
+    copy_vector(lp.rhs, work.shift)
     objective = 0.0
-    for j in range(2 * hidden):
-        if st.position[j] < 0 and st.x[j] != 0.0:
-            add_column(lp, j, -st.x[j], wk.shift)
+    for j in range(lp.first_pixel):
+        if state.position[j] < 0 and state.value[j] != 0.0:
+            add_column(lp, j, -state.value[j], work.shift)
     for r in range(m):
-        if st.position[first_logical + r] < 0:
-            wk.shift[r] -= st.x[first_logical + r]
+        if state.position[lp.first_logical + r] < 0:
+            work.shift[r] -= state.value[lp.first_logical + r]
     dense = lp.pixels.shape[1]
-    for q in range(2 * hidden + m, count):
+    for q in range(lp.first_listed_pixel, count):
         j = lp.listed[q]
-        step = st.x[j]
-        if st.position[j] < 0 and step != 0.0:
+        step = state.value[j]
+        if state.position[j] < 0 and step != 0.0:
             objective += lp.cost[j] * step
-            column = lp.pixels[j - 2 * hidden]
+            column = lp.pixels[j - lp.first_pixel]
             for t in range(dense):
-                wk.shift[t] -= step * column[t]
+                work.shift[t] -= step * column[t]
     for i in range(m):
         total = 0.0
         for t in range(m):
-            total += st.inverse[i, t] * wk.shift[t]
-        j = st.head[i]
-        st.x[j] = total
+            total += state.inverse[i, t] * work.shift[t]
+        j = state.head[i]
+        state.value[j] = total
         objective += lp.cost[j] * total
-    st.scalars[OBJECTIVE] = objective
+    state.scalars[OBJECTIVE] = objective
 
 
 @search_kernel
-def _reset(
-    columns: IntArray,
-    cost: FloatArray,
-    alpha: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
-    position: IntArray,
-    d: FloatArray,
-    side: FloatArray,
-    x: FloatArray,
-) -> None:
+def _reset(lp: LinearProgram, state: State, priced: FloatArray, columns: IntArray) -> None:
     """Reduced costs; nonbasic columns go to the bound that theirs asks for."""
     for q in range(columns.size):
         j = columns[q]
-        if position[j] >= 0:
-            d[j], side[j] = 0.0, 0.0
+        if state.position[j] >= 0:
+            state.reduced_cost[j], state.side[j] = 0.0, 0.0
             continue
-        d[j] = cost[j] - alpha[j]
-        if lower[j] == upper[j]:
-            side[j] = 0.0
-            x[j] = lower[j]
+        state.reduced_cost[j] = lp.cost[j] - priced[j]
+        if lp.lower[j] == lp.upper[j]:
+            state.side[j] = 0.0
+            state.value[j] = lp.lower[j]
             continue
-        if d[j] > DUAL_TOLERANCE:
-            side[j] = 1.0
-        elif d[j] < -DUAL_TOLERANCE:
-            side[j] = -1.0
-        elif side[j] == 0.0:
-            side[j] = 1.0
-        x[j] = lower[j] if side[j] > 0.0 else upper[j]
+        if state.reduced_cost[j] > DUAL_TOLERANCE:
+            state.side[j] = 1.0
+        elif state.reduced_cost[j] < -DUAL_TOLERANCE:
+            state.side[j] = -1.0
+        elif state.side[j] == 0.0:
+            state.side[j] = 1.0
+        state.value[j] = lp.lower[j] if state.side[j] > 0.0 else lp.upper[j]
 
 
 @search_kernel
-def refresh(lp: Program, st: State, wk: Work) -> None:
+def refresh(lp: LinearProgram, state: State, work: Work) -> None:
     """Make a state consistent with a program whose bounds or triangles have changed."""
-    hidden = lp.triangle.size
-    for i in range(hidden):
-        moved = lp.slopes[0, i] != st.slopes[0, i]
-        if moved and (st.position[i] >= 0 or st.position[hidden + i] >= 0):
-            factor(lp, st, wk)
+    for i in range(lp.triangle.size):
+        moved = lp.slopes[0, i] != state.slopes[0, i]
+        if moved and (state.position[i] >= 0 or state.position[lp.first_s + i] >= 0):
+            factor(lp, state, work)
             break
-    copy_matrix(lp.slopes, st.slopes)
-    resynchronise(lp, st, wk)
+    copy_matrix(lp.slopes, state.slopes)
+    resynchronise(lp, state, work)
 
 
 @apart
 @search_kernel
-def multipliers(lp: Program, st: State, y: FloatArray) -> None:
+def multipliers(lp: LinearProgram, state: State, y: FloatArray) -> None:
     """``y = cost_B @ inverse``."""
     m = lp.rhs.size
     y[:] = 0.0
     for i in range(m):
-        c = lp.cost[st.head[i]]
+        c = lp.cost[state.head[i]]
         if c != 0.0:
-            row = st.inverse[i]
+            row = state.inverse[i]
             for t in range(m):
                 y[t] += c * row[t]
 
 
 @apart
 @search_kernel
-def bounds_changed(lp: Program, st: State, wk: Work, j: int) -> None:
+def bounds_changed(lp: LinearProgram, state: State, work: Work, j: int) -> None:
     """Repair values after the bounds of column ``j`` have changed."""
-    if st.position[j] >= 0:
+    if state.position[j] >= 0:
         return
-    before = st.x[j]
+    before = state.value[j]
     one = np.full(1, j)
-    wk.alpha[j] = lp.cost[j] - st.d[j]
-    _reset(one, lp.cost, wk.alpha, lp.lower, lp.upper, st.position, st.d, st.side, st.x)
-    step = st.x[j] - before
+    work.priced[j] = lp.cost[j] - state.reduced_cost[j]
+    _reset(lp, state, work.priced, one)
+    step = state.value[j] - before
     if step != 0.0:
-        ftran(lp, st.inverse, j, wk.column)
+        ftran(lp, state.inverse, j, work.column)
         for i in range(lp.rhs.size):
-            st.x[st.head[i]] -= step * wk.column[i]
-        st.scalars[OBJECTIVE] += step * st.d[j]
+            state.value[state.head[i]] -= step * work.column[i]
+        state.scalars[OBJECTIVE] += step * state.reduced_cost[j]
 
 
 @apart
 @search_kernel
-def add_columns(lp: Program, st: State, wk: Work, y: FloatArray, tolerance: float) -> int:
+def add_columns(
+    lp: LinearProgram, state: State, work: Work, y: FloatArray, tolerance: float
+) -> int:
     """Price every pixel that has been left out; take in those that would enter. Their number."""
-    hidden = lp.triangle.size
     dense = lp.pixels.shape[1]
     count = lp.listed_count[0]
     added = 0
     for q in range(count, lp.listed.size):
         j = lp.listed[q]
-        p = j - 2 * hidden
+        p = j - lp.first_pixel
         total = 0.0
         for t in range(dense):
             total += y[t] * lp.pixels[p, t]
@@ -369,8 +353,8 @@ def copy_state(source: State, target: State) -> None:
     copy_vector(source.head, target.head)
     copy_vector(source.position, target.position)
     copy_vector(source.side, target.side)
-    copy_vector(source.x, target.x)
-    copy_vector(source.d, target.d)
+    copy_vector(source.value, target.value)
+    copy_vector(source.reduced_cost, target.reduced_cost)
     copy_matrix(source.slopes, target.slopes)
     copy_vector(source.scalars, target.scalars)
     copy_vector(source.counters, target.counters)

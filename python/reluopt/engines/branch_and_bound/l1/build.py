@@ -8,7 +8,7 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.l1.ball import BallRows
-from reluopt.engines.branch_and_bound.l1.program import Program
+from reluopt.engines.branch_and_bound.l1.program import LinearProgram
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.jit import kernel
 from reluopt.numerics.propagate import layer_magnitudes
@@ -43,114 +43,120 @@ class Layout(NamedTuple):
     sides: FloatMatrix
 
 
+class _Rows(NamedTuple):
+    """Which row is whose.
+
+    Attributes:
+        kept: see :class:`Layout`.
+        starts: first hidden neuron of each layer of the network, and their number.
+        layers: the same among the kept ones.
+        neuron, ball, triangle: rows of each kept neuron; -1 where it has none.
+        first_condition, total: first row of the conditions, and number of rows.
+    """
+
+    kept: IntArray
+    starts: IntArray
+    layers: IntArray
+    neuron: IntArray
+    ball: IntArray
+    triangle: IntArray
+    first_condition: int
+    total: int
+
+
 def build(
     frame: Frame,
     conditions: LogitConditions,
     lower: FloatArray,
     upper: FloatArray,
     balls: BallRows,
-) -> tuple[Program, Layout]:
+) -> tuple[LinearProgram, Layout]:
     """The program for root bounds ``lower``, ``upper`` of all hidden neurons.
 
     Neurons with ``upper <= 0`` are left out. Undecided ones get a triangle, except those of the
     first :data:`DEEP` layers that have a ball row.
     """
-    network, sizes = frame.network, frame.network.hidden_sizes
-    kept = np.flatnonzero(upper > 0.0).astype(np.int64)
-    starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    layers = np.searchsorted(kept, starts).astype(np.int64)
-    hidden, q, extra = kept.size, conditions.rhs.size, balls.neurons.size
-    first_condition = hidden + extra
-    row = np.arange(hidden, dtype=np.int64)
-    row[row >= layers[min(1, len(sizes))]] += extra
-    ball = np.full(hidden, -1, dtype=np.int64)
-    ball[np.searchsorted(kept, balls.neurons)] = layers[min(1, len(sizes))] + np.arange(extra)
-    # In two layers the triangle hardly ever binds beside a ball row, and rows are what costs time.
-    deep = kept >= starts[min(DEEP, len(sizes))]
-    unstable = np.flatnonzero((lower[kept] < 0.0) & ((ball < 0) | deep))
-    triangle = np.full(hidden, -1, dtype=np.int64)
-    triangle[unstable] = first_condition + q + np.arange(unstable.size)
-
-    rhs = np.zeros(first_condition + q + unstable.size)
-    rhs[row] = np.concatenate([layer.bias for layer in network.affine_layers[:-1]] or [rhs[:0]])[
-        kept
-    ]
-    rhs[ball[ball >= 0]] = balls.offset
-    last = network.affine_layers[-1]
-    rhs[first_condition : first_condition + q] = conditions.rhs - conditions.matrix @ last.bias
-    block, above = _upper_layers(frame, conditions, kept, starts, layers, first_condition, extra)
-
-    image = frame.inputs.center
-    if sizes:
-        first = -network.affine_layers[0].weight[kept[: layers[1]]]  # (n_1, n_0)
-        dense = layers[1] + extra
-    else:
-        first, dense = conditions.matrix @ last.weight, q
-    rhs[: first.shape[0]] -= first @ image
-    useful = first.any(axis=0)
-    rises = np.flatnonzero((frame.inputs.high > 0.0) & useful)
-    falls = np.flatnonzero((frame.inputs.low < 0.0) & useful)
-    pixel = np.concatenate([rises, falls]).astype(np.int64)
-    sign = np.concatenate([np.ones(rises.size), -np.ones(falls.size)])
-    pixels = np.zeros((pixel.size, dense))
-    pixels[:, : first.shape[0]] = first[:, pixel].T * sign[:, None]
-    if extra:
-        pixels[: rises.size, layers[1] :] = -balls.rise.reshape(extra, -1)[:, rises].T
-        pixels[rises.size :, layers[1] :] = -balls.fall.reshape(extra, -1)[:, falls].T
-
-    first_logical = 2 * hidden + pixel.size
-    columns = first_logical + rhs.size
+    rows = _lay_out_rows(frame, conditions, lower, upper, balls)
+    block, above = _upper_layers(frame, conditions, rows, balls.neurons.size)
+    pixel, sign, pixels, rhs = _pixel_columns(frame, conditions, rows, balls)
+    hidden, has_ball = rows.kept.size, rows.ball >= 0
+    first_pixel = 2 * hidden
+    first_logical = first_pixel + pixel.size
+    columns = first_logical + rows.total
     cost, low, high = np.zeros(columns), np.zeros(columns), np.zeros(columns)
-    cost[2 * hidden : first_logical] = 1.0
-    room = np.concatenate([frame.inputs.high[rises], -frame.inputs.low[falls]])
-    high[2 * hidden : first_logical] = room
+    cost[first_pixel:first_logical] = 1.0
+    room = np.where(sign > 0.0, frame.inputs.high[pixel], -frame.inputs.low[pixel])
+    high[first_pixel:first_logical] = room
     reach = np.empty(frame.flat.biases.size)
-    _magnitudes_over_box(frame, reach)
-    logits = reach[frame.flat.neuron_offsets[-2] :]
-    largest = np.abs(conditions.matrix) @ logits + np.abs(conditions.rhs)
-    logical = first_logical + first_condition
-    low[logical : logical + q] = -(2.0 * largest + 1.0)
-    high[first_logical + ball[ball >= 0]] = balls.offset + balls.largest * room.sum() + 1.0
-    program = Program(
+    for layer in range(frame.flat.weight_offsets.size):
+        layer_magnitudes(frame.flat, frame.inputs, reach, layer, reach)
+    largest = np.abs(conditions.matrix) @ reach[frame.hidden :] + np.abs(conditions.rhs)
+    condition = first_logical + rows.first_condition
+    low[condition : condition + largest.size] = -(2.0 * largest + 1.0)
+    high[first_logical + rows.ball[has_ball]] = balls.offset + balls.largest * room.sum() + 1.0
+    of_neurons, of_pixels = np.arange(first_pixel), np.arange(first_pixel, first_logical)
+    listed = np.concatenate([of_neurons, np.arange(first_logical, columns), of_pixels])
+    program = LinearProgram(
+        first_s=hidden,
+        first_pixel=first_pixel,
+        first_logical=first_logical,
         pixels=pixels,
         block=block,
-        layers=layers if sizes else np.zeros(1, dtype=np.int64),
+        layers=rows.layers if frame.hidden else np.zeros(1, dtype=np.int64),
         above=above,
-        row=row,
-        ball=ball,
-        triangle=triangle,
+        row=rows.neuron,
+        ball=rows.ball,
+        triangle=rows.triangle,
         slopes=np.zeros((2, hidden)),
         rhs=rhs,
         cost=cost,
         lower=low,
         upper=high,
-        listed=np.concatenate(
-            [
-                np.arange(2 * hidden),
-                np.arange(first_logical, columns),
-                np.arange(2 * hidden, first_logical),
-            ]
-        ).astype(np.int64),
+        listed=listed.astype(np.int64),
         listed_count=np.array([columns], dtype=np.int64),
+        first_listed_pixel=first_pixel + rows.total,
     )
-    layout = Layout(kept, pixel, sign, 2.0 * reach[kept] + 1.0, np.zeros((2, hidden)))
-    return program, layout
+    reach_kept = 2.0 * reach[rows.kept] + 1.0
+    return program, Layout(rows.kept, pixel, sign, reach_kept, np.zeros((2, hidden)))
+
+
+def _lay_out_rows(
+    frame: Frame,
+    conditions: LogitConditions,
+    lower: FloatArray,
+    upper: FloatArray,
+    balls: BallRows,
+) -> _Rows:
+    """First layer, ball rows, other neurons, conditions, triangles."""
+    sizes = frame.network.hidden_sizes
+    kept = np.flatnonzero(upper > 0.0).astype(np.int64)
+    starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+    layers = np.searchsorted(kept, starts).astype(np.int64)
+    hidden, extra = kept.size, balls.neurons.size
+    first_condition, first_ball = hidden + extra, int(layers[min(1, len(sizes))])
+    neuron = np.arange(hidden, dtype=np.int64)
+    neuron[neuron >= first_ball] += extra
+    ball = np.full(hidden, -1, dtype=np.int64)
+    ball[np.searchsorted(kept, balls.neurons)] = first_ball + np.arange(extra)
+    # In two layers the triangle hardly ever binds beside a ball row, and rows are what costs time.
+    deep = kept >= starts[min(DEEP, len(sizes))]
+    unstable = np.flatnonzero((lower[kept] < 0.0) & ((ball < 0) | deep))
+    triangle = np.full(hidden, -1, dtype=np.int64)
+    first_triangle = first_condition + conditions.rhs.size
+    triangle[unstable] = first_triangle + np.arange(unstable.size)
+    total = first_triangle + unstable.size
+    return _Rows(kept, starts, layers, neuron, ball, triangle, first_condition, total)
 
 
 def _upper_layers(
-    frame: Frame,
-    conditions: LogitConditions,
-    kept: IntArray,
-    starts: IntArray,
-    layers: IntArray,
-    first_condition: int,
-    extra: int,
+    frame: Frame, conditions: LogitConditions, rows: _Rows, extra: int
 ) -> tuple[FloatArray, IntArray]:
-    """Coefficients of ``x`` in the rows above, and where those rows are; see :class:`Program`."""
+    """``block`` and ``above`` of :class:`LinearProgram`; ``extra`` is the number of ball rows."""
+    kept, starts, layers = rows.kept, rows.starts, rows.layers
     weights = [layer.weight for layer in frame.network.affine_layers]
     depth = len(weights) - 1
     widths = [int(layers[k + 1] - layers[k]) for k in range(1, depth)] + [conditions.rhs.size]
-    first_rows = [int(layers[k]) + extra for k in range(1, depth)] + [first_condition]
+    first_rows = [int(layers[k]) + extra for k in range(1, depth)] + [rows.first_condition]
     above = np.array([first_rows[:depth], widths[:depth]], dtype=np.int64).reshape(2, depth)
     block = np.zeros((kept.size, max(widths[:depth], default=0)))
     for k in range(depth):
@@ -164,20 +170,38 @@ def _upper_layers(
     return block, above
 
 
-def _magnitudes_over_box(frame: Frame, reach: FloatArray) -> None:
-    """Bounds on ``|a|`` of all neurons over the whole box."""
-    for layer in range(frame.flat.weight_offsets.size):
-        layer_magnitudes(frame.flat, frame.inputs, reach, layer, reach)
+def _pixel_columns(
+    frame: Frame, conditions: LogitConditions, rows: _Rows, balls: BallRows
+) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+    """``pixel`` and ``sign`` of :class:`Layout`, ``pixels`` and ``rhs`` of the program."""
+    layers, last = frame.network.affine_layers, frame.network.affine_layers[-1]
+    rhs, extra, q = np.zeros(rows.total), balls.neurons.size, conditions.rhs.size
+    rhs[rows.neuron] = np.concatenate([layer.bias for layer in layers[:-1]] or [rhs[:0]])[rows.kept]
+    rhs[rows.ball[rows.ball >= 0]] = balls.offset
+    first_condition = rows.first_condition
+    rhs[first_condition : first_condition + q] = conditions.rhs - conditions.matrix @ last.bias
+    if frame.hidden:
+        width = int(rows.layers[1])
+        first, dense = -layers[0].weight[rows.kept[:width]], width + extra  # (n_1, n_0)
+    else:
+        first, dense, width = conditions.matrix @ last.weight, q, q
+    rhs[:width] -= first @ frame.inputs.center
+    useful = first.any(axis=0)
+    rises = np.flatnonzero((frame.inputs.high > 0.0) & useful)
+    falls = np.flatnonzero((frame.inputs.low < 0.0) & useful)
+    pixel = np.concatenate([rises, falls]).astype(np.int64)
+    sign = np.concatenate([np.ones(rises.size), -np.ones(falls.size)])
+    pixels = np.zeros((pixel.size, dense))
+    pixels[:, :width] = first[:, pixel].T * sign[:, None]
+    if extra:
+        pixels[: rises.size, width:] = -balls.rise.reshape(extra, -1)[:, rises].T
+        pixels[rises.size :, width:] = -balls.fall.reshape(extra, -1)[:, falls].T
+    return pixel, sign, pixels, rhs
 
 
 @kernel
-def load_bounds(
-    lp: Program,
-    layout: Layout,
-    lower: FloatArray,
-    upper: FloatArray,
-) -> None:
-    """Move the program to a node's bounds; states need :func:`simplex.refresh` afterwards.
+def load_bounds(lp: LinearProgram, layout: Layout, lower: FloatArray, upper: FloatArray) -> None:
+    """Move the program to a node's bounds; states need :func:`basis.refresh` afterwards.
 
     Args:
         lp: the program, whose bounds and triangles are rewritten.
@@ -185,9 +209,7 @@ def load_bounds(
         lower: the node's lower bounds of all hidden neurons of the network.
         upper: the upper ones.
     """
-    hidden = layout.kept.size
-    first_logical = 2 * hidden + layout.pixel.size
-    for i in range(hidden):
+    for i in range(layout.kept.size):
         h = layout.kept[i]
         low, high = lower[h], upper[h]
         set_sides(lp, i, low, high)
@@ -205,13 +227,13 @@ def load_bounds(
         layout.sides[0, i], layout.sides[1, i] = width, depth
         lp.slopes[0, i], lp.slopes[1, i] = np.sqrt(depth / width), np.sqrt(width / depth)
         lp.rhs[row] = np.sqrt(width * depth)
-        lp.upper[first_logical + row] = lp.rhs[row]
+        lp.upper[lp.first_logical + row] = lp.rhs[row]
 
 
 @kernel
-def set_sides(lp: Program, i: int, low: float, high: float) -> None:
+def set_sides(lp: LinearProgram, i: int, low: float, high: float) -> None:
     """Bounds of ``x_i`` and ``s_i`` for pre-activations between ``low`` and ``high``."""
-    s = lp.triangle.size + i
+    s = lp.first_s + i
     if low >= 0.0:
         lp.lower[i], lp.upper[i] = low, max(low, high)
         lp.lower[s], lp.upper[s] = 0.0, 0.0

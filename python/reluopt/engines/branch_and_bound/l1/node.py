@@ -31,7 +31,7 @@ from reluopt.engines.branch_and_bound.l1.program import (
     LISTED,
     OBJECTIVE,
     SINCE_FACTOR,
-    Program,
+    LinearProgram,
     State,
     Work,
 )
@@ -63,22 +63,34 @@ LARGEST_ESTIMATE = 1e300
 CONSISTENT = 1e-7
 """A neuron with ``min(x, s)`` below it behaves like a ReLU."""
 
+AT_ZERO = 1e-9
+"""A neuron whose value and reduced cost are separated by this sits at zero and wants to flip."""
+
 RAY_LENGTHS = (1.0, 1e2, 1e4, 1e6)
 """Steps along a dual ray that are tried when the ray alone proves nothing."""
 
+WIDER = 4.0
+"""Rows of triangles are let go of, by this factor of what they can reach, in a linear region."""
 
-class Node(NamedTuple):
-    """The node that the program stands for, and the multipliers behind its last bound.
+
+class NodeProgram(NamedTuple):
+    """The program of a node, apart from its basis, and the multipliers behind its last bound.
 
     Attributes:
+        lp: the program.
+        layout: where the neurons stand in it.
+        work: buffers.
         claim: what bounds are about.
-        lower, upper: bounds of all hidden neurons, shape ``(neurons,)``.
+        lower, upper: the node's bounds of all hidden neurons, shape ``(neurons,)``.
         pi: multipliers of the hidden neurons, shape ``(neurons,)``.
         mu: multipliers of the conditions.
         tau: multipliers of the ball rows.
         farkas: 1 when they prove emptiness, shape ``(1,)``.
     """
 
+    lp: LinearProgram
+    layout: Layout
+    work: Work
     claim: Claim
     lower: FloatArray
     upper: FloatArray
@@ -90,169 +102,160 @@ class Node(NamedTuple):
 
 @apart
 @kernel
-def _spread(lp: Program, layout: Layout, nd: Node, y: FloatArray) -> None:
+def _set_multipliers(node: NodeProgram, y: FloatArray) -> None:
     """Multipliers of the program's rows as multipliers of neurons, balls and conditions."""
-    hidden = layout.kept.size
+    lp, kept = node.lp, node.layout.kept
     ball = 0
-    for i in range(hidden):
-        nd.pi[layout.kept[i]] = -y[lp.row[i]]
+    for i in range(kept.size):
+        node.pi[kept[i]] = -y[lp.row[i]]
         if lp.ball[i] >= 0:
-            nd.tau[ball] = max(-y[lp.ball[i]], 0.0)
+            node.tau[ball] = max(-y[lp.ball[i]], 0.0)
             ball += 1
-    for c in range(nd.mu.size):
-        nd.mu[c] = max(y[hidden + ball + c], 0.0)
+    for c in range(node.mu.size):
+        node.mu[c] = max(y[kept.size + ball + c], 0.0)
+
+
+@kernel
+def bound_by(node: NodeProgram, objective: float) -> float:
+    """Safe bound of the node by its multipliers; ``objective`` as for :func:`safe_bound`."""
+    return safe_bound(node.claim, node.lower, node.upper, node.pi, node.mu, node.tau, objective)
 
 
 @apart
 @kernel
-def _bound(lp: Program, layout: Layout, nd: Node, y: FloatArray) -> float:
+def _bound(node: NodeProgram, y: FloatArray) -> float:
     """Safe bound of the node from the program's multipliers."""
-    _spread(lp, layout, nd, y)
-    nd.farkas[0] = 0
-    return safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, nd.tau, L1_OBJECTIVE)
+    _set_multipliers(node, y)
+    node.farkas[0] = 0
+    return bound_by(node, L1_OBJECTIVE)
 
 
 @apart
 @kernel
-def _prove_empty(lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cutoff: float) -> bool:
+def _prove_empty(node: NodeProgram, state: State, cutoff: float) -> bool:
     """Whether the dual ray proves that the node holds nothing, or nothing below ``cutoff``."""
-    _spread(lp, layout, nd, wk.ray)
-    if safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, nd.tau, NO_OBJECTIVE) > 0.0:
-        nd.farkas[0] = 1
+    work = node.work
+    _set_multipliers(node, work.ray)
+    if bound_by(node, NO_OBJECTIVE) > 0.0:
+        node.farkas[0] = 1
         return True
     if cutoff < np.inf:
-        multipliers(lp, st, wk.y)
-        trial = np.empty(wk.y.size)
+        multipliers(node.lp, state, work.y)
+        trial = np.empty(work.y.size)
         for length in RAY_LENGTHS:
             for t in range(trial.size):
-                trial[t] = wk.y[t] + length * wk.ray[t]
-            if _bound(lp, layout, nd, trial) >= cutoff:
+                trial[t] = work.y[t] + length * work.ray[t]
+            if _bound(node, trial) >= cutoff:
                 return True
     return False
 
 
 @apart
 @kernel
-def solve_node(
-    lp: Program, layout: Layout, st: State, wk: Work, nd: Node, cutoff: float, limit: int
-) -> tuple[float, int]:
+def solve_node(node: NodeProgram, state: State, cutoff: float, limit: int) -> tuple[float, int]:
     """Solve the node's program from the present basis.
 
     Returns:
         Safe bound (infinite when proven empty), and OPTIMAL, CUTOFF (bound >= cutoff), LIMIT or
         TROUBLE. Any multipliers give a valid bound, so a program that was not solved has one too.
     """
+    lp, work = node.lp, node.work
     target = cutoff
     for _ in range(MAX_ROUNDS):
-        code = dual_simplex(lp, st, wk, target, limit)
+        code = dual_simplex(lp, state, work, target, limit)
         if code == INFEASIBLE:
-            if _prove_empty(lp, layout, st, wk, nd, cutoff):
+            if _prove_empty(node, state, cutoff):
                 return np.inf, CUTOFF
-            if add_columns(lp, st, wk, wk.ray, 1.0 - DUAL_TOLERANCE) == 0:
-                multipliers(lp, st, wk.y)
-                return _bound(lp, layout, nd, wk.y), TROUBLE
-            resynchronise(lp, st, wk)
+            if add_columns(lp, state, work, work.ray, 1.0 - DUAL_TOLERANCE) == 0:
+                multipliers(lp, state, work.y)
+                return _bound(node, work.y), TROUBLE
+            resynchronise(lp, state, work)
             continue
-        multipliers(lp, st, wk.y)
-        if code == OPTIMAL and add_columns(lp, st, wk, wk.y, DUAL_TOLERANCE) > 0:
-            resynchronise(lp, st, wk)
+        multipliers(lp, state, work.y)
+        if code == OPTIMAL and add_columns(lp, state, work, work.y, DUAL_TOLERANCE) > 0:
+            resynchronise(lp, state, work)
             continue
-        bound = _bound(lp, layout, nd, wk.y)
+        bound = _bound(node, work.y)
         if bound >= cutoff:
             return bound, CUTOFF
         if code != CUTOFF:
             return bound, code
-        if add_columns(lp, st, wk, wk.y, DUAL_TOLERANCE) > 0:
-            resynchronise(lp, st, wk)
-        elif st.counters[SINCE_FACTOR] > 0:
-            factor(lp, st, wk)
-            resynchronise(lp, st, wk)
+        if add_columns(lp, state, work, work.y, DUAL_TOLERANCE) > 0:
+            resynchronise(lp, state, work)
+        elif state.counters[SINCE_FACTOR] > 0:
+            factor(lp, state, work)
+            resynchronise(lp, state, work)
         else:
-            target = max(target, st.scalars[OBJECTIVE])
+            target = max(target, state.scalars[OBJECTIVE])
             target += TARGET_STEP * max(1.0, abs(target))
-    multipliers(lp, st, wk.y)
-    return _bound(lp, layout, nd, wk.y), TROUBLE
+    multipliers(lp, state, work.y)
+    return _bound(node, work.y), TROUBLE
 
 
 @apart
 @kernel
-def set_phase(
-    lp: Program, layout: Layout, st: State, wk: Work, i: int, low: float, high: float
-) -> None:
+def set_phase(lp: LinearProgram, work: Work, state: State, i: int, low: float, high: float) -> None:
     """Move one neuron to new bounds and repair the values."""
     set_sides(lp, i, low, high)
-    bounds_changed(lp, st, wk, i)
-    bounds_changed(lp, st, wk, layout.kept.size + i)
+    bounds_changed(lp, state, work, i)
+    bounds_changed(lp, state, work, lp.first_s + i)
+
+
+@kernel
+def start_trial(node: NodeProgram, state: State, trial: State) -> None:
+    """Begin a trial at a state; pixels that others took in meanwhile are priced."""
+    copy_state(state, trial)
+    if trial.counters[LISTED] != node.lp.listed_count[0]:
+        resynchronise(node.lp, trial, node.work)
 
 
 @kernel
 def probe(
-    lp: Program,
-    layout: Layout,
-    st: State,
+    node: NodeProgram,
+    state: State,
     trial: State,
-    wk: Work,
-    nd: Node,
     neurons: IntArray,
     cutoff: float,
     limit: int,
     patience: int,
     bounds: FloatMatrix,
 ) -> int:
-    """Strong branching on the program's neurons ``neurons``, in this order.
+    """Strong branching; see :meth:`~.relaxation.L1Relaxation.probe`.
 
     Where one child is cut off, the node becomes the other child at once, with its bounds and its
-    basis, so that later probes profit.
-
-    Args:
-        lp: the program.
-        layout: where the neurons stand.
-        st: state of the node; moved along with it.
-        trial: scratch.
-        wk: buffers.
-        nd: the node; its bounds change where a child is cut off.
-        neurons: what to probe.
-        cutoff: children with this bound are cut off.
-        limit: pivots for each child.
-        patience: stop after so many probes in a row that neither cut anything off nor had a better
-            product of gains.
-        bounds: receives objectives of the inactive child, the active child, and the node itself at
-            that time; infinite for children that are cut off (proven) and NaN for neurons that had
-            become consistent meanwhile. Shape ``(n, 3)``.
+    basis (``state``), so that later probes profit. ``neurons`` are those of the program, ``trial``
+    is scratch, and ``bounds``, of shape ``(n, 3)``, receives what the method returns.
 
     Returns:
         How many neurons were probed; negative when both children of the last one were cut off.
     """
-    hidden = layout.kept.size
+    lp, work = node.lp, node.work
     best, since = 0.0, 0
     for n in range(neurons.size):
         i = neurons[n]
-        h = layout.kept[i]
-        bounds[n, 2] = st.scalars[OBJECTIVE]
-        if n > 0 and min(st.x[i], st.x[hidden + i]) <= CONSISTENT:
+        h = node.layout.kept[i]
+        bounds[n, 2] = state.scalars[OBJECTIVE]
+        if n > 0 and min(state.value[i], state.value[lp.first_s + i]) <= CONSISTENT:
             bounds[n, 0], bounds[n, 1] = np.nan, np.nan
             continue
-        low, high = nd.lower[h], nd.upper[h]
+        low, high = node.lower[h], node.upper[h]
         for phase in range(2):
-            copy_state(st, trial)
-            if trial.counters[LISTED] != lp.listed_count[0]:
-                resynchronise(lp, trial, wk)
-            nd.lower[h], nd.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
-            set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
-            _, code = solve_node(lp, layout, trial, wk, nd, cutoff, limit)
+            start_trial(node, state, trial)
+            node.lower[h], node.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
+            set_phase(lp, work, trial, i, node.lower[h], node.upper[h])
+            _, code = solve_node(node, trial, cutoff, limit)
             estimate = min(trial.scalars[OBJECTIVE], LARGEST_ESTIMATE)
             bounds[n, phase] = np.inf if code == CUTOFF else estimate
             if phase == 1 and bounds[n, 0] == np.inf:
                 if code == CUTOFF:
                     return -n - 1
-                copy_state(trial, st)  # the active child is what is left
+                copy_state(trial, state)  # the active child is what is left
             elif phase == 1 and code == CUTOFF:
-                nd.lower[h], nd.upper[h] = low, 0.0
-                set_sides(lp, i, low, 0.0)
-                set_phase(lp, layout, st, wk, i, low, 0.0)
-                solve_node(lp, layout, st, wk, nd, cutoff, limit)
+                node.lower[h], node.upper[h] = low, 0.0
+                set_phase(lp, work, state, i, low, 0.0)
+                solve_node(node, state, cutoff, limit)
             elif phase == 1:
-                nd.lower[h], nd.upper[h] = low, high
+                node.lower[h], node.upper[h] = low, high
                 set_sides(lp, i, low, high)
         since += 1
         product = _gain_product(bounds[n], cutoff)
@@ -275,115 +278,110 @@ def _gain_product(bounds: FloatArray, cutoff: float) -> float:
 
 
 @kernel
-def read_point(lp: Program, layout: Layout, st: State, claim: Claim, image: FloatArray) -> None:
+def read_point(node: NodeProgram, state: State, image: FloatArray) -> None:
     """Write the input of the state into ``image``, clipped to the box."""
-    inputs = claim.inputs
+    lp, layout, inputs = node.lp, node.layout, node.claim.inputs
     image[:] = 0.0
-    first = 2 * layout.kept.size
-    for q in range(first + lp.rhs.size, st.counters[LISTED]):
+    for q in range(lp.first_listed_pixel, state.counters[LISTED]):
         j = lp.listed[q]
-        if st.x[j] != 0.0:
-            image[layout.pixel[j - first]] += layout.sign[j - first] * st.x[j]
+        if state.value[j] != 0.0:
+            p = j - lp.first_pixel
+            image[layout.pixel[p]] += layout.sign[p] * state.value[j]
     for p in range(image.size):
         delta = min(max(image[p], inputs.low[p]), inputs.high[p])
         image[p] = inputs.center[p] + delta
 
 
 @kernel
+def _load_region(lp: LinearProgram, layout: Layout, pattern: BoolArray) -> None:
+    """Give the program the bounds of a linear region: phases alone, no triangle, no ball row."""
+    for i in range(layout.kept.size):
+        active = pattern[layout.kept[i]]
+        s = lp.first_s + i
+        lp.lower[i], lp.lower[s] = 0.0, 0.0
+        lp.upper[i] = layout.reach[i] if active else 0.0
+        lp.upper[s] = 0.0 if active else layout.reach[i]
+        if lp.triangle[i] >= 0:
+            r = lp.first_logical + lp.triangle[i]
+            wide = WIDER * layout.reach[i] * (lp.slopes[0, i] + lp.slopes[1, i])
+            lp.lower[r], lp.upper[r] = -wide, wide
+        if lp.ball[i] >= 0:
+            r = lp.first_logical + lp.ball[i]
+            lp.lower[r], lp.upper[r] = -lp.upper[r] - layout.reach[i], lp.upper[r]
+
+
+@kernel
 def solve_region(
-    lp: Program,
-    layout: Layout,
-    st: State,
-    wk: Work,
+    node: NodeProgram,
+    state: State,
     pattern: BoolArray,
     cutoff: float,
     limit: int,
     flips: IntArray,
 ) -> tuple[int, int]:
-    """Best point of one linear region, ignoring the node's bounds.
+    """Best point of one linear region; see :meth:`~.relaxation.L1Relaxation.best_of_region`.
 
-    The caller restores bounds and state afterwards.
-
-    Args:
-        lp: the program; its bounds are overwritten.
-        layout: where the neurons stand.
-        st: state to start from; holds the result.
-        wk: buffers.
-        pattern: which hidden neurons (of the network) are active.
-        cutoff: see :func:`simplex.dual_simplex`.
-        limit: pivots.
-        flips: receives neurons (of the network) at zero whose flip promises something.
+    ``state`` is where to start, and holds the result; ``flips`` receives the neurons (of the
+    network) at zero whose flip promises something. The caller restores the program's bounds.
 
     Returns:
         A code of :mod:`simplex` and the number of flips.
     """
-    hidden = layout.kept.size
-    first_logical = 2 * hidden + layout.pixel.size
-    for i in range(hidden):
-        active = pattern[layout.kept[i]]
-        lp.lower[i], lp.lower[hidden + i] = 0.0, 0.0
-        lp.upper[i] = layout.reach[i] if active else 0.0
-        lp.upper[hidden + i] = 0.0 if active else layout.reach[i]
-        if lp.triangle[i] >= 0:
-            r = first_logical + lp.triangle[i]
-            wide = 4.0 * layout.reach[i] * (lp.slopes[0, i] + lp.slopes[1, i])
-            lp.lower[r], lp.upper[r] = -wide, wide
-        if lp.ball[i] >= 0:
-            r = first_logical + lp.ball[i]
-            lp.lower[r], lp.upper[r] = -lp.upper[r] - layout.reach[i], lp.upper[r]
-    resynchronise(lp, st, wk)
+    lp, work, kept = node.lp, node.work, node.layout.kept
+    _load_region(lp, node.layout, pattern)
+    resynchronise(lp, state, work)
     code = LIMIT
     for _ in range(MAX_ROUNDS):
-        code = dual_simplex(lp, st, wk, cutoff, limit)
+        code = dual_simplex(lp, state, work, cutoff, limit)
         if code in (INFEASIBLE, CUTOFF):
-            multipliers(lp, st, wk.y)
+            multipliers(lp, state, work.y)
             if code == INFEASIBLE:
-                for t in range(wk.y.size):
-                    wk.y[t] += RAY_LENGTHS[2] * wk.ray[t]
+                for t in range(work.y.size):
+                    work.y[t] += RAY_LENGTHS[2] * work.ray[t]
         elif code == OPTIMAL:
-            multipliers(lp, st, wk.y)
+            multipliers(lp, state, work.y)
         else:
             break
-        if add_columns(lp, st, wk, wk.y, DUAL_TOLERANCE) == 0:
+        if add_columns(lp, state, work, work.y, DUAL_TOLERANCE) == 0:
             break
-        resynchronise(lp, st, wk)
+        resynchronise(lp, state, work)
     count = 0
     if code == OPTIMAL:
-        for i in range(hidden):
-            j = i if pattern[layout.kept[i]] else hidden + i
-            if st.position[j] < 0 and st.x[j] < 1e-9 and st.d[j] > 1e-9:
-                flips[count] = layout.kept[i]
+        for i in range(kept.size):
+            j = i if pattern[kept[i]] else lp.first_s + i
+            at_zero = state.position[j] < 0 and state.value[j] < AT_ZERO
+            if at_zero and state.reduced_cost[j] > AT_ZERO:
+                flips[count] = kept[i]
                 count += 1
     return code, count
 
 
 @kernel
-def start(lp: Program, layout: Layout, st: State, wk: Work, active: BoolArray) -> None:
+def start(node: NodeProgram, state: State, active: BoolArray) -> None:
     """Begin at the image: every neuron's ``x`` or ``s`` is basic as the image has it."""
-    hidden = layout.kept.size
-    first_logical = 2 * hidden + layout.pixel.size
+    lp, kept = node.lp, node.layout.kept
     for r in range(lp.rhs.size):
-        st.head[r] = first_logical + r
-    for i in range(hidden):
-        st.head[lp.row[i]] = i if active[layout.kept[i]] else hidden + i
-    st.side[:] = 0.0
-    st.d[:] = 0.0
-    factor(lp, st, wk)
-    resynchronise(lp, st, wk)
+        state.head[r] = lp.first_logical + r
+    for i in range(kept.size):
+        state.head[lp.row[i]] = i if active[kept[i]] else lp.first_s + i
+    state.side[:] = 0.0
+    state.reduced_cost[:] = 0.0
+    factor(lp, state, node.work)
+    resynchronise(lp, state, node.work)
 
 
 @kernel
-def keep_promising(lp: Program, st: State, threshold: float, least: int) -> None:
+def keep_promising(lp: LinearProgram, state: State, threshold: float, least: int) -> None:
     """Price only pixels that are basic, moved, or have a reduced cost below ``threshold``.
 
     At least ``least`` pixels stay.
     """
-    total, first = lp.listed_count[0], 2 * lp.triangle.size + lp.rhs.size
+    total, first = lp.listed_count[0], lp.first_listed_pixel
     scores = np.empty(total - first)
     for q in range(first, total):
         j = lp.listed[q]
-        moved = st.position[j] >= 0 or st.x[j] != 0.0
-        scores[q - first] = 0.0 if moved else st.d[j]
+        moved = state.position[j] >= 0 or state.value[j] != 0.0
+        scores[q - first] = 0.0 if moved else state.reduced_cost[j]
     order = ascending(scores)
     before = lp.listed[first:total].copy()
     count = first
@@ -392,4 +390,4 @@ def keep_promising(lp: Program, st: State, threshold: float, least: int) -> None
         if scores[order[q]] <= threshold or q < least:
             count = first + q + 1
     lp.listed_count[0] = count
-    st.counters[LISTED] = count
+    state.counters[LISTED] = count

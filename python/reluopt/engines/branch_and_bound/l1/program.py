@@ -26,10 +26,12 @@ import numpy as np
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray, IntMatrix
 
 
-class Program(NamedTuple):
+class LinearProgram(NamedTuple):
     """A linear program ``min cost @ x`` over its rows and ``lower <= x <= upper``.
 
     Attributes:
+        first_s, first_pixel, first_logical: first columns of their kinds; those of ``x`` begin at
+            0.
         pixels: coefficients of the pixel columns in the first rows, shape ``(P, dense rows)``.
         block: coefficients of the ``x`` columns in the rows of the layer above (or in the
             conditions), shape ``(H, widest such layer)``, padded with zeros.
@@ -44,10 +46,14 @@ class Program(NamedTuple):
         lower, upper: finite bounds, shape ``(N,)``.
         listed: all columns, neurons first, then logicals, then pixels in some order, shape
             ``(N,)``. The simplex method looks at the first ``listed_count`` of them; the other
-            pixels stay at zero until :func:`simplex.add_columns` finds that they matter.
+            pixels stay at zero until :func:`basis.add_columns` finds that they matter.
         listed_count: shape ``(1,)``.
+        first_listed_pixel: place in ``listed`` from which on there are pixels.
     """
 
+    first_s: int
+    first_pixel: int
+    first_logical: int
     pixels: FloatMatrix
     block: FloatMatrix
     layers: IntArray
@@ -62,6 +68,7 @@ class Program(NamedTuple):
     upper: FloatArray
     listed: IntArray
     listed_count: IntArray
+    first_listed_pixel: int
 
 
 class State(NamedTuple):
@@ -74,8 +81,8 @@ class State(NamedTuple):
         position: row position of each column, -1 for nonbasic ones, shape ``(N,)``.
         side: for nonbasic columns that can move, +1 at the lower and -1 at the upper bound; 0 for
             basic and fixed columns, shape ``(N,)``.
-        x: values, shape ``(N,)``.
-        d: reduced costs, shape ``(N,)``.
+        value: of each column, shape ``(N,)``.
+        reduced_cost: of each column, shape ``(N,)``.
         slopes: triangle coefficients that the inverse was computed with, shape ``(2, H)``.
         scalars: objective.
         counters: pivots since the last factorisation, pivots in all, listed columns known, pivots
@@ -87,8 +94,8 @@ class State(NamedTuple):
     head: IntArray
     position: IntArray
     side: FloatArray
-    x: FloatArray
-    d: FloatArray
+    value: FloatArray
+    reduced_cost: FloatArray
     slopes: FloatMatrix
     scalars: FloatArray
     counters: IntArray
@@ -102,32 +109,41 @@ SINCE_FACTOR, PIVOTS, LISTED, SINCE_RISE = 0, 1, 2, 3
 
 
 class Work(NamedTuple):
-    """Buffers of the simplex method.
+    """Buffers of the simplex method; m rows, N columns.
 
-    ``ray`` holds a dual ray after INFEASIBLE, ``cost`` the true costs while they are perturbed.
+    Attributes:
+        pivot_row: row of the inverse that is priced, shape ``(m,)``.
+        column: an entering column, transformed by the inverse, shape ``(m,)``.
+        shift: what nonbasic columns put into the rows, shape ``(m,)``.
+        y: multipliers of the rows, shape ``(m,)``.
+        ray: a dual ray after INFEASIBLE, shape ``(m,)``.
+        priced: a row times all columns, shape ``(N,)``.
+        ratios: of the columns that may enter, a heap, shape ``(N,)``.
+        candidates: these columns, shape ``(N,)``.
+        cost: the true costs while they are perturbed, shape ``(N,)``.
     """
 
-    rho: FloatArray
+    pivot_row: FloatArray
     column: FloatArray
     shift: FloatArray
     y: FloatArray
     ray: FloatArray
-    alpha: FloatArray
-    keys: FloatArray
+    priced: FloatArray
+    ratios: FloatArray
     candidates: IntArray
     cost: FloatArray
 
 
 def empty_state(rows: int, columns: int, hidden: int) -> State:
-    """A state of the right shapes, to be filled by :func:`simplex.start`."""
+    """A state of the right shapes, to be filled by :func:`node.start`."""
     return State(
         inverse=np.zeros((rows, rows)),
         norms=np.ones(rows),
         head=np.zeros(rows, dtype=np.int64),
         position=np.full(columns, -1, dtype=np.int64),
         side=np.zeros(columns),
-        x=np.zeros(columns),
-        d=np.zeros(columns),
+        value=np.zeros(columns),
+        reduced_cost=np.zeros(columns),
         slopes=np.zeros((2, hidden)),
         scalars=np.zeros(1),
         counters=np.zeros(4, dtype=np.int64),
@@ -136,30 +152,19 @@ def empty_state(rows: int, columns: int, hidden: int) -> State:
 
 def copied(state: State) -> State:
     """A copy that shares nothing."""
-    return State(
-        state.inverse.copy(),
-        state.norms.copy(),
-        state.head.copy(),
-        state.position.copy(),
-        state.side.copy(),
-        state.x.copy(),
-        state.d.copy(),
-        state.slopes.copy(),
-        state.scalars.copy(),
-        state.counters.copy(),
-    )
+    return State._make(array.copy() for array in state)
 
 
 def empty_work(rows: int, columns: int) -> Work:
     """Buffers for a program of this size."""
     return Work(
-        rho=np.zeros(rows),
+        pivot_row=np.zeros(rows),
         column=np.zeros(rows),
         shift=np.zeros(rows),
         y=np.zeros(rows),
         ray=np.zeros(rows),
-        alpha=np.zeros(columns),
-        keys=np.zeros(columns),
+        priced=np.zeros(columns),
+        ratios=np.zeros(columns),
         candidates=np.zeros(columns, dtype=np.int64),
         cost=np.zeros(columns),
     )

@@ -96,28 +96,28 @@ class L1Relaxation:
         self.frame = frame
         hidden, neurons = frame.hidden, frame.flat.biases.size
         lower, upper = ball.lower[:hidden], ball.upper[:hidden]
-        self._program, self._layout = build(frame, conditions, lower, upper, ball.rows)
-        rows, columns = self._program.rhs.size, self._program.cost.size
-        kept = self._layout.kept.size
-        self._state = empty_state(rows, columns, kept)
-        self._trial = empty_state(rows, columns, kept)
-        self._work = empty_work(rows, columns)
-        self._node = node_kernels.Node(
+        lp, layout = build(frame, conditions, lower, upper, ball.rows)
+        rows, columns, kept = lp.rhs.size, lp.cost.size, layout.kept.size
+        self._state, self._trial = (empty_state(rows, columns, kept) for _ in range(2))
+        self._node = node_kernels.NodeProgram(
+            lp,
+            layout,
+            empty_work(rows, columns),
             make_claim(frame, conditions, ball),
-            np.zeros(neurons),
-            np.zeros(neurons),
-            np.zeros(neurons),
-            np.zeros(conditions.rhs.size),
-            np.zeros(ball.rows.neurons.size),
-            np.zeros(1, dtype=np.int64),
+            lower=np.zeros(neurons),
+            upper=np.zeros(neurons),
+            pi=np.zeros(neurons),
+            mu=np.zeros(conditions.rhs.size),
+            tau=np.zeros(ball.rows.neurons.size),
+            farkas=np.zeros(1, dtype=np.int64),
         )
         self._local = np.full(hidden, -1, dtype=np.int64)
-        self._local[self._layout.kept] = np.arange(kept)
+        self._local[layout.kept] = np.arange(kept)
         self._shrunk = False
         values = np.empty(neurons)
         forward(frame.flat, frame.inputs.center, values)
         self.set_bounds(lower, upper)
-        node_kernels.start(self._program, self._layout, self._state, self._work, values > 0.0)
+        node_kernels.start(self._node, self._state, values > 0.0)
         self._stale = False
 
     def set_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
@@ -127,7 +127,7 @@ class L1Relaxation:
         """
         node, hidden = self._node, self.frame.hidden
         node.lower[:hidden], node.upper[:hidden] = lower[:hidden], upper[:hidden]
-        load_bounds(self._program, self._layout, node.lower, node.upper)
+        load_bounds(node.lp, node.layout, node.lower, node.upper)
         self._stale = True
 
     def solve(self, cutoff: float, limit: int) -> Outcome:
@@ -138,16 +138,13 @@ class L1Relaxation:
             limit: number of pivots after which to return with ``solved=False``; solving again goes
                 on where it stopped.
         """
+        lp = self._node.lp
         if self._stale:
-            refresh(self._program, self._state, self._work)
+            refresh(lp, self._state, self._node.work)
             self._stale = False
-        bound, code = node_kernels.solve_node(
-            self._program, self._layout, self._state, self._work, self._node, cutoff, limit
-        )
+        bound, code = node_kernels.solve_node(self._node, self._state, cutoff, limit)
         if code == OPTIMAL and not self._shrunk:
-            node_kernels.keep_promising(
-                self._program, self._state, KEEP_REDUCED_COST, KEEP_AT_LEAST
-            )
+            node_kernels.keep_promising(lp, self._state, KEEP_REDUCED_COST, KEEP_AT_LEAST)
             self._shrunk = True
         return Outcome(bound, code == OPTIMAL)
 
@@ -157,10 +154,10 @@ class L1Relaxation:
 
     def split(self) -> tuple[FloatArray, FloatArray]:
         """``(x, s)`` of the last solve, both of shape ``(H,)`` and >= 0."""
-        kept = self._layout.kept
+        lp, kept, value = self._node.lp, self._node.layout.kept, self._state.value
         x, s = np.zeros(self.frame.hidden), np.zeros(self.frame.hidden)
-        x[kept] = self._state.x[: kept.size]
-        s[kept] = self._state.x[kept.size : 2 * kept.size]
+        x[kept] = value[: lp.first_s]
+        s[kept] = value[lp.first_s : lp.first_pixel]
         return x, s
 
     def probe(self, neurons: IntArray, cutoff: float, limit: int, patience: int) -> FloatArray:
@@ -182,12 +179,9 @@ class L1Relaxation:
         """
         bounds = np.empty((neurons.size, 3))
         count = node_kernels.probe(
-            self._program,
-            self._layout,
+            self._node,
             self._state,
             self._trial,
-            self._work,
-            self._node,
             self._local[neurons],
             cutoff,
             limit,
@@ -221,16 +215,7 @@ class L1Relaxation:
             for neuron in self._local[open_]:
                 if stop():
                     return bound
-                if not squeeze(
-                    self._program,
-                    self._layout,
-                    self._state,
-                    self._trial,
-                    self._work,
-                    self._node,
-                    neuron,
-                    cutoff,
-                ):
+                if not squeeze(self._node, self._state, self._trial, neuron, cutoff):
                     return cutoff
             lower[:], upper[:] = self._node.lower[: lower.size], self._node.upper[: upper.size]
         return bound
@@ -244,14 +229,12 @@ class L1Relaxation:
         left as it was before. None when the region is empty or has nothing below ``cutoff``, or
         when ``limit`` pivots did not do.
         """
-        program, trial = self._program, self._trial
-        low, high = program.lower.copy(), program.upper.copy()
+        lp, trial = self._node.lp, self._trial
+        low, high = lp.lower.copy(), lp.upper.copy()
         copy_state(self._state, trial)
-        flips = np.empty(self._layout.kept.size, dtype=np.int64)
-        code, count = node_kernels.solve_region(
-            program, self._layout, trial, self._work, pattern, cutoff, limit, flips
-        )
-        program.lower[:], program.upper[:] = low, high
+        flips = np.empty(lp.first_s, dtype=np.int64)
+        code, count = node_kernels.solve_region(self._node, trial, pattern, cutoff, limit, flips)
+        lp.lower[:], lp.upper[:] = low, high
         if code != OPTIMAL:
             return None
         objective = float(trial.scalars[OBJECTIVE])
@@ -260,7 +243,7 @@ class L1Relaxation:
     def _read(self, state: State) -> FloatArray:
         """The input of a state, clipped to the box."""
         image = np.empty(self.frame.inputs.center.size)
-        node_kernels.read_point(self._program, self._layout, state, self._node.claim, image)
+        node_kernels.read_point(self._node, state, image)
         return self.frame.task.box.clip(image)
 
     def snapshot(self) -> State:
@@ -281,5 +264,5 @@ class L1Relaxation:
 
     def size(self) -> dict[str, int]:
         """``variables`` and ``constraints`` of the relaxation."""
-        columns = 2 * self._layout.kept.size + self._layout.pixel.size
-        return {"variables": columns, "constraints": int(self._program.rhs.size)}
+        lp = self._node.lp
+        return {"variables": lp.first_logical, "constraints": int(lp.rhs.size)}

@@ -33,7 +33,7 @@ from reluopt.engines.branch_and_bound.l1.program import (
     PIVOTS,
     SINCE_FACTOR,
     SINCE_RISE,
-    Program,
+    LinearProgram,
     State,
     Work,
 )
@@ -49,6 +49,16 @@ STALLED = 5
 
 PRIMAL_TOLERANCE = 1e-9
 """How far a basic value may leave its bounds; images are clipped and checked afterwards."""
+
+LOOSER = 10.0
+"""Factor of it where values have just been computed anew: what was feasible may stay so."""
+
+SAME_RATIO = 1e-9
+"""Ratios this near count as ties: the tolerance of reduced costs for a pivot of 1."""
+
+PIVOT_ERROR = 1e-6
+"""Relative difference of the two computations of a pivot, by row and by column, that raises doubt:
+the inverse is known to 1e-10."""
 
 SMALL_PIVOT = 1e-7
 """Pivots below it are avoided when another candidate exists."""
@@ -71,24 +81,28 @@ RISE = 1e-11
 PERTURBATION = 1e-6
 """Largest change of a cost: a pixel's own cost is 1, and reduced costs are known to 1e-9."""
 
+PRIME = 1_000_003
+"""Amounts are hashed to less than this; the other numbers there are primes and offsets that spread
+neighbouring columns, as in any multiplicative hash."""
+
 MAX_PERTURBATIONS = 3
 """Rounds of perturbed costs in one call; a third is hardly ever needed."""
 
 
 @search_kernel
-def _leaving_row(lp: Program, st: State) -> tuple[int, float]:
+def _leaving_row(lp: LinearProgram, state: State) -> tuple[int, float]:
     """Row of the largest infeasibility, in the steepest edge norm, and the infeasibility."""
     best, row, infeasibility = 0.0, -1, 0.0
     for i in range(lp.rhs.size):
-        j = st.head[i]
-        value = st.x[j]
+        j = state.head[i]
+        value = state.value[j]
         gap = 0.0
         if value < lp.lower[j] - PRIMAL_TOLERANCE:
             gap = value - lp.lower[j]
         elif value > lp.upper[j] + PRIMAL_TOLERANCE:
             gap = value - lp.upper[j]
         if gap != 0.0:
-            score = gap * gap / st.norms[i]
+            score = gap * gap / state.norms[i]
             if score > best:
                 best, row, infeasibility = score, i, gap
     return row, infeasibility
@@ -98,52 +112,56 @@ def _leaving_row(lp: Program, st: State) -> tuple[int, float]:
 def _sift_down(keys: FloatArray, items: IntArray, start: int, size: int) -> None:
     """Restore the heap order (smallest key first) below ``start``."""
     key, item = keys[start], items[start]
-    place_ = start
+    place = start
     while True:
-        child = 2 * place_ + 1
+        child = 2 * place + 1
         if child >= size:
             break
         if child + 1 < size and keys[child + 1] < keys[child]:
             child += 1
         if keys[child] >= key:
             break
-        keys[place_], items[place_] = keys[child], items[child]
-        place_ = child
-    keys[place_], items[place_] = key, item
+        keys[place], items[place] = keys[child], items[child]
+        place = child
+    keys[place], items[place] = key, item
 
 
 @search_kernel
-def _gather(lp: Program, st: State, wk: Work, sign: float) -> int:
+def _gather(lp: LinearProgram, state: State, work: Work, sign: float) -> int:
     """Collect the columns that can enter, with their ratios; their number."""
     size = 0
-    for q in range(st.counters[LISTED]):
+    for q in range(state.counters[LISTED]):
         j = lp.listed[q]
-        slope = sign * st.side[j] * wk.alpha[j]
+        slope = sign * state.side[j] * work.priced[j]
         if slope > PIVOT_TOLERANCE:
-            wk.keys[size] = max(st.d[j] * st.side[j], 0.0) / slope
-            wk.candidates[size] = j
+            work.ratios[size] = max(state.reduced_cost[j] * state.side[j], 0.0) / slope
+            work.candidates[size] = j
             size += 1
     return size
 
 
 @search_kernel
-def _ratio_test(lp: Program, st: State, wk: Work, size: int, slope: float) -> tuple[int, int]:
+def _ratio_test(
+    lp: LinearProgram, state: State, work: Work, size: int, slope: float
+) -> tuple[int, int]:
     """Bound flipping ratio test on the gathered candidates.
 
-    Passes breakpoints in rising order while the slope of the dual objective stays positive, then
-    chooses the largest pivot among (near) ties.
+    As the dual step grows, the reduced cost of a candidate changes its sign at its ratio. A boxed
+    column may go to its other bound then, which takes ``|priced| (upper - lower)`` off the slope of
+    the dual objective (at first the infeasibility). So breakpoints are passed in rising order while
+    the slope stays positive; the largest pivot among (near) ties behind enters.
 
     Returns:
         Entering column (-1: the dual is unbounded) and the number of columns to flip, which then
-        stand at the end of ``wk.candidates[:size]``, in the order in which they were passed.
+        stand at the end of ``work.candidates[:size]``, in the order in which they were passed.
     """
-    keys, items = wk.keys, wk.candidates
+    keys, items = work.ratios, work.candidates
     for start in range(size // 2 - 1, -1, -1):
         _sift_down(keys, items, start, size)
     left = size
     while left > 0:
         j = items[0]
-        remaining = slope - abs(wk.alpha[j]) * (lp.upper[j] - lp.lower[j])
+        remaining = slope - abs(work.priced[j]) * (lp.upper[j] - lp.lower[j])
         if remaining <= PRIMAL_TOLERANCE:
             break  # what would be left of the infeasibility is none
         slope = remaining
@@ -158,190 +176,197 @@ def _ratio_test(lp: Program, st: State, wk: Work, size: int, slope: float) -> tu
     ratio = keys[0]
     best = 0
     for e in range(1, left):
-        if keys[e] <= ratio + 1e-9 and abs(wk.alpha[items[e]]) > abs(wk.alpha[items[best]]):
+        larger = abs(work.priced[items[e]]) > abs(work.priced[items[best]])
+        if keys[e] <= ratio + SAME_RATIO and larger:
             best = e
     flips = size - left
     entering = items[best]
     # A tiny pivot is worse than a shorter step: go back to the last breakpoint with a sound one.
-    while abs(wk.alpha[entering]) < SMALL_PIVOT and flips > 0:
+    while abs(work.priced[entering]) < SMALL_PIVOT and flips > 0:
         flips -= 1
         entering = items[size - 1 - flips]
     return entering, flips
 
 
 @search_kernel
-def _flip(lp: Program, st: State, wk: Work, size: int, flips: int, entering: int) -> None:
+def _flip(
+    lp: LinearProgram, state: State, work: Work, size: int, flips: int, entering: int
+) -> None:
     """Move the passed columns to their other bounds and update the basic values."""
     m = lp.rhs.size
-    wk.shift[:] = 0.0
+    work.shift[:] = 0.0
     for e in range(size - flips, size):
-        j = wk.candidates[e]
+        j = work.candidates[e]
         if j == entering:
             continue
-        before = st.x[j]
-        st.side[j] = -st.side[j]
-        st.x[j] = lp.lower[j] if st.side[j] > 0.0 else lp.upper[j]
-        step = st.x[j] - before
-        st.scalars[OBJECTIVE] += step * st.d[j]
-        add_column(lp, j, step, wk.shift)
+        before = state.value[j]
+        state.side[j] = -state.side[j]
+        state.value[j] = lp.lower[j] if state.side[j] > 0.0 else lp.upper[j]
+        step = state.value[j] - before
+        state.scalars[OBJECTIVE] += step * state.reduced_cost[j]
+        add_column(lp, j, step, work.shift)
     for i in range(m):
-        row = st.inverse[i]
+        row = state.inverse[i]
         total = 0.0
         for t in range(m):
-            total += row[t] * wk.shift[t]
-        st.x[st.head[i]] -= total
+            total += row[t] * work.shift[t]
+        state.value[state.head[i]] -= total
 
 
 @search_kernel
 def _change_basis(
-    lp: Program, st: State, wk: Work, row: int, entering: int, infeasibility: float
+    lp: LinearProgram, state: State, work: Work, row: int, entering: int, infeasibility: float
 ) -> None:
-    """One basis change; ``wk.column`` is the transformed entering column."""
-    leaving = st.head[row]
-    step_d = st.d[entering] / wk.alpha[entering]
-    for q in range(st.counters[LISTED]):
+    """One basis change; ``work.column`` is the transformed entering column."""
+    leaving = state.head[row]
+    dual_step = state.reduced_cost[entering] / work.priced[entering]
+    for q in range(state.counters[LISTED]):
         j = lp.listed[q]
-        st.d[j] -= step_d * wk.alpha[j]
+        state.reduced_cost[j] -= dual_step * work.priced[j]
     bound = lp.lower[leaving] if infeasibility < 0.0 else lp.upper[leaving]
-    step = (st.x[leaving] - bound) / wk.column[row]
-    st.scalars[OBJECTIVE] += step * step_d * wk.alpha[entering]
+    step = (state.value[leaving] - bound) / work.column[row]
+    state.scalars[OBJECTIVE] += step * dual_step * work.priced[entering]
     for i in range(lp.rhs.size):
-        st.x[st.head[i]] -= step * wk.column[i]
-    st.x[entering] += step
-    st.x[leaving] = bound
-    st.d[leaving], st.d[entering] = -step_d, 0.0
+        state.value[state.head[i]] -= step * work.column[i]
+    state.value[entering] += step
+    state.value[leaving] = bound
+    state.reduced_cost[leaving], state.reduced_cost[entering] = -dual_step, 0.0
     movable = lp.lower[leaving] < lp.upper[leaving]
-    st.side[leaving] = (1.0 if infeasibility < 0.0 else -1.0) if movable else 0.0
-    st.side[entering] = 0.0
-    st.position[leaving], st.position[entering] = -1, row
-    st.head[row] = entering
-    pivot(st.inverse, st.norms, row, wk.column)
-    st.counters[SINCE_FACTOR] += 1
-    st.counters[PIVOTS] += 1
+    state.side[leaving] = (1.0 if infeasibility < 0.0 else -1.0) if movable else 0.0
+    state.side[entering] = 0.0
+    state.position[leaving], state.position[entering] = -1, row
+    state.head[row] = entering
+    pivot(state.inverse, state.norms, row, work.column)
+    state.counters[SINCE_FACTOR] += 1
+    state.counters[PIVOTS] += 1
 
 
 @search_kernel
-def _basics_feasible(lp: Program, st: State, tolerance: float) -> bool:
+def _basics_feasible(lp: LinearProgram, state: State, tolerance: float) -> bool:
     """Whether all basic values lie within their bounds."""
     for i in range(lp.rhs.size):
-        j = st.head[i]
-        if st.x[j] < lp.lower[j] - tolerance or st.x[j] > lp.upper[j] + tolerance:
+        j = state.head[i]
+        if state.value[j] < lp.lower[j] - tolerance or state.value[j] > lp.upper[j] + tolerance:
             return False
     return True
 
 
 @apart
 @search_kernel
-def _pivots(lp: Program, st: State, wk: Work, cutoff: float, limit: int, patience: int) -> int:
+def _pivots(
+    lp: LinearProgram, state: State, work: Work, cutoff: float, limit: int, patience: int
+) -> int:
     """Pivot until a code of :func:`dual_simplex`, or ``patience`` pivots do not raise anything."""
     repairs = 0
-    best = st.scalars[OBJECTIVE]
+    best = state.scalars[OBJECTIVE]
     for _ in range(limit):
-        objective = st.scalars[OBJECTIVE]
+        objective = state.scalars[OBJECTIVE]
         if objective >= cutoff:
             return CUTOFF
         if objective > best + RISE * max(1.0, abs(best)):
             best = objective
-            st.counters[SINCE_RISE] = 0
-        elif st.counters[SINCE_RISE] > patience:
+            state.counters[SINCE_RISE] = 0
+        elif state.counters[SINCE_RISE] > patience:
             return STALLED
-        st.counters[SINCE_RISE] += 1
-        if st.counters[SINCE_FACTOR] >= REFACTOR_EVERY:
-            factor(lp, st, wk)
-            resynchronise(lp, st, wk)
-        row, infeasibility = _leaving_row(lp, st)
+        state.counters[SINCE_RISE] += 1
+        if state.counters[SINCE_FACTOR] >= REFACTOR_EVERY:
+            factor(lp, state, work)
+            resynchronise(lp, state, work)
+        row, infeasibility = _leaving_row(lp, state)
         doubt = False
         if row < 0:
-            if st.counters[SINCE_FACTOR] == 0:
+            if state.counters[SINCE_FACTOR] == 0:
                 return OPTIMAL
-            resynchronise(lp, st, wk)
-            if _basics_feasible(lp, st, 10.0 * PRIMAL_TOLERANCE):
+            resynchronise(lp, state, work)
+            if _basics_feasible(lp, state, LOOSER * PRIMAL_TOLERANCE):
                 return OPTIMAL
             doubt = True
         else:
-            entering, doubt = _pivot_on(lp, st, wk, row, infeasibility)
-            if entering < 0 and (st.counters[SINCE_FACTOR] == 0 or repairs > 0):
+            entering, doubt = _pivot_on(lp, state, work, row, infeasibility)
+            if entering < 0 and (state.counters[SINCE_FACTOR] == 0 or repairs > 0):
                 sign = -1.0 if infeasibility < 0.0 else 1.0
                 for t in range(lp.rhs.size):
-                    wk.ray[t] = sign * wk.rho[t]
+                    work.ray[t] = sign * work.pivot_row[t]
                 return INFEASIBLE
         if doubt:
             repairs += 1
             if repairs > MAX_REPAIRS:
                 return TROUBLE
-            factor(lp, st, wk)
-            resynchronise(lp, st, wk)
+            factor(lp, state, work)
+            resynchronise(lp, state, work)
     return LIMIT
 
 
 @search_kernel
-def _pivot_on(lp: Program, st: State, wk: Work, row: int, infeasibility: float) -> tuple[int, bool]:
+def _pivot_on(
+    lp: LinearProgram, state: State, work: Work, row: int, infeasibility: float
+) -> tuple[int, bool]:
     """Choose the entering column of a row and change the basis.
 
     Returns:
         The column (-1: the dual is unbounded along the row), and whether the numbers are in doubt,
         so that nothing was changed.
     """
-    copy_vector(st.inverse[row], wk.rho)
-    price(lp, wk.rho, wk.alpha, st.counters[LISTED])
-    size = _gather(lp, st, wk, -1.0 if infeasibility < 0.0 else 1.0)
-    entering, flips = _ratio_test(lp, st, wk, size, abs(infeasibility))
+    copy_vector(state.inverse[row], work.pivot_row)
+    price(lp, work.pivot_row, work.priced, state.counters[LISTED])
+    size = _gather(lp, state, work, -1.0 if infeasibility < 0.0 else 1.0)
+    entering, flips = _ratio_test(lp, state, work, size, abs(infeasibility))
     if entering < 0:
         return -1, True
-    ftran(lp, st.inverse, entering, wk.column)
-    error = abs(wk.column[row] - wk.alpha[entering])
-    small = abs(wk.column[row]) < PIVOT_TOLERANCE
-    if small or error > 1e-6 * (1.0 + abs(wk.column[row])):
+    ftran(lp, state.inverse, entering, work.column)
+    error = abs(work.column[row] - work.priced[entering])
+    small = abs(work.column[row]) < PIVOT_TOLERANCE
+    if small or error > PIVOT_ERROR * (1.0 + abs(work.column[row])):
         return entering, True
     if flips > 0:
-        _flip(lp, st, wk, size, flips, entering)
-    _change_basis(lp, st, wk, row, entering, infeasibility)
+        _flip(lp, state, work, size, flips, entering)
+    _change_basis(lp, state, work, row, entering, infeasibility)
     return entering, False
 
 
 @search_kernel
-def _perturb(lp: Program, st: State, turn: int) -> None:
+def _perturb(lp: LinearProgram, state: State, turn: int) -> None:
     """Move costs so that reduced costs of nonbasic columns grow away from zero.
 
     Amounts between a half and all of :data:`PERTURBATION` are hashed from column and ``turn``: two
     searches with the same seed stay the same.
     """
-    for q in range(st.counters[LISTED]):
+    for q in range(state.counters[LISTED]):
         j = lp.listed[q]
-        if st.position[j] >= 0 or st.side[j] == 0.0:
+        if state.position[j] >= 0 or state.side[j] == 0.0:
             continue
-        hashed = (j * 2654435761 + turn * 40503 + 12345) % 1000003
-        hashed = (hashed * 7919 + 17) % 1000003
-        change = st.side[j] * PERTURBATION * (0.5 + 0.5 * hashed / 1000003.0)
+        hashed = (j * 2654435761 + turn * 40503 + 12345) % PRIME
+        hashed = (hashed * 7919 + 17) % PRIME
+        change = state.side[j] * PERTURBATION * (0.5 + 0.5 * hashed / PRIME)
         lp.cost[j] += change
-        st.d[j] += change
-        st.scalars[OBJECTIVE] += change * st.x[j]
+        state.reduced_cost[j] += change
+        state.scalars[OBJECTIVE] += change * state.value[j]
 
 
 @apart
 @search_kernel
-def dual_simplex(lp: Program, st: State, wk: Work, cutoff: float, limit: int) -> int:
+def dual_simplex(lp: LinearProgram, state: State, work: Work, cutoff: float, limit: int) -> int:
     """Pivot until optimal, infeasible, the objective reaches ``cutoff``, or ``limit`` pivots.
 
-    Works on the listed columns alone. After INFEASIBLE ``wk.ray`` is a dual ray. Costs may be
+    Works on the listed columns alone. After INFEASIBLE ``work.ray`` is a dual ray. Costs may be
     perturbed on the way (see the module); state and program have the true ones afterwards.
     """
-    end = st.counters[PIVOTS] + limit
-    code = _pivots(lp, st, wk, cutoff, limit, STALL)
+    end = state.counters[PIVOTS] + limit
+    code = _pivots(lp, state, work, cutoff, limit, STALL)
     for turn in range(MAX_PERTURBATIONS):
         if code != STALLED:
             break
-        copy_vector(lp.cost, wk.cost)
-        _perturb(lp, st, turn)
-        code = _pivots(lp, st, wk, cutoff, end - st.counters[PIVOTS], NEVER)
-        copy_vector(wk.cost, lp.cost)
-        resynchronise(lp, st, wk)
+        copy_vector(lp.cost, work.cost)
+        _perturb(lp, state, turn)
+        code = _pivots(lp, state, work, cutoff, end - state.counters[PIVOTS], NEVER)
+        copy_vector(work.cost, lp.cost)
+        resynchronise(lp, state, work)
         # After LIMIT the next call goes on where this one stood: with perturbed costs.
-        st.counters[SINCE_RISE] = STALL + 1 if code == LIMIT else 0
+        state.counters[SINCE_RISE] = STALL + 1 if code == LIMIT else 0
         if code in (OPTIMAL, CUTOFF):
-            code = _pivots(lp, st, wk, cutoff, end - st.counters[PIVOTS], STALL)
+            code = _pivots(lp, state, work, cutoff, end - state.counters[PIVOTS], STALL)
     if code == STALLED:
         code = LIMIT
     if code != LIMIT:
-        st.counters[SINCE_RISE] = 0
+        state.counters[SINCE_RISE] = 0
     return code

@@ -15,11 +15,15 @@ whose probes are the case v = 0.
 
 from __future__ import annotations
 
-from reluopt.engines.branch_and_bound.l1.basis import copy_state, resynchronise
-from reluopt.engines.branch_and_bound.l1.build import Layout
-from reluopt.engines.branch_and_bound.l1.certificate import L1_OBJECTIVE, NO_OBJECTIVE, safe_bound
-from reluopt.engines.branch_and_bound.l1.node import Node, set_phase, solve_node
-from reluopt.engines.branch_and_bound.l1.program import LISTED, Program, State, Work
+from reluopt.engines.branch_and_bound.l1.certificate import L1_OBJECTIVE, NO_OBJECTIVE
+from reluopt.engines.branch_and_bound.l1.node import (
+    NodeProgram,
+    bound_by,
+    set_phase,
+    solve_node,
+    start_trial,
+)
+from reluopt.engines.branch_and_bound.l1.program import State
 from reluopt.numerics.jit import kernel
 
 SHARES = (0.0, 0.6, 0.8, 0.9)
@@ -37,78 +41,66 @@ WIDER = 1e-9
 
 
 @kernel
-def _checked(nd: Node, h: int, upward: bool, v: float, end: float) -> float:
-    """The safe bound, by the multipliers in ``nd``, of the part beyond ``v`` of neuron ``h``."""
-    low, high = nd.lower[h], nd.upper[h]
-    nd.lower[h], nd.upper[h] = (v, end) if upward else (-end, -v)
-    objective = NO_OBJECTIVE if nd.farkas[0] == 1 else L1_OBJECTIVE
-    bound = safe_bound(nd.claim, nd.lower, nd.upper, nd.pi, nd.mu, nd.tau, objective)
-    nd.lower[h], nd.upper[h] = low, high
+def _checked(node: NodeProgram, h: int, upward: bool, v: float, end: float) -> float:
+    """The safe bound, by the multipliers in ``node``, of the part beyond ``v`` of neuron ``h``."""
+    low, high = node.lower[h], node.upper[h]
+    node.lower[h], node.upper[h] = (v, end) if upward else (-end, -v)
+    objective = NO_OBJECTIVE if node.farkas[0] == 1 else L1_OBJECTIVE
+    bound = bound_by(node, objective)
+    node.lower[h], node.upper[h] = low, high
     return bound
 
 
 @kernel
-def _shortened(nd: Node, h: int, upward: bool, v: float, end: float, cutoff: float) -> float:
-    """Where the multipliers in ``nd``, found at ``v``, prove the rest to be of no interest."""
-    goal = 0.0 if nd.farkas[0] == 1 else cutoff
-    first, last = _checked(nd, h, upward, v, end), _checked(nd, h, upward, end, end)
+def _shortened(
+    node: NodeProgram, h: int, upward: bool, v: float, end: float, cutoff: float
+) -> float:
+    """Where the multipliers in ``node``, found at ``v``, prove the rest to be of no interest."""
+    goal = 0.0 if node.farkas[0] == 1 else cutoff
+    first, last = _checked(node, h, upward, v, end), _checked(node, h, upward, end, end)
     best = end
     if first > goal:
         best = v
     if last > first:
         meeting = v + (goal - first) / (last - first) * (end - v)
         meeting = max(meeting + WIDER * end, 0.0)
-        if meeting < best and _checked(nd, h, upward, meeting, end) > goal:
+        if meeting < best and _checked(node, h, upward, meeting, end) > goal:
             best = meeting
     return best
 
 
 @kernel
-def squeeze(
-    lp: Program,
-    layout: Layout,
-    st: State,
-    trial: State,
-    wk: Work,
-    nd: Node,
-    i: int,
-    cutoff: float,
-) -> bool:
-    """Tighten both bounds of the program's neuron ``i`` in ``nd``.
+def squeeze(node: NodeProgram, state: State, trial: State, i: int, cutoff: float) -> bool:
+    """Tighten both bounds of one neuron.
 
     Args:
-        lp: the program.
-        layout: where the neurons stand.
-        st: solved state of the node; moved along with it.
+        node: the node; its bounds change.
+        state: solved state of the node; moved along with it.
         trial: scratch.
-        wk: buffers.
-        nd: the node; its bounds change.
-        i: an undecided neuron.
+        i: an undecided neuron, among those of the program.
         cutoff: inputs with this objective are of no interest.
 
     Returns:
         False when nothing of interest is left in the node.
     """
-    h = layout.kept[i]
+    h = node.layout.kept[i]
     for upward in (True, False):
-        copy_state(st, trial)
-        if trial.counters[LISTED] != lp.listed_count[0]:
-            resynchronise(lp, trial, wk)
+        start_trial(node, state, trial)
         for share in SHARES:
-            low, high = nd.lower[h], nd.upper[h]
+            low, high = node.lower[h], node.upper[h]
             if low >= 0.0 or high <= 0.0:
                 break
             end = high if upward else -low
             v = share * end
-            nd.lower[h], nd.upper[h] = (v, end) if upward else (-end, -v)
-            set_phase(lp, layout, trial, wk, i, nd.lower[h], nd.upper[h])
-            solve_node(lp, layout, trial, wk, nd, cutoff, PIVOTS)
-            nd.lower[h], nd.upper[h] = low, high
-            shorter = _shortened(nd, h, upward, v, end, cutoff)
+            node.lower[h], node.upper[h] = (v, end) if upward else (-end, -v)
+            set_phase(node.lp, node.work, trial, i, node.lower[h], node.upper[h])
+            solve_node(node, trial, cutoff, PIVOTS)
+            node.lower[h], node.upper[h] = low, high
+            shorter = _shortened(node, h, upward, v, end, cutoff)
             if shorter < SHORTER * end:
-                nd.lower[h], nd.upper[h] = (low, shorter) if upward else (-shorter, high)
-    set_phase(lp, layout, st, wk, i, nd.lower[h], nd.upper[h])
-    if nd.lower[h] < 0.0 < nd.upper[h]:
+                node.lower[h], node.upper[h] = (low, shorter) if upward else (-shorter, high)
+    set_phase(node.lp, node.work, state, i, node.lower[h], node.upper[h])
+    if node.lower[h] < 0.0 < node.upper[h]:
         return True
-    bound, _ = solve_node(lp, layout, st, wk, nd, cutoff, PIVOTS)
+    bound, _ = solve_node(node, state, cutoff, PIVOTS)
     return bound < cutoff
