@@ -28,7 +28,7 @@ from reluopt.bench.statistics import (
     summarise_ratios,
 )
 from reluopt.networks.zoo import load_bundled
-from reluopt.runs.method_names import ENGINES
+from reluopt.runs.methods import ENGINES
 from reluopt.runs.row_table import read_rows
 from reluopt.runs.tables import markdown_grid
 

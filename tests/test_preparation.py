@@ -7,7 +7,7 @@ import pytest
 from reluopt import preparation
 from reluopt.answers.solution import Status
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.pipeline import Method, solve
 from reluopt.questions.problems import MinimalPerturbation, Task, fitting_box, parse_norm
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reluopt.bounds import compute_bounds
     from reluopt.bounds.base import PreActivationBounds
     from reluopt.engines import choose_engine, engine_names
-    from reluopt.engines.base import EngineOptions
+    from reluopt.engines.options import EngineOptions
     from reluopt.errors import (
         EngineUnavailableError,
         InputError,

@@ -16,7 +16,8 @@ from reluopt.answers.verdict import Claim, judged
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.deadline import Deadline, Laps
-from reluopt.engines.base import Engine, EngineOptions, EngineRequest, ProgressCallback
+from reluopt.engines.base import Engine, EngineRequest, ProgressCallback
+from reluopt.engines.options import EngineOptions
 from reluopt.method import BALL, Method, engine_for
 from reluopt.networks.network import ReLUNetwork
 from reluopt.preparation import prepare_solve

@@ -14,7 +14,7 @@ from reluopt.answers.verdict import (
     verdict_of_maximum,
     verdict_without_image,
 )
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (

@@ -3,6 +3,7 @@
 No test asserts how long anything takes.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -15,9 +16,10 @@ import pandas as pd
 import pytest
 
 from reluopt.bench import run as bench_module
+from reluopt.bench.job import BenchJob, BenchSettings, BenchUnit, peak_memory, shuffled
 from reluopt.bench.report import load_warning, markdown_summary
-from reluopt.bench.run import BenchResult, parse_method, read_table, run_bench
-from reluopt.bench.session import COLUMNS, shuffled
+from reluopt.bench.run import BenchResult, run_bench, usable_method
+from reluopt.bench.session import read_table
 from reluopt.bench.statistics import (
     AT_LEAST,
     AT_MOST,
@@ -29,15 +31,17 @@ from reluopt.bench.statistics import (
     summarise_methods,
     summarise_ratios,
 )
-from reluopt.bench.worker import BenchWorker, Job, peak_memory, run_job
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
+from reluopt.method import Method
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network
-from reluopt.pipeline import Method
-from reluopt.questions.problems import AbsoluteMargin, MinimalPerturbation, Norm, ShiftTarget
+from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
+from reluopt.runs import worker as worker_module
 from reluopt.runs.instances import Instance
+from reluopt.runs.row import BenchRow
+from reluopt.runs.worker import WorkerProcess
 
 LIMIT = 10.0
 
@@ -234,9 +238,9 @@ def test_a_busy_machine_is_mentioned() -> None:
 
 def test_method_specifications() -> None:
     options = EngineOptions(time_limit=3.0, threads=2)
-    assert parse_method("highs", options) == Method("highs", None, None, options=options)
-    assert parse_method("highs:thesis:thesis", options).bounds == "thesis"
-    assert parse_method("auto:bigm:ball", options).engine == "auto"
+    assert Method.parse("highs", options) == Method("highs", None, None, options=options)
+    assert Method.parse("highs:thesis:thesis", options).bounds_name == "thesis"
+    assert Method.parse("auto:bigm:ball", options).engine == "auto"
     for text, message in (
         ("nope", "expected engine auto"),
         ("highs:nope", "expected formulation bigm"),
@@ -244,7 +248,7 @@ def test_method_specifications() -> None:
         ("highs:bigm:ball:more", r"expected engine\[:formulation"),
     ):
         with pytest.raises(InputError, match=message):
-            parse_method(text, options)
+            Method.parse(text, options)
 
 
 def test_an_unusable_engine_is_refused_at_once(monkeypatch) -> None:
@@ -256,7 +260,7 @@ def test_an_unusable_engine_is_refused_at_once(monkeypatch) -> None:
 
     monkeypatch.setattr(bench_module, "get_engine", lambda name: Missing())
     with pytest.raises(EngineUnavailableError, match="method 'highs': not installed"):
-        parse_method("highs", EngineOptions())
+        usable_method("highs", EngineOptions())
 
 
 def test_shuffling_gives_an_equal_task(make_network) -> None:
@@ -308,7 +312,7 @@ def test_a_real_run_is_proven_agrees_and_is_measured(finished, inputs) -> None:
     result, out, _ = finished
     table = result.table
     assert result.exit_code == 0
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == BenchRow.columns()
     assert len(table) == 6
     assert table["proven"].all()
     assert set(table["status"]) <= {"OPTIMAL", "INFEASIBLE"}
@@ -392,9 +396,13 @@ def test_an_interrupted_run_continues(inputs, tmp_path) -> None:
 
 def children() -> list[int]:
     """Processes that this one started and that still run."""
-    import multiprocessing
-
-    return [child.pid for child in multiprocessing.active_children()]
+    pids = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid() and state != "Z":
+                pids.append(int(path.parent.name))
+    return pids
 
 
 def test_a_folder_of_other_settings_or_inputs_is_refused(finished, inputs, tmp_path) -> None:
@@ -438,51 +446,58 @@ def test_a_method_that_cannot_solve_the_problem_ends_the_bench(inputs, tmp_path)
         measure(inputs, tmp_path, norm="l2")
 
 
-def small_job(make_network, **options) -> tuple[Job, ReLUNetwork]:
-    network = make_network((4, 3, 2), 1)
-    problem = MinimalPerturbation(np.full(4, 0.5), 0, ShiftTarget(1), Norm.L1, AbsoluteMargin(0.01))
-    return Job("net", problem, Method("highs", options=EngineOptions(**options))), network
+UNIT = BenchUnit("net", Instance("half", np.full(4, 0.5), 0), "highs", 0)
+
+
+def small_job(make_network, **options) -> BenchJob:
+    limits = EngineOptions(**options)
+    settings = BenchSettings(ShiftTarget(1), Norm.L1, AbsoluteMargin(0.01), limits)
+    networks = {"net": make_network((4, 3, 2), 1)}
+    return BenchJob(networks, {"highs": Method("highs", options=limits)}, settings, 1, "code")
 
 
 def test_a_job_that_fails_is_an_outcome(make_network, monkeypatch) -> None:
-    job, network = small_job(make_network)
-    good = run_job(job, network)
-    assert good.solution is not None
-    assert good.status == str(good.solution.status)
-    assert good.error is None
+    job = small_job(make_network)
+    good = job.run(UNIT).row
+    assert good.objective is not None
+    assert good.status == "OPTIMAL"
+    assert good.proven
 
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError("by\nzero")
 
-    monkeypatch.setattr("reluopt.bench.worker.solve", broken)
-    bad = run_job(job, network)
-    assert (bad.status, bad.solution, bad.message) == ("ERROR", None, "ZeroDivisionError: by zero")
+    monkeypatch.setattr("reluopt.bench.job.solve", broken)
+    bad = job.run(UNIT).row
+    assert (bad.status, bad.objective, bad.message) == ("ERROR", None, "ZeroDivisionError: by zero")
     assert bad.seconds >= 0.0
 
 
-class Bomb:
-    """Ends the process that receives it."""
+def bomb(unit):
+    """What ends the process that receives it."""
+    del unit
+    return os._exit, (3,)
 
-    def __reduce__(self):
-        return os._exit, (3,)
 
-
-def test_a_worker_survives_death_and_overtime(make_network) -> None:
-    job, network = small_job(make_network)
-    worker = BenchWorker()
+def test_a_worker_survives_death_and_overtime(make_network, monkeypatch) -> None:
+    job = small_job(make_network)
+    worker = WorkerProcess(job, attempts=1)
+    monkeypatch.setattr(BenchUnit, "__reduce__", bomb, raising=False)
     try:
-        crashed = worker.run(job, Bomb(), 60.0)
+        crashed = worker.run(UNIT)[1].row
         assert (crashed.status, crashed.message) == ("CRASHED", "the process died, code 3")
         assert not worker.alive
-        killed = worker.run(job, network, 0.0)
+        monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setattr(BenchJob, "hard_limit", 0.0)
+            killed = worker.run(UNIT)[1].row
         assert killed.status == "KILLED"
         assert "did not keep its time limit" in killed.message
         assert not worker.alive
-        fine = worker.run(job, network, 600.0)
+        fine = worker.run(UNIT)[1].row
         assert fine.status in ("OPTIMAL", "INFEASIBLE")
         # Ctrl-C reaches the whole process group; only the parent decides what it means.
         os.kill(worker.pid, signal.SIGINT)
-        assert worker.run(job, network, 600.0).status == fine.status
+        assert worker.run(UNIT)[1].row.status == fine.status
     finally:
         worker.close()
     assert not worker.alive
@@ -491,32 +506,32 @@ def test_a_worker_survives_death_and_overtime(make_network) -> None:
 def test_thread_limits_leave_the_environment_as_it_was(make_network, monkeypatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    worker = BenchWorker(threads=1)
-    job, network = small_job(make_network)
-    worker.run(job, network, 0.0)
+    monkeypatch.setattr(BenchJob, "hard_limit", 0.0)
+    worker = WorkerProcess(small_job(make_network), attempts=1)
+    worker.run(UNIT)
     worker.close()
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "MKL_NUM_THREADS" not in os.environ
 
 
 def test_peak_memory_falls_back_to_what_every_unix_knows(monkeypatch) -> None:
-    monkeypatch.setattr("reluopt.bench.worker._from_status", lambda field: math.nan)
+    monkeypatch.setattr("reluopt.bench.job._from_status", lambda field: math.nan)
     assert 10.0 < peak_memory() < 100_000.0
 
 
 def test_kernels_are_compiled_before_any_process_starts(monkeypatch, tmp_path):
     """A process that compiled would be killed by its hard limit, and published as KILLED."""
     events = []
-    start = BenchWorker._start
+    spawn = worker_module._spawn
 
-    def started(worker):
+    def started(threads):
         events.append("process")
-        start(worker)
+        return spawn(threads)
 
     def prepared(engine, *_):
         events.append(f"compile {engine.name}")
 
-    monkeypatch.setattr(BenchWorker, "_start", started)
+    monkeypatch.setattr(worker_module, "_spawn", started)
     monkeypatch.setattr("reluopt.bench.session.prepare_solve", prepared)
     common = {"images": ["test:0"], "methods": ["bnb", "highs"], "out": tmp_path}
     run_bench(["thesis"], **common)

@@ -6,7 +6,7 @@ import pytest
 from reluopt.answers.solution import Status
 from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.bounds.linear import Linear
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.pipeline import Method, solve
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import (

@@ -15,11 +15,12 @@ from reluopt.answers.solution import Incumbent, Status
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.engines import get_engine
 from reluopt.engines.alternatives import FIRST_SHARE
-from reluopt.engines.base import EngineOptions, EngineRequest, EngineState
+from reluopt.engines.base import EngineRequest, EngineState
 from reluopt.engines.julia import JuliaEngine
 from reluopt.engines.julia_setup import (
     julia_state,
 )
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.pipeline import Method, solve
 from reluopt.questions.input_sets import InputSet

@@ -12,7 +12,7 @@ from reluopt.answers.solution import Status
 from reluopt.attacks.region import find_incumbent
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.engines import choose_engine, engines_for
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork

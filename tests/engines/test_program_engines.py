@@ -13,9 +13,10 @@ from reluopt.attacks.region import find_incumbent
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.deadline import Deadline
 from reluopt.engines import choose_engine, engine_names, engines_for, get_engine
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.gurobi import GurobiEngine
 from reluopt.engines.highs import HighsEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.engines.program_engine import ProgramTask
 from reluopt.engines.scip import ScipEngine, _add_rows
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from reluopt.answers.solution import Status
 from reluopt.bounds import BOUNDING_METHODS
-from reluopt.engines.base import EngineOptions
 from reluopt.engines.highs import HighsEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.engines.program_engine import ProgramTask
 from reluopt.errors import InputError
 from reluopt.formulation import FORMULATIONS

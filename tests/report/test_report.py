@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from reluopt.runs.row import AttackRow
 from safetensors.numpy import load_file, save_file
 
 from reluopt.cli import main
@@ -28,7 +29,6 @@ from reluopt.report.tables import (
     ratio_table,
     summary_table,
 )
-from reluopt.runs.attack import COLUMNS
 
 
 def _pixels(uri):
@@ -165,7 +165,7 @@ def test_stopped_runs_are_bounds(copy):
 
 def test_rows_without_an_answer(copy, entries_of):
     with (copy / "results.csv").open("a") as stream:
-        cells = dict.fromkeys(COLUMNS, "")
+        cells = dict.fromkeys(AttackRow.columns(), "")
         cells |= {"image": "nowhere.npy", "status": "CRASHED", "certified": "False"}
         stream.write(",".join(cells.values()) + "\n" + "torn,row")
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}

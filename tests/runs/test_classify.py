@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.pipeline import Method, solve
 from reluopt.runs import classify as classify_module
-from reluopt.runs.classify import COLUMNS, ClassifyExperiment, run_classify
-from reluopt.runs.experiment import FAILURES
+from reluopt.runs.classify import ClassifyJob
 from reluopt.runs.instances import load_instances
+from reluopt.runs.job import FAILURES
+from reluopt.runs.row import ClassifyRow
+from reluopt.runs.runner import run_job
 from reluopt.runs.store import ResultStore
 
 METHOD = Method("highs", "thesis", options=EngineOptions(10.0))
@@ -29,18 +31,18 @@ def lying(monkeypatch):
             object.__setattr__(solution, "target", (solution.target + 1) % 10)
         return solution
 
-    monkeypatch.setattr(ClassifyExperiment, "warm_up", lambda self: None)
+    monkeypatch.setattr(ClassifyJob, "warm_up", lambda self: None)
     monkeypatch.setattr(classify_module, "solve", wrong)
 
 
 def test_rows_tell_the_answers_and_the_size_of_the_program(thesis, tmp_path):
     instances = load_instances(thesis, ["test:0-1"])
-    experiment = ClassifyExperiment(thesis, METHOD)
-    store = ResultStore(tmp_path / "run", COLUMNS, experiment.describe(), {})
-    finished = run_classify(experiment, instances, store)
+    experiment = ClassifyJob(thesis, METHOD)
+    store = ResultStore(tmp_path / "run", ClassifyRow, experiment.describe(), {})
+    finished = run_job(experiment, instances, store)
     for instance, result in zip(instances, finished, strict=True):
         row = result.row
-        assert set(row) <= set(COLUMNS)
+        assert isinstance(row, ClassifyRow)
         assert row["program"] == row["predicted"] == int(np.argmax(thesis.forward(instance.image)))
         assert row["agrees"] is True
         assert row["certified"] is True
@@ -84,7 +86,7 @@ def test_a_crash_is_a_row_that_agrees_with_nothing(run, monkeypatch, tmp_path):
     def broken(*arguments, **options):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(ClassifyExperiment, "warm_up", lambda self: None)
+    monkeypatch.setattr(ClassifyJob, "warm_up", lambda self: None)
     monkeypatch.setattr(classify_module, "solve", broken)
     common = ("classify", "thesis", "--images", "test:0", "--engine", "highs")
     code, out, _ = run(*common, "--out", tmp_path / "run")

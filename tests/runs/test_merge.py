@@ -7,18 +7,21 @@ import pandas as pd
 import pytest
 
 from reluopt.errors import InputError
+from reluopt.runs.job import Finished
 from reluopt.runs.merge import merge_runs
+from reluopt.runs.row import row_class
 from reluopt.runs.store import ResultStore, read_store
 
 COLUMNS = ("image", "objective")
 
 
 def _fill(folder, numbers, settings=None, columns=COLUMNS):
-    store = ResultStore(folder, columns, settings or {"norm": "l1"}, {"command": ["x"]})
+    cls = row_class(columns)
+    store = ResultStore(folder, cls, settings or {"norm": "l1"}, {"command": ["x"]})
     store.add_session({"shard": folder.name, "tasks": list(numbers)})
     for number in numbers:
         image = np.full((2, 2), number / 7.0) if number % 2 else None
-        store.append({"image": f"test:{number}", "objective": number / 3.0}, image)
+        store.append(Finished(cls(image=f"test:{number}", objective=number / 3.0), image))
 
 
 def _content(folder):
@@ -76,13 +79,14 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
 def _shard(folder, index, count, rows, asked=None):
     """Part ``index`` of ``count`` of a run: its rows, and what it was asked for."""
     columns = ("image", "status", "objective", "predicted", "certified", "margin_rule", "network")
-    store = ResultStore(folder, columns, {"experiment": "attack"}, {})
+    cls = row_class(columns)
+    store = ResultStore(folder, cls, {"experiment": "attack"}, {})
     store.expect(f"test:{number}" for number in asked or rows)
     store.add_session({"shard": f"{index}/{count}", "tasks": len(asked or rows)})
     for number in rows:
         values = (f"test:{number}", "OPTIMAL", number / 3.0, 1, True, "+0.1", "007")
-        row = dict(zip(columns, values, strict=True))
-        store.append(row, np.full((2, 2), number / 7.0))
+        row = cls(**dict(zip(columns, values, strict=True)))
+        store.append(Finished(row, np.full((2, 2), number / 7.0)))
     return folder
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.questions.norms import Blend
 from reluopt.questions.problems import AnyTarget, Norm, RelativeMargin, ShiftTarget

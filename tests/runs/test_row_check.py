@@ -14,7 +14,7 @@ from reluopt.errors import InputError
 from reluopt.networks.zoo import open_network
 from reluopt.runs.claims import CLAIMS
 from reluopt.runs.evidence import Evidence
-from reluopt.runs.experiment import FAILURES
+from reluopt.runs.job import FAILURES
 from reluopt.runs.verify import MISSING, verify_run
 
 

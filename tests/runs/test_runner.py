@@ -19,17 +19,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError, ReluoptError
 from reluopt.install import install_command
 from reluopt.pipeline import Method
 from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
 from reluopt.runs import dask_executor
-from reluopt.runs.attack import COLUMNS, AttackExperiment, AttackSettings, run_attack
+from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.executors import LocalExecutor, SerialExecutor, choose_executor
 from reluopt.runs.instances import Instance, data_fingerprint
 from reluopt.runs.lock import LOCK_NAME
-from reluopt.runs.runner import Shard, parse_shard, run_experiment, select
+from reluopt.runs.row import AttackRow
+from reluopt.runs.runner import Shard, parse_shard, run_job, select
 from reluopt.runs.store import ResultStore
 
 needs_dask = pytest.mark.skipif(
@@ -41,20 +42,30 @@ import os, signal, time
 from dataclasses import dataclass
 import numpy as np
 from reluopt.errors import InputError
+from reluopt.runs.job import Finished, Job
+from reluopt.runs.row import Row
+
+@dataclass(frozen=True, kw_only=True)
+class ToyRow(Row):
+    key: str
+    status: str
+    value: int | None = None
+    seconds: float | None = None
+    message: str = ""
 
 @dataclass(frozen=True)
-class Toy:
+class Toy(Job):
     """Square a number, or misbehave; every start is noted in a file."""
     log: str
     hard_limit: float = 60.0
     threads: int = 1
-    columns = ("key", "status", "value", "seconds", "message")
+    row_class = ToyRow
+
+    def describe(self):
+        return {"toy": 1}
 
     def identify(self, task):
         return {"value": task.number ** 2} if task.number >= 0 else {}
-
-    def warm_up(self):
-        pass
 
     def note(self, text):
         with open(self.log, "a") as stream:
@@ -71,11 +82,11 @@ class Toy:
         if task.what == "print":
             os.write(1, b"noise of a solver")
         time.sleep(60.0 if task.what == "hang" else task.seconds)
-        row = {"key": task.key, "status": "OPTIMAL", "value": task.number ** 2, "seconds": 0.5}
-        return row, np.full((2, 2), float(task.number))
+        row = ToyRow(key=task.key, status="OPTIMAL", value=task.number ** 2, seconds=0.5)
+        return Finished(row, np.full((2, 2), float(task.number)))
 
-    def failed(self, task, status, message):
-        return {"key": task.key, "status": status, "message": message}
+    def failed(self, task, status, message, seconds=None):
+        return Finished(ToyRow(key=task.key, status=status, message=message))
 
 @dataclass(frozen=True)
 class ToyTask:
@@ -90,13 +101,13 @@ import sys
 from pathlib import Path
 from toy_experiment import Toy, ToyTask
 from reluopt.runs.executors import LocalExecutor
-from reluopt.runs.runner import run_experiment
+from reluopt.runs.runner import run_job
 from reluopt.runs.store import ResultStore
 folder, log, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 toy = Toy(log)
 tasks = [ToyTask(f"t{n}", n, seconds=0.1) for n in range(16)]
-store = ResultStore(folder, toy.columns, {"toy": 1}, {})
-run_experiment(toy, tasks, store, LocalExecutor(workers) if workers else None)
+store = ResultStore(folder, toy.row_class, {"toy": 1}, {})
+run_job(toy, tasks, store, LocalExecutor(workers) if workers else None)
 """
 
 
@@ -119,7 +130,7 @@ def _tasks(toy, count, **options):
 
 
 def _store(folder, toy):
-    return ResultStore(folder, toy.Toy.columns, {"toy": 1}, {})
+    return ResultStore(folder, toy.Toy.row_class, {"toy": 1}, {})
 
 
 def _table(folder):
@@ -130,7 +141,7 @@ def _expected(tmp_path, toy, count):
     """The table of an undisturbed serial run."""
     experiment = toy.Toy(str(tmp_path / "reference.log"))
     store = _store(tmp_path / "reference", toy)
-    run_experiment(experiment, _tasks(toy, count), store)
+    run_job(experiment, _tasks(toy, count), store)
     return _table(tmp_path / "reference")
 
 
@@ -165,7 +176,7 @@ def test_every_task_ends_as_one_row(tmp_path, toy, workers):
     tasks[1] = toy.ToyTask("t1", -1, "raise")
     tasks[3] = toy.ToyTask("t3", 3, "print")
     seen, snapshots = [], []
-    finished = run_experiment(
+    finished = run_job(
         experiment,
         tasks,
         _store(tmp_path / "run", toy),
@@ -193,9 +204,9 @@ def test_every_task_ends_as_one_row(tmp_path, toy, workers):
 def test_finished_rows_are_neither_lost_nor_repeated(tmp_path, toy):
     experiment = toy.Toy(str(tmp_path / "log"))
     tasks = _tasks(toy, 6)
-    run_experiment(experiment, tasks[::2], _store(tmp_path / "run", toy))
+    run_job(experiment, tasks[::2], _store(tmp_path / "run", toy))
     resumed = []
-    finished = run_experiment(
+    finished = run_job(
         experiment,
         tasks,
         _store(tmp_path / "run", toy),
@@ -207,7 +218,7 @@ def test_finished_rows_are_neither_lost_nor_repeated(tmp_path, toy):
     np.testing.assert_array_equal(finished[4].image, np.full((2, 2), 4.0))
     stranger = toy.ToyTask("t2", 7)
     with pytest.raises(InputError, match="value of t2 to be 49, found 4"):
-        run_experiment(experiment, [stranger], _store(tmp_path / "run", toy))
+        run_job(experiment, [stranger], _store(tmp_path / "run", toy))
 
 
 @pytest.mark.parametrize("workers", [None, 1])
@@ -215,14 +226,14 @@ def test_an_error_of_every_task_ends_the_run(tmp_path, toy, workers):
     tasks = [toy.ToyTask("t0", 0), toy.ToyTask("t1", 1, "refuse"), toy.ToyTask("t2", 2)]
     store = _store(tmp_path / "run", toy)
     with pytest.raises(InputError, match="not for any task"):
-        run_experiment(toy.Toy(str(tmp_path / "log")), tasks, store, choose_executor(workers, None))
+        run_job(toy.Toy(str(tmp_path / "log")), tasks, store, choose_executor(workers, None))
     assert set(store.done) == {"t0"}
 
 
 def test_a_task_that_kills_or_hangs_is_a_row_with_its_error(tmp_path, toy):
     experiment = toy.Toy(str(tmp_path / "log"), hard_limit=0.5)
     tasks = [toy.ToyTask("dies", -1, "die"), toy.ToyTask("hangs", -1, "hang"), *_tasks(toy, 3)]
-    finished = run_experiment(experiment, tasks, executor=LocalExecutor(2))
+    finished = run_job(experiment, tasks, executor=LocalExecutor(2))
     rows = {result.row["key"]: result.row for result in finished}
     assert rows["dies"]["status"] == "CRASHED"
     assert "3 worker processes died of it (exit codes -9, -9, -9)" in rows["dies"]["message"]
@@ -247,7 +258,7 @@ def test_workers_have_one_thread(monkeypatch):
 def test_a_worker_that_cannot_start_is_an_error(monkeypatch, tmp_path, toy):
     monkeypatch.setattr("reluopt.runs.worker._COMMAND", "raise SystemExit(3)")
     with pytest.raises(ReluoptError, match=r"3 ended before they were ready \(exit codes 3, 3, 3"):
-        run_experiment(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=LocalExecutor(1))
+        run_job(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=LocalExecutor(1))
 
 
 def test_kill_9_of_a_worker_changes_nothing(tmp_path, toy):
@@ -261,7 +272,7 @@ def test_kill_9_of_a_worker_changes_nothing(tmp_path, toy):
             killed.append(pids[-1])
             os.kill(pids[-1], signal.SIGKILL)
 
-    run_experiment(
+    run_job(
         experiment,
         _tasks(toy, 8, seconds=0.1),
         _store(tmp_path / "run", toy),
@@ -293,7 +304,7 @@ def test_kill_9_of_the_run_and_resume(tmp_path, toy, workers):
     finished = {line.split(",")[0] for line in before.decode().splitlines()[1:]}
     once = _starts(log)[0]
     experiment = toy.Toy(str(log))
-    run_experiment(experiment, _tasks(toy, 16), _store(folder, toy))
+    run_job(experiment, _tasks(toy, 16), _store(folder, toy))
     after = table.read_bytes()
     assert after.startswith(before[: before.rfind(b"\n") + 1])
     pd.testing.assert_frame_equal(_table(folder), _expected(tmp_path, toy, 16))
@@ -381,13 +392,13 @@ def small(make_network):
 
 def test_real_attacks_are_the_same_in_worker_processes(small, tmp_path):
     network, instances, settings = small
-    store = ResultStore(tmp_path, COLUMNS, settings.describe(network), {})
-    serial = run_attack(network, instances, settings, None)
-    local = run_attack(network, instances, settings, store, executor=LocalExecutor(2))
+    store = ResultStore(tmp_path, AttackRow, settings.describe(network), {})
+    serial = run_job(AttackJob(network, settings), instances)
+    local = run_job(AttackJob(network, settings), instances, store, LocalExecutor(2))
     assert [r.row["image"] for r in local] == [i.key for i in instances]
     assert "OPTIMAL" in {r.row["status"] for r in local}
     for one, other in zip(serial, local, strict=True):
-        same = [name for name in COLUMNS if not name.endswith("seconds")]
+        same = [name for name in AttackRow.columns() if not name.endswith("seconds")]
         assert {n: one.row.get(n) for n in same} == {n: other.row.get(n) for n in same}
         assert (one.image is None) == (other.image is None)
         if one.image is not None:
@@ -399,9 +410,9 @@ def test_real_attacks_are_the_same_in_worker_processes(small, tmp_path):
 
 def test_an_attack_that_crashes_is_a_row_of_the_same_columns(small):
     network, instances, settings = small
-    experiment = AttackExperiment(network, settings)
-    row = experiment.failed(instances[0], "CRASHED", "it died")
-    assert set(row) <= set(COLUMNS)
+    experiment = AttackJob(network, settings)
+    row = experiment.failed(instances[0], "CRASHED", "it died").row
+    assert isinstance(row, AttackRow)
     assert (row["status"], row["certified"], row["message"]) == ("CRASHED", False, "it died")
     assert math.isclose(experiment.hard_limit, 1.5 * 30.0 + 60.0)
 
@@ -422,7 +433,7 @@ def test_kill_9_of_a_dask_worker_changes_nothing(tmp_path, toy):
                 killed.append(victims[0])
                 os.kill(victims[0], signal.SIGKILL)
 
-        finished = run_experiment(
+        finished = run_job(
             toy.Toy(str(log)),
             _tasks(toy, 16, seconds=0.1),
             _store(tmp_path / "run", toy),
@@ -445,10 +456,10 @@ def test_dask_runs_end_with_an_error_of_every_task_and_rows_for_others(tmp_path,
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
     ) as cluster:
         executor = choose_executor(None, cluster.scheduler_address)
-        finished = run_experiment(experiment, tasks[:2], executor=executor)
+        finished = run_job(experiment, tasks[:2], executor=executor)
         assert [result.row["status"] for result in finished] == ["CRASHED", "OPTIMAL"]
         with pytest.raises(InputError, match="not for any task"):
-            run_experiment(experiment, tasks[2:], executor=executor)
+            run_job(experiment, tasks[2:], executor=executor)
         assert threading.active_count() < 100
 
 
@@ -457,7 +468,7 @@ def test_a_missing_scheduler_is_one_line(monkeypatch, tmp_path, toy):
     monkeypatch.setattr(dask_executor, "CONNECT_SECONDS", 0.3)
     executor = choose_executor(None, "tcp://127.0.0.1:9")
     with pytest.raises(InputError, match=r"expected a Dask scheduler at tcp://127\.0\.0\.1:9"):
-        run_experiment(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=executor)
+        run_job(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=executor)
 
 
 def test_missing_dask_is_one_line(monkeypatch):

@@ -2,38 +2,50 @@
 
 import json
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from reluopt.errors import InputError
-from reluopt.runs.experiment import PROOF
+from reluopt.runs.job import Finished
+from reluopt.runs.row import Row
 from reluopt.runs.store import (
     IMAGES_PER_FILE,
     ResultStore,
     plain,
     proof_path,
     read_store,
+    read_table,
 )
 
 COLUMNS = ("image", "objective", "message")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallRow(Row):
+    image: str
+    objective: float | None = None
+    message: str = ""
+
+
 SETTINGS = {"norm": "l1", "seed": 0}
 
 
 def _open(folder, settings=None):
-    return ResultStore(folder, COLUMNS, settings or SETTINGS, {"command": ["reluopt"]})
+    return ResultStore(folder, SmallRow, settings or SETTINGS, {"command": ["reluopt"]})
 
 
 def _row(number):
-    return {"image": f"test:{number}", "objective": number / 3.0, "message": 'a, "b"'}
+    return SmallRow(image=f"test:{number}", objective=number / 3.0, message='a, "b"')
 
 
 def test_rows_and_images_come_back(tmp_path):
     store = _open(tmp_path / "run")
     image = np.arange(4.0).reshape(2, 2) / 7.0
-    store.append(_row(1), image)
-    store.append(_row(2), None)
+    store.append(Finished(_row(1), image))
+    store.append(Finished(_row(2)))
     again = _open(tmp_path / "run")
     assert set(again.done) == {"test:1", "test:2"}
     assert again.done["test:1"]["objective"] == 1 / 3.0
@@ -42,13 +54,16 @@ def test_rows_and_images_come_back(tmp_path):
     assert again.image("test:2") is None
     tensors = load_file(tmp_path / "run" / "images" / "part-0000.safetensors")
     np.testing.assert_array_equal(tensors["test:1"], image)
-    assert list(again.frame().columns) == list(COLUMNS)
-    assert [row["image"] for row, _ in read_store(tmp_path / "run")] == ["test:1", "test:2"]
+    assert list(read_table(tmp_path / "run").frame().columns) == list(COLUMNS)
+    assert [row["image"] for row, _ in read_store(tmp_path / "run", SmallRow)] == [
+        "test:1",
+        "test:2",
+    ]
 
 
 def test_infinity_becomes_empty(tmp_path):
     store = _open(tmp_path)
-    store.append({"image": "a", "objective": float("inf")}, None)
+    store.append(Finished(SmallRow(image="a", objective=float("inf"))))
     assert _open(tmp_path).done["a"]["objective"] is None
 
 
@@ -56,12 +71,12 @@ def test_infinity_becomes_empty(tmp_path):
 def test_a_torn_line_is_dropped_and_the_rest_kept(tmp_path, cut):
     store = _open(tmp_path)
     for number in range(3):
-        store.append(_row(number), None)
+        store.append(Finished(_row(number)))
     table = tmp_path / "results.csv"
     table.write_bytes(table.read_bytes()[:-cut])
     again = _open(tmp_path)
     assert set(again.done) == {"test:0", "test:1"}
-    again.append(_row(2), None)
+    again.append(Finished(_row(2)))
     assert set(_open(tmp_path).done) == {"test:0", "test:1", "test:2"}
 
 
@@ -70,62 +85,65 @@ def test_a_torn_header_starts_afresh(tmp_path):
     (tmp_path / "results.csv").write_bytes(b"imag")
     store = _open(tmp_path)
     assert store.rows == []
-    store.append(_row(0), None)
+    store.append(Finished(_row(0)))
     assert set(_open(tmp_path).done) == {"test:0"}
 
 
 def test_forgotten_rows_are_run_again(tmp_path):
     store = _open(tmp_path)
     for number in range(4):
-        store.append(_row(number), None)
+        store.append(Finished(_row(number)))
     before = (tmp_path / "results.csv").read_bytes().splitlines()
     store.forget({"test:1", "test:3", "nowhere"})
     assert set(store.done) == {"test:0", "test:2"}
     after = (tmp_path / "results.csv").read_bytes().splitlines()
     assert after == [before[0], before[1], before[3]]
-    store.append(_row(3), None)
+    store.append(Finished(_row(3)))
     assert set(_open(tmp_path).done) == {"test:0", "test:2", "test:3"}
 
 
 def test_line_breaks_in_texts_cannot_tear_a_row(tmp_path):
     store = _open(tmp_path)
-    store.append({"image": "a", "message": "one\ntwo\r\nthree"}, None)
+    store.append(Finished(SmallRow(image="a", message="one\ntwo\r\nthree")))
     assert (tmp_path / "results.csv").read_bytes().count(b"\n") == 2
     assert _open(tmp_path).done["a"]["message"] == "one two three"
 
 
 def test_reading_changes_nothing(tmp_path):
-    _open(tmp_path).append(_row(0), None)
+    _open(tmp_path).append(Finished(_row(0)))
     table = tmp_path / "results.csv"
     table.write_bytes(table.read_bytes() + b"test:1,0.3")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert [row["image"] for row, _ in read_store(tmp_path)] == ["test:0"]
+    assert [row["image"] for row, _ in read_store(tmp_path, SmallRow)] == ["test:0"]
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_images_of_rows_lost_in_a_crash_are_replaced(tmp_path):
     store = _open(tmp_path)
     for number in range(IMAGES_PER_FILE):
-        store.append(_row(number), np.zeros(1))
+        store.append(Finished(_row(number), np.zeros(1)))
     table = tmp_path / "results.csv"
     lines = table.read_bytes().splitlines(keepends=True)
     table.write_bytes(b"".join(lines[:-1]))  # the image was written, its row was not
     again = _open(tmp_path)
-    again.append(_row(IMAGES_PER_FILE - 1), np.ones(1))
+    again.append(Finished(_row(IMAGES_PER_FILE - 1), np.ones(1)))
     assert _open(tmp_path).image(f"test:{IMAGES_PER_FILE - 1}")[0] == 1.0
     assert not (tmp_path / "images" / "part-0001.safetensors").exists()
 
 
 def test_rows_whose_answers_were_lost_with_the_power_are_run_again(tmp_path):
-    columns = ("image", "certified")
+    @dataclass(frozen=True, kw_only=True)
+    class CertifiedRow(Row):
+        image: str
+        certified: "bool"
 
     def opened():
-        return ResultStore(tmp_path, columns, SETTINGS, {})
+        return ResultStore(tmp_path, CertifiedRow, SETTINGS, {})
 
     store = opened()
     for number in range(IMAGES_PER_FILE + 1):
-        store.append({"image": f"test:{number}", "certified": True}, np.zeros(1))
-    store.append({"image": "test:infeasible", "certified": False}, None)
+        store.append(Finished(CertifiedRow(image=f"test:{number}", certified=True), np.zeros(1)))
+    store.append(Finished(CertifiedRow(image="test:infeasible", certified=False)))
     (tmp_path / "images" / "part-0001.safetensors").unlink()
     again = opened()
     assert f"test:{IMAGES_PER_FILE}" not in again.done
@@ -136,14 +154,14 @@ def test_rows_whose_answers_were_lost_with_the_power_are_run_again(tmp_path):
 def test_images_are_split_into_parts(tmp_path):
     store = _open(tmp_path)
     for number in range(IMAGES_PER_FILE + 1):
-        store.append(_row(number), np.full(1, number / 256.0))
+        store.append(Finished(_row(number), np.full(1, number / 256.0)))
     assert (tmp_path / "images" / "part-0001.safetensors").exists()
     again = _open(tmp_path)
     assert again.image(f"test:{IMAGES_PER_FILE}")[0] == IMAGES_PER_FILE / 256.0
 
 
 def test_other_settings_are_refused_and_nothing_is_touched(tmp_path):
-    _open(tmp_path).append(_row(0), None)
+    _open(tmp_path).append(Finished(_row(0)))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match="norm = 'l1', and this command asks for 'l2'"):
         _open(tmp_path, {"norm": "l2", "seed": 0})
@@ -184,21 +202,29 @@ def test_plain_values():
     }
 
 
-COMPLETE = ("image", "status", "objective", "predicted", "certified")
+@dataclass(frozen=True, kw_only=True)
+class CompleteRow(Row):
+    image: str
+    status: str
+    objective: float | None = None
+    predicted: int | None = None
+    certified: bool
+
+
 ASKED = {"experiment": "attack", "extra": {"proof": True}}
 
 
 def _complete(folder):
-    return ResultStore(folder, COMPLETE, ASKED, {})
+    return ResultStore(folder, CompleteRow, ASKED, {})
 
 
 def _fill(store, numbers):
     store.expect(f"test:{number}" for number in numbers)
     store.add_session({"tasks": len(numbers)})
     for number in numbers:
-        row = {"image": f"test:{number}", "status": "OPTIMAL", "objective": number / 3.0,
-               "predicted": 1, "certified": True, PROOF: b"a proof"}  # fmt: skip
-        store.append(row, np.full(2, number / 9.0))
+        row = CompleteRow(image=f"test:{number}", status="OPTIMAL", objective=number / 3.0,
+                          predicted=1, certified=True)  # fmt: skip
+        store.append(Finished(row, np.full(2, number / 9.0), b"a proof"))
     store.finish()
 
 
@@ -225,12 +251,12 @@ def test_rows_that_lost_their_answer_or_proof_are_computed_again(tmp_path, what)
 def test_a_lost_part_does_not_take_others_along(tmp_path):
     store = _open(tmp_path, {"experiment": "attack"})
     for number in range(2 * IMAGES_PER_FILE):
-        store.append(_row(number), np.full(1, number / 256.0))
+        store.append(Finished(_row(number), np.full(1, number / 256.0)))
     (tmp_path / "images" / "part-0000.safetensors").unlink()
     again = _open(tmp_path, {"experiment": "attack"})
     assert again.image("test:0") is None
     assert again.image(f"test:{IMAGES_PER_FILE}")[0] == IMAGES_PER_FILE / 256.0
-    again.append(_row(0), np.ones(1))
+    again.append(Finished(_row(0), np.ones(1)))
     last = _open(tmp_path, {"experiment": "attack"})
     assert last.image("test:0")[0] == 1.0
     assert last.image(f"test:{2 * IMAGES_PER_FILE - 1}") is not None
@@ -258,7 +284,7 @@ def test_rows_that_a_finished_run_has_lost_are_told(tmp_path):
     assert "has lost rows, which are computed again: test:1" in sentence
     stopped = _complete(tmp_path / "stopped")
     stopped.expect(["test:0", "test:1"])
-    stopped.append({"image": "test:0", "status": "KILLED", "certified": False}, None)
+    stopped.append(Finished(CompleteRow(image="test:0", status="KILLED", certified=False)))
     assert _complete(tmp_path / "stopped").repairs == []  # nothing was lost, it was stopped
 
 
@@ -266,7 +292,7 @@ def test_what_an_earlier_try_left_goes_with_the_row_that_takes_its_place(tmp_pat
     _fill(_complete(tmp_path), range(2))
     store = _complete(tmp_path)
     store.forget({"test:1"})
-    store.append({"image": "test:1", "status": "KILLED", "certified": False}, None)
+    store.append(Finished(CompleteRow(image="test:1", status="KILLED", certified=False)))
     assert store.image("test:1") is None
     assert _complete(tmp_path).image("test:1") is None
     assert not proof_path(tmp_path, "test:1").exists()

@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from reluopt.engines.base import EngineOptions
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError
 from reluopt.pipeline import Method, solve
 from reluopt.questions.problems import MinimalPerturbation, Norm, RelativeMargin, ShiftTarget
-from reluopt.runs.attack import COLUMNS, AttackSettings, run_attack
+from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.instances import load_instances
 from reluopt.runs.merge import merge_runs
+from reluopt.runs.row import AttackRow
+from reluopt.runs.runner import run_job
 from reluopt.runs.store import ResultStore, proof_path
 from reluopt.runs.verify import Evidence, verify_run
 
@@ -26,9 +28,9 @@ def _finished(thesis, tmp_path_factory):
     folder = tmp_path_factory.mktemp("verify") / "run"
     method = Method("gurobi", options=EngineOptions(30.0))
     settings = AttackSettings(ShiftTarget(5), Norm.L1, RelativeMargin(0.2), method)
-    store = ResultStore(folder, COLUMNS, settings.describe(thesis), {})
+    store = ResultStore(folder, AttackRow, settings.describe(thesis), {})
     instances = load_instances(thesis, ["test:2,4"])
-    run_attack(thesis, instances, settings, store, lambda _: None)
+    run_job(AttackJob(thesis, settings), instances, store)
     return folder
 
 
@@ -187,8 +189,8 @@ def test_stored_bounds_of_other_engines_stay_claims(folder):
 @pytest.mark.parametrize("norm", [Norm.L1, Norm.L2])
 def test_bounds_that_the_root_shows_are_proven_without_a_proof(norm, thesis, tmp_path):
     settings = AttackSettings(ShiftTarget(5), norm, RelativeMargin(0.2), Method("bnb"))
-    store = ResultStore(tmp_path, COLUMNS, settings.describe(thesis), {})
-    (finished,) = run_attack(thesis, load_instances(thesis, ["test:18"]), settings, store)
+    store = ResultStore(tmp_path, AttackRow, settings.describe(thesis), {})
+    (finished,) = run_job(AttackJob(thesis, settings), load_instances(thesis, ["test:18"]), store)
     (row,) = verify_run(tmp_path)
     assert row.evidence is Evidence.ROOT
     assert row.root == pytest.approx(row.bound, rel=1e-9)
@@ -203,8 +205,8 @@ def _proven(request, thesis, tmp_path_factory):
     folder = tmp_path_factory.mktemp("proven") / "run"
     method = Method("bnb", options=EngineOptions(30.0, extra={"proof": True}))
     settings = AttackSettings(ShiftTarget(5), request.param, RelativeMargin(0.2), method)
-    store = ResultStore(folder, COLUMNS, settings.describe(thesis), {})
-    finished = run_attack(thesis, load_instances(thesis, ["test:2,131"]), settings, store)
+    store = ResultStore(folder, AttackRow, settings.describe(thesis), {})
+    finished = run_job(AttackJob(thesis, settings), load_instances(thesis, ["test:2,131"]), store)
     assert all("proof" not in result.row for result in finished)
     return folder
 
@@ -253,8 +255,8 @@ def tiny(thesis, tmp_path, test_images):
     path = tmp_path / "near.npy"
     np.save(path, near.reshape(thesis.input_shape))
     folder = tmp_path / "tiny"
-    store = ResultStore(folder, COLUMNS, settings.describe(thesis), {})
-    run_attack(thesis, load_instances(thesis, [str(path)], label=label), settings, store)
+    store = ResultStore(folder, AttackRow, settings.describe(thesis), {})
+    run_job(AttackJob(thesis, settings), load_instances(thesis, [str(path)], label=label), store)
     assert 0.0 < store.rows[0]["objective"] < 1e-8
     return folder
 

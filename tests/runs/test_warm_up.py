@@ -9,8 +9,8 @@ SCRIPT = """
 import gc, sys
 from numba.core.dispatcher import Dispatcher
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions
-from reluopt.runs.attack import AttackSettings, solve_instance
+from reluopt.engines.options import EngineOptions
+from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.instances import load_instances
 from reluopt.preparation import prepare_solve
 from reluopt.questions.problems import RelativeMargin, parse_norm, parse_target
@@ -31,9 +31,9 @@ prepare_solve(get_engine(engine), method, task)
 warm = loaded()
 nodes = 0
 for instance in instances:
-    row, _ = solve_instance(network, instance, settings)
-    assert row["status"] == "OPTIMAL", row
-    nodes += row["nodes"]
+    row = AttackJob(network, settings).run(instance).row
+    assert row.status == "OPTIMAL", row
+    nodes += row.nodes
 print(nodes, len(warm))
 print(*sorted(name for name, _ in loaded() - warm))
 """

@@ -20,18 +20,12 @@ from typing import Any
 
 import pandas as pd
 
+from reluopt.bench.job import BenchSettings
 from reluopt.bench.report import load_warning, markdown_summary
-from reluopt.bench.session import (
-    COLUMNS,
-    BenchCallback,
-    BenchProgress,
-    BenchSettings,
-    bench,
-    read_table,
-)
+from reluopt.bench.session import bench
 from reluopt.bench.statistics import Disagreement, find_disagreements
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError
 from reluopt.figures import (
     benchmark_figure,
@@ -44,20 +38,11 @@ from reluopt.networks.zoo import open_network
 from reluopt.pipeline import Method
 from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 from reluopt.runs.instances import load_instances
-from reluopt.runs.method_names import method_titles
+from reluopt.runs.methods import method_titles
+from reluopt.runs.progress import RunProgress
+from reluopt.runs.row import BenchRow
 from reluopt.runs.store import ResultStore, machine
 from reluopt.versions import all_versions
-
-__all__ = [
-    "BenchCallback",
-    "BenchProgress",
-    "BenchResult",
-    "BenchSettings",
-    "bench",
-    "parse_method",
-    "read_table",
-    "run_bench",
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +50,8 @@ class BenchResult:
     """What a benchmark found.
 
     Attributes:
-        table: one row for each network, image and method; see :data:`COLUMNS`.
+        table: one row for each network, image and method; see
+            :class:`~reluopt.runs.row.BenchRow`.
         summary: the Markdown summary.
         disagreements: contradictions between methods; there must be none.
         files: every file written.
@@ -100,7 +86,7 @@ def run_bench(
     data_dir: Path | None = None,
     activation: str | None = None,
     command: Iterable[str] = (),
-    progress: BenchCallback | None = None,
+    progress: Callable[[RunProgress], None] = lambda _: None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
     """``reluopt bench``: measure, summarise, draw.
@@ -108,7 +94,8 @@ def run_bench(
     Args:
         networks: bundled names or weight files.
         images: selections such as ``test:100-139``, or PNG and NPY files.
-        methods: ``engine[:formulation[:bounds]]``, see :func:`parse_method`.
+        methods: ``engine[:formulation[:bounds]]``, see
+            :func:`~reluopt.method.Method.parse`.
         out: folder of results; ``results.csv``, ``summary.md``, ``run.json``, ``sessions.jsonl``.
         norm: ``l1``, ``l2``, ``linf`` or ``blend:W``.
         target: see :func:`~reluopt.questions.problems.parse_target`.
@@ -138,7 +125,7 @@ def run_bench(
         parse_margin(margin),
         EngineOptions(time_limit, gap, threads, seed),
     )
-    chosen = {name: parse_method(name, settings.options) for name in _once("method", methods)}
+    chosen = {name: usable_method(name, settings.options) for name in _once("method", methods)}
     reference = list(chosen)[-1] if baseline is None else baseline
     if reference not in chosen:
         raise InputError(f"baseline: expected one of {', '.join(chosen)}, found {reference!r}")
@@ -150,7 +137,7 @@ def run_bench(
     named = [method.engine for method in chosen.values() if method.engine != "auto"]
     record = {"command": list(command), "versions": all_versions(named)}
     record["activation"] = {n: f"relu ({net.metadata.activation})" for n, net in opened.items()}
-    store = ResultStore(out, COLUMNS, settings.describe(), record)
+    store = ResultStore(out, BenchRow, settings.describe(), record)
     for sentence in store.repairs:
         tell(sentence)
     table = bench(opened, instances, chosen, settings, store, record=record, progress=progress)
@@ -171,8 +158,8 @@ def _once(what: str, names: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def parse_method(text: str, options: EngineOptions) -> Method:
-    """Read ``engine[:formulation[:bounds]]``, such as ``bnb`` or ``gurobi:thesis:thesis``.
+def usable_method(text: str, options: EngineOptions) -> Method:
+    """Read a method as :func:`~reluopt.method.Method.parse` does.
 
     Raises:
         InputError: an unknown engine, formulation or bounds.

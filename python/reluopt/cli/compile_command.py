@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reluopt.cli import app
+from reluopt.cli.app import app
 from reluopt.cli.console import errors, progress_bar
 from reluopt.errors import InputError
 from reluopt.numerics.sets import SETS

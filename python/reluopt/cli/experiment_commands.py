@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reluopt.cli import app, options
+from reluopt.cli import options
+from reluopt.cli.app import app
 from reluopt.cli.console import (
     MAX_TABLE_ROWS,
     errors,
@@ -59,13 +60,9 @@ def bench(
     ] = None,
 ) -> None:
     """Compare methods image by image, taking turns; exit code 1 when they contradict each other."""
-    from reluopt.bench.run import BenchProgress, run_bench
+    from reluopt.bench.run import run_bench
 
     with progress_bar("bench", 1) as bar:
-
-        def show(step: BenchProgress) -> None:
-            bar.at(step.done, step.total, f"{step.stage} {step.network} {step.image} {step.method}")
-
         result = run_bench(
             networks,
             images=images,
@@ -83,7 +80,7 @@ def bench(
             data_dir=data_dir,
             activation=activation,
             command=["reluopt", *sys.argv[1:]],
-            progress=show,
+            progress=bar.run,
             tell=tell,
         )
     print(result.summary)
@@ -113,7 +110,7 @@ def profile(
     network = open_network(network_name, activation)
     asked = parse_target(target), parse_norm(norm), parse_margin(margin)
 
-    from reluopt.engines.base import EngineOptions
+    from reluopt.engines.options import EngineOptions
     from reluopt.runs.instances import load_instances
     from reluopt.runs.profile import profile as run
 

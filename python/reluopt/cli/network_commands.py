@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reluopt.cli import app, options
+from reluopt.cli import options
+from reluopt.cli.app import app
 from reluopt.cli.console import number, output, table
 from reluopt.engines import engine_names, get_engine
 from reluopt.errors import InputError, shown

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from reluopt.cli import app, options
+from reluopt.cli import options
+from reluopt.cli.app import app
 from reluopt.cli.console import errors, tell
 
 PAGE = "report.html"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reluopt.cli import app, options
+from reluopt.cli import options
+from reluopt.cli.app import app
 from reluopt.cli.console import Bar, errors, output, progress_bar, table, tell
 from reluopt.studies import STUDIES, load_study
 

@@ -17,13 +17,8 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.alternatives import SoFar, settle
-from reluopt.engines.base import (
-    EngineOptions,
-    EngineRequest,
-    EngineState,
-    Progress,
-    ProgressCallback,
-)
+from reluopt.engines.base import EngineRequest, EngineState, Progress, ProgressCallback
+from reluopt.engines.options import EngineOptions
 from reluopt.engines.streams import stdout_on_stderr
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation import FORMULATIONS

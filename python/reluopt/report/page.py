@@ -39,7 +39,7 @@ from reluopt.report.tables import (
     status_counts,
     summary_table,
 )
-from reluopt.runs.experiment import CRASHED, ERROR, KILLED
+from reluopt.runs.job import CRASHED, ERROR, KILLED
 from reluopt.runs.tables import DASH
 from reluopt.runs.wording import change_words
 

@@ -1,7 +1,7 @@
 """What a row claims by its status: which columns it fills, and whether an answer is stored.
 
 One table (:data:`CLAIMS`) for every status that a smallest change can have. Who writes rows
-(:func:`~reluopt.runs.attack.attack_row`), who resumes runs and who verifies them follow it.
+(:class:`~reluopt.runs.attack.AttackJob`), who resumes runs and who verifies them follow it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from reluopt.runs.experiment import FAILURES
-from reluopt.runs.schema import Row
 from reluopt.answers.solution import Status
+from reluopt.runs.job import FAILURES
+from reluopt.runs.row import AttackRow, Row
 
 MEASURED = ("predicted", "margin", "slack", "box_violation")
 """What the check measures on an image."""
@@ -69,7 +69,7 @@ class Claim:
     solved: bool = True
     bounds: bool = True
 
-    def failures(self, row: Row) -> Iterator[str]:
+    def failures(self, row: AttackRow) -> Iterator[str]:
         """Columns that are empty and must not be, or the other way round, a sentence each."""
         yield from _presence(row, LENGTHS, self.lengths)
         yield from _presence(row, ("gap",), self.gap)
@@ -81,18 +81,18 @@ class Claim:
         if not self.solved:
             yield from _presence(row, ("target", *SIZE), Has.NO)
         for name in (*WORK, *SIZE):
-            value = row.get(name)
+            value = getattr(row, name)
             if value is not None and value < 0:
                 yield f"{name} is {value}, below 0"
 
 
-def _presence(row: Row, columns: tuple[str, ...], has: Has) -> Iterator[str]:
+def _presence(row: AttackRow, columns: tuple[str, ...], has: Has) -> Iterator[str]:
     for name in columns:
-        value = row.get(name)
+        value = getattr(row, name)
         if has is Has.YES and value is None:
-            yield f"{name} is empty, but {row['status']} claims one"
+            yield f"{name} is empty, but {row.status} claims one"
         if has is Has.NO and value is not None:
-            yield f"{name} is {value}, but {row['status']} claims none"
+            yield f"{name} is {value}, but {row.status} claims none"
 
 
 _FAILED = Claim(False, Has.NO, Has.NO, Has.NO, Has.NO, solved=False, bounds=False)
@@ -119,15 +119,14 @@ def keeps_answer(settings: Mapping[str, Any], row: Row, any_answers: bool) -> bo
     Args:
         settings: of the run.
         row: the row.
-        any_answers: whether the folder stores any; an experiment that is not known here is taken
+        any_answers: whether the folder stores any; a job that is not known here is taken
             to store the certified ones then.
     """
-    experiment = settings.get("experiment")
-    if experiment is None:
-        return any_answers and row.get("certified") is True
-    return experiment in _WITH_ANSWERS and (
-        row.get("predicted") is not None or row.get("certified") is True
-    )
+    certified = row.get("certified") is True
+    if settings.get("experiment") is None:
+        return any_answers and certified
+    answered = certified or row.get("predicted") is not None
+    return answered and settings["experiment"] in _WITH_ANSWERS
 
 
 def keeps_proof(settings: Mapping[str, Any], row: Row) -> bool:

@@ -3,76 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from reluopt.engines.base import EngineOptions, ProgressCallback
-from reluopt.runs.executors import Executor
-from reluopt.runs.experiment import Row
-from reluopt.runs.instances import Instance, data_fingerprint
-from reluopt.runs.rows import (
-    ImageExperiment,
-    SolverExperiment,
-    image_row,
-    limit_row,
-    limit_settings,
-    method_settings,
-    network_settings,
-    solution_row,
-    toy_network,
-)
-from reluopt.runs.runner import Finished, RunProgress, run_experiment
-from reluopt.numerics.arrays import FloatArray
+from reluopt.engines.base import ProgressCallback
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Classification
 from reluopt.pipeline import Method, solve
-
-if TYPE_CHECKING:
-    from reluopt.runs.store import ResultStore
-
-COLUMNS = (
-    "image",
-    "label",
-    "program",
-    "predicted",
-    "agrees",
-    "certified",
-    "engine",
-    "formulation",
-    "bounds",
-    "status",
-    "seconds",
-    "nodes",
-    "variables",
-    "constraints",
-    "binaries",
-    "seed",
-    "threads",
-    "time_limit",
-    "network",
-    "image_sha256",
-    "message",
-)
-"""Columns of the results; ``program`` is the program's answer, ``predicted`` the network's, and
-``certified`` tells whether all logits are the same (:func:`reluopt.answers.verdict.compare_logits`)."""
+from reluopt.questions.problems import Classification
+from reluopt.runs.instances import Instance
+from reluopt.runs.job import Finished
+from reluopt.runs.row import ClassifyRow
+from reluopt.runs.solving import ImageJob, SolverJob, solved, toy_network
 
 
 @dataclass(frozen=True, eq=False)
-class ClassifyExperiment(ImageExperiment, SolverExperiment):
-    """Classification as the runner knows it (:mod:`reluopt.runs.runner`)."""
+class ClassifyJob(ImageJob[ClassifyRow], SolverJob[Instance, ClassifyRow]):
+    """Classify images by the program."""
 
     network: ReLUNetwork
     method: Method
 
-    columns = COLUMNS
-
-    @property
-    def options(self) -> EngineOptions:
-        """Limits, gap, threads, seed."""
-        return self.method.options
+    row_class = ClassifyRow
 
     def warm_up(self) -> None:
         """Imports, licences and compilation."""
@@ -80,75 +33,45 @@ class ClassifyExperiment(ImageExperiment, SolverExperiment):
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""
-        return {
-            "experiment": "classify",
-            **network_settings(self.network),
-            **method_settings(self.method),
-            **limit_settings(self.options),
-            "extra": dict(self.options.extra),
-        }
+        return {"experiment": "classify", **self.asked(), "extra": dict(self.options.extra)}
 
     def run(
-        self, task: Instance, progress: ProgressCallback | None = None
-    ) -> tuple[Row, FloatArray | None]:
-        """Row of one image; there is no image to keep."""
+        self, unit: Instance, progress: ProgressCallback | None = None
+    ) -> Finished[ClassifyRow]:
+        """The row of one image; there is no image to keep."""
         started = time.perf_counter()
-        solution = solve(self.network, Classification(task.image), self.method, progress=progress)
+        solution = solve(self.network, Classification(unit.image), self.method, progress=progress)
         seconds = time.perf_counter() - started
-        row = self._asked(task)
-        same = solution.target == row["predicted"]
-        differ = "" if same else f"program answers {solution.target}, network {row['predicted']}"
-        row |= solution_row(solution)
-        row |= {
-            "program": solution.target,
-            "agrees": solution.certified and same,
-            "certified": solution.certified,
-            "seconds": seconds,
-            "message": solution.message or differ,
-        }
-        return row, None
+        row = self._row(unit, str(solution.status))
+        same = solution.target == row.predicted
+        differ = "" if same else f"program answers {solution.target}, network {row.predicted}"
+        row = replace(
+            row,
+            program=solution.target,
+            agrees=solution.certified and same,
+            certified=solution.certified,
+            seconds=seconds,
+            **solved(solution) | {"message": solution.message or differ},
+        )
+        return Finished(row)
 
-    def failed(self, task: Instance, status: str, message: str) -> Row:
+    def failed(
+        self, unit: Instance, status: str, message: str, seconds: float | None = None
+    ) -> Finished[ClassifyRow]:
         """The row of an image whose solve crashed: it agrees with nothing."""
-        method = self.method
-        return {
-            **self._asked(task),
-            "agrees": False,
-            "certified": False,
-            "engine": method.engine,
-            "formulation": method.formulation_name,
-            "status": status,
-            "message": message,
-        }
+        return Finished(replace(self._row(unit, status), message=message))
 
-    def _asked(self, task: Instance) -> Row:
-        return {
-            **image_row(self.network, task),
-            **limit_row(self.options),
-            "predicted": int(self.network.predict(task.image)),
-        }
-
-
-def run_classify(
-    experiment: ClassifyExperiment,
-    instances: Sequence[Instance],
-    store: ResultStore | None = None,
-    on_finished: Callable[[Finished], None] = lambda _: None,
-    *,
-    executor: Executor | None = None,
-    session: Mapping[str, Any] | None = None,
-    on_progress: Callable[[RunProgress], None] = lambda _: None,
-) -> list[Finished]:
-    """Classify all images that ``store`` does not hold yet, in the order of ``instances``.
-
-    Arguments and errors are those of :func:`~reluopt.runs.runner.run_experiment`.
-    """
-    return run_experiment(
-        experiment,
-        instances,
-        store,
-        executor,
-        session={"data_sha256": data_fingerprint(instances), **(session or {})},
-        on_finished=on_finished,
-        on_progress=on_progress,
-    )
+    def _row(self, unit: Instance, status: str) -> ClassifyRow:
+        """What is known before an image is classified."""
+        return ClassifyRow(
+            image=unit.key,
+            label=unit.label,
+            predicted=int(self.network.predict(unit.image)),
+            agrees=False,
+            certified=False,
+            engine=self.method.engine,
+            formulation=self.method.formulation_name,
+            status=status,
+            image_sha256=unit.fingerprint,
+            **self.limits(),
+        )

@@ -1,9 +1,9 @@
-"""Tasks on a Dask cluster, which may lose and gain workers while a run goes on.
+"""Units on a Dask cluster, which may lose and gain workers while a run goes on.
 
-On every Dask worker the tasks run in processes of :mod:`reluopt.runs.worker`, one for each
+On every Dask worker the units are done in processes of :mod:`reluopt.runs.worker`, one for each
 of its threads: a solver that crashes or hangs is noticed and replaced there, and the Dask worker
-lives on. A Dask worker that dies takes its running tasks with it; the scheduler gives them to the
-others. A task that has brought down several Dask workers becomes a row with its error.
+lives on. A Dask worker that dies takes its running units with it; the scheduler gives them to the
+others. A unit that has brought down several Dask workers becomes a row with its error.
 
 On a SLURM cluster, start the workers through dask-jobqueue and give ``--scheduler`` the address::
 
@@ -13,7 +13,7 @@ On a SLURM cluster, start the workers through dask-jobqueue and give ``--schedul
     print(cluster.scheduler_address)
 
 (or ``dask scheduler`` and ``dask worker ADDRESS --nthreads 8`` by hand). reluopt must be installed
-where the workers run, in the same version. Each thread of a Dask worker solves one task at a time.
+where the workers run, in the same version. Each thread of a Dask worker does one unit at a time.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reluopt.errors import EngineUnavailableError, InputError, ReluoptError
-from reluopt.runs.experiment import CRASHED, Experiment, Outcome, TaskT
-from reluopt.runs.worker import WorkerProcess
 from reluopt.install import install_command
+from reluopt.runs.job import CRASHED, Outcome, ResultT, UnitT, Work
+from reluopt.runs.worker import WorkerProcess
 
 AHEAD = 1000
-"""Tasks that the scheduler knows of at a time: enough to show an adaptive cluster that it should
+"""Units that the scheduler knows of at a time: enough to show an adaptive cluster that it should
 grow, and few enough not to weigh on the scheduler's memory."""
 
 CONNECT_SECONDS = 20.0
@@ -50,7 +50,7 @@ def _distributed() -> Any:
 
 
 class DaskExecutor:
-    """Tasks on an existing Dask cluster.
+    """Units on an existing Dask cluster.
 
     Args:
         address: the scheduler's, such as ``tcp://10.0.0.1:8786``.
@@ -63,16 +63,18 @@ class DaskExecutor:
         _distributed()
         self._address = address
 
-    def outcomes(self, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Iterator[Outcome]:
-        """Outcomes as tasks finish on the cluster."""
-        packed = pickle.dumps(experiment, protocol=pickle.HIGHEST_PROTOCOL)
+    def outcomes(
+        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+    ) -> Iterator[Outcome[ResultT]]:
+        """Outcomes as units finish on the cluster."""
+        packed = pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL)
         run = uuid.uuid4().hex
         client = self._connect()
         try:
             # A task that the others depend on, not scattered data: when the worker that holds it
             # dies, the scheduler knows how to make it again.
-            shared = client.submit(_Packed, packed, run, key=f"reluopt-experiment-{run}")
-            yield from _collect(client, shared, experiment, tasks)
+            shared = client.submit(_Packed, packed, run, key=f"reluopt-work-{run}")
+            yield from _collect(client, shared, work, units)
         finally:
             with contextlib.suppress(Exception):
                 client.run(_close_pool, run, on_error="ignore")
@@ -96,7 +98,7 @@ class DaskExecutor:
 
 
 class _Packed:
-    """An experiment on its way: the receiver unpacks it in a process of its own."""
+    """Work on its way: the receiver unpacks it in a process of its own."""
 
     def __init__(self, data: bytes, run: str) -> None:
         self.data = data
@@ -104,43 +106,44 @@ class _Packed:
 
 
 def _collect(
-    client: Any, shared: Any, experiment: Experiment[TaskT], tasks: Sequence[TaskT]
-) -> Iterator[Outcome]:
-    """Submit all tasks, :data:`AHEAD` at a time, and yield what becomes of them."""
-    waiting = iter(tasks)
-    asked: dict[Any, TaskT] = {}
+    client: Any, shared: Any, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+) -> Iterator[Outcome[ResultT]]:
+    """Submit all units, :data:`AHEAD` at a time, and yield what becomes of them."""
+    waiting = iter(units)
+    asked: dict[Any, UnitT] = {}
     running = _distributed().as_completed(loop=client.loop)
 
     def submit() -> None:
-        task = next(waiting, None)
-        if task is not None:
-            future = client.submit(_run, shared, task, pure=False)
-            asked[future] = task
+        unit = next(waiting, None)
+        if unit is not None:
+            future = client.submit(_run, shared, unit, pure=False)
+            asked[future] = unit
             running.add(future)
 
     for _ in range(AHEAD):
         submit()
     # ``as_completed`` would stop when it is empty for a moment, hence the count.
-    for _ in tasks:
+    for _ in units:
         future = next(running)
-        yield _outcome(future, experiment, asked.pop(future))
+        outcome = _outcome(future, work, asked.pop(future))
+        yield outcome
         submit()
 
 
-def _outcome(future: Any, experiment: Experiment[TaskT], task: TaskT) -> Outcome:
+def _outcome(future: Any, work: Work[UnitT, ResultT], unit: UnitT) -> Outcome[ResultT]:
     """What a finished future holds."""
     try:
-        outcome: Outcome = future.result()
+        outcome: Outcome[ResultT] = future.result()
     except _distributed().KilledWorker as error:
         message = " ".join(str(error).split())
-        return Outcome(task.key, experiment.failed(task, CRASHED, message))
+        return unit.key, work.failed(unit, CRASHED, message)
     except ReluoptError:
         raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         message = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ReluoptError(f"Dask: expected {task.key} to run, found {message}") from error
+        raise ReluoptError(f"Dask: expected {unit.key} to run, found {message}") from error
     return outcome
 
 
@@ -149,17 +152,17 @@ class _Pool:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._all: list[WorkerProcess[Any]] = []
-        self._idle: list[WorkerProcess[Any]] = []
+        self._all: list[WorkerProcess[Any, Any]] = []
+        self._idle: list[WorkerProcess[Any, Any]] = []
 
-    def run(self, data: bytes, task: Any) -> Outcome:
-        """Run a task in an idle process, or in a new one."""
+    def run(self, data: bytes, unit: Any) -> Outcome[Any]:
+        """Do a unit in an idle process, or in a new one."""
         with self._guard:
             if not self._idle:
                 self._idle.append(WorkerProcess(pickle.loads(data)))
                 self._all.append(self._idle[-1])
             worker = self._idle.pop()
-        outcome = worker.run(task)
+        outcome = worker.run(unit)
         with self._guard:
             self._idle.append(worker)
         return outcome
@@ -175,11 +178,11 @@ _POOLS: dict[str, _Pool] = {}
 _POOLS_GUARD = threading.Lock()
 
 
-def _run(packed: _Packed, task: Any) -> Outcome:
-    """In a Dask worker: run a task."""
+def _run(packed: _Packed, unit: Any) -> Outcome[Any]:
+    """In a Dask worker: do a unit."""
     with _POOLS_GUARD:
         pool = _POOLS.setdefault(packed.run, _Pool())
-    return pool.run(packed.data, task)
+    return pool.run(packed.data, unit)
 
 
 def _close_pool(run: str) -> None:

@@ -14,14 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from reluopt.attacks.region import find_incumbent
 from reluopt.answers.check import check_perturbation
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Certificate, Incumbent
+from reluopt.attacks.region import find_incumbent
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
-from reluopt.runs.row_reader import at_most
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import PerturbationTask
-from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Certificate, Incumbent
+
+AGREEMENT = 1e-9
+"""Allowed relative difference between stored and recomputed numbers. Both are float64 sums of the
+same terms; another BLAS may add them in another order, which changes the last few bits."""
 
 REFUTING_SLACK = 1e-9
 """How far an image that refutes a bound may miss a condition, relative to ``max(1, |logits|)``:
@@ -30,6 +33,11 @@ the rounding of a forward pass, not the thousand times larger tolerance of the c
 REFUTING_SHARE = 1e-6
 """By what share of a bound an image must lie below it to refute it: what solvers' tolerances, and
 :data:`REFUTING_SLACK` with logits of 1e-3, can explain."""
+
+
+def at_most(left: float, right: float, least: float = 1.0) -> bool:
+    """``left <= right`` up to rounding; numbers below ``least`` count as ``least``."""
+    return left <= right or left - right <= AGREEMENT * max(least, abs(right))
 
 
 def fools_nobody(certificate: Certificate) -> bool:

@@ -1,7 +1,7 @@
-"""Where tasks run: in this process, in local worker processes, or on a Dask cluster.
+"""Where units are done: in this process, in local worker processes, or on a Dask cluster.
 
-All executors keep the same promises: every task gets exactly one outcome, in whatever order they
-finish; an unexpected exception is an outcome; a task whose process dies is tried again elsewhere
+All executors keep the same promises: every unit gets exactly one outcome, in whatever order they
+finish; an unexpected exception is an outcome; a unit whose process dies is tried again elsewhere
 and becomes an outcome with its error when that keeps happening.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from reluopt.errors import InputError
-from reluopt.runs.experiment import Experiment, Outcome, TaskT, attempt
+from reluopt.runs.job import Outcome, ResultT, UnitT, Work, attempt
 from reluopt.runs.worker import WorkerClosedError, WorkerProcess
 
 if TYPE_CHECKING:  # workers should not load every engine before they know their work
@@ -21,9 +21,11 @@ if TYPE_CHECKING:  # workers should not load every engine before they know their
 
 
 class Executor(Protocol):
-    """Runs tasks of an experiment somewhere."""
+    """Does the units of some work somewhere."""
 
-    def outcomes(self, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Iterator[Outcome]:
+    def outcomes(
+        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+    ) -> Iterator[Outcome[ResultT]]:
         """Outcomes as they come; closing the iterator ends what still runs.
 
         Raises:
@@ -37,9 +39,9 @@ class Executor(Protocol):
 
 
 class SerialExecutor:
-    """One task after the other in this process, in order.
+    """One unit after the other in this process, in order.
 
-    Nothing can be killed here: a task ends when its engine does (engines keep their time limit),
+    Nothing can be killed here: a unit ends when its engine does (engines keep their time limit),
     and a solver that crashes takes the run with it, whose finished rows remain.
 
     Args:
@@ -49,10 +51,13 @@ class SerialExecutor:
     def __init__(self, progress: ProgressCallback | None = None) -> None:
         self._progress = progress
 
-    def outcomes(self, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Iterator[Outcome]:
-        """Outcomes in the order of ``tasks``."""
-        for task in tasks:
-            yield attempt(experiment, task, self._progress)
+    def outcomes(
+        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+    ) -> Iterator[Outcome[ResultT]]:
+        """Outcomes in the order of ``units``."""
+        for unit in units:
+            outcome = attempt(work, unit, self._progress)
+            yield outcome
 
     def describe(self) -> str:
         """One line for the record."""
@@ -74,13 +79,15 @@ class LocalExecutor:
             raise InputError(f"workers: expected at least 1, found {workers}")
         self._workers = workers
 
-    def outcomes(self, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Iterator[Outcome]:
-        """Outcomes as tasks finish."""
-        waiting: queue.SimpleQueue[TaskT] = queue.SimpleQueue()
-        for task in tasks:
-            waiting.put(task)
-        ready: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
-        workers = [WorkerProcess(experiment) for _ in range(min(self._workers, len(tasks)))]
+    def outcomes(
+        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+    ) -> Iterator[Outcome[ResultT]]:
+        """Outcomes as units finish."""
+        waiting: queue.SimpleQueue[UnitT] = queue.SimpleQueue()
+        for unit in units:
+            waiting.put(unit)
+        ready: queue.SimpleQueue[Outcome[ResultT] | BaseException] = queue.SimpleQueue()
+        workers = [WorkerProcess(work) for _ in range(min(self._workers, len(units)))]
         threads = [
             threading.Thread(target=_drive, args=(worker, waiting, ready), daemon=True)
             for worker in workers
@@ -88,7 +95,7 @@ class LocalExecutor:
         try:
             for thread in threads:
                 thread.start()
-            for _ in tasks:
+            for _ in units:
                 outcome = ready.get()
                 if isinstance(outcome, BaseException):
                     raise outcome
@@ -105,11 +112,11 @@ class LocalExecutor:
 
 
 def _drive(
-    worker: WorkerProcess[TaskT],
-    waiting: queue.SimpleQueue[TaskT],
-    ready: queue.SimpleQueue[Outcome | BaseException],
+    worker: WorkerProcess[UnitT, ResultT],
+    waiting: queue.SimpleQueue[UnitT],
+    ready: queue.SimpleQueue[Outcome[ResultT] | BaseException],
 ) -> None:
-    """Give one worker task after task until none is left."""
+    """Give one worker unit after unit until none is left."""
     try:
         while True:
             ready.put(worker.run(waiting.get_nowait()))

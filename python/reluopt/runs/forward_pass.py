@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reluopt.engines.base import ProgressCallback
-from reluopt.runs.experiment import Row
-from reluopt.runs.instances import Instance
-from reluopt.runs.rows import ImageExperiment, image_row, network_settings
-from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import ReLUNetwork
-
-COLUMNS = (
-    "image",
-    "label",
-    "predicted",
-    "status",
-    "seconds",
-    "repeats",
-    "network",
-    "image_sha256",
-    "message",
-)
-"""Columns of the results; ``seconds`` is the median of ``repeats`` passes."""
+from reluopt.runs.instances import Instance
+from reluopt.runs.job import Finished
+from reluopt.runs.row import ForwardRow
+from reluopt.runs.solving import ImageJob, network_settings
 
 REPEATS = 1000
 """Passes for each image: some take ten times as long because something else ran meanwhile, and a
@@ -35,44 +22,42 @@ DONE = "DONE"
 
 
 @dataclass(frozen=True, eq=False)
-class ForwardExperiment(ImageExperiment):
-    """The float64 forward pass as the runner knows it (:mod:`reluopt.runs.runner`)."""
+class ForwardJob(ImageJob[ForwardRow]):
+    """Time the float64 forward pass; nothing is compiled, and a median minds no slow first one."""
 
     network: ReLUNetwork
     repeats: int = REPEATS
 
-    columns = COLUMNS
-    threads = 1
+    row_class = ForwardRow
     hard_limit = 60.0
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""
-        return {
-            "experiment": "forward-pass",
-            **network_settings(self.network),
-            "repeats": self.repeats,
-        }
+        described = {"experiment": "forward-pass", **network_settings(self.network)}
+        return {**described, "repeats": self.repeats}
 
-    def warm_up(self) -> None:
-        """Nothing is compiled, and a median minds no slow first pass."""
-
-    def run(
-        self, task: Instance, progress: ProgressCallback | None = None
-    ) -> tuple[Row, FloatArray | None]:
+    def run(self, unit: Instance, progress: ProgressCallback | None = None) -> Finished[ForwardRow]:
         """The median time of one image; ``progress`` has nothing to show."""
         del progress
         times = []
         for _ in range(self.repeats):
             started = time.perf_counter()
-            self.network.forward(task.image)
+            self.network.forward(unit.image)
             times.append(time.perf_counter() - started)
-        row = {"seconds": statistics.median(times), "repeats": self.repeats}
-        return {**self._asked(task), **row, "status": DONE}, None
+        row = self.failed(unit, DONE, "").row
+        return Finished(replace(row, seconds=statistics.median(times), repeats=self.repeats))
 
-    def failed(self, task: Instance, status: str, message: str) -> Row:
-        """The row of an image whose pass crashed."""
-        return {**self._asked(task), "status": status, "message": message}
-
-    def _asked(self, task: Instance) -> Row:
-        predicted = int(self.network.predict(task.image))
-        return {**image_row(self.network, task), "predicted": predicted}
+    def failed(
+        self, unit: Instance, status: str, message: str, seconds: float | None = None
+    ) -> Finished[ForwardRow]:
+        """The row of an image whose pass crashed: all that is known without it."""
+        row = ForwardRow(
+            image=unit.key,
+            label=unit.label,
+            predicted=int(self.network.predict(unit.image)),
+            status=status,
+            network=self.network.metadata.name,
+            image_sha256=unit.fingerprint,
+            message=message,
+        )
+        return Finished(row)

@@ -3,58 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from reluopt.engines.base import EngineOptions, ProgressCallback
-from reluopt.runs.executors import Executor, SerialExecutor
-from reluopt.runs.experiment import Row
-from reluopt.runs.rows import (
-    SolverExperiment,
-    limit_row,
-    limit_settings,
-    method_settings,
-    network_settings,
-    solution_row,
-    toy_network,
-)
-from reluopt.runs.runner import Finished, RunProgress, run_experiment
-from reluopt.runs.store import ResultStore
-from reluopt.numerics.arrays import FloatArray
+from reluopt.engines.base import ProgressCallback
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import OptimalInput
 from reluopt.pipeline import Method, solve
-
-COLUMNS = (
-    "image",
-    "label",
-    "engine",
-    "formulation",
-    "bounds",
-    "status",
-    "objective",
-    "bound",
-    "gap",
-    "seconds",
-    "nodes",
-    "predicted",
-    "margin",
-    "certified",
-    "variables",
-    "constraints",
-    "binaries",
-    "seed",
-    "threads",
-    "time_limit",
-    "network",
-    "message",
-)
-"""Columns of the results; ``objective`` is the logit, ``margin`` its lead over the others."""
+from reluopt.questions.problems import OptimalInput
+from reluopt.runs.job import Finished
+from reluopt.runs.row import IdealRow
+from reluopt.runs.solving import SolverJob, solved, toy_network
 
 
 @dataclass(frozen=True)
-class LabelTask:
+class LabelUnit:
     """One label whose logit is maximised."""
 
     label: int
@@ -66,22 +28,17 @@ class LabelTask:
 
 
 @dataclass(frozen=True, eq=False)
-class IdealExperiment(SolverExperiment):
-    """Optimal inputs as the runner knows them (:mod:`reluopt.runs.runner`)."""
+class IdealJob(SolverJob[LabelUnit, IdealRow]):
+    """Find optimal inputs."""
 
     network: ReLUNetwork
     method: Method
 
-    columns = COLUMNS
+    row_class = IdealRow
 
-    @property
-    def options(self) -> EngineOptions:
-        """Limits, gap, threads, seed."""
-        return self.method.options
-
-    def identify(self, task: LabelTask) -> dict[str, Any]:
+    def identify(self, unit: LabelUnit) -> dict[str, Any]:
         """A row stands for its label."""
-        return {"label": task.label}
+        return {"label": unit.label}
 
     def warm_up(self) -> None:
         """Imports, licences and compilation."""
@@ -89,74 +46,40 @@ class IdealExperiment(SolverExperiment):
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""
-        return {
-            "experiment": "ideal",
-            **network_settings(self.network),
-            **method_settings(self.method),
-            **limit_settings(self.options),
-        }
+        return {"experiment": "ideal", **self.asked()}
 
-    def run(
-        self, task: LabelTask, progress: ProgressCallback | None = None
-    ) -> tuple[Row, FloatArray | None]:
+    def run(self, unit: LabelUnit, progress: ProgressCallback | None = None) -> Finished[IdealRow]:
         """Row and optimal input (in the network's input shape) of one label."""
         started = time.perf_counter()
-        solution = solve(self.network, OptimalInput(task.label), self.method, progress=progress)
+        solution = solve(self.network, OptimalInput(unit.label), self.method, progress=progress)
         certificate = solution.certificate
-        row = {
-            **self._asked(task),
-            **solution_row(solution),
-            "objective": solution.objective,
-            "bound": solution.bound,
-            "gap": solution.gap,
-            "seconds": time.perf_counter() - started,
-            "predicted": None if certificate is None else certificate.predicted,
-            "margin": None if certificate is None else certificate.lead,
-            "certified": solution.certified,
-        }
+        row = replace(
+            self._row(unit, str(solution.status)),
+            objective=solution.objective,
+            bound=solution.bound,
+            gap=solution.gap,
+            seconds=time.perf_counter() - started,
+            predicted=None if certificate is None else certificate.predicted,
+            margin=None if certificate is None else certificate.lead,
+            certified=solution.certified,
+            **solved(solution),
+        )
         image = solution.image
-        return row, None if image is None else image.reshape(self.network.input_shape)
+        return Finished(row, None if image is None else image.reshape(self.network.input_shape))
 
-    def failed(self, task: LabelTask, status: str, message: str) -> Row:
+    def failed(
+        self, unit: LabelUnit, status: str, message: str, seconds: float | None = None
+    ) -> Finished[IdealRow]:
         """The row of a label whose solve crashed."""
-        return {
-            **self._asked(task),
-            "engine": self.method.engine,
-            "status": status,
-            "certified": False,
-            "message": message,
-        }
+        return Finished(replace(self._row(unit, status), message=message))
 
-    def _asked(self, task: LabelTask) -> Row:
-        return {
-            "image": task.key,
-            "label": task.label,
-            "network": self.network.metadata.name,
-            **limit_row(self.options),
-        }
-
-
-def run_ideal(
-    experiment: IdealExperiment,
-    labels: Sequence[int],
-    store: ResultStore | None = None,
-    on_finished: Callable[[Finished], None] = lambda _: None,
-    progress: ProgressCallback | None = None,
-    *,
-    executor: Executor | None = None,
-    session: Mapping[str, Any] | None = None,
-    on_progress: Callable[[RunProgress], None] = lambda _: None,
-) -> list[Finished]:
-    """Optimal inputs of all labels that ``store`` does not hold yet, in the order of ``labels``.
-
-    The arguments are those of :func:`~reluopt.runs.attack.run_attack`.
-    """
-    return run_experiment(
-        experiment,
-        [LabelTask(label) for label in labels],
-        store,
-        SerialExecutor(progress) if executor is None else executor,
-        session=session,
-        on_finished=on_finished,
-        on_progress=on_progress,
-    )
+    def _row(self, unit: LabelUnit, status: str) -> IdealRow:
+        """What is known before a label is solved."""
+        return IdealRow(
+            image=unit.key,
+            label=unit.label,
+            engine=self.method.engine,
+            status=status,
+            certified=False,
+            **self.limits(),
+        )

@@ -11,18 +11,11 @@ from typing import Any
 from reluopt.errors import InputError
 from reluopt.runs.answers import Answers
 from reluopt.runs.claims import keeps_answer, keeps_proof
-from reluopt.runs.experiment import PROOF
+from reluopt.runs.job import Finished
 from reluopt.runs.record import read_record
+from reluopt.runs.row import Row
 from reluopt.runs.row_table import RowTable
-from reluopt.runs.store import (
-    ResultStore,
-    Row,
-    missing_rows,
-    named,
-    proof_path,
-    read_table,
-)
-from reluopt.numerics.arrays import FloatArray
+from reluopt.runs.store import ResultStore, class_of, missing_rows, named, proof_path, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +27,7 @@ class Merged:
         missing: a sentence for each thing that the whole run has and the folders do not, yet.
     """
 
-    store: ResultStore
+    store: ResultStore[Row]
     missing: tuple[str, ...]
 
 
@@ -45,6 +38,7 @@ class _Source:
     folder: Path
     record: Mapping[str, Any]
     table: RowTable
+    rows: Sequence[Row]
     answers: Answers
 
     @classmethod
@@ -56,13 +50,13 @@ class _Source:
                 answer or a proof that a row speaks of is gone.
         """
         record = read_record(folder)
-        source = cls(folder, record, read_table(folder), Answers(folder))
-        table, settings = source.table, record["settings"]
+        table, settings = read_table(folder), record["settings"]
+        source = cls(folder, record, table, table.typed(class_of(table)), Answers(folder))
         for key, lines in table.repeated.items():
             places = ", ".join(map(str, lines))
             raise InputError(f"{table.path}: expected one row of {key}, found lines {places}")
-        for key, row in zip(table.keys, table.rows, strict=True):
-            lost = []
+        for row in source.rows:
+            key, lost = row.row_key, []
             if keeps_answer(settings, row, bool(source.answers)):
                 lost += ["answer"] if source.answers.find(key) is None else []
             if keeps_proof(settings, row):
@@ -74,12 +68,11 @@ class _Source:
                 )
         return source
 
-    def items(self) -> list[tuple[str, Row, FloatArray | None]]:
-        """Key, row and answer of every instance."""
-        return [
-            (key, row, self.answers.find(key))
-            for key, row in zip(self.table.keys, self.table.rows, strict=True)
-        ]
+    def finished(self, row: Row) -> Finished[Row]:
+        """A row with its answer and its proof."""
+        proof = proof_path(self.folder, row.row_key)
+        kept = proof.read_bytes() if proof.exists() else None
+        return Finished(row, self.answers.find(row.row_key), kept)
 
 
 def merge_runs(folders: Sequence[Path], out: Path) -> Merged:
@@ -113,18 +106,16 @@ def merge_runs(folders: Sequence[Path], out: Path) -> Merged:
     _refuse_shared(sources)
     own = ("settings", "sessions", "instances", "finished")
     record = {key: value for key, value in first.record.items() if key not in own}
-    store = ResultStore(out, first.table.columns, first.record["settings"], record)
+    store = ResultStore(out, class_of(first.table), first.record["settings"], record)
     _copy_records(sources, store)
     done = store.done
     for source in sources:
-        for key, row, image in source.items():
-            if key not in done:
-                proof = proof_path(source.folder, key)
-                kept = {PROOF: proof.read_bytes()} if proof.exists() else {}
-                store.append({**row, **kept}, image)
-            elif done[key] != row:
+        for row in source.rows:
+            if row.row_key not in done:
+                store.append(source.finished(row))
+            elif done[row.row_key] != row:
                 raise InputError(
-                    f"{out}: expected {key} to be as in {source.folder}, found another row"
+                    f"{out}: expected {row.row_key} to be as in {source.folder}, found another row"
                 )
     missing = _missing(read_record(out), store)
     if not missing:
@@ -144,7 +135,7 @@ def _refuse_shared(sources: Sequence[_Source]) -> None:
             holders[key] = source.folder
 
 
-def _copy_records(sources: Sequence[_Source], store: ResultStore) -> None:
+def _copy_records(sources: Sequence[_Source], store: ResultStore[Row]) -> None:
     """Sessions and instances that the filled folder does not know yet."""
     known = read_record(store.folder).get("sessions") or []
     for source in sources:
@@ -154,7 +145,7 @@ def _copy_records(sources: Sequence[_Source], store: ResultStore) -> None:
         store.expect(source.record.get("instances") or source.table.keys)
 
 
-def _missing(record: Mapping[str, Any], store: ResultStore) -> list[str]:
+def _missing(record: Mapping[str, Any], store: ResultStore[Row]) -> list[str]:
     """What a finished run would have."""
     told = []
     keys = missing_rows(record, store.done)

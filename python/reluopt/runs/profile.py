@@ -10,14 +10,21 @@ from functools import partial
 from typing import TypeVar
 
 from reluopt.answers.answer import EngineAnswer
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.answers.solution import Incumbent
+from reluopt.engines.base import EngineRequest
+from reluopt.engines.options import EngineOptions
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import UnsupportedProblemError
-from reluopt.runs.instances import Instance
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Margin, Measure, MinimalPerturbation, PerturbationTask, Target
-from reluopt.answers.solution import Incumbent
 from reluopt.networks.zoo import open_network
+from reluopt.questions.problems import (
+    Margin,
+    Measure,
+    MinimalPerturbation,
+    PerturbationTask,
+    Target,
+)
+from reluopt.runs.instances import Instance
 
 _Result = TypeVar("_Result")
 

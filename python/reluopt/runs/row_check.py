@@ -6,21 +6,21 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_perturbation
+from reluopt.answers.solution import (
+    GAP_DENOMINATOR_FLOOR,
+    Certificate,
+    Incumbent,
+    Status,
+    relative_gap,
+)
 from reluopt.engines import engine_names
-from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
-from reluopt.runs.evidence import BoundClaim, Evidence, fools_nobody
-from reluopt.runs.experiment import FAILURES
-from reluopt.runs.instances import Instance
-from reluopt.runs.row_reader import RowReader, at_most
-from reluopt.runs.schema import kept
-from reluopt.runs.store import proof_path
-from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import (
     BareRelativeMargin,
     MinimalPerturbation,
@@ -29,13 +29,12 @@ from reluopt.questions.problems import (
     parse_norm,
     parse_target,
 )
-from reluopt.answers.solution import (
-    GAP_DENOMINATOR_FLOOR,
-    Certificate,
-    Incumbent,
-    Status,
-    relative_gap,
-)
+from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
+from reluopt.runs.evidence import AGREEMENT, BoundClaim, Evidence, at_most, fools_nobody
+from reluopt.runs.instances import Instance
+from reluopt.runs.job import FAILURES
+from reluopt.runs.row import COLUMNS, AttackRow
+from reluopt.runs.store import proof_path
 
 RECORDED = {
     "norm": "norm",
@@ -71,8 +70,19 @@ class Verified:
     proven: float | None = None
 
 
-StoredRow: TypeAlias = tuple[RowReader, FloatArray | None, Instance]
-"""A row, the image stored with it, and the instance that it names."""
+@dataclass(frozen=True, eq=False)
+class StoredRow:
+    """A row, the image stored with it, the instance that it names, and its place in the table."""
+
+    row: AttackRow
+    image: FloatArray | None
+    instance: Instance
+    place: int
+
+    @property
+    def key(self) -> str:
+        """Its place: damaged tables hold several rows of an instance."""
+        return str(self.place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +101,7 @@ class RunCheck:
         """
         # Stored images may hold anything; what overflows is no answer, and no warning either.
         with np.errstate(over="ignore", invalid="ignore"):
-            return _RowCheck(self, *stored).verify()
+            return _RowCheck(self, stored).verify()
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,15 +123,12 @@ class _Measured:
 class _RowCheck:
     """The check of one row."""
 
-    def __init__(
-        self, run: RunCheck, row: RowReader, image: FloatArray | None, instance: Instance
-    ) -> None:
+    def __init__(self, run: RunCheck, stored: StoredRow) -> None:
         self._network, self._settings = run.network, run.settings
-        self._row, self._image = row, None if image is None else image.reshape(-1)
-        self._key, self._status = row.text("image"), row.text("status")
-        self._certified = row.flag("certified")
-        self._instance = instance
-        self._proof = proof_path(run.folder, self._key)
+        self._row, self._instance, image = stored.row, stored.instance, stored.image
+        self._image = None if image is None else image.reshape(-1)
+        self._status, self._certified = self._row.status, self._row.certified
+        self._proof = proof_path(run.folder, self._row.image)
         self._failures: list[str] = []
 
     def verify(self) -> Verified:
@@ -149,30 +156,31 @@ class _RowCheck:
     def _check_records(self) -> None:
         """What the row repeats of settings and instance."""
         row, instance = self._row, self._instance
-        label = row.integer("label")
-        self.fail_unless(instance.label == label, f"the true label is {instance.label}")
+        self.fail_unless(instance.label == row.label, f"the true label is {instance.label}")
         for column, name in RECORDED.items():
-            asked, stored = kept(column, self._settings[name]), row.entry(column)
-            self.fail_unless(stored == asked, f"{column} is {asked}, not {stored}")
+            asked, stored = COLUMNS[column].keep(self._settings[name]), row[column]
+            self.fail_unless(
+                (stored or None) == (asked or None), f"{column} is {asked}, not {stored}"
+            )
         self._check_method()
         answered = int(self._network.predict(instance.image))
-        same = row.entry("original_predicted") == answered
+        same = row.original_predicted == answered
         self.fail_unless(same, f"original_predicted is {answered}")
         self.fail_unless(
-            row.text("image_sha256") == instance.fingerprint,
+            row.image_sha256 == instance.fingerprint,
             "the original image has another SHA-256 now",
         )
 
     def _check_method(self) -> None:
         """The engine and the formulation that were asked for, or one that there is."""
-        asked, found = str(self._settings["engine"]), self._row.text("engine")
+        asked, found = str(self._settings["engine"]), self._row.engine
         if asked != "auto":
             self.fail_unless(found == asked, f"engine is {asked}")
         elif not (found == asked and self._status in FAILURES):  # nobody knows which one failed
             self.fail_unless(found in engine_names(), f"there is no engine {found}")
         formulation = self._settings.get("formulation")
         if formulation is not None:
-            found = self._row.text("formulation")
+            found = str(self._row.formulation)
             self.fail_unless(found == formulation, f"formulation is {formulation}, not {found}")
 
     def _check_columns(self, claim: Claim) -> None:
@@ -184,8 +192,8 @@ class _RowCheck:
             self._failures.append(f"{status} is claimed without a certified answer")
         if self._image is None and (self._certified or claim.image is Has.YES):
             self._failures.append("an answer is claimed, but no image is stored")
-        self._failures += claim.failures(self._row.row)
-        if keeps_proof(self._settings, self._row.row) and not self._proof.exists():
+        self._failures += claim.failures(self._row)
+        if keeps_proof(self._settings, self._row) and not self._proof.exists():
             self._failures.append("a proof was to be kept, but there is none")
 
     def _task(self) -> PerturbationTask:
@@ -203,7 +211,7 @@ class _RowCheck:
         """The stored image, if it fits the network and names an alternative."""
         image = self._image
         targets = [alternative.target for alternative in task.alternatives]
-        target = self._row.entry("target")
+        target = self._row.target
         known = target in targets
         if target is not None or (image is not None and claim.image is not Has.NO):
             self.fail_unless(known, f"target {target} was not asked for")
@@ -218,9 +226,9 @@ class _RowCheck:
         if claim.image is Has.NO:
             self._refute(task, image)
             return None
-        if not known:
+        if target is None or not known:
             return None
-        index = targets.index(int(target))
+        index = targets.index(target)
         certificate = check_perturbation(self._network, task, task.alternatives[index], image)
         return _Measured(image, index, certificate)
 
@@ -255,15 +263,14 @@ class _RowCheck:
             }
         for name, value in recomputed.items():
             least = GAP_DENOMINATOR_FLOOR if name in LENGTHS else 1.0
-            if not self._row.close(name, value, least):
-                self._failures.append(f"{name} is {value:.12g}, not {self._row.number(name)}")
+            if not _close(stored := self._row[name], value, least):
+                self._failures.append(f"{name} is {value:.12g}, not {stored}")
 
     @property
     def _bound(self) -> float:
         """The bound that the row tells; an empty cell is an infinite one, or none at all."""
-        stored = self._row.number("bound")
-        if stored is not None:
-            return stored
+        if self._row.bound is not None:
+            return self._row.bound
         infinite = self._status in (Status.INFEASIBLE, Status.NUMERICAL)
         return math.inf if infinite else -math.inf
 
@@ -271,11 +278,10 @@ class _RowCheck:
         self, task: PerturbationTask, claim: Claim, measured: _Measured | None
     ) -> Verified:
         """Whether the bound is consistent with the answer, and what stands behind it."""
-        row = self._row
         if not claim.bounds:
             return self._verified(Evidence.NONE)
         answer = None if measured is None else measured.incumbent
-        own = row.text("engine") == "bnb"
+        own = self._row.engine == "bnb"
         asked = BoundClaim(
             self._network, task, self._bound, answer, float(self._settings["gap"]), own
         )
@@ -346,10 +352,10 @@ class _RowCheck:
         """NUMERICAL: a certified answer is no answer only where the engine's bound denies it."""
         if measured is None:
             self.fail_unless(
-                self._row.entry("predicted") is None, "an answer is told, but no image is stored"
+                self._row.predicted is None, "an answer is told, but no image is stored"
             )
         if measured is None or not measured.certificate.certified:
-            lengths = [n for n in (*LENGTHS, "gap") if self._row.entry(n) is not None]
+            lengths = [n for n in (*LENGTHS, "gap") if self._row[n] is not None]
             if not self._certified:
                 self._failures += [f"{n} is told of an answer that is refused" for n in lengths]
             return
@@ -366,11 +372,19 @@ class _RowCheck:
     def _verified(
         self, evidence: Evidence, root: float | None = None, proven: float | None = None
     ) -> Verified:
-        bound: float | None = self._row.number("bound")
-        if self._status == Status.INFEASIBLE:
-            bound = self._bound
+        bound = self._bound if self._status == Status.INFEASIBLE else self._row.bound
         failures = tuple(self._failures)
-        return Verified(self._key, self._status, failures, evidence, bound, root, proven)
+        return Verified(self._row.image, self._status, failures, evidence, bound, root, proven)
+
+
+def _close(stored: float | None, value: float, least: float) -> bool:
+    """Whether a stored number is the recomputed one, up to rounding.
+
+    Numbers below ``least`` count as ``least``. What is NaN or infinite is stored as nothing.
+    """
+    if stored is None or not math.isfinite(value):
+        return stored is None and not math.isfinite(value)
+    return abs(stored - value) <= AGREEMENT * max(least, abs(value))
 
 
 _STATUS_CHECKS: Mapping[str, Callable[[_RowCheck, _Measured | None], None]] = {

@@ -1,18 +1,17 @@
-"""Tables of rows as files: CSV with a header, one line a row, typed by :mod:`.schema`."""
+"""Tables of rows as files: CSV with a header, one line a row, typed by :mod:`.row`."""
 
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reluopt.errors import InputError
-from reluopt.runs.schema import Row, kept, kind_of, typed_frame
 from reluopt.files import read_regular_file
+from reluopt.runs.row import Column, Row, column_of, typed_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,21 +19,23 @@ if TYPE_CHECKING:
 MAX_SHOWN = 60
 """Longest cell that a message shows in full."""
 
+RowT = TypeVar("RowT", bound=Row)
+
 
 @dataclass(frozen=True, eq=False)
 class RowTable:
-    """The rows of a file.
+    """The rows of a file, whatever its columns.
 
     Attributes:
         path: the file.
         columns: their names, the first being the key.
-        rows: values by column.
+        rows: values by column; None is missing.
         lines: where each row stands in the file, the header being line 1.
     """
 
     path: Path
     columns: tuple[str, ...]
-    rows: Sequence[Row]
+    rows: Sequence[Mapping[str, Any]]
     lines: Sequence[int]
 
     @property
@@ -52,38 +53,43 @@ class RowTable:
                 places.setdefault(key, []).append(line)
         return places
 
+    def typed(self, cls: type[RowT]) -> list[RowT]:
+        """The rows of a job.
+
+        Raises:
+            InputError: a column is missing, or a cell that must not be empty is.
+        """
+        for name in cls.columns():
+            if name not in self.columns:
+                raise InputError(f"{self.path}: expected a column {name}, found none")
+        rows = []
+        for row, line in zip(self.rows, self.lines, strict=True):
+            try:
+                rows.append(cls(**{name: row[name] for name in cls.columns()}))
+            except ValueError as error:
+                raise InputError(f"{self.path}, line {line}: {error}") from None
+        return rows
+
     def frame(self) -> pd.DataFrame:
-        """The rows as a data frame; see :func:`~reluopt.runs.schema.typed_frame`."""
+        """The rows as a data frame; see :func:`~reluopt.runs.row.typed_frame`."""
         return typed_frame(self.columns, self.rows)
 
 
-def row_line(values: Sequence[Any]) -> bytes:
-    """One line of the file; the values are as :func:`~reluopt.runs.schema.kept` gives."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow("" if v is None else v for v in values)
-    return buffer.getvalue().encode()
-
-
-def row_values(columns: Sequence[str], row: Mapping[str, Any]) -> Row:
-    """The values of a row that its line holds, in the order of the columns.
-
-    Raises:
-        ValueError: a value is not what its column holds.
-    """
-    return {name: kept(name, row.get(name)) for name in columns}
-
-
-def read_rows(path: Path) -> RowTable:
+def read_rows(path: Path, cls: type[Row] | None = None) -> RowTable:
     """Read a table; a last line without its end was torn by a crash and is left out.
+
+    Args:
+        path: the file.
+        cls: whose columns have other kinds than those of :data:`~reluopt.runs.row.COLUMNS`.
 
     Raises:
         InputError: there is no such file, it is no table, or a cell is not what its column holds.
     """
     data = read_regular_file(path, "a table")
-    return parse_rows(path, data[: data.rfind(b"\n") + 1])
+    return parse_rows(path, data[: data.rfind(b"\n") + 1], cls)
 
 
-def parse_rows(path: Path, data: bytes) -> RowTable:
+def parse_rows(path: Path, data: bytes, cls: type[Row] | None = None) -> RowTable:
     """The table that ``data`` is; ``path`` is for messages."""
     try:
         lines = data.decode("utf-8-sig").split("\n")
@@ -97,7 +103,9 @@ def parse_rows(path: Path, data: bytes) -> RowTable:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise InputError(f"{path}: expected each column once, found {twice[0]} twice")
-    rows = [_typed_row(path, line, header, cells) for line, cells in body]
+    own = {} if cls is None else {column.name: column for column in cls.schema()}
+    columns = [own.get(name) or column_of(name) for name in header]
+    rows = [_typed_row(path, line, columns, cells) for line, cells in body]
     return RowTable(path, tuple(header), rows, [line for line, _ in body])
 
 
@@ -114,16 +122,19 @@ def _cells(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
         yield number, cells
 
 
-def _typed_row(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
-    if len(cells) != len(header):
-        raise InputError(f"{path}, line {line}: expected {len(header)} cells, found {len(cells)}")
-    row: Row = {}
-    for name, cell in zip(header, cells, strict=True):
+def _typed_row(
+    path: Path, line: int, columns: Sequence[Column], cells: Sequence[str]
+) -> dict[str, Any]:
+    if len(cells) != len(columns):
+        raise InputError(f"{path}, line {line}: expected {len(columns)} cells, found {len(cells)}")
+    row = {}
+    for column, cell in zip(columns, cells, strict=True):
         try:
-            row[name] = kind_of(name).read(cell) if cell else None
+            row[column.name] = column.kind.read(cell) if cell else None
         except ValueError:
             shown = cell if len(cell) <= MAX_SHOWN else f"{cell[:MAX_SHOWN]}..."
             raise InputError(
-                f"{path}, line {line}: {name}: expected {kind_of(name).expected}, found {shown!r}"
+                f"{path}, line {line}: {column.name}: expected {column.kind.expected}, "
+                f"found {shown!r}"
             ) from None
     return row

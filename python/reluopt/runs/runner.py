@@ -1,74 +1,32 @@
-"""One runner for every experiment: tasks in, rows out, wherever they are computed.
+"""One runner for every job: units in, rows out, wherever they are computed.
 
 Finished rows go to a :class:`~reluopt.runs.store.ResultStore` one by one, so a run may be
-killed at any moment; the same call continues it. Rows are stored in the order in which tasks
-finish and carry a key; what is returned is in the order of the tasks.
+killed at any moment; the same call continues it. Rows are stored in the order in which units
+finish and carry a key; what is returned is in the order of the units.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import re
-import time
-from bisect import insort
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reluopt.errors import InputError
+from reluopt.errors import InputError, ReluoptError
 from reluopt.runs.executors import Executor, SerialExecutor
-from reluopt.runs.experiment import Experiment, Row, TaskT
-from reluopt.runs.forecast import UNKNOWN, Forecast, Forecaster
+from reluopt.runs.job import Finished as Finished
+from reluopt.runs.job import Job, RowT, UnitT
 from reluopt.runs.lock import ANOTHER_FOLDER
-from reluopt.runs.schema import kept
-from reluopt.numerics.arrays import FloatArray
+from reluopt.runs.progress import RunProgress as RunProgress
+from reluopt.runs.progress import Tracker
+from reluopt.runs.row import Row
 
 if TYPE_CHECKING:
     from reluopt.runs.store import ResultStore
 
 _Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """One finished task.
-
-    Attributes:
-        row: its row.
-        image: its image, if it has one.
-        resumed: whether an earlier session computed it.
-    """
-
-    row: Row
-    image: FloatArray | None
-    resumed: bool
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """How far a run is.
-
-    Attributes:
-        done: finished tasks, those of earlier sessions included.
-        total: all tasks.
-        resumed: finished tasks of earlier sessions.
-        counts: finished tasks by status.
-        median_seconds: median of the rows' ``seconds`` (NaN without any).
-        elapsed: seconds since this session began.
-        remaining: seconds until the end (NaN before there are rows to learn from).
-        forecast: what tells how that goes on while no row comes.
-    """
-
-    done: int
-    total: int
-    resumed: int
-    counts: Mapping[str, int]
-    median_seconds: float
-    elapsed: float
-    remaining: float
-    forecast: Forecast = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -114,141 +72,92 @@ def select(
     return chosen
 
 
-def run_experiment(
-    experiment: Experiment[TaskT],
-    tasks: Sequence[TaskT],
-    store: ResultStore | None = None,
+def run_job(
+    job: Job[UnitT, RowT],
+    units: Sequence[UnitT],
+    store: ResultStore[RowT] | None = None,
     executor: Executor | None = None,
     *,
     session: Mapping[str, Any] | None = None,
-    on_finished: Callable[[Finished], None] = lambda _: None,
+    on_finished: Callable[[Finished[RowT]], None] = lambda _: None,
     on_progress: Callable[[RunProgress], None] = lambda _: None,
-) -> list[Finished]:
-    """Run all tasks that ``store`` does not hold yet.
+    tracker: Tracker | None = None,
+) -> list[Finished[RowT]]:
+    """Do all units that ``store`` does not hold yet.
 
     Args:
-        experiment: what is done to each task.
-        tasks: what to run, each with a key of its own.
+        job: what is done to each unit.
+        units: what to do, each with a key of its own.
         store: where finished rows go; None keeps them in memory only.
-        executor: where tasks run; None means one after the other in this process.
-        session: what ``run.json`` shall tell of this session (command, data).
-        on_finished: called for each task, first for those of earlier sessions, then as they
+        executor: where units are done; None means one after the other in this process.
+        session: what ``run.json`` shall tell of this session (command, machine).
+        on_finished: called for each unit, first for those of earlier sessions, then as they
             finish.
-        on_progress: called after each task.
+        on_progress: called after each unit.
+        tracker: what counts them, if somebody else looks at it as well.
 
     Returns:
-        One entry for each task, in the order of ``tasks``.
+        One entry for each unit, in the order of ``units``.
 
     Raises:
-        ReluoptError: the experiment cannot work for any task (a wrong engine, say), the store
-            holds a row of another task under the same key, or the executor is out of reach.
-            Finished rows are in the store by then.
+        ReluoptError: the job cannot work for any unit (a wrong engine, say), the store holds a
+            row of another unit under the same key, or the executor is out of reach. Finished rows
+            are in the store by then.
     """
     chosen = SerialExecutor() if executor is None else executor
     done = {} if store is None else store.done
-    _refuse_strangers(experiment, tasks, done, store)
-    pending = [task for task in tasks if task.key not in done]
-    if store is not None:
-        store.expect(task.key for task in tasks)
-    tracker = Tracker(len(tasks))
-    finished: dict[str, Finished] = {}
+    counter = Tracker(len(units)) if tracker is None else tracker
+    finished: dict[str, Finished[RowT]] = {}
 
-    def add(key: str, result: Finished) -> None:
+    def add(key: str, result: Finished[RowT]) -> None:
         finished[key] = result
         on_finished(result)
-        on_progress(tracker.add(result))
+        row = result.row
+        seconds: float | None = row.get("seconds")
+        on_progress(counter.add(row.status, seconds, resumed=result.resumed, unit=key, row=row))
 
-    for task in tasks:
-        if store is not None and task.key in done:
-            add(task.key, Finished(done[task.key], store.image(task.key), resumed=True))
+    if store is not None:
+        _refuse_strangers(job, units, done, store.folder)
+        store.expect(unit.key for unit in units)
+        for unit in units:
+            if unit.key in done:
+                add(unit.key, Finished(done[unit.key], store.image(unit.key), resumed=True))
+    pending = [unit for unit in units if unit.key not in done]
     if pending:
         if store is not None:
-            counts = {"executor": chosen.describe(), "tasks": len(tasks), "pending": len(pending)}
-            store.add_session({**(session or {}), **counts})
-        experiment.warm_up()
-        tracker.start()
-        with contextlib.closing(_generator(chosen, experiment, pending)) as outcomes:
-            for outcome in outcomes:
-                if outcome.error is not None:
-                    raise outcome.error
+            told = {**job.session(units), **(session or {})}
+            counts = {"executor": chosen.describe(), "tasks": len(units), "pending": len(pending)}
+            store.add_session({**told, **counts})
+        job.warm_up()
+        counter.start()
+        with contextlib.closing(_generator(chosen, job, pending)) as outcomes:
+            for key, outcome in outcomes:
+                if isinstance(outcome, ReluoptError):
+                    raise outcome
                 if store is not None:
-                    store.append(outcome.row, outcome.image)
-                add(outcome.key, Finished(outcome.row, outcome.image, resumed=False))
+                    store.append(outcome)
+                add(key, outcome)
     if store is not None:
         store.finish()
-    return [finished[task.key] for task in tasks]
+    return [finished[unit.key] for unit in units]
 
 
-def _generator(executor: Executor, experiment: Experiment[TaskT], tasks: Sequence[TaskT]) -> Any:
+def _generator(executor: Executor, job: Job[UnitT, RowT], units: Sequence[UnitT]) -> Any:
     """The executor's outcomes as a generator, which can be closed."""
-    yield from executor.outcomes(experiment, tasks)
+    yield from executor.outcomes(job, units)
 
 
 def _refuse_strangers(
-    experiment: Experiment[TaskT],
-    tasks: Iterable[TaskT],
-    done: Mapping[str, Row],
-    store: ResultStore | None,
+    job: Job[UnitT, RowT], units: Iterable[UnitT], done: Mapping[str, Row], folder: Path
 ) -> None:
-    """Rows of another image (or whatever a task is) under the same key must not be mixed in."""
-    for task in tasks:
-        row = done.get(task.key)
-        if row is None or store is None:
-            continue
-        for name, value in experiment.identify(task).items():
-            if row.get(name) != kept(name, value):
+    """Rows of another image (or whatever a unit is) under the same key must not be mixed in."""
+    kinds = {column.name: column for column in job.row_class.schema()}
+    for unit in units:
+        row = done.get(unit.key)
+        for name, value in job.identify(unit).items() if row is not None else ():
+            found = getattr(row, name)
+            if found != kinds[name].keep(value):
                 raise InputError(
-                    f"{store.folder}: expected {name} of {task.key} to be {value}, found "
-                    f"{row.get(name)}; these are other data: {ANOTHER_FOLDER}"
+                    f"{folder}: expected {name} of {unit.key} to be {value}, found {found}; these "
+                    f"are other data: {ANOTHER_FOLDER}"
                 )
-
-
-class Tracker:
-    """Counts what is finished and guesses what remains."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._counts: Counter[str] = Counter()
-        self._seconds: list[float] = []
-        self._forecaster = Forecaster()
-        self._done = self._resumed = 0
-        self._started = time.perf_counter()
-        self._ended = 0.0
-
-    def start(self) -> None:
-        """The clock runs from here on."""
-        self._started = time.perf_counter()
-        self._ended = 0.0
-
-    def add(self, result: Finished) -> RunProgress:
-        """Count a finished task."""
-        self._done += 1
-        self._resumed += result.resumed
-        self._counts[str(result.row.get("status", "done"))] += 1
-        seconds = result.row.get("seconds")
-        elapsed = time.perf_counter() - self._started
-        if seconds is not None and math.isfinite(seconds):
-            insort(self._seconds, float(seconds))
-            self._forecaster.add(float(seconds), fresh=not result.resumed)
-        elif not result.resumed:  # it failed, which took its time too
-            self._forecaster.add(elapsed - self._ended)
-        self._ended = elapsed
-        forecast = self._forecaster.now(self._total - self._done, elapsed)
-        return RunProgress(
-            done=self._done,
-            total=self._total,
-            resumed=self._resumed,
-            counts=dict(self._counts),
-            median_seconds=self._median(),
-            elapsed=elapsed,
-            remaining=forecast.after(0.0),
-            forecast=forecast,
-        )
-
-    def _median(self) -> float:
-        """Median of the seconds, which are sorted: thousands of resumed rows should not wait."""
-        middle, odd = divmod(len(self._seconds), 2)
-        if not self._seconds:
-            return math.nan
-        upper = self._seconds[middle]
-        return upper if odd else 0.5 * (self._seconds[middle - 1] + upper)

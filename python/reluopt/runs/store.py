@@ -32,24 +32,21 @@ import platform
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic
 from urllib.parse import quote
 
 from reluopt.errors import InputError
+from reluopt.files import read_regular_file, write_atomically
+from reluopt.numerics.arrays import FloatArray
 from reluopt.runs.answers import IMAGES_PER_FILE as IMAGES_PER_FILE
 from reluopt.runs.answers import Answers
 from reluopt.runs.claims import keeps_answer, keeps_proof
-from reluopt.runs.experiment import PROOF
-from reluopt.runs.experiment import Row as Row
+from reluopt.runs.job import Finished, RowT
 from reluopt.runs.lock import ANOTHER_FOLDER, lock_folder
 from reluopt.runs.record import RECORD, add_instances, now, read_record, write_record
-from reluopt.runs.row_table import RowTable, read_rows, row_line, row_values
-from reluopt.runs.schema import typed_frame
-from reluopt.files import read_regular_file, write_atomically
-from reluopt.numerics.arrays import FloatArray
-
-if TYPE_CHECKING:
-    import pandas as pd
+from reluopt.runs.row import Row as Row
+from reluopt.runs.row import row_class
+from reluopt.runs.row_table import RowTable, read_rows
 
 SYNC_SECONDS = 1.0
 """How long appended rows may wait for the disk. Waiting for it after each would take up to a tenth
@@ -96,12 +93,12 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-class ResultStore:
+class ResultStore(Generic[RowT]):
     """Results of one run in one folder; see the module's docstring.
 
     Args:
         folder: created if missing.
-        columns: columns of ``results.csv``; the first is the key of an instance.
+        cls: what the rows of ``results.csv`` are; their first column is the key of an instance.
         settings: what determines the results. A folder with other settings is refused.
         record: anything else worth keeping in ``run.json`` (command, versions).
 
@@ -118,13 +115,13 @@ class ResultStore:
     def __init__(
         self,
         folder: Path,
-        columns: tuple[str, ...],
+        cls: type[RowT],
         settings: Mapping[str, Any],
         record: Mapping[str, Any],
     ) -> None:
         self.folder = folder
-        self.columns = columns
-        self.rows: list[Row] = []
+        self.cls = cls
+        self.rows: list[RowT] = []
         self.repairs: list[str] = []
         self._table = folder / "results.csv"
         if folder.exists() and not folder.is_dir():
@@ -139,46 +136,40 @@ class ResultStore:
             write_record(folder, self._record)
 
     @property
-    def done(self) -> dict[str, Row]:
+    def done(self) -> dict[str, RowT]:
         """Finished rows by key."""
-        return {self._key(row): row for row in self.rows}
+        return {row.row_key: row for row in self.rows}
 
-    def append(self, row: Row, image: FloatArray | None) -> None:
+    def append(self, finished: Finished[RowT]) -> None:
         """Add a finished instance: its answer and its proof first, then its row.
 
-        A proof (:data:`~reluopt.runs.experiment.PROOF`) is taken out of ``row``. An answer
-        or a proof that an earlier try left, when it did not live to write its row, goes.
-
-        Raises:
-            ValueError: a value is not what its column holds.
+        An answer or a proof that an earlier try left, when it did not live to write its row, goes.
         """
-        proof = row.pop(PROOF, None)
-        values = row_values(self.columns, row)
-        key = self._key(values)
+        key = finished.row.row_key
         place = proof_path(self.folder, key)
-        if proof is not None:
-            write_atomically(place, proof)
+        if finished.proof is not None:
+            write_atomically(place, finished.proof)
         else:
             place.unlink(missing_ok=True)
         now = time.monotonic()
         durable = now - self._synced >= SYNC_SECONDS
-        if image is not None:
-            self._answers.add(key, image, durable)
+        if finished.image is not None:
+            self._answers.add(key, finished.image, durable)
         else:
             self._answers.drop({key})
         if not self._table.exists():
-            write_atomically(self._table, row_line(self.columns))
+            write_atomically(self._table, self.cls.header())
         with self._table.open("ab") as stream:
-            stream.write(row_line(list(values.values())))
+            stream.write(finished.row.line())
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
                 self._synced = now
-        self.rows.append(values)
+        self.rows.append(finished.row)
 
     def forget(self, keys: Collection[str]) -> None:
         """Drop the rows of these instances, so that they can be run again."""
-        kept = [row for row in self.rows if self._key(row) not in keys]
+        kept = [row for row in self.rows if row.row_key not in keys]
         if len(kept) < len(self.rows):
             self._rewrite(kept)
 
@@ -206,13 +197,6 @@ class ResultStore:
         if (self._record.get("finished") or {}).get("rows") != len(self.rows):
             self._record["finished"] = {"at": now(), "rows": len(self.rows)}
             write_record(self.folder, self._record)
-
-    def frame(self) -> pd.DataFrame:
-        """All finished rows as a table."""
-        return typed_frame(self.columns, self.rows)
-
-    def _key(self, row: Mapping[str, Any]) -> str:
-        return str(row[self.columns[0]] or "")
 
     def _opened_record(self, settings: Any, record: Any) -> dict[str, Any]:
         """The folder's record, or a new one; nothing is written."""
@@ -242,15 +226,13 @@ class ResultStore:
         if not end:
             self._table.unlink()
             return
-        table = read_rows(self._table)
-        if table.columns != self.columns:
-            raise InputError(
-                f"{self._table}: expected columns {','.join(self.columns)}, found "
-                f"{','.join(table.columns)}"
-            )
+        table, columns = read_rows(self._table, self.cls), self.cls.columns()
+        if table.columns != columns:
+            found = ",".join(table.columns)
+            raise InputError(f"{self._table}: expected columns {','.join(columns)}, found {found}")
         if end < len(data):
             write_atomically(self._table, data[:end])
-        self.rows = list(table.rows)
+        self.rows = table.typed(self.cls)
         self._drop_repeated(table)
         self._drop_incomplete()
         self._tell_missing()
@@ -267,15 +249,15 @@ class ResultStore:
         """Rows whose answer or proof is gone are dropped, and their instances run again."""
         settings, any_answers = self._record["settings"], bool(self._answers)
         answers = [
-            self._key(row)
+            row.row_key
             for row in self.rows
-            if keeps_answer(settings, row, any_answers) and self.image(self._key(row)) is None
+            if keeps_answer(settings, row, any_answers) and self.image(row.row_key) is None
         ]
         proofs = [
             key
             for row in self.rows
             if keeps_proof(settings, row)
-            and not proof_path(self.folder, key := self._key(row)).exists()
+            and not proof_path(self.folder, key := row.row_key).exists()
         ]
         rows = len(self.rows)
         self.forget({*answers, *proofs})
@@ -295,10 +277,10 @@ class ResultStore:
                 f"again: {named(missing)}"
             )
 
-    def _rewrite(self, rows: list[Row]) -> None:
+    def _rewrite(self, rows: list[RowT]) -> None:
         """Write the table anew, with these rows."""
-        lines = [list(self.columns), *(list(row.values()) for row in rows)]
-        write_atomically(self._table, b"".join(map(row_line, lines)))
+        lines = [self.cls.header(), *(row.line() for row in rows)]
+        write_atomically(self._table, b"".join(lines))
         self.rows = rows
 
 
@@ -333,7 +315,7 @@ def runs_inside(folder: Path) -> str:
     return f"; such folders in it: {named(inside)}" if inside else ""
 
 
-def read_table(folder: Path) -> RowTable:
+def read_table(folder: Path, cls: type[Row] | None = None) -> RowTable:
     """Finished rows of a folder, also while a run is still writing to it; nothing is touched.
 
     Raises:
@@ -343,16 +325,32 @@ def read_table(folder: Path) -> RowTable:
     if not table.exists():
         hint = runs_inside(folder)
         raise InputError(f"{folder}: expected a folder with results.csv, found none{hint}")
-    return read_rows(table)
+    return read_rows(table, cls)
 
 
-def read_store(folder: Path) -> Iterator[tuple[Row, FloatArray | None]]:
-    """Rows and answers of a folder, whatever its settings; nothing is touched.
+def read_store(
+    folder: Path, cls: type[Row] | None = None
+) -> Iterator[tuple[Row, FloatArray | None]]:
+    """Rows (of their class, or of the job whose columns they have) and answers of a folder.
+
+    Nothing is touched, and its settings do not matter.
 
     Raises:
-        InputError: the folder holds no results, or a file is damaged.
+        InputError: the folder holds no results, a file is damaged, or no job has such rows.
     """
-    table = read_table(folder)
+    table = read_table(folder, cls)
     answers = Answers(folder)
-    for key, row in zip(table.keys, table.rows, strict=True):
-        yield row, answers.find(key)
+    for row in table.typed(cls or class_of(table)):
+        yield row, answers.find(row.row_key)
+
+
+def class_of(table: RowTable) -> type[Row]:
+    """What the rows of a table are.
+
+    Raises:
+        InputError: its columns are no names.
+    """
+    try:
+        return row_class(table.columns)
+    except ValueError as error:
+        raise InputError(f"{table.path}: {error}") from None

@@ -15,33 +15,27 @@ row's answer, which gives a bound that is proven here and now; where the run kep
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
-from multiprocessing import get_context
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, ReluoptError
-from reluopt.runs.answers import Answers
-from reluopt.runs.evidence import Evidence as Evidence
-from reluopt.runs.instances import load_by_key
-from reluopt.runs.merge import absent_shards
-from reluopt.runs.record import RECORD, read_record
-from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
-from reluopt.runs.row_reader import RowReader
-from reluopt.runs.row_table import RowTable
-from reluopt.runs.runner import Finished, RunProgress, Tracker
-from reluopt.runs.store import missing_rows, named, read_table, runs_inside, was_finished
-from reluopt.runs.worker import threads_in_environment
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import open_network
-
-ROWS_AT_ONCE = 16
-"""Rows that a worker process is given at a time, at most."""
+from reluopt.runs.answers import Answers
+from reluopt.runs.evidence import Evidence as Evidence
+from reluopt.runs.executors import LocalExecutor
+from reluopt.runs.instances import load_by_key
+from reluopt.runs.job import CRASHED, Work
+from reluopt.runs.merge import absent_shards
+from reluopt.runs.progress import RunProgress, Tracker
+from reluopt.runs.record import RECORD, read_record
+from reluopt.runs.row import AttackRow
+from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
+from reluopt.runs.row_table import RowTable
+from reluopt.runs.store import missing_rows, named, read_table, runs_inside, was_finished
 
 MISSING = "MISSING"
 """Status that is told of an instance that should have a row and has none."""
@@ -89,7 +83,7 @@ def verify_run(
         wrong = tuple(text for holds, text in checks if holds)
         seen.add(verified.image)
         outcome = "failed" if verified.failures or wrong else "verified"
-        on_progress(tracker.add(Finished({"status": outcome}, None, resumed=False)))
+        on_progress(tracker.add(outcome))
         yield replace(verified, failures=(*verified.failures, *wrong)) if wrong else verified
     yield from missing
 
@@ -98,15 +92,11 @@ def _stored(
     network: ReLUNetwork, table: RowTable, answers: Answers, data_dir: Path | None
 ) -> list[StoredRow]:
     """Every row with its answer and the instance that it names."""
-    readers = [
-        RowReader(table.path, line, row) for line, row in zip(table.lines, table.rows, strict=True)
-    ]
-    labels = {reader.text("image"): reader.integer("label") for reader in readers}
-    instances = load_by_key(network, labels, data_dir)
-    keys = [reader.text("image") for reader in readers]
+    rows = table.typed(AttackRow)
+    instances = load_by_key(network, {row.image: row.label for row in rows}, data_dir)
     return [
-        (reader, answers.find(key), instances[key])
-        for reader, key in zip(readers, keys, strict=True)
+        StoredRow(row, answers.find(row.image), instances[row.image], place)
+        for place, row in enumerate(rows)
     ]
 
 
@@ -189,34 +179,41 @@ def _network(
     return network
 
 
+@dataclass(frozen=True, eq=False)
+class _RowChecks(Work[StoredRow, Verified]):
+    """The check of every row, here or in worker processes."""
+
+    check: RunCheck
+
+    def run(self, unit: StoredRow, progress: Any = None) -> Verified:
+        """Check one row."""
+        del progress
+        return self.check.verify(unit)
+
+    def failed(
+        self, unit: StoredRow, status: str, message: str, seconds: float | None = None
+    ) -> ReluoptError:
+        """Nothing is known of the row: verification ends."""
+        if status != CRASHED:
+            return ReluoptError(f"{unit.row.image}: {message}")
+        return ReluoptError(
+            f"{self.check.folder}: a process died while it verified rows (out of memory?); "
+            "fewer --workers need less"
+        )
+
+
 def _verify_rows(check: RunCheck, rows: Sequence[StoredRow], workers: int) -> Iterator[Verified]:
-    """Check rows here, or in processes that are given the network once."""
-    processes = min(workers, len(rows))
-    if processes <= 1:
+    """Check rows here, or in processes that are given the network once; in their order."""
+    if min(workers, len(rows)) <= 1:
         yield from map(check.verify, rows)
         return
-    at_once = max(1, min(ROWS_AT_ONCE, len(rows) // (4 * processes)))
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker, (check,)) as pool:
-        with threads_in_environment(1):
-            verified = pool.map(_verify_in_worker, rows, chunksize=at_once)  # starts them all
-        try:
-            yield from verified
-        except BrokenProcessPool:
-            raise ReluoptError(
-                f"{check.folder}: a process died while it verified rows (out of memory?); "
-                "fewer --workers need less"
-            ) from None
-
-
-_checks: list[RunCheck] = []
-"""In a worker process: the run that it verifies."""
-
-
-def _start_worker(check: RunCheck) -> None:
-    """Remember the run; Ctrl-C is the parent's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _checks.append(check)
-
-
-def _verify_in_worker(stored: StoredRow) -> Verified:
-    return _checks[-1].verify(stored)
+    ready: dict[str, Verified] = {}
+    waiting = iter(rows)
+    row = next(waiting, None)
+    for key, outcome in LocalExecutor(workers).outcomes(_RowChecks(check), rows):
+        if isinstance(outcome, ReluoptError):
+            raise outcome
+        ready[key] = outcome
+        while row is not None and row.key in ready:
+            yield ready.pop(row.key)
+            row = next(waiting, None)

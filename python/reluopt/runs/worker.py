@@ -1,10 +1,10 @@
-"""A long-lived process that runs one experiment's tasks, and the parent's end of it.
+"""A long-lived process that does one kind of work, and the parent's end of it.
 
 The process is started afresh (no fork, nothing of the parent's ``__main__`` is run again), gets
-the experiment once, warms up, and then answers task after task over its standard streams. Its
-numerical libraries are held to the experiment's number of threads. It ignores Ctrl-C, which is the
-parent's business, and goes at once when its parent goes, however that happens. What solvers print
-goes to stderr.
+the work once, warms up, and then answers unit after unit over its standard streams. Its numerical
+libraries are held to the asked number of threads. It ignores Ctrl-C, which is the parent's
+business, and goes at once when its parent goes, however that happens. What solvers print goes to
+stderr.
 """
 
 from __future__ import annotations
@@ -17,18 +17,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
 from typing import Any, BinaryIO, Generic
 
 from reluopt.errors import ReluoptError
-from reluopt.runs.experiment import (
-    CRASHED,
-    KILLED,
-    Experiment,
-    Outcome,
-    TaskT,
-    attempt,
-)
+from reluopt.runs.job import CRASHED, KILLED, Outcome, ResultT, UnitT, Work, attempt
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -39,8 +32,11 @@ THREAD_VARIABLES = (
 )
 
 ATTEMPTS = 3
-"""A task whose worker dies is tried again on a new one, in case somebody else killed the worker;
-when three die the task is to blame."""
+"""A unit whose worker dies is tried again on a new one, in case somebody else killed the worker;
+when three die the unit is to blame."""
+
+LAST_BREATH = 0.1
+"""Seconds in which a process that is already dying may end with the exit code that tells why."""
 
 _COMMAND = "from reluopt.runs.worker import serve; serve()"
 
@@ -50,33 +46,23 @@ _BROKEN = (EOFError, OSError, pickle.UnpicklingError)
 """What reading from and writing to a process that died raises."""
 
 
-@contextlib.contextmanager
-def threads_in_environment(threads: int) -> Iterator[None]:
-    """Let processes started meanwhile see the number of threads; numpy reads it on import."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
 class WorkerClosedError(Exception):
-    """The worker was closed while it ran a task."""
+    """The worker was closed while it did a unit."""
 
 
-class WorkerProcess(Generic[TaskT]):
+class WorkerProcess(Generic[UnitT, ResultT]):
     """The parent's end of one process; it is started on first use and again after a death.
 
     One thread calls :meth:`run`; :meth:`close` may be called by any.
+
+    Args:
+        work: what is done to each unit.
+        attempts: how many processes may die of a unit before it is to blame.
     """
 
-    def __init__(self, experiment: Experiment[TaskT]) -> None:
-        self._experiment = experiment
+    def __init__(self, work: Work[UnitT, ResultT], attempts: int = ATTEMPTS) -> None:
+        self._work = work
+        self._attempts = attempts
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._guard = threading.Lock()
@@ -86,31 +72,40 @@ class WorkerProcess(Generic[TaskT]):
         """Number of the process, if it was started."""
         return None if self._process is None else self._process.pid
 
-    def run(self, task: TaskT) -> Outcome:
-        """Run one task and wait for it, at most the experiment's hard limit.
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def run(self, unit: UnitT) -> Outcome[ResultT]:
+        """Do one unit and wait for it, at most the work's hard limit.
 
         Raises:
             WorkerClosedError: :meth:`close` was called.
             ReluoptError: the process cannot be started, or cannot warm up.
         """
         codes = []
-        for _ in range(ATTEMPTS):
+        for _ in range(self._attempts):
             process = self._ready()
-            deadline = _Deadline(process, self._experiment.hard_limit)
+            deadline = _Deadline(process, self._work.hard_limit)
+            started = time.perf_counter()
             try:
                 with deadline:
-                    _send(process, task)
-                    outcome: Outcome = _receive(process)
+                    _send(process, unit)
+                    outcome: Outcome[ResultT] = _receive(process)
                     return outcome
             except _BROKEN:
-                codes.append(self._bury())
+                seconds = time.perf_counter() - started
+                codes.append(self._end())
             if deadline.passed:
-                seconds = self._experiment.hard_limit
-                message = f"killed after {seconds:.0f} s: it did not keep its time limit"
-                return Outcome(task.key, self._experiment.failed(task, KILLED, message))
+                limit = self._work.hard_limit
+                message = f"killed after {limit:.0f} s: it did not keep its time limit"
+                return unit.key, self._work.failed(unit, KILLED, message, seconds)
         ends = ", ".join(map(str, codes))
-        message = f"{ATTEMPTS} worker processes died of it (exit codes {ends})"
-        return Outcome(task.key, self._experiment.failed(task, CRASHED, message))
+        message = f"{len(codes)} worker processes died of it (exit codes {ends})"
+        if self._attempts == 1:
+            message = f"the process died, code {ends}"
+        return unit.key, self._work.failed(unit, CRASHED, message, seconds)
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -122,36 +117,32 @@ class WorkerProcess(Generic[TaskT]):
 
     def _ready(self) -> subprocess.Popen[bytes]:
         """The process, warmed up; a few may die before they are, but not all."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.alive:
             return self._process
         codes = []
         for _ in range(ATTEMPTS):
             with self._guard:
                 if self._closed:
                     raise WorkerClosedError
-                process = self._process = _spawn(self._experiment.threads)
+                process = self._process = _spawn(self._work.threads)
             try:
-                _send(process, self._experiment)
+                _send(process, self._work)
                 answer = _receive(process)
             except _BROKEN:
-                codes.append(self._bury())
+                codes.append(self._end())
                 continue
             if answer == _READY:
                 return process
-            self._bury()
-            raise (
-                answer
-                if isinstance(answer, ReluoptError)
-                else ReluoptError(
-                    f"worker process: expected it to load the experiment, found {answer}"
-                )
-            )
+            self._end()
+            if isinstance(answer, ReluoptError):
+                raise answer
+            raise ReluoptError(f"worker process: expected it to load the job, found {answer}")
         raise ReluoptError(
             f"worker process: expected it to start, found that {ATTEMPTS} ended before they were "
             f"ready (exit codes {', '.join(map(str, codes))})"
         )
 
-    def _bury(self) -> int | None:
+    def _end(self) -> int | None:
         """Kill and collect the process; its exit code.
 
         Raises:
@@ -160,9 +151,8 @@ class WorkerProcess(Generic[TaskT]):
         process = self._process
         if process is None:
             return None
-        # One that is already dying keeps the exit code that tells why.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.1)
+            process.wait(LAST_BREATH)
         process.kill()
         code = process.wait()
         for stream in (process.stdin, process.stdout):
@@ -183,9 +173,9 @@ class _Deadline:
         self._process = process
         # Longer waits than a timer can express are endless ones.
         endless = seconds > threading.TIMEOUT_MAX
-        self._timer = None if endless else threading.Timer(seconds, self._strike)
+        self._timer = None if endless else threading.Timer(seconds, self._kill)
 
-    def _strike(self) -> None:
+    def _kill(self) -> None:
         self.passed = True
         self._process.kill()
 
@@ -230,17 +220,17 @@ def _write(stream: Any, message: Any) -> None:
 
 
 def serve() -> None:
-    """The process: receive an experiment, then run its tasks until stdin ends."""
+    """The process: receive the work, then do its units until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    experiment = inbox.get()
+    work = inbox.get()
     try:
-        if isinstance(experiment, Exception):
-            raise experiment
-        experiment.warm_up()
+        if isinstance(work, Exception):
+            raise work
+        work.warm_up()
     except ReluoptError as error:
         _write(answers, error)
         return
@@ -249,7 +239,7 @@ def serve() -> None:
         return
     _write(answers, _READY)
     while True:
-        _write(answers, attempt(experiment, inbox.get()))
+        _write(answers, attempt(work, inbox.get()))
 
 
 def _listen(stream: BinaryIO, inbox: queue.SimpleQueue[Any]) -> None:

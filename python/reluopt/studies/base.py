@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -26,17 +26,15 @@ from reluopt.figures import save_figure
 from reluopt.files import write_atomically
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method
-from reluopt.runs.attack import COLUMNS, AttackSettings, Finished, run_attack
+from reluopt.runs.attack import AttackJob, AttackSettings, Finished
 from reluopt.runs.executors import Executor, choose_executor
-from reluopt.runs.experiment import Experiment, Task, TaskT
 from reluopt.runs.instances import Instance
-from reluopt.runs.runner import RunProgress, run_experiment
+from reluopt.runs.job import Job, RowT, UnitT
+from reluopt.runs.runner import RunProgress, run_job
 from reluopt.runs.store import ResultStore, machine, plain
 from reluopt.runs.tables import latex_table, markdown_table
 from reluopt.studies.words import paragraphs, render, sentence
 from reluopt.versions import all_versions
-
-_TaskIn = TypeVar("_TaskIn", bound=Task, contravariant=True)
 
 FACTS = "facts.json"
 
@@ -145,14 +143,6 @@ class Study:
         return render(self.name, "readme", facts=facts, table=table, **more)
 
 
-class Described(Experiment[_TaskIn], Protocol):
-    """An experiment that tells its settings."""
-
-    def describe(self) -> Mapping[str, Any]:
-        """Everything that determines the results, JSON-serialisable."""
-        ...
-
-
 @dataclass
 class StudyFolder:
     """Collects what a study writes to its folder.
@@ -171,17 +161,15 @@ class StudyFolder:
         """The study's folder."""
         return self.context.runs / self.name
 
-    def store(
-        self, stage: str, columns: tuple[str, ...], settings: Mapping[str, Any], method: Method
-    ) -> ResultStore:
-        """The rows in the subfolder ``stage``, with ``settings`` as what determines them.
+    def store(self, stage: str, job: Job[UnitT, RowT], method: Method) -> ResultStore[RowT]:
+        """The rows of a job in the subfolder ``stage``.
 
         Raises:
             InputError: it holds rows of other settings.
         """
         command = self.context.session()["command"]
         record = {"command": command, "versions": all_versions([method.engine])}
-        store = ResultStore(self.path / stage, columns, settings, record)
+        store = ResultStore(self.path / stage, job.row_class, job.describe(), record)
         for lost in store.repairs:
             self.context.tell(lost)
         return store
@@ -205,41 +193,33 @@ class StudyFolder:
             instances: the images.
             settings: what is asked.
         """
-        return run_attack(
-            network,
-            instances,
-            settings,
-            self.store(stage, COLUMNS, settings.describe(network), settings.method),
-            executor=self.context.executor(),
-            session=self.context.session(),
-            on_progress=self.progress(stage),
-        )
+        job = AttackJob(network, settings)
+        job.check_targets(instances)
+        return self.run(stage, job, instances, settings.method, self.context.executor())
 
     def run(
         self,
         stage: str,
-        experiment: Described[TaskT],
-        tasks: Sequence[TaskT],
+        job: Job[UnitT, RowT],
+        units: Sequence[UnitT],
         method: Method,
         executor: Executor | None = None,
-        **session: Any,
-    ) -> list[Finished]:
-        """Any other experiment, kept and resumed in the subfolder ``stage``.
+    ) -> list[Finished[RowT]]:
+        """Any other job, kept and resumed in the subfolder ``stage``.
 
         Args:
             stage: as for :meth:`solve`.
-            experiment: what is done to each task.
-            tasks: what to run.
+            job: what is done to each unit.
+            units: what to run.
             method: whose versions are kept with the rows.
-            executor: where tasks run; None means one after the other in this process.
-            session: what else ``run.json`` shall tell of this session.
+            executor: where units are done; None means one after the other in this process.
         """
-        return run_experiment(
-            experiment,
-            tasks,
-            self.store(stage, experiment.columns, experiment.describe(), method),
+        return run_job(
+            job,
+            units,
+            self.store(stage, job, method),
             executor,
-            session={**session, **self.context.session()},
+            session=self.context.session(),
             on_progress=self.progress(stage),
         )
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
-from reluopt.bench.run import BenchProgress, parse_method, run_bench
+from reluopt.bench.run import run_bench, usable_method
 from reluopt.bench.statistics import (
     AT_LEAST,
     EXACT,
@@ -28,8 +25,6 @@ from reluopt.bench.statistics import (
     summarise_methods,
     summarise_ratios,
 )
-from reluopt.runs.forecast import Forecaster
-from reluopt.runs.runner import RunProgress
 from reluopt.studies.base import StudyContext, StudyFolder
 
 TARGET, MARGIN = "+5", "x1.2"
@@ -103,7 +98,7 @@ def check_methods(context: StudyContext, measurements: Sequence[Measurement]) ->
     options = context.method().options
     for measurement in measurements:
         for method in measurement.methods:
-            parse_method(method, options)
+            usable_method(method, options)
 
 
 def measure(folder: StudyFolder, measurement: Measurement, images: int) -> pd.DataFrame:
@@ -126,42 +121,9 @@ def measure(folder: StudyFolder, measurement: Measurement, images: int) -> pd.Da
         seed=context.seed,
         baseline=measurement.methods[-1],
         command=context.session()["command"],
-        progress=_BenchBar(folder.progress(stage)),
+        progress=folder.progress(stage),
     )
     return result.table
-
-
-class _BenchBar:
-    """Shows a benchmark on the progress bar of a study."""
-
-    def __init__(self, show: Callable[[RunProgress], None]) -> None:
-        self._show = show
-        self._started = time.perf_counter()
-        self._counts: Counter[str] = Counter()
-        self._seconds: list[float] = []
-        self._forecaster = Forecaster()
-
-    def __call__(self, now: BenchProgress) -> None:
-        """Count a finished run."""
-        if now.row is None:
-            return
-        self._counts[str(now.row["status"])] += 1
-        self._seconds.append(float(now.row["seconds"]))
-        self._forecaster.add(self._seconds[-1])
-        elapsed = time.perf_counter() - self._started
-        forecast = self._forecaster.now(now.total - now.done, elapsed)
-        self._show(
-            RunProgress(
-                done=now.done,
-                total=now.total,
-                resumed=now.resumed,
-                counts=dict(self._counts),
-                median_seconds=statistics.median(self._seconds),
-                elapsed=elapsed,
-                remaining=forecast.after(0.0),
-                forecast=forecast,
-            )
-        )
 
 
 def published_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reluopt.networks.zoo import load_bundled
 from reluopt.runs.drawing import ideal_figure
-from reluopt.runs.ideal import IdealExperiment, LabelTask
+from reluopt.runs.ideal import IdealJob, LabelUnit
 from reluopt.runs.runner import Finished
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK
@@ -39,8 +39,8 @@ def run(context: StudyContext) -> StudyResult:
     folder = StudyFolder(context, NAME)
     network = load_bundled(NETWORK)
     method = context.method(TIME_LIMIT)
-    experiment = IdealExperiment(network, replace(method, options=replace(method.options, gap=GAP)))
-    labels = [LabelTask(label) for label in range(network.output_size)[: context.limit]]
+    experiment = IdealJob(network, replace(method, options=replace(method.options, gap=GAP)))
+    labels = [LabelUnit(label) for label in range(network.output_size)[: context.limit]]
     finished = folder.run("logits", experiment, labels, experiment.method, context.executor())
     facts = _facts(finished, context.seed)
     places = {"objective": 4, "bound": 4, "predicted": 0, "margin": 4}

@@ -35,9 +35,9 @@ from reluopt.questions.problems import (
     Target,
 )
 from reluopt.runs.attack import AttackSettings
-from reluopt.runs.estimates import FOUND, Attack, EstimateExperiment
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.runner import Finished
+from reluopt.runs.upper_bound import FOUND, Attack, UpperBoundJob
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.exact_distances import (
     EXACT,
@@ -138,10 +138,8 @@ def _attack(
 ) -> pd.DataFrame:
     """What one attack finds, infinitely far where nothing passed the check."""
     context = folder.context
-    experiment = EstimateExperiment(network, attack, norm, MISCLASSIFIED, context.seed)
-    finished = folder.run(
-        f"{attack}-{norm}", experiment, instances, context.method(), context.executor()
-    )
+    job = UpperBoundJob(network, attack, norm, MISCLASSIFIED, context.seed)
+    finished = folder.run(f"{attack}-{norm}", job, instances, context.method(), context.executor())
     found = [float(r.row["distance"]) if r.row["status"] == FOUND else np.inf for r in finished]
     return estimates(table, NEAREST[norm], list(map(image_index, instances)), found)
 

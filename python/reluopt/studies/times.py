@@ -20,10 +20,10 @@ from reluopt.bench.statistics import AT_LEAST, EXACT, Estimate
 from reluopt.figures import benchmark_figure, time_figure
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
-from reluopt.runs.classify import ClassifyExperiment
-from reluopt.runs.forward_pass import ForwardExperiment
-from reluopt.runs.instances import Instance, data_fingerprint, load_instances
-from reluopt.runs.method_names import method_titles, method_words
+from reluopt.runs.classify import ClassifyJob
+from reluopt.runs.forward_pass import ForwardJob
+from reluopt.runs.instances import Instance, load_instances
+from reluopt.runs.methods import method_titles, method_words
 from reluopt.runs.runner import Finished
 from reluopt.runs.tables import DASH
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult, read_facts
@@ -169,7 +169,7 @@ def _forward_passes(
     folder: StudyFolder, network: ReLUNetwork, instances: Sequence[Instance]
 ) -> list[Finished]:
     """The network itself, image by image."""
-    return folder.run(FORWARD, ForwardExperiment(network), instances, folder.context.method())
+    return folder.run(FORWARD, ForwardJob(network), instances, folder.context.method())
 
 
 def _classifications(
@@ -179,9 +179,8 @@ def _classifications(
     method = folder.context.method(CLASSIFY_LIMIT, engine="highs", formulation="thesis")
     limit = method.options.time_limit
     stage = CLASSIFICATION if limit == CLASSIFY_LIMIT else f"{CLASSIFICATION}-{limit:g}s"
-    experiment = ClassifyExperiment(network, method)
-    digest = data_fingerprint(instances)
-    return folder.run(stage, experiment, instances, method, data_sha256=digest)
+    experiment = ClassifyJob(network, method)
+    return folder.run(stage, experiment, instances, method)
 
 
 def _simple_facts(finished: Sequence[Finished]) -> dict[str, Any]:

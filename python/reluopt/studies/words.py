@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from reluopt.bench.statistics import Estimate
 from reluopt.errors import InputError
-from reluopt.runs.method_names import method_words
+from reluopt.runs.methods import method_words
 from reluopt.runs.tables import DASH, fixed
 
 SHORT = 1e-4

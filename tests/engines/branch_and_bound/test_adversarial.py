@@ -14,10 +14,11 @@ import pytest
 from reluopt.answers.solution import Incumbent, Status, relative_gap
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.deadline import NEVER
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.search import Search
+from reluopt.engines.options import EngineOptions
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import InputSet
@@ -199,7 +200,8 @@ def test_wide_gaps_give_no_negative_bound(norm, gap):
 
 SCRIPT = """
 import numpy as np
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.options import EngineOptions
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork

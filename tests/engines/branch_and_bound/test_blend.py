@@ -11,10 +11,11 @@ from helpers.regions import enumerate_patterns, split_rooms
 from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.ball import make_ball
 from reluopt.engines.branch_and_bound.blend import lifted_frame
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork

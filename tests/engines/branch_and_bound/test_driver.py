@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions, EngineRequest, Task
+from reluopt.engines.base import EngineRequest, Task
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork

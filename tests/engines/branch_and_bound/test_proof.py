@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.leaf import EMPTY, FARKAS, LEAF, Leaf
@@ -24,6 +24,7 @@ from reluopt.engines.branch_and_bound.proof import (
     replay,
 )
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError
 from reluopt.networks.tensor_files import open_tensor_file
 from reluopt.networks.zoo import load_bundled

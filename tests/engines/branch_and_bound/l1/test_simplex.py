@@ -7,12 +7,13 @@ import pytest
 
 from helpers.deep import deep_case
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.l1 import tree
 from reluopt.engines.branch_and_bound.l1.ball import no_ball_rows
 from reluopt.engines.branch_and_bound.l1.program import PIVOTS
 from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
+from reluopt.engines.options import EngineOptions
 
 
 def root_relaxation(frame, ball):

@@ -6,12 +6,13 @@ import pytest
 from helpers.deep import deep_case
 from reluopt.answers.solution import Incumbent, Status
 from reluopt.deadline import NEVER as UNLIMITED
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.l1 import squeezing
 from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
 from reluopt.engines.branch_and_bound.l1.squeezing import proven_radius, squeezed
 from reluopt.engines.branch_and_bound.search import Search
+from reluopt.engines.options import EngineOptions
 
 NEVER = 10**9
 

@@ -12,8 +12,9 @@ from scipy.optimize import linprog, minimize
 from helpers.regions import enumerate_patterns
 from reluopt.answers.solution import Status
 from reluopt.attacks.region import find_incumbent
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
-from reluopt.engines.base import EngineOptions
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.l2.interior import solve_program
 from reluopt.engines.branch_and_bound.l2.iterate import residuals_at, start_iterate
@@ -14,6 +13,7 @@ from reluopt.engines.branch_and_bound.l2.model import POSITIVE
 from reluopt.engines.branch_and_bound.l2.program import curvature, start_multipliers
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation
 from reluopt.engines.branch_and_bound.l2.units import SMALL, from_units, in_units, unit_of
+from reluopt.engines.options import EngineOptions
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import tighten
 from reluopt.pipeline import Method, solve

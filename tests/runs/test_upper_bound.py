@@ -7,20 +7,21 @@ import pytest
 
 from reluopt.errors import InputError
 from reluopt.questions.problems import Norm, RelativeMargin
-from reluopt.runs.estimates import COLUMNS, FOUND, NOTHING, REFUTED, Attack
-from reluopt.runs.estimates import EstimateExperiment as Experiment
 from reluopt.runs.instances import load_by_key, load_instances
-from reluopt.runs.runner import run_experiment
+from reluopt.runs.row import UpperBoundRow
+from reluopt.runs.runner import run_job
 from reluopt.runs.store import ResultStore
+from reluopt.runs.upper_bound import FOUND, NOTHING, REFUTED, Attack
+from reluopt.runs.upper_bound import UpperBoundJob as Job
 
 MARGIN = RelativeMargin(0.0)
 
 
 def test_rows_tell_what_the_forward_pass_says(thesis, tmp_path):
     instances = load_instances(thesis, ["test:0,8"])
-    experiment = Experiment(thesis, Attack.REGION, Norm.L2, MARGIN)
-    store = ResultStore(tmp_path / "run", COLUMNS, experiment.describe(), {})
-    fresh = run_experiment(experiment, instances, store)
+    experiment = Job(thesis, Attack.REGION, Norm.L2, MARGIN)
+    store = ResultStore(tmp_path / "run", UpperBoundRow, experiment.describe(), {})
+    fresh = run_job(experiment, instances, store)
     for instance, result in zip(instances, fresh, strict=True):
         image = result.image.reshape(-1)
         assert result.row["status"] == FOUND
@@ -28,7 +29,7 @@ def test_rows_tell_what_the_forward_pass_says(thesis, tmp_path):
         assert thesis.predict(image) == result.row["target"] != instance.label
         assert result.row["distance"] == pytest.approx(np.linalg.norm(image - instance.image))
     assert fresh[1].row["distance"] == 0.0  # the network misreads it
-    again = run_experiment(experiment, instances, store)
+    again = run_job(experiment, instances, store)
     assert [(a.resumed, a.row["distance"]) for a in again] == [
         (True, f.row["distance"]) for f in fresh
     ]
@@ -36,21 +37,21 @@ def test_rows_tell_what_the_forward_pass_says(thesis, tmp_path):
 
 @pytest.mark.parametrize("attack", list(Attack))
 def test_attacks_are_told_apart_in_the_settings(thesis, attack):
-    described = Experiment(thesis, attack, Norm.L1, MARGIN).describe()
+    described = Job(thesis, attack, Norm.L1, MARGIN).describe()
     assert described["attack"] == str(attack)
     assert ("steps" in described) == (attack is Attack.PGD)
 
 
 def test_wrong_and_missing_images_are_no_success(thesis, monkeypatch):
     (instance,) = load_instances(thesis, ["test:0"])
-    experiment = Experiment(thesis, Attack.PGD, Norm.L1, MARGIN)
+    experiment = Job(thesis, Attack.PGD, Norm.L1, MARGIN)
     answers = iter([instance.image, None])
-    monkeypatch.setattr(Experiment, "_find", lambda *_: next(answers))
-    row, _ = experiment.run(instance)
+    monkeypatch.setattr(Job, "_find", lambda *_: next(answers))
+    row = experiment.run(instance).row
     assert (row["status"], row["certified"]) == (REFUTED, False)
-    row, image = experiment.run(instance)
-    assert (row["status"], image) == (NOTHING, None)
-    assert experiment.failed(instance, "ERROR", "why")["message"] == "why"
+    finished = experiment.run(instance)
+    assert (finished.row["status"], finished.image) == (NOTHING, None)
+    assert experiment.failed(instance, "ERROR", "why").row["message"] == "why"
     assert experiment.hard_limit == math.inf
 
 

@@ -7,44 +7,30 @@ attack returns goes through the same check as an engine's answer.
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
+from reluopt.answers.check import check_perturbation
 from reluopt.attacks import shortest
 from reluopt.attacks.region import find_incumbent
-from reluopt.answers.check import check_perturbation
 from reluopt.engines.base import ProgressCallback
-from reluopt.runs.experiment import Row
-from reluopt.runs.instances import Instance
-from reluopt.runs.rows import ImageExperiment, image_row, network_settings
-from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import AnyTarget, Margin, MinimalPerturbation, Norm, PerturbationTask
-
-COLUMNS = (
-    "image",
-    "label",
-    "target",
-    "norm",
-    "margin_rule",
-    "attack",
-    "status",
-    "distance",
-    "seconds",
-    "predicted",
-    "margin",
-    "certified",
-    "seed",
-    "network",
-    "image_sha256",
-    "message",
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import (
+    AnyTarget,
+    Margin,
+    MinimalPerturbation,
+    Norm,
+    PerturbationTask,
 )
-"""Columns of the results; ``margin`` is the lead of the target's logit as measured."""
+from reluopt.runs.instances import Instance
+from reluopt.runs.job import Finished
+from reluopt.runs.row import UpperBoundRow
+from reluopt.runs.solving import ImageJob, network_settings
 
 FOUND, NOTHING, REFUTED = "FOUND", "NOTHING", "REFUTED"
 """Statuses: an image that passed the check, no image, an image that did not pass."""
@@ -62,8 +48,8 @@ class Attack(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class EstimateExperiment(ImageExperiment):
-    """Distances found by an attack, as the runner knows them.
+class UpperBoundJob(ImageJob[UpperBoundRow]):
+    """Find distances by an attack.
 
     Attributes:
         network: the network.
@@ -79,9 +65,7 @@ class EstimateExperiment(ImageExperiment):
     margin: Margin
     seed: int = 0
 
-    columns = COLUMNS
-    threads = 1
-    hard_limit = math.inf  # both attacks stop after a fixed number of steps
+    row_class = UpperBoundRow
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""
@@ -108,30 +92,41 @@ class EstimateExperiment(ImageExperiment):
         self._find(toy, self._task(toy))
 
     def run(
-        self, task: Instance, progress: ProgressCallback | None = None
-    ) -> tuple[Row, FloatArray | None]:
-        """Row and image (in the network's input shape) of one instance."""
+        self, unit: Instance, progress: ProgressCallback | None = None
+    ) -> Finished[UpperBoundRow]:
+        """Row and image (in the network's input shape) of one instance.
+
+        Nothing ends it: both attacks stop after a fixed number of steps.
+        """
         del progress
-        asked = self._task(task)
+        asked = self._task(unit)
         started = time.perf_counter()
-        found = self._find(task, asked)
-        row = self._asked(task) | {"seconds": time.perf_counter() - started}
+        found = self._find(unit, asked)
+        row = replace(self._row(unit, NOTHING), seconds=time.perf_counter() - started)
         if found is None:
-            return row | {"status": NOTHING, "certified": False}, None
-        return row | self._checked(asked, found), found.reshape(self.network.input_shape)
+            return Finished(row)
+        return Finished(self._checked(row, asked, found), found.reshape(self.network.input_shape))
 
-    def failed(self, task: Instance, status: str, message: str) -> Row:
+    def failed(
+        self, unit: Instance, status: str, message: str, seconds: float | None = None
+    ) -> Finished[UpperBoundRow]:
         """The row of an instance whose attack crashed."""
-        return self._asked(task) | {"status": status, "certified": False, "message": message}
+        return Finished(replace(self._row(unit, status), message=message))
 
-    def _asked(self, task: Instance) -> Row:
-        return {
-            **image_row(self.network, task),
-            "norm": str(self.norm),
-            "margin_rule": str(self.margin),
-            "attack": str(self.attack),
-            "seed": self.seed,
-        }
+    def _row(self, unit: Instance, status: str) -> UpperBoundRow:
+        """What is known before an attack."""
+        return UpperBoundRow(
+            image=unit.key,
+            label=unit.label,
+            norm=str(self.norm),
+            margin_rule=str(self.margin),
+            attack=str(self.attack),
+            status=status,
+            certified=False,
+            seed=self.seed,
+            network=self.network.metadata.name,
+            image_sha256=unit.fingerprint,
+        )
 
     def _task(self, instance: Instance) -> PerturbationTask:
         problem = MinimalPerturbation(
@@ -153,19 +148,22 @@ class EstimateExperiment(ImageExperiment):
             seed=self.seed,
         )
 
-    def _checked(self, task: PerturbationTask, image: FloatArray) -> Row:
+    def _checked(
+        self, row: UpperBoundRow, task: PerturbationTask, image: FloatArray
+    ) -> UpperBoundRow:
         """What the check says about an image: its answer is the label that leads."""
         target = int(self.network.predict(image))
         alternatives = [each for each in task.alternatives if each.target == target]
         if not alternatives:
-            return {"status": REFUTED, "predicted": target, "certified": False}
+            return replace(row, status=REFUTED, predicted=target)
         certificate = check_perturbation(self.network, task, alternatives[0], image)
-        return {
-            "target": target,
-            "status": FOUND if certificate.certified else REFUTED,
-            "distance": certificate.distance,
-            "predicted": certificate.predicted,
-            "margin": certificate.lead,
-            "certified": certificate.certified,
-            "message": "; ".join(certificate.failures),
-        }
+        return replace(
+            row,
+            target=target,
+            status=FOUND if certificate.certified else REFUTED,
+            distance=certificate.distance,
+            predicted=certificate.predicted,
+            margin=certificate.lead,
+            certified=certificate.certified,
+            message="; ".join(certificate.failures),
+        )

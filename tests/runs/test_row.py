@@ -3,6 +3,7 @@
 import contextlib
 import math
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,22 +11,21 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from reluopt.bench import session as bench_session
 from reluopt.errors import InputError
-from reluopt.runs import classify, estimates, forward_pass, ideal
-from reluopt.runs.attack import COLUMNS
-from reluopt.runs.row_table import parse_rows, read_rows, row_line, row_values
-from reluopt.runs.schema import (
+from reluopt.runs.row import (
+    COLUMNS,
     FLAG,
-    KINDS,
     LONGEST_TEXT,
     REAL,
+    ROW_CLASSES,
     TEXT,
     WHOLE,
-    kept,
-    kind_of,
+    AttackRow,
+    Row,
+    column_of,
     typed_frame,
 )
+from reluopt.runs.row_table import parse_rows, read_rows
 from reluopt.studies.measuring import RUN_COLUMNS
 
 MISREAD = (
@@ -55,14 +55,27 @@ VALUES = {
 SOME = ("image", "network", "margin_rule", "nodes", "target", "objective", "gap", "certified")
 """Columns of every kind."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class SomeRow(Row):
+    image: str | None = None
+    network: str | None = None
+    margin_rule: str | None = None
+    nodes: int | None = None
+    target: int | None = None
+    objective: float | None = None
+    gap: float | None = None
+    certified: bool | None = None
+
+
 ROWS = st.lists(
-    st.fixed_dictionaries({name: st.none() | VALUES[kind_of(name)] for name in SOME}), max_size=3
+    st.fixed_dictionaries({name: st.none() | VALUES[column_of(name).kind] for name in SOME}),
+    max_size=3,
 )
 
 
-def _written(columns, rows):
-    lines = [list(columns), *(list(row_values(columns, row).values()) for row in rows)]
-    return b"".join(map(row_line, lines))
+def _written(rows):
+    return b"".join([SomeRow.header(), *(SomeRow(**row).line() for row in rows)])
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -72,11 +85,12 @@ def _written(columns, rows):
 @example([{"network": "\x00", "image": "''", "margin_rule": '"'}])
 def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "written.csv"
-    path.write_bytes(_written(SOME, rows))
+    path.write_bytes(_written(rows))
     table = read_rows(path)
     assert table.columns == SOME
-    for row, found in zip(rows, table.rows, strict=True):
+    for row, found, typed in zip(rows, table.rows, table.typed(SomeRow), strict=True):
         assert list(found) == list(SOME)
+        assert typed.values() == found
         for name, value in found.items():
             given_value = row.get(name)
             if isinstance(given_value, str):  # a row is a line; an empty text is a missing one
@@ -84,7 +98,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
             assert value == given_value
             assert type(value) is type(given_value)
             assert repr(value) == repr(given_value)  # the sign of zero, too
-    assert _written(SOME, table.rows) == path.read_bytes()
+    assert _written(table.rows) == path.read_bytes()
     assert list(table.frame().columns) == list(SOME)
 
 
@@ -107,7 +121,7 @@ def test_any_bytes_are_rows_or_one_line(data):
 def test_what_is_no_number_is_refused_with_its_place(column, text):
     cell = f'"{text}"'
     data = f"image,{column}\na,\nb,{cell}\n".encode()
-    expected = kind_of(column).expected
+    expected = column_of(column).kind.expected
     with pytest.raises(InputError) as caught:
         parse_rows("results.csv", data)
     assert (
@@ -146,30 +160,26 @@ def test_what_is_no_table_is_refused(data, message):
 def test_values_that_a_column_does_not_hold_are_not_written():
     for column, value in (("nodes", 1.5), ("nodes", 10**18), ("objective", "1"), ("certified", 2)):
         with pytest.raises(ValueError, match=column):
-            kept(column, value)
-    assert kept("objective", math.inf) is None
-    assert kept("nodes", np.int32(3)) == 3
-    assert kept("certified", np.True_) is True
-    assert kept("message", "") is None
-    assert len(kept("message", "x" * (2 * LONGEST_TEXT))) == LONGEST_TEXT
-    assert kept("network", "caf\udce9") == "caf\\udce9"
+            column_of(column).keep(value)
+    assert column_of("objective").keep(math.inf) is None
+    assert column_of("nodes").keep(np.int32(3)) == 3
+    assert column_of("certified").keep(np.True_) is True
+    assert column_of("message").keep("") is None
+    assert len(column_of("message").keep("x" * (2 * LONGEST_TEXT))) == LONGEST_TEXT
+    assert column_of("network").keep("caf\udce9") == "caf\\udce9"
 
 
-def test_every_column_of_every_experiment_has_a_kind():
-    tables = (
-        COLUMNS,
-        classify.COLUMNS,
-        ideal.COLUMNS,
-        estimates.COLUMNS,
-        forward_pass.COLUMNS,
-        bench_session.COLUMNS,
-        RUN_COLUMNS,
-    )
-    assert {name for table in tables for name in table} == set(KINDS)
+def test_every_column_of_every_job_has_a_kind():
+    assert {name for cls in ROW_CLASSES for name in cls.columns()} == set(COLUMNS)
+    assert set(RUN_COLUMNS) <= set(COLUMNS)
+    for cls in ROW_CLASSES:  # a column holds the same in all tables
+        assert all(COLUMNS[column.name].kind == column.kind for column in cls.schema())
 
 
 def test_frames_have_types_with_and_without_gaps():
-    full = typed_frame(COLUMNS, [dict.fromkeys(COLUMNS) | {"nodes": 3, "certified": True}])
+    full = typed_frame(
+        AttackRow.columns(), [dict.fromkeys(AttackRow.columns()) | {"nodes": 3, "certified": True}]
+    )
     assert full["nodes"].dtype == np.int64
     assert full["certified"].dtype == bool
     rows = [{"nodes": 3, "certified": True, "network": "NA"}, {}]
@@ -179,4 +189,4 @@ def test_frames_have_types_with_and_without_gaps():
     assert gaps["bound"].isna().all()
     assert gaps["certified"].tolist() == [True, None]
     assert gaps["network"].tolist() == ["NA", None]
-    assert isinstance(typed_frame(COLUMNS, []), pd.DataFrame)
+    assert isinstance(typed_frame(AttackRow.columns(), []), pd.DataFrame)

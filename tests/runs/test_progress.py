@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from reluopt.runs.forecast import Forecaster
+from reluopt.runs.progress import Forecaster
 
 
 def _learnt(durations, pending, elapsed, fresh=True):

@@ -1,4 +1,4 @@
-"""What a method of a benchmark (``engine:formulation:bounds``) is called in tables and figures."""
+"""Methods in words, from the names that people write (:meth:`reluopt.method.Method.parse`)."""
 
 from __future__ import annotations
 
@@ -38,8 +38,6 @@ def method_words(method: str) -> str:
 
 def method_titles(methods: Sequence[str]) -> dict[str, str]:
     """:func:`method_words` of each; those that would be called the same keep their options."""
-    counts = Counter(method_words(method) for method in methods)
-    return {
-        method: method if counts[method_words(method)] > 1 else method_words(method)
-        for method in methods
-    }
+    words = {method: method_words(method) for method in methods}
+    counts = Counter(words.values())
+    return {method: method if counts[word] > 1 else word for method, word in words.items()}

@@ -3,7 +3,7 @@
 import pytest
 
 from reluopt.engines import engine_names
-from reluopt.runs.method_names import ENGINES, method_titles, method_words
+from reluopt.runs.methods import ENGINES, method_titles, method_words
 
 
 @pytest.mark.parametrize(
