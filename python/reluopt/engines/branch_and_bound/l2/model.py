@@ -53,7 +53,7 @@ from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
-from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
+from reluopt.numerics.rounding import ROUNDOFF, TINY, chord, gamma
 from reluopt.questions.problems import LogitConditions
 
 POSITIVE, CAP, NEGATIVE, CHORD, PHASE, CONDITION = 0, 1, 2, 3, 4, 5
@@ -264,8 +264,8 @@ def _undecided(model: Model, variable: int, stage: _Stage, i: int, low: float, h
     _copy_form(model, row, NEGATIVE, h, stage, i, -1.0)
     model.on_x[row, variable] += 1.0
     row = 3 * u + variable
-    slope = min(high / (high - low), 1.0)
-    offset = max(-slope * low, (1.0 - slope) * high) * (1.0 + 8.0 * ROUNDOFF) + TINY
+    slope, offset = chord(low, high)
+    offset += TINY
     _copy_form(model, row, CHORD, h, stage, i, slope)
     model.on_x[row, variable] -= 1.0
     model.constant[row] += offset
