@@ -12,7 +12,7 @@ from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.maxima import linear_maximum
-from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
+from reluopt.numerics.rounding import TINY, chord, gamma
 from reluopt.questions.change_limits import REACH_SLACK, ChangeLimits
 
 
@@ -143,9 +143,7 @@ class _Builder:
         if low >= 0.0:
             return pre
         post = self._column(0.0, high)
-        # Any slope in [0, 1] gives a valid chord when the offset covers both ends.
-        slope = high / (high - low)
-        offset = max(-slope * low, (1.0 - slope) * high) * (1.0 + 8.0 * ROUNDOFF)
+        slope, offset = chord(low, high)
         pair = np.array([post, pre])
         self._row(pair, np.array([1.0, -slope]), -math.inf, offset)
         self._row(pair, np.array([1.0, -1.0]), 0.0, math.inf)

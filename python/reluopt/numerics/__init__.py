@@ -1,7 +1,7 @@
 """Compiled kernels (numba) that bounds, attacks and the branch and bound share.
 
 * :mod:`reluopt.numerics.flat`: networks as flat arrays, forward pass and gradients;
-* :mod:`reluopt.numerics.input_sets`: the search region {ball ∩ box};
+* :mod:`reluopt.numerics.input_sets`: the input set {ball ∩ box};
 * :mod:`reluopt.numerics.maxima`: linear maxima over it, rounded outward;
 * :mod:`reluopt.numerics.propagate`: pre-activation bounds, interval arithmetic and CROWN;
 * :mod:`reluopt.numerics.vectors`: copies and sorting that compile fast;
@@ -18,6 +18,7 @@ TIGHTENING = (
     "numerics.input_sets:make_flat_input_set",
     "numerics.propagate:layer_magnitudes",
     "numerics.propagate:tighten",
+    "numerics.rounding:chord",
     "numerics.rounding:gamma",
 )
 """Kernels that bound neurons over an input set."""

@@ -1,4 +1,4 @@
-"""The search region {ball ∩ box}: ``x = center + delta`` with limits on ``delta``."""
+"""The input set {ball ∩ box}: ``x = center + delta`` with limits on ``delta``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BOX_ONLY, L1_BALL, L2_BALL = 0, 1, 2
 class FlatInputSet(NamedTuple):
     r"""``{center + delta : low <= delta <= high, ||delta|| <= radius}`` as kernels take it.
 
-    Made by :func:`around`; :func:`with_radius` shrinks the ball of an L1 or L2 region.
+    Made by :func:`around`; :func:`with_radius` shrinks the ball of an L1 or L2 set.
 
     Attributes:
         center: shape ``(n_0,)``.
         low, high: shape ``(n_0,)``, rounded outward; ``low <= 0 <= high`` for L1.
         norm: ``BOX_ONLY``, ``L1_BALL`` or ``L2_BALL``.
-        radius: length of the ball's radius (ignored for ``BOX_ONLY``); negative when the region is
+        radius: length of the ball's radius (ignored for ``BOX_ONLY``); negative when the set is
             empty.
         values: pre-activations of the first layer at the center, shape ``(n_1,)``.
         errors: above what each of ``values`` is wrong by, shape ``(n_1,)``:
@@ -56,7 +56,7 @@ def make_flat_input_set(
     norm: int,
     radius: float,
 ) -> FlatInputSet:
-    """Complete a region by what the first layer needs."""
+    """Complete an input set by what the first layer needs."""
     size, width = flat.sizes[0], flat.sizes[1]
     values = np.empty(flat.biases.size)
     forward(flat, center, values)
@@ -98,15 +98,15 @@ def sum_rounding(count: int) -> float:
     return 1.0 + 4.0 * (count + 4) * ROUNDOFF
 
 
-def with_radius(region: FlatInputSet, radius: float) -> FlatInputSet:
-    """The region with a smaller ball; for L1 and L2 balls whose center lies in the box."""
-    return region._replace(radius=float(radius))
+def with_radius(inputs: FlatInputSet, radius: float) -> FlatInputSet:
+    """The set with a smaller ball; for L1 and L2 balls whose center lies in the box."""
+    return inputs._replace(radius=float(radius))
 
 
-def largest_square(region: FlatInputSet) -> float:
-    """Above any ``|delta|^2 + 2 tilt sum(delta)`` within the limits of a region."""
-    ends = np.maximum(np.abs(region.low), np.abs(region.high))
-    largest = float(ends @ ends) + 2.0 * region.tilt * float(ends.sum())
+def largest_square(inputs: FlatInputSet) -> float:
+    """Above any ``|delta|^2 + 2 tilt sum(delta)`` within the limits of an input set."""
+    ends = np.maximum(np.abs(inputs.low), np.abs(inputs.high))
+    largest = float(ends @ ends) + 2.0 * inputs.tilt * float(ends.sum())
     return largest * (1.0 + 1e-9) + 1e-9
 
 

@@ -170,7 +170,7 @@ class Forest:
             return known
         given = no_bounds(search.frame) if known is None else (known.lower, known.upper)
         with search.step("ball bounds"):
-            ball = self._norm.ball(search.frame, search.radius, *given)
+            ball: Ball = self._norm.ball(search.frame, search.radius, *given)
         if index in self._squeezed:
             self._squeezed[index] = ball
         else:

@@ -6,9 +6,10 @@ whose module ``norm`` has a :class:`NormSearch` called ``SEARCH``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from reluopt.engines.branch_and_bound import NORMS
 from reluopt.engines.branch_and_bound.ball import Ball
@@ -19,6 +20,9 @@ from reluopt.engines.branch_and_bound.search import Search
 from reluopt.errors import InputError
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import LogitConditions
+
+B = TypeVar("B", bound=Ball)
+"""What a norm knows of a ball."""
 
 
 class GrowingTree(Protocol):
@@ -67,47 +71,31 @@ class Squeezer(Protocol):
         ...
 
 
-class NormSearch(Protocol):
-    """Search and proofs in one norm."""
+@dataclass(frozen=True)
+class NormSearch(Generic[B]):
+    """Search and proofs in one norm.
 
-    @property
-    def parts(self) -> Parts:
-        """What a leaf's certificate consists of."""
-        ...
+    Attributes:
+        parts: what a leaf's certificate consists of.
+        ball: bounds over a ball of some radius, from valid bounds of all neurons (left alone).
+        objective_outside: lower bound on the objective outside of a radius; infinite where nothing
+            is.
+        tree: grows an alternative over a ball, given a listener and what grew there until now.
+        squeezer: better bounds, if there are any for such a network.
+        check: who checks the leaves of a proof about some conditions over a ball.
+        prover: who proves them.
+    """
 
-    def ball(self, frame: Frame, radius: float, lower: FloatArray, upper: FloatArray) -> Ball:
-        """Bounds over a ball, from valid bounds of all neurons (which are left alone)."""
-        ...
-
-    def objective_outside(self, frame: Frame, radius: float) -> float:
-        """Lower bound on the objective of inputs outside the ball; infinite without any."""
-        ...
-
-    def tree(
-        self,
-        search: Search,
-        alternative: int,
-        ball: Ball,
-        events: TreeEvents,
-        before: GrowingTree | None,
-    ) -> GrowingTree:
-        """A tree over a ball; ``before`` is what grew in its place until now."""
-        ...
-
-    def squeezer(self, frame: Frame) -> Squeezer | None:
-        """Better bounds, if there are any for such a network."""
-        ...
-
-    def check(self, frame: Frame, conditions: LogitConditions, ball: Ball) -> LeafCheck:
-        """Who checks the leaves of a proof."""
-        ...
-
-    def prover(self, frame: Frame, conditions: LogitConditions, ball: Ball) -> Prover:
-        """Who proves the leaves."""
-        ...
+    parts: Parts
+    ball: Callable[[Frame, float, FloatArray, FloatArray], B]
+    objective_outside: Callable[[Frame, float], float]
+    tree: Callable[[Search, int, B, TreeEvents, GrowingTree | None], GrowingTree]
+    squeezer: Callable[[Frame], Squeezer | None]
+    check: Callable[[Frame, LogitConditions, B], LeafCheck]
+    prover: Callable[[Frame, LogitConditions, B], Prover]
 
 
-def norm_search(norm: object) -> NormSearch:
+def norm_search(norm: object) -> NormSearch[Any]:
     """How a norm is searched.
 
     Raises:
@@ -115,5 +103,5 @@ def norm_search(norm: object) -> NormSearch:
     """
     if str(norm) not in NORMS:
         raise InputError(f"bnb: expected norm {' or '.join(NORMS)}, found {norm}")
-    found: NormSearch = import_module(f"{__package__}.{norm}.norm").SEARCH
+    found: NormSearch[Any] = import_module(f"{__package__}.{norm}.norm").SEARCH
     return found

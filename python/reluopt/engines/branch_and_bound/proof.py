@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,7 @@ class TreeProof:
 
     splits: IntArray
     refined: IntArray
-    leaves: Sequence[Leaf]
+    leaves: Collection[Leaf]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,8 @@ def task_fingerprint(task: PerturbationTask) -> str:
 
 def proof_ball(frame: Frame, radius: float) -> Ball:
     """Bounds over a ball, from nothing."""
-    return norm_search(frame.task.norm).ball(frame, radius, *no_bounds(frame))
+    ball: Ball = norm_search(frame.task.norm).ball(frame, radius, *no_bounds(frame))
+    return ball
 
 
 def child_bounds(

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +113,7 @@ def _tensor_types(norm: Norm) -> dict[str, np.dtype[Any]]:
     return types
 
 
-class _Leaves(Sequence[Leaf]):
+class _Leaves(Collection[Leaf]):
     """Leaves that are cut out of the joined vectors one by one."""
 
     def __init__(self, kinds: NDArray[Any], parts: Sequence[tuple[NDArray[Any], IntArray]]) -> None:
@@ -122,22 +122,14 @@ class _Leaves(Sequence[Leaf]):
     def __len__(self) -> int:
         return int(self._kinds.size)
 
-    @overload
-    def __getitem__(self, index: int) -> Leaf: ...
+    def __contains__(self, leaf: object) -> bool:
+        return any(each is leaf for each in self)
 
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Leaf, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> Leaf | tuple[Leaf, ...]:
-        if isinstance(index, slice):
-            return tuple(self[i] for i in range(*index.indices(len(self))))
-        i = range(len(self))[index]
-        kind = int(self._kinds[i])
-        if kind == EMPTY:
-            return Leaf(kind)
-        return Leaf(
-            kind, tuple(joined[ends[i - 1] if i else 0 : ends[i]] for joined, ends in self._parts)
-        )
+    def __iter__(self) -> Iterator[Leaf]:
+        for i, kind in enumerate(self._kinds.tolist()):
+            cuts = [slice(ends[i - 1] if i else 0, ends[i]) for _, ends in self._parts]
+            parts = (joined[cut] for (joined, _), cut in zip(self._parts, cuts, strict=True))
+            yield Leaf(kind, () if kind == EMPTY else tuple(parts))
 
 
 def _tree(tensors: Mapping[str, NDArray[Any]], t: int, norm: Norm) -> TreeProof:

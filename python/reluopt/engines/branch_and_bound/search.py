@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -138,32 +138,18 @@ class Search:
             )
 
 
-class Searching(Protocol):
-    """Anything that is part of a search."""
-
-    search: Search
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-_Self = TypeVar("_Self", bound=Searching)
-_Rest = ParamSpec("_Rest")
-_Result = TypeVar("_Result")
+def timed(name: str) -> Callable[[_Method], _Method]:
+    """A method whose calls count as a step of its ``search``; steps must not nest."""
 
-
-def timed(
-    name: str,
-) -> Callable[
-    [Callable[Concatenate[_Self, _Rest], _Result]], Callable[Concatenate[_Self, _Rest], _Result]
-]:
-    """A method whose calls count as a step of its search; steps must not nest."""
-
-    def decorate(
-        method: Callable[Concatenate[_Self, _Rest], _Result],
-    ) -> Callable[Concatenate[_Self, _Rest], _Result]:
-        def wrapper(self: _Self, /, *args: _Rest.args, **kwargs: _Rest.kwargs) -> _Result:
+    def decorate(method: _Method) -> _Method:
+        @functools.wraps(method)
+        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
             with self.search.step(name):
                 return method(self, *args, **kwargs)
 
-        functools.update_wrapper(wrapper, method)
-        return wrapper
+        return cast("_Method", wrapper)
 
     return decorate

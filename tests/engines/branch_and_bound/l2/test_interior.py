@@ -15,7 +15,7 @@ from reluopt.engines.branch_and_bound.l2.algebra import (
     product,
 )
 from reluopt.engines.branch_and_bound.l2.interior import CUT_OFF, SOLVED, solve_program
-from reluopt.engines.branch_and_bound.l2.program import Program, curvature
+from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
 
 NO_INDEX = np.zeros(0, dtype=np.int64)
 
@@ -23,7 +23,7 @@ NO_INDEX = np.zeros(0, dtype=np.int64)
 def plain_program(rows, rhs, low, high, tilt=0.0):
     """``min |delta|^2 + 2 tilt sum(delta)``, ``rows @ delta <= rhs`` in a box: no ReLU at all."""
     n, q = low.size, rhs.size
-    return Program(
+    return QuadraticProgram(
         np.eye(n),
         low,
         high,
@@ -84,7 +84,7 @@ def one_neuron(weight, offset, demand):
     basis, on_y = (weight / length)[None, :], np.array([[length]])
     cap = length * 2.0 * np.sqrt(weight.size) + abs(offset)
     rows_y = np.vstack([on_y, np.zeros((1, 1))])
-    return Program(
+    return QuadraticProgram(
         basis,
         np.full(weight.size, -2.0),
         np.full(weight.size, 2.0),
@@ -121,7 +121,7 @@ def test_one_neuron_gives_its_convex_hull(demand):
 def test_multipliers_stay_convex():
     program = one_neuron(np.array([1.0, -2.0, 0.5]), -0.7, 0.4)
     answer = solve_program(program, np.array([0.01]), 1e9, 1e-9, 0.0, 100)
-    assert is_positive_definite(curvature(program, answer.theta).reduced)
+    assert is_positive_definite(curvature(program, answer.best.theta).reduced)
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 39, 40, 75])

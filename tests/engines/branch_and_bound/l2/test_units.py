@@ -89,8 +89,8 @@ def test_answers_come_back_in_the_units_of_the_image(program_and_layers):
     answer = from_units(scaled, 0.25)
     assert answer.bound == pytest.approx(plain.bound, rel=1e-7)
     assert answer.objective == pytest.approx(plain.objective, rel=1e-7)
-    assert answer.delta == pytest.approx(plain.delta, abs=1e-5)
-    assert answer.x == pytest.approx(plain.x, abs=1e-5)
+    assert answer.best.delta == pytest.approx(plain.best.delta, abs=1e-5)
+    assert answer.best.x == pytest.approx(plain.best.x, abs=1e-5)
     assert from_units(plain, 1.0) is plain
     assert in_units(program, 1.0) is program
 

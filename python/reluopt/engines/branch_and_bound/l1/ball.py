@@ -138,13 +138,7 @@ class _Values:
 def _ball_rows(
     frame: Frame, radius: float, lower: FloatArray, upper: FloatArray
 ) -> tuple[BallRows, bool]:
-    """Rows for all unstable hidden neurons.
-
-    Args:
-        frame: network and image.
-        radius: changes of at most this length are of interest.
-        lower: valid lower bounds of all neurons; those behind the first layer are tightened.
-        upper: the upper ones.
+    """Rows for all unstable hidden neurons; bounds behind the first layer are tightened in place.
 
     Returns:
         The rows, and False when a lower bound exceeds its upper bound: nothing is of interest.

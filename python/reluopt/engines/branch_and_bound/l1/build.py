@@ -79,23 +79,24 @@ def build(
     rows = _lay_out_rows(frame, conditions, lower, upper, balls)
     block, above = _upper_layers(frame, conditions, rows, balls.neurons.size)
     pixel, sign, pixels, rhs = _pixel_columns(frame, conditions, rows, balls)
-    hidden, has_ball = rows.kept.size, rows.ball >= 0
-    first_pixel = 2 * hidden
-    first_logical = first_pixel + pixel.size
-    columns = first_logical + rows.total
-    cost, low, high = np.zeros(columns), np.zeros(columns), np.zeros(columns)
-    cost[first_pixel:first_logical] = 1.0
-    room = np.where(sign > 0.0, frame.inputs.high[pixel], -frame.inputs.low[pixel])
-    high[first_pixel:first_logical] = room
+    hidden = rows.kept.size
     reach = np.empty(frame.flat.biases.size)
     for layer in range(frame.flat.weight_offsets.size):
         layer_magnitudes(frame.flat, frame.inputs, reach, layer, reach)
+    layout = Layout(rows.kept, pixel, sign, 2.0 * reach[rows.kept] + 1.0, np.zeros((2, hidden)))
+    first_pixel, first_logical = 2 * hidden, 2 * hidden + pixel.size
+    columns = np.arange(first_logical + rows.total, dtype=np.int64)
+    of_neurons, of_pixels, logicals = np.split(columns, [first_pixel, first_logical])
+    cost, low, high = np.zeros(columns.size), np.zeros(columns.size), np.zeros(columns.size)
+    cost[of_pixels] = 1.0
+    high[of_pixels] = room = np.where(
+        sign > 0.0, frame.inputs.high[pixel], -frame.inputs.low[pixel]
+    )
+    # Logicals of conditions and of ball rows: what they can reach, and some more.
     largest = np.abs(conditions.matrix) @ reach[frame.hidden :] + np.abs(conditions.rhs)
-    condition = first_logical + rows.first_condition
-    low[condition : condition + largest.size] = -(2.0 * largest + 1.0)
-    high[first_logical + rows.ball[has_ball]] = balls.offset + balls.largest * room.sum() + 1.0
-    of_neurons, of_pixels = np.arange(first_pixel), np.arange(first_pixel, first_logical)
-    listed = np.concatenate([of_neurons, np.arange(first_logical, columns), of_pixels])
+    low[logicals[rows.first_condition :][: largest.size]] = -(2.0 * largest + 1.0)
+    widest = balls.offset + balls.largest * room.sum() + 1.0
+    high[logicals[rows.ball[rows.ball >= 0]]] = widest
     program = LinearProgram(
         first_s=hidden,
         first_pixel=first_pixel,
@@ -112,12 +113,11 @@ def build(
         cost=cost,
         lower=low,
         upper=high,
-        listed=listed.astype(np.int64),
-        listed_count=np.array([columns], dtype=np.int64),
+        listed=np.concatenate([of_neurons, logicals, of_pixels]),
+        listed_count=np.array([columns.size], dtype=np.int64),
         first_listed_pixel=first_pixel + rows.total,
     )
-    reach_kept = 2.0 * reach[rows.kept] + 1.0
-    return program, Layout(rows.kept, pixel, sign, reach_kept, np.zeros((2, hidden)))
+    return program, layout
 
 
 def _lay_out_rows(

@@ -131,19 +131,9 @@ def safe_bound(
     """
     flat = claim.flat
     depth = flat.weight_offsets.size
-    value, size_of_all = 0.0, 0.0
-    top = flat.neuron_offsets[depth - 1]
     current = np.zeros(flat.sizes[depth])
-    for c in range(claim.rhs.size):
-        mu = conditions[c]
-        if mu > 0.0:
-            value += mu * claim.rhs[c]
-            size_of_all += mu * abs(claim.rhs[c])
-            for i in range(current.size):
-                current[i] += mu * claim.matrix[c, i]
-                size_of_all += mu * abs(claim.matrix[c, i]) * claim.magnitudes[top + i]
-    shares = np.zeros(neurons.size)
-    taus = np.empty(balls.size)
+    value, size_of_all = _condition_terms(claim, conditions, current)
+    shares, taus = np.zeros(neurons.size), np.empty(balls.size)
     for b in range(taus.size):
         taus[b] = 0.0 if balls[b] <= 0.0 else balls[b]  # NaN stays NaN
         shares[claim.balls.neurons[b]] = taus[b]
@@ -171,6 +161,24 @@ def safe_bound(
     chain = rounding_chain(flat) + 8.0 * (claim.rhs.size + taus.size)
     result = value - gamma(chain) * size_of_all - TINY
     return result if result == result else -np.inf
+
+
+@kernel
+def _condition_terms(
+    claim: Claim, conditions: FloatArray, current: FloatArray
+) -> tuple[float, float]:
+    """``mu @ d`` and the sum of the absolute terms; ``current`` becomes ``C^T mu``."""
+    value, size = 0.0, 0.0
+    top = claim.magnitudes.size - current.size
+    for c in range(claim.rhs.size):
+        mu = conditions[c]
+        if mu > 0.0:
+            value += mu * claim.rhs[c]
+            size += mu * abs(claim.rhs[c])
+            for i in range(current.size):
+                current[i] += mu * claim.matrix[c, i]
+                size += mu * abs(claim.matrix[c, i]) * claim.magnitudes[top + i]
+    return value, size
 
 
 @kernel

@@ -246,17 +246,17 @@ def probe(
             _, code = solve_node(node, trial, cutoff, limit)
             estimate = min(trial.scalars[OBJECTIVE], LARGEST_ESTIMATE)
             bounds[n, phase] = np.inf if code == CUTOFF else estimate
-            if phase == 1 and bounds[n, 0] == np.inf:
-                if code == CUTOFF:
-                    return -n - 1
-                copy_state(trial, state)  # the active child is what is left
-            elif phase == 1 and code == CUTOFF:
-                node.lower[h], node.upper[h] = low, 0.0
-                set_phase(lp, work, state, i, low, 0.0)
-                solve_node(node, state, cutoff, limit)
-            elif phase == 1:
-                node.lower[h], node.upper[h] = low, high
-                set_sides(lp, i, low, high)
+        if bounds[n, 0] == np.inf and bounds[n, 1] == np.inf:
+            return -n - 1
+        if bounds[n, 0] == np.inf:
+            copy_state(trial, state)  # the active child, solved just now, is what is left
+        elif bounds[n, 1] == np.inf:
+            node.lower[h], node.upper[h] = low, 0.0
+            set_phase(lp, work, state, i, low, 0.0)
+            solve_node(node, state, cutoff, limit)
+        else:
+            node.lower[h], node.upper[h] = low, high
+            set_sides(lp, i, low, high)
         since += 1
         product = _gain_product(bounds[n], cutoff)
         if product > best:

@@ -31,7 +31,7 @@ ReLU terms :math:`x_i s_i = 0` and any :math:`\psi_k \le 0` for the products
 *Emptiness* needs no proof of its own: a bound above
 :math:`\sum_j \max(l_j^2, u_j^2)` says that the node is empty.
 
-*Tilt.* Where the region has a tilt k, :math:`\|\delta\|^2` stands for
+*Tilt.* Where the input set has a tilt k, :math:`\|\delta\|^2` stands for
 :math:`\|\delta\|^2 + 2 k \sum_j \delta_j` throughout: a linear function more in
 :math:`\hat L`, and nothing else changes (:func:`~reluopt.numerics.input_sets.largest_square` takes
 the place of the sum above).
@@ -44,7 +44,7 @@ With :math:`\omega_f = \sum_{f(k)=f} \psi_k x_{0,i(k)} - z_f` the value at the p
 :math:`\sum_f \omega_f f_f + \sum_k \psi_k \hat\ell_{f(k)} e_{i(k)}`. Everything is a sum of
 products of given numbers, so its error is at most :math:`\gamma_N` times the same sum of absolute
 values, N exceeding the number of roundings on the way of any term. :math:`|W^1| |\delta|`,
-:math:`|\hat y|` and half of :math:`|W^1|(u - l)` are at most :math:`m`, the region's magnitudes.
+:math:`|\hat y|` and half of :math:`|W^1|(u - l)` are at most :math:`m`, the input set's magnitudes.
 
 :math:`M` is computed with entrywise error at most :math:`\gamma_N (\bar K + \tfrac12 h h^\top)`,
 where :math:`\bar K` has absolute values for terms and :math:`h_i = \sum_a \bar G_{ia} \|w_a\|`
@@ -117,15 +117,15 @@ def first_layer(flat: FlatNetwork) -> FirstLayer:
 
 @kernel
 def safe_quadratic_bound(
-    flat: FlatNetwork, region: FlatInputSet, first: FirstLayer, model: Model, witness: Witness
+    flat: FlatNetwork, inputs: FlatInputSet, first: FirstLayer, model: Model, witness: Witness
 ) -> float:
     """The bound of the module's derivation; never above the exact one, -inf if there is none."""
-    u, width, size = model.neuron.size, flat.sizes[1], region.center.size
+    u, width, size = model.neuron.size, flat.sizes[1], inputs.center.size
     forms, terms = model.constant.size, witness.term_at.size
     rounding = gamma(2.0 * (size + width + u + forms + terms) + 64.0)
-    delta = np.minimum(np.maximum(witness.delta, region.low), region.high)
+    delta = np.minimum(np.maximum(witness.delta, inputs.low), inputs.high)
     x = np.minimum(np.maximum(witness.x, 0.0), model.cap)
-    values, sizes = _form_values(flat, region, model, delta, x)
+    values, sizes = _form_values(flat, inputs, model, delta, x)
     omega, heavy = np.zeros(forms), np.zeros(forms)
     on_x, slack, total = np.zeros(u), 0.0, 0.0
     for f in range(forms):
@@ -152,17 +152,9 @@ def safe_quadratic_bound(
             reach += abs(model.on_x[f, i]) * model.cap[i]
         for a in range(width):
             on_a[a] += omega[f] * model.on_a[f, a]
-            reach += 2.0 * abs(model.on_a[f, a]) * region.magnitudes[a]
+            reach += 2.0 * abs(model.on_a[f, a]) * inputs.magnitudes[a]
         total += heavy[f] * reach
-    gradient = np.zeros(size)
-    add_scaled_rows(flat.weights, 0, size, on_a, gradient)
-    for j in range(size):
-        slope = gradient[j] + 2.0 * (delta[j] + region.tilt)
-        value += delta[j] * (delta[j] + 2.0 * region.tilt)
-        value += min(slope * (region.low[j] - delta[j]), slope * (region.high[j] - delta[j]))
-        reach = max(abs(region.low[j]), abs(region.high[j]))
-        total += abs(delta[j]) * (abs(delta[j]) + 4.0 * reach)
-        total += 2.0 * region.tilt * (abs(delta[j]) + 2.0 * reach)
+    value, total = _pixel_terms(flat, inputs, on_a, delta, value, total)
     bend = 0.0
     for i in range(u):
         value += min(-on_x[i] * x[i], on_x[i] * (model.cap[i] - x[i]))
@@ -170,6 +162,28 @@ def safe_quadratic_bound(
     kappa = _negative_curvature(first, model, witness, rounding)
     result: float = value - (0.5 * kappa * bend + slack + rounding * total) * (1.0 + 1e-9) - TINY
     return result if result == result else -np.inf
+
+
+@kernel
+def _pixel_terms(
+    flat: FlatNetwork,
+    inputs: FlatInputSet,
+    on_a: FloatArray,
+    delta: FloatArray,
+    value: float,
+    total: float,
+) -> tuple[float, float]:
+    """Add what depends on the pixels to the bound and to the sum of absolute terms."""
+    gradient = np.zeros(delta.size)
+    add_scaled_rows(flat.weights, 0, delta.size, on_a, gradient)
+    for j in range(delta.size):
+        slope = gradient[j] + 2.0 * (delta[j] + inputs.tilt)
+        value += delta[j] * (delta[j] + 2.0 * inputs.tilt)
+        value += min(slope * (inputs.low[j] - delta[j]), slope * (inputs.high[j] - delta[j]))
+        reach = max(abs(inputs.low[j]), abs(inputs.high[j]))
+        total += abs(delta[j]) * (abs(delta[j]) + 4.0 * reach)
+        total += 2.0 * inputs.tilt * (abs(delta[j]) + 2.0 * reach)
+    return value, total
 
 
 @kernel
@@ -181,11 +195,11 @@ def _psi(witness: Witness, k: int, u: int) -> float:
 
 @kernel
 def _form_values(
-    flat: FlatNetwork, region: FlatInputSet, model: Model, delta: FloatArray, x: FloatArray
+    flat: FlatNetwork, inputs: FlatInputSet, model: Model, delta: FloatArray, x: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Values of the forms at a point, and the sums of absolute values behind them."""
     width = flat.sizes[1]
-    first = region.values.copy()
+    first = inputs.values.copy()
     add_scaled_rows(flat.columns, 0, width, delta, first)
     values, sizes = model.constant.copy(), np.abs(model.constant)
     for f in range(values.size):
@@ -194,7 +208,7 @@ def _form_values(
             sizes[f] += abs(model.on_x[f, i]) * x[i]
         for a in range(width):
             values[f] += model.on_a[f, a] * first[a]
-            sizes[f] += 2.0 * abs(model.on_a[f, a]) * region.magnitudes[a]
+            sizes[f] += 2.0 * abs(model.on_a[f, a]) * inputs.magnitudes[a]
     return values, sizes
 
 

@@ -32,6 +32,8 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.l2.algebra import forward_solve_columns, times
 from reluopt.engines.branch_and_bound.l2.iterate import (
+    Iterate,
+    Residuals,
     advance,
     complementarity,
     estimate,
@@ -40,7 +42,7 @@ from reluopt.engines.branch_and_bound.l2.iterate import (
     start_iterate,
 )
 from reluopt.engines.branch_and_bound.l2.newton import direction, factorise
-from reluopt.engines.branch_and_bound.l2.program import Program, curvature
+from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.jit import search_kernel
 
@@ -51,7 +53,7 @@ BACK_OFF = 0.99
 """Share of the step to the boundary that is taken."""
 
 ROW_TOLERANCE = 1e-8
-"""Rows (of length 1) count as met within it."""
+"""Rows (of length 1) count as met within iterate."""
 
 LOOSE_TOLERANCE = 1e-4
 """The same when the cutoff is far away and the node will be branched on."""
@@ -62,21 +64,31 @@ SMALLEST_STEP = 1e-7
 SMALLEST_PRODUCT = 1e-14
 """Complementarity below it cannot be reduced any further."""
 
+LEAST_OBJECTIVE = 1e-3
+"""Gaps are relative to objectives of at least this; smaller ones are solved in units of theirs."""
 
-class Answer(NamedTuple):
-    """The iterate with the best bound, and how the method ended.
+LEAST_CENTRING = 1e-6
+"""Complementarity is never aimed at by more than this factor below where it is."""
 
-    ``system`` is the Cholesky factor of the last Newton system in (y, x), see :func:`gains`.
+SHORT_STEP, SHORT_CENTRING = 0.5, 0.1
+"""Where the predictor runs into a limit before the first, at least the second share is aimed at."""
+
+
+class InteriorPoint(NamedTuple):
+    """How the method ended.
+
+    Attributes:
+        bound: the best one.
+        objective: at the iterate that has it.
+        best: this iterate.
+        system: Cholesky factor of the last Newton system in (y, x), see :func:`gains`.
+        status: ``SOLVED``, ``CUT_OFF``, ``OUT_OF_STEPS`` or ``TROUBLE``.
+        steps: Newton steps taken.
     """
 
     bound: float
     objective: float
-    delta: FloatArray
-    x: FloatArray
-    z: FloatArray
-    theta: FloatArray
-    room: FloatArray
-    moment: FloatMatrix
+    best: Iterate
     system: FloatMatrix
     status: int
     steps: int
@@ -84,13 +96,13 @@ class Answer(NamedTuple):
 
 @search_kernel
 def solve_program(
-    program: Program,
+    program: QuadraticProgram,
     theta: FloatArray,
     cutoff: float,
     tolerance: float,
     slackness: float,
     limit: int,
-) -> Answer:
+) -> InteriorPoint:
     """Solve the program from scratch.
 
     Args:
@@ -101,67 +113,75 @@ def solve_program(
         slackness: gap at which to stop, relative to what is missing to the cutoff.
         limit: most iterations.
     """
-    it = start_iterate(program, theta)
+    iterate = start_iterate(program, theta)
     u = program.cap.size
-    count = it.z.size + 2 * it.delta.size + 3 * u + (theta.size - u)
-    best, best_bound, objective = it, -np.inf, np.inf
+    count = iterate.z.size + 2 * iterate.delta.size + 3 * u + (theta.size - u)
+    best, best_bound, objective = iterate, -np.inf, np.inf
     status, steps = OUT_OF_STEPS, 0
     system = np.zeros((0, 0))
     for steps in range(limit):  # noqa: B007
-        shape = curvature(program, it.theta)
-        res = residuals_at(program, it, shape)
-        bound = estimate(program, it, res)
+        shape = curvature(program, iterate.theta)
+        residuals = residuals_at(program, iterate, shape)
+        bound = estimate(program, iterate, residuals)
         if bound > best_bound:
-            best, best_bound, objective = it, bound, res.objective
+            best, best_bound, objective = iterate, bound, residuals.objective
         if best_bound >= cutoff:
             status = CUT_OFF
             break
-        worst = np.abs(res.rows).max() if res.rows.size > 0 else 0.0
-        average = complementarity(program, it, shape.reduced) / count
-        difference = abs(res.objective - best_bound)  # a bound above: rows that cannot be met
-        close = difference < tolerance * max(1e-3, abs(res.objective))
-        missing = slackness * (cutoff - res.objective)
-        if worst < LOOSE_TOLERANCE and difference < missing:
+        average = complementarity(program, iterate, shape.reduced) / count
+        if _is_solved(residuals, best_bound, average, cutoff, tolerance, slackness):
             status = SOLVED
             break
-        if (worst < ROW_TOLERANCE and close) or average < SMALLEST_PRODUCT:
-            status = SOLVED
-            break
-        fac = factorise(program, it, shape, res)
-        if not fac.ok:
+        factors = factorise(program, iterate, shape, residuals)
+        if not factors.ok:
             status = TROUBLE
             break
-        system = fac.system
-        guess = direction(program, it, shape, res, fac, 0.0, it, False)
-        step = longest_step(program, it, guess)
-        ahead = advance(it, guess, step)
+        system = factors.system
+        # Predictor: towards no complementarity at all. What is left of it then tells how far to go.
+        guess = direction(program, iterate, shape, residuals, factors, 0.0, iterate, False)
+        step = longest_step(program, iterate, guess)
+        ahead = advance(iterate, guess, step)
         left = complementarity(program, ahead, curvature(program, ahead.theta).reduced)
-        centring = max((left / (count * average)) ** 3, 1e-6)
-        if step < 0.5:
-            centring = max(centring, 0.1)
-        move = direction(program, it, shape, res, fac, centring * average, guess, True)
-        step = min(1.0, BACK_OFF * longest_step(program, it, move))
+        target = _centring(left / (count * average), step) * average
+        move = direction(program, iterate, shape, residuals, factors, target, guess, True)
+        step = min(1.0, BACK_OFF * longest_step(program, iterate, move))
         if not step > SMALLEST_STEP:
             status = TROUBLE
             break
-        it = advance(it, move, step)
-    return Answer(
-        best_bound,
-        objective,
-        best.delta,
-        best.x,
-        best.z,
-        best.theta,
-        best.room,
-        best.moment,
-        system,
-        status,
-        steps,
-    )
+        iterate = advance(iterate, move, step)
+    return InteriorPoint(best_bound, objective, best, system, status, steps)
 
 
 @search_kernel
-def gains(program: Program, answer: Answer) -> FloatMatrix:
+def _is_solved(
+    residuals: Residuals,
+    best_bound: float,
+    average: float,
+    cutoff: float,
+    tolerance: float,
+    slackness: float,
+) -> bool:
+    """Whether rows and gap are as small as was asked, or cannot become any smaller."""
+    worst = np.abs(residuals.rows).max() if residuals.rows.size > 0 else 0.0
+    difference = abs(residuals.objective - best_bound)  # a bound above: rows that cannot be met
+    close = difference < tolerance * max(LEAST_OBJECTIVE, abs(residuals.objective))
+    missing = slackness * (cutoff - residuals.objective)
+    if worst < LOOSE_TOLERANCE and difference < missing:
+        return True
+    return (worst < ROW_TOLERANCE and close) or average < SMALLEST_PRODUCT
+
+
+@search_kernel
+def _centring(share: float, step: float) -> float:
+    """Share of complementarity to aim at, for what the predictor's step leaves of it (Mehrotra)."""
+    centring = max(share**3, LEAST_CENTRING)
+    if step < SHORT_STEP:
+        centring = max(centring, SHORT_CENTRING)
+    return centring
+
+
+@search_kernel
+def gains(program: QuadraticProgram, answer: InteriorPoint) -> FloatMatrix:
     r"""Predicted rise of the objective when ``x_i`` (column 0) or ``s_i`` (1) must become zero.
 
     With the Newton system :math:`\mathcal{K}` of the last step, in which active rows and limits
@@ -174,7 +194,7 @@ def gains(program: Program, answer: Answer) -> FloatMatrix:
     if answer.system.shape[0] != r + u:
         return result
     columns = np.zeros((r + u, 2 * u))
-    y = times(program.basis, answer.delta)
+    y = times(program.basis, answer.best.delta)
     for i in range(u):
         columns[r + i, 2 * i] = 1.0
         for j in range(r):
@@ -182,12 +202,14 @@ def gains(program: Program, answer: Answer) -> FloatMatrix:
         for j in range(u):
             columns[r + j, 2 * i + 1] = program.term_x[i, j]
     forward_solve_columns(answer.system, columns)
-    forms = times(program.term_x[:u], answer.x) + times(program.term_y[:u], y) + program.term_c[:u]
+    forms = (
+        times(program.term_x[:u], answer.best.x) + times(program.term_y[:u], y) + program.term_c[:u]
+    )
     for i in range(u):
         for side in range(2):
             softness = 0.0
             for j in range(r + u):
                 softness += columns[j, 2 * i + side] ** 2
-            value = answer.x[i] if side == 0 else forms[i]
+            value = answer.best.x[i] if side == 0 else forms[i]
             result[i, side] = 0.5 * value * value / softness
     return result

@@ -17,9 +17,20 @@ from reluopt.engines.branch_and_bound.l2.algebra import (
     times,
     times_transposed,
 )
-from reluopt.engines.branch_and_bound.l2.program import Curvature, Program, curvature
+from reluopt.engines.branch_and_bound.l2.program import Curvature, QuadraticProgram, curvature
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.jit import apart, search_kernel
+
+START_INSIDE = 0.05
+"""The start keeps this share of a pixel's width from its limits; one-sided products and the dual
+matrix start at it, too."""
+
+START_X, START_SLACK, START_PULL = 0.3, 0.5, 0.5
+"""Where post-activations (as a share of their limit), slacks (at least), and the multipliers of
+limits start: objectives are about 1."""
+
+SHORTER, SHORTENINGS = 0.85, 60
+"""Steps that a matrix does not allow are shortened by the first, at most so often: to 1e-4."""
 
 MATRIX_MARGIN = 0.98
 """The matrices must stay positive definite up to the step divided by this."""
@@ -63,29 +74,31 @@ class Residuals(NamedTuple):
 
 @apart
 @search_kernel
-def start_iterate(program: Program, theta: FloatArray) -> Iterate:
+def start_iterate(program: QuadraticProgram, theta: FloatArray) -> Iterate:
     """A strictly interior start; rows may be violated."""
     u, q, n = program.cap.size, program.rhs.size, program.low.size
     width = program.high - program.low
-    delta = np.minimum(np.maximum(0.0, program.low + 0.05 * width), program.high - 0.05 * width)
-    x = 0.3 * program.cap
+    delta = np.minimum(
+        np.maximum(0.0, program.low + START_INSIDE * width), program.high - START_INSIDE * width
+    )
+    x = START_X * program.cap
     value = times(program.rows_y, times(program.basis, delta)) + times(program.rows_x, x)
-    slack = np.maximum(program.rhs - value, 0.5)
+    slack = np.maximum(program.rhs - value, START_SLACK)
     room = np.zeros(theta.size)
     for k in range(u, theta.size):
-        room[k] = 0.05 / theta[k]
+        room[k] = START_INSIDE / theta[k]
     reduced = curvature(program, theta).reduced
     cholesky(reduced)
-    moment = 0.05 * inverse_from_factor(reduced)
+    moment = START_INSIDE * inverse_from_factor(reduced)
     return Iterate(
         delta,
         x,
         slack,
         np.ones(q),
-        np.full(n, 0.5),
-        np.full(n, 0.5),
-        np.full(u, 0.5),
-        np.full(u, 0.5),
+        np.full(n, START_PULL),
+        np.full(n, START_PULL),
+        np.full(u, START_PULL),
+        np.full(u, START_PULL),
         theta.copy(),
         room,
         moment,
@@ -94,59 +107,64 @@ def start_iterate(program: Program, theta: FloatArray) -> Iterate:
 
 @apart
 @search_kernel
-def residuals_at(program: Program, it: Iterate, shape: Curvature) -> Residuals:
+def residuals_at(program: QuadraticProgram, iterate: Iterate, shape: Curvature) -> Residuals:
     """Everything that is evaluated at an iterate."""
-    y = times(program.basis, it.delta)
-    forms = times(program.term_x, it.x) + times(program.term_y, y) + program.term_c
+    y = times(program.basis, iterate.delta)
+    forms = times(program.term_x, iterate.x) + times(program.term_y, y) + program.term_c
     gradient_x = (
-        times(shape.on_x, it.x) + times(shape.cross, y) + times_transposed(program.rows_x, it.z)
+        times(shape.on_x, iterate.x)
+        + times(shape.cross, y)
+        + times_transposed(program.rows_x, iterate.z)
     )
     terms = np.empty(forms.size)
     objective = 0.0
-    for j in range(it.delta.size):
-        objective += it.delta[j] * (it.delta[j] + 2.0 * program.tilt)
+    for j in range(iterate.delta.size):
+        objective += iterate.delta[j] * (iterate.delta[j] + 2.0 * program.tilt)
     for k in range(forms.size):
-        gradient_x[program.term_at[k]] += it.theta[k] * program.term_c[k]
-        terms[k] = it.x[program.term_at[k]] * forms[k]
-        objective += it.theta[k] * terms[k]
-    pull = times_transposed(program.rows_y, it.z) + times_transposed(shape.cross, it.x)
-    gradient_delta = 2.0 * (it.delta + program.tilt) + times_transposed(program.basis, pull)
-    rows = times(program.rows_y, y) + times(program.rows_x, it.x) + it.slack - program.rhs
+        gradient_x[program.term_at[k]] += iterate.theta[k] * program.term_c[k]
+        terms[k] = iterate.x[program.term_at[k]] * forms[k]
+        objective += iterate.theta[k] * terms[k]
+    pull = times_transposed(program.rows_y, iterate.z) + times_transposed(shape.cross, iterate.x)
+    gradient_delta = 2.0 * (iterate.delta + program.tilt) + times_transposed(program.basis, pull)
+    rows = times(program.rows_y, y) + times(program.rows_x, iterate.x) + iterate.slack - program.rhs
     return Residuals(gradient_delta, gradient_x, rows, forms, terms, objective)
 
 
 @search_kernel
-def estimate(program: Program, it: Iterate, res: Residuals) -> float:
+def estimate(program: QuadraticProgram, iterate: Iterate, residuals: Residuals) -> float:
     """Lower bound at an iterate (up to rounding): its tangent, minimised over the limits."""
-    bound = res.objective
-    for k in range(it.z.size):
-        bound += it.z[k] * (res.rows[k] - it.slack[k])
-    for j in range(it.delta.size):
-        slope = res.gradient_delta[j]
+    bound = residuals.objective
+    for k in range(iterate.z.size):
+        bound += iterate.z[k] * (residuals.rows[k] - iterate.slack[k])
+    for j in range(iterate.delta.size):
+        slope = residuals.gradient_delta[j]
         bound += min(
-            slope * (program.low[j] - it.delta[j]), slope * (program.high[j] - it.delta[j])
+            slope * (program.low[j] - iterate.delta[j]),
+            slope * (program.high[j] - iterate.delta[j]),
         )
-    for i in range(it.x.size):
-        slope = res.gradient_x[i]
-        bound += min(-slope * it.x[i], slope * (program.cap[i] - it.x[i]))
+    for i in range(iterate.x.size):
+        slope = residuals.gradient_x[i]
+        bound += min(-slope * iterate.x[i], slope * (program.cap[i] - iterate.x[i]))
     return bound
 
 
 @search_kernel
-def complementarity(program: Program, it: Iterate, reduced: FloatMatrix) -> float:
+def complementarity(program: QuadraticProgram, iterate: Iterate, reduced: FloatMatrix) -> float:
     """Sum of all products that go to zero."""
     total = 0.0
-    for k in range(it.z.size):
-        total += it.slack[k] * it.z[k]
-    for j in range(it.delta.size):
-        total += it.delta_low[j] * (it.delta[j] - program.low[j])
-        total += it.delta_high[j] * (program.high[j] - it.delta[j])
-    for i in range(it.x.size):
-        total += it.x_low[i] * it.x[i] + it.x_high[i] * (program.cap[i] - it.x[i])
-        for j in range(it.x.size):
-            total += it.moment[i, j] * reduced[i, j]
-    for k in range(it.x.size, it.theta.size):
-        total += it.room[k] * it.theta[k]
+    for k in range(iterate.z.size):
+        total += iterate.slack[k] * iterate.z[k]
+    for j in range(iterate.delta.size):
+        total += iterate.delta_low[j] * (iterate.delta[j] - program.low[j])
+        total += iterate.delta_high[j] * (program.high[j] - iterate.delta[j])
+    for i in range(iterate.x.size):
+        total += iterate.x_low[i] * iterate.x[i] + iterate.x_high[i] * (
+            program.cap[i] - iterate.x[i]
+        )
+        for j in range(iterate.x.size):
+            total += iterate.moment[i, j] * reduced[i, j]
+    for k in range(iterate.x.size, iterate.theta.size):
+        total += iterate.room[k] * iterate.theta[k]
     return total
 
 
@@ -161,47 +179,47 @@ def _limit(step: float, value: FloatArray, change: FloatArray) -> float:
 
 @apart
 @search_kernel
-def longest_step(program: Program, it: Iterate, move: Iterate) -> float:
+def longest_step(program: QuadraticProgram, iterate: Iterate, move: Iterate) -> float:
     """Longest step, at most 1, that keeps everything non-negative."""
     u = program.cap.size
-    step = _limit(1.0, it.slack, move.slack)
-    step = _limit(step, it.z, move.z)
-    step = _limit(step, it.delta - program.low, move.delta)
-    step = _limit(step, program.high - it.delta, -move.delta)
-    step = _limit(step, it.delta_low, move.delta_low)
-    step = _limit(step, it.delta_high, move.delta_high)
-    step = _limit(step, it.x, move.x)
-    step = _limit(step, program.cap - it.x, -move.x)
-    step = _limit(step, it.x_low, move.x_low)
-    step = _limit(step, it.x_high, move.x_high)
-    step = _limit(step, it.theta[u:], move.theta[u:])
-    step = _limit(step, it.room[u:], move.room[u:])
-    for _ in range(60):
-        if is_positive_definite(it.moment + step / MATRIX_MARGIN * move.moment):
+    step = _limit(1.0, iterate.slack, move.slack)
+    step = _limit(step, iterate.z, move.z)
+    step = _limit(step, iterate.delta - program.low, move.delta)
+    step = _limit(step, program.high - iterate.delta, -move.delta)
+    step = _limit(step, iterate.delta_low, move.delta_low)
+    step = _limit(step, iterate.delta_high, move.delta_high)
+    step = _limit(step, iterate.x, move.x)
+    step = _limit(step, program.cap - iterate.x, -move.x)
+    step = _limit(step, iterate.x_low, move.x_low)
+    step = _limit(step, iterate.x_high, move.x_high)
+    step = _limit(step, iterate.theta[u:], move.theta[u:])
+    step = _limit(step, iterate.room[u:], move.room[u:])
+    for _ in range(SHORTENINGS):
+        if is_positive_definite(iterate.moment + step / MATRIX_MARGIN * move.moment):
             break
-        step *= 0.85
-    for _ in range(60):
-        shape = curvature(program, it.theta + step / MATRIX_MARGIN * move.theta)
+        step *= SHORTER
+    for _ in range(SHORTENINGS):
+        shape = curvature(program, iterate.theta + step / MATRIX_MARGIN * move.theta)
         if is_positive_definite(shape.reduced):
             break
-        step *= 0.85
+        step *= SHORTER
     return step
 
 
 @apart
 @search_kernel
-def advance(it: Iterate, move: Iterate, step: float) -> Iterate:
+def advance(iterate: Iterate, move: Iterate, step: float) -> Iterate:
     """The iterate after a step."""
     return Iterate(
-        it.delta + step * move.delta,
-        it.x + step * move.x,
-        it.slack + step * move.slack,
-        it.z + step * move.z,
-        it.delta_low + step * move.delta_low,
-        it.delta_high + step * move.delta_high,
-        it.x_low + step * move.x_low,
-        it.x_high + step * move.x_high,
-        it.theta + step * move.theta,
-        it.room + step * move.room,
-        it.moment + step * move.moment,
+        iterate.delta + step * move.delta,
+        iterate.x + step * move.x,
+        iterate.slack + step * move.slack,
+        iterate.z + step * move.z,
+        iterate.delta_low + step * move.delta_low,
+        iterate.delta_high + step * move.delta_high,
+        iterate.x_low + step * move.x_low,
+        iterate.x_high + step * move.x_high,
+        iterate.theta + step * move.theta,
+        iterate.room + step * move.room,
+        iterate.moment + step * move.moment,
     )

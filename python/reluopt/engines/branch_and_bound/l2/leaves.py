@@ -14,7 +14,7 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     first_layer,
     safe_quadratic_bound,
 )
-from reluopt.engines.branch_and_bound.l2.model import NEGATIVE, Model, build_model
+from reluopt.engines.branch_and_bound.l2.model import NEGATIVE, Model, build_model, make_setting
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation
 from reluopt.engines.branch_and_bound.l2.tree import STEPS, TOLERANCES
 from reluopt.engines.branch_and_bound.leaf import BOUND, LEAF, Attempt, Leaf, LeafCheck, Parts
@@ -37,17 +37,14 @@ class L2Check:
     """Evaluates certificates."""
 
     def __init__(self, frame: Frame, conditions: LogitConditions, ball: Ball) -> None:
-        self._frame = frame
-        self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-        self._open = frame.undecided(ball.lower, ball.upper)
+        self._setting = make_setting(frame, conditions, ball.lower, ball.upper)
         self._first = first_layer(frame.flat)
         self._largest = largest_square(frame.inputs)  # a larger bound proves a leaf empty
 
     def bound(self, leaf: Leaf, lower: FloatArray, upper: FloatArray) -> float:
         """See :class:`~reluopt.engines.branch_and_bound.leaf.LeafCheck`."""
-        flat, inputs, hidden = self._frame.flat, self._frame.inputs, self._frame.hidden
-        bounds = lower[:hidden].copy(), upper[:hidden].copy()
-        model = build_model(flat, inputs, self._matrix, self._rhs, *bounds, self._open)
+        flat, inputs = self._setting.flat, self._setting.inputs
+        model = build_model(self._setting, lower, upper)
         witness = Witness(*(np.array(part) for part in leaf.parts))
         if leaf.kind != BOUND or not _fits(witness, model, inputs.center.size):
             return -math.inf

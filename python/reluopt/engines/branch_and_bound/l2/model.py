@@ -38,8 +38,8 @@ pre-activation's form at any input of the node is wrong by at most
 where :math:`\mu_j \ge |f_j|^\top X + |p_j|^\top m^1 + |c_j|` bounds all terms of the form that is
 handed on, and N exceeds the number of neurons of the layer below: a coefficient of the form is one
 sum over these, of given numbers. First layer: the coefficients are exact, and :math:`\hat y` is
-wrong by what its region says (:class:`~reluopt.numerics.input_sets.FlatInputSet`). ``error`` holds
-:math:`\epsilon` for every form; :mod:`certificate` subtracts it.
+wrong by what its input set says (:class:`~reluopt.numerics.input_sets.FlatInputSet`). ``error``
+holds :math:`\epsilon` for every form; :mod:`certificate` subtracts it.
 """
 
 from __future__ import annotations
@@ -48,11 +48,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
-from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
+from reluopt.numerics.rounding import ROUNDOFF, TINY, chord, gamma
+from reluopt.questions.problems import LogitConditions
 
 POSITIVE, CAP, NEGATIVE, CHORD, PHASE, CONDITION = 0, 1, 2, 3, 4, 5
 """Kinds of forms."""
@@ -98,58 +100,43 @@ class _Stage(NamedTuple):
     size: FloatArray
 
 
-@kernel
-def build_model(
-    flat: FlatNetwork,
-    region: FlatInputSet,
-    matrix: FloatMatrix,
-    rhs: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
-    open_at_root: BoolArray,
-) -> Model:
-    """The model of the node with bounds ``lower``, ``upper`` of its hidden neurons.
+class Setting(NamedTuple):
+    """What the forms of all nodes of an alternative are about.
 
-    Args:
+    Attributes:
         flat: the network.
-        region: image and box.
-        matrix: C, shape ``(q, n_K)``.
-        rhs: d, shape ``(q,)``.
-        lower: shape ``(H,)`` or longer.
-        upper: shape ``(H,)`` or longer.
+        inputs: image and box.
+        matrix, rhs: the conditions ``C @ logits >= d``.
         open_at_root: neurons that the root's bounds left undecided, shape ``(H,)``.
     """
-    depth = flat.weight_offsets.size
-    hidden = flat.neuron_offsets[depth - 1]
-    neuron = np.empty(hidden, dtype=np.int64)
-    u, width, count = 0, flat.sizes[1], rhs.size
-    for h in range(hidden):
-        if lower[h] < 0.0 < upper[h]:
-            neuron[u] = h
-            u += 1
-    neuron = neuron[:u].copy()
-    phases = 0
-    for h in range(hidden):
-        if open_at_root[h] and not (lower[h] < 0.0 < upper[h]):
-            phases += 1
-    total = 4 * u + phases + count
-    model = Model(
-        neuron,
-        np.zeros(u, dtype=np.int64),
-        np.empty(u),
-        np.empty(total, dtype=np.int64),
-        np.empty(total, dtype=np.int64),
-        np.zeros((total, u)),
-        np.zeros((total, width)),
-        np.zeros(total),
-        np.zeros(total),
-    )
+
+    flat: FlatNetwork
+    inputs: FlatInputSet
+    matrix: FloatMatrix
+    rhs: FloatArray
+    open_at_root: BoolArray
+
+
+def make_setting(
+    frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray
+) -> Setting:
+    """The setting of an alternative whose root has these bounds."""
+    matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
+    return Setting(frame.flat, frame.inputs, matrix, rhs, frame.undecided(lower, upper))
+
+
+@kernel
+def build_model(setting: Setting, lower: FloatArray, upper: FloatArray) -> Model:
+    """The model of the node with bounds ``lower``, ``upper`` of (at least) all hidden neurons."""
+    flat, inputs = setting.flat, setting.inputs
+    model = _empty_model(setting, lower, upper)
+    u, width = model.neuron.size, flat.sizes[1]
     stage = _Stage(np.zeros((0, u)), np.zeros((0, width)), np.zeros(0), np.zeros(0), np.zeros(0))
     variable, row = 0, 4 * u
-    for k in range(depth - 1):
+    for k in range(flat.weight_offsets.size - 1):
         start, size = flat.neuron_offsets[k], flat.sizes[k + 1]
         if k == 0:
-            stage = _first_layer(region, u, width)
+            stage = _first_layer(inputs, u, width)
         else:
             weight = flat.weights[flat.weight_offsets[k] :][: size * flat.sizes[k]]
             bias = flat.biases[start : start + size]
@@ -162,29 +149,53 @@ def build_model(
                 _replace(stage, i, variable, model.cap[variable])
                 variable += 1
                 continue
-            if open_at_root[h]:
+            if setting.open_at_root[h]:
                 sign = 1.0 if lower[h] >= 0.0 else -1.0
                 _copy_form(model, row, PHASE, h, stage, i, sign)
                 row += 1
             if lower[h] < 0.0:
                 _replace(stage, i, -1, 0.0)
-    last = flat.weight_offsets[depth - 1]
-    size = flat.sizes[depth]
-    weight = flat.weights[last:].reshape((size, flat.sizes[depth - 1]))
-    _conditions(flat, region, weight, matrix, rhs, stage, model, row)
+    _conditions(setting, stage, model, row)
     return model
+
+
+@kernel
+def _empty_model(setting: Setting, lower: FloatArray, upper: FloatArray) -> Model:
+    """A model of the right shapes that knows its undecided neurons."""
+    flat = setting.flat
+    hidden = flat.neuron_offsets[flat.weight_offsets.size - 1]
+    neuron = np.empty(hidden, dtype=np.int64)
+    u, phases, width = 0, 0, flat.sizes[1]
+    for h in range(hidden):
+        if lower[h] < 0.0 < upper[h]:
+            neuron[u] = h
+            u += 1
+        elif setting.open_at_root[h]:
+            phases += 1
+    total = 4 * u + phases + setting.rhs.size
+    return Model(
+        neuron[:u].copy(),
+        np.zeros(u, dtype=np.int64),
+        np.empty(u),
+        np.empty(total, dtype=np.int64),
+        np.empty(total, dtype=np.int64),
+        np.zeros((total, u)),
+        np.zeros((total, width)),
+        np.zeros(total),
+        np.zeros(total),
+    )
 
 
 @apart
 @kernel
-def _first_layer(region: FlatInputSet, u: int, width: int) -> _Stage:
+def _first_layer(inputs: FlatInputSet, u: int, width: int) -> _Stage:
     """Pre-activations of the first layer are coordinates themselves."""
     return _Stage(
         np.zeros((width, u)),
         np.eye(width),
         np.zeros(width),
-        region.errors.copy(),
-        region.magnitudes.copy(),
+        inputs.errors.copy(),
+        inputs.magnitudes.copy(),
     )
 
 
@@ -253,8 +264,8 @@ def _undecided(model: Model, variable: int, stage: _Stage, i: int, low: float, h
     _copy_form(model, row, NEGATIVE, h, stage, i, -1.0)
     model.on_x[row, variable] += 1.0
     row = 3 * u + variable
-    slope = min(high / (high - low), 1.0)
-    offset = max(-slope * low, (1.0 - slope) * high) * (1.0 + 8.0 * ROUNDOFF) + TINY
+    slope, offset = chord(low, high)
+    offset += TINY
     _copy_form(model, row, CHORD, h, stage, i, slope)
     model.on_x[row, variable] -= 1.0
     model.constant[row] += offset
@@ -264,22 +275,16 @@ def _undecided(model: Model, variable: int, stage: _Stage, i: int, low: float, h
 
 
 @kernel
-def _conditions(
-    flat: FlatNetwork,
-    region: FlatInputSet,
-    weight: FloatArray,
-    matrix: FloatArray,
-    rhs: FloatArray,
-    below: _Stage,
-    model: Model,
-    row: int,
-) -> None:
+def _conditions(setting: Setting, below: _Stage, model: Model, row: int) -> None:
     """Forms ``C (W x + b) - d``; without hidden layers ``x`` is the image itself."""
-    if flat.weight_offsets.size == 1:
-        top = _first_layer(region, model.neuron.size, weight.shape[0])
+    flat = setting.flat
+    last = flat.weight_offsets.size - 1
+    if last == 0:
+        top = _first_layer(setting.inputs, model.neuron.size, flat.sizes[1])
     else:
-        first = flat.neuron_offsets[flat.weight_offsets.size - 1]
-        top = _next_layer(weight, flat.biases[first:], below)
-    forms = _next_layer(matrix, -rhs, top)
-    for q in range(rhs.size):
+        weight = flat.weights[flat.weight_offsets[last] :]
+        weight = weight.reshape((flat.sizes[last + 1], flat.sizes[last]))
+        top = _next_layer(weight, flat.biases[flat.neuron_offsets[last] :], below)
+    forms = _next_layer(setting.matrix, -setting.rhs, top)
+    for q in range(setting.rhs.size):
         _copy_form(model, row + q, CONDITION, q, forms, q, 1.0)

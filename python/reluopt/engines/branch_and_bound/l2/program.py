@@ -38,6 +38,7 @@ import numpy as np
 from reluopt.engines.branch_and_bound.l2.algebra import is_positive_definite, product, times
 from reluopt.engines.branch_and_bound.l2.model import CAP, POSITIVE, Model
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, search_kernel
 
 NARROW = 1e-7
@@ -52,8 +53,11 @@ START_SHARE = 0.25
 CUT_START = 0.01
 """Multipliers of products start here, or lower where convexity asks for it."""
 
+HALVINGS = 200
+"""Most halvings of a start; a handful are usual, and 2^-200 is nothing."""
 
-class Program(NamedTuple):
+
+class QuadraticProgram(NamedTuple):
     """The program of the module; r basis rows, u variables x, q rows, m terms.
 
     Attributes:
@@ -126,56 +130,33 @@ def build_program(
     model: Model,
     table: FormTable,
     basis: FloatMatrix,
-    low: FloatArray,
-    high: FloatArray,
-    tilt: float,
+    inputs: FlatInputSet,
     cut_at: IntArray,
     cut_form: IntArray,
-) -> Program:
+) -> QuadraticProgram:
     """Rows for all forms that are no limits of x, terms for all ReLUs and the given products."""
-    u, r = model.neuron.size, basis.shape[0]
-    form = np.empty(model.kind.size, dtype=np.int64)
-    q, m = 0, u + cut_at.size
-    for f in range(form.size):
-        if model.kind[f] != POSITIVE and model.kind[f] != CAP:
-            form[q] = f
-            q += 1
-    form = form[:q].copy()
-    rows_y, rows_x, rhs, scale = np.empty((q, r)), np.empty((q, u)), np.empty(q), np.empty(q)
-    for k in range(q):
-        f = form[k]
-        length = table.length[f]
-        scale[k] = length
-        for j in range(r):
-            rows_y[k, j] = -table.on_y[f, j] / length
-        for j in range(u):
-            rows_x[k, j] = -table.on_x[f, j] / length
-        rhs[k] = table.constant[f] / length
-    term_at, term_form = np.empty(m, dtype=np.int64), np.empty(m, dtype=np.int64)
-    term_x, term_y, term_c = np.empty((m, u)), np.empty((m, r)), np.empty(m)
-    term_scale = np.full(m, RELU_SCALE)
-    for k in range(m):
-        if k < u:
-            term_at[k], term_form[k] = k, 2 * u + k
-        else:
-            term_at[k], term_form[k] = cut_at[k - u], cut_form[k - u]
-            term_scale[k] = -1.0 / table.length[term_form[k]]
+    form, rows_y, rows_x, rhs, scale = _rows(model, table)
+    term_at, term_form, term_scale = _terms(table, model.neuron.size, cut_at, cut_form)
+    terms = term_at.size
+    term_x = np.empty((terms, table.on_x.shape[1]))
+    term_y, term_c = np.empty((terms, table.on_y.shape[1])), np.empty(terms)
+    for k in range(terms):
         f, factor = term_form[k], term_scale[k]
-        for j in range(u):
+        for j in range(term_x.shape[1]):
             term_x[k, j] = factor * table.on_x[f, j]
-        for j in range(r):
+        for j in range(term_y.shape[1]):
             term_y[k, j] = factor * table.on_y[f, j]
         term_c[k] = factor * table.constant[f]
-    wide_low, wide_high = low.copy(), high.copy()
+    low, high = inputs.low.copy(), inputs.high.copy()
     for j in range(low.size):
         if high[j] - low[j] < NARROW:
-            wide_low[j] -= NARROW
-            wide_high[j] += NARROW
-    return Program(
+            low[j] -= NARROW
+            high[j] += NARROW
+    return QuadraticProgram(
         basis,
-        wide_low,
-        wide_high,
-        tilt,
+        low,
+        high,
+        inputs.tilt,
         rows_y,
         rows_x,
         rhs,
@@ -192,6 +173,48 @@ def build_program(
     )
 
 
+@search_kernel
+def _rows(
+    model: Model, table: FormTable
+) -> tuple[IntArray, FloatMatrix, FloatMatrix, FloatArray, FloatArray]:
+    """``form``, ``rows_y``, ``rows_x``, ``rhs`` and ``scale`` of the program."""
+    form = np.empty(model.kind.size, dtype=np.int64)
+    q, r, u = 0, table.on_y.shape[1], table.on_x.shape[1]
+    for f in range(form.size):
+        if model.kind[f] != POSITIVE and model.kind[f] != CAP:
+            form[q] = f
+            q += 1
+    form = form[:q].copy()
+    rows_y, rows_x, rhs, scale = np.empty((q, r)), np.empty((q, u)), np.empty(q), np.empty(q)
+    for k in range(q):
+        f = form[k]
+        length = table.length[f]
+        scale[k] = length
+        for j in range(r):
+            rows_y[k, j] = -table.on_y[f, j] / length
+        for j in range(u):
+            rows_x[k, j] = -table.on_x[f, j] / length
+        rhs[k] = table.constant[f] / length
+    return form, rows_y, rows_x, rhs, scale
+
+
+@search_kernel
+def _terms(
+    table: FormTable, u: int, cut_at: IntArray, cut_form: IntArray
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """``term_at``, ``term_form`` and ``term_scale`` of the program: ReLUs first."""
+    count = u + cut_at.size
+    at, form = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    scale = np.full(count, RELU_SCALE)
+    for k in range(count):
+        if k < u:
+            at[k], form[k] = k, 2 * u + k
+        else:
+            at[k], form[k] = cut_at[k - u], cut_form[k - u]
+            scale[k] = -1.0 / table.length[form[k]]
+    return at, form, scale
+
+
 class Curvature(NamedTuple):
     """``M``, ``K`` and ``G`` of the module for one theta."""
 
@@ -202,7 +225,7 @@ class Curvature(NamedTuple):
 
 @apart
 @search_kernel
-def curvature(program: Program, theta: FloatArray) -> Curvature:
+def curvature(program: QuadraticProgram, theta: FloatArray) -> Curvature:
     """The Hessian's parts."""
     u, r = program.cap.size, program.basis.shape[0]
     cross, on_x = np.zeros((u, r)), np.zeros((u, u))
@@ -221,7 +244,7 @@ def curvature(program: Program, theta: FloatArray) -> Curvature:
 
 
 @search_kernel
-def start_multipliers(program: Program, layer: IntArray) -> FloatArray:
+def start_multipliers(program: QuadraticProgram, layer: IntArray) -> FloatArray:
     """Strictly convex multipliers: ReLU terms layer by layer, then a little of every product."""
     u, m = program.cap.size, program.term_at.size
     theta = np.zeros(m)
@@ -239,7 +262,7 @@ def start_multipliers(program: Program, layer: IntArray) -> FloatArray:
         if not present:
             continue
         share = START_SHARE / steepest
-        for _ in range(200):
+        for _ in range(HALVINGS):
             for i in range(u):
                 if layer[i] == k:
                     theta[i] = share
@@ -247,7 +270,7 @@ def start_multipliers(program: Program, layer: IntArray) -> FloatArray:
                 break
             share *= 0.5
     share = CUT_START
-    for _ in range(200):
+    for _ in range(HALVINGS):
         theta[u:] = share
         if m == u or _keeps_curvature(program, theta, layer, layer.max() + 1):
             break
@@ -256,7 +279,9 @@ def start_multipliers(program: Program, layer: IntArray) -> FloatArray:
 
 
 @search_kernel
-def _keeps_curvature(program: Program, theta: FloatArray, layer: IntArray, top: int) -> bool:
+def _keeps_curvature(
+    program: QuadraticProgram, theta: FloatArray, layer: IntArray, top: int
+) -> bool:
     """Whether M, on the layers up to ``top``, exceeds a small multiple of theta."""
     index = np.flatnonzero(layer <= top)
     reduced = curvature(program, theta).reduced
@@ -271,7 +296,7 @@ def _keeps_curvature(program: Program, theta: FloatArray, layer: IntArray, top: 
 
 @search_kernel
 def product_values(
-    program: Program,
+    program: QuadraticProgram,
     table: FormTable,
     theta: FloatArray,
     delta: FloatArray,

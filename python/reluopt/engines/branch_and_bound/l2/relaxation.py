@@ -20,7 +20,12 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     first_layer,
     safe_quadratic_bound,
 )
-from reluopt.engines.branch_and_bound.l2.interior import TROUBLE, Answer, gains, solve_program
+from reluopt.engines.branch_and_bound.l2.interior import (
+    TROUBLE,
+    InteriorPoint,
+    gains,
+    solve_program,
+)
 from reluopt.engines.branch_and_bound.l2.model import (
     CONDITION,
     NEGATIVE,
@@ -28,11 +33,12 @@ from reluopt.engines.branch_and_bound.l2.model import (
     POSITIVE,
     Model,
     build_model,
+    make_setting,
 )
 from reluopt.engines.branch_and_bound.l2.program import (
     RELU_SCALE,
     FormTable,
-    Program,
+    QuadraticProgram,
     build_program,
     product_values,
     start_multipliers,
@@ -108,7 +114,7 @@ class Solved:
 
     Attributes:
         model, table, program: the node's program.
-        answer: best iterate of the interior point method.
+        answer: what the interior point method found.
         witness: what proves ``bound``.
         bound: lower bound on the objective over the node, valid in exact arithmetic.
         cuts: the products in the program.
@@ -116,8 +122,8 @@ class Solved:
 
     model: Model
     table: FormTable
-    program: Program
-    answer: Answer
+    program: QuadraticProgram
+    answer: InteriorPoint
     witness: Witness
     bound: float
     cuts: Cuts
@@ -135,8 +141,7 @@ class L2Relaxation:
         self, frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray
     ) -> None:
         self.frame = frame
-        self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-        self._open_at_root = frame.undecided(lower, upper)
+        self._setting = make_setting(frame, conditions, lower, upper)
         self._basis, self._transform, self._first = _prepared(frame.network)
         self.largest = largest_square(frame.inputs)
         """Above any objective that the box allows: a larger bound proves a node empty."""
@@ -161,21 +166,10 @@ class L2Relaxation:
         """
         frame = self.frame
         lower, upper = lower[: frame.hidden], upper[: frame.hidden]
-        model = build_model(
-            frame.flat, frame.inputs, self._matrix, self._rhs, lower, upper, self._open_at_root
-        )
+        model = build_model(self._setting, lower, upper)
         table = tabulate(model, self._transform, frame.inputs.values)
         cuts, cut_at, cut_form = _locate(model, cuts, lower)
-        program = build_program(
-            model,
-            table,
-            self._basis,
-            frame.inputs.low,
-            frame.inputs.high,
-            frame.inputs.tilt,
-            cut_at,
-            cut_form,
-        )
+        program = build_program(model, table, self._basis, frame.inputs, cut_at, cut_form)
         theta = start_multipliers(program, model.layer)
         unit = unit_of(goal)
         above = goal / unit**2
@@ -185,22 +179,29 @@ class L2Relaxation:
         )
         answer = from_units(answer, unit)
         z = np.zeros(model.constant.size)
-        z[program.form] = answer.z / program.scale
-        psi = program.term_scale * answer.theta
-        witness = Witness(answer.delta, answer.x, z, psi, program.term_at, program.term_form)
+        z[program.form] = answer.best.z / program.scale
+        psi = program.term_scale * answer.best.theta
+        witness = Witness(
+            answer.best.delta, answer.best.x, z, psi, program.term_at, program.term_form
+        )
         bound = safe_quadratic_bound(frame.flat, frame.inputs, self._first, model, witness)
         return Solved(model, table, program, answer, witness, max(bound, 0.0), cuts)
 
     def image(self, solved: Solved) -> FloatArray:
         """The relaxation's image, inside the box."""
         task = self.frame.task
-        return task.box.clip(task.image + solved.answer.delta)
+        return task.box.clip(task.image + solved.answer.best.delta)
 
     def violated(self, solved: Solved, goal: float, amount: int) -> Cuts:
         """At most ``amount`` products that ``solved`` violates, the worst ones."""
         answer, model = solved.answer, solved.model
         values = product_values(
-            solved.program, solved.table, answer.theta, answer.delta, answer.x, answer.moment
+            solved.program,
+            solved.table,
+            answer.best.theta,
+            answer.best.delta,
+            answer.best.x,
+            answer.best.moment,
         )
         count = model.neuron.size
         # Equations need no cut, x_i x_j appears twice, and a square is never negative.
@@ -217,7 +218,7 @@ class L2Relaxation:
     def strong(self, solved: Solved) -> Cuts:
         """The products of ``solved`` that hold with equality, so that their multipliers count."""
         count = solved.model.neuron.size
-        keep = solved.answer.theta[count:] > solved.answer.room[count:]
+        keep = solved.answer.best.theta[count:] > solved.answer.best.room[count:]
         return solved.cuts.chosen(keep)
 
     def gains(self, solved: Solved) -> FloatArray:
@@ -235,10 +236,10 @@ class L2Relaxation:
         count = solved.model.neuron.size
         table, answer = solved.table, solved.answer
         negative = slice(2 * count, 3 * count)
-        s = table.constant[negative] + table.on_x[negative] @ answer.x
-        s += table.on_y[negative] @ (self._basis @ answer.delta)
-        weight = np.sqrt(RELU_SCALE * np.maximum(answer.theta[:count], 0.0))
-        both = np.stack([answer.x, np.maximum(s, 0.0)], axis=1)
+        s = table.constant[negative] + table.on_x[negative] @ answer.best.x
+        s += table.on_y[negative] @ (self._basis @ answer.best.delta)
+        weight = np.sqrt(RELU_SCALE * np.maximum(answer.best.theta[:count], 0.0))
+        both = np.stack([answer.best.x, np.maximum(s, 0.0)], axis=1)
         result: FloatArray = weight[:, None] * both
         return result
 

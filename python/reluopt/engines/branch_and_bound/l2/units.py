@@ -16,8 +16,8 @@ from __future__ import annotations
 import math
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
-from reluopt.engines.branch_and_bound.l2.interior import Answer
-from reluopt.engines.branch_and_bound.l2.program import Program
+from reluopt.engines.branch_and_bound.l2.interior import InteriorPoint
+from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram
 
 SMALL = 1e-4
 """Objectives from here on are solved as they are: the method's smallest complementarity, 1e-14 for
@@ -34,7 +34,7 @@ def unit_of(goal: float) -> float:
     return math.ldexp(1.0, math.frexp(math.sqrt(max(goal, GAP_DENOMINATOR_FLOOR)))[1])
 
 
-def in_units(program: Program, unit: float) -> Program:
+def in_units(program: QuadraticProgram, unit: float) -> QuadraticProgram:
     """The program for changes and post-activations in multiples of ``unit``."""
     if unit == 1.0:
         return program
@@ -48,17 +48,17 @@ def in_units(program: Program, unit: float) -> Program:
     )
 
 
-def from_units(answer: Answer, unit: float) -> Answer:
+def from_units(answer: InteriorPoint, unit: float) -> InteriorPoint:
     """The answer to the scaled program as one to the original."""
     if unit == 1.0:
         return answer
-    square = unit * unit
-    return answer._replace(
-        bound=answer.bound * square,
-        objective=answer.objective * square,
-        delta=answer.delta * unit,
-        x=answer.x * unit,
-        z=answer.z * unit,
-        room=answer.room * square,
-        moment=answer.moment * square,
+    best, square = answer.best, unit * unit
+    scaled = best._replace(
+        delta=best.delta * unit,
+        x=best.x * unit,
+        z=best.z * unit,
+        room=best.room * square,
+        moment=best.moment * square,
     )
+    bound, objective = answer.bound * square, answer.objective * square
+    return answer._replace(bound=bound, objective=objective, best=scaled)
