@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from reluopt.runs.row import AttackRow
 from safetensors.numpy import load_file, save_file
 
 from reluopt.cli import main
@@ -29,6 +28,7 @@ from reluopt.report.tables import (
     ratio_table,
     summary_table,
 )
+from reluopt.runs.row import AttackRow
 
 
 def _pixels(uri):

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.engines.options import EngineOptions as EngineOptions
-from reluopt.formulation.base import Formulation
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.tasks import Task
+
+if TYPE_CHECKING:  # what writes programs takes its time to load
+    from reluopt.formulation.base import Formulation
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class EngineState:
 
 
 class Engine(Protocol):
-    """A way to solve tasks to proven optimality.
+    """A way to solve tasks to proven optimality. Subclasses inherit what goes without saying.
 
     Attributes:
         name: how people call it.
@@ -88,16 +90,17 @@ class Engine(Protocol):
     """
 
     name: str
-    self_contained: bool
+    self_contained: bool = False
 
     @property
     def formulations(self) -> tuple[str, ...]:
-        """Names of the formulations that it can write."""
-        ...
+        """Names of the formulations that it can write; none unless it says so."""
+        return ()
 
     def kernels(self, task: Task) -> tuple[str, ...]:
-        """Which of :data:`reluopt.numerics.prepare.SETS` its search for ``task`` calls."""
-        ...
+        """Which sets of :mod:`reluopt.numerics.sets` its search calls; none where others solve."""
+        del task
+        return ()
 
     def state(self) -> EngineState:
         """Whether the engine is usable; quick, and starts no download and no licence server."""
@@ -108,8 +111,9 @@ class Engine(Protocol):
         ...
 
     def admits(self, task: Task, network: ReLUNetwork) -> bool:
-        """Whether a task that it supports also fits its licence on this machine."""
-        ...
+        """Whether a task that it supports also fits its licence here; where there is none, yes."""
+        del task, network
+        return True
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve the task.

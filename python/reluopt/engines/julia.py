@@ -29,10 +29,9 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Status
 from reluopt.deadline import Deadline
 from reluopt.engines.alternatives import SETTLED, SoFar, settle
-from reluopt.engines.base import EngineRequest, EngineState, Progress
+from reluopt.engines.base import Engine, EngineRequest, EngineState, Progress
 from reluopt.engines.julia_setup import JuliaSession, julia_session, julia_state
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import Box
 from reluopt.questions.tasks import LinearForm, Task
 
@@ -42,17 +41,15 @@ NORMS = ("l1", "l2", "linf")
 """Names of the norms that the Julia package minimises."""
 
 
-class JuliaEngine:
+class JuliaEngine(Engine):
     """JuMP with HiGHS, Gurobi or SCIP."""
 
     name = "julia"
-    self_contained = False
-    formulations = ("bigm", "thesis", "indicator")
 
-    def kernels(self, task: Task) -> tuple[str, ...]:
-        """None: what solves is elsewhere."""
-        del task
-        return ()
+    @property
+    def formulations(self) -> tuple[str, ...]:
+        """Those of the Julia package."""
+        return ("bigm", "thesis", "indicator")
 
     def state(self) -> EngineState:
         """Whether Julia and its packages are there; starts no download and no Julia session."""
@@ -63,11 +60,6 @@ class JuliaEngine:
         if isinstance(task.objective, LinearForm):
             return task.objective.label is not None
         return task.norm.name in NORMS and task.limits is None
-
-    def admits(self, task: Task, network: ReLUNetwork) -> bool:
-        """Always: the default solver, HiGHS, has no size limits."""
-        del task, network
-        return True
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve the task; the first call of a session starts Julia.

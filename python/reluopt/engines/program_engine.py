@@ -17,13 +17,18 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.alternatives import SoFar, settle
-from reluopt.engines.base import EngineRequest, EngineState, Progress, ProgressCallback
+from reluopt.engines.base import (
+    Engine,
+    EngineRequest,
+    EngineState,
+    Progress,
+    ProgressCallback,
+)
 from reluopt.engines.options import EngineOptions
 from reluopt.engines.streams import stdout_on_stderr
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation import FORMULATIONS
 from reluopt.formulation.base import EncodedProblem
-from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.linear_programs import Program
 from reluopt.questions.tasks import Task
@@ -82,7 +87,7 @@ class ProgramTask:
     progress: ProgressCallback | None = None
 
 
-class ProgramEngine(ABC):
+class ProgramEngine(Engine, ABC):
     """An engine that hands a :class:`Program` to a solver.
 
     Attributes:
@@ -92,17 +97,11 @@ class ProgramEngine(ABC):
 
     name: str
     quadratic = True
-    self_contained = False
 
     @property
     def formulations(self) -> tuple[str, ...]:
         """All that are written in Python."""
         return tuple(name for name in FORMULATIONS.names if FORMULATIONS.get(name).in_python)
-
-    def kernels(self, task: Task) -> tuple[str, ...]:
-        """None: what solves is elsewhere."""
-        del task
-        return ()
 
     @abstractmethod
     def state(self) -> EngineState:
@@ -115,11 +114,6 @@ class ProgramEngine(ABC):
     def supports(self, task: Task) -> bool:
         """Logits always; distances unless they are quadratic and the solver takes none."""
         return self.quadratic or not (task.minimises_distance and task.norm.quadratic)
-
-    def admits(self, task: Task, network: ReLUNetwork) -> bool:
-        """Always: open-source solvers have no size limits."""
-        del task, network
-        return True
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve all alternatives of the task; see :meth:`Engine.solve`."""

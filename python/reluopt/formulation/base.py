@@ -5,16 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 
 from reluopt.bounds.base import BoundingMethod, PreActivationBounds
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
-from reluopt.numerics.linear_programs import IndexArray, Program
 from reluopt.questions.tasks import Task
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from reluopt.numerics.linear_programs import IndexArray, Program
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from typing import Any
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Status, relative_gap
 from reluopt.deadline import Deadline
-from reluopt.engines.base import EngineRequest, EngineState, EngineTask
+from reluopt.engines.base import Engine, EngineRequest, EngineState, EngineTask
 from reluopt.engines.branch_and_bound import NORMS
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
 from reluopt.engines.branch_and_bound.forest import Forest
@@ -42,12 +42,11 @@ UNSETTLED = "some leaves could not be settled in double precision"
 _version = cache(version)  # reads files, and auto asks for every image
 
 
-class BranchAndBoundEngine:
+class BranchAndBoundEngine(Engine):
     """Exact engine for L1, L2 and blends of both: see the modules of this package."""
 
     name = "bnb"
     self_contained = True
-    formulations = ()
 
     def kernels(self, task: EngineTask) -> tuple[str, ...]:
         """Those of the norm's relaxation; blends are L2 problems here."""
@@ -64,11 +63,6 @@ class BranchAndBoundEngine:
         if not task.minimises_distance or task.limits is not None:
             return False
         return isinstance(task.norm, Blend) or task.norm.name in NORMS
-
-    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
-        """Always: there is no licence."""
-        del task, network
-        return True
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve the task; see :class:`reluopt.engines.base.Engine`.
