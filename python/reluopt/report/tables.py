@@ -74,11 +74,12 @@ def tabulated(
     title: str,
     lines: Sequence[Mapping[str, Cell]],
     note: str = "",
-    hints: Mapping[str, str] = {},
+    hints: Mapping[str, str] | None = None,
     tags: Sequence[Mapping[str, str]] = (),
 ) -> Table:
     """Lines of cells by their heading, all with the same headings and at least one, as a table."""
-    columns = [Column(name, cell.numeric, hints.get(name, "")) for name, cell in lines[0].items()]
+    told = hints or {}
+    columns = [Column(name, cell.numeric, told.get(name, "")) for name, cell in lines[0].items()]
     return Table(title, columns, [list(line.values()) for line in lines], note, tags)
 
 
@@ -237,11 +238,9 @@ def comparison_table(runs: Sequence[Run], limit: int | None = None) -> Table | N
         return None
     lines = []
     for image in shared[:limit]:
-        own = {name: (run, rows_of[image]) for name, (run, rows_of) in found.items()}
-        values = {
-            f"{run.measure}, {name}": _measured_cell(run, row) for name, (run, row) in own.items()
-        }
-        seconds = {f"seconds, {name}": _seconds_cell(row) for name, (_, row) in own.items()}
+        own = [(name, run, rows_of[image]) for name, (run, rows_of) in found.items()]
+        values = {f"{run.measure}, {name}": _measured_cell(run, row) for name, run, row in own}
+        seconds = {f"seconds, {name}": _seconds_cell(row) for name, _, row in own}
         lines.append({"image": word(image), **values, **seconds})
     note = "≤ before a distance: not proven smallest. ≥ before seconds: stopped without a proof."
     if len(lines) < len(shared):
