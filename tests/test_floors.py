@@ -11,7 +11,7 @@ import reluopt
 PACKAGE = Path(reluopt.__file__).parent
 
 FLOORS = (
-    ("errors", "deadline", "install", "choices"),
+    ("errors", "deadline", "install", "registry"),
     ("files", "file_formats"),
     ("numerics",),
     ("images",),
@@ -23,9 +23,9 @@ FLOORS = (
     ("attacks",),
     ("formulation",),
     ("engines",),
-    ("versions", "pipeline", "preparation"),
-    ("runs",),
+    ("versions", "method", "preparation", "pipeline"),
     ("figures",),
+    ("runs",),
     ("bench",),
     ("studies",),
     ("report",),

@@ -10,10 +10,11 @@ import pytest
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Status
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions
 from reluopt.engines.highs import HighsEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import bundled_names, load_bundled
 from reluopt.pipeline import Method, engine_for, solve
 from reluopt.questions.problems import (

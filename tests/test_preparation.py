@@ -7,9 +7,9 @@ import pytest
 from reluopt import preparation
 from reluopt.answers.solution import Status
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.pipeline import Method, solve
-from reluopt.questions.problems import LogitTask, MinimalPerturbation, fitting_box, parse_norm
+from reluopt.questions.problems import MinimalPerturbation, Task, fitting_box, parse_norm
 
 
 @pytest.mark.parametrize("engine", ["bnb", "highs"])
@@ -34,7 +34,7 @@ def _asked(monkeypatch, thesis, method, norm="l1", logit=False):
     asked = []
     monkeypatch.setattr(preparation, "prepare", asked.extend)
     problem = MinimalPerturbation(thesis_image(thesis), 7, norm=parse_norm(norm))
-    task = LogitTask(3, fitting_box(thesis, None)) if logit else problem.task(thesis)
+    task = Task.largest_logit(3, fitting_box(thesis, None)) if logit else problem.task(thesis)
     engine = get_engine("highs" if method.engine == "auto" else method.engine)
     preparation.prepare_solve(engine, method, task)
     return asked

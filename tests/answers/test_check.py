@@ -7,7 +7,9 @@ import pytest
 
 from reluopt.answers.check import check_logit, check_perturbation
 from reluopt.answers.solution import Status, relative_gap
-from reluopt.networks.network import ActivationSource, Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import ActivationSource
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
     Alternative,
@@ -16,8 +18,8 @@ from reluopt.questions.problems import (
     FixedTarget,
     MinimalPerturbation,
     Norm,
-    PerturbationTask,
 )
+from reluopt.questions.tasks import Task
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def overflowing() -> ReLUNetwork:
 def test_logits_that_are_not_finite_are_never_certified(overflowing, target):
     """NaN and infinity pass every test that asks whether something is wrong."""
     margin = AbsoluteMargin(0.1)
-    task = PerturbationTask(
+    task = Task.nearest(
         np.array([0.5]), Box.unit(1), Norm.L1, (Alternative(target, margin.conditions(target, 3)),)
     )
     certificate = check_perturbation(overflowing, task, task.alternatives[0], np.array([1.0]))

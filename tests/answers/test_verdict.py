@@ -14,13 +14,13 @@ from reluopt.answers.verdict import (
     verdict_of_maximum,
     verdict_without_image,
 )
-from reluopt.engines.base import EngineOptions
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.engines.options import EngineOptions
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
     Box,
     FixedTarget,
-    LogitTask,
     MinimalPerturbation,
     Norm,
 )
@@ -74,9 +74,7 @@ def test_infeasible_needs_a_bound_that_is_a_number():
 
 
 def test_a_maximum_with_a_bound_that_is_no_number_is_numerical():
-    certificate = compare_logits(
-        NETWORK, LogitTask(0, Box.unit(1)), np.array([1.0]), np.array([1.0, 0.0])
-    )
+    certificate = compare_logits(NETWORK, Box.unit(1), np.array([1.0]), np.array([1.0, 0.0]))
     assert certificate.certified
     claims = (
         verdict_of_maximum(_answer(b), certificate, EngineOptions().gap) for b in (1.0, math.nan)
@@ -86,7 +84,5 @@ def test_a_maximum_with_a_bound_that_is_no_number_is_numerical():
 
 @pytest.mark.parametrize("output", [math.nan, math.inf, 1.1])
 def test_logits_of_a_program_that_are_no_numbers_differ(output):
-    certificate = compare_logits(
-        NETWORK, LogitTask(0, Box.unit(1)), np.array([1.0]), np.array([output, 0.0])
-    )
+    certificate = compare_logits(NETWORK, Box.unit(1), np.array([1.0]), np.array([output, 0.0]))
     assert not certificate.certified

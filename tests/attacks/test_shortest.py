@@ -5,7 +5,8 @@ import pytest
 
 from reluopt.attacks.shortest import shortest_pgd
 from reluopt.errors import InputError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Norm, RelativeMargin
 
 

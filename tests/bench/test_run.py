@@ -31,15 +31,15 @@ from reluopt.bench.statistics import (
     summarise_methods,
     summarise_ratios,
 )
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
-from reluopt.networks.network import NetworkMetadata, ReLUNetwork
-from reluopt.networks.weights import save_network
-from reluopt.pipeline import Method
+from reluopt.method import Method
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
 from reluopt.runs import worker as worker_module
 from reluopt.runs.instances import Instance
-from reluopt.runs.methods import parse_method
 from reluopt.runs.row import BenchRow
 from reluopt.runs.worker import WorkerProcess
 
@@ -238,9 +238,9 @@ def test_a_busy_machine_is_mentioned() -> None:
 
 def test_method_specifications() -> None:
     options = EngineOptions(time_limit=3.0, threads=2)
-    assert parse_method("highs", options) == Method("highs", None, None, options=options)
-    assert parse_method("highs:thesis:thesis", options).bounds == "thesis"
-    assert parse_method("auto:bigm:ball", options).engine == "auto"
+    assert Method.parse("highs", options) == Method("highs", None, None, options=options)
+    assert Method.parse("highs:thesis:thesis", options).bounds_name == "thesis"
+    assert Method.parse("auto:bigm:ball", options).engine == "auto"
     for text, message in (
         ("nope", "expected engine auto"),
         ("highs:nope", "expected formulation bigm"),
@@ -248,7 +248,7 @@ def test_method_specifications() -> None:
         ("highs:bigm:ball:more", r"expected engine\[:formulation"),
     ):
         with pytest.raises(InputError, match=message):
-            parse_method(text, options)
+            Method.parse(text, options)
 
 
 def test_an_unusable_engine_is_refused_at_once(monkeypatch) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from reluopt.bounds.scaling import balanced, balanced_logits
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 
 
 def scaled(network: ReLUNetwork, factors: tuple[float, ...]) -> ReLUNetwork:

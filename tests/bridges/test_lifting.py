@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from reluopt.answers.solution import Incumbent
 from reluopt.bridges.lifting import lift
 from reluopt.errors import InputError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     Alternative,
     Blend,
@@ -19,6 +20,7 @@ from reluopt.questions.problems import (
     Norm,
     PerturbationTask,
 )
+from reluopt.questions.tasks import Task
 
 
 def problem(
@@ -37,7 +39,7 @@ def problem(
     image = np.clip(lower + generator.uniform(-0.5, 1.5, size) * (upper - lower), lower, upper)
     conditions = LogitConditions(np.array([[1.0, -1.0]]), np.zeros(1))
     alternatives = (Alternative(0, conditions),)
-    task = PerturbationTask(image, Box(lower, upper), Blend(weight), alternatives)
+    task = Task.nearest(image, Box(lower, upper), Blend(weight), alternatives)
     return network, task, generator
 
 
@@ -71,7 +73,7 @@ def test_no_change_is_lost_and_bounds_are_rounded_down(seed: int, weight: float)
         assert Fraction(room) >= exact
         assert float(room) <= float(exact) * (1.0 + 1e-15)
     exact_weight = Fraction(weight)
-    assert Fraction(raised.task.tilt) <= exact_weight / (2 * (1 - exact_weight))
+    assert Fraction(raised.task.distance.tilt) <= exact_weight / (2 * (1 - exact_weight))
     for value in (seed / 7.0, 1e-300, 1e300):
         bound = raised.bound(value)
         assert Fraction(bound) <= Fraction(value) * (1 - exact_weight)
@@ -96,7 +98,7 @@ def test_lifted_biases_are_within_their_error(seed: int, weight: float) -> None:
 
 def test_a_box_without_room_keeps_one_part() -> None:
     network, task, _ = problem(0, 0.5)
-    fixed = PerturbationTask(task.image, Box(task.image, task.image), task.norm, task.alternatives)
+    fixed = Task.nearest(task.image, Box(task.image, task.image), task.norm, task.alternatives)
     raised = lift(network, fixed)
     assert raised.task.box.upper.tolist() == [0.0]
     assert raised.image(np.zeros(1)) == pytest.approx(task.image, abs=0.0)
@@ -104,6 +106,6 @@ def test_a_box_without_room_keeps_one_part() -> None:
 
 def test_other_norms_are_refused() -> None:
     network, task, _ = problem(0, 0.5)
-    other = PerturbationTask(task.image, task.box, Norm.L1, task.alternatives)
+    other = Task.nearest(task.image, task.box, Norm.L1, task.alternatives)
     with pytest.raises(InputError, match="expected a blend without limits, found l1"):
         lift(network, other)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reluopt.networks.network import ReLUNetwork
-from reluopt.networks.weights import save_network
+from reluopt.networks.saving import save_network
 
 IMAGES = ("--images", "test:2,4,18")
 

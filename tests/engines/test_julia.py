@@ -12,25 +12,27 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from reluopt.answers.solution import Incumbent, Status
-from reluopt.bounds import InputSet, compute_bounds
+from reluopt.bounds import BOUNDING_METHODS
 from reluopt.engines import get_engine
 from reluopt.engines.alternatives import FIRST_SHARE
-from reluopt.engines.base import EngineOptions, EngineRequest, EngineState
+from reluopt.engines.base import EngineRequest, EngineState
 from reluopt.engines.julia import JuliaEngine
 from reluopt.engines.julia_setup import (
     julia_state,
 )
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.pipeline import Method, solve
+from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
     Classification,
-    LogitTask,
     MinimalPerturbation,
     Norm,
     OptimalInput,
+    Task,
 )
 
 ENABLE = (
@@ -53,7 +55,7 @@ def test_engine_is_registered():
 
 
 def test_unknown_options_are_refused_before_julia_starts(lecture):
-    task = LogitTask(0, Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0])))
+    task = Task.largest_logit(0, Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0])))
     options = EngineOptions(extra={"optimizer": "cplex"})
     with pytest.raises(InputError, match="optimizer: expected one of highs"):
         JuliaEngine().solve(EngineRequest(lecture, task, None, options=options))
@@ -94,7 +96,7 @@ def two_targets(make_network):
     network = make_network((4, 5, 3), 1)
     image = np.full(4, 0.5)
     problem = MinimalPerturbation(image, int(network.predict(image)), AnyTarget())
-    bounds = compute_bounds("interval", network, InputSet(Box.unit(4)))
+    bounds = BOUNDING_METHODS.get("interval").compute(network, InputSet(Box.unit(4)))
     return EngineRequest(network, problem.task(network), bounds)
 
 
@@ -180,7 +182,7 @@ def test_logits_cross_with_the_outputs_of_the_program(monkeypatch, lecture):
             {"image": np.zeros(2), "outputs": np.array([50.0])},
         ),
     )
-    answer = JuliaEngine().solve(EngineRequest(lecture, LogitTask(0, box), None))
+    answer = JuliaEngine().solve(EngineRequest(lecture, Task.largest_logit(0, box), None))
     assert answer.status is Status.OPTIMAL
     assert answer.outputs == pytest.approx([50.0])
     assert session.asked[0][0]["task"] == "logit"

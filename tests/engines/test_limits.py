@@ -10,12 +10,14 @@ from helpers.regions import enumerate_patterns, l1_optimum
 from reluopt.answers.check import LIMIT_TOLERANCE, check_perturbation
 from reluopt.answers.solution import Status
 from reluopt.attacks.region import find_incumbent
-from reluopt.bounds import InputSet, compute_bounds
+from reluopt.bounds import BOUNDING_METHODS
 from reluopt.engines import choose_engine, engines_for
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
-from reluopt.networks.network import NetworkMetadata, ReLUNetwork
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
+from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
@@ -122,7 +124,7 @@ def test_a_limit_of_zero_leaves_the_same_change_everywhere():
 
 
 def _dense(weight, bias):
-    from reluopt.networks.network import Dense
+    from reluopt.networks.layers.dense import Dense
 
     return Dense(np.array(weight), np.array(bias))
 
@@ -152,8 +154,8 @@ def test_bounds_with_limits_hold_and_are_tighter(thesis, test_images, radius):
     image = test_images.image(1).ravel()
     task = MinimalPerturbation(image, 2, smoothness=0.1).task(thesis)
     region = InputSet(task.box, task.image, Norm.L1, radius, task.limits)
-    bounds = compute_bounds("lp", thesis, region)
-    loose = compute_bounds("linear", thesis, region)
+    bounds = BOUNDING_METHODS.get("lp").compute(thesis, region)
+    loose = BOUNDING_METHODS.get("linear").compute(thesis, region)
     widths = [
         np.concatenate(b.upper).sum() - np.concatenate(b.lower).sum() for b in (bounds, loose)
     ]

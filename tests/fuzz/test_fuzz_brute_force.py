@@ -20,7 +20,7 @@ from helpers.exact import (
 )
 from helpers.instances import random_network, random_problem
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.pipeline import Method, solve
 
 INSTANCES = 10_000

@@ -21,7 +21,7 @@ from helpers.result_folders import (
     spoil_record,
 )
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import ReluoptError
 from reluopt.networks.zoo import open_network
 from reluopt.pipeline import Method, solve

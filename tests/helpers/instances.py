@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,

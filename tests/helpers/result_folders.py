@@ -12,9 +12,11 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions
-from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
-from reluopt.networks.weights import save_network
+from reluopt.engines.options import EngineOptions
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 from reluopt.pipeline import Method
 from reluopt.questions.problems import (
     AbsoluteMargin,

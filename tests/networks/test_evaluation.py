@@ -3,7 +3,8 @@ import pytest
 
 from reluopt.errors import InputError
 from reluopt.networks.evaluation import evaluate
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from reluopt.errors import EngineUnavailableError, InputError
 from reluopt.images.mnist import load_images
 from reluopt.install import install_command
 from reluopt.networks.evaluation import evaluate
+from reluopt.networks.loading import load_network
 from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 from reluopt.networks.training import RECIPES, Recipe, initial_parameters, train, train_and_test
-from reluopt.networks.weights import load_network, save_network
 
 pytest.importorskip("sklearn")
 

@@ -3,7 +3,7 @@ import pytest
 from reluopt.errors import InputError
 from reluopt.images.mnist import load_images
 from reluopt.networks.evaluation import evaluate
-from reluopt.networks.weights import save_network
+from reluopt.networks.saving import save_network
 from reluopt.networks.zoo import bundled_names, bundled_path, load_bundled, open_network
 
 # Shape, recipe and least test accuracy promised for each bundled network.

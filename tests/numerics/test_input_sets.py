@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from reluopt.images.mnist import Dataset
 from reluopt.networks.flattening import flatten
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.rounding import gamma
-from reluopt.questions.input_sets import flat_input_set
+from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import Box, Norm
 
 
@@ -41,7 +42,7 @@ def test_errors_hold_in_exact_arithmetic(
     point = np.where(generator.random(inputs) < black, 0.0, generator.random(inputs))
     bias = -(weight @ point) if cancels else generator.normal(size=5)
     network = ReLUNetwork((Dense(weight, bias),))
-    region = flat_input_set(flatten(network), Box.unit(inputs), point, norm, 1.0)
+    region = InputSet(Box.unit(inputs), point, norm, 1.0).flat(flatten(network))
     if norm is not Norm.LINF:  # whose center is the middle of the box that is left
         assert (region.center == point).all()
     exact = exact_first_layer(network, region.center)
@@ -55,7 +56,7 @@ def test_errors_of_digits_are_far_below_those_of_full_images(
 ) -> None:
     """Most pixels of a digit are black: neither their number nor their weights count."""
     image = test_images.images[index].ravel()
-    region = flat_input_set(flatten(thesis), Box.unit(784), image, Norm.L2, 1.0)
+    region = InputSet(Box.unit(784), image, Norm.L2, 1.0).flat(flatten(thesis))
     exact = exact_first_layer(thesis, image)
     wrong = [abs(Fraction(v) - e) for v, e in zip(region.values.tolist(), exact, strict=True)]
     assert all(w <= Fraction(e) for w, e in zip(wrong, region.errors.tolist(), strict=True))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from reluopt.networks.flattening import flatten
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.maxima import (
     box_maximum,
     l1_maximum,
@@ -18,7 +19,7 @@ from reluopt.numerics.maxima import (
     linear_maximum,
     tilted_maximum,
 )
-from reluopt.questions.input_sets import flat_input_set
+from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import Box, Norm
 
 Vector = NDArray[np.float64]
@@ -231,7 +232,7 @@ def test_regions_with_any_center_hold_their_points(seed: int, norm: Norm) -> Non
     if seed % 3 == 0:
         center = generator.normal(size=size)
     radius = float(generator.random() * 2.0)
-    region = flat_input_set(flatten(one_layer(size)), Box(lower, upper), center, norm, radius)
+    region = InputSet(Box(lower, upper), center, norm, radius).flat(flatten(one_layer(size)))
     g = generator.normal(size=size)
     bound = linear_maximum(region, g, np.empty(size), np.empty(size))
     for _ in range(50):
@@ -251,5 +252,5 @@ def test_regions_with_any_center_hold_their_points(seed: int, norm: Norm) -> Non
 @pytest.mark.parametrize("norm", list(Norm))
 def test_ball_that_misses_the_box_is_empty(norm: Norm) -> None:
     box = Box(np.full(3, 1.0), np.full(3, 2.0))
-    region = flat_input_set(flatten(one_layer(3)), box, np.zeros(3), norm, 0.5)
+    region = InputSet(box, np.zeros(3), norm, 0.5).flat(flatten(one_layer(3)))
     assert region.radius < 0.0

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from reluopt.images.mnist import Dataset
 from reluopt.networks.flattening import flatten
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.flat import FlatNetwork, forward
 from reluopt.numerics.input_sets import FlatInputSet, with_radius
 from reluopt.numerics.propagate import condition_maxima, tighten, tighten_intervals
-from reluopt.questions.input_sets import flat_input_set
+from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import Box, MinimalPerturbation, Norm
 
 Vector = NDArray[np.float64]
@@ -55,7 +56,7 @@ def test_one_point_is_enclosed_in_exact_arithmetic(seed: int, depth: int, norm: 
     network = ReLUNetwork(tuple(layers))
     flat = flatten(network)
     point = generator.random(network.input_size)
-    region = flat_input_set(flat, Box.unit(point.size), point, norm, 0.0)
+    region = InputSet(Box.unit(point.size), point, norm, 0.0).flat(flat)
     for every in (False, True):
         lower, upper, magnitudes = nothing(flat)
         assert tighten(flat, region, lower, upper, magnitudes, 0, depth, every)
@@ -82,7 +83,7 @@ def test_bounds_below_fixed_phases_hold_where_the_phases_do(
     )
     flat = flatten(network)
     center = generator.random(sizes[0])
-    region = flat_input_set(flat, Box.unit(sizes[0]), center, norm, 0.8)
+    region = InputSet(Box.unit(sizes[0]), center, norm, 0.8).flat(flat)
     lower, upper, magnitudes = nothing(flat)
     tighten(flat, region, lower, upper, magnitudes, 0, depth, False)
     hidden = int(flat.neuron_offsets[depth - 1])
@@ -122,7 +123,7 @@ def thesis_region(
     network: ReLUNetwork, image: Vector, radius: float
 ) -> tuple[FlatNetwork, FlatInputSet]:
     flat = flatten(network)
-    return flat, flat_input_set(flat, Box.unit(784), image, Norm.L1, radius)
+    return flat, InputSet(Box.unit(784), image, Norm.L1, radius).flat(flat)
 
 
 def test_conditions_prove_small_balls_safe(thesis: ReLUNetwork, test_images: Dataset) -> None:
@@ -171,7 +172,7 @@ def test_contradicting_phases_are_found(thesis: ReLUNetwork) -> None:
 def test_empty_region_is_reported() -> None:
     network = ReLUNetwork((Dense(np.ones((2, 2)), np.zeros(2)),))
     flat = flatten(network)
-    region = flat_input_set(flat, Box(np.ones(2), np.full(2, 2.0)), np.zeros(2), Norm.L2, 0.1)
+    region = InputSet(Box(np.ones(2), np.full(2, 2.0)), np.zeros(2), Norm.L2, 0.1).flat(flat)
     lower, upper, magnitudes = nothing(flat)
     assert not tighten(flat, region, lower, upper, magnitudes, 0, 1, True)
     assert (lower > upper).all()

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from reluopt.errors import InputError
-from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.change_limits import ChangeLimits, smoothness_limits
 from reluopt.questions.problems import Blend, Box, FixedTarget, MinimalPerturbation
 

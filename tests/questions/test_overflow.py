@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from reluopt.answers.solution import Status
-from reluopt.attacks.gradient import fgsm, pgd
-from reluopt.bounds import BOUND_NAMES, InputSet, compute_bounds
+from reluopt.attacks.gradient import pgd
+from reluopt.bounds import BOUNDING_METHODS
 from reluopt.errors import InputError
 from reluopt.networks.evaluation import evaluate
-from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
+from reluopt.questions.input_sets import InputSet
 from reluopt.questions.overflow import LARGEST_SIZE, refuse_overflow
 from reluopt.questions.problems import (
     AbsoluteMargin,
@@ -39,11 +42,10 @@ def _network(size):
         lambda n: solve(n, MinimalPerturbation(IMAGE, 0, AnyTarget(), Norm.LINF)),
         lambda n: solve(n, OptimalInput(0)),
         lambda n: solve(n, Classification(IMAGE)),
-        lambda n: fgsm(n, IMAGE, [0], 0.1),
         lambda n: pgd(n, IMAGE, [0], 0.1),
         *(
-            lambda n, name=name: compute_bounds(name, n, InputSet(Box.unit(2)))
-            for name in BOUND_NAMES
+            lambda n, name=name: BOUNDING_METHODS.get(name).compute(n, InputSet(Box.unit(2)))
+            for name in BOUNDING_METHODS.names
         ),
     ],
 )

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reluopt.engines.base import EngineOptions
-from reluopt.networks.network import NetworkMetadata, ReLUNetwork
-from reluopt.networks.weights import save_network
+from reluopt.engines.options import EngineOptions
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 from reluopt.pipeline import Method
 from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
 from reluopt.runs.attack import AttackJob, AttackSettings

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.pipeline import Method, solve
 from reluopt.runs import classify as classify_module
 from reluopt.runs.classify import ClassifyJob
-from reluopt.runs.job import FAILURES
 from reluopt.runs.instances import load_instances
+from reluopt.runs.job import FAILURES
 from reluopt.runs.row import ClassifyRow
 from reluopt.runs.runner import run_job
 from reluopt.runs.store import ResultStore

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from reluopt.errors import InputError
-from reluopt.runs.merge import merge_runs
 from reluopt.runs.job import Finished
+from reluopt.runs.merge import merge_runs
 from reluopt.runs.row import row_class
 from reluopt.runs.store import ResultStore, read_store
 

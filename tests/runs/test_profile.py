@@ -3,10 +3,9 @@
 import pytest
 
 from reluopt.answers.solution import Status
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
-from reluopt.questions.norms import Blend
-from reluopt.questions.problems import AnyTarget, Norm, RelativeMargin, ShiftTarget
+from reluopt.questions.problems import AnyTarget, Blend, Norm, RelativeMargin, ShiftTarget
 from reluopt.runs.instances import load_instances
 from reluopt.runs.profile import profile
 

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reluopt.errors import InputError
-from reluopt.runs.row_table import parse_rows, read_rows
 from reluopt.runs.row import (
     COLUMNS,
     FLAG,
@@ -26,7 +25,8 @@ from reluopt.runs.row import (
     column_of,
     typed_frame,
 )
-from reluopt.studies.timings import RUN_COLUMNS
+from reluopt.runs.row_table import parse_rows, read_rows
+from reluopt.studies.measuring import RUN_COLUMNS
 
 MISREAD = (
     "+0.1",
@@ -69,7 +69,8 @@ class SomeRow(Row):
 
 
 ROWS = st.lists(
-    st.fixed_dictionaries({name: st.none() | VALUES[column_of(name).kind] for name in SOME}), max_size=3
+    st.fixed_dictionaries({name: st.none() | VALUES[column_of(name).kind] for name in SOME}),
+    max_size=3,
 )
 
 
@@ -176,7 +177,9 @@ def test_every_column_of_every_job_has_a_kind():
 
 
 def test_frames_have_types_with_and_without_gaps():
-    full = typed_frame(AttackRow.columns(), [dict.fromkeys(AttackRow.columns()) | {"nodes": 3, "certified": True}])
+    full = typed_frame(
+        AttackRow.columns(), [dict.fromkeys(AttackRow.columns()) | {"nodes": 3, "certified": True}]
+    )
     assert full["nodes"].dtype == np.int64
     assert full["certified"].dtype == bool
     rows = [{"nodes": 3, "certified": True, "network": "NA"}, {}]

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError, ReluoptError
 from reluopt.install import install_command
 from reluopt.pipeline import Method

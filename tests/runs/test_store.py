@@ -55,7 +55,10 @@ def test_rows_and_images_come_back(tmp_path):
     tensors = load_file(tmp_path / "run" / "images" / "part-0000.safetensors")
     np.testing.assert_array_equal(tensors["test:1"], image)
     assert list(read_table(tmp_path / "run").frame().columns) == list(COLUMNS)
-    assert [row["image"] for row, _ in read_store(tmp_path / "run", SmallRow)] == ["test:1", "test:2"]
+    assert [row["image"] for row, _ in read_store(tmp_path / "run", SmallRow)] == [
+        "test:1",
+        "test:2",
+    ]
 
 
 def test_infinity_becomes_empty(tmp_path):
@@ -139,9 +142,7 @@ def test_rows_whose_answers_were_lost_with_the_power_are_run_again(tmp_path):
 
     store = opened()
     for number in range(IMAGES_PER_FILE + 1):
-        store.append(
-            Finished(CertifiedRow(image=f"test:{number}", certified=True), np.zeros(1))
-        )
+        store.append(Finished(CertifiedRow(image=f"test:{number}", certified=True), np.zeros(1)))
     store.append(Finished(CertifiedRow(image="test:infeasible", certified=False)))
     (tmp_path / "images" / "part-0001.safetensors").unlink()
     again = opened()

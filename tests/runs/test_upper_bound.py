@@ -7,12 +7,12 @@ import pytest
 
 from reluopt.errors import InputError
 from reluopt.questions.problems import Norm, RelativeMargin
+from reluopt.runs.instances import load_by_key, load_instances
+from reluopt.runs.row import UpperBoundRow
+from reluopt.runs.runner import run_job
+from reluopt.runs.store import ResultStore
 from reluopt.runs.upper_bound import FOUND, NOTHING, REFUTED, Attack
 from reluopt.runs.upper_bound import UpperBoundJob as Job
-from reluopt.runs.instances import load_by_key, load_instances
-from reluopt.runs.runner import run_job
-from reluopt.runs.row import UpperBoundRow
-from reluopt.runs.store import ResultStore
 
 MARGIN = RelativeMargin(0.0)
 

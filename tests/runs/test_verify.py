@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from reluopt.engines.base import EngineOptions
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError
 from reluopt.pipeline import Method, solve
 from reluopt.questions.problems import MinimalPerturbation, Norm, RelativeMargin, ShiftTarget
 from reluopt.runs.attack import AttackJob, AttackSettings
-from reluopt.runs.row import AttackRow
-from reluopt.runs.runner import run_job
 from reluopt.runs.instances import load_instances
 from reluopt.runs.merge import merge_runs
+from reluopt.runs.row import AttackRow
+from reluopt.runs.runner import run_job
 from reluopt.runs.store import ResultStore, proof_path
 from reluopt.runs.verify import Evidence, verify_run
 

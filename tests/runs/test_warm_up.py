@@ -9,7 +9,7 @@ SCRIPT = """
 import gc, sys
 from numba.core.dispatcher import Dispatcher
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.instances import load_instances
 from reluopt.preparation import prepare_solve

@@ -6,7 +6,9 @@ import pytest
 
 from reluopt.errors import InputError
 from reluopt.images.mnist import load_images
-from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.studies.base import StudyContext, publish
 from reluopt.studies.digits import STUDY, answer_and_lead, digits_of_each_class
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+import cost
 from reluopt.errors import InputError
 from reluopt.questions.problems import Norm
 from reluopt.runs.attack import AttackSettings
-from reluopt.studies import STUDIES, cost, load_study
+from reluopt.studies import STUDIES, load_study
 from reluopt.studies import reproduce as module
 from reluopt.studies.adversarial import MARGIN, TARGET
 from reluopt.studies.base import StudyContext, StudyFolder

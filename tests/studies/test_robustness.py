@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from reluopt.questions.problems import Norm
+from reluopt.studies import exact_distances as tables
 from reluopt.studies import load_study
-from reluopt.studies import robustness_tables as tables
 from reluopt.studies.base import StudyContext, publish
 
 

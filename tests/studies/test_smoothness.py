@@ -7,8 +7,8 @@ import pytest
 from reluopt.answers.check import LIMIT_TOLERANCE
 from reluopt.images.mnist import load_images
 from reluopt.runs.store import read_store
-from reluopt.studies import smoothness
 from reluopt.studies.smoothness import FEW_LIMITS
+from reluopt.studies.words import sentence
 
 
 def test_images_keep_the_limit_and_numbers_are_theirs(few, told, thesis):
@@ -50,10 +50,12 @@ def test_sentences_hold_when_nothing_was_settled():
             *({**empty, "limit": limit} for limit in FEW_LIMITS),
         ],
     }
-    assert smoothness._sentence(facts) == (
+    assert sentence("smoothness", "lines", facts=facts) == (
         "Nearest images of 2 digits under limits on neighbouring changes: none is proven nearest "
         "(0 of 6 problems have no answer, 4 not proven)"
     )
-    lead = smoothness._lead(facts)
+    lead = sentence("smoothness", "lead", facts=facts)
     assert "nearest L1 images were not proven (6 problems, 4 not proven)." in lead
-    assert "No limit on neighbouring changes was settled." in smoothness._brief(facts)
+    assert "No limit on neighbouring changes was settled." in sentence(
+        "smoothness", "brief", facts=facts
+    )

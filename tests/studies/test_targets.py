@@ -6,7 +6,7 @@ import pytest
 
 from reluopt.studies import load_study
 from reluopt.studies.base import StudyContext
-from reluopt.studies.targets_tables import ANY, CHOICES, NORMS, PLUS_5, RUNNER_UP
+from reluopt.studies.targets import ANY, CHOICES, NORMS, PLUS_5, RUNNER_UP
 
 IMAGES = 2
 

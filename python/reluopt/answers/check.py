@@ -15,7 +15,8 @@ import numpy as np
 from reluopt.answers.solution import Certificate
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import Alternative, Box, PerturbationTask
+from reluopt.questions.input_sets import Box
+from reluopt.questions.tasks import Alternative, Task
 
 CONDITION_TOLERANCE = 1e-6
 """How much a condition may be violated, relative to the largest ``|logit|``. A float64 forward pass
@@ -43,7 +44,7 @@ _overflow_is_a_failure = np.errstate(over="ignore", invalid="ignore")
 @_overflow_is_a_failure
 def check_perturbation(
     network: ReLUNetwork,
-    task: PerturbationTask,
+    task: Task,
     alternative: Alternative,
     image: FloatArray,
     claimed_objective: float | None = None,
@@ -65,7 +66,7 @@ def check_perturbation(
     target = alternative.target
     lead = _lead(logits, target)
     margin = float(alternative.conditions.slack(logits).min(initial=np.inf))
-    objective = task.objective(image)
+    objective = task.distance(image)
     tolerance = CONDITION_TOLERANCE * float(np.abs(logits).max())
     failures = _box_failures(task.box, image) + _limit_failures(task, image)
     failures += _finite_failures(logits)
@@ -148,7 +149,7 @@ def _box_failures(box: Box, image: FloatArray) -> list[str]:
     return []
 
 
-def _limit_failures(task: PerturbationTask, image: FloatArray) -> list[str]:
+def _limit_failures(task: Task, image: FloatArray) -> list[str]:
     """The check of the limits on the change, in words."""
     if task.limits is None:
         return []

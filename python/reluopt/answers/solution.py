@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reluopt.networks.network import ActivationSource
+from reluopt.networks.metadata import ActivationSource
 from reluopt.numerics.arrays import FloatArray
 
 GAP_DENOMINATOR_FLOOR = 1e-6

@@ -7,8 +7,9 @@ status.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +18,11 @@ from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_logit, check_pertur
 from reluopt.answers.solution import Certificate, Incumbent, Status, relative_gap
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import LogitTask, PerturbationTask
-
-Checked: TypeAlias = tuple[FloatArray, Certificate]
-"""An image and what the network says about it."""
+from reluopt.questions.classification import Classification
+from reluopt.questions.input_sets import Box
+from reluopt.questions.minimal_perturbation import MinimalPerturbation
+from reluopt.questions.optimal_input import OptimalInput
+from reluopt.questions.tasks import Task
 
 ALREADY_ANSWERED = "the unchanged image is an answer already"
 """Message of problems whose answer is no change at all."""
@@ -54,7 +56,7 @@ class Candidate:
 
 
 def best_answer(
-    network: ReLUNetwork, task: PerturbationTask, found: list[Incumbent], bare: bool
+    network: ReLUNetwork, task: Task, found: Sequence[Incumbent], bare: bool
 ) -> Candidate | None:
     """The certified image with the lowest objective; without any, the first that was refused.
 
@@ -132,10 +134,10 @@ def verdict_of_maximum(
 
 
 def compare_logits(
-    network: ReLUNetwork, task: LogitTask, image: FloatArray, outputs: FloatArray
+    network: ReLUNetwork, box: Box, image: FloatArray, outputs: FloatArray
 ) -> Certificate:
     """A certificate that also fails when the program's logits are not the network's."""
-    certificate = check_logit(network, task.box, task.label, image)
+    certificate = check_logit(network, box, 0, image)
     allowed = LOGIT_TOLERANCE * max(1.0, float(np.abs(certificate.logits).max()))
     with np.errstate(invalid="ignore"):  # a difference of infinities is no agreement
         worst = float(np.abs(outputs - certificate.logits).max())
@@ -143,3 +145,104 @@ def compare_logits(
         return certificate
     failure = f"a logit of the program differs from the forward pass by {worst:.3g}"
     return replace(certificate, certified=False, failures=(*certificate.failures, failure))
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What may be told of an answer.
+
+    Attributes:
+        status: what may be claimed.
+        message: one line in words when something needs saying.
+        target: the label that was asked for or reached, or None.
+        image: the answer, or None.
+        certificate: the check of ``image``.
+    """
+
+    status: Status
+    message: str
+    target: int | None
+    image: FloatArray | None = None
+    certificate: Certificate | None = None
+
+    @property
+    def certified(self) -> bool:
+        """Whether there is an image that passed every check."""
+        return self.certificate is not None and self.certificate.certified
+
+    @property
+    def objective(self) -> float:
+        """The checked objective; infinite where none was reached."""
+        certificate = self.certificate
+        if certificate is None:
+            return math.inf
+        counts = certificate.certified or self.status is Status.NOT_ADVERSARIAL
+        return certificate.objective if counts else math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What is to be judged.
+
+    Attributes:
+        network: the real network.
+        task: what was asked of the engine.
+        answer: what it claims.
+        found: images with the alternatives that they claim to meet, the engine's first.
+        gap: the relative gap that was asked for.
+    """
+
+    network: ReLUNetwork
+    task: Task
+    answer: EngineAnswer
+    found: Sequence[Incumbent]
+    gap: float
+
+
+def _judge_perturbation(question: MinimalPerturbation, claim: Claim) -> Verdict:
+    """The best image that passes the check."""
+    bare, alternatives = question.margin.bare, claim.task.alternatives
+    best = best_answer(claim.network, claim.task, claim.found, bare)
+    status, message = verdict(claim.answer, best, claim.gap, bare)
+    if best is None:
+        return Verdict(status, message, None if len(alternatives) > 1 else alternatives[0].target)
+    target = alternatives[best.alternative].target
+    return Verdict(status, message, target, best.image, best.certificate)
+
+
+def _judge_optimal_input(question: OptimalInput, claim: Claim) -> Verdict:
+    """The logit that the network gives to the engine's input."""
+    answer, box = claim.answer, claim.task.box
+    if answer.image is None:
+        return Verdict(*verdict_without_image(answer), question.label)
+    image = box.clip(answer.image)
+    certificate = check_logit(claim.network, box, question.label, image)
+    status, message = verdict_of_maximum(answer, certificate, claim.gap)
+    return Verdict(status, message, question.label, image, certificate)
+
+
+def _judge_classification(question: Classification, claim: Claim) -> Verdict:
+    """Whether the program's logits are the network's."""
+    del question
+    answer, box = claim.answer, claim.task.box
+    if answer.outputs is None:
+        return Verdict(*verdict_without_image(answer), None)
+    image = box.lower
+    certificate = compare_logits(claim.network, box, image, answer.outputs)
+    status, message = answer.status, answer.message
+    if not certificate.certified:
+        status, message = Status.NUMERICAL, "; ".join(certificate.failures)
+    return Verdict(status, message, int(np.argmax(answer.outputs)), image, certificate)
+
+
+JUDGES: dict[type, Callable[[Any, Claim], Verdict]] = {
+    MinimalPerturbation: _judge_perturbation,
+    OptimalInput: _judge_optimal_input,
+    Classification: _judge_classification,
+}
+"""Who judges the answers to a question."""
+
+
+def judged(question: object, claim: Claim) -> Verdict:
+    """What may be told of the answer to a question."""
+    return JUDGES[type(question)](question, claim)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reluopt.errors import InputError
 from reluopt.numerics.arrays import BoolArray, FloatArray
-from reluopt.questions.problems import Margin
+from reluopt.questions.margins import Margin
 
 
 def _label_array(values: ArrayLike, what: str) -> NDArray[np.intp]:

@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from reluopt.answers.solution import Solution, Status
-from reluopt.engines.base import EngineOptions, ProgressCallback
+from reluopt.engines.base import ProgressCallback
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import ReluoptError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
 from reluopt.questions.problems import Margin, Measure, MinimalPerturbation, Target
 from reluopt.runs.attack import AttackJob, AttackSettings
@@ -148,8 +150,8 @@ class BenchJob(Job[BenchUnit, BenchRow]):
                 norm=str(self.settings.norm),
                 margin_rule=str(self.settings.margin),
                 engine=method.engine,
-                formulation=method.formulation,
-                bounds=method.bounds,
+                formulation=method.formulation_name,
+                bounds=method.bounds_name,
                 certified=False,
                 time_limit=self.settings.options.time_limit,
                 message=message,
@@ -230,8 +232,8 @@ def is_settled(solution: Solution) -> bool:
 def shuffled(network: ReLUNetwork, instance: Instance) -> tuple[ReLUNetwork, Instance]:
     """The same task with its inputs in another order: equally hard, but not the same arrays."""
     order = np.random.default_rng(0).permutation(network.input_size)
-    first = network.layers[0]
-    layers = (Dense(first.weight[:, order], first.bias), *network.layers[1:])
+    first = network.affine_layers[0]
+    layers = (Dense(first.weight[:, order], first.bias), *network.affine_layers[1:])
     key = f"{instance.key} (shuffled)"
     moved = Instance(key, instance.image[order], instance.label)
     return ReLUNetwork(layers, network.metadata), moved

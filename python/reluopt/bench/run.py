@@ -25,7 +25,7 @@ from reluopt.bench.report import load_warning, markdown_summary
 from reluopt.bench.session import bench
 from reluopt.bench.statistics import Disagreement, find_disagreements
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError
 from reluopt.figures import (
     benchmark_figure,
@@ -38,7 +38,7 @@ from reluopt.networks.zoo import open_network
 from reluopt.pipeline import Method
 from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 from reluopt.runs.instances import load_instances
-from reluopt.runs.methods import method_titles, parse_method
+from reluopt.runs.methods import method_titles
 from reluopt.runs.progress import RunProgress
 from reluopt.runs.row import BenchRow
 from reluopt.runs.store import ResultStore, machine
@@ -95,7 +95,7 @@ def run_bench(
         networks: bundled names or weight files.
         images: selections such as ``test:100-139``, or PNG and NPY files.
         methods: ``engine[:formulation[:bounds]]``, see
-            :func:`~reluopt.runs.methods.parse_method`.
+            :func:`~reluopt.method.Method.parse`.
         out: folder of results; ``results.csv``, ``summary.md``, ``run.json``, ``sessions.jsonl``.
         norm: ``l1``, ``l2``, ``linf`` or ``blend:W``.
         target: see :func:`~reluopt.questions.problems.parse_target`.
@@ -159,13 +159,13 @@ def _once(what: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def usable_method(text: str, options: EngineOptions) -> Method:
-    """Read a method as :func:`~reluopt.runs.methods.parse_method` does.
+    """Read a method as :func:`~reluopt.method.Method.parse` does.
 
     Raises:
         InputError: an unknown engine, formulation or bounds.
         EngineUnavailableError: the engine cannot be used here.
     """
-    method = parse_method(text, options)
+    method = Method.parse(text, options)
     state = None if method.engine == "auto" else get_engine(method.engine).state()
     if state is not None and not state.usable:
         raise EngineUnavailableError(f"method {text!r}: {state.detail}")

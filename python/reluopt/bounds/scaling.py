@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.bounds.base import PreActivationBounds
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 
 REACH = 16.0
@@ -39,11 +40,11 @@ def balanced(network: ReLUNetwork, largest_input: float = 1.0) -> ReLUNetwork:
     """
     layers, before, changed = [], np.ones(network.input_size), False
     reach = np.full(network.input_size, largest_input)
-    for k, layer in enumerate(network.layers):
+    for k, layer in enumerate(network.affine_layers):
         weight = layer.weight / before[None, :]
         sizes = _sizes(weight, layer.bias, reach)
         factor = np.ones(sizes.size)
-        if k < len(network.layers) - 1:
+        if k < len(network.affine_layers) - 1:
             exponents = _extreme_exponents(sizes)
             changed = changed or bool(exponents.any())
             factor = np.exp2(-exponents)
@@ -63,7 +64,7 @@ def balanced_logits(network: ReLUNetwork, largest_input: float = 1.0) -> tuple[R
         largest_input: the largest absolute value of an input.
     """
     reach = np.full(network.input_size, largest_input)
-    for layer in network.layers:
+    for layer in network.affine_layers:
         reach = _sizes(layer.weight, layer.bias, reach)
     factor = float(np.exp2(-_extreme_exponents(reach.max(keepdims=True))[0]))
     return _with_logits(network, factor), factor
@@ -73,9 +74,9 @@ def _with_logits(network: ReLUNetwork, factor: float) -> ReLUNetwork:
     """The network with all logits multiplied by ``factor``."""
     if factor == 1.0:
         return network
-    last = network.layers[-1]
+    last = network.affine_layers[-1]
     multiplied = Dense(factor * last.weight, factor * last.bias)
-    return ReLUNetwork((*network.layers[:-1], multiplied), network.metadata)
+    return ReLUNetwork((*network.affine_layers[:-1], multiplied), network.metadata)
 
 
 def _sizes(weight: FloatArray, bias: FloatArray, reach: FloatArray) -> FloatArray:
@@ -124,7 +125,7 @@ def scaled(
         factors.append(np.exp2(np.clip(exponents, -LARGEST_EXPONENT, LARGEST_EXPONENT)))
     factors.append(np.ones(network.output_size))
     layers, before = [], np.ones(network.input_size)
-    for layer, factor in zip(network.layers, factors, strict=True):
+    for layer, factor in zip(network.affine_layers, factors, strict=True):
         weight = factor[:, None] * layer.weight / before[None, :]
         layers.append(Dense(weight, factor * layer.bias))
         before = factor

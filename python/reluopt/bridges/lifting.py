@@ -27,26 +27,15 @@ import numpy as np
 
 from reluopt.answers.solution import Incumbent
 from reluopt.errors import InputError
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.input_sets import difference
-from reluopt.questions.problems import Blend, Box, Norm, PerturbationTask
-
-
-@dataclass(frozen=True, eq=False)
-class TiltedTask(PerturbationTask):
-    """An L2 task with ``2 tilt sum(x0 - image)`` added to its objective.
-
-    Attributes:
-        tilt: k >= 0; nothing in the box may lie below the image.
-    """
-
-    tilt: float = 0.0
-
-    def objective(self, point: FloatArray) -> float:
-        """Objective of the input ``point``, shape ``(n_0,)``."""
-        delta = point - self.image
-        return float(delta @ delta + 2.0 * self.tilt * delta.sum())
+from reluopt.questions.input_sets import Box, InputSet
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.norms.blend import Blend
+from reluopt.questions.norms.parts import Parts, parts_with_room
+from reluopt.questions.tasks import Distance, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +52,9 @@ class Lift:
         bias_sizes: ``|W| |image| + |b|``, the sums of absolute terms behind the lifted biases.
     """
 
-    original: PerturbationTask
+    original: Task
     network: ReLUNetwork
-    task: TiltedTask
+    task: Task
     signs: FloatArray
     pixels: np.ndarray[tuple[int], np.dtype[np.intp]]
     weight: float
@@ -87,22 +76,18 @@ class Lift:
         if incumbent is None:
             return None
         parts = self.parts(incumbent.image)
-        return replace(incumbent, image=parts, objective=self.task.objective(parts))
+        return replace(incumbent, image=parts, objective=self.task.distance(parts))
 
     def lowered(self, incumbent: Incumbent | None) -> Incumbent | None:
         """An incumbent of the lifted task as one of the original task."""
         if incumbent is None:
             return None
         image = self.image(incumbent.image)
-        return replace(incumbent, image=image, objective=self.original.objective(image))
+        return replace(incumbent, image=image, objective=self.original.distance(image))
 
     def objective(self, lifted: float) -> float:
         """The blend that a lifted objective stands for, up to rounding."""
         return (1.0 - self.weight) * lifted
-
-    def lifted_objective(self, objective: float) -> float:
-        """The lifted objective of a blend's value, up to rounding."""
-        return objective / (1.0 - self.weight)
 
     def bound(self, lifted: float) -> float:
         """A lower bound on the blend from one on the lifted objective, rounded down."""
@@ -111,7 +96,19 @@ class Lift:
         return _rounded_down(Fraction(lifted) * (1 - Fraction(self.weight)))
 
 
-def lift(network: ReLUNetwork, task: PerturbationTask) -> Lift:
+class BlendBridge:
+    """From blends of L1 and L2 to L2 with a tilt."""
+
+    def carries(self, task: Task) -> bool:
+        """Blends, which have no limits."""
+        return task.minimises_distance and isinstance(task.norm, Blend)
+
+    def lift(self, network: ReLUNetwork, task: Task) -> Lift:
+        """See :func:`lift`."""
+        return lift(network, task)
+
+
+def lift(network: ReLUNetwork, task: Task) -> Lift:
     """The lifted form of a blend's task.
 
     Raises:
@@ -120,27 +117,24 @@ def lift(network: ReLUNetwork, task: PerturbationTask) -> Lift:
     if not isinstance(task.norm, Blend) or task.limits is not None:
         raise InputError(f"lifting: expected a blend without limits, found {task.norm}")
     weight = task.norm.weight
-    image, first = task.image, network.layers[0]
+    image, first = task.image, network.affine_layers[0]
     up, down = difference(task.box.upper, image, np.inf), difference(image, task.box.lower, np.inf)
-    raised, lowered = np.flatnonzero(up > 0.0), np.flatnonzero(down > 0.0)
-    if raised.size + lowered.size == 0:  # a layer needs an input, if only one without room
-        raised = np.zeros(1, dtype=np.intp)
-    rooms = np.concatenate([up[raised], down[lowered]])
-    signs = np.concatenate([np.ones(raised.size), -np.ones(lowered.size)])
-    pixels = np.concatenate([raised, lowered])
-    layer = Dense(first.weight[:, pixels] * signs, first.weight @ image + first.bias)
+    parts = parts_with_room(-down, up)
+    if not parts.inputs.size:  # a layer needs an input, if only one without room
+        parts = Parts(np.zeros(1, dtype=np.intp), np.ones(1), np.zeros(1))
+    tilt = _rounded_down(Fraction(weight) / (2 * (1 - Fraction(weight))))
+    origin = np.zeros(parts.rooms.size)
+    layer = Dense(first.weight[:, parts.inputs] * parts.signs, first.weight @ image + first.bias)
     return Lift(
         original=task,
-        network=ReLUNetwork((layer, *network.layers[1:])),
-        task=TiltedTask(
-            np.zeros(rooms.size),
-            Box(np.zeros(rooms.size), rooms),
-            Norm.L2,
+        network=ReLUNetwork((layer, *network.affine_layers[1:])),
+        task=Task(
+            Distance(origin, Norm.L2, tilt),
+            InputSet(Box(origin, parts.rooms), origin),
             task.alternatives,
-            tilt=_rounded_down(Fraction(weight) / (2 * (1 - Fraction(weight)))),
         ),
-        signs=signs,
-        pixels=pixels,
+        signs=parts.signs,
+        pixels=parts.inputs,
         weight=weight,
         bias_sizes=np.abs(first.weight) @ np.abs(image) + np.abs(first.bias),
     )

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 COMMANDS = (
     *("attack", "info", "evaluate", "train", "ideal", "classify"),
     *("report", "verify-result", "merge", "bench", "profile"),
-    *("reproduce", "experiment", "readme", "compile"),
+    *("reproduce", "experiment", "compile"),
 )
 """Commands in the order in which the help names them: what a newcomer wants comes first."""
 

@@ -32,7 +32,7 @@ from reluopt.runs.progress import UNKNOWN, Forecast
 if TYPE_CHECKING:  # a help text must not wait for them
     from reluopt.engines.base import Progress as SearchProgress
     from reluopt.numerics.prepare import Preparation
-    from reluopt.questions.norms import Measure
+    from reluopt.questions.problems import Norm
     from reluopt.runs.progress import RunProgress
 
 _WRAPPED = ("detail", "result")
@@ -63,11 +63,11 @@ class _Titled(Table):
         self.title = title
 
 
-def norm_title(norm: Measure) -> str:
+def norm_title(norm: Norm) -> str:
     """``L1 norm``, ``Linf norm``, but ``blend:0.5``, which is no norm."""
-    from reluopt.questions.norms import Norm
+    from reluopt.questions.problems import Blend
 
-    return f"{norm.label} norm" if isinstance(norm, Norm) else norm.label
+    return norm.label if isinstance(norm, Blend) else f"{norm.label} norm"
 
 
 def table(title: str, columns: list[tuple[str, str]]) -> Table:

@@ -110,7 +110,7 @@ def profile(
     network = open_network(network_name, activation)
     asked = parse_target(target), parse_norm(norm), parse_margin(margin)
 
-    from reluopt.engines.base import EngineOptions
+    from reluopt.engines.options import EngineOptions
     from reluopt.runs.instances import load_instances
     from reluopt.runs.profile import profile as run
 

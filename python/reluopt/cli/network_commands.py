@@ -69,8 +69,8 @@ def train(
     The full training set is downloaded once when --data-dir is not given.
     """
     from reluopt.images.mnist import FULL_COUNT, load_images
+    from reluopt.networks.saving import save_network
     from reluopt.networks.training import check_plan, check_training, train_and_test
-    from reluopt.networks.weights import save_network
 
     check_training()
     sizes = _sizes(hidden)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
+from reluopt.engines import engine_names
 from reluopt.errors import InputError
-from reluopt.runs.methods import CHOICES, check_part
+from reluopt.method import CHOICES, refuse_unknown
 
 if TYPE_CHECKING:
-    from reluopt.engines.base import EngineOptions
+    from reluopt.engines.options import EngineOptions
     from reluopt.pipeline import Method
 
 NetworkName: TypeAlias = Annotated[
@@ -103,8 +104,7 @@ class SolverOptions:
     engine: Annotated[
         str,
         typer.Option(
-            help=f"auto (the best for the problem), {', '.join(CHOICES['engine'][1:])} "
-            "(bnb: our own)."
+            help=f"auto (the best for the problem), {', '.join(engine_names())} (bnb: our own)."
         ),
     ] = "auto"
     formulation: Annotated[
@@ -127,8 +127,10 @@ class SolverOptions:
         Raises:
             InputError: an unknown engine, formulation or bounds.
         """
-        for part in CHOICES:
-            check_part(part, getattr(self, part), f"--{part}: expected one of")
+        for what in CHOICES:
+            found = getattr(self, what)
+            if found is not None:
+                refuse_unknown(f"--{what}: expected one of", what, found)
 
     def limits(
         self, gap: float = 1e-6, verbose: bool = False, proof: bool = False
@@ -138,7 +140,7 @@ class SolverOptions:
         Raises:
             InputError: a limit is none, or ``--optimizer`` is given for another engine than julia.
         """
-        from reluopt.engines.base import EngineOptions
+        from reluopt.engines.options import EngineOptions
 
         extra: dict[str, Any] = {"proof": True} if proof else {}
         if self.optimizer is not None:

@@ -23,10 +23,9 @@ from reluopt.engines.program_engine import (
     ProgramTask,
 )
 from reluopt.engines.streams import without_lines
-from reluopt.formulation.program import Program
 from reluopt.install import install_command
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import Norm
+from reluopt.numerics.linear_programs import Program
 
 LONGEST_TIME = 1e20
 """SCIP's word for no time limit."""
@@ -40,8 +39,6 @@ class ScipEngine(ProgramEngine):
     """The open-source solver SCIP."""
 
     name = "scip"
-    norms = (Norm.L1, Norm.L2, Norm.LINF)
-    blends = True
 
     def state(self) -> EngineState:
         """Usable wherever pyscipopt is installed."""

@@ -6,7 +6,8 @@ Notation (used everywhere in reluopt): layers :math:`k = 1..K` with :math:`n_k` 
 
 where :math:`x^0` is the input (an image), :math:`a^k` are the *pre-activations* and
 :math:`x^K` the *logits*. A ReLU stands between every two consecutive layers and none stands after
-the last one.
+the last one. Layers of other kinds lower themselves to such affine maps with ReLUs between them
+(:class:`~reluopt.networks.layers.base.Layer`); K, n_k and a^k count these.
 
 Pixels are ``float64`` in row-major (C) order: pixel ``(row, column)`` of a 28 x 28 image is entry
 ``28 * row + column`` of :math:`x^0`.
@@ -15,113 +16,26 @@ Pixels are ``float64`` in row-major (C) order: pixel ``(row, column)`` of a 28 x
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reluopt.errors import InputError
-from reluopt.numerics.arrays import BoolArray, FloatArray, frozen_array
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """A fully connected affine layer ``a = weight @ x + bias``.
-
-    Attributes:
-        weight: shape ``(n_out, n_in)``, read-only ``float64``.
-        bias: shape ``(n_out,)``, read-only ``float64``.
-
-    Raises:
-        InputError: a shape does not fit, a layer is empty, or an entry is NaN or infinite.
-    """
-
-    weight: FloatArray
-    bias: FloatArray
-
-    def __post_init__(self) -> None:
-        weight, bias = frozen_array(self.weight), frozen_array(self.bias)
-        if weight.ndim != 2 or weight.size == 0:
-            raise InputError(
-                f"weight: expected a non-empty matrix (out x in), found shape {weight.shape}"
-            )
-        if bias.shape != (weight.shape[0],):
-            raise InputError(f"bias: expected shape ({weight.shape[0]},), found {bias.shape}")
-        for name, array in (("weight", weight), ("bias", bias)):
-            if not np.isfinite(array).all():
-                count = int(np.count_nonzero(~np.isfinite(array)))
-                raise InputError(
-                    f"{name}: expected finite numbers, found {count} NaN or infinite entries"
-                )
-        object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "bias", bias)
-
-    @property
-    def input_size(self) -> int:
-        """Number of values the layer reads, :math:`n_{k-1}`."""
-        return int(self.weight.shape[1])
-
-    @property
-    def output_size(self) -> int:
-        """Number of values the layer gives, :math:`n_k`."""
-        return int(self.weight.shape[0])
-
-    def forward(self, values: FloatArray) -> FloatArray:
-        """Map a batch ``(batch, n_in)`` to ``(batch, n_out)``."""
-        return values @ self.weight.T + self.bias
-
-    def backward(self, gradient: FloatArray) -> FloatArray:
-        """Pull a batch of gradients ``(batch, n_out)`` back to ``(batch, n_in)``."""
-        return gradient @ self.weight
-
-
-class ActivationSource(StrEnum):
-    """How it is known that ReLUs stand between the layers of a network.
-
-    * ``STATED``: the code or the file that the network comes from says so.
-    * ``CONFIRMED``: whoever loaded the weights said so, where the file does not.
-    * ``ASSUMED``: nobody did.
-    """
-
-    STATED = "stated"
-    CONFIRMED = "confirmed"
-    ASSUMED = "assumed"
-
-
-@dataclass(frozen=True)
-class NetworkMetadata:
-    """What a weights file says about its network besides the numbers.
-
-    Attributes:
-        name: a short name, such as ``thesis``.
-        input_shape: shape of one input, such as ``(28, 28)``; its product is :math:`n_0`.
-        class_names: one name for each logit; empty means ``0..n_K - 1``.
-        recipe: how the network was trained (free-form, JSON-serialisable).
-        test_accuracy: measured fraction in [0, 1] of test images classified correctly, if known.
-        activation: how it is known that ReLUs stand between the layers.
-    """
-
-    name: str = "network"
-    input_shape: tuple[int, ...] = ()
-    class_names: tuple[str, ...] = ()
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    test_accuracy: float | None = None
-    activation: ActivationSource = ActivationSource.STATED
+from reluopt.networks.layers.base import Layer
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.numerics.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class ReLUNetwork:
-    """An immutable ReLU network: affine layers with a ReLU between every two of them.
+    """An immutable ReLU network: layers with a ReLU between every two of them.
 
     Attributes:
-        layers: the affine layers, input first. Only :class:`Dense` today; every consumer goes
-            through ``input_size``, ``output_size``, ``forward``, ``backward``, ``weight`` and
-            ``bias``, so that convolutions can join by providing the same.
+        layers: the layers as they were given, input first; :meth:`forward` runs these.
         metadata: names, input shape, recipe; filled in with defaults where it is silent.
 
     Raises:
@@ -133,7 +47,7 @@ class ReLUNetwork:
         array([5.])
     """
 
-    layers: tuple[Dense, ...]
+    layers: tuple[Layer, ...]
     metadata: NetworkMetadata = field(default_factory=NetworkMetadata)
 
     def __post_init__(self) -> None:
@@ -148,12 +62,19 @@ class ReLUNetwork:
                     f"{k - 1}), found {after.input_size}"
                 )
         object.__setattr__(self, "layers", layers)
-        object.__setattr__(self, "metadata", _completed(self.metadata, layers))
+        sizes = layers[0].input_size, layers[-1].output_size
+        object.__setattr__(self, "metadata", self.metadata.completed(*sizes))
+
+    @cached_property
+    def affine_layers(self) -> tuple[Dense, ...]:
+        """The affine maps that the layers lower to, with a ReLU between every two of them."""
+        return tuple(part for layer in self.layers for part in layer.lower())
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of nodes of every layer, ``(n_0, n_1, ..., n_K)``."""
-        return (self.layers[0].input_size, *(layer.output_size for layer in self.layers))
+        layers = self.affine_layers
+        return (layers[0].input_size, *(layer.output_size for layer in layers))
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:
@@ -182,11 +103,13 @@ class ReLUNetwork:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of sizes and weights; the same numbers give the same fingerprint."""
+        """SHA-256 (hex) of sizes, settings and weights; the same numbers give the same one."""
         digest = hashlib.sha256(repr(self.sizes).encode())
         for layer in self.layers:
-            digest.update(layer.weight.tobytes())
-            digest.update(layer.bias.tobytes())
+            settings = layer.settings()
+            digest.update(repr((layer.kind, settings)).encode() if settings else b"")
+            for array in layer.tensors().values():
+                digest.update(array.tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -195,7 +118,7 @@ class ReLUNetwork:
         with np.errstate(over="ignore"):
             return tuple(
                 (float(np.abs(layer.weight).sum(axis=1).max()), float(np.abs(layer.bias).max()))
-                for layer in self.layers
+                for layer in self.affine_layers
             )
 
     def flat_inputs(self, inputs: ArrayLike) -> tuple[FloatArray, bool]:
@@ -229,7 +152,7 @@ class ReLUNetwork:
         """
         values, single = self.flat_inputs(inputs)
         result = []
-        for layer in self.layers:
+        for layer in self.affine_layers:
             values = layer.forward(values)
             result.append(values[0] if single else values)
             values = np.maximum(values, 0.0)
@@ -237,7 +160,11 @@ class ReLUNetwork:
 
     def forward(self, inputs: ArrayLike) -> FloatArray:
         """Logits :math:`x^K`, shape ``(n_K,)`` for one input and ``(batch, n_K)`` for a batch."""
-        return self.pre_activations(inputs)[-1]
+        values, single = self.flat_inputs(inputs)
+        for layer in self.layers[:-1]:
+            values = np.maximum(layer.forward(values), 0.0)
+        values = self.layers[-1].forward(values)
+        return values[0] if single else values
 
     def predict(self, inputs: ArrayLike) -> NDArray[np.intp]:
         """Index of the largest logit of every input (the lowest index among ties)."""
@@ -262,8 +189,8 @@ class ReLUNetwork:
         pattern = self.activation_pattern(batch)
         rows = np.asarray(weights, dtype=np.float64)
         gradient = np.broadcast_to(rows, (batch.shape[0], self.output_size))
-        for k in range(len(self.layers) - 1, -1, -1):
-            gradient = self.layers[k].backward(gradient)
+        for k in range(len(self.affine_layers) - 1, -1, -1):
+            gradient = self.affine_layers[k].backward(gradient)
             if k > 0:
                 gradient = gradient * pattern[k - 1]
         return gradient[0] if single else gradient
@@ -279,7 +206,7 @@ class ReLUNetwork:
             that has this pattern; shapes ``(n_k, n_0)`` and ``(n_k,)``.
         """
         maps: list[tuple[FloatArray, FloatArray]] = []
-        for k, layer in enumerate(self.layers):
+        for k, layer in enumerate(self.affine_layers):
             if k == 0:
                 maps.append((layer.weight, layer.bias))
                 continue
@@ -292,18 +219,3 @@ class ReLUNetwork:
                 )
             )
         return maps
-
-
-def _completed(metadata: NetworkMetadata, layers: tuple[Dense, ...]) -> NetworkMetadata:
-    """Fill in the silent parts of ``metadata`` and refuse parts that do not fit the layers."""
-    inputs, outputs = layers[0].input_size, layers[-1].output_size
-    shape = tuple(metadata.input_shape) or (inputs,)
-    names = tuple(metadata.class_names) or tuple(str(label) for label in range(outputs))
-    if math.prod(shape) != inputs:
-        raise InputError(
-            f"input_shape: expected a shape of {inputs} values, found {shape} "
-            f"({math.prod(shape)} values)"
-        )
-    if len(names) != outputs:
-        raise InputError(f"class_names: expected {outputs} names, found {len(names)}")
-    return replace(metadata, input_shape=shape, class_names=names, recipe=dict(metadata.recipe))

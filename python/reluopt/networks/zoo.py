@@ -37,7 +37,7 @@ def load_bundled(name: str) -> ReLUNetwork:
     Raises:
         InputError: there is no bundled network of this name.
     """
-    from reluopt.networks.weights import load_network
+    from reluopt.networks.loading import load_network
 
     return load_network(bundled_path(name))
 
@@ -69,6 +69,6 @@ def open_network(
             f"network: expected a weights file or one of {', '.join(bundled_names())}, found "
             f"'{name_or_path}', which is neither"
         )
-    from reluopt.networks.weights import load_network  # loads safetensors
+    from reluopt.networks.loading import load_network  # loads safetensors
 
     return load_network(path, activation=activation)

@@ -1,7 +1,8 @@
-"""The search region {ball ∩ box}: ``x = center + delta`` with limits on ``delta``."""
+"""The input set {ball ∩ box}: ``x = center + delta`` with limits on ``delta``."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.flat import FlatNetwork, forward
 from reluopt.numerics.jit import kernel
-from reluopt.numerics.rounding import TINY, gamma
+from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
 BOX_ONLY, L1_BALL, L2_BALL = 0, 1, 2
 """Codes of :attr:`FlatInputSet.norm`."""
@@ -18,13 +19,13 @@ BOX_ONLY, L1_BALL, L2_BALL = 0, 1, 2
 class FlatInputSet(NamedTuple):
     r"""``{center + delta : low <= delta <= high, ||delta|| <= radius}`` as kernels take it.
 
-    Made by :func:`flat_input_set`; :func:`with_radius` shrinks the ball of an L1 or L2 region.
+    Made by :func:`around`; :func:`with_radius` shrinks the ball of an L1 or L2 set.
 
     Attributes:
         center: shape ``(n_0,)``.
         low, high: shape ``(n_0,)``, rounded outward; ``low <= 0 <= high`` for L1.
         norm: ``BOX_ONLY``, ``L1_BALL`` or ``L2_BALL``.
-        radius: length of the ball's radius (ignored for ``BOX_ONLY``); negative when the region is
+        radius: length of the ball's radius (ignored for ``BOX_ONLY``); negative when the set is
             empty.
         values: pre-activations of the first layer at the center, shape ``(n_1,)``.
         errors: above what each of ``values`` is wrong by, shape ``(n_1,)``:
@@ -55,7 +56,7 @@ def make_flat_input_set(
     norm: int,
     radius: float,
 ) -> FlatInputSet:
-    """Complete a region by what the first layer needs."""
+    """Complete an input set by what the first layer needs."""
     size, width = flat.sizes[0], flat.sizes[1]
     values = np.empty(flat.biases.size)
     forward(flat, center, values)
@@ -79,16 +80,48 @@ def make_flat_input_set(
     )
 
 
-def with_radius(region: FlatInputSet, radius: float) -> FlatInputSet:
-    """The region with a smaller ball; for L1 and L2 balls whose center lies in the box."""
-    return region._replace(radius=float(radius))
+def around(
+    flat: FlatNetwork,
+    ends: tuple[FloatArray, FloatArray],
+    center: FloatArray,
+    norm: int,
+    radius: float,
+) -> FlatInputSet:
+    """The box from ``ends[0]`` to ``ends[1]`` about a center, cut by a ball, rounded outward."""
+    low, high = difference(ends[0], center, -np.inf), difference(ends[1], center, np.inf)
+    made: FlatInputSet = make_flat_input_set(flat, np.array(center), low, high, norm, float(radius))
+    return made
 
 
-def largest_square(region: FlatInputSet) -> float:
-    """Above any ``|delta|^2 + 2 tilt sum(delta)`` within the limits of a region."""
-    ends = np.maximum(np.abs(region.low), np.abs(region.high))
-    largest = float(ends @ ends) + 2.0 * region.tilt * float(ends.sum())
+def sum_rounding(count: int) -> float:
+    """Above what sums of ``count`` numbers, and roots of sums of squares, are relatively off by."""
+    return 1.0 + 4.0 * (count + 4) * ROUNDOFF
+
+
+def with_radius(inputs: FlatInputSet, radius: float) -> FlatInputSet:
+    """The set with a smaller ball; for L1 and L2 balls whose center lies in the box."""
+    return inputs._replace(radius=float(radius))
+
+
+def largest_square(inputs: FlatInputSet) -> float:
+    """Above any ``|delta|^2 + 2 tilt sum(delta)`` within the limits of an input set."""
+    ends = np.maximum(np.abs(inputs.low), np.abs(inputs.high))
+    largest = float(ends @ ends) + 2.0 * inputs.tilt * float(ends.sum())
     return largest * (1.0 + 1e-9) + 1e-9
+
+
+def enclosing_radius(inputs: FlatInputSet, objective: float) -> float:
+    """Radius of the ball that holds every change of at most this objective.
+
+    That is ``sum|delta|`` or, for an L2 ball, the square. For infinity the ball holds all.
+    """
+    if objective == math.inf:
+        wide = 2.0 * float(np.abs(inputs.high - inputs.low).sum()) + 1.0
+        return max(wide, math.sqrt(largest_square(inputs)))
+    if inputs.norm == L1_BALL:
+        return objective
+    # A root may be rounded down, and the shell that this cuts off holds points of interest.
+    return math.nextafter(math.sqrt(objective), math.inf)
 
 
 def difference(left: FloatArray, right: FloatArray, direction: float) -> FloatArray:

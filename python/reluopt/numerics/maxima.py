@@ -13,7 +13,7 @@ Weak duality. For every multiplier :math:`\mu \ge 0`
 .. math:: \max_{\|\delta\|_2 \le r,\ l \le \delta \le h} g^\top\delta
           \le \mu r^2 + \sum_i \max_{l_i \le d \le h_i} (g_i d - \mu d^2),
 
-with equality for the best one (convex problems; for a region of one point the limit of large
+with equality for the best one (convex problems; for a set of one point the limit of large
 multipliers gives the value). How :math:`\mu` was found, and in which precision, is therefore
 irrelevant; only the evaluation of the right-hand side must be rounded outward.
 
@@ -47,7 +47,7 @@ it lies), else the value at the end it lies beyond. The computed :math:`s_i` is 
 :math:`4u (|g_i d_i| + 2\mu k |d_i|)` up to second order; an end picked although the maximiser lies
 inside by a rounding costs the square of that. The error of the whole is at most
 :math:`\gamma_{n+24} (\mu r^2 + \sum_i |g_i d_i| + \mu d_i^2 + 2 \mu k |d_i|)`; twice that is
-added. Since :math:`\delta \ge 0`, the region is part of the L2 ball of radius r, which gives the
+added. Since :math:`\delta \ge 0`, the set is part of the L2 ball of radius r, which gives the
 Cauchy-Schwarz bound where no multiplier is usable.
 
 Here :math:`\gamma_n = n u / (1 - n u)` and :math:`u = 2^{-53}` (Higham, Accuracy and Stability of
@@ -371,22 +371,22 @@ def tilted_maximum(
 @apart
 @kernel
 def linear_maximum(
-    region: FlatInputSet, g: FloatArray, buffer: FloatArray, other_buffer: FloatArray
+    inputs: FlatInputSet, g: FloatArray, buffer: FloatArray, other_buffer: FloatArray
 ) -> float:
-    """Upper bound, valid in exact arithmetic, on ``g @ delta`` over the region; see the module.
+    """Upper bound, valid in exact arithmetic, on ``g @ delta`` over the set; see the module.
 
     Args:
-        region: the search region.
+        inputs: the input set.
         g: shape ``(n_0,)``.
         buffer: scratch of shape ``(n_0,)``.
         other_buffer: more of it.
     """
-    if region.norm == L1_BALL:
-        return l1_maximum(g, region.low, region.high, region.radius, buffer, other_buffer)
-    if region.norm == L2_BALL and region.tilt > 0.0:
+    if inputs.norm == L1_BALL:
+        return l1_maximum(g, inputs.low, inputs.high, inputs.radius, buffer, other_buffer)
+    if inputs.norm == L2_BALL and inputs.tilt > 0.0:
         return tilted_maximum(
-            g, region.low, region.high, region.radius, region.tilt, buffer, other_buffer
+            g, inputs.low, inputs.high, inputs.radius, inputs.tilt, buffer, other_buffer
         )
-    if region.norm == L2_BALL:
-        return l2_maximum(g, region.low, region.high, region.radius, buffer, other_buffer)
-    return box_maximum(g, region.low, region.high, buffer)
+    if inputs.norm == L2_BALL:
+        return l2_maximum(g, inputs.low, inputs.high, inputs.radius, buffer, other_buffer)
+    return box_maximum(g, inputs.low, inputs.high, buffer)

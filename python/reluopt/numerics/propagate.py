@@ -1,9 +1,9 @@
-r"""Pre-activation bounds over a search region: exact first layer, then intervals and CROWN.
+r"""Pre-activation bounds over an input set: exact first layer, then intervals and CROWN.
 
 Bounds of all neurons live in two vectors ``lower`` and ``upper`` (layout: see
 :mod:`reluopt.numerics.flat`) that are only ever tightened. They may already hold the phases that a
 branch-and-bound tree has fixed (``lower >= 0`` active, ``upper <= 0`` inactive): everything below
-is valid for the inputs of the region that have these phases.
+is valid for the inputs of the set that have these phases.
 
 The linear form (Zhang et al. 2018, CROWN, Theorem 3.2; Singh et al. 2019, DeepPoly). To bound
 :math:`v^\top a^k` from above, put :math:`a^k = W x^{k-1} + b` and replace every ReLU by a line that
@@ -46,7 +46,7 @@ from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
 from reluopt.numerics.maxima import linear_maximum
-from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
+from reluopt.numerics.rounding import TINY, chord, gamma
 from reluopt.numerics.vectors import copy_vector
 
 
@@ -56,11 +56,24 @@ def rounding_chain(flat: FlatNetwork) -> float:
     return 2.0 * (np.sum(flat.sizes) + 16.0 * flat.sizes.size)
 
 
+@kernel
+def _line(coefficient: float, low: float, high: float) -> tuple[float, float]:
+    """Coefficient of the pre-activation, and constant >= 0, that replace one of a ReLU."""
+    if high <= 0.0 or coefficient == 0.0:
+        return 0.0, 0.0
+    if low >= 0.0:
+        return coefficient, 0.0
+    if coefficient > 0.0:
+        slope, offset = chord(low, high)
+        return coefficient * slope, coefficient * offset
+    return (0.0 if high <= -low else coefficient), 0.0
+
+
 @apart
 @kernel
 def linear_form_maximum(
     flat: FlatNetwork,
-    region: FlatInputSet,
+    inputs: FlatInputSet,
     lower: FloatArray,
     upper: FloatArray,
     magnitudes: FloatArray,
@@ -68,11 +81,11 @@ def linear_form_maximum(
     form: FloatArray,
     scratch: FloatMatrix,
 ) -> float:
-    """Upper bound on ``form @ a`` for the pre-activations ``a`` of ``layer`` over the region.
+    """Upper bound on ``form @ a`` for the pre-activations ``a`` of ``layer`` over an input set.
 
     Args:
         flat: the network.
-        region: the search region.
+        inputs: the input set.
         lower: valid lower bounds of all layers before ``layer``.
         upper: valid upper bounds of the same.
         magnitudes: ``|W| X + |b|`` of all layers up to ``layer``, see :func:`layer_magnitudes`.
@@ -94,26 +107,18 @@ def linear_form_maximum(
         below = np.zeros(size)
         add_scaled_rows(flat.weights, flat.weight_offsets[k], size, current, below)
         for j in range(size):
-            low, high = lower[below_start + j], upper[below_start + j]
-            if high <= 0.0 or below[j] == 0.0:
-                below[j] = 0.0
-            elif low < 0.0:
-                if below[j] > 0.0:
-                    slope = high / (high - low)
-                    offset = max(-slope * low, (1.0 - slope) * high) * (1.0 + 8.0 * ROUNDOFF)
-                    constant += below[j] * offset
-                    size_of_all += below[j] * offset
-                    below[j] *= slope
-                elif high <= -low:
-                    below[j] = 0.0
+            line, offset = _line(below[j], lower[below_start + j], upper[below_start + j])
+            below[j] = line
+            constant += offset
+            size_of_all += offset
         current = below
     for i in range(current.size):
-        constant += current[i] * region.values[i]
+        constant += current[i] * inputs.values[i]
         size_of_all += abs(current[i]) * magnitudes[i]
     g = scratch[0]
     g[:] = 0.0
     add_scaled_rows(flat.weights, 0, g.size, current, g)
-    reach = linear_maximum(region, g, scratch[1], scratch[2])
+    reach = linear_maximum(inputs, g, scratch[1], scratch[2])
     error = gamma(rounding_chain(flat)) * (size_of_all + abs(reach))
     return constant + reach + error + TINY
 
@@ -121,12 +126,12 @@ def linear_form_maximum(
 @apart
 @kernel
 def layer_magnitudes(
-    flat: FlatNetwork, region: FlatInputSet, upper: FloatArray, layer: int, magnitudes: FloatArray
+    flat: FlatNetwork, inputs: FlatInputSet, upper: FloatArray, layer: int, magnitudes: FloatArray
 ) -> None:
     """Write ``|W| X + |b|`` of one layer, given upper bounds of the layer below."""
     start, stop = flat.neuron_offsets[layer], flat.neuron_offsets[layer + 1]
     if layer == 0:
-        copy_vector(region.magnitudes, magnitudes[start:stop])
+        copy_vector(inputs.magnitudes, magnitudes[start:stop])
         return
     out = magnitudes[start:stop]
     for i in range(out.size):
@@ -144,26 +149,26 @@ def layer_magnitudes(
 @kernel
 def first_layer(
     flat: FlatNetwork,
-    region: FlatInputSet,
+    inputs: FlatInputSet,
     lower: FloatArray,
     upper: FloatArray,
     scratch: FloatArray,
 ) -> None:
-    """Tighten the first layer by its exact range over the region."""
+    """Tighten the first layer by its exact range over the input set."""
     size = flat.sizes[0]
     factor = gamma(size + 16.0)
     g = scratch[0]
     for i in range(flat.sizes[1]):
-        error = factor * region.magnitudes[i] + TINY
+        error = factor * inputs.magnitudes[i] + TINY
         copy_vector(flat.weights[i * size : (i + 1) * size], g)
-        reach = linear_maximum(region, g, scratch[1], scratch[2])
-        bound = region.values[i] + reach + (error + factor * abs(reach))
+        reach = linear_maximum(inputs, g, scratch[1], scratch[2])
+        bound = inputs.values[i] + reach + (error + factor * abs(reach))
         if bound < upper[i]:
             upper[i] = bound
         for q in range(size):
             g[q] = -g[q]
-        reach = linear_maximum(region, g, scratch[1], scratch[2])
-        bound = region.values[i] - reach - (error + factor * abs(reach))
+        reach = linear_maximum(inputs, g, scratch[1], scratch[2])
+        bound = inputs.values[i] - reach - (error + factor * abs(reach))
         if bound > lower[i]:
             lower[i] = bound
 
@@ -200,7 +205,7 @@ def interval_layer(
 @kernel
 def linear_layer(
     flat: FlatNetwork,
-    region: FlatInputSet,
+    inputs: FlatInputSet,
     lower: FloatArray,
     upper: FloatArray,
     magnitudes: FloatArray,
@@ -215,13 +220,13 @@ def linear_layer(
         if not every and (lower[start + i] >= 0.0 or upper[start + i] <= 0.0):
             continue
         form[i] = 1.0
-        bound = linear_form_maximum(flat, region, lower, upper, magnitudes, layer, form, scratch)
+        bound = linear_form_maximum(flat, inputs, lower, upper, magnitudes, layer, form, scratch)
         if bound < upper[start + i]:
             upper[start + i] = bound
         if every or upper[start + i] > 0.0:
             form[i] = -1.0
             bound = -linear_form_maximum(
-                flat, region, lower, upper, magnitudes, layer, form, scratch
+                flat, inputs, lower, upper, magnitudes, layer, form, scratch
             )
             if bound > lower[start + i]:
                 lower[start + i] = bound
@@ -231,7 +236,7 @@ def linear_layer(
 @kernel
 def tighten(
     flat: FlatNetwork,
-    region: FlatInputSet,
+    inputs: FlatInputSet,
     lower: FloatArray,
     upper: FloatArray,
     magnitudes: FloatArray,
@@ -243,7 +248,7 @@ def tighten(
 
     Args:
         flat: the network.
-        region: the search region.
+        inputs: the input set.
         lower: lower bounds of all neurons, shape ``(neurons,)``; -inf to start from nothing (then
             ``start_layer`` must be 0), or bounds valid for the inputs of interest.
         upper: upper bounds, likewise.
@@ -255,18 +260,18 @@ def tighten(
     Returns:
         False when some lower bound exceeds its upper bound: proof that no input is left.
     """
-    if region.radius < 0.0:
+    if inputs.radius < 0.0:
         lower[:], upper[:] = np.inf, -np.inf
         return False
     scratch = np.empty((3, flat.sizes[0]))
     for layer in range(stop_layer):
-        layer_magnitudes(flat, region, upper, layer, magnitudes)
+        layer_magnitudes(flat, inputs, upper, layer, magnitudes)
         if layer >= start_layer:
             if layer == 0:
-                first_layer(flat, region, lower, upper, scratch)
+                first_layer(flat, inputs, lower, upper, scratch)
             else:
                 interval_layer(flat, lower, upper, magnitudes, layer)
-                linear_layer(flat, region, lower, upper, magnitudes, layer, every, scratch)
+                linear_layer(flat, inputs, lower, upper, magnitudes, layer, every, scratch)
         for i in range(flat.neuron_offsets[layer], flat.neuron_offsets[layer + 1]):
             if lower[i] > upper[i]:
                 return False
@@ -275,18 +280,18 @@ def tighten(
 
 @kernel
 def tighten_intervals(
-    flat: FlatNetwork, region: FlatInputSet, lower: FloatArray, upper: FloatArray
+    flat: FlatNetwork, inputs: FlatInputSet, lower: FloatArray, upper: FloatArray
 ) -> bool:
     """Like :func:`tighten` for all layers, by interval arithmetic behind the first layer."""
-    if region.radius < 0.0:
+    if inputs.radius < 0.0:
         lower[:], upper[:] = np.inf, -np.inf
         return False
     scratch = np.empty((3, flat.sizes[0]))
     magnitudes = np.empty(lower.size)
     for layer in range(flat.weight_offsets.size):
-        layer_magnitudes(flat, region, upper, layer, magnitudes)
+        layer_magnitudes(flat, inputs, upper, layer, magnitudes)
         if layer == 0:
-            first_layer(flat, region, lower, upper, scratch)
+            first_layer(flat, inputs, lower, upper, scratch)
         else:
             interval_layer(flat, lower, upper, magnitudes, layer)
     return not np.any(lower > upper)
@@ -295,7 +300,7 @@ def tighten_intervals(
 @kernel
 def condition_maxima(
     flat: FlatNetwork,
-    region: FlatInputSet,
+    inputs: FlatInputSet,
     lower: FloatArray,
     upper: FloatArray,
     magnitudes: FloatArray,
@@ -303,11 +308,11 @@ def condition_maxima(
     rhs: FloatArray,
     maxima: FloatArray,
 ) -> bool:
-    """Upper bounds on the slacks ``matrix @ logits - rhs`` over the region, by linear forms.
+    """Upper bounds on the slacks ``matrix @ logits - rhs`` over an input set, by linear forms.
 
     Args:
         flat: the network.
-        region: the search region.
+        inputs: the input set.
         lower: valid lower bounds of all hidden neurons.
         upper: valid upper bounds of the same.
         magnitudes: as :func:`tighten` left them for the hidden layers; the logits' are set here.
@@ -320,11 +325,11 @@ def condition_maxima(
     """
     scratch = np.empty((3, flat.sizes[0]))
     last = flat.weight_offsets.size - 1
-    layer_magnitudes(flat, region, upper, last, magnitudes)
+    layer_magnitudes(flat, inputs, upper, last, magnitudes)
     feasible = True
     for c in range(rhs.size):
         bound = linear_form_maximum(
-            flat, region, lower, upper, magnitudes, last, matrix[c], scratch
+            flat, inputs, lower, upper, magnitudes, last, matrix[c], scratch
         )
         error = gamma(8.0) * (abs(bound) + abs(rhs[c]))
         maxima[c] = bound - rhs[c] + error

@@ -20,6 +20,16 @@ def gamma(count: float) -> float:
 
 
 @kernel
+def chord(low: float, high: float) -> tuple[float, float]:
+    """Slope and offset of a line that is not below the ReLU between ``low < 0`` and ``high > 0``.
+
+    Any slope in [0, 1] gives one whose offset covers both ends.
+    """
+    slope = high / (high - low)
+    return slope, max(-slope * low, (1.0 - slope) * high) * (1.0 + 8.0 * ROUNDOFF)
+
+
+@kernel
 def pairwise_sum(buffer: FloatArray, count: int) -> float:
     """Sum of ``buffer[:count]``, destroying it; halves at a time, which vectorises."""
     while count > 8:

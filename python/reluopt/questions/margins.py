@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -48,7 +48,13 @@ class LogitConditions:
 
 
 class Margin(Protocol):
-    """By how much the target's logit must lead the others."""
+    """By how much the target's logit must lead the others.
+
+    Attributes:
+        bare: whether images that the network does not classify as the target can meet it.
+    """
+
+    bare: ClassVar[bool]
 
     def conditions(self, target: int, classes: int) -> LogitConditions:
         """The conditions for ``target`` among ``classes`` logits."""
@@ -80,6 +86,7 @@ class RelativeMargin:
 
     fraction: float = 0.2
     strict_gap: float = STRICT_GAP
+    bare: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.fraction) and self.fraction >= 0.0):
@@ -109,6 +116,7 @@ class BareRelativeMargin:
     """
 
     fraction: float = 0.2
+    bare: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.fraction) and self.fraction >= 0.0):
@@ -127,6 +135,7 @@ class AbsoluteMargin:
     """``x_t >= x_j + kappa`` for every other label j, with ``kappa > 0`` in logit units."""
 
     kappa: float
+    bare: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.kappa) and self.kappa > 0.0):

@@ -73,7 +73,7 @@ def refuse_large_conditions(
 def _largest_logit(network: ReLUNetwork, inputs: FloatArray) -> float:
     """Interval arithmetic for every neuron; an InputError for the first layer that is too large."""
     reach = inputs
-    for k, layer in enumerate(network.layers, start=1):
+    for k, layer in enumerate(network.affine_layers, start=1):
         with np.errstate(over="ignore"):
             reach = np.abs(layer.weight) @ reach + np.abs(layer.bias)
         worst = int(np.argmax(reach))

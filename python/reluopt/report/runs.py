@@ -15,7 +15,7 @@ import pandas as pd
 
 from reluopt.answers.solution import Status
 from reluopt.errors import InputError, ReluoptError
-from reluopt.networks.weights import RELU
+from reluopt.networks.metadata import RELU
 from reluopt.networks.zoo import open_network
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Measure, parse_norm

@@ -8,8 +8,8 @@ from pathlib import Path
 from safetensors.numpy import save
 
 from reluopt.files import write_atomically
-from reluopt.numerics.arrays import FloatArray, frozen_array
 from reluopt.networks.tensor_files import open_tensor_file
+from reluopt.numerics.arrays import FloatArray, frozen_array
 
 IMAGES_PER_FILE = 100
 """Answers in one safetensors file: rewriting a file of 100 MNIST images takes about 1 ms."""

@@ -13,15 +13,16 @@ import numpy as np
 
 from reluopt.answers.solution import Solution
 from reluopt.engines.base import ProgressCallback
-from reluopt.engines.branch_and_bound.proof_file import proof_bytes
+from reluopt.engines.proving import ProvingEngine, proving_engine
 from reluopt.errors import UnsupportedProblemError
-from reluopt.networks.network import Dense, NetworkMetadata, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, engine_for, solve
 from reluopt.questions.problems import (
     Margin,
     Measure,
     MinimalPerturbation,
-    Norm,
     ShiftTarget,
     Target,
 )
@@ -80,8 +81,8 @@ class AttackSettings:
             "norm": str(self.norm),
             "margin": str(self.margin),
             "engine": method.engine,
-            "formulation": method.formulation,
-            "bounds": method.bounds,
+            "formulation": method.formulation_name,
+            "bounds": method.bounds_name,
             "attack": method.wants_attack,
             **limit_settings(method.options),
             "extra": dict(method.options.extra),
@@ -139,7 +140,7 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
         return Finished(
             row,
             None if image is None else image.reshape(self.network.input_shape),
-            None if proof is None else proof_bytes(proof),
+            None if proof is None else proving_engine(solution.engine).proof_bytes(proof),
         )
 
     def row(self, unit: Instance, solution: Solution, seconds: float) -> AttackRow:
@@ -157,7 +158,9 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
             self.failed(unit, str(solution.status), "").row,
             target=solution.target,
             objective=objective,
-            distance=self.settings.norm.distance_of(objective) if math.isfinite(objective) else None,
+            distance=self.settings.norm.distance_of(objective)
+            if math.isfinite(objective)
+            else None,
             bound=solution.bound,
             gap=solution.gap,
             seconds=seconds,
@@ -177,7 +180,7 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
             norm=str(self.settings.norm),
             margin_rule=str(self.settings.margin),
             engine=self.method.engine,
-            formulation=self.method.formulation,
+            formulation=self.method.formulation_name,
             status=status,
             original_predicted=int(self.network.predict(unit.image)),
             certified=False,
@@ -202,7 +205,7 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
         tasks = [problem.task(self.network) for problem in problems]
         for task in tasks[:1]:  # which engine can solve them is the same for all
             engine = engine_for(self.method, task, self.network)
-            keeps = engine.self_contained and isinstance(task.norm, Norm)
+            keeps = isinstance(engine, ProvingEngine) and engine.keeps_proofs(task)
             if self.options.extra.get("proof") and not keeps:
                 asked = self.method.engine
                 found = "" if asked == engine.name else f", which is {engine.name} here"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from reluopt.answers.solution import Status
 from reluopt.runs.job import FAILURES
 from reluopt.runs.row import AttackRow, Row
-from reluopt.answers.solution import Status
 
 MEASURED = ("predicted", "margin", "slack", "box_violation")
 """What the check measures on an image."""

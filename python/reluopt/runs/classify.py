@@ -70,7 +70,7 @@ class ClassifyJob(ImageJob[ClassifyRow], SolverJob[Instance, ClassifyRow]):
             agrees=False,
             certified=False,
             engine=self.method.engine,
-            formulation=self.method.formulation,
+            formulation=self.method.formulation_name,
             status=status,
             image_sha256=unit.fingerprint,
             **self.limits(),

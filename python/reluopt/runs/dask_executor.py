@@ -27,9 +27,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reluopt.errors import EngineUnavailableError, InputError, ReluoptError
+from reluopt.install import install_command
 from reluopt.runs.job import CRASHED, Outcome, ResultT, UnitT, Work
 from reluopt.runs.worker import WorkerProcess
-from reluopt.install import install_command
 
 AHEAD = 1000
 """Units that the scheduler knows of at a time: enough to show an adaptive cluster that it should
@@ -130,9 +130,7 @@ def _collect(
         submit()
 
 
-def _outcome(
-    future: Any, work: Work[UnitT, ResultT], unit: UnitT
-) -> Outcome[ResultT]:
+def _outcome(future: Any, work: Work[UnitT, ResultT], unit: UnitT) -> Outcome[ResultT]:
     """What a finished future holds."""
     try:
         outcome: Outcome[ResultT] = future.result()

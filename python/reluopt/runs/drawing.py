@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from reluopt.runs.attack import Finished
-from reluopt.runs.instances import Instance
-from reluopt.runs.row import AttackRow, IdealRow, known
+from reluopt.answers.solution import Status
 from reluopt.figures import optimal_input_figure, perturbation_figure
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Measure
-from reluopt.answers.solution import Status
+from reluopt.runs.attack import Finished
+from reluopt.runs.instances import Instance
+from reluopt.runs.row import AttackRow, IdealRow, known
 
 
 def attack_figure(

@@ -14,16 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from reluopt.attacks.region import find_incumbent
 from reluopt.answers.check import check_perturbation
-from reluopt.engines.branch_and_bound.driver import GAP_SHARE
-from reluopt.engines.branch_and_bound.proof import replay
-from reluopt.engines.branch_and_bound.proof_file import read_proof
-from reluopt.engines.branch_and_bound.proof_search import root_bound
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Certificate, Incumbent
+from reluopt.attacks.region import find_incumbent
+from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Norm, PerturbationTask
-from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Certificate, Incumbent
+from reluopt.questions.problems import PerturbationTask
 
 AGREEMENT = 1e-9
 """Allowed relative difference between stored and recomputed numbers. Both are float64 sums of the
@@ -98,9 +95,10 @@ class BoundClaim:
 
     def root(self) -> float | None:
         """Safe bound of the root relaxation over the ball of the answer; None for other engines."""
-        if not self.own or self.task.norm not in (Norm.L1, Norm.L2):
+        engine = proving_engine()
+        if not self.own or not engine.keeps_proofs(self.task):
             return None
-        return root_bound(self.network, self.task, self.answer, GAP_SHARE * self.gap)
+        return engine.root_bound(self.network, self.task, self.answer, self.gap)
 
     def replayed(self, path: Path) -> tuple[float | None, str]:
         """What a proof shows, and what is wrong with it (an empty text when nothing is).
@@ -108,9 +106,10 @@ class BoundClaim:
         Raises:
             InputError: the file is damaged.
         """
-        proof = read_proof(path)
+        engine = proving_engine()
+        proof = engine.read_proof(path)
         try:
-            shown = replay(proof, self.network, self.task)
+            shown = engine.replay(proof, self.network, self.task)
         except InputError as error:
             return None, str(error)
         wrong = f"the proof shows {shown:.12g}, not the bound {self.bound:.12g}"

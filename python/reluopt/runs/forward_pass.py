@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reluopt.engines.base import ProgressCallback
+from reluopt.networks.network import ReLUNetwork
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Finished
 from reluopt.runs.row import ForwardRow
 from reluopt.runs.solving import ImageJob, network_settings
-from reluopt.networks.network import ReLUNetwork
 
 REPEATS = 1000
 """Passes for each image: some take ten times as long because something else ran meanwhile, and a

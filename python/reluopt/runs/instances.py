@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reluopt.errors import InputError
-from reluopt.runs.row import text_of
 from reluopt.images.image_files import load_image_file
 from reluopt.images.mnist import load_selection
-from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import check_label, flat_image
+from reluopt.runs.row import text_of
 
 _SELECTION = re.compile(r"^(train|test):")
 _KEY = re.compile(r"(train|test):(0|[1-9][0-9]*)")

@@ -82,7 +82,7 @@ class Work(ABC, Generic[UnitT, ResultT]):
         """Seconds after which a worker process is killed."""
         return math.inf
 
-    def warm_up(self) -> None:  # noqa: B027  (most have nothing to do)
+    def warm_up(self) -> None:
         """Do once in each process what must not count into the first unit's time."""
 
     @abstractmethod

@@ -13,8 +13,8 @@ from reluopt.runs.answers import Answers
 from reluopt.runs.claims import keeps_answer, keeps_proof
 from reluopt.runs.job import Finished
 from reluopt.runs.record import read_record
-from reluopt.runs.row_table import RowTable
 from reluopt.runs.row import Row
+from reluopt.runs.row_table import RowTable
 from reluopt.runs.store import ResultStore, class_of, missing_rows, named, proof_path, read_table
 
 

@@ -1,28 +1,9 @@
-"""Methods by name: ``engine[:formulation[:bounds]]`` in, a method or its words out.
-
-Light on imports: a help text or a misspelt name must not wait for numba and scipy.
-"""
+"""Methods in words, from the names that people write (:meth:`reluopt.method.Method.parse`)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from reluopt.choices import BOUND_NAMES, FORMULATIONS
-from reluopt.engines import engine_names
-from reluopt.errors import InputError
-
-if TYPE_CHECKING:
-    from reluopt.engines.base import EngineOptions
-    from reluopt.pipeline import Method
-
-CHOICES = {
-    "engine": ("auto", *engine_names()),
-    "formulation": (*FORMULATIONS, "indicator"),
-    "bounds": (*BOUND_NAMES, "ball"),
-}
-"""What each part of a method may be; which of them an engine can do is known by the pipeline."""
 
 ENGINES = {
     "bnb": "our engine",
@@ -37,38 +18,6 @@ ENGINES = {
 _THESIS = "thesis"
 _BOUNDS = {_THESIS: "±1000", "lp": "LP bounds"}
 _PROGRAMS = {"bigm": "", _THESIS: "thesis' program"}
-
-
-def check_part(part: str, found: str | None, place: str) -> None:
-    """Refuse a name that no engine, formulation or bounds have, before anything is loaded.
-
-    Args:
-        part: which of :data:`CHOICES`.
-        found: the name; None leaves it to the engine.
-        place: begins the message.
-
-    Raises:
-        InputError: there is no such name.
-    """
-    if found is not None and found not in CHOICES[part]:
-        raise InputError(f"{place} {', '.join(CHOICES[part])}, found {found!r}")
-
-
-def parse_method(text: str, options: EngineOptions) -> Method:
-    """Read ``engine[:formulation[:bounds]]``, such as ``bnb`` or ``gurobi:thesis:thesis``.
-
-    Raises:
-        InputError: an unknown engine, formulation or bounds.
-    """
-    from reluopt.pipeline import Method
-
-    names = text.split(":")
-    if len(names) > len(CHOICES):
-        raise InputError(f"method: expected engine[:formulation[:bounds]], found {text!r}")
-    for part, found in zip(CHOICES, names, strict=False):
-        check_part(part, found, f"method {text!r}: expected {part}")
-    engine, formulation, bounds = [*names, None, None][:3]
-    return Method(str(engine), formulation, bounds, options=options)
 
 
 def method_words(method: str) -> str:

@@ -6,19 +6,25 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from reluopt.answers.answer import EngineAnswer
-from reluopt.engines.base import EngineOptions, EngineRequest
-from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.engines.branch_and_bound.proof_search import root_bound
-from reluopt.errors import UnsupportedProblemError
-from reluopt.runs.instances import Instance
-from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.norms import Blend
-from reluopt.questions.problems import Margin, Measure, MinimalPerturbation, PerturbationTask, Target
 from reluopt.answers.solution import Incumbent
+from reluopt.engines.base import EngineRequest
+from reluopt.engines.options import EngineOptions
+from reluopt.engines.proving import proving_engine
+from reluopt.errors import UnsupportedProblemError
+from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import open_network
+from reluopt.questions.problems import (
+    Margin,
+    Measure,
+    MinimalPerturbation,
+    PerturbationTask,
+    Target,
+)
+from reluopt.runs.instances import Instance
 
 _Result = TypeVar("_Result")
 
@@ -61,8 +67,8 @@ def profile(
     """
     network: ReLUNetwork = open_network(network_name, activation)
     task = MinimalPerturbation(instance.image, instance.label, target, norm, margin).task(network)
-    engine = BranchAndBoundEngine()
-    if isinstance(norm, Blend) or not engine.supports(task):
+    engine = proving_engine()
+    if not engine.keeps_proofs(task):
         raise UnsupportedProblemError(f"profile: expected norm l1 or l2, found {norm}")
     request = EngineRequest(network, task, None, options=options)
     engine.solve(request)  # compiles what is not yet compiled
@@ -92,7 +98,9 @@ def _root_seconds(
     if answer.image is not None:
         task = task.only(task.alternatives[answer.alternative])
         best = Incumbent(answer.image, answer.objective, 0)
-    runs = [_timed(lambda: root_bound(network, task, best, gap))[0] for _ in range(repeats)]
+    engine = proving_engine()
+    solve = partial(engine.root_bound, network, task, best, gap)
+    runs = [_timed(solve)[0] for _ in range(repeats)]
     return statistics.median(runs)
 
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from reluopt.errors import InputError
-from reluopt.runs.row import LARGEST_WHOLE
 from reluopt.files import read_regular_file, write_atomically
+from reluopt.runs.row import LARGEST_WHOLE
 
 RECORD = "run.json"
 

@@ -13,7 +13,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, make_dataclass, replace
 from functools import cache
 from keyword import iskeyword
@@ -375,7 +375,7 @@ class BenchRow(AttackRow):
     """A smallest change, and what was measured around it.
 
     ``run`` is the key; memory is in MiB; ``load`` is the machine's one-minute load when the run
-    began; ``order`` is its turn on the image; ``code_sha256`` tells the sources of reluopt that ran.
+    began; ``order`` is its turn on the image; ``code_sha256`` tells the sources of reluopt.
     """
 
     file_order = (

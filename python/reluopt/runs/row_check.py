@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_perturbation
+from reluopt.answers.solution import (
+    GAP_DENOMINATOR_FLOOR,
+    Certificate,
+    Incumbent,
+    Status,
+    relative_gap,
+)
 from reluopt.engines import engine_names
-from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
-from reluopt.runs.evidence import AGREEMENT, BoundClaim, Evidence, at_most, fools_nobody
-from reluopt.runs.job import FAILURES
-from reluopt.runs.instances import Instance
-from reluopt.runs.row import COLUMNS, AttackRow
-from reluopt.runs.store import proof_path
-from reluopt.numerics.arrays import FloatArray
 from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import (
     BareRelativeMargin,
     MinimalPerturbation,
@@ -28,13 +29,12 @@ from reluopt.questions.problems import (
     parse_norm,
     parse_target,
 )
-from reluopt.answers.solution import (
-    GAP_DENOMINATOR_FLOOR,
-    Certificate,
-    Incumbent,
-    Status,
-    relative_gap,
-)
+from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
+from reluopt.runs.evidence import AGREEMENT, BoundClaim, Evidence, at_most, fools_nobody
+from reluopt.runs.instances import Instance
+from reluopt.runs.job import FAILURES
+from reluopt.runs.row import COLUMNS, AttackRow
+from reluopt.runs.store import proof_path
 
 RECORDED = {
     "norm": "norm",
@@ -159,7 +159,9 @@ class _RowCheck:
         self.fail_unless(instance.label == row.label, f"the true label is {instance.label}")
         for column, name in RECORDED.items():
             asked, stored = COLUMNS[column].keep(self._settings[name]), row[column]
-            self.fail_unless((stored or None) == (asked or None), f"{column} is {asked}, not {stored}")
+            self.fail_unless(
+                (stored or None) == (asked or None), f"{column} is {asked}, not {stored}"
+            )
         self._check_method()
         answered = int(self._network.predict(instance.image))
         same = row.original_predicted == answered

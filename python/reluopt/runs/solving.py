@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import engine_for
-from reluopt.questions.problems import Box, LogitTask
+from reluopt.questions.problems import Box
+from reluopt.questions.tasks import Task
 from reluopt.runs.instances import Instance, data_fingerprint
 from reluopt.runs.job import Job, RowT, UnitT, hard_limit
 
 if TYPE_CHECKING:
     from reluopt.answers.solution import Solution
-    from reluopt.engines.base import EngineOptions
+    from reluopt.engines.options import EngineOptions
     from reluopt.pipeline import Method
 
 
@@ -37,9 +39,14 @@ class SolverJob(Job[UnitT, RowT]):
     if TYPE_CHECKING:  # a dataclass would take these for the defaults of its fields
 
         @property
-        def network(self) -> ReLUNetwork: ...
+        def network(self) -> ReLUNetwork:
+            """The network."""
+            ...
+
         @property
-        def method(self) -> Method: ...
+        def method(self) -> Method:
+            """How each is solved."""
+            ...
 
     @property
     def options(self) -> EngineOptions:
@@ -64,7 +71,9 @@ class SolverJob(Job[UnitT, RowT]):
             UnsupportedProblemError: the engine cannot solve such tasks.
             EngineUnavailableError: the engine is not usable on this machine.
         """
-        engine_for(self.method, LogitTask(0, Box.unit(self.network.input_size)), self.network)
+        engine_for(
+            self.method, Task.largest_logit(0, Box.unit(self.network.input_size)), self.network
+        )
 
     def limits(self) -> dict[str, Any]:
         """Columns that tell network and options."""
@@ -81,8 +90,8 @@ class SolverJob(Job[UnitT, RowT]):
         return {
             **network_settings(self.network),
             "engine": method.engine,
-            "formulation": method.formulation,
-            "bounds": method.bounds,
+            "formulation": method.formulation_name,
+            "bounds": method.bounds_name,
             **limit_settings(options),
         }
 

@@ -36,6 +36,8 @@ from typing import Any, Generic
 from urllib.parse import quote
 
 from reluopt.errors import InputError
+from reluopt.files import read_regular_file, write_atomically
+from reluopt.numerics.arrays import FloatArray
 from reluopt.runs.answers import IMAGES_PER_FILE as IMAGES_PER_FILE
 from reluopt.runs.answers import Answers
 from reluopt.runs.claims import keeps_answer, keeps_proof
@@ -45,8 +47,6 @@ from reluopt.runs.record import RECORD, add_instances, now, read_record, write_r
 from reluopt.runs.row import Row as Row
 from reluopt.runs.row import row_class
 from reluopt.runs.row_table import RowTable, read_rows
-from reluopt.files import read_regular_file, write_atomically
-from reluopt.numerics.arrays import FloatArray
 
 SYNC_SECONDS = 1.0
 """How long appended rows may wait for the disk. Waiting for it after each would take up to a tenth

@@ -14,17 +14,23 @@ from typing import Any
 
 import numpy as np
 
+from reluopt.answers.check import check_perturbation
 from reluopt.attacks import shortest
 from reluopt.attacks.region import find_incumbent
-from reluopt.answers.check import check_perturbation
 from reluopt.engines.base import ProgressCallback
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import (
+    AnyTarget,
+    Margin,
+    MinimalPerturbation,
+    Norm,
+    PerturbationTask,
+)
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Finished
 from reluopt.runs.row import UpperBoundRow
 from reluopt.runs.solving import ImageJob, network_settings
-from reluopt.numerics.arrays import FloatArray
-from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import AnyTarget, Margin, MinimalPerturbation, Norm, PerturbationTask
 
 FOUND, NOTHING, REFUTED = "FOUND", "NOTHING", "REFUTED"
 """Statuses: an image that passed the check, no image, an image that did not pass."""

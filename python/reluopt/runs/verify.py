@@ -20,22 +20,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reluopt.engines.base import EngineOptions
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, ReluoptError
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.zoo import open_network
 from reluopt.runs.answers import Answers
 from reluopt.runs.evidence import Evidence as Evidence
 from reluopt.runs.executors import LocalExecutor
 from reluopt.runs.instances import load_by_key
 from reluopt.runs.job import CRASHED, Work
 from reluopt.runs.merge import absent_shards
-from reluopt.runs.record import RECORD, read_record
-from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
 from reluopt.runs.progress import RunProgress, Tracker
+from reluopt.runs.record import RECORD, read_record
 from reluopt.runs.row import AttackRow
+from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
 from reluopt.runs.row_table import RowTable
 from reluopt.runs.store import missing_rows, named, read_table, runs_inside, was_finished
-from reluopt.networks.network import ReLUNetwork
-from reluopt.networks.zoo import open_network
 
 MISSING = "MISSING"
 """Status that is told of an instance that should have a row and has none."""

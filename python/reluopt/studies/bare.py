@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reluopt.answers.solution import Status
-from reluopt.bench.speed import fill
 from reluopt.figures import lead_figure, logit_figure
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
@@ -29,17 +27,10 @@ from reluopt.questions.problems import (
 )
 from reluopt.runs.attack import AttackSettings, Finished
 from reluopt.runs.instances import Instance
-from reluopt.runs.tables import fixed, markdown_table
-from reluopt.studies import STUDIES
-from reluopt.studies.base import (
-    Study,
-    StudyContext,
-    StudyFolder,
-    StudyResult,
-    read_facts,
-    read_table,
-)
-from reluopt.studies.selection import last_index, recognised_images, share_text
+from reluopt.runs.tables import fixed
+from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
+from reluopt.studies.solved import image_index, is_proven, printed, recognised_images, row_table
+from reluopt.studies.words import share_text
 
 NAME = "bare"
 REDUCED = {"thesis": 5}
@@ -80,10 +71,10 @@ class Part:
 
 def is_optimum(result: Finished, gap: float) -> bool:
     """Whether the row is a proven optimum of the bare condition, adversarial or not."""
-    row = result.row
-    if row["status"] == Status.NOT_ADVERSARIAL:
-        return row.get("gap") is not None and float(row["gap"]) <= gap
-    return bool(row["status"] == Status.OPTIMAL)
+    if not fools_nobody(result):
+        return is_proven(result)
+    own = result.row.get("gap")
+    return own is not None and float(own) <= gap
 
 
 def fools_nobody(result: Finished) -> bool:
@@ -101,8 +92,6 @@ def run(context: StudyContext) -> StudyResult:
         images = recognised_images(network, context.count(count, count))
         parts += [_solve(folder, network, images, norm) for norm in NORMS]
     gap = context.method().options.gap
-    table = pd.DataFrame([_row(part, gap) for part in parts], dtype=object)
-    folder.figure(NAME, _leads(parts, gap))
     example = _example(parts[0], gap)
     facts: dict[str, Any] = {
         "target": str(TARGET),
@@ -110,13 +99,13 @@ def run(context: StudyContext) -> StudyResult:
         "parts": [_facts(part, gap) for part in parts],
         "example": example,
     }
+    folder.figure(NAME, _leads(parts, gap))
     if example is not None:
         folder.figure(f"{NAME}-example", _example_figure(parts[0], example))
-    folder.table(NAME, table, "Optima of the bare condition that do not fool the network.")
-    rows = pd.concat([_long_table(part) for part in parts])
-    folder.table(f"{NAME}-rows", rows, texts=False)
+    folder.table(NAME, pd.DataFrame(map(_line, facts["parts"]), dtype=object), facts)
+    folder.table(f"{NAME}-rows", pd.concat(map(_rows, parts)))
     whole = context.full and all(len(part.images) == COMPLETE[part.name] for part in parts)
-    return folder.finish(facts, map(_sentence, facts["parts"]), complete=whole)
+    return folder.finish(facts, complete=whole)
 
 
 def _solve(
@@ -125,12 +114,8 @@ def _solve(
     """Both conditions for one network and norm."""
     method = folder.context.method(TIME_LIMIT)
     name = f"{network.metadata.name}-{norm}"
-    bare = folder.solve(
-        f"{name}-bare",
-        network,
-        images,
-        AttackSettings(TARGET, norm, BareRelativeMargin(FRACTION), method),
-    )
+    settings = AttackSettings(TARGET, norm, BareRelativeMargin(FRACTION), method)
+    bare = folder.solve(f"{name}-bare", network, images, settings)
     wrong = [image for image, result in zip(images, bare, strict=True) if fools_nobody(result)]
     if not wrong:
         return Part(network, norm, images, bare, {})
@@ -148,14 +133,14 @@ def _facts(part: Part, gap: float) -> dict[str, Any]:
     farther = [
         float(true.row["distance"]) / float(result.row["distance"]) - 1.0
         for result in wrong
-        if _proven((true := part.true[str(result.row["image"])]).row)
+        if is_proven(true := part.true[str(result.row["image"])])
     ]
     logits = [part.network.forward(r.image.ravel()).max() for r in wrong if r.image is not None]
     return {
         "network": part.name,
         "norm": str(part.norm),
         "images": len(part.images),
-        "last_image": last_index(part.images),
+        "last_image": image_index(part.images[-1]),
         "optima": len(optima),
         "fool_nobody": len(wrong),
         "same_answer": unchanged,
@@ -180,13 +165,8 @@ def _foremost(part: Part, result: Finished) -> list[int]:
     return [int(label) for label in np.flatnonzero(logits > logits.max() - STRICT_GAP)]
 
 
-def _proven(row: Mapping[str, Any]) -> bool:
-    return bool(row["status"] == Status.OPTIMAL)
-
-
-def _row(part: Part, gap: float) -> dict[str, Any]:
-    """The same as a line of the table."""
-    told = _facts(part, gap)
+def _line(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as a line of the table."""
     share = told["fool_nobody"] / told["optima"] if told["optima"] else None
     return {
         "network": told["network"],
@@ -202,27 +182,18 @@ def _row(part: Part, gap: float) -> dict[str, Any]:
     }
 
 
-def _long_table(part: Part) -> pd.DataFrame:
+def _rows(part: Part) -> pd.DataFrame:
     """Every image on a line of its own."""
-    rows = []
-    for result in part.bare:
-        true = part.true.get(str(result.row["image"]))
-        rows.append(
-            {
-                "network": part.name,
-                "norm": str(part.norm),
-                "image": result.row["image"],
-                "label": result.row["label"],
-                "target": result.row.get("target"),
-                "status": result.row["status"],
-                "distance": fixed(result.row.get("distance"), 6),
-                "lead": fixed(result.row.get("margin"), 6),
-                "foremost": " ".join(map(str, _foremost(part, result))),
-                "true_status": None if true is None else true.row["status"],
-                "true_distance": None if true is None else fixed(true.row.get("distance"), 6),
-            }
-        )
-    return pd.DataFrame(rows, dtype=object)
+    rows = row_table(part.bare, network=part.name, norm=str(part.norm))
+    rows = rows.assign(foremost=[" ".join(map(str, _foremost(part, r))) for r in part.bare])
+    true = [part.true.get(str(key)) for key in rows["image"]]
+    for name in ("status", "distance"):
+        values = [None if result is None else result.row.get(name) for result in true]
+        rows[f"true_{name}"] = pd.Series(values, dtype=object)
+    places = {"distance": 6, "margin": 6, "true_distance": 6}
+    names = ["network", "norm", "image", "label", "target", "status", "distance", "margin",
+             "foremost", "true_status", "true_distance"]  # fmt: skip
+    return printed(rows, places)[names].rename(columns={"margin": "lead"})
 
 
 def _leads(parts: Sequence[Part], gap: float) -> Figure | None:
@@ -240,7 +211,7 @@ def _example(part: Part, gap: float) -> dict[str, Any] | None:
     if not wrong:
         return None
     chosen = min(wrong, key=lambda result: float(result.row["margin"]))
-    row, true = chosen.row, part.true[str(chosen.row["image"])].row
+    row, true = chosen.row, part.true[str(chosen.row["image"])]
     logits = part.network.forward(np.ravel(np.asarray(chosen.image)))
     return {
         "image": row["image"],
@@ -248,7 +219,7 @@ def _example(part: Part, gap: float) -> dict[str, Any] | None:
         "target": int(row["target"]),
         "answer": int(row["predicted"]),
         "distance": round(float(row["distance"]), 4),
-        "true_distance": round(float(true["distance"]), 4) if _proven(true) else None,
+        "true_distance": round(float(true.row["distance"]), 4) if is_proven(true) else None,
         "logits": [round(float(value), 4) for value in logits],
     }
 
@@ -262,92 +233,4 @@ def _example_figure(part: Part, example: Mapping[str, Any]) -> Figure:
     return logit_figure(original, changed, logits, example["target"], 1.0 + FRACTION)
 
 
-def _sentence(told: Mapping[str, Any]) -> str:
-    """One network and norm in words."""
-    text = (
-        f"{told['network']}, {told['norm'].upper()}: {told['fool_nobody']} of {told['optima']} "
-        f"proven optima of the bare condition fool nobody"
-    )
-    unsettled = told["images"] - told["optima"]
-    return f"{text} ({unsettled} images open)" if unsettled else text
-
-
-def readme(data: Path) -> str:
-    """The table, the leads, and an image that fools nobody."""
-    facts = read_facts(data, NAME)
-    table = read_table(data, NAME)
-    parts, ratio = facts["parts"], facts["ratio"]
-    own = [part for part in parts if part["network"] == parts[0]["network"]]
-    others = [part for part in parts if part["network"] != parts[0]["network"]]
-    lead = (
-        f"Of the nearest images by the bare condition `x_t >= {ratio:g} x_j`, "
-        f"{' and '.join(map(_part, own))} do not fool `{parts[0]['network']}` at all; of the "
-        f"{sum(part['optima'] for part in others)} proven ones of other networks, "
-        f"{sum(part['fool_nobody'] for part in others)}."
-    )
-    wrong = sum(part["fool_nobody"] for part in parts)
-    negative = sum(part["all_negative"] for part in parts)
-    reason = (
-        f"In {negative:,} of these {wrong:,} images every logit is negative, and {ratio:g} times a "
-        f"negative number is less than the number itself: the target may stay behind. *Still the "
-        f"old label*: for how many the old label is still foremost, alone or level with others "
-        f"(within {STRICT_GAP:g}). *Farther*: by how much the distance grows once the target must "
-        f"be ahead (margin x{ratio:g})."
-    )
-    caption = (
-        f"*Target's logit minus the largest other one at proven optima of the bare condition, "
-        f"target {facts['target']}, first test images that each network recognises. Left of 0 "
-        f"(squares) the network does not answer the target; the counts say how many.*"
-    )
-    return f"""### Optima that fool nobody
-
-{fill(lead)}
-
-![Leads of the targets at the optima of the bare condition](figures/{NAME}.png)
-
-{fill(caption)}
-
-{fill(reason)}
-
-{markdown_table(table)}{_told_example(facts["example"], ratio)}
-    reluopt experiment {NAME} --full
-"""
-
-
-def _part(told: Mapping[str, Any]) -> str:
-    return f"{told['fool_nobody']} of {told['optima']} in {told['norm'].upper()}"
-
-
-def _level(logits: Sequence[float], answer: int) -> str:
-    """The labels whose rounded logits equal the answer's, as a sentence; nothing without any."""
-    equal = [str(j) for j, logit in enumerate(logits) if j != answer and logit == logits[answer]]
-    if not equal:
-        return ""
-    return f"To four decimals, {answer} is level with {' and '.join(equal)}. "
-
-
-def _told_example(example: Mapping[str, Any] | None, ratio: float) -> str:
-    """The picture with its caption, after an empty line; nothing without one."""
-    if example is None:
-        return ""
-    target, answer, logits = example["target"], example["answer"], example["logits"]
-    true = example["true_distance"]
-    farther = (
-        "The nearest true answer is not proven"
-        if true is None
-        else f"The nearest image that the network takes for {target} is at {true:.2f}"
-    )
-    caption = (
-        f"*{example['image']}, L1 distance {example['distance']:.2f}: asked for {target}, answered "
-        f"{answer}. The target's logit {logits[target]:.2f} (hatched) is not below {ratio:g} times "
-        f"the {logits[answer]:.2f} of {answer}, as the condition wants, and yet the smaller one. "
-        f"{_level(logits, answer)}{farther}.*"
-    )
-    return f"""
-![An image that meets the bare condition and fools nobody](figures/{NAME}-example.png)
-
-{fill(caption)}
-"""
-
-
-STUDY = Study(NAME, STUDIES[NAME], run, readme)
+STUDY = Study(NAME, run, more=lambda _data, _facts: {"strict_gap": STRICT_GAP})

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ from reluopt.runs.attack import AttackJob, AttackSettings, Finished
 from reluopt.runs.executors import Executor, choose_executor
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Job, RowT, UnitT
-from reluopt.runs.row import AttackRow
 from reluopt.runs.runner import RunProgress, run_job
 from reluopt.runs.store import ResultStore, machine, plain
 from reluopt.runs.tables import latex_table, markdown_table
+from reluopt.studies.words import paragraphs, render, sentence
 from reluopt.versions import all_versions
 
 FACTS = "facts.json"
@@ -117,23 +117,30 @@ class StudyResult:
 
 @dataclass(frozen=True)
 class Study:
-    """One experiment of the thesis, or beyond it.
+    """One experiment of the thesis, or beyond it; its words are in ``templates/NAME.md.j2``.
 
     Attributes:
         name: its subcommand and folder.
-        title: one line for the help text.
         run: does it.
-        readme: what the README says about it, as Markdown, from the published folder
-            ``figures/data`` alone.
         redraw: draws the figures and writes the tables that follow from the published facts and
             rows, into a folder; None where there are none. ``run`` makes them the same way.
+        more: what its section tells beside facts and whole tables, from the published folder.
     """
 
     name: str
-    title: str
     run: Callable[[StudyContext], StudyResult]
-    readme: Callable[[Path], str]
     redraw: Callable[[StudyFolder, Path], None] | None = None
+    more: Callable[[Path, Mapping[str, Any]], Mapping[str, Any]] | None = None
+
+    def readme(self, data: Path) -> str:
+        """Its section as Markdown, from the published folder ``figures/data`` alone."""
+        facts = read_facts(data, self.name)
+
+        def table(name: str = self.name) -> str:
+            return (data / f"{name}.md").read_text(encoding="utf-8")
+
+        more = {} if self.more is None else self.more(data, facts)
+        return render(self.name, "readme", facts=facts, table=table, **more)
 
 
 @dataclass
@@ -163,8 +170,8 @@ class StudyFolder:
         command = self.context.session()["command"]
         record = {"command": command, "versions": all_versions([method.engine])}
         store = ResultStore(self.path / stage, job.row_class, job.describe(), record)
-        for sentence in store.repairs:
-            self.context.tell(sentence)
+        for lost in store.repairs:
+            self.context.tell(lost)
         return store
 
     def progress(self, stage: str) -> Callable[[RunProgress], None]:
@@ -222,25 +229,23 @@ class StudyFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self.files += save_figure(drawn, self.path / f"{name}.png")
 
-    def table(
-        self, name: str, frame: pd.DataFrame, caption: str = "", *, texts: bool = True
-    ) -> None:
-        """Save a table as CSV and, with ``texts``, as Markdown and LaTeX (booktabs)."""
+    def table(self, name: str, frame: pd.DataFrame, facts: Mapping[str, Any] | None = None) -> None:
+        """Save a table as CSV; with facts for its caption also as Markdown and LaTeX (booktabs)."""
         contents = {"csv": frame.to_csv(index=False)}
-        if texts:
+        if facts is not None:
+            caption = sentence(self.name, "caption", name, facts=facts)
             contents["md"] = markdown_table(frame)
             contents["tex"] = latex_table(frame, caption, f"tab:{name}")
         for suffix, text in contents.items():
             self.files.append(self.path / f"{name}.{suffix}")
             write_atomically(self.files[-1], text.encode())
 
-    def finish(
-        self, facts: Mapping[str, Any], lines: Iterable[str], *, complete: bool
-    ) -> StudyResult:
-        """Write the facts and sum up."""
+    def finish(self, facts: Mapping[str, Any], *, complete: bool, **words: Any) -> StudyResult:
+        """Write the facts and sum up; ``words`` are what else its lines tell."""
         told = plain({"study": self.name, "complete": complete, **facts})
         write_atomically(self.path / FACTS, (json.dumps(told, indent=2) + "\n").encode())
-        return StudyResult(self.name, self.path, complete, self.files, told, tuple(lines))
+        lines = paragraphs(render(self.name, "lines", facts=facts, **words))
+        return StudyResult(self.name, self.path, complete, self.files, told, lines)
 
 
 def publish(result: StudyResult, figures: Path) -> list[Path]:
@@ -283,24 +288,3 @@ def _copy(source: Path, target: Path) -> Path:
     if not (target.exists() and target.read_bytes() == data):
         write_atomically(target, data)
     return target
-
-
-def rows_table(finished: Iterable[Finished]) -> pd.DataFrame:
-    """Rows of a run as a table with the columns of an attack."""
-    rows = [result.row.values() for result in finished]
-    return pd.DataFrame(rows, columns=list(AttackRow.columns()))
-
-
-__all__ = [
-    "FACTS",
-    "Study",
-    "StudyContext",
-    "StudyFolder",
-    "StudyResult",
-    "facts_path",
-    "publish",
-    "publish_file",
-    "read_facts",
-    "read_table",
-    "rows_table",
-]

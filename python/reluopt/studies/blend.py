@@ -8,9 +8,7 @@ minimised exactly as well, and every answer is measured in both norms.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,20 +18,13 @@ from matplotlib.figure import Figure
 from reluopt.figures import blend_figure, blend_pictures
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
-from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import Blend, Measure, Norm, RelativeMargin, ShiftTarget
+from reluopt.questions.problems import Blend, Measure, Norm, RelativeMargin, ShiftTarget, parse_norm
 from reluopt.runs.attack import AttackSettings, Finished
 from reluopt.runs.instances import Instance, load_instances
-from reluopt.runs.tables import fixed, markdown_table
-from reluopt.studies import STUDIES
-from reluopt.studies.base import (
-    Study,
-    StudyContext,
-    StudyFolder,
-    StudyResult,
-    read_facts,
-)
-from reluopt.studies.selection import count_unproven, proof_words
+from reluopt.runs.tables import fixed
+from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
+from reluopt.studies.solved import change_of, count_unproven, median, printed, row_table
+from reluopt.studies.words import excess_text
 
 NAME = "blend"
 NETWORK = "thesis"
@@ -61,6 +52,17 @@ Groups = Mapping[Measure, Sequence[Finished]]
 QUANTITIES = ("l1", "l2", "changed_pixels", "largest_change", "lead")
 """What is measured of every answer."""
 
+_PLACES = {
+    "objective": 6,
+    "bound": 6,
+    "l1": 6,
+    "l2": 6,
+    "changed_pixels": 0,
+    "largest_change": 6,
+    "lead": 4,
+}
+"""Decimals of published rows."""
+
 
 def run(context: StudyContext) -> StudyResult:
     """Solve all images in all measures."""
@@ -80,16 +82,6 @@ def run(context: StudyContext) -> StudyResult:
     }
     table = result_table(instances, groups)
     parts = [_facts(measure, table) for measure in MEASURES]
-    drawable = _ratios(table, "l1").dropna()
-    if len(drawable):
-        folder.figure(NAME, _figure(table, parts))
-    folder.figure(f"{NAME}-pictures", _pictures(network, instances, groups))
-    folder.table(f"{NAME}-rows", _rounded(table), texts=False)
-    folder.table(
-        NAME,
-        summary(parts),
-        f"Smallest changes of {count} test images in L1, L2 and blends of both (medians).",
-    )
     blends = [part for part in parts if 0.0 < part["weight"] < 1.0]
     facts = {
         "network": NETWORK,
@@ -102,7 +94,12 @@ def run(context: StudyContext) -> StudyResult:
         "measures": parts,
         "compromise": min(blends, key=_worse_ratio)["measure"],
     }
-    return folder.finish(facts, [_sentence(facts)], complete=context.full and count == COMPLETE)
+    if len(_ratios(table, "l1").dropna()):
+        folder.figure(NAME, _figure(table, parts))
+    folder.figure(f"{NAME}-pictures", _pictures(network, instances, groups))
+    folder.table(f"{NAME}-rows", printed(table, _PLACES).drop(columns="weight"))
+    folder.table(NAME, summary(parts), facts)
+    return folder.finish(facts, complete=context.full and count == COMPLETE)
 
 
 def weight_of(measure: Measure) -> float:
@@ -112,58 +109,44 @@ def weight_of(measure: Measure) -> float:
 
 def result_table(instances: Sequence[Instance], groups: Groups) -> pd.DataFrame:
     """Every problem on a line of its own, without timings; NaN without a checked answer."""
-    rows = []
+    parts = []
     for measure, results in groups.items():
-        for instance, result in zip(instances, results, strict=True):
-            rows.append(
-                {
-                    "image": instance.key,
-                    "label": instance.label,
-                    "measure": str(measure),
-                    "weight": weight_of(measure),
-                    "status": str(result.row["status"]),
-                    "objective": result.row["objective"],
-                    "bound": result.row["bound"],
-                    **_quantities(instance, result),
-                }
-            )
-    return pd.DataFrame(rows)
+        rows = row_table(results, measure=str(measure), weight=weight_of(measure))
+        pairs = zip(instances, results, strict=True)
+        found = pd.DataFrame([_quantities(*pair) for pair in pairs], columns=list(QUANTITIES))
+        names = ["image", "label", "measure", "weight", "status", "objective", "bound"]
+        parts.append(rows[names].join(found))
+    return pd.concat(parts, ignore_index=True)
 
 
-def _quantities(instance: Instance, result: Finished) -> dict[str, float]:
+def _quantities(instance: Instance, result: Finished) -> list[float]:
     """What one answer is in every respect."""
-    if result.image is None or not result.row["certified"]:
-        return dict.fromkeys(QUANTITIES, math.nan)
-    size = np.abs(np.asarray(result.image, dtype=np.float64).ravel() - instance.image)
-    values = (size.sum(), math.sqrt(size @ size), (size > CHANGED).sum(), size.max())
-    found = (*(float(value) for value in values), float(result.row["margin"]))
-    return dict(zip(QUANTITIES, found, strict=True))
+    change = change_of(instance, result)
+    if change is None:
+        return [math.nan] * len(QUANTITIES)
+    size = np.abs(change)
+    found = (size.sum(), math.sqrt(size @ size), (size > CHANGED).sum(), size.max())
+    return [*map(float, found), float(result.row["margin"])]
 
 
 def _wide(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """One quantity with a line for each image and a column for each measure, L2 first."""
-    wide = table.pivot(index="image", columns="weight", values=quantity)
-    return wide.sort_index(axis=1)
+    return table.pivot(index="image", columns="weight", values=quantity).sort_index(axis=1)
 
 
 def _ratios(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """Lengths over the least one of each image; images that need no change are left out."""
     wide = _wide(table, quantity)
-    least = wide[weight_of(Norm(quantity))]
+    least = wide[weight_of(parse_norm(quantity))]
     return wide[least > 0.0].div(least[least > 0.0], axis=0)
-
-
-def _median(values: pd.Series) -> float | None:
-    known = [round(float(value), 6) for value in values if math.isfinite(value)]
-    return statistics.median(known) if known else None
 
 
 def _facts(measure: Measure, table: pd.DataFrame) -> dict[str, Any]:
     """Medians of one measure."""
     weight = weight_of(measure)
     own = table[table["weight"] == weight]
-    medians = {quantity: _median(own[quantity]) for quantity in QUANTITIES}
-    ratios = {f"{norm}_ratio": _median(_ratios(table, norm)[weight]) for norm in ("l1", "l2")}
+    medians = {quantity: median(own[quantity]) for quantity in QUANTITIES}
+    ratios = {f"{norm}_ratio": median(_ratios(table, norm)[weight]) for norm in ("l1", "l2")}
     return {"measure": str(measure), "weight": weight, **medians, **ratios}
 
 
@@ -172,25 +155,15 @@ def _worse_ratio(part: Mapping[str, Any]) -> float:
     return max(part["l1_ratio"] or math.inf, part["l2_ratio"] or math.inf)
 
 
-def _rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as they are published."""
-    places = {"objective": 6, "bound": 6, "l1": 6, "l2": 6, "largest_change": 6, "lead": 4}
-    rounded = table.astype(object)
-    for name, count in places.items():
-        rounded[name] = [fixed(value, count) for value in table[name].astype(float)]
-    rounded["changed_pixels"] = [fixed(value, 0) for value in table["changed_pixels"]]
-    return rounded.drop(columns="weight")
-
-
 def summary(parts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One line for each measure."""
     rows = [
         {
-            "measure": _title(part["weight"]),
+            "measure": {0.0: "L2", 1.0: "L1"}.get(part["weight"], f"w = {part['weight']:g}"),
             "L1 length": fixed(part["l1"], 2),
-            "L1 above the least": _excess(part["l1_ratio"]),
+            "L1 above the least": excess_text(part["l1_ratio"]),
             "L2 length": fixed(part["l2"], 3),
-            "L2 above the least": _excess(part["l2_ratio"]),
+            "L2 above the least": excess_text(part["l2_ratio"]),
             "pixels changed": fixed(part["changed_pixels"], 0),
             "largest change": fixed(part["largest_change"], 2),
         }
@@ -199,19 +172,8 @@ def summary(parts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def _excess(ratio: float | None) -> str | None:
-    """A ratio as ``12 %`` above 1."""
-    text = None if ratio is None else fixed(abs(100.0 * (ratio - 1.0)), 1)
-    return None if text is None else f"{text} %"
-
-
-def _title(weight: float) -> str:
-    """What a measure is called."""
-    return {0.0: "L2", 1.0: "L1"}.get(weight, f"w = {weight:g}")
-
-
 def _label(weight: float) -> str:
-    """The same in a figure."""
+    """What a measure is called in a figure."""
     return {0.0: "$L_2$", 1.0: "$L_1$"}.get(weight, f"$w$ = {weight:g}")
 
 
@@ -219,82 +181,29 @@ def _figure(table: pd.DataFrame, parts: Sequence[Mapping[str, Any]]) -> Figure:
     """Curve and panels; images without all answers are left out."""
     ratios = [_ratios(table, norm) for norm in ("l1", "l2")]
     kept = ratios[0].dropna().index.intersection(ratios[1].dropna().index)
-    others = [_wide(table, name).loc[kept] for name in ("changed_pixels", "largest_change")]
+    others = [_wide(table, name) for name in ("changed_pixels", "largest_change")]
     weights = [part["weight"] for part in parts]
-    return blend_figure(
-        weights,
-        [_label(weight) for weight in weights],
-        *(ratio.loc[kept].to_numpy() for ratio in ratios),
-        *(other.to_numpy() for other in others),
-    )
+    tables = [each.loc[kept].to_numpy() for each in (*ratios, *others)]
+    return blend_figure(weights, [_label(weight) for weight in weights], *tables)
 
 
 def _pictures(network: ReLUNetwork, instances: Sequence[Instance], groups: Groups) -> Figure | None:
     """The first image that has an answer in every measure."""
     for place, instance in enumerate(instances):
         results = [groups[measure][place] for measure in MEASURES]
-        if all(result.image is not None and result.row["certified"] for result in results):
-            answers: list[FloatArray] = [
-                np.asarray(result.image, dtype=np.float64).ravel() for result in results
-            ]
+        changes = [change_of(instance, result) for result in results]
+        if all(change is not None for change in changes):
             found = [_quantities(instance, result) for result in results]
             return blend_pictures(
                 instance.image.reshape(network.input_shape),
-                answers,
+                [np.ravel(np.asarray(result.image, dtype=np.float64)) for result in results],
                 [_label(weight_of(measure)) for measure in MEASURES],
                 [
-                    (rf"$L_1$ {each['l1']:.2f}, $L_2$ {each['l2']:.2f}",
-                     f"{each['changed_pixels']:.0f} pixels")
-                    for each in found
+                    (rf"$L_1$ {l1:.2f}, $L_2$ {l2:.2f}", f"{pixels:.0f} pixels")
+                    for l1, l2, pixels, *_ in found
                 ],
-            )  # fmt: skip
+            )
     return None
 
 
-def _part(facts: Mapping[str, Any], measure: str) -> dict[str, Any]:
-    """The facts of one measure."""
-    found: dict[str, Any] = next(part for part in facts["measures"] if part["measure"] == measure)
-    return found
-
-
-def _sentence(facts: Mapping[str, Any]) -> str:
-    """What came out."""
-    best = _part(facts, facts["compromise"])
-    return (
-        f"{facts['images']} images, {facts['problems']} problems "
-        f"({proof_words(facts['unproven'])}): a blend of {_title(best['weight'])} is "
-        f"{_excess(best['l1_ratio'])} above the least L1 length and {_excess(best['l2_ratio'])} "
-        "above the least L2 length (medians)."
-    )
-
-
-def readme(data: Path) -> str:
-    """What a blend costs in either norm."""
-    facts = read_facts(data, NAME)
-    table = pd.read_csv(data / f"{NAME}.csv", dtype=str, keep_default_na=False)
-    best, l1, l2 = (_part(facts, name) for name in (facts["compromise"], "l1", "l2"))
-    return f"""### L1 against L2 against a blend
-
-The blend `w |delta|_1 + (1 - w) |delta|_2^2` is minimised exactly too (`--norm blend:W`). Of
-{facts["images"]} test images ({facts["problems"]} problems, {proof_words(facts["unproven"])}) the
-L2 optimum is {_excess(l2["l1_ratio"])} longer in L1 than need be, and the L1 optimum
-{_excess(l1["l2_ratio"])} longer in L2; the blend with {_title(best["weight"])} is
-{_excess(best["l1_ratio"])} above the least L1 length and {_excess(best["l2_ratio"])} above the
-least L2 length, and changes {best["changed_pixels"]:.0f} pixels by more than {facts["changed"]:g}
-in place of {l1["changed_pixels"]:.0f} (L1) and {l2["changed_pixels"]:.0f} (L2). All numbers are
-medians.
-
-![L1 length against L2 length, changed pixels, largest change](figures/{NAME}.png)
-
-![One digit under each measure](figures/{NAME}-pictures.png)
-
-*Above: lengths over the least possible ones (medians), and pixels changed by more than
-{facts["changed"]:g} and the largest change of one (medians and quartiles). Below: the nearest
-images of one digit and their changes (red brighter, blue darker).*
-
-{markdown_table(table)}
-    reluopt experiment {NAME} --full
-"""
-
-
-STUDY = Study(NAME, STUDIES[NAME], run, readme)
+STUDY = Study(NAME, run)

@@ -13,36 +13,24 @@ from typing import Any
 
 import pandas as pd
 
-from reluopt.bench.speed import fill
 from reluopt.figures import network_times_figure
 from reluopt.networks.zoo import load_bundled
-from reluopt.runs.tables import DASH, markdown_table
-from reluopt.studies import STUDIES
-from reluopt.studies.base import (
-    Study,
-    StudyContext,
-    StudyFolder,
-    StudyResult,
-    read_facts,
-    read_table,
-)
-from reluopt.studies.published import TIGHTENING
-from reluopt.studies.timings import (
+from reluopt.runs.tables import DASH
+from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult, read_facts
+from reluopt.studies.measuring import (
     OWN,
     Measurement,
     agreement_facts,
-    agreement_sentence,
     check_methods,
-    count_text,
     machine_facts,
-    machine_sentence,
     measure,
     method_facts,
     named,
     published_rows,
     ratio_facts,
-    seconds_text,
 )
+from reluopt.studies.published import TIGHTENING
+from reluopt.studies.words import count_text, seconds_text
 
 NAME = "bounds"
 
@@ -104,17 +92,17 @@ def run(context: StudyContext) -> StudyResult:
         "machine": machine_facts(folder, asked.subfolder(context), table),
     }
     rows = published_rows(table)
-    folder.table(RUNS, rows, texts=False)
+    folder.table(RUNS, rows)
     _show(folder, facts, rows)
     complete = context.full and context.limit is None and context.time_limit is None
-    return folder.finish(facts, _lines(facts), complete=complete)
+    return folder.finish(facts, complete=complete, **_words())
 
 
 def _show(folder: StudyFolder, facts: Mapping[str, Any], rows: pd.DataFrame) -> None:
     """Figure and table, from facts and published rows."""
     shown = pd.concat([named(own, BOUNDS) for _, own in rows.groupby("network", sort=False)])
     folder.figure(NAME, network_times_figure(shown, _references(list(facts["networks"]))))
-    folder.table(NAME, _table(facts), _caption(facts))
+    folder.table(NAME, _table(facts), facts)
 
 
 def _redraw(folder: StudyFolder, data: Path) -> None:
@@ -168,108 +156,10 @@ def _table(facts: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object).fillna(DASH)
 
 
-def _caption(facts: Mapping[str, Any]) -> str:
-    """What a reader of the table must know, as one line."""
-    return (
-        f"{facts['images']} training images, target (label + 5) mod 10, margin 1.2, Gurobi with "
-        f"one thread, limit {facts['time_limit']:g} s. Runs that were stopped count with the "
-        "limit, and ≥ marks what that makes a lower bound. Binaries are medians."
-    )
+def _words() -> dict[str, Any]:
+    """Names that its words need beside the facts."""
+    ends = {"thesis": THESIS, "ball": BALL, "own": OWN}
+    return {"names": BOUNDS, "over_the_box": OVER_THE_BOX, **ends}
 
 
-def _lines(facts: Mapping[str, Any]) -> list[str]:
-    """What came out, a sentence for each network."""
-    return [_sentence(name, found) for name, found in facts["networks"].items()]
-
-
-def _sentence(network: str, found: Mapping[str, Any]) -> str:
-    """From the loosest bounds to the tightest."""
-    methods = found["methods"]
-    told = ", ".join(
-        f"{name} {seconds_text(methods[method]['average'])} s ({methods[method]['proven']}/"
-        f"{methods[method]['images']} proven)"
-        for method, name in BOUNDS.items()
-    )
-    published = found["published"]
-    return (
-        f"{network} ({'-'.join(map(str, found['sizes']))}): {told}; published "
-        f"{published['initial']:g} s with ±1000 and {published['optimal']:g} s with optimal bounds"
-    )
-
-
-def readme(data: Path) -> str:
-    """What came out, the figure and the table."""
-    facts = read_facts(data, NAME)
-    table = read_table(data, NAME)
-    computing = [f"{found['published']['computing']:g} s" for found in facts["networks"].values()]
-    figure_caption = (
-        f"*Smallest L1 changes of {facts['images']} training images, limit "
-        f"{facts['time_limit']:g} s, {machine_sentence(facts['machine'])}. Bars are medians, "
-        "hollow triangles count runs that were stopped. Crosses are averages: the black ones ours, "
-        "where stopped runs count with the limit, the grey ones those of Linkola and colleagues "
-        "for networks of the same shapes, on their machine, with Gurobi and its default number of "
-        "threads.*"
-    )
-    table_caption = (
-        f"*{_caption(facts)} The published averages are over 10 images; their optimal bounds are "
-        "the minimum and the maximum of every neuron by mixed-integer programs, which took "
-        f"{', '.join(computing)} once and are not in the averages.*"
-    )
-    return f"""### Bounds and depth
-
-{fill(_ratios(facts))}
-
-{fill(f"{_summary(facts)} {agreement_sentence([facts])}")}
-
-![Seconds for each image by bounds and network](figures/{NAME}.png)
-
-{fill(figure_caption)}
-
-{markdown_table(table)}
-{fill(table_caption)}
-
-    reluopt experiment {NAME} --full
-"""
-
-
-def _summary(facts: Mapping[str, Any]) -> str:
-    """Averages of the ends and the middle, and how many neurons the bounds decide."""
-    parts = []
-    for network, found in facts["networks"].items():
-        methods = found["methods"]
-        times = [seconds_text(methods[name]["average"]) for name in (THESIS, BALL, OWN)]
-        parts.append(f"`{network}` {times[0]} s, {times[1]} s and {times[2]} s")
-    return (
-        "Average time of a smallest L1 change with bounds of ±1000, with bounds over the "
-        f"incumbent's ball, and by our engine: {'; '.join(parts)}.{_undecided(facts)}"
-    )
-
-
-def _ratios(facts: Mapping[str, Any]) -> str:
-    """Our engine against the thesis' model, by network."""
-    ratios = [
-        f"{seconds_text(found['ratio']['geometric_mean'])} (`{network}`)"
-        for network, found in facts["networks"].items()
-    ]
-    return (
-        f"Our engine is {', '.join(ratios)} times as fast as the thesis' model on Gurobi, by the "
-        "geometric mean of ratios."
-    )
-
-
-def _undecided(facts: Mapping[str, Any]) -> str:
-    """Whether any bounds over the whole box make a neuron stable."""
-    binaries = [
-        found["methods"][method]["binaries"] == sum(found["sizes"][1:-1])
-        for found in facts["networks"].values()
-        for method in OVER_THE_BOX
-    ]
-    if not all(binaries):
-        return ""
-    return (
-        " Over the whole box even LP bounds decide no neuron: every hidden one keeps its binary, "
-        "and only the ball takes some away."
-    )
-
-
-STUDY = Study(NAME, STUDIES[NAME], run, readme, _redraw)
+STUDY = Study(NAME, run, _redraw, lambda _data, _facts: _words())

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -16,15 +12,8 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.numerics.arrays import FloatArray
 from reluopt.runs.instances import Instance, load_instances
-from reluopt.runs.tables import fixed
-from reluopt.studies import STUDIES
-from reluopt.studies.base import (
-    Study,
-    StudyContext,
-    StudyFolder,
-    StudyResult,
-    read_facts,
-)
+from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
+from reluopt.studies.solved import printed
 
 NAME = "digits"
 
@@ -74,52 +63,20 @@ def run(context: StudyContext) -> StudyResult:
     """Draw the digits and tell which they are."""
     folder = StudyFolder(context, NAME)
     network, instances = thesis_digits(context)
-    answers = [answer_and_lead(network, instance.image) for instance in instances]
-    keys = [instance.key for instance in instances]
-    labels = [instance.label for instance in instances]
+    lines = [(i.label, i.key, *answer_and_lead(network, i.image)) for i in instances]
+    table = pd.DataFrame(lines, columns=["label", "image", "answer", "lead"])
+    keys = table["image"].to_list()
     images = np.reshape([instance.image for instance in instances], (-1, *network.input_shape))
-    folder.figure(NAME, digit_figure(images, labels, keys))
-    table = pd.DataFrame(
-        {
-            "label": labels,
-            "image": keys,
-            "answer": [answer for answer, _ in answers],
-            "lead": [fixed(lead, 4) for _, lead in answers],
-        }
-    )
-    folder.table(NAME, table, "One digit of each class, and what the network answers.")
     facts = {
         "network": NETWORK,
         "seed": context.seed,
         "images": len(keys),
         "chosen": keys,
-        "correct": sum(answer == label for (answer, _), label in zip(answers, labels, strict=True)),
+        "correct": int((table["answer"] == table["label"]).sum()),
     }
-    return folder.finish(facts, [_sentence(facts)], complete=context.limit is None)
+    folder.figure(NAME, digit_figure(images, table["label"].to_list(), keys))
+    folder.table(NAME, printed(table, {"lead": 4}), facts)
+    return folder.finish(facts, complete=context.limit is None)
 
 
-def _sentence(facts: Mapping[str, Any]) -> str:
-    """The facts in words."""
-    return (
-        f"{facts['images']} digits, one of each class, {facts['correct']} of them classified "
-        f"correctly: {', '.join(facts['chosen'])}"
-    )
-
-
-def readme(data: Path) -> str:
-    """The digits."""
-    facts = read_facts(data, NAME)
-    return f"""### The ten digits (Figure 1)
-
-{_sentence(facts)}.
-
-![One digit of each class](figures/{NAME}.png)
-
-*Drawn at random (seed {facts["seed"]}) from the bundled training images that the network
-`{facts["network"]}` classifies correctly; below each its index.*
-
-    reluopt experiment {NAME}
-"""
-
-
-STUDY = Study(NAME, STUDIES[NAME], run, readme)
+STUDY = Study(NAME, run)

@@ -6,31 +6,17 @@ answers and leads are computed here from the pixels by the forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.runs.tables import fixed, markdown_table
-from reluopt.studies import STUDIES, adversarial
-from reluopt.studies.adversarial import (
-    MARGIN,
-    NORMS,
-    TARGET,
-    NearestImages,
-    nearest_images,
-)
-from reluopt.studies.base import (
-    Study,
-    StudyContext,
-    StudyFolder,
-    StudyResult,
-    read_facts,
-    read_table,
-)
+from reluopt.questions.problems import Norm
+from reluopt.runs.tables import fixed
+from reluopt.studies import adversarial
+from reluopt.studies.adversarial import MARGIN, NORMS, TARGET, NearestImages, nearest_images
+from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK, answer_and_lead
 
 NAME = "labels"
@@ -42,9 +28,7 @@ ORIGINAL = "original"
 def run(context: StudyContext) -> StudyResult:
     """Ask the network about every digit and its nearest images."""
     folder = StudyFolder(context, NAME)
-    nearest = nearest_images(StudyFolder(context, adversarial.NAME))
-    table = _table(nearest)
-    folder.table(NAME, table, "Answers of the network, and by how many logits they lead.")
+    table = _table(nearest_images(StudyFolder(context, adversarial.NAME)))
     facts = {
         "network": NETWORK,
         "seed": context.seed,
@@ -53,12 +37,13 @@ def run(context: StudyContext) -> StudyResult:
         "correct": int((table[ORIGINAL] == table["label"]).sum()),
         **{str(norm): int((table[_heading(norm)] == table["target"]).sum()) for norm in NORMS},
     }
-    return folder.finish(facts, [_sentence(facts)], complete=context.limit is None)
+    folder.table(NAME, table, facts)
+    return folder.finish(facts, complete=context.limit is None)
 
 
-def _heading(norm: str) -> str:
+def _heading(norm: Norm) -> str:
     """Column of the answers for the nearest images in ``norm``."""
-    return f"{norm.upper()} image"
+    return f"{str(norm).upper()} image"
 
 
 def _table(nearest: NearestImages) -> pd.DataFrame:
@@ -84,30 +69,4 @@ def _answer(network: ReLUNetwork, image: FloatArray | None, heading: str) -> dic
     return {heading: answer, f"{heading} lead": fixed(lead, 4)}
 
 
-def _sentence(facts: Mapping[str, Any]) -> str:
-    """The facts in words."""
-    changed = " and ".join(f"{facts[str(norm)]} nearest {norm.upper()} images" for norm in NORMS)
-    return (
-        f"of {facts['images']} digits the network classifies {facts['correct']} correctly, and of "
-        f"their nearest images it takes {changed} for the target"
-    )
-
-
-def readme(data: Path) -> str:
-    """The table."""
-    facts = read_facts(data, NAME)
-    table = read_table(data, NAME)
-    sentence = _sentence(facts)
-    return f"""### Labels before and after (Table 1)
-
-{sentence[0].upper()}{sentence[1:]}.
-
-A lead is the answer's logit minus the largest other one; the nearest images were asked for one of
-at least {facts["least_lead"]:g}.
-
-{markdown_table(table)}
-    reluopt experiment {NAME}
-"""
-
-
-STUDY = Study(NAME, STUDIES[NAME], run, readme)
+STUDY = Study(NAME, run)

@@ -16,33 +16,24 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reluopt.answers.solution import Status
-from reluopt.bench.speed import fill
 from reluopt.figures import growth_figure, perturbation_figure
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
-from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
 from reluopt.runs.attack import AttackSettings, Finished
 from reluopt.runs.instances import Instance
 from reluopt.runs.tables import fixed, markdown_table
-from reluopt.studies import STUDIES
-from reluopt.studies.base import (
-    Study,
-    StudyContext,
-    StudyFolder,
-    StudyResult,
-    read_facts,
-    read_table,
-)
-from reluopt.studies.selection import (
+from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult, read_table
+from reluopt.studies.solved import (
     SAME,
     count_unproven,
-    last_index,
-    proof_words,
+    image_index,
+    printed,
     proven_distances,
     recognised_images,
-    share_text,
+    row_table,
 )
+from reluopt.studies.words import share_text
 
 NAME = "margins"
 NETWORK = "thesis"
@@ -57,7 +48,13 @@ TARGET = ShiftTarget(5)
 PERCENTS = (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 SHOWN = (0, 5, 10, 20, 30, 40, 50, 60, 80, 100)
-"""Margins of the row of pictures, and of the table in the README."""
+"""Margins of the row of pictures."""
+
+TOLD = (0, 10, 20, 50, 100)
+"""Margins of the table in the documents."""
+
+Group = Mapping[int, Sequence[Finished]]
+"""Results by margin in per cent."""
 
 
 def run(context: StudyContext) -> StudyResult:
@@ -65,23 +62,12 @@ def run(context: StudyContext) -> StudyResult:
     folder = StudyFolder(context, NAME)
     network = load_bundled(NETWORK)
     images = recognised_images(network, context.count(REDUCED, COMPLETE))
-    groups = {
-        norm: {
-            percent: folder.solve(
-                f"{norm}-{percent:03d}",
-                network,
-                images,
-                AttackSettings(TARGET, norm, RelativeMargin(percent / 100), context.method()),
-            )
-            for percent in PERCENTS
-        }
-        for norm in NORMS
-    }
+    groups = {norm: _solve(folder, network, images, norm) for norm in NORMS}
     tables = {norm: distance_table(group) for norm, group in groups.items()}
     facts = {
         "network": NETWORK,
         "images": len(images),
-        "last_image": last_index(images),
+        "last_image": image_index(images[-1]),
         "target": str(TARGET),
         "problems": len(images) * len(PERCENTS) * len(NORMS),
         "unproven": sum(count_unproven(group.values()) for group in groups.values()),
@@ -93,14 +79,21 @@ def run(context: StudyContext) -> StudyResult:
     _draw(folder, tables)
     for norm in NORMS:
         folder.figure(f"{NAME}-{norm}", _example(images, groups[norm], tables[norm], norm))
-    folder.table(
-        NAME,
-        summary(tables),
-        f"Nearest images of (label + 5) mod 10 by margin, {len(images)} test images.",
-    )
-    rows = pd.concat([long_table(groups[norm], norm) for norm in NORMS])
-    folder.table(ROWS, rows, texts=False)
-    return folder.finish(facts, _lines(facts), complete=len(images) == COMPLETE)
+    folder.table(NAME, summary(tables), facts)
+    folder.table(ROWS, pd.concat([_rows(groups[norm], norm) for norm in NORMS]))
+    return folder.finish(facts, complete=len(images) == COMPLETE)
+
+
+def _solve(
+    folder: StudyFolder, network: ReLUNetwork, images: Sequence[Instance], norm: Norm
+) -> Group:
+    """All margins in one norm."""
+    method = folder.context.method()
+    asked = {p: AttackSettings(TARGET, norm, RelativeMargin(p / 100), method) for p in PERCENTS}
+    return {
+        percent: folder.solve(f"{norm}-{percent:03d}", network, images, settings)
+        for percent, settings in asked.items()
+    }
 
 
 def _draw(folder: StudyFolder, tables: Mapping[Norm, pd.DataFrame]) -> None:
@@ -114,35 +107,21 @@ def _redraw(folder: StudyFolder, data: Path) -> None:
     """:func:`_draw` from what is published."""
     rows = pd.read_csv(data / f"{ROWS}.csv")
     proven = rows[rows["status"] == Status.OPTIMAL]
-    wide = {
-        norm: proven[proven["norm"] == str(norm)].pivot(
-            index="image", columns="margin_percent", values="distance"
-        )
-        for norm in NORMS
-    }
-    _draw(folder, wide)
+    parts = {norm: proven[proven["norm"] == str(norm)] for norm in NORMS}
+    wide = {"index": "image", "columns": "margin_percent", "values": "distance"}
+    _draw(folder, {norm: part.pivot(**wide) for norm, part in parts.items()})
 
 
-def distance_table(group: Mapping[int, Sequence[Finished]]) -> pd.DataFrame:
+def distance_table(group: Group) -> pd.DataFrame:
     """Proven distances: a row for each image, a column for each margin in per cent."""
     return pd.DataFrame({percent: proven_distances(rows) for percent, rows in group.items()})
 
 
-def long_table(group: Mapping[int, Sequence[Finished]], norm: Norm) -> pd.DataFrame:
+def _rows(group: Group, norm: Norm) -> pd.DataFrame:
     """Every problem on a line of its own."""
-    rows = [
-        {
-            "image": result.row["image"],
-            "label": result.row["label"],
-            "norm": str(norm),
-            "margin_percent": percent,
-            "status": result.row["status"],
-            "distance": fixed(result.row.get("distance"), 6),
-        }
-        for percent, results in group.items()
-        for result in results
-    ]
-    return pd.DataFrame(rows)
+    rows = pd.concat([row_table(found, margin_percent=p) for p, found in group.items()])
+    names = ["image", "label", "norm", "margin_percent", "status", "distance"]
+    return printed(rows.assign(norm=str(norm))[names], {"distance": 6})
 
 
 def summary(tables: Mapping[Norm, pd.DataFrame]) -> pd.DataFrame:
@@ -196,7 +175,7 @@ def _growth(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _answers(network: ReLUNetwork, group: Mapping[int, Sequence[Finished]]) -> dict[str, Any]:
+def _answers(network: ReLUNetwork, group: Group) -> dict[str, Any]:
     """Infeasible problems by margin, and how many targets win without a positive logit."""
     nearest = [result.image for result in group[PERCENTS[0]] if result.image is not None]
     winning = np.array([float(network.forward(image.ravel()).max()) for image in nearest])
@@ -210,10 +189,7 @@ def _answers(network: ReLUNetwork, group: Mapping[int, Sequence[Finished]]) -> d
 
 
 def _example(
-    images: Sequence[Instance],
-    group: Mapping[int, Sequence[Finished]],
-    table: pd.DataFrame,
-    norm: Norm,
+    images: Sequence[Instance], group: Group, table: pd.DataFrame, norm: Norm
 ) -> Figure | None:
     """One digit at all margins: the one whose growth is nearest to the 90th percentile."""
     growth = (table[100] / table[0]).dropna()
@@ -221,128 +197,28 @@ def _example(
         return None
     chosen = (growth - np.quantile(growth, 0.9)).abs().idxmin()
     place = next(number for number, image in enumerate(images) if image.key == chosen)
-    shown = {percent: group[percent][place] for percent in SHOWN}
-    answers = [_square(result.image) for result in shown.values()]
+    shown = [group[percent][place] for percent in SHOWN]
     return perturbation_figure(
-        [_square(images[place].image)] * len(shown),
-        answers,
+        [images[place].image] * len(shown),
+        [result.image for result in shown],
         labels=[images[place].label] * len(shown),
-        predicted_original=[int(r.row["original_predicted"]) for r in shown.values()],
-        predicted_changed=[int(r.row["predicted"]) for r in shown.values()],
-        distances=[float(r.row["distance"]) for r in shown.values()],
+        predicted_original=[int(result.row["original_predicted"]) for result in shown],
+        predicted_changed=[int(result.row["predicted"]) for result in shown],
+        distances=[float(result.row["distance"]) for result in shown],
         norm=str(norm),
-        proven=[f"margin {percent} %" for percent in shown],
+        proven=[f"margin {percent} %" for percent in SHOWN],
     )
 
 
-def _square(image: FloatArray | None) -> FloatArray:
-    return np.reshape(np.asarray(image), (28, 28))
-
-
-def _lines(facts: Mapping[str, Any]) -> list[str]:
-    """What came out, a sentence for each norm, and what is not settled."""
-    head = f"{facts['problems']:,} problems, {proof_words(facts['unproven'])}"
-    return [head, *(_sentence(facts, str(norm)) for norm in NORMS)]
-
-
-def _sentence(facts: Mapping[str, Any], norm: str) -> str:
-    """Growth in one norm."""
-    told = facts[norm]
-    at = {percent: place for place, percent in enumerate(told["percents"])}
-    median, mean, largest = ([share_text(v, 1) for v in told[n]] for n in _TOLD)
-    return (
-        f"{norm.upper()}: a margin of 20 % costs {median[at[20]]} of distance for the median image "
-        f"and {mean[at[20]]} on average, 100 % costs {median[at[100]]} and {mean[at[100]]} (at "
-        f"most {largest[at[100]]}); {share_text(told['unchanged'][at[100]])} of the images cost "
-        f"nothing at any margin"
-    )
-
-
-def _brief(facts: Mapping[str, Any]) -> str:
-    """The answer to the question, both norms in one sentence."""
-    told = [facts[str(norm)] for norm in NORMS]
-    place = {percent: number for number, percent in enumerate(told[0]["percents"])}
-    small, large = (
-        " (L1) and ".join(str(share_text(one["mean"][place[percent]], 1)) for one in told) + " (L2)"
-        for percent in (20, 100)
-    )
-    free = " and ".join(str(share_text(one["unchanged"][place[100]])) for one in told)
-    return (
-        f"A margin of 20 % makes the nearest image {small} farther on average, 100 % makes it "
-        f"{large} farther; for {free} of the images no margin costs anything."
-    )
-
-
-_EXAMPLE = (
-    f"*The digit whose growth in L1 is nearest to the 90th percentile: original, nearest image at "
-    f"each margin (adversarial), and what changed (red brighter, blue darker). "
-    f"[The one in L2](figures/{NAME}-{NORMS[1]}.png).*"
-)
-"""Below the pictures of one digit."""
-
-_TOLD = ("median", "mean", "largest")
-
-
-def readme(data: Path) -> str:
-    """The figure, a small table, and one digit."""
-    facts = read_facts(data, NAME)
-    growth = f"{_sentence(facts, 'l1')}. {_sentence(facts, 'l2')}."
-    caption = (
-        f"*The first {facts['images']} test images that `{facts['network']}` recognises (up to "
-        f"test:{facts['last_image']}), target {facts['target']}. Above, each image's distance over "
-        f"that without a margin (thin lines); below, the distances. Median and quartiles in front.*"
-    )
-    return f"""### Margin against distance
-
-{fill(_brief(facts))}
-
-{fill(growth)}
-
-![Distance against margin, in the L1 and L2 norms](figures/{NAME}.png)
-
-{fill(caption)}
-
-{fill(_reason(facts))}
-
-{markdown_table(_brief_table(data))}
-![One digit at margins from 0 to 100 %, L1](figures/{NAME}-{NORMS[0]}.png)
-
-{fill(_EXAMPLE)}
-
-    reluopt experiment {NAME} --full
-"""
-
-
-def _reason(facts: Mapping[str, Any]) -> str:
-    """Why so many cost nothing, whether growth is linear, and whether anything is infeasible."""
-    l1, l2 = (facts[str(norm)] for norm in NORMS)
-    low, middle, high = l1["halfway"]
-    infeasible = sum(l1["infeasible"]) + sum(l2["infeasible"])
-    none = f"{infeasible:,} have no answer" if infeasible else "none is infeasible"
-    return (
-        f"The reason is the sign: where the target wins with a logit that is not positive, being "
-        f"ahead at all already implies `x_t >= (1 + f) x_j` for every f. That is so for "
-        f"{share_text(l1['not_positive'])} (L1) and {share_text(l2['not_positive'])} (L2) of this "
-        f"network's nearest images without a margin. Where the distance grows by more than 1 % "
-        f"({share_text(l1['rising'])} and {share_text(l2['rising'])} of the images), "
-        f"the first half of the margin costs {share_text(middle)} of the whole in "
-        f"L1 (median; quartiles {share_text(low)} and {share_text(high)}) and "
-        f"{share_text(l2['halfway'][1])} in L2, where a straight line would give 50 %. Of "
-        f"{facts['problems']:,} problems ({proof_words(facts['unproven'])}) {none}."
-    )
-
-
-def _brief_table(data: Path) -> pd.DataFrame:
+def _brief_table(data: Path, _facts: Mapping[str, Any]) -> dict[str, str]:
     """Mean growth and unchanged images at a few margins."""
-    table = read_table(data, NAME)
-    columns = {}
-    for norm in map(str, NORMS):
-        own = table[table["norm"] == norm].set_index("margin")
-        for name in ("median distance", "mean growth", "unchanged"):
-            columns[f"{norm.upper()} {name}"] = own[name]
-    frame = pd.DataFrame(columns, dtype=object)
-    shown = frame.loc[[f"{percent} %" for percent in (0, 10, 20, 50, 100)]]
-    return shown.reset_index(names="margin")
+    wide = read_table(data, NAME).pivot(index="margin", columns="norm")
+    names = ("median distance", "mean growth", "unchanged")
+    columns = {
+        f"{norm.upper()} {name}": wide[name, norm] for norm in map(str, NORMS) for name in names
+    }
+    frame = pd.DataFrame(columns, dtype=object).loc[[f"{percent} %" for percent in TOLD]]
+    return {"brief_table": markdown_table(frame.reset_index(names="margin"))}
 
 
-STUDY = Study(NAME, STUDIES[NAME], run, readme, _redraw)
+STUDY = Study(NAME, run, _redraw, _brief_table)

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from reluopt.answers.solution import Status
 from reluopt.networks.zoo import load_bundled
 from reluopt.runs.drawing import ideal_figure
 from reluopt.runs.ideal import IdealJob, LabelUnit
 from reluopt.runs.runner import Finished
-from reluopt.runs.tables import fixed
-from reluopt.studies import STUDIES
-from reluopt.studies.base import (
-    Study,
-    StudyContext,
-    StudyFolder,
-    StudyResult,
-    read_facts,
-)
+from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK
+from reluopt.studies.solved import is_proven, printed, row_table
 
 NAME = "optimal-inputs"
 
@@ -34,6 +23,16 @@ see it."""
 TIME_LIMIT = 300.0
 """Seconds for one label; the hardest takes about ten on one core."""
 
+_SHOWN = {
+    "label": "label",
+    "status": "status",
+    "objective": "logit",
+    "bound": "bound",
+    "predicted": "classified as",
+    "margin": "lead",
+}
+"""Columns of the table: results, not timings."""
+
 
 def run(context: StudyContext) -> StudyResult:
     """Maximise each logit over all images."""
@@ -43,31 +42,15 @@ def run(context: StudyContext) -> StudyResult:
     experiment = IdealJob(network, replace(method, options=replace(method.options, gap=GAP)))
     labels = [LabelUnit(label) for label in range(network.output_size)[: context.limit]]
     finished = folder.run("logits", experiment, labels, experiment.method, context.executor())
-    folder.figure(NAME, ideal_figure(finished))
-    folder.table(
-        NAME, _table(finished), "The largest value of each logit, and how its input is classified."
-    )
     facts = _facts(finished, context.seed)
-    return folder.finish(facts, [_sentence(facts)], complete=context.limit is None)
+    places = {"objective": 4, "bound": 4, "predicted": 0, "margin": 4}
+    table = printed(row_table(finished).reindex(columns=list(_SHOWN)), places)
+    folder.figure(NAME, ideal_figure(finished))
+    folder.table(NAME, table.rename(columns=_SHOWN), facts)
+    return folder.finish(facts, complete=context.limit is None)
 
 
-def _table(finished: list[Finished]) -> pd.DataFrame:
-    """One row for each label, without timings."""
-    rows = [
-        {
-            "label": row["label"],
-            "status": row["status"],
-            "logit": fixed(row.get("objective"), 4),
-            "bound": fixed(row.get("bound"), 4),
-            "classified as": fixed(row.get("predicted"), 0),
-            "lead": fixed(row.get("margin"), 4),
-        }
-        for row in (result.row for result in finished)
-    ]
-    return pd.DataFrame(rows, dtype=object)
-
-
-def _facts(finished: list[Finished], seed: int) -> dict[str, Any]:
+def _facts(finished: Sequence[Finished], seed: int) -> dict[str, Any]:
     """What came out."""
     shown = [result.row for result in finished if result.image is not None]
     logits = [round(float(row["objective"]), 4) for row in shown]
@@ -76,7 +59,7 @@ def _facts(finished: list[Finished], seed: int) -> dict[str, Any]:
         "seed": seed,
         "images": len(finished),
         "gap": GAP,
-        "proven": sum(result.row["status"] == Status.OPTIMAL for result in finished),
+        "proven": sum(map(is_proven, finished)),
         "found": len(shown),
         "own": sum(row["predicted"] == row["label"] for row in shown),
         "others": [
@@ -89,31 +72,4 @@ def _facts(finished: list[Finished], seed: int) -> dict[str, Any]:
     }
 
 
-def _sentence(facts: Mapping[str, Any]) -> str:
-    """The facts in words."""
-    text = (
-        f"{facts['proven']} of {facts['images']} maxima proven; {facts['own']} of the "
-        f"{facts['found']} inputs are classified as the label whose logit they maximise"
-    )
-    others = [f"{other['label']} as {other['classified_as']}" for other in facts["others"]]
-    return text + (f", the others not ({', '.join(others)})" if others else "")
-
-
-def readme(data: Path) -> str:
-    """What the network's ideals are classified as."""
-    facts = read_facts(data, NAME)
-    return f"""### Optimal inputs (Figure 2)
-
-{_sentence(facts)}.
-
-![For each label the image that makes its logit largest](figures/{NAME}.png)
-
-*The image in [0, 1] that makes each logit of `{facts["network"]}` as large as possible, from
-{facts["smallest_logit"]:.1f} to {facts["largest_logit"]:.1f}, to a relative gap of
-{facts["gap"]:g}.*
-
-    reluopt experiment {NAME}
-"""
-
-
-STUDY = Study(NAME, STUDIES[NAME], run, readme)
+STUDY = Study(NAME, run)

@@ -28,7 +28,8 @@ from reluopt.runs.runner import RunProgress
 from reluopt.runs.store import machine, read_table
 from reluopt.studies import STUDIES, load_study
 from reluopt.studies.base import Study, StudyContext, StudyResult, publish
-from reluopt.studies.cost import RECORD
+
+RECORD = "reproduce.json"
 
 
 @dataclass(frozen=True)

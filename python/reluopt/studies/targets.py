@@ -7,22 +7,23 @@ rule), and one label for all digits, for each of the ten labels (images of that 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reluopt.bench.speed import fill
 from reluopt.figures import distance_matrix_figure, distribution_figure, perturbation_figure
 from reluopt.images.mnist import load_images
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
+from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.questions.problems import Norm, RelativeMargin, parse_target
 from reluopt.runs.attack import AttackSettings, Finished
 from reluopt.runs.instances import Instance
-from reluopt.runs.tables import markdown_table
-from reluopt.studies import STUDIES
+from reluopt.runs.tables import fixed, markdown_table
 from reluopt.studies.base import (
     Study,
     StudyContext,
@@ -31,31 +32,28 @@ from reluopt.studies.base import (
     read_facts,
     read_table,
 )
-from reluopt.studies.selection import (
+from reluopt.studies.solved import (
+    SAME,
     count_unproven,
-    last_index,
-    proof_words,
+    image_index,
+    printed,
+    proven_distances,
     recognised_images,
+    row_table,
 )
-from reluopt.studies.targets_tables import (
-    ANY,
-    CHOICES,
-    NORMS,
-    PLUS_5,
-    RUNNER_UP,
-    Answers,
-    distance_matrix,
-    image_rows,
-    norm_facts,
-    published,
-    summary,
-)
-from reluopt.studies.visibility import VISIBLE_CHANGE, always_black
+from reluopt.studies.visibility import VISIBLE_CHANGE, always_black, visibility
+from reluopt.studies.words import share_text
 
 NAME = "targets"
 NETWORK = "thesis"
 ROWS = f"{NAME}-rows"
 """The table of rows."""
+
+NORMS = (Norm.L1, Norm.L2)
+
+ANY, RUNNER_UP, PLUS_5 = "any", "runner-up", "+5"
+CHOICES = {ANY: "any", RUNNER_UP: "runner-up", PLUS_5: "plus5"}
+"""Targets that depend on the image, and the folder names of their rows."""
 
 REDUCED, COMPLETE = 10, 500
 """Numbers of images."""
@@ -64,6 +62,32 @@ FIXED = 200
 """Images for which every label is a target; the first ones of all."""
 
 MARGIN = RelativeMargin(0.2)
+
+_SEEN = ("changed", "largest", "mean", "black_share", "similarity")
+"""Measures of :mod:`reluopt.studies.visibility`."""
+
+_PLACES = {"distance": 5, "over_any": 4, "largest": 3, "mean": 5, "black_share": 3, "similarity": 4}
+"""Decimals of published rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """All answers in one norm.
+
+    Attributes:
+        norm: the norm.
+        chosen: by choice, one result for each image.
+        fixed: by label, one result for each of the first images of another label.
+    """
+
+    norm: Norm
+    chosen: Mapping[str, Sequence[Finished]]
+    fixed: Mapping[int, Sequence[Finished]]
+
+    @property
+    def groups(self) -> dict[str, Sequence[Finished]]:
+        """Everything by choice, labels for all digits last."""
+        return {**self.chosen, **{str(label): rows for label, rows in self.fixed.items()}}
 
 
 def run(context: StudyContext) -> StudyResult:
@@ -74,25 +98,80 @@ def run(context: StudyContext) -> StudyResult:
     answers = [_solve(folder, network, images, norm) for norm in NORMS]
     black = always_black(load_images("train").pixels.reshape(-1, *network.input_shape))
     rows = pd.concat(
-        [image_rows(network, images, found, black) for found in answers], ignore_index=True
+        [_image_rows(network, images, found, black) for found in answers], ignore_index=True
     )
     facts = {
         "network": NETWORK,
         "margin": str(MARGIN),
         "images": len(images),
-        "last_image": last_index(images),
+        "last_image": image_index(images[-1]),
         "images_fixed": min(len(images), FIXED),
         "problems": len(rows),
         "unproven": sum(count_unproven(found.groups.values()) for found in answers),
-        **{str(found.norm): norm_facts(found, rows) for found in answers},
+        **{str(norm): _norm_facts(rows, norm) for norm in NORMS},
     }
-    table = summary(rows)
     _draw(folder, rows, facts)
     for found in answers:
         folder.figure(f"{NAME}-{found.norm}", _example(images, found))
-    folder.table(NAME, table, "Distance and visibility by choice of the target (medians).")
-    folder.table(ROWS, published(rows), texts=False)
-    return folder.finish(facts, _lines(facts), complete=len(images) == COMPLETE)
+    folder.table(NAME, summary(rows), facts)
+    whole = {name: rows[name].astype("Int64") for name in ("target", "rank", "changed")}
+    folder.table(ROWS, printed(rows, _PLACES).assign(**whole))
+    return folder.finish(facts, complete=len(images) == COMPLETE)
+
+
+def _solve(
+    folder: StudyFolder, network: ReLUNetwork, images: Sequence[Instance], norm: Norm
+) -> Answers:
+    """All choices in one norm."""
+
+    def ask(stage: str, target: str, asked: Sequence[Instance]) -> list[Finished]:
+        settings = AttackSettings(parse_target(target), norm, MARGIN, folder.context.method())
+        return folder.solve(f"{norm}-{stage}", network, asked, settings)
+
+    first = images[:FIXED]
+    return Answers(
+        norm,
+        {choice: ask(stage, choice, images) for choice, stage in CHOICES.items()},
+        {
+            label: ask(f"to-{label}", str(label), [i for i in first if i.label != label])
+            for label in range(network.output_size)
+        },
+    )
+
+
+def _image_rows(
+    network: ReLUNetwork, images: Sequence[Instance], answers: Answers, black: BoolArray
+) -> pd.DataFrame:
+    """One line for each problem, with distance (NaN if not proven), rank and visibility.
+
+    ``rank`` is the place of the target's logit among the labels other than the true one at the
+    unchanged image: 1 is the runner-up. ``over_any`` is the distance over that of the nearest.
+    """
+    shape = network.input_shape
+    originals = {image.key: image.image for image in images}
+    nearest = proven_distances(answers.chosen[ANY])
+    parts = []
+    for choice, finished in answers.groups.items():
+        rows = row_table(finished, norm=str(answers.norm), choice=choice)
+        distances = proven_distances(finished)
+        rows["distance"] = distances.to_numpy()
+        rows["over_any"] = (distances / nearest[distances.index]).to_numpy()
+        seen: list[dict[str, Any]] = [{} for _ in finished]
+        for line, result in zip(seen, finished, strict=True):
+            original, row = originals[str(result.row["image"])], result.row
+            if result.image is not None:
+                logits = network.forward(original)
+                line["rank"] = _rank(logits, int(row["label"]), int(row["target"]))
+                changed = result.image.reshape(shape)
+                line |= asdict(visibility(original.reshape(shape), changed, black))
+        names = ["image", "label", "norm", "choice", "target", "status", "distance", "over_any"]
+        parts.append(rows[names].join(pd.DataFrame(seen, columns=["rank", *_SEEN])))
+    return pd.concat(parts)
+
+
+def _rank(logits: FloatArray, label: int, target: int) -> int:
+    """1 for the largest logit among the others."""
+    return int((np.delete(logits, label) > logits[target]).sum()) + 1
 
 
 def _draw(folder: StudyFolder, rows: pd.DataFrame, facts: Mapping[str, Any]) -> None:
@@ -110,27 +189,6 @@ def _redraw(folder: StudyFolder, data: Path) -> None:
     _draw(folder, rows, read_facts(data, NAME))
 
 
-def _solve(
-    folder: StudyFolder, network: ReLUNetwork, images: Sequence[Instance], norm: Norm
-) -> Answers:
-    """All choices in one norm."""
-
-    def ask(stage: str, target: str, asked: Sequence[Instance]) -> list[Finished]:
-        method = folder.context.method()
-        settings = AttackSettings(parse_target(target), norm, MARGIN, method)
-        return folder.solve(f"{norm}-{stage}", network, asked, settings)
-
-    first = images[:FIXED]
-    return Answers(
-        norm,
-        {choice: ask(stage, choice, images) for choice, stage in CHOICES.items()},
-        {
-            label: ask(f"to-{label}", str(label), [i for i in first if i.label != label])
-            for label in range(network.output_size)
-        },
-    )
-
-
 def _distributions(
     rows: pd.DataFrame, facts: Mapping[str, Any]
 ) -> dict[str, dict[str, pd.Series[float]]]:
@@ -138,13 +196,12 @@ def _distributions(
     panels: dict[str, dict[str, pd.Series[float]]] = {}
     for norm in map(str, NORMS):
         own = rows[rows["norm"] == norm].set_index("choice")["distance"]
-        told = facts[norm]
         panels[norm] = {
             "any other label": own.loc[[ANY]],
             "runner-up": own.loc[[RUNNER_UP]],
             "label + 5": own.loc[[PLUS_5]],
-            "cheapest label for all": own.loc[[str(told["cheapest"])]],
-            "dearest label for all": own.loc[[str(told["dearest"])]],
+            "cheapest label for all": own.loc[[str(facts[norm]["cheapest"])]],
+            "dearest label for all": own.loc[[str(facts[norm]["dearest"])]],
         }
     return panels
 
@@ -175,130 +232,94 @@ def _example(images: Sequence[Instance], answers: Answers) -> Figure | None:
     )
 
 
-def _lines(facts: Mapping[str, Any]) -> list[str]:
-    """What came out, a sentence for each norm."""
-    head = f"{facts['problems']:,} problems, {proof_words(facts['unproven'])}"
-    return [head, *(_sentence(facts, str(norm)) for norm in NORMS)]
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Quartiles of distance and medians of visibility for each norm and choice."""
+    lines = []
+    for (norm, choice), own in rows.groupby(["norm", "choice"], sort=False):
+        quartiles = own["distance"].quantile(np.array([0.25, 0.5, 0.75])).to_list()
+        lines.append(
+            {
+                "norm": norm,
+                "choice": choice if choice in CHOICES else f"{choice} for all",
+                "images": len(own),
+                "q1": fixed(quartiles[0], 3),
+                "median": fixed(quartiles[1], 3),
+                "q3": fixed(quartiles[2], 3),
+                "times any": fixed(own["over_any"].median(), 3),
+                "is nearest": share_text(_share_nearest(own), 1),
+                "pixels changed": fixed(own["changed"].median(), 0),
+                "largest change": fixed(own["largest"].median(), 3),
+                "mean change": fixed(own["mean"].median(), 5),
+                "on black frame": share_text(own["black_share"].median()),
+                "similarity": fixed(own["similarity"].median(), 3),
+            }
+        )
+    return pd.DataFrame(lines, dtype=object)
 
 
-def _sentence(facts: Mapping[str, Any], norm: str) -> str:
-    """One norm in words."""
-    told = facts[norm]
-    runner, plus = told["choices"][RUNNER_UP], told["choices"][PLUS_5]
-    cheapest = told["choices"][str(told["cheapest"])]
-    dearest = told["choices"][str(told["dearest"])]
-    return (
-        f"{norm.upper()}: the runner-up is the nearest label for {100 * runner['nearest']:.0f} % "
-        f"of the images (its mean distance is {_times(runner['over_any_mean'])} the nearest's), "
-        f"label + 5 for {100 * plus['nearest']:.0f} % ({_times(plus['over_any_mean'])}); of one "
-        f"label for all digits, {told['cheapest']} is the cheapest "
-        f"({_times(cheapest['over_any_mean'])}) and {told['dearest']} the dearest "
-        f"({_times(dearest['over_any_mean'])})"
-    )
+def _share_nearest(rows: pd.DataFrame) -> float:
+    """Share of images whose distance is that of the nearest label."""
+    return float((rows["over_any"] <= 1.0 + SAME).mean())
 
 
-def _brief(facts: Mapping[str, Any]) -> str:
-    """The answer to the question, both norms in one sentence."""
-    told = [facts[str(norm)] for norm in NORMS]
-    shares = [f"{100 * one['choices'][RUNNER_UP]['nearest']:.0f} %" for one in told]
-    plus = [_times(one["choices"][PLUS_5]["over_any_mean"]) for one in told]
-    cheapest = [_times(one["choices"][str(one["cheapest"])]["over_any_mean"]) for one in told]
-    return (
-        f"The runner-up is the nearest label for {shares[0]} of the images in L1 and {shares[1]} "
-        f"in L2. The mean distance to the thesis' label + 5 is {plus[0]} (L1) and {plus[1]} (L2) "
-        f"that to the nearest label, and even the one to the cheapest label for all digits "
-        f"{cheapest[0]} and {cheapest[1]}."
-    )
+def distance_matrix(rows: pd.DataFrame, norm: Norm) -> pd.DataFrame:
+    """Mean distance by label (down) and target (across), from one target for all digits."""
+    own = rows[(rows["norm"] == str(norm)) & ~rows["choice"].isin(list(CHOICES))]
+    means = own.assign(to=own["choice"].astype(int)).groupby(["label", "to"])["distance"].mean()
+    labels = range(10)
+    return means.unstack().reindex(index=labels, columns=labels)
 
 
-_EXAMPLE = (
-    f"*One digit (original), its nearest images for all nine targets in L1 (adversarial), and what "
-    f"changed (red brighter, blue darker); the last line names the targets that each choice takes. "
-    f"[The same in L2](figures/{NAME}-{NORMS[1]}.png).*"
-)
-"""Below the pictures of one digit."""
+def _norm_facts(rows: pd.DataFrame, norm: Norm) -> dict[str, Any]:
+    """What is told about one norm."""
+    own = rows[rows["norm"] == str(norm)]
+    by_choice = dict(iter(own.groupby("choice", sort=False)))
+    # Labels count equally, however many images each has.
+    means = distance_matrix(rows, norm).mean(axis=0).dropna()
+    order = means.sort_values().index.tolist()
+    fixed_only = own[~own["choice"].isin(list(CHOICES))]
+    least = fixed_only.groupby("image")["over_any"].min()
+    ranks = by_choice[ANY]["rank"]
+    return {
+        "choices": {str(choice): _choice_facts(part) for choice, part in by_choice.items()},
+        "nearest_ranks": [int((ranks == rank).sum()) for rank in range(1, 10)],
+        "cheapest": int(order[0]) if order else None,
+        "dearest": int(order[-1]) if order else None,
+        "mean_by_target": {str(t): round(float(v), 4) for t, v in means.items()},
+        "any_is_least_of_nine": int((np.abs(least - 1.0) <= SAME).sum()),
+        "checked_least": len(least),
+    }
 
 
-def _times(value: float | None) -> str:
-    return "? times" if value is None else f"{value:.2f} times"
+def _choice_facts(own: pd.DataFrame) -> dict[str, Any]:
+    """One choice: distance and visibility; ``over_any_mean`` is the ratio of mean distances."""
+    nearest = own["distance"] / own["over_any"]
+    return {
+        "images": len(own),
+        "median": _rounded(own["distance"].median()),
+        "mean": _rounded(own["distance"].mean()),
+        "over_any_median": _rounded(own["over_any"].median()),
+        "over_any_mean": _rounded(own["distance"].sum() / nearest.sum()),
+        "over_any_largest": _rounded(own["over_any"].max()),
+        "nearest": round(_share_nearest(own), 4),
+        **{name: _rounded(own[name].median()) for name in _SEEN},
+    }
 
 
-def readme(data: Path) -> str:
-    """The distributions, the matrix, one digit and a table."""
-    facts = read_facts(data, NAME)
-    l1, l2 = (facts[str(norm)] for norm in NORMS)
-    choices = f"{_sentence(facts, 'l1')}. {_sentence(facts, 'l2')}."
-    caption = (
-        f"*Share of images whose nearest image of the chosen target is at most so far away. One "
-        f"label for all: {l1['cheapest']} and {l1['dearest']} in L1, {l2['cheapest']} and "
-        f"{l2['dearest']} in L2.*"
-    )
-    matrix = (
-        f"*Mean distance of the nearest image that `{facts['network']}` takes for the target "
-        f"(across), by true label (down), over the first {facts['images_fixed']} images; the "
-        f"darker, the farther.*"
-    )
-    measures = (
-        f"Medians over images, also of *times any* (the distance over that of the nearest label, "
-        f"image by image). *Pixels changed*: by more than {VISIBLE_CHANGE:g} of the range from "
-        f"black to white. *On black frame*: share of the change on pixels that are black in all "
-        f"bundled training images. *Similarity*: mean structural similarity (SSIM) of original and "
-        f"changed image."
-    )
-    return f"""### Which target is nearest?
-
-{fill(_brief(facts))}
-
-{fill(choices)}
-
-![Distances by choice of the target, in the L1 and L2 norms](figures/{NAME}.png)
-
-{fill(caption)}
-
-{fill(_details(facts))}
-
-![Mean distance from each label to each target](figures/{NAME}-matrix.png)
-
-{fill(matrix)}
-
-{markdown_table(_brief_table(data, facts))}
-{fill(measures)}
-
-![One digit and its nearest image for each target, L1](figures/{NAME}-{NORMS[0]}.png)
-
-{fill(_EXAMPLE)}
-
-    reluopt experiment {NAME} --full
-"""
+def _rounded(value: float) -> float | None:
+    return round(float(value), 5) if np.isfinite(value) else None
 
 
-def _details(facts: Mapping[str, Any]) -> str:
-    """Which images, where the nearest label ranks, and the cross-check of *any*."""
-    l1, l2 = (facts[str(norm)] for norm in NORMS)
-    ranks = l1["nearest_ranks"]
-    return (
-        f"{facts['problems']:,} problems, {proof_words(facts['unproven'])}: the first "
-        f"{facts['images']} test images that `{facts['network']}` recognises (up to "
-        f"test:{facts['last_image']}), margin {facts['margin']}; for one label for all digits, the "
-        f"first {facts['images_fixed']} of them. By the logits of the unchanged image, the nearest "
-        f"label in L1 is the runner-up for {ranks[0]} images, the next for {ranks[1]}, the third "
-        f"for {ranks[2]} and a lower one for {sum(ranks[3:])}. A cross-check: the least distance "
-        f"of the nine labels, proven one by one, is the one proven for *any* for "
-        f"{l1['any_is_least_of_nine']} of {l1['checked_least']} images in L1 and "
-        f"{l2['any_is_least_of_nine']} of {l2['checked_least']} in L2."
-    )
-
-
-def _brief_table(data: Path, facts: Mapping[str, Any]) -> pd.DataFrame:
-    """Choices, and the cheapest and dearest label for all."""
+def _more(data: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of choices, and of the cheapest and dearest label for all."""
     table = read_table(data, NAME)
     parts = []
     for norm in map(str, NORMS):
-        told = facts[norm]
-        labels = [f"{told[name]} for all" for name in ("cheapest", "dearest")]
+        labels = [f"{facts[norm][name]} for all" for name in ("cheapest", "dearest")]
         own = table[(table["norm"] == norm) & table["choice"].isin([*CHOICES, *labels])]
         parts.append(own.assign(norm=norm.upper()))
-    return pd.concat(parts).drop(columns=["q1", "q3", "mean change"])
+    brief = pd.concat(parts).drop(columns=["q1", "q3", "mean change"])
+    return {"brief_table": markdown_table(brief), "visible_change": VISIBLE_CHANGE}
 
 
-STUDY = Study(NAME, STUDIES[NAME], run, readme, _redraw)
+STUDY = Study(NAME, run, _redraw, _more)

@@ -16,7 +16,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reluopt.answers.solution import Status
-from reluopt.bench.speed import fill
 from reluopt.bench.statistics import AT_LEAST, EXACT, Estimate
 from reluopt.figures import benchmark_figure, time_figure
 from reluopt.networks.network import ReLUNetwork
@@ -26,15 +25,20 @@ from reluopt.runs.forward_pass import ForwardJob
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.methods import method_titles, method_words
 from reluopt.runs.runner import Finished
-from reluopt.runs.tables import DASH, markdown_table
-from reluopt.studies import STUDIES
-from reluopt.studies.base import (
-    Study,
-    StudyContext,
-    StudyFolder,
-    StudyResult,
-    read_facts,
-    read_table,
+from reluopt.runs.tables import DASH
+from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult, read_facts
+from reluopt.studies.measuring import (
+    OWN,
+    Measurement,
+    agreement_facts,
+    check_methods,
+    estimate_facts,
+    machine_facts,
+    measure,
+    method_facts,
+    named,
+    published_rows,
+    ratio_facts,
 )
 from reluopt.studies.published import (
     CLASSIFICATION,
@@ -44,23 +48,7 @@ from reluopt.studies.published import (
     TABLE_2,
     TABLE_2_SETTING,
 )
-from reluopt.studies.timings import (
-    OWN,
-    Measurement,
-    agreement_facts,
-    agreement_sentence,
-    check_methods,
-    count_text,
-    estimate_facts,
-    machine_facts,
-    machine_sentence,
-    measure,
-    method_facts,
-    named,
-    published_rows,
-    ratio_facts,
-    seconds_text,
-)
+from reluopt.studies.words import count_text, seconds_text
 
 NAME = "times"
 
@@ -135,10 +123,10 @@ def run(context: StudyContext) -> StudyResult:
         L1: weight_count(network, changed=True),
         L2: weight_count(network, changed=True),
     }
-    folder.table(RUNS, pd.concat(list(tables.values())), texts=False)
+    folder.table(RUNS, pd.concat(list(tables.values())))
     _show(folder, facts, tables)
     complete = context.full and context.limit is None and context.time_limit is None
-    return folder.finish(facts, _lines(facts), complete=complete)
+    return folder.finish(facts, complete=complete)
 
 
 def _show(
@@ -147,7 +135,7 @@ def _show(
     """Figures and table, from facts and published rows by norm."""
     for norm in MEASUREMENTS:
         folder.figure(f"{NAME}-{norm}", _figure(tables[norm], facts[norm]["methods"]))
-    folder.table(NAME, _table(facts), _caption(facts))
+    folder.table(NAME, _table(facts), facts)
 
 
 def _redraw(folder: StudyFolder, data: Path) -> None:
@@ -173,7 +161,7 @@ def weight_count(network: ReLUNetwork, *, changed: bool) -> int:
 
     With the change it adds two rows for each pixel and one for each label.
     """
-    weights = sum(layer.weight.size for layer in network.layers)
+    weights = sum(layer.weight.size for layer in network.affine_layers)
     return weights + (2 * network.input_size + network.output_size if changed else 0)
 
 
@@ -279,102 +267,11 @@ def _printed(problem: str) -> dict[str, str]:
     }
 
 
-def _caption(facts: Mapping[str, Any]) -> str:
-    """What a reader of the table must know, as one line."""
-    limits = " and ".join(f"{facts[norm]['time_limit']:g} s ({norm.upper()})" for norm in (L1, L2))
-    return (
-        f"{facts['images']} training images, target (label + 5) mod 10, margin 1.2, one thread, "
-        f"limits {limits}. Runs that were stopped count with the limit, and ≥ marks what that "
-        "makes a lower bound. A classification is proven when the network gives the same logits. "
-        "Sizes that differ from image to image are medians."
-    )
+def _more(_data: Path, _facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "printed": {norm: TABLE_2[norm].average for norm in (L1, L2)},
+        "setting": TABLE_2_SETTING,
+    }
 
 
-def _lines(facts: Mapping[str, Any]) -> list[str]:
-    """What came out."""
-    return [_classification_sentence(facts), *(_sentence(facts, norm) for norm in MEASUREMENTS)]
-
-
-def _classification_sentence(facts: Mapping[str, Any]) -> str:
-    """Forward pass and program."""
-    found, forward = facts[CLASSIFICATION], facts[FORWARD]["average"]
-    micro = DASH if forward is None else f"{1e6 * forward['value']:.3g}"
-    return (
-        f"A forward pass takes {micro} µs on average, classification by the program "
-        f"{seconds_text(found['average'])} s; both give the same answer for {found['agreeing']} of "
-        f"{found['images']} images"
-    )
-
-
-def _sentence(facts: Mapping[str, Any], norm: str) -> str:
-    """Our engine against the thesis' model."""
-    found, ratio = facts[norm], facts[norm]["ratio"]
-    told = []
-    for method in (ratio["candidate"], ratio["baseline"]):
-        of = found["methods"][method]
-        told.append(
-            f"{method_words(method).partition(', ')[0]} proves {of['proven']} of {of['images']} in "
-            f"{seconds_text(of['average'])} s on average"
-        )
-    return (
-        f"{norm.upper()} (limit {found['time_limit']:g} s): {told[0]}, the thesis' model on "
-        f"{told[1]}, which is "
-        f"{seconds_text(ratio['geometric_mean'])} times as long (geometric mean of ratios)"
-    )
-
-
-def _printed_sentence() -> str:
-    """What the thesis printed, and where that was measured."""
-    told = " and ".join(f"{TABLE_2[norm].average:.5g} s ({norm.upper()})" for norm in MEASUREMENTS)
-    return f"The thesis printed {told} on average, measured on {TABLE_2_SETTING}"
-
-
-def readme(data: Path) -> str:
-    """Sentences, the table and the figures."""
-    facts = read_facts(data, NAME)
-    table = read_table(data, NAME)
-    agreement = agreement_sentence([facts[norm] for norm in MEASUREMENTS])
-    lead = ". ".join([*(_sentence(facts, norm) for norm in MEASUREMENTS), _printed_sentence()])
-    more = f"{_classification_sentence(facts)}. {agreement}"
-    caption = (
-        f"*{_caption(facts)} The L2 program is given to SCIP, since Gurobi's free licence does not "
-        "take it. The thesis counts the weights as constraints; its seconds are averages, least "
-        f"and largest over 100 images on {TABLE_2_SETTING}.*"
-    )
-    pictures = "\n\n".join(
-        f"![Seconds for each image and method, {norm.upper()}](figures/{NAME}-{norm}.png)\n\n"
-        + fill(f"*{_figure_caption(facts, norm)}*")
-        for norm in MEASUREMENTS
-    )
-    return f"""### Sizes and times (Table 2)
-
-{fill(f"{lead}.")}
-
-{fill(more)}
-
-{markdown_table(table)}
-{fill(caption)}
-
-{pictures}
-
-    reluopt experiment {NAME} --full
-"""
-
-
-def _figure_caption(facts: Mapping[str, Any], norm: str) -> str:
-    """What the figure of one norm shows."""
-    found = facts[norm]
-    profiles = (
-        "; on the right the share of images proven within so many times the time of the fastest "
-        "method"
-        if _proving(found["methods"]) > 1
-        else ""
-    )
-    return (
-        f"Smallest {norm.upper()} changes of {facts['images']} training images, limit "
-        f"{found['time_limit']:g} s, {machine_sentence(found['machine'])}. Bars are medians, "
-        f"hollow triangles count runs that were stopped{profiles}."
-    )
-
-
-STUDY = Study(NAME, STUDIES[NAME], run, readme, _redraw)
+STUDY = Study(NAME, run, _redraw, _more)

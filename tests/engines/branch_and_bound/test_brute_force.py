@@ -13,9 +13,11 @@ from scipy.sparse import csc_matrix
 from helpers.regions import enumerate_patterns, l1_optimum
 from reluopt.answers.solution import Incumbent, Status
 from reluopt.bounds.base import PreActivationBounds
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.networks.network import Dense, ReLUNetwork
+from reluopt.engines.options import EngineOptions
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,

@@ -67,9 +67,9 @@ def _step(
     conditions = alternative.conditions
     values = network.pre_activations(point)
     rows, sides = [], []
-    slope = network.layers[0].weight[:, pixels]
+    slope = network.affine_layers[0].weight[:, pixels]
     for k, reached in enumerate(values):
-        slope = slope if k == 0 else network.layers[k].weight @ slope
+        slope = slope if k == 0 else network.affine_layers[k].weight @ slope
         size = float(np.abs(reached).max())
         if k < len(values) - 1:
             zero = np.abs(reached) <= TIGHT * size
