@@ -34,12 +34,10 @@ if TYPE_CHECKING:  # a help text must not wait for numba, pandas and matplotlib
 def attack(
     network_name: options.NetworkName,
     images: options.Images,
+    question: options.QuestionOptions,
     solver: options.SolverOptions,
     asked: options.RunOptions,
     activation: options.Activation = None,
-    norm: options.NormName = "l1",
-    target: options.TargetName = "+5",
-    margin: options.MarginName = "x1.2",
     smooth: Annotated[
         float | None,
         typer.Option(
@@ -67,10 +65,7 @@ def attack(
     options.check_figure_path(figure)
     solver.check()
     network = open_network(network_name, activation)
-
-    from reluopt.questions.problems import parse_margin, parse_norm, parse_target
-
-    question = parse_target(target), parse_norm(norm), parse_margin(margin)
+    parsed = question.parse()
 
     from reluopt.cli.runs import chosen_instances, run_units, save
     from reluopt.runs.attack import AttackJob, AttackSettings
@@ -78,7 +73,7 @@ def attack(
     if proof and asked.out is None:
         raise InputError("--proof: expected --out, the folder that keeps them, found none")
     method = solver.method(solver.limits(gap, verbose, proof), incumbent)
-    job = AttackJob(network, AttackSettings(*question, method, network_name, smooth))
+    job = AttackJob(network, AttackSettings(*parsed, method, network_name, smooth))
     instances = chosen_instances(network, images, asked, label)
     job.check_targets(instances)  # before a folder is made
     finished = run_units("attack", job, instances, asked)

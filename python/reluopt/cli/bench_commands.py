@@ -22,6 +22,7 @@ from reluopt.cli.console import (
     print_table,
     printable,
     progress_bar,
+    say,
     table,
     tell,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 
 @app.command()
+@options.expanded
 def bench(
     networks: Annotated[
         list[str], typer.Argument(metavar="NET...", help="Bundled names or weights files.")
@@ -43,10 +45,8 @@ def bench(
         typer.Option(help="engine[:formulation[:bounds]], such as bnb or gurobi:thesis:thesis."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for results; the same command resumes there.")],
+    question: options.QuestionOptions,
     activation: options.Activation = None,
-    norm: options.NormName = "l1",
-    target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
-    margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
     baseline: Annotated[
         str | None, typer.Option(help="Method that the others are compared with (default: last).")
     ] = None,
@@ -68,9 +68,9 @@ def bench(
             images=images,
             methods=method,
             out=out,
-            norm=norm,
-            target=target,
-            margin=margin,
+            norm=question.norm,
+            target=question.target,
+            margin=question.margin,
             time_limit=time_limit,
             threads=threads,
             gap=gap,
@@ -90,13 +90,12 @@ def bench(
 
 
 @app.command()
+@options.expanded
 def profile(
     network_name: options.NetworkName,
     image: Annotated[str, typer.Option(help="One image: test:131, or a .png or .npy file.")],
+    question: options.QuestionOptions,
     activation: options.Activation = None,
-    norm: options.NormName = "l1",
-    target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
-    margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
     time_limit: options.TimeLimit = 60.0,
     gap: options.Gap = 1e-6,
     seed: options.Seed = 0,
@@ -105,10 +104,9 @@ def profile(
 ) -> None:
     """Show where our engine's time goes, step by step, against the least a solve can cost."""
     from reluopt.networks.zoo import open_network
-    from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 
     network = open_network(network_name, activation)
-    asked = parse_target(target), parse_norm(norm), parse_margin(margin)
+    asked = question.parse()
 
     from reluopt.engines.options import EngineOptions
     from reluopt.runs.instances import load_instances
@@ -117,19 +115,18 @@ def profile(
     instances = load_instances(network, [image], data_dir)
     if len(instances) != 1:
         raise InputError(f"--image: expected one image, found {len(instances)}")
-    made = run(
-        network_name,
-        instances[0],
-        *asked,
-        EngineOptions(time_limit, gap, seed=seed),
-        repeats,
-        activation,
-    )
-    columns = [("step", "left"), ("calls", "right"), ("ms", "right"), ("share", "right")]
     title = (
-        f"{shown_text(network.metadata.name)}, {image}, {norm_title(parse_norm(norm))}, "
-        f"target {target}: bnb"
+        f"{shown_text(network.metadata.name)}, {image}, {norm_title(asked[1])}, "
+        f"target {question.target}: bnb"
     )
+    limits = EngineOptions(time_limit, gap, seed=seed)
+    made = run(network_name, instances[0], *asked, limits, repeats, activation)
+    _print_steps(made, title)
+
+
+def _print_steps(made: Profile, title: str) -> None:
+    """The table of steps, and how the least cost compares."""
+    columns = [("step", "left"), ("calls", "right"), ("ms", "right"), ("share", "right")]
     shown = table(title, columns)
     for step, (calls, seconds) in made.steps.items():
         shown.add_row(step, str(calls), f"{1e3 * seconds:.2f}", f"{seconds / made.seconds:.0%}")
@@ -192,8 +189,7 @@ def verify_result(
                 continue
             evidence[str(verified.evidence)] += 1
             for failure in verified.failures:
-                line = printable(f"{verified.image}: {failure}")
-                output.print(line, markup=False, soft_wrap=True)
+                say(f"{verified.image}: {failure}")
             bounds = map(_bound, (verified.bound, verified.root, verified.proven))
             if evidence.total() <= MAX_TABLE_ROWS:
                 names = (escape(printable(name)) for name in (verified.image, verified.status))
@@ -201,7 +197,7 @@ def verify_result(
     if evidence:
         print_table(shown, evidence.total())
     for why, keys in missing.items():
-        output.print(printable(f"{named(keys)}: {why}"), markup=False, soft_wrap=True)
+        say(f"{named(keys)}: {why}")
     if evidence:
         kinds = ", ".join(f"{times} {kind}" for kind, times in evidence.items())
         output.print(f"bounds: {kinds}")
