@@ -60,29 +60,26 @@ def bench(
     ] = None,
 ) -> None:
     """Compare methods image by image, taking turns; exit code 1 when they contradict each other."""
-    from reluopt.bench.run import run_bench
+    from reluopt.bench.run import BenchPlan, run_bench
 
+    plan = BenchPlan(
+        networks=networks,
+        images=images,
+        methods=method,
+        out=out,
+        **vars(question),
+        time_limit=time_limit,
+        threads=threads,
+        gap=gap,
+        seed=seed,
+        baseline=baseline,
+        figure=figure,
+        data_dir=data_dir,
+        activation=activation,
+        command=["reluopt", *sys.argv[1:]],
+    )
     with progress_bar("bench", 1) as bar:
-        result = run_bench(
-            networks,
-            images=images,
-            methods=method,
-            out=out,
-            norm=question.norm,
-            target=question.target,
-            margin=question.margin,
-            time_limit=time_limit,
-            threads=threads,
-            gap=gap,
-            seed=seed,
-            baseline=baseline,
-            figure=figure,
-            data_dir=data_dir,
-            activation=activation,
-            command=["reluopt", *sys.argv[1:]],
-            progress=bar.run,
-            tell=tell,
-        )
+        result = run_bench(plan, bar.run, tell)
     print(result.summary)
     for path in result.files:
         errors.print(f"wrote {path}", markup=False)
