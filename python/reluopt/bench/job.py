@@ -28,9 +28,10 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
 from reluopt.questions.problems import Margin, Measure, MinimalPerturbation, Target
 from reluopt.runs.attack import AttackJob, AttackSettings
+from reluopt.runs.column import text_of
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import ERROR, Finished, Job, Outcome, ResultT, Work, hard_limit
-from reluopt.runs.row import BenchRow, text_of
+from reluopt.runs.row import BenchRow
 from reluopt.runs.solving import limit_settings
 from reluopt.runs.worker import WorkerProcess
 

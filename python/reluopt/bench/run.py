@@ -40,8 +40,9 @@ from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 from reluopt.runs.instances import load_instances
 from reluopt.runs.methods import method_titles
 from reluopt.runs.progress import RunProgress
+from reluopt.runs.record import machine
 from reluopt.runs.row import BenchRow
-from reluopt.runs.store import ResultStore, machine
+from reluopt.runs.store import ResultStore
 from reluopt.versions import all_versions
 
 

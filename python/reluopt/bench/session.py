@@ -22,10 +22,11 @@ from reluopt.preparation import prepare_solve
 from reluopt.runs.instances import Instance
 from reluopt.runs.lock import ANOTHER_FOLDER
 from reluopt.runs.progress import RESUMED, RunProgress, Tracker
+from reluopt.runs.record import machine
 from reluopt.runs.row import BenchRow
 from reluopt.runs.row_table import read_rows
 from reluopt.runs.runner import run_job
-from reluopt.runs.store import ResultStore, machine
+from reluopt.runs.store import ResultStore
 
 
 def bench(

@@ -31,6 +31,7 @@ from reluopt.errors import shown as shown_text
 
 if TYPE_CHECKING:
     from reluopt.runs.profile import Profile
+    from reluopt.runs.row_check import Verified
 
 
 @app.command()
@@ -167,41 +168,45 @@ def verify_result(
     number" means that gap and status were recomputed from the stored bound, and that an attack
     found nothing below it; "engine's word" says the same of rows without any answer.
     """
-    from reluopt.runs.store import named
     from reluopt.runs.verify import MISSING, verify_run
 
     columns = [("image", "left"), ("status", "left"), ("bound", "right"), ("root", "right")]
     shown = table(f"bounds of {folder}", [*columns, ("proof", "right"), ("shown by", "left")])
-    count = wrong = 0
-    statuses: Counter[str] = Counter()
-    evidence: Counter[str] = Counter()
-    missing: dict[str, list[str]] = {}
+    found: list[Verified] = []
     with progress_bar("verify", 1) as bar:
         for verified in verify_run(folder, network_name, data_dir, workers, bar.run, activation):
-            count += 1
-            wrong += bool(verified.failures)
-            statuses[verified.status] += 1
+            found.append(verified)
             if verified.status == MISSING:
-                missing.setdefault(verified.failures[0], []).append(verified.image)
                 continue
-            evidence[str(verified.evidence)] += 1
             for failure in verified.failures:
                 say(f"{verified.image}: {failure}")
             bounds = map(_bound, (verified.bound, verified.root, verified.proven))
-            if evidence.total() <= MAX_TABLE_ROWS:
+            if shown.row_count < MAX_TABLE_ROWS:
                 names = (escape(printable(name)) for name in (verified.image, verified.status))
                 shown.add_row(*names, *bounds, str(verified.evidence))
+    wrong = sum(bool(verified.failures) for verified in found)
+    evidence = Counter(str(each.evidence) for each in found if each.status != MISSING)
     if evidence:
         print_table(shown, evidence.total())
-    for why, keys in missing.items():
-        say(f"{named(keys)}: {why}")
+    _print_missing([verified for verified in found if verified.status == MISSING])
     if evidence:
-        kinds = ", ".join(f"{times} {kind}" for kind, times in evidence.items())
-        output.print(f"bounds: {kinds}")
-    found = ", ".join(f"{times} {status}" for status, times in statuses.items())
-    output.print(printable(f"{count - wrong} of {count} rows verified ({found})"), markup=False)
+        say(f"bounds: {', '.join(f'{times} {kind}' for kind, times in evidence.items())}")
+    statuses = Counter(verified.status for verified in found)
+    kinds = ", ".join(f"{times} {status}" for status, times in statuses.items())
+    say(f"{len(found) - wrong} of {len(found)} rows verified ({kinds})")
     if wrong:
         raise typer.Exit(1)
+
+
+def _print_missing(found: list[Verified]) -> None:
+    """Which rows there should be, by the reason why they are missed."""
+    from reluopt.runs.store import named
+
+    reasons: dict[str, list[str]] = {}
+    for verified in found:
+        reasons.setdefault(verified.failures[0], []).append(verified.image)
+    for why, keys in reasons.items():
+        say(f"{named(keys)}: {why}")
 
 
 def _bound(value: float | None) -> str:

@@ -16,7 +16,6 @@ from reluopt.errors import InputError
 from reluopt.method import CHOICES, names_of, refuse_unknown
 
 if TYPE_CHECKING:
-    from reluopt.engines.options import EngineOptions
     from reluopt.pipeline import Method
     from reluopt.questions.problems import Margin, Measure, Target
 
@@ -135,8 +134,10 @@ class SolverOptions:
         str | None, typer.Option(help="Solver under engine julia: highs, gurobi or scip.")
     ] = None
     time_limit: TimeLimit = 60.0
+    gap: Gap = 1e-6
     threads: Threads = 1
     seed: Seed = 0
+    verbose: Verbose = False
 
     def check(self) -> None:
         """Refuse names that nothing has, before anything is loaded.
@@ -149,15 +150,14 @@ class SolverOptions:
             if found is not None:
                 refuse_unknown(f"--{what}: expected one of", what, found)
 
-    def limits(
-        self, gap: float = 1e-6, verbose: bool = False, proof: bool = False
-    ) -> EngineOptions:
-        """The options of an engine.
+    def method(self, attack: bool | None = None, proof: bool = False) -> Method:
+        """The method that is described; with or without an attack, keeping proofs or not.
 
         Raises:
             InputError: a limit is none, or ``--optimizer`` is given for another engine than julia.
         """
         from reluopt.engines.options import EngineOptions
+        from reluopt.pipeline import Method
 
         extra: dict[str, Any] = {"proof": True} if proof else {}
         if self.optimizer is not None:
@@ -166,12 +166,9 @@ class SolverOptions:
                     f"--optimizer: expected with --engine julia only, found {self.engine}"
                 )
             extra["optimizer"] = self.optimizer
-        return EngineOptions(self.time_limit, gap, self.threads, self.seed, verbose, extra)
-
-    def method(self, limits: EngineOptions, attack: bool | None = None) -> Method:
-        """The method that is described."""
-        from reluopt.pipeline import Method
-
+        limits = EngineOptions(
+            self.time_limit, self.gap, self.threads, self.seed, self.verbose, extra
+        )
         return Method(self.engine, self.formulation, self.bounds, attack, limits)
 
 

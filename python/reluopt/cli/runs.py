@@ -14,9 +14,10 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.runs.executors import choose_executor
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.job import FAILURES, Finished, RowT, UnitT
+from reluopt.runs.record import machine
 from reluopt.runs.runner import parse_shard, run_job, select
 from reluopt.runs.solving import SolverJob
-from reluopt.runs.store import ResultStore, machine
+from reluopt.runs.store import ResultStore
 from reluopt.versions import all_versions
 
 if TYPE_CHECKING:

@@ -48,7 +48,6 @@ def attack(
     incumbent: Annotated[
         bool | None, typer.Option(help="Look for an incumbent first (default: unless thesis).")
     ] = None,
-    gap: options.Gap = 1e-6,
     label: Annotated[int | None, typer.Option(help="True label of image files.")] = None,
     proof: Annotated[
         bool,
@@ -57,7 +56,6 @@ def attack(
         ),
     ] = False,
     figure: options.Figure = None,
-    verbose: options.Verbose = False,
 ) -> None:
     """Find the smallest change that makes the network answer the target, proven and checked."""
     from reluopt.networks.zoo import open_network
@@ -72,7 +70,7 @@ def attack(
 
     if proof and asked.out is None:
         raise InputError("--proof: expected --out, the folder that keeps them, found none")
-    method = solver.method(solver.limits(gap, verbose, proof), incumbent)
+    method = solver.method(incumbent, proof)
     job = AttackJob(network, AttackSettings(*parsed, method, network_name, smooth))
     instances = chosen_instances(network, images, asked, label)
     job.check_targets(instances)  # before a folder is made
@@ -141,11 +139,9 @@ def ideal(
     solver: options.SolverOptions,
     activation: options.Activation = None,
     label: Annotated[str, typer.Option(help="A label, several (0,3,7), or all.")] = "all",
-    gap: options.Gap = 1e-6,
     out: options.Out = None,
     figure: options.Figure = None,
     jsonl: options.JsonLines = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Find the input that maximises the logit of a label (the network's ideal of a class)."""
     from reluopt.networks.zoo import open_network
@@ -158,7 +154,7 @@ def ideal(
     from reluopt.cli.runs import run_units, save
     from reluopt.runs.ideal import IdealJob, LabelUnit
 
-    job = IdealJob(network, solver.method(solver.limits(gap, verbose)))
+    job = IdealJob(network, solver.method())
     job.check()
     units = [LabelUnit(each) for each in labels]
     finished = run_units("ideal inputs", job, units, options.RunOptions(out=out, jsonl=jsonl))

@@ -15,7 +15,7 @@ from reluopt.images.mnist import load_selection
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import check_label, flat_image
-from reluopt.runs.row import text_of
+from reluopt.runs.column import text_of
 
 _SELECTION = re.compile(r"^(train|test):")
 _KEY = re.compile(r"(train|test):(0|[1-9][0-9]*)")

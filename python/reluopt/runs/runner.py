@@ -125,9 +125,8 @@ def run_job(
     pending = [unit for unit in units if unit.key not in done]
     if pending:
         if store is not None:
-            told = {**job.session(units), **(session or {})}
             counts = {"executor": chosen.describe(), "tasks": len(units), "pending": len(pending)}
-            store.add_session({**told, **counts})
+            store.add_session({**job.session(units), **(session or {}), **counts})
         job.warm_up()
         counter.start()
         with contextlib.closing(_generator(chosen, job, pending)) as outcomes:

@@ -165,6 +165,39 @@ class WorkerProcess(Generic[UnitT, ResultT]):
         return code
 
 
+class WorkerPool(Generic[UnitT, ResultT]):
+    """As many processes for one kind of work as threads ask for at a time."""
+
+    def __init__(self, work: Work[UnitT, ResultT]) -> None:
+        self._work = work
+        self._guard = threading.Lock()
+        self._all: list[WorkerProcess[UnitT, ResultT]] = []
+        self._idle: list[WorkerProcess[UnitT, ResultT]] = []
+        self._closed = False
+
+    def run(self, unit: UnitT) -> Outcome[ResultT]:
+        """Do a unit in an idle process, or in a new one; see :meth:`WorkerProcess.run`."""
+        with self._guard:
+            if self._closed:
+                raise WorkerClosedError
+            if not self._idle:
+                self._idle.append(WorkerProcess(self._work))
+                self._all.append(self._idle[-1])
+            worker = self._idle.pop()
+        try:
+            return worker.run(unit)
+        finally:
+            with self._guard:
+                self._idle.append(worker)
+
+    def close(self) -> None:
+        """End all processes, also those at work."""
+        with self._guard:
+            self._closed = True
+            for worker in self._all:
+                worker.close()
+
+
 class _Deadline:
     """Kills a process that is still at work when the time is up."""
 

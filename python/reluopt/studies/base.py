@@ -30,8 +30,9 @@ from reluopt.runs.attack import AttackJob, AttackSettings, Finished
 from reluopt.runs.executors import Executor, choose_executor
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Job, RowT, UnitT
+from reluopt.runs.record import machine, plain
 from reluopt.runs.runner import RunProgress, run_job
-from reluopt.runs.store import ResultStore, machine, plain
+from reluopt.runs.store import ResultStore
 from reluopt.runs.tables import latex_table, markdown_table
 from reluopt.studies.words import paragraphs, render, sentence
 from reluopt.versions import all_versions

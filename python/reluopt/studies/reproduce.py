@@ -24,8 +24,9 @@ from typing import Any
 
 from reluopt.errors import InputError, ReluoptError
 from reluopt.files import write_atomically
+from reluopt.runs.record import machine
 from reluopt.runs.runner import RunProgress
-from reluopt.runs.store import machine, read_table
+from reluopt.runs.store import read_table
 from reluopt.studies import STUDIES, load_study
 from reluopt.studies.base import Study, StudyContext, StudyResult, publish
 
