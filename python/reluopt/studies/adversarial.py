@@ -14,12 +14,13 @@ import pandas as pd
 
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.runs.attack import AttackSettings
 from reluopt.runs.drawing import attack_figure
 from reluopt.runs.instances import Instance
+from reluopt.runs.row import known
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK, thesis_digits
-from reluopt.studies.solved import finite, is_proven, median, printed, row_table
+from reluopt.studies.solved import FinishedAttack, finite, is_proven, median, printed, row_table
 
 NAME = "adversarial"
 
@@ -55,7 +56,7 @@ class NearestImages:
 
     network: ReLUNetwork
     instances: Sequence[Instance]
-    finished: dict[Norm, list[Finished]]
+    finished: dict[Norm, list[FinishedAttack]]
 
 
 def nearest_images(folder: StudyFolder) -> NearestImages:
@@ -95,7 +96,7 @@ def run(context: StudyContext) -> StudyResult:
     return folder.finish(facts, complete=context.limit is None)
 
 
-def _table(results: Sequence[Finished], norm: Norm) -> pd.DataFrame:
+def _table(results: Sequence[FinishedAttack], norm: Norm) -> pd.DataFrame:
     """One row for each digit, without timings."""
     rows = row_table(results)
     rows["distance_bound"] = [
@@ -106,9 +107,9 @@ def _table(results: Sequence[Finished], norm: Norm) -> pd.DataFrame:
     return printed(rows, places)[list(TABLE_COLUMNS)]
 
 
-def _facts(results: Sequence[Finished]) -> dict[str, Any]:
+def _facts(results: Sequence[FinishedAttack]) -> dict[str, Any]:
     """How many, and how far."""
-    distances = finite(float(r.row["distance"]) for r in results if r.row["certified"])
+    distances = finite(known(r.row.distance) for r in results if r.row.certified)
     return {
         "proven": sum(map(is_proven, results)),
         "adversarial": len(distances),

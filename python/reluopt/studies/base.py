@@ -30,6 +30,7 @@ from reluopt.runs.attack import AttackJob, AttackSettings, Finished
 from reluopt.runs.executors import Executor, choose_executor
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Job, RowT, UnitT
+from reluopt.runs.row import AttackRow
 from reluopt.runs.runner import RunProgress, run_job
 from reluopt.runs.store import ResultStore, machine, plain
 from reluopt.runs.tables import latex_table, markdown_table
@@ -184,7 +185,7 @@ class StudyFolder:
         network: ReLUNetwork,
         instances: Sequence[Instance],
         settings: AttackSettings,
-    ) -> list[Finished]:
+    ) -> list[Finished[AttackRow]]:
         """Smallest changes of all instances, kept and resumed in the subfolder ``stage``.
 
         Args:

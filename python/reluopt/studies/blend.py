@@ -19,11 +19,19 @@ from reluopt.figures import blend_figure, blend_pictures
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.questions.problems import Blend, Measure, Norm, RelativeMargin, ShiftTarget, parse_norm
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.runs.attack import AttackSettings
 from reluopt.runs.instances import Instance, load_instances
+from reluopt.runs.row import known
 from reluopt.runs.tables import fixed
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
-from reluopt.studies.solved import change_of, count_unproven, median, printed, row_table
+from reluopt.studies.solved import (
+    FinishedAttack,
+    change_of,
+    count_unproven,
+    median,
+    printed,
+    row_table,
+)
 from reluopt.studies.words import excess_text
 
 NAME = "blend"
@@ -47,7 +55,7 @@ SECONDS = 300.0
 CHANGED = 0.01
 """Change from which on a pixel counts as changed: two and a half grey levels of 255."""
 
-Groups = Mapping[Measure, Sequence[Finished]]
+Groups = Mapping[Measure, Sequence[FinishedAttack]]
 
 QUANTITIES = ("l1", "l2", "changed_pixels", "largest_change", "lead")
 """What is measured of every answer."""
@@ -119,14 +127,14 @@ def result_table(instances: Sequence[Instance], groups: Groups) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _quantities(instance: Instance, result: Finished) -> list[float]:
+def _quantities(instance: Instance, result: FinishedAttack) -> list[float]:
     """What one answer is in every respect."""
     change = change_of(instance, result)
     if change is None:
         return [math.nan] * len(QUANTITIES)
     size = np.abs(change)
     found = (size.sum(), math.sqrt(size @ size), (size > CHANGED).sum(), size.max())
-    return [*map(float, found), float(result.row["margin"])]
+    return [*map(float, found), known(result.row.margin)]
 
 
 def _wide(table: pd.DataFrame, quantity: str) -> pd.DataFrame:

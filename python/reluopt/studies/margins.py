@@ -20,12 +20,14 @@ from reluopt.figures import growth_figure, perturbation_figure
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.runs.attack import AttackSettings
 from reluopt.runs.instances import Instance
+from reluopt.runs.row import known
 from reluopt.runs.tables import fixed, markdown_table
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult, read_table
 from reluopt.studies.solved import (
     SAME,
+    FinishedAttack,
     count_unproven,
     image_index,
     printed,
@@ -53,7 +55,7 @@ SHOWN = (0, 5, 10, 20, 30, 40, 50, 60, 80, 100)
 TOLD = (0, 10, 20, 50, 100)
 """Margins of the table in the documents."""
 
-Group = Mapping[int, Sequence[Finished]]
+Group = Mapping[int, Sequence[FinishedAttack]]
 """Results by margin in per cent."""
 
 
@@ -181,7 +183,7 @@ def _answers(network: ReLUNetwork, group: Group) -> dict[str, Any]:
     winning = np.array([float(network.forward(image.ravel()).max()) for image in nearest])
     return {
         "infeasible": [
-            sum(result.row["status"] == Status.INFEASIBLE for result in group[percent])
+            sum(result.row.status == Status.INFEASIBLE for result in group[percent])
             for percent in PERCENTS
         ],
         "not_positive": round(float((winning <= 0.0).mean()), 4) if winning.size else None,
@@ -202,9 +204,9 @@ def _example(
         [images[place].image] * len(shown),
         [result.image for result in shown],
         labels=[images[place].label] * len(shown),
-        predicted_original=[int(result.row["original_predicted"]) for result in shown],
-        predicted_changed=[int(result.row["predicted"]) for result in shown],
-        distances=[float(result.row["distance"]) for result in shown],
+        predicted_original=[known(result.row.original_predicted) for result in shown],
+        predicted_changed=[known(result.row.predicted) for result in shown],
+        distances=[known(result.row.distance) for result in shown],
         norm=str(norm),
         proven=[f"margin {percent} %" for percent in SHOWN],
     )

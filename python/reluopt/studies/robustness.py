@@ -36,7 +36,7 @@ from reluopt.questions.problems import (
 )
 from reluopt.runs.attack import AttackSettings
 from reluopt.runs.instances import Instance, load_instances
-from reluopt.runs.runner import Finished
+from reluopt.runs.row import known as answered
 from reluopt.runs.upper_bound import FOUND, Attack, UpperBoundJob
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.exact_distances import (
@@ -50,7 +50,7 @@ from reluopt.studies.exact_distances import (
     overestimates,
     right,
 )
-from reluopt.studies.solved import image_index, row_table
+from reluopt.studies.solved import FinishedAttack, image_index, row_table
 
 NAME = "robustness"
 
@@ -95,7 +95,7 @@ def run(context: StudyContext) -> StudyResult:
     network = load_bundled("thesis")
     count = context.count(REDUCED, COMPLETE)
     instances = load_instances(network, [f"test:0-{count - 1}"])
-    exact: dict[str, Sequence[Finished]] = {}
+    exact: dict[str, Sequence[FinishedAttack]] = {}
     for stage, (norm, target, margin) in QUESTIONS.items():
         settings = AttackSettings(target, norm, margin, context.method())
         exact[stage] = folder.solve(stage.replace("_", "-"), network, instances, settings)
@@ -140,14 +140,14 @@ def _attack(
     context = folder.context
     job = UpperBoundJob(network, attack, norm, MISCLASSIFIED, context.seed)
     finished = folder.run(f"{attack}-{norm}", job, instances, context.method(), context.executor())
-    found = [float(r.row["distance"]) if r.row["status"] == FOUND else np.inf for r in finished]
+    found = [answered(r.row.distance) if r.row.status == FOUND else np.inf for r in finished]
     return estimates(table, NEAREST[norm], list(map(image_index, instances)), found)
 
 
 def image_table(
     network: ReLUNetwork,
     instances: Sequence[Instance],
-    exact: Mapping[str, Sequence[Finished]],
+    exact: Mapping[str, Sequence[FinishedAttack]],
 ) -> pd.DataFrame:
     """One row for each image: the network's answer and what each stage found out.
 
@@ -305,7 +305,7 @@ def _draw_overestimates(folder: StudyFolder, estimated: _Estimated) -> None:
 
 def _gallery(
     instances: Sequence[Instance],
-    exact: Sequence[Finished],
+    exact: Sequence[FinishedAttack],
     table: pd.DataFrame,
     norm: Norm,
     stage: str,
@@ -342,9 +342,9 @@ def _shift_facts(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _seconds(finished: Sequence[Finished]) -> dict[str, float]:
+def _seconds(finished: Sequence[FinishedAttack]) -> dict[str, float]:
     """Median and slowest time in seconds; these differ from run to run."""
-    seconds = np.array([result.row["seconds"] for result in finished], dtype=np.float64)
+    seconds = np.array([result.row.seconds for result in finished], dtype=np.float64)
     return {"median": float(np.median(seconds)), "slowest": float(seconds.max())}
 
 

@@ -20,12 +20,21 @@ from reluopt.answers.solution import Status
 from reluopt.figures import limit_figure, limit_pictures
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.runs.attack import AttackSettings
 from reluopt.runs.instances import Instance
+from reluopt.runs.row import known
 from reluopt.runs.tables import fixed
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK, thesis_digits
-from reluopt.studies.solved import change_of, count_unproven, finite, median, printed, row_table
+from reluopt.studies.solved import (
+    FinishedAttack,
+    change_of,
+    count_unproven,
+    finite,
+    median,
+    printed,
+    row_table,
+)
 
 NAME = "smoothness"
 NORM = Norm.L1
@@ -50,7 +59,7 @@ SHOWN = 4
 CHANGED = 1e-6
 """Smallest change of a pixel that counts as one; grey levels are 4e-3 apart."""
 
-Groups = Mapping[float | None, Sequence[Finished]]
+Groups = Mapping[float | None, Sequence[FinishedAttack]]
 
 
 def run(context: StudyContext) -> StudyResult:
@@ -98,7 +107,7 @@ def _solve(
 
 
 def _answers(
-    digits: Sequence[Instance], limit: float | None, results: Sequence[Finished]
+    digits: Sequence[Instance], limit: float | None, results: Sequence[FinishedAttack]
 ) -> pd.DataFrame:
     """Every problem under one limit on a line of its own, without timings."""
     table = row_table(results)[["image", "label", "target", "status", "distance", "bound"]]
@@ -110,9 +119,9 @@ def _answers(
     return table
 
 
-def _distance(result: Finished) -> float:
+def _distance(result: FinishedAttack) -> float:
     """Distance of a checked answer, NaN without one."""
-    return float(result.row["distance"]) if result.row["certified"] else math.nan
+    return known(result.row.distance) if result.row.certified else math.nan
 
 
 def _at_least_0(bound: float | None) -> float | None:
@@ -176,15 +185,15 @@ def _pictures(network: ReLUNetwork, digits: Sequence[Instance], groups: Groups) 
     }  # fmt: skip
     words = [[_caption(result) for result in rows[: len(digits)]] for rows in groups.values()]
     titles = [
-        f"{digit.label} \N{RIGHTWARDS ARROW} {result.row['target']}"
+        f"{digit.label} \N{RIGHTWARDS ARROW} {result.row.target}"
         for digit, result in zip(digits, groups[None], strict=False)
     ]
     return limit_pictures(list(groups), np.array(images), changed, titles, words)
 
 
-def _caption(result: Finished) -> str:
+def _caption(result: FinishedAttack) -> str:
     """The distance, and what is known about it."""
-    status, distance, bound = result.row["status"], _distance(result), result.row.get("bound")
+    status, distance, bound = result.row.status, _distance(result), result.row.bound
     if status == Status.INFEASIBLE:
         return "proven: there is none"
     if not math.isfinite(distance):

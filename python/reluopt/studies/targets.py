@@ -21,8 +21,9 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.questions.problems import Norm, RelativeMargin, parse_target
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.runs.attack import AttackSettings
 from reluopt.runs.instances import Instance
+from reluopt.runs.row import known
 from reluopt.runs.tables import fixed, markdown_table
 from reluopt.studies.base import (
     Study,
@@ -34,6 +35,7 @@ from reluopt.studies.base import (
 )
 from reluopt.studies.solved import (
     SAME,
+    FinishedAttack,
     count_unproven,
     image_index,
     printed,
@@ -81,11 +83,11 @@ class Answers:
     """
 
     norm: Norm
-    chosen: Mapping[str, Sequence[Finished]]
-    fixed: Mapping[int, Sequence[Finished]]
+    chosen: Mapping[str, Sequence[FinishedAttack]]
+    fixed: Mapping[int, Sequence[FinishedAttack]]
 
     @property
-    def groups(self) -> dict[str, Sequence[Finished]]:
+    def groups(self) -> dict[str, Sequence[FinishedAttack]]:
         """Everything by choice, labels for all digits last."""
         return {**self.chosen, **{str(label): rows for label, rows in self.fixed.items()}}
 
@@ -124,7 +126,7 @@ def _solve(
 ) -> Answers:
     """All choices in one norm."""
 
-    def ask(stage: str, target: str, asked: Sequence[Instance]) -> list[Finished]:
+    def ask(stage: str, target: str, asked: Sequence[Instance]) -> list[FinishedAttack]:
         settings = AttackSettings(parse_target(target), norm, MARGIN, folder.context.method())
         return folder.solve(f"{norm}-{stage}", network, asked, settings)
 
@@ -158,10 +160,10 @@ def _image_rows(
         rows["over_any"] = (distances / nearest[distances.index]).to_numpy()
         seen: list[dict[str, Any]] = [{} for _ in finished]
         for line, result in zip(seen, finished, strict=True):
-            original, row = originals[str(result.row["image"])], result.row
+            original, row = originals[result.row.image], result.row
             if result.image is not None:
                 logits = network.forward(original)
-                line["rank"] = _rank(logits, int(row["label"]), int(row["target"]))
+                line["rank"] = _rank(logits, row.label, known(row.target))
                 changed = result.image.reshape(shape)
                 line |= asdict(visibility(original.reshape(shape), changed, black))
         names = ["image", "label", "norm", "choice", "target", "status", "distance", "over_any"]
@@ -211,24 +213,24 @@ def _example(images: Sequence[Instance], answers: Answers) -> Figure | None:
 
     The figure says which target each choice takes. None when there is no such digit.
     """
-    chosen = {c: {r.row["image"]: r for r in rows} for c, rows in answers.chosen.items()}
+    chosen = {c: {r.row.image: r for r in rows} for c, rows in answers.chosen.items()}
     for image in images[:FIXED]:
-        targets = {choice: int(rows[image.key].row["target"]) for choice, rows in chosen.items()}
+        targets = {choice: known(rows[image.key].row.target) for choice, rows in chosen.items()}
         if len(set(targets.values())) == len(targets):
             break
     else:
         return None
-    shown = [r for rows in answers.fixed.values() for r in rows if r.row["image"] == image.key]
+    shown = [r for rows in answers.fixed.values() for r in rows if r.row.image == image.key]
     names = {target: choice for choice, target in targets.items()}
     return perturbation_figure(
         [image.image] * len(shown),
         [result.image for result in shown],
         labels=[image.label] * len(shown),
-        predicted_original=[int(result.row["original_predicted"]) for result in shown],
-        predicted_changed=[int(result.row["predicted"]) for result in shown],
-        distances=[float(result.row["distance"]) for result in shown],
+        predicted_original=[known(result.row.original_predicted) for result in shown],
+        predicted_changed=[known(result.row.predicted) for result in shown],
+        distances=[known(result.row.distance) for result in shown],
         norm=str(answers.norm),
-        proven=[names.get(int(result.row["target"]), "") for result in shown],
+        proven=[names.get(known(result.row.target), "") for result in shown],
     )
 
 
