@@ -13,20 +13,25 @@ from typing import Any
 import pandas as pd
 
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.runs.attack import AttackSettings
+from reluopt.questions.problems import Norm
 from reluopt.runs.drawing import attack_figure
 from reluopt.runs.instances import Instance
 from reluopt.runs.row import known
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK, thesis_digits
-from reluopt.studies.solved import FinishedAttack, finite, is_proven, median, printed, row_table
+from reluopt.studies.solved import (
+    MARGIN,
+    NORMS,
+    TARGET,
+    FinishedAttack,
+    finite,
+    is_proven,
+    median,
+    printed,
+    row_table,
+)
 
 NAME = "adversarial"
-
-NORMS = (Norm.L1, Norm.L2)
-TARGET = ShiftTarget(5)
-MARGIN = RelativeMargin(0.2)
 
 TABLE_COLUMNS = (
     "image",
@@ -66,13 +71,7 @@ def nearest_images(folder: StudyFolder) -> NearestImages:
         folder: this study's folder; other studies that read its rows open the same one.
     """
     network, instances = thesis_digits(folder.context)
-    method = folder.context.method()
-    finished = {
-        norm: folder.solve(
-            str(norm), network, instances, AttackSettings(TARGET, norm, MARGIN, method)
-        )
-        for norm in NORMS
-    }
+    finished = {n: folder.solve(str(n), network, instances, n, MARGIN, TARGET) for n in NORMS}
     return NearestImages(network, instances, finished)
 
 

@@ -22,15 +22,15 @@ from reluopt.questions.problems import (
     STRICT_GAP,
     BareRelativeMargin,
     Norm,
-    RelativeMargin,
-    ShiftTarget,
 )
-from reluopt.runs.attack import AttackSettings
 from reluopt.runs.instances import Instance
 from reluopt.runs.row import known
 from reluopt.runs.tables import fixed
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.solved import (
+    MARGIN,
+    NORMS,
+    TARGET,
     FinishedAttack,
     image_index,
     is_proven,
@@ -45,9 +45,7 @@ REDUCED = {"thesis": 5}
 COMPLETE = {"thesis": 200, "thesis-96": 100, "dnn2": 50, "ctu": 50, "dnn3": 20}
 """Networks and numbers of images; fewer where proofs take longer."""
 
-NORMS = (Norm.L1, Norm.L2)
-TARGET = ShiftTarget(5)
-FRACTION = 0.2
+FRACTION = MARGIN.fraction
 TIME_LIMIT = 30.0
 """Seconds for one problem; some of ``dnn3`` are not settled in it, and counted as open."""
 
@@ -120,15 +118,13 @@ def _solve(
     folder: StudyFolder, network: ReLUNetwork, images: Sequence[Instance], norm: Norm
 ) -> Part:
     """Both conditions for one network and norm."""
-    method = folder.context.method(TIME_LIMIT)
     name = f"{network.metadata.name}-{norm}"
-    settings = AttackSettings(TARGET, norm, BareRelativeMargin(FRACTION), method)
-    bare = folder.solve(f"{name}-bare", network, images, settings)
+    asked = BareRelativeMargin(FRACTION)
+    bare = folder.solve(f"{name}-bare", network, images, norm, asked, TARGET, time_limit=TIME_LIMIT)
     wrong = [image for image, result in zip(images, bare, strict=True) if fools_nobody(result)]
     if not wrong:
         return Part(network, norm, images, bare, {})
-    settings = AttackSettings(TARGET, norm, RelativeMargin(FRACTION), method)
-    true = folder.solve(f"{name}-x1.2", network, wrong, settings)
+    true = folder.solve(f"{name}-x1.2", network, wrong, norm, MARGIN, TARGET, time_limit=TIME_LIMIT)
     return Part(network, norm, images, bare, {r.row.image: r for r in true})
 
 

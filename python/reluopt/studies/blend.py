@@ -18,13 +18,14 @@ from matplotlib.figure import Figure
 from reluopt.figures import blend_figure, blend_pictures
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
-from reluopt.questions.problems import Blend, Measure, Norm, RelativeMargin, ShiftTarget, parse_norm
-from reluopt.runs.attack import AttackSettings
+from reluopt.questions.problems import Blend, Measure, Norm, parse_norm
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.row import known
 from reluopt.runs.tables import fixed
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.solved import (
+    MARGIN,
+    TARGET,
     FinishedAttack,
     change_of,
     count_unproven,
@@ -36,8 +37,6 @@ from reluopt.studies.words import excess_text
 
 NAME = "blend"
 NETWORK = "thesis"
-TARGET = ShiftTarget(5)
-MARGIN = RelativeMargin(0.2)
 
 MEASURES: tuple[Measure, ...] = (
     Norm.L2,
@@ -78,16 +77,12 @@ def run(context: StudyContext) -> StudyResult:
     count = context.count(REDUCED, COMPLETE)
     network = load_bundled(NETWORK)
     instances = load_instances(network, [f"test:0-{count - 1}"])
-    method = context.method(SECONDS)
-    groups = {
-        measure: folder.solve(
-            str(measure).replace(":", "-"),
-            network,
-            instances,
-            AttackSettings(TARGET, measure, MARGIN, method),
+    groups = {}
+    for measure in MEASURES:
+        stage = str(measure).replace(":", "-")
+        groups[measure] = folder.solve(
+            stage, network, instances, measure, MARGIN, TARGET, time_limit=SECONDS
         )
-        for measure in MEASURES
-    }
     table = result_table(instances, groups)
     parts = [_facts(measure, table) for measure in MEASURES]
     blends = [part for part in parts if 0.0 < part["weight"] < 1.0]

@@ -31,10 +31,8 @@ from reluopt.questions.problems import (
     AnyTarget,
     Norm,
     RelativeMargin,
-    ShiftTarget,
     Target,
 )
-from reluopt.runs.attack import AttackSettings
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.row import known as answered
 from reluopt.runs.upper_bound import FOUND, Attack, UpperBoundJob
@@ -50,7 +48,7 @@ from reluopt.studies.exact_distances import (
     overestimates,
     right,
 )
-from reluopt.studies.solved import FinishedAttack, image_index, row_table
+from reluopt.studies.solved import MARGIN, TARGET, FinishedAttack, image_index, row_table
 
 NAME = "robustness"
 
@@ -75,7 +73,7 @@ NEAREST = {Norm.L1: "l1_any", Norm.L2: "l2_any"}
 
 QUESTIONS: dict[str, tuple[Norm, Target, RelativeMargin]] = {
     "l1_any": (Norm.L1, AnyTarget(), MISCLASSIFIED),
-    SHIFTED: (Norm.L1, ShiftTarget(5), RelativeMargin(0.2)),
+    SHIFTED: (Norm.L1, TARGET, MARGIN),
     "l2_any": (Norm.L2, AnyTarget(), MISCLASSIFIED),
 }
 """Stages, and what each asks."""
@@ -97,8 +95,8 @@ def run(context: StudyContext) -> StudyResult:
     instances = load_instances(network, [f"test:0-{count - 1}"])
     exact: dict[str, Sequence[FinishedAttack]] = {}
     for stage, (norm, target, margin) in QUESTIONS.items():
-        settings = AttackSettings(target, norm, margin, context.method())
-        exact[stage] = folder.solve(stage.replace("_", "-"), network, instances, settings)
+        name = stage.replace("_", "-")
+        exact[stage] = folder.solve(name, network, instances, norm, margin, target)
     table = image_table(network, instances, exact)
     some = instances[: min(context.count(ATTACKED_REDUCED, ATTACKED), count)]
     estimated = {

@@ -19,14 +19,15 @@ from matplotlib.figure import Figure
 from reluopt.answers.solution import Status
 from reluopt.figures import limit_figure, limit_pictures
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.runs.attack import AttackSettings
+from reluopt.questions.problems import Norm
 from reluopt.runs.instances import Instance
 from reluopt.runs.row import known
 from reluopt.runs.tables import fixed
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK, thesis_digits
 from reluopt.studies.solved import (
+    MARGIN,
+    TARGET,
     FinishedAttack,
     change_of,
     count_unproven,
@@ -38,8 +39,6 @@ from reluopt.studies.solved import (
 
 NAME = "smoothness"
 NORM = Norm.L1
-TARGET = ShiftTarget(5)
-MARGIN = RelativeMargin(0.2)
 
 LIMITS = (None, 0.5, 0.2, 0.1, 0.05, 0.02)
 """Limits s in pixel units, None for none; at 0.01 most digits have no such image at all."""
@@ -97,12 +96,14 @@ def _solve(
     folder: StudyFolder, network: ReLUNetwork, digits: Sequence[Instance], whole: bool
 ) -> Groups:
     """All limits; the first look has another time limit, and so folders of its own."""
-    method = folder.context.method(SECONDS if whole else FEW_SECONDS)
+    seconds = SECONDS if whole else FEW_SECONDS
     groups = {}
     for limit in LIMITS if whole else (None, *FEW_LIMITS):
         name = "none" if limit is None else f"{limit:g}"
-        settings = AttackSettings(TARGET, NORM, MARGIN, method, smoothness=limit)
-        groups[limit] = folder.solve(name if whole else f"few-{name}", network, digits, settings)
+        stage = name if whole else f"few-{name}"
+        groups[limit] = folder.solve(
+            stage, network, digits, NORM, MARGIN, TARGET, time_limit=seconds, smoothness=limit
+        )
     return groups
 
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from reluopt.answers.solution import Status
 from reluopt.errors import InputError
+from reluopt.figures import perturbation_figure
 from reluopt.images.mnist import load_images
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.row import AttackRow, known
 from reluopt.runs.runner import Finished
 from reluopt.runs.tables import fixed
+
+NORMS = (Norm.L1, Norm.L2)
+TARGET, MARGIN = ShiftTarget(5), RelativeMargin(0.2)
+"""What the thesis asks: (label + 5) mod 10, by 1.2 times every other logit."""
 
 FinishedAttack = Finished[AttackRow]
 """A smallest change, its row and its image."""
@@ -104,3 +111,19 @@ def change_of(instance: Instance, result: FinishedAttack) -> FloatArray | None:
     if result.image is None or not result.row.certified:
         return None
     return np.asarray(result.image, dtype=np.float64).ravel() - instance.image
+
+
+def perturbations(
+    images: Sequence[Instance], results: Sequence[FinishedAttack], norm: Norm, words: Sequence[str]
+) -> Figure:
+    """A column for each answer, with ``words`` below."""
+    return perturbation_figure(
+        [image.image for image in images],
+        [result.image for result in results],
+        labels=[image.label for image in images],
+        predicted_original=[known(result.row.original_predicted) for result in results],
+        predicted_changed=[known(result.row.predicted) for result in results],
+        distances=[known(result.row.distance) for result in results],
+        norm=str(norm),
+        proven=words,
+    )

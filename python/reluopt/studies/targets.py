@@ -15,13 +15,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reluopt.figures import distance_matrix_figure, distribution_figure, perturbation_figure
+from reluopt.figures import distance_matrix_figure, distribution_figure
 from reluopt.images.mnist import load_images
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.numerics.arrays import BoolArray, FloatArray
-from reluopt.questions.problems import Norm, RelativeMargin, parse_target
-from reluopt.runs.attack import AttackSettings
+from reluopt.questions.problems import Norm, parse_target
 from reluopt.runs.instances import Instance
 from reluopt.runs.row import known
 from reluopt.runs.tables import fixed, markdown_table
@@ -34,10 +33,13 @@ from reluopt.studies.base import (
     read_table,
 )
 from reluopt.studies.solved import (
+    MARGIN,
+    NORMS,
     SAME,
     FinishedAttack,
     count_unproven,
     image_index,
+    perturbations,
     printed,
     proven_distances,
     recognised_images,
@@ -51,8 +53,6 @@ NETWORK = "thesis"
 ROWS = f"{NAME}-rows"
 """The table of rows."""
 
-NORMS = (Norm.L1, Norm.L2)
-
 ANY, RUNNER_UP, PLUS_5 = "any", "runner-up", "+5"
 CHOICES = {ANY: "any", RUNNER_UP: "runner-up", PLUS_5: "plus5"}
 """Targets that depend on the image, and the folder names of their rows."""
@@ -62,8 +62,6 @@ REDUCED, COMPLETE = 10, 500
 
 FIXED = 200
 """Images for which every label is a target; the first ones of all."""
-
-MARGIN = RelativeMargin(0.2)
 
 _SEEN = ("changed", "largest", "mean", "black_share", "similarity")
 """Measures of :mod:`reluopt.studies.visibility`."""
@@ -127,8 +125,7 @@ def _solve(
     """All choices in one norm."""
 
     def ask(stage: str, target: str, asked: Sequence[Instance]) -> list[FinishedAttack]:
-        settings = AttackSettings(parse_target(target), norm, MARGIN, folder.context.method())
-        return folder.solve(f"{norm}-{stage}", network, asked, settings)
+        return folder.solve(f"{norm}-{stage}", network, asked, norm, MARGIN, parse_target(target))
 
     first = images[:FIXED]
     return Answers(
@@ -222,16 +219,8 @@ def _example(images: Sequence[Instance], answers: Answers) -> Figure | None:
         return None
     shown = [r for rows in answers.fixed.values() for r in rows if r.row.image == image.key]
     names = {target: choice for choice, target in targets.items()}
-    return perturbation_figure(
-        [image.image] * len(shown),
-        [result.image for result in shown],
-        labels=[image.label] * len(shown),
-        predicted_original=[known(result.row.original_predicted) for result in shown],
-        predicted_changed=[known(result.row.predicted) for result in shown],
-        distances=[known(result.row.distance) for result in shown],
-        norm=str(answers.norm),
-        proven=[names.get(known(result.row.target), "") for result in shown],
-    )
+    words = [names.get(known(result.row.target), "") for result in shown]
+    return perturbations([image] * len(shown), shown, answers.norm, words)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
