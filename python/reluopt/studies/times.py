@@ -185,11 +185,11 @@ def _classifications(
 
 def _simple_facts(finished: Sequence[Finished]) -> dict[str, Any]:
     """Average, fastest and slowest; dashes when a run died, lower bounds when one was stopped."""
-    seconds = [result.row.get("seconds") for result in finished]
+    seconds = [result.row.seconds for result in finished]
     known = [float(value) for value in seconds if value is not None]
     if len(known) < len(seconds):
         return {"images": len(seconds), "average": None, "fastest": None, "slowest": None}
-    stopped = any(result.row["status"] == Status.TIME_LIMIT for result in finished)
+    stopped = any(result.row.status == Status.TIME_LIMIT for result in finished)
     relation = AT_LEAST if stopped else EXACT
     return {
         "images": len(known),
@@ -203,7 +203,7 @@ def _classification_facts(finished: Sequence[Finished]) -> dict[str, Any]:
     """Times, sizes, and how many answers are those of the network."""
     rows = [result.row for result in finished]
     sizes = {name: rows[0].get(name) for name in ("variables", "constraints", "binaries")}
-    agreeing = sum(bool(row["agrees"]) for row in rows)
+    agreeing = sum(row.agrees for row in rows)
     return {**_simple_facts(finished), "agreeing": agreeing, **sizes}
 
 
