@@ -243,7 +243,7 @@ class _Liar(HighsEngine):
 )
 def test_lies_are_found_out(thesis, test_images, monkeypatch, lie, message):
     monkeypatch.setattr("reluopt.pipeline.choose_engine", lambda *_, **__: _Liar(lie))
-    monkeypatch.setattr("reluopt.pipeline.region_minimum", lambda *_: None)
+    monkeypatch.setattr("reluopt.pipeline.linear_region_minimum", lambda *_: None)
     problem = MinimalPerturbation(test_images.image(0), 7)
     solution = solve(thesis, problem, Method("highs", attack=False))
     assert solution.status is Status.NUMERICAL
@@ -353,7 +353,7 @@ def test_a_certified_incumbent_survives_a_refused_image(make_network, monkeypatc
     mine = targets.index(true.target)
     lie = EngineAnswer(Status.FEASIBLE, image, 1 - mine, 0.0, 0.0)
     monkeypatch.setattr("reluopt.pipeline.choose_engine", lambda *_, **__: _Liar(lie))
-    monkeypatch.setattr("reluopt.pipeline.region_minimum", lambda *_: None)
+    monkeypatch.setattr("reluopt.pipeline.linear_region_minimum", lambda *_: None)
     known = Incumbent(true.image, true.objective, mine)
     monkeypatch.setattr("reluopt.pipeline.find_incumbent", lambda *_, **__: known)
     solution = solve(network, problem, Method("highs"))

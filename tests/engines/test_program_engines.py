@@ -9,7 +9,7 @@ import pytest
 from helpers.clocks import FakeClock
 from helpers.exact import exact_optimum
 from reluopt.answers.solution import Incumbent, Status
-from reluopt.attacks.region import find_incumbent
+from reluopt.attacks.linear_regions import find_incumbent
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.deadline import Deadline
 from reluopt.engines import choose_engine, engine_names, engines_for, get_engine
