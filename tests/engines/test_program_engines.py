@@ -169,7 +169,7 @@ def test_nothing_is_built_or_solved_after_the_time_limit(thesis, test_images, mo
 
     task = MinimalPerturbation(test_images.image(1), 2, AnyTarget()).task(thesis)
     request = _request(thesis, task, time_limit=1e-9)
-    monkeypatch.setattr("reluopt.engines.program_engine.encode", refuse)
+    monkeypatch.setattr(BigM, "encode", refuse)
     monkeypatch.setattr(type(engine), "solve_program", refuse)
     answer = engine.solve(request)
     assert (answer.status, answer.bound, answer.nodes) == (Status.TIME_LIMIT, 0.0, 0)
