@@ -98,11 +98,11 @@ def solve(
         answer = engine.solve(replace(request, options=options))
     search_seconds = clock.lap() - answer.build_seconds
     claim = Claim(network, task, answer, _found(task, answer, incumbent), method.options.gap)
-    verdict = judged(problem, claim)
+    verdict = judged(claim)
     # Self-contained engines polish on their own; an image of theirs that passes is left alone.
     if task.minimises_distance and not (engine.self_contained and verdict.certified):
         polished = _polished(network, task, answer, clock.deadline)
-        verdict = judged(problem, replace(claim, found=[*claim.found, *polished]))
+        verdict = judged(replace(claim, found=[*claim.found, *polished]))
     timings = Timings(
         attack_seconds, bounds_seconds, answer.build_seconds, search_seconds, clock.lap()
     )

@@ -20,6 +20,7 @@ from reluopt.engines.options import EngineOptions
 from reluopt.engines.program_engine import ProgramTask
 from reluopt.engines.scip import ScipEngine, _add_rows
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
+from reluopt.formulation import FORMULATIONS
 from reluopt.formulation.forms.bigm import BigM
 from reluopt.install import install_command
 from reluopt.networks.layers.dense import Dense
@@ -56,7 +57,7 @@ def _request(network, task, formulation="bigm", bounds="interval", **options):
         network,
         task,
         BOUNDING_METHODS.get(bounds).compute(network, region),
-        formulation,
+        FORMULATIONS.get(formulation),
         EngineOptions(**options),
         incumbent,
     )
