@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reluopt.answers.solution import Incumbent
-from reluopt.attacks.region import improve_by_regions
+from reluopt.attacks.linear_regions import improve_by_linear_regions
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation, Solved
@@ -238,7 +238,9 @@ class L2Tree:
         objective = search.objective
         search.offer(image, self.alternative)
         start = Incumbent(image, math.inf, self.alternative)
-        found = improve_by_regions(frame.network, frame.task, start, REGIONS, search.deadline)
+        found = improve_by_linear_regions(
+            frame.network, frame.task, start, REGIONS, search.deadline
+        )
         if math.isfinite(found.objective):
             search.offer(found.image, self.alternative)
         return search.objective < objective * SMALLER_BALL
