@@ -24,7 +24,8 @@ from reluopt.answers.solution import Incumbent
 from reluopt.attacks.region import improve_by_regions
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
-from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation, Solved
+from reluopt.engines.branch_and_bound.l2.interior import Effort
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation, Solved
 from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.input_sets import with_radius
