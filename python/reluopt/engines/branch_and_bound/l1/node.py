@@ -220,10 +220,9 @@ def probe(
     patience: int,
     bounds: FloatMatrix,
 ) -> int:
-    """Strong branching; see :meth:`~.relaxation.L1Relaxation.probe`.
+    """Strong branching; see :meth:`~.relaxation.L1Relaxation.probe`, which returns ``bounds``.
 
     Where one child is cut off, ``node`` and its ``state`` become the other child at once.
-    ``neurons`` are those of the program; ``bounds`` receives what the method returns.
 
     Returns:
         How many neurons were probed; negative when both children of the last one were cut off.
