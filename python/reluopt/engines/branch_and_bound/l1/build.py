@@ -65,11 +65,7 @@ class _RowLayout(NamedTuple):
 
 
 def build(
-    frame: Frame,
-    conditions: LogitConditions,
-    lower: FloatArray,
-    upper: FloatArray,
-    balls: BallRows,
+    frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray, balls: BallRows
 ) -> tuple[LinearProgram, Layout]:
     """The program for root bounds of all hidden neurons.
 
@@ -125,11 +121,7 @@ def _reach(frame: Frame) -> FloatArray:
 
 
 def _lay_out_rows(
-    frame: Frame,
-    conditions: LogitConditions,
-    lower: FloatArray,
-    upper: FloatArray,
-    balls: BallRows,
+    frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray, balls: BallRows
 ) -> _RowLayout:
     """First layer, ball rows, other neurons, conditions, triangles."""
     sizes = frame.network.hidden_sizes

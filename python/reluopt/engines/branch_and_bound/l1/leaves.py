@@ -16,15 +16,7 @@ from reluopt.engines.branch_and_bound.l1.certificate import (
     safe_bound,
 )
 from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
-from reluopt.engines.branch_and_bound.leaf import (
-    BOUND,
-    FARKAS,
-    LEAF,
-    Leaf,
-    LeafCheck,
-    Parts,
-    Trial,
-)
+from reluopt.engines.branch_and_bound.leaf import BOUND, FARKAS, LEAF, Leaf, LeafCheck, Parts, Trial
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import LogitConditions
 

@@ -308,12 +308,7 @@ def _load_region(lp: LinearProgram, layout: Layout, pattern: BoolArray) -> None:
 
 @kernel
 def solve_region(
-    node: NodeProgram,
-    state: State,
-    pattern: BoolArray,
-    cutoff: float,
-    limit: int,
-    flips: IntArray,
+    node: NodeProgram, state: State, pattern: BoolArray, cutoff: float, limit: int, flips: IntArray
 ) -> tuple[int, int]:
     """Best point of one linear region; see :meth:`~.relaxation.L1Relaxation.best_of_region`.
 

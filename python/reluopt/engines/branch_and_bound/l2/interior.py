@@ -110,10 +110,7 @@ class InteriorPoint(NamedTuple):
 
 @search_kernel
 def solve_program(
-    program: QuadraticProgram,
-    theta: FloatArray,
-    cutoff: float,
-    effort: Effort,
+    program: QuadraticProgram, theta: FloatArray, cutoff: float, effort: Effort
 ) -> InteriorPoint:
     """Solve a program from scratch.
 
@@ -163,11 +160,7 @@ def solve_program(
 
 @search_kernel
 def _is_solved(
-    residuals: Residuals,
-    best_bound: float,
-    average: float,
-    cutoff: float,
-    effort: Effort,
+    residuals: Residuals, best_bound: float, average: float, cutoff: float, effort: Effort
 ) -> bool:
     """Whether rows and gap are as small as was asked, or cannot become any smaller."""
     worst = np.abs(residuals.rows).max() if residuals.rows.size > 0 else 0.0

@@ -134,12 +134,7 @@ class L2Relaxation:
 
     @interrupts_wait()
     def solve(
-        self,
-        lower: FloatArray,
-        upper: FloatArray,
-        cuts: Cuts,
-        goal: float,
-        effort: Effort,
+        self, lower: FloatArray, upper: FloatArray, cuts: Cuts, goal: float, effort: Effort
     ) -> Solved:
         """Solve and certify a node.
 

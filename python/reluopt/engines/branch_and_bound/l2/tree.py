@@ -106,10 +106,7 @@ class L2Tree:
         self._relaxation = L2Relaxation(search.frame, conditions, lower, upper)
         undecided = int(np.count_nonzero((lower < 0.0) & (upper > 0.0)))
         pixels = int(search.frame.inputs.center.size)
-        self.size = {
-            "variables": pixels + undecided,
-            "constraints": 2 * undecided + self._rhs.size,
-        }
+        self.size = {"variables": pixels + undecided, "constraints": 2 * undecided + self._rhs.size}
         root = L2Node(lower, upper, math.inf, 0.0, 0, Cuts.none(), events.planted())
         self.open: list[L2Node] = [root]
         self._floor = math.inf
