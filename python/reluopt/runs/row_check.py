@@ -33,7 +33,7 @@ from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
 from reluopt.runs.evidence import AGREEMENT, BoundClaim, Evidence, at_most, fools_nobody
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import FAILURES
-from reluopt.runs.row import COLUMNS, AttackRow
+from reluopt.runs.row import AttackRow
 from reluopt.runs.store import proof_path
 
 RECORDED = {
@@ -45,6 +45,8 @@ RECORDED = {
     "network": "network",
 }
 """Columns that repeat a setting of the run."""
+
+_COLUMNS = {column.name: column for column in AttackRow.schema()}
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,8 @@ class _RowCheck:
         row, instance = self._row, self._instance
         self.fail_unless(instance.label == row.label, f"the true label is {instance.label}")
         for column, name in RECORDED.items():
-            asked, stored = COLUMNS[column].keep(self._settings[name]), row[column]
-            self.fail_unless(
-                (stored or None) == (asked or None), f"{column} is {asked}, not {stored}"
-            )
+            asked, stored = _COLUMNS[column].keep(self._settings[name]), row[column]
+            self.fail_unless(stored == asked, f"{column} is {asked}, not {stored}")
         self._check_method()
         answered = int(self._network.predict(instance.image))
         same = row.original_predicted == answered
