@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from reluopt.answers.solution import (
     relative_gap,
 )
 from reluopt.engines import engine_names
+from reluopt.engines.base import ProgressCallback
+from reluopt.errors import ReluoptError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import (
@@ -30,9 +32,10 @@ from reluopt.questions.problems import (
     parse_target,
 )
 from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
-from reluopt.runs.evidence import AGREEMENT, BoundClaim, Evidence, at_most, fools_nobody
+from reluopt.runs.column import TEXT
+from reluopt.runs.evidence import BoundClaim, Evidence, at_most, close, fools_nobody
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import FAILURES
+from reluopt.runs.job import CRASHED, FAILURES, Work
 from reluopt.runs.row import AttackRow
 from reluopt.runs.store import proof_path
 
@@ -46,7 +49,10 @@ RECORDED = {
 }
 """Columns that repeat a setting of the run."""
 
-_COLUMNS = {column.name: column for column in AttackRow.schema()}
+_COLUMNS = {
+    column.name: replace(column, empty="" if column.kind is TEXT else None)
+    for column in AttackRow.schema()
+}
 
 
 @dataclass(frozen=True)
@@ -88,22 +94,34 @@ class StoredRow:
 
 
 @dataclass(frozen=True, eq=False)
-class RunCheck:
-    """What the checks of all rows of a run share."""
+class RunCheck(Work[StoredRow, Verified]):
+    """The check of every row of a run, here or in worker processes."""
 
     folder: Path
     network: ReLUNetwork
     settings: Mapping[str, Any]
 
-    def verify(self, stored: StoredRow) -> Verified:
+    def run(self, unit: StoredRow, progress: ProgressCallback | None = None) -> Verified:
         """Check one row.
 
         Raises:
-            InputError: a cell that must be filled is empty, or a proof is damaged.
+            InputError: a proof is damaged.
         """
+        del progress
         # Stored images may hold anything; what overflows is no answer, and no warning either.
         with np.errstate(over="ignore", invalid="ignore"):
-            return _RowCheck(self, stored).verify()
+            return _RowCheck(self, unit).verify()
+
+    def failed(
+        self, unit: StoredRow, status: str, message: str, seconds: float | None = None
+    ) -> ReluoptError:
+        """Nothing is known of the row: verification ends."""
+        if status != CRASHED:
+            return ReluoptError(f"{unit.row.image}: {message}")
+        return ReluoptError(
+            f"{self.folder}: a process died while it verified rows (out of memory?); fewer "
+            "--workers need less"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +281,7 @@ class _RowCheck:
             }
         for name, value in recomputed.items():
             least = GAP_DENOMINATOR_FLOOR if name in LENGTHS else 1.0
-            if not _close(stored := self._row[name], value, least):
+            if not close(stored := self._row[name], value, least):
                 self._failures.append(f"{name} is {value:.12g}, not {stored}")
 
     @property
@@ -375,16 +393,6 @@ class _RowCheck:
         bound = self._bound if self._status == Status.INFEASIBLE else self._row.bound
         failures = tuple(self._failures)
         return Verified(self._row.image, self._status, failures, evidence, bound, root, proven)
-
-
-def _close(stored: float | None, value: float, least: float) -> bool:
-    """Whether a stored number is the recomputed one, up to rounding.
-
-    Numbers below ``least`` count as ``least``. What is NaN or infinite is stored as nothing.
-    """
-    if stored is None or not math.isfinite(value):
-        return stored is None and not math.isfinite(value)
-    return abs(stored - value) <= AGREEMENT * max(least, abs(value))
 
 
 _STATUS_CHECKS: Mapping[str, Callable[[_RowCheck, _Measured | None], None]] = {
