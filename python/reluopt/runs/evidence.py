@@ -40,6 +40,16 @@ def at_most(left: float, right: float, least: float = 1.0) -> bool:
     return left <= right or left - right <= AGREEMENT * max(least, abs(right))
 
 
+def close(stored: float | None, value: float, least: float) -> bool:
+    """Whether a stored number is the recomputed one, up to rounding.
+
+    Numbers below ``least`` count as ``least``. What is NaN or infinite is stored as nothing.
+    """
+    if stored is None or not math.isfinite(value):
+        return stored is None and not math.isfinite(value)
+    return abs(stored - value) <= AGREEMENT * max(least, abs(value))
+
+
 def fools_nobody(certificate: Certificate) -> bool:
     """Whether the network's own answer is all that is wrong with an image."""
     return certificate.lead <= 0.0 and len(certificate.failures) == 1

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from reluopt.runs.answers import Answers
 from reluopt.runs.evidence import Evidence as Evidence
 from reluopt.runs.executors import LocalExecutor
 from reluopt.runs.instances import load_by_key
-from reluopt.runs.job import CRASHED, Work
 from reluopt.runs.progress import RunProgress, Tracker
 from reluopt.runs.record import RECORD, Record, read_record
 from reluopt.runs.row import AttackRow
@@ -172,38 +171,15 @@ def _network(
     return network
 
 
-@dataclass(frozen=True, eq=False)
-class _RowChecks(Work[StoredRow, Verified]):
-    """The check of every row, here or in worker processes."""
-
-    check: RunCheck
-
-    def run(self, unit: StoredRow, progress: Any = None) -> Verified:
-        """Check one row."""
-        del progress
-        return self.check.verify(unit)
-
-    def failed(
-        self, unit: StoredRow, status: str, message: str, seconds: float | None = None
-    ) -> ReluoptError:
-        """Nothing is known of the row: verification ends."""
-        if status != CRASHED:
-            return ReluoptError(f"{unit.row.image}: {message}")
-        return ReluoptError(
-            f"{self.check.folder}: a process died while it verified rows (out of memory?); "
-            "fewer --workers need less"
-        )
-
-
 def _verify_rows(check: RunCheck, rows: Sequence[StoredRow], workers: int) -> Iterator[Verified]:
     """Check rows here, or in processes that are given the network once; in their order."""
     if min(workers, len(rows)) <= 1:
-        yield from map(check.verify, rows)
+        yield from map(check.run, rows)
         return
     ready: dict[str, Verified] = {}
     waiting = iter(rows)
     row = next(waiting, None)
-    for key, outcome in LocalExecutor(workers).outcomes(_RowChecks(check), rows):
+    for key, outcome in LocalExecutor(workers).outcomes(check, rows):
         if isinstance(outcome, ReluoptError):
             raise outcome
         ready[key] = outcome
