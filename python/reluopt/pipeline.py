@@ -68,7 +68,7 @@ def solve(
         EngineUnavailableError: the engine is not usable on this machine.
 
     Example:
-        >>> from reluopt import load_images, load_network
+        >>> from reluopt import MinimalPerturbation, load_images, load_network
         >>> network, digits = load_network("thesis"), load_images("test")
         >>> solution = solve(network, MinimalPerturbation(digits.image(0), label=digits.label(0)))
         >>> solution.status, solution.certified, round(solution.objective, 4)
