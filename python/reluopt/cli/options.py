@@ -17,7 +17,7 @@ from reluopt.method import CHOICES, names_of, refuse_unknown
 
 if TYPE_CHECKING:
     from reluopt.pipeline import Method
-    from reluopt.questions.problems import Margin, Measure, Target
+    from reluopt.questions.problems import Margin, Norm, Target
 
 NetworkName: TypeAlias = Annotated[
     str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
@@ -99,7 +99,7 @@ class QuestionOptions:
         typer.Option(help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."),
     ] = "x1.2"
 
-    def parse(self) -> tuple[Target, Measure, Margin]:
+    def parse(self) -> tuple[Target, Norm, Margin]:
         """Target, norm and margin.
 
         Raises:

@@ -95,7 +95,7 @@ _WEIGHTS = "constraints as the thesis counts"
 
 
 def run(context: StudyContext) -> StudyResult:
-    """Measure all four problems, draw the last two, and put the sizes beside the thesis'."""
+    """Norm all four problems, draw the last two, and put the sizes beside the thesis'."""
     check_methods(context, list(MEASUREMENTS.values()))
     folder = StudyFolder(context, NAME)
     network = load_bundled(NETWORK)
