@@ -1,4 +1,4 @@
-"""FGSM and PGD: inside box and ball, and success means what the forward pass says."""
+"""PGD: inside box and ball, and success means what the forward pass says."""
 
 import numpy as np
 import pytest
