@@ -39,13 +39,8 @@ from reluopt.runs.job import CRASHED, FAILURES, Work
 from reluopt.runs.row import AttackRow
 from reluopt.runs.store import proof_path
 
-RECORDED = {
-    "norm": "norm",
-    "margin_rule": "margin",
-    "seed": "seed",
-    "threads": "threads",
-    "time_limit": "time_limit",
-    "network": "network",
+RECORDED = {"margin_rule": "margin"} | {
+    name: name for name in ("norm", "seed", "threads", "time_limit", "network")
 }
 """Columns that repeat a setting of the run."""
 
