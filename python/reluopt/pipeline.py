@@ -13,7 +13,7 @@ from dataclasses import replace
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Solution, Status, Timings
 from reluopt.answers.verdict import Claim, judged
-from reluopt.attacks.region import find_incumbent, region_minimum
+from reluopt.attacks.linear_regions import find_incumbent, linear_region_minimum
 from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.deadline import Deadline, Laps
 from reluopt.engines.base import Engine, EngineRequest, ProgressCallback
@@ -98,11 +98,11 @@ def solve(
         answer = engine.solve(replace(request, options=options))
     search_seconds = clock.lap() - answer.build_seconds
     claim = Claim(network, task, answer, _found(task, answer, incumbent), method.options.gap)
-    verdict = judged(problem, claim)
+    verdict = judged(claim)
     # Self-contained engines polish on their own; an image of theirs that passes is left alone.
     if task.minimises_distance and not (engine.self_contained and verdict.certified):
         polished = _polished(network, task, answer, clock.deadline)
-        verdict = judged(problem, replace(claim, found=[*claim.found, *polished]))
+        verdict = judged(replace(claim, found=[*claim.found, *polished]))
     timings = Timings(
         attack_seconds, bounds_seconds, answer.build_seconds, search_seconds, clock.lap()
     )
@@ -177,5 +177,5 @@ def _polished(
     pattern = answer.pattern or network.activation_pattern(answer.image)
     alternative = task.alternatives[answer.alternative]
     extra = Deadline.after(max(deadline.left, POLISHING_SECONDS))
-    image = region_minimum(network, task, alternative, pattern, extra)
+    image = linear_region_minimum(network, task, alternative, pattern, extra)
     return [] if image is None else [Incumbent(image, task.distance(image), answer.alternative)]

@@ -168,11 +168,7 @@ def undo_pixels(
 
 @kernel
 def shrink(
-    flat: FlatNetwork,
-    image: FloatArray,
-    matrix: FloatMatrix,
-    rhs: FloatArray,
-    point: FloatArray,
+    flat: FlatNetwork, image: FloatArray, matrix: FloatMatrix, rhs: FloatArray, point: FloatArray
 ) -> None:
     """Scale the change of a feasible point back as far as bisection finds it feasible."""
     values, slacks = np.empty(flat.biases.size), np.empty(rhs.size)

@@ -24,7 +24,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from matplotlib.transforms import ScaledTranslation
 
 from reluopt.errors import InputError
-from reluopt.figures.panels import percent_axis, share_xlim, spread, strip_axis
+from reluopt.figures.panels import note, percent_axis, share_xlim, spread, strip_axis
 from reluopt.figures.style import (
     CHARACTER,
     CYCLE,
@@ -34,7 +34,6 @@ from reluopt.figures.style import (
     MUTED,
     SINGLE_COLUMN,
     SMALL,
-    TINY,
     inch_axes,
     inch_legend,
     inch_text,
@@ -263,10 +262,8 @@ def _draw_censored(axes: Axes, own: pd.DataFrame, number: int, colour: str) -> N
         limit, number, marker=">", markersize=4.5, markerfacecolor="white",
         markeredgecolor=colour, clip_on=False, transform=axes.transData + shift,
     )  # fmt: skip
-    axes.annotate(
-        f"{len(stopped)}", (limit, number), (10, 0), textcoords="offset points",
-        ha="left", va="center", size=SMALL, annotation_clip=False,
-    )  # fmt: skip
+    beside: Any = {"ha": "left", "va": "center", "size": SMALL, "annotation_clip": False}
+    note(axes, f"{len(stopped)}", (limit, number), (10, 0), **beside)
 
 
 def _draw_median(axes: Axes, own: pd.DataFrame, number: int) -> None:
@@ -279,11 +276,8 @@ def _draw_median(axes: Axes, own: pd.DataFrame, number: int) -> None:
     )  # fmt: skip
     value = f"{median:#.3g}".rstrip(".")
     near = median > 0.4 * float(own["time_limit"].max())
-    axes.annotate(
-        f"{'≥ ' if censored else ''}{value} s", (median, number - _BAR), (-3 * near, 1.0),
-        textcoords="offset points", ha="right" if near else "center", va="bottom", size=TINY,
-        zorder=5,
-    )  # fmt: skip
+    words, side = f"{'≥ ' if censored else ''}{value} s", "right" if near else "center"
+    note(axes, words, (median, number - _BAR), (-3 * near, 1.0), ha=side, zorder=5)
 
 
 def _draw_profile(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
@@ -353,10 +347,8 @@ def limit_line(axes: Axes, rows: pd.DataFrame, which: str) -> None:
         else:
             axes.axhline(limit, **options)
             place, transform = (1.0, limit), axes.get_yaxis_transform()
-        axes.annotate(
-            f"limit {limit:g} s", place, (0, 2), xycoords=transform,
-            textcoords="offset points", ha="right", va="bottom", size=TINY, color=MUTED,
-        )  # fmt: skip
+        words: Any = {"ha": "right", "color": MUTED, "xycoords": transform}
+        note(axes, f"limit {limit:g} s", place, (0, 2), **words)
 
 
 def method_legend(axes: Axes) -> None:

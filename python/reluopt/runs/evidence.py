@@ -16,7 +16,7 @@ import numpy as np
 
 from reluopt.answers.check import check_perturbation
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Certificate, Incumbent
-from reluopt.attacks.region import find_incumbent
+from reluopt.attacks.linear_regions import find_incumbent
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork

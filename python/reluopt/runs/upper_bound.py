@@ -16,7 +16,7 @@ import numpy as np
 
 from reluopt.answers.check import check_perturbation
 from reluopt.attacks import shortest
-from reluopt.attacks.region import find_incumbent
+from reluopt.attacks.linear_regions import find_incumbent
 from reluopt.engines.base import ProgressCallback
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
@@ -40,7 +40,7 @@ class Attack(StrEnum):
     """Which attack looks for the nearest image.
 
     * ``PGD``: :func:`~reluopt.attacks.shortest.shortest_pgd`.
-    * ``REGION``: :func:`~reluopt.attacks.region.find_incumbent`.
+    * ``REGION``: :func:`~reluopt.attacks.linear_regions.find_incumbent`.
     """
 
     PGD = "pgd"

@@ -24,7 +24,7 @@ from reluopt.engines.branch_and_bound.l1.build import Layout, set_sides
 from reluopt.engines.branch_and_bound.l1.certificate import (
     L1_OBJECTIVE,
     NO_OBJECTIVE,
-    Claim,
+    L1Setting,
     safe_bound,
 )
 from reluopt.engines.branch_and_bound.l1.program import (
@@ -80,7 +80,7 @@ class NodeProgram(NamedTuple):
         lp: the program.
         layout: where the neurons stand in it.
         work: buffers.
-        claim: what bounds are about.
+        setting: what bounds are about.
         lower, upper: the node's bounds of all hidden neurons, shape ``(neurons,)``.
         pi: multipliers of the hidden neurons, shape ``(neurons,)``.
         mu: multipliers of the conditions.
@@ -91,7 +91,7 @@ class NodeProgram(NamedTuple):
     lp: LinearProgram
     layout: Layout
     work: Work
-    claim: Claim
+    setting: L1Setting
     lower: FloatArray
     upper: FloatArray
     pi: FloatArray
@@ -118,7 +118,7 @@ def _set_multipliers(node: NodeProgram, y: FloatArray) -> None:
 @kernel
 def bound_by(node: NodeProgram, objective: float) -> float:
     """Safe bound of the node by its multipliers; ``objective`` as for :func:`safe_bound`."""
-    return safe_bound(node.claim, node.lower, node.upper, node.pi, node.mu, node.tau, objective)
+    return safe_bound(node.setting, node.lower, node.upper, node.pi, node.mu, node.tau, objective)
 
 
 @apart
@@ -220,19 +220,15 @@ def probe(
     patience: int,
     bounds: FloatMatrix,
 ) -> int:
-    """Strong branching; see :meth:`~.relaxation.L1Relaxation.probe`.
+    """Strong branching; see :meth:`~.relaxation.L1Relaxation.probe`, which returns ``bounds``.
 
-    Where one child is cut off, the node becomes the other child at once, with its bounds and its
-    basis (``state``), so that later probes profit. ``neurons`` are those of the program, ``trial``
-    is scratch, and ``bounds``, of shape ``(n, 3)``, receives what the method returns.
+    Where one child is cut off, ``node`` and its ``state`` become the other child at once.
 
     Returns:
         How many neurons were probed; negative when both children of the last one were cut off.
     """
-    lp, work = node.lp, node.work
-    best, since = 0.0, 0
-    for n in range(neurons.size):
-        i = neurons[n]
+    lp, work, best, since = node.lp, node.work, 0.0, 0
+    for n, i in enumerate(neurons):
         h = node.layout.kept[i]
         bounds[n, 2] = state.scalars[OBJECTIVE]
         if n > 0 and min(state.value[i], state.value[lp.first_s + i]) <= CONSISTENT:
@@ -246,6 +242,7 @@ def probe(
             _, code = solve_node(node, trial, cutoff, limit)
             estimate = min(trial.scalars[OBJECTIVE], LARGEST_ESTIMATE)
             bounds[n, phase] = np.inf if code == CUTOFF else estimate
+        product = _gain_product(bounds[n], cutoff)
         if bounds[n, 0] == np.inf and bounds[n, 1] == np.inf:
             return -n - 1
         if bounds[n, 0] == np.inf:
@@ -258,7 +255,6 @@ def probe(
             node.lower[h], node.upper[h] = low, high
             set_sides(lp, i, low, high)
         since += 1
-        product = _gain_product(bounds[n], cutoff)
         if product > best:
             best, since = product, 0
         elif since >= patience:
@@ -280,7 +276,7 @@ def _gain_product(bounds: FloatArray, cutoff: float) -> float:
 @kernel
 def read_point(node: NodeProgram, state: State, image: FloatArray) -> None:
     """Write the input of the state into ``image``, clipped to the box."""
-    lp, layout, inputs = node.lp, node.layout, node.claim.inputs
+    lp, layout, inputs = node.lp, node.layout, node.setting.inputs
     image[:] = 0.0
     for q in range(lp.first_listed_pixel, state.counters[LISTED]):
         j = lp.listed[q]
@@ -312,12 +308,7 @@ def _load_region(lp: LinearProgram, layout: Layout, pattern: BoolArray) -> None:
 
 @kernel
 def solve_region(
-    node: NodeProgram,
-    state: State,
-    pattern: BoolArray,
-    cutoff: float,
-    limit: int,
-    flips: IntArray,
+    node: NodeProgram, state: State, pattern: BoolArray, cutoff: float, limit: int, flips: IntArray
 ) -> tuple[int, int]:
     """Best point of one linear region; see :meth:`~.relaxation.L1Relaxation.best_of_region`.
 

@@ -15,7 +15,7 @@ from reluopt.engines.branch_and_bound.l1 import node as node_kernels
 from reluopt.engines.branch_and_bound.l1.ball import RowBall
 from reluopt.engines.branch_and_bound.l1.basis import copy_state, refresh
 from reluopt.engines.branch_and_bound.l1.build import build, load_bounds
-from reluopt.engines.branch_and_bound.l1.certificate import make_claim
+from reluopt.engines.branch_and_bound.l1.certificate import make_setting
 from reluopt.engines.branch_and_bound.l1.program import (
     OBJECTIVE,
     State,
@@ -40,7 +40,7 @@ ROOT_PIVOTS = 1000
 """Pivots of a program between two layers whose neurons are squeezed: ten times what is usual."""
 
 
-class Outcome(NamedTuple):
+class NodeBound(NamedTuple):
     """What one solve of a relaxation proved.
 
     Attributes:
@@ -103,7 +103,7 @@ class L1Relaxation:
             lp,
             layout,
             empty_work(rows, columns),
-            make_claim(frame, conditions, ball),
+            make_setting(frame, conditions, ball),
             lower=np.zeros(neurons),
             upper=np.zeros(neurons),
             pi=np.zeros(neurons),
@@ -130,7 +130,7 @@ class L1Relaxation:
         load_bounds(node.lp, node.layout, node.lower, node.upper)
         self._stale = True
 
-    def solve(self, cutoff: float, limit: int) -> Outcome:
+    def solve(self, cutoff: float, limit: int) -> NodeBound:
         """Solve from the present warm start.
 
         Args:
@@ -146,7 +146,7 @@ class L1Relaxation:
         if code == OPTIMAL and not self._shrunk:
             node_kernels.keep_promising(lp, self._state, KEEP_REDUCED_COST, KEEP_AT_LEAST)
             self._shrunk = True
-        return Outcome(bound, code == OPTIMAL)
+        return NodeBound(bound, code == OPTIMAL)
 
     def point(self) -> FloatArray:
         """Input :math:`x^0` of the last solve, inside the box, shape ``(n_0,)``."""
