@@ -110,6 +110,17 @@ class Job(Work[UnitT, Finished[RowT]], Generic[UnitT, RowT]):
     """What its rows are."""
 
     @abstractmethod
+    def blank(self, unit: UnitT, status: str) -> RowT:
+        """The row of a unit of which nothing is known but what is asked."""
+
+    def failed(
+        self, unit: UnitT, status: str, message: str, seconds: float | None = None
+    ) -> Finished[RowT]:
+        """The row of a unit without an answer."""
+        del seconds
+        return Finished(self.blank(unit, status).but(message=message))
+
+    @abstractmethod
     def describe(self) -> Mapping[str, Any]:
         """Everything that determines the results, JSON-serialisable."""
 
