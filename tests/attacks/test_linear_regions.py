@@ -33,8 +33,8 @@ from reluopt.questions.problems import (
     FixedTarget,
     MinimalPerturbation,
     Norm,
-    PerturbationTask,
     ShiftTarget,
+    Task,
 )
 
 Vector = NDArray[np.float64]
@@ -43,14 +43,14 @@ MakeNetwork = Callable[[tuple[int, ...], int], ReLUNetwork]
 
 def image_task(
     network: ReLUNetwork, data: Dataset, index: int, norm: Norm, target: object = None
-) -> PerturbationTask:
+) -> Task:
     image = np.asarray(data.images[index], dtype=np.float64).reshape(-1)
     asked = ShiftTarget(5) if target is None else target
     problem = MinimalPerturbation(image, int(data.labels[index]), asked, norm)  # type: ignore[arg-type]
     return problem.task(network)
 
 
-def assert_meets(network: ReLUNetwork, task: PerturbationTask, image: Vector, index: int) -> None:
+def assert_meets(network: ReLUNetwork, task: Task, image: Vector, index: int) -> None:
     """Box, conditions (without any tolerance) and answer are what was asked."""
     alternative = task.alternatives[index]
     assert task.box.violation(image) == 0.0
@@ -140,7 +140,7 @@ def test_random_starts_reach_over_a_flat_valley() -> None:
 
 
 def reference_objective(
-    network: ReLUNetwork, task: PerturbationTask, pattern: tuple[NDArray[np.bool_], ...]
+    network: ReLUNetwork, task: Task, pattern: tuple[NDArray[np.bool_], ...]
 ) -> float | None:
     """The region's optimum by scipy, infeasible as None."""
     rows = linear_region_rows(network, task.image, task.alternatives[0], pattern)

@@ -26,7 +26,7 @@ from reluopt.errors import ReluoptError
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
-from reluopt.questions.problems import Margin, Measure, MinimalPerturbation, Target
+from reluopt.questions.problems import Margin, MinimalPerturbation, Norm, Target
 from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.column import text_of
 from reluopt.runs.instances import Instance
@@ -55,7 +55,7 @@ class BenchSettings:
     """What is asked of every image, and with which limits."""
 
     target: Target
-    norm: Measure
+    norm: Norm
     margin: Margin
     options: EngineOptions
 
@@ -97,7 +97,7 @@ class BenchUnit:
 
 @dataclass(frozen=True, eq=False)
 class BenchJob(Job[BenchUnit, BenchRow]):
-    """Measure methods on images.
+    """Norm methods on images.
 
     Attributes:
         networks, methods: by name.

@@ -18,7 +18,7 @@ from reluopt.questions.norms import NORMS
 
 if TYPE_CHECKING:
     from reluopt.pipeline import Method
-    from reluopt.questions.problems import Margin, Measure, Target
+    from reluopt.questions.problems import Margin, Norm, Target
 
 NetworkName: TypeAlias = Annotated[
     str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
@@ -101,7 +101,7 @@ class QuestionOptions:
         typer.Option(help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."),
     ] = "x1.2"
 
-    def parse(self) -> tuple[Target, Measure, Margin]:
+    def parse(self) -> tuple[Target, Norm, Margin]:
         """Target, norm and margin.
 
         Raises:

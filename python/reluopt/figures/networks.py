@@ -59,9 +59,6 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
     Args:
         table: see :mod:`reluopt.figures.times`.
         references: ``network``, ``method`` (a name for the line) and ``seconds``; may be empty.
-
-    Raises:
-        InputError: a table lacks a column, or there are no times.
     """
     for column in REFERENCE_COLUMNS:
         if column not in references.columns:
@@ -129,9 +126,6 @@ def time_versus_size_figure(table: pd.DataFrame) -> Figure:
 
     Args:
         table: as for the other figures, with a column ``neurons`` (hidden ReLUs of the network).
-
-    Raises:
-        InputError: the table is empty or lacks a column.
     """
     times = check_times(table, "neurons")
     methods = method_names(times)

@@ -4,7 +4,8 @@ Tables of times hold one row for each (network, image, method) with the columns 
 ``image``, ``method``, ``seconds`` (wall clock), ``proven`` (whether the question was settled) and
 ``time_limit`` (seconds). Rows that were not proven are *censored*: all that is known of their time
 is that it exceeds the limit. They are drawn at the limit, as hollow triangles pointing right or up,
-and never count as solved in a performance profile.
+and never count as solved in a performance profile. A table that is empty or lacks a column is an
+:class:`~reluopt.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -104,11 +105,7 @@ def performance_profile(table: pd.DataFrame) -> dict[str, tuple[FloatArray, Floa
 
 @style()
 def performance_profile_figure(table: pd.DataFrame) -> Figure:
-    """:func:`performance_profile` of every method, in one panel of :data:`SINGLE_COLUMN` inches.
-
-    Raises:
-        InputError: the table is empty or lacks a column.
-    """
+    """:func:`performance_profile` of every method, in one panel of :data:`SINGLE_COLUMN` inches."""
     methods = method_names(check_times(table))
     top = 0.1 + 0.12 * len(methods)
     figure = new_figure(SINGLE_COLUMN, top + 2.32)
@@ -124,9 +121,6 @@ def time_figure(table: pd.DataFrame) -> Figure:
 
     The bar is the median, with a >= when half of the images were not proven within the limit.
     Beside the hollow triangle stands how many were not.
-
-    Raises:
-        InputError: the table is empty or lacks a column.
     """
     return _panels(table, [draw_times])
 
@@ -136,9 +130,6 @@ def benchmark_figure(table: pd.DataFrame) -> Figure:
     """Times and performance profiles side by side for each network.
 
     The curves are named above them on the right, by colours and markers of the strips on the left.
-
-    Raises:
-        InputError: the table is empty or lacks a column.
     """
     return _panels(table, [draw_times, _draw_profile])
 

@@ -18,7 +18,7 @@ from reluopt.errors import InputError, ReluoptError
 from reluopt.networks.metadata import RELU
 from reluopt.networks.zoo import open_network
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import Measure, parse_norm
+from reluopt.questions.problems import Norm, parse_norm
 from reluopt.runs.answers import Answers
 from reluopt.runs.instances import load_by_key
 from reluopt.runs.record import RECORD, read_record
@@ -57,7 +57,7 @@ class Run:
         return found
 
     @property
-    def norm(self) -> Measure | None:
+    def norm(self) -> Norm | None:
         """How changes are measured, if the run says so."""
         name = self.settings.get("norm")
         return None if name is None else parse_norm(str(name))

@@ -33,8 +33,8 @@ _VARYING_LIMITS = ("time_limit", "gap", "threads", "seed")
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column: its heading, and whether it holds numbers, which stand to the right."""
+class Heading:
+    """What stands above a column; numbers stand to the right."""
 
     title: str
     numeric: bool = False
@@ -55,7 +55,7 @@ class Table:
     """A titled table; ``tags`` has one mapping for each row, for filters."""
 
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[Heading]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     tags: Sequence[Mapping[str, str]] = ()
@@ -70,7 +70,7 @@ def tabulated(
 ) -> Table:
     """Lines of cells by their heading, all with the same headings and at least one, as a table."""
     told = hints or {}
-    columns = [Column(name, cell.numeric, told.get(name, "")) for name, cell in lines[0].items()]
+    columns = [Heading(name, cell.numeric, told.get(name, "")) for name, cell in lines[0].items()]
     return Table(title, columns, [list(line.values()) for line in lines], note, tags)
 
 

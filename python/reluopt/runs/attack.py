@@ -19,8 +19,8 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, engine_for, solve
 from reluopt.questions.problems import (
     Margin,
-    Measure,
     MinimalPerturbation,
+    Norm,
     ShiftTarget,
     Target,
 )
@@ -50,7 +50,7 @@ class AttackSettings:
     """
 
     target: Target
-    norm: Measure
+    norm: Norm
     margin: Margin
     method: Method
     network_path: str = ""

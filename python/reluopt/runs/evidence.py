@@ -20,7 +20,7 @@ from reluopt.attacks.linear_regions import find_incumbent
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import PerturbationTask
+from reluopt.questions.problems import Task
 
 AGREEMENT = 1e-9
 """Allowed relative difference between stored and recomputed numbers. Both are float64 sums of the
@@ -88,7 +88,7 @@ class BoundClaim:
     """
 
     network: ReLUNetwork
-    task: PerturbationTask
+    task: Task
     bound: float
     answer: Incumbent | None
     gap: float

@@ -26,7 +26,7 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import (
     BareRelativeMargin,
     MinimalPerturbation,
-    PerturbationTask,
+    Task,
     parse_margin,
     parse_norm,
     parse_target,
@@ -207,7 +207,7 @@ class _RowCheck:
         if keeps_proof(self._settings, self._row) and not self._proof.exists():
             self._failures.append("a proof was to be kept, but there is none")
 
-    def _task(self) -> PerturbationTask:
+    def _task(self) -> Task:
         settings, instance = self._settings, self._instance
         return MinimalPerturbation(
             instance.image,
@@ -218,7 +218,7 @@ class _RowCheck:
             smoothness=settings.get("smoothness"),
         ).task(self._network)
 
-    def _measure(self, task: PerturbationTask, claim: Claim) -> _Measured | None:
+    def _measure(self, task: Task, claim: Claim) -> _Measured | None:
         """The stored image, if it fits the network and names an alternative."""
         image = self._image
         targets = [alternative.target for alternative in task.alternatives]
@@ -243,7 +243,7 @@ class _RowCheck:
         certificate = check_perturbation(self._network, task, task.alternatives[index], image)
         return _Measured(image, index, certificate)
 
-    def _refute(self, task: PerturbationTask, image: FloatArray) -> None:
+    def _refute(self, task: Task, image: FloatArray) -> None:
         """An image beside a row that claims none: is it even an answer?"""
         for alternative in task.alternatives:
             if check_perturbation(self._network, task, alternative, image).certified:
@@ -285,9 +285,7 @@ class _RowCheck:
         infinite = self._status in (Status.INFEASIBLE, Status.NUMERICAL)
         return math.inf if infinite else -math.inf
 
-    def _check_bound(
-        self, task: PerturbationTask, claim: Claim, measured: _Measured | None
-    ) -> Verified:
+    def _check_bound(self, task: Task, claim: Claim, measured: _Measured | None) -> Verified:
         """Whether the bound is consistent with the answer, and what stands behind it."""
         if not claim.bounds:
             return self._verified(Evidence.NONE)

@@ -25,7 +25,7 @@ from reluopt.questions.problems import (
     Margin,
     MinimalPerturbation,
     Norm,
-    PerturbationTask,
+    Task,
 )
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Finished
@@ -122,13 +122,13 @@ class UpperBoundJob(ImageJob[UpperBoundRow]):
             image_sha256=unit.fingerprint,
         )
 
-    def _task(self, instance: Instance) -> PerturbationTask:
+    def _task(self, instance: Instance) -> Task:
         problem = MinimalPerturbation(
             instance.image, instance.label, AnyTarget(), self.norm, self.margin
         )
         return problem.task(self.network)
 
-    def _find(self, instance: Instance, task: PerturbationTask) -> FloatArray | None:
+    def _find(self, instance: Instance, task: Task) -> FloatArray | None:
         """The image that the attack finds."""
         if self.attack is Attack.REGION:
             incumbent = find_incumbent(self.network, task, seed=self.seed)
@@ -142,9 +142,7 @@ class UpperBoundJob(ImageJob[UpperBoundRow]):
             seed=self.seed,
         )
 
-    def _checked(
-        self, row: UpperBoundRow, task: PerturbationTask, image: FloatArray
-    ) -> UpperBoundRow:
+    def _checked(self, row: UpperBoundRow, task: Task, image: FloatArray) -> UpperBoundRow:
         """What the check says about an image: its answer is the label that leads."""
         target = int(self.network.predict(image))
         alternatives = [each for each in task.alternatives if each.target == target]

@@ -26,7 +26,7 @@ from reluopt.figures import save_figure
 from reluopt.files import write_atomically
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method
-from reluopt.questions.problems import Margin, Measure, Target
+from reluopt.questions.problems import Margin, Norm, Target
 from reluopt.runs.attack import AttackJob, AttackSettings, Finished
 from reluopt.runs.executors import Executor, choose_executor
 from reluopt.runs.instances import Instance
@@ -186,7 +186,7 @@ class StudyFolder:
         stage: str,
         network: ReLUNetwork,
         instances: Sequence[Instance],
-        norm: Measure,
+        norm: Norm,
         margin: Margin,
         target: Target,
         *,

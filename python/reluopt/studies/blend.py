@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from reluopt.figures import blend_figure, blend_pictures
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
-from reluopt.questions.problems import Blend, Measure, Norm, parse_norm
+from reluopt.questions.problems import Blend, Norm, parse_norm
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.row import known
 from reluopt.runs.tables import fixed
@@ -38,7 +38,7 @@ from reluopt.studies.words import excess_text
 NAME = "blend"
 NETWORK = "thesis"
 
-MEASURES: tuple[Measure, ...] = (
+MEASURES: tuple[Norm, ...] = (
     Norm.L2,
     *(Blend(weight) for weight in (0.1, 0.25, 0.5, 0.75, 0.9)),
     Norm.L1,
@@ -54,7 +54,7 @@ SECONDS = 300.0
 CHANGED = 0.01
 """Change from which on a pixel counts as changed: two and a half grey levels of 255."""
 
-Groups = Mapping[Measure, Sequence[FinishedAttack]]
+Groups = Mapping[Norm, Sequence[FinishedAttack]]
 
 QUANTITIES = ("l1", "l2", "changed_pixels", "largest_change", "lead")
 """What is measured of every answer."""
@@ -105,7 +105,7 @@ def run(context: StudyContext) -> StudyResult:
     return folder.finish(facts, complete=context.full and count == COMPLETE)
 
 
-def weight_of(measure: Measure) -> float:
+def weight_of(measure: Norm) -> float:
     """Weight of L1, 0 for L2 and 1 for L1."""
     return measure.costs[0]
 
@@ -144,7 +144,7 @@ def _ratios(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     return wide[least > 0.0].div(least[least > 0.0], axis=0)
 
 
-def _facts(measure: Measure, table: pd.DataFrame) -> dict[str, Any]:
+def _facts(measure: Norm, table: pd.DataFrame) -> dict[str, Any]:
     """Medians of one measure."""
     weight = weight_of(measure)
     own = table[table["weight"] == weight]

@@ -71,7 +71,7 @@ _PLACES = {"distance": 5, "over_any": 4, "largest": 3, "mean": 5, "black_share":
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class NormAnswers:
     """All answers in one norm.
 
     Attributes:
@@ -121,14 +121,14 @@ def run(context: StudyContext) -> StudyResult:
 
 def _solve(
     folder: StudyFolder, network: ReLUNetwork, images: Sequence[Instance], norm: Norm
-) -> Answers:
+) -> NormAnswers:
     """All choices in one norm."""
 
     def ask(stage: str, target: str, asked: Sequence[Instance]) -> list[FinishedAttack]:
         return folder.solve(f"{norm}-{stage}", network, asked, norm, MARGIN, parse_target(target))
 
     first = images[:FIXED]
-    return Answers(
+    return NormAnswers(
         norm,
         {choice: ask(stage, choice, images) for choice, stage in CHOICES.items()},
         {
@@ -139,7 +139,7 @@ def _solve(
 
 
 def _image_rows(
-    network: ReLUNetwork, images: Sequence[Instance], answers: Answers, black: BoolArray
+    network: ReLUNetwork, images: Sequence[Instance], answers: NormAnswers, black: BoolArray
 ) -> pd.DataFrame:
     """One line for each problem, with distance (NaN if not proven), rank and visibility.
 
@@ -205,7 +205,7 @@ def _distributions(
     return panels
 
 
-def _example(images: Sequence[Instance], answers: Answers) -> Figure | None:
+def _example(images: Sequence[Instance], answers: NormAnswers) -> Figure | None:
     """One digit with all nine targets: the first for which all choices take different ones.
 
     The figure says which target each choice takes. None when there is no such digit.

@@ -33,7 +33,7 @@ from reluopt.engines.branch_and_bound.proof import (
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import PerturbationTask
+from reluopt.questions.problems import Task
 
 
 class _Unproven(NamedTuple):
@@ -129,7 +129,7 @@ def _reached(plan: Plan, lower: FloatArray, upper: FloatArray) -> Plan:
 def prove(
     search: Search,
     network: ReLUNetwork,
-    task: PerturbationTask,
+    task: Task,
     plans: Sequence[Plan],
     limit: float,
 ) -> tuple[Proof, float]:
@@ -162,9 +162,7 @@ def prove(
     return Proof(task.norm, *fingerprints, radius, tuple(trees)), max(bound, 0.0)
 
 
-def root_bound(
-    network: ReLUNetwork, task: PerturbationTask, incumbent: Incumbent | None, gap: float
-) -> float:
+def root_bound(network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float) -> float:
     """Safe bound of the root relaxations alone, over the ball of an incumbent.
 
     Args:

@@ -44,6 +44,7 @@ from reluopt.engines.branch_and_bound.l1.simplex import (
     dual_simplex,
 )
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
 from reluopt.numerics.vectors import ascending
 
@@ -202,11 +203,11 @@ def set_phase(lp: LinearProgram, work: Work, state: State, i: int, low: float, h
 
 
 @kernel
-def start_trial(node: NodeProgram, state: State, trial: State) -> None:
+def start_trial(lp: LinearProgram, work: Work, state: State, trial: State) -> None:
     """Begin a trial at a state; pixels that others took in meanwhile are priced."""
     copy_state(state, trial)
-    if trial.counters[LISTED] != node.lp.listed_count[0]:
-        resynchronise(node.lp, trial, node.work)
+    if trial.counters[LISTED] != lp.listed_count[0]:
+        resynchronise(lp, trial, work)
 
 
 @kernel
@@ -236,7 +237,7 @@ def probe(
             continue
         low, high = node.lower[h], node.upper[h]
         for phase in range(2):
-            start_trial(node, state, trial)
+            start_trial(lp, work, state, trial)
             node.lower[h], node.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
             set_phase(lp, work, trial, i, node.lower[h], node.upper[h])
             _, code = solve_node(node, trial, cutoff, limit)
@@ -274,9 +275,10 @@ def _gain_product(bounds: FloatArray, cutoff: float) -> float:
 
 
 @kernel
-def read_point(node: NodeProgram, state: State, image: FloatArray) -> None:
+def read_point(
+    lp: LinearProgram, layout: Layout, inputs: FlatInputSet, state: State, image: FloatArray
+) -> None:
     """Write the input of the state into ``image``, clipped to the box."""
-    lp, layout, inputs = node.lp, node.layout, node.setting.inputs
     image[:] = 0.0
     for q in range(lp.first_listed_pixel, state.counters[LISTED]):
         j = lp.listed[q]
@@ -308,7 +310,14 @@ def _load_region(lp: LinearProgram, layout: Layout, pattern: BoolArray) -> None:
 
 @kernel
 def solve_region(
-    node: NodeProgram, state: State, pattern: BoolArray, cutoff: float, limit: int, flips: IntArray
+    lp: LinearProgram,
+    layout: Layout,
+    work: Work,
+    state: State,
+    pattern: BoolArray,
+    cutoff: float,
+    limit: int,
+    flips: IntArray,
 ) -> tuple[int, int]:
     """Best point of one linear region; see :meth:`~.relaxation.L1Relaxation.best_of_region`.
 
@@ -318,8 +327,8 @@ def solve_region(
     Returns:
         A code of :mod:`simplex` and the number of flips.
     """
-    lp, work, kept = node.lp, node.work, node.layout.kept
-    _load_region(lp, node.layout, pattern)
+    kept = layout.kept
+    _load_region(lp, layout, pattern)
     resynchronise(lp, state, work)
     code = LIMIT
     for _ in range(MAX_ROUNDS):
@@ -348,17 +357,16 @@ def solve_region(
 
 
 @kernel
-def start(node: NodeProgram, state: State, active: BoolArray) -> None:
-    """Begin at the image: every neuron's ``x`` or ``s`` is basic as the image has it."""
-    lp, kept = node.lp, node.layout.kept
+def start(lp: LinearProgram, work: Work, state: State, kept: IntArray, active: BoolArray) -> None:
+    """Begin at the image: every kept neuron's ``x`` or ``s`` is basic as the image has it."""
     for r in range(lp.rhs.size):
         state.head[r] = lp.first_logical + r
     for i in range(kept.size):
         state.head[lp.row[i]] = i if active[kept[i]] else lp.first_s + i
     state.side[:] = 0.0
     state.reduced_cost[:] = 0.0
-    factor(lp, state, node.work)
-    resynchronise(lp, state, node.work)
+    factor(lp, state, work)
+    resynchronise(lp, state, work)
 
 
 @kernel

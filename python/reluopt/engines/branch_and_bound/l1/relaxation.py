@@ -117,7 +117,7 @@ class L1Relaxation:
         values = np.empty(neurons)
         forward(frame.flat, frame.inputs.center, values)
         self.set_bounds(lower, upper)
-        node_kernels.start(self._node, self._state, values > 0.0)
+        node_kernels.start(lp, self._node.work, self._state, layout.kept, values > 0.0)
         self._stale = False
 
     def set_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
@@ -229,11 +229,13 @@ class L1Relaxation:
         left as it was before. None when the region is empty or has nothing below ``cutoff``, or
         when ``limit`` pivots did not do.
         """
-        lp, trial = self._node.lp, self._trial
+        lp, layout, work, trial = self._node.lp, self._node.layout, self._node.work, self._trial
         low, high = lp.lower.copy(), lp.upper.copy()
         copy_state(self._state, trial)
         flips = np.empty(lp.first_s, dtype=np.int64)
-        code, count = node_kernels.solve_region(self._node, trial, pattern, cutoff, limit, flips)
+        code, count = node_kernels.solve_region(
+            lp, layout, work, trial, pattern, cutoff, limit, flips
+        )
         lp.lower[:], lp.upper[:] = low, high
         if code != OPTIMAL:
             return None
@@ -243,7 +245,8 @@ class L1Relaxation:
     def _read(self, state: State) -> FloatArray:
         """The input of a state, clipped to the box."""
         image = np.empty(self.frame.inputs.center.size)
-        node_kernels.read_point(self._node, state, image)
+        node = self._node
+        node_kernels.read_point(node.lp, node.layout, self.frame.inputs, state, image)
         return self.frame.task.box.clip(image)
 
     def snapshot(self) -> State:
