@@ -30,7 +30,7 @@ from reluopt.questions.problems import Margin, MinimalPerturbation, Norm, Target
 from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.column import text_of
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import ERROR, Finished, Job, Outcome, ResultT, Work, hard_limit
+from reluopt.runs.job import ERROR, Finished, Job, Outcome, Procedure, ResultT, hard_limit
 from reluopt.runs.row import BenchRow
 from reluopt.runs.solving import limit_settings
 from reluopt.runs.worker import WorkerProcess
@@ -258,7 +258,7 @@ class TakingTurns:
         return "a process for each method, taking turns"
 
     def outcomes(
-        self, work: Work[Any, ResultT], units: Sequence[Any]
+        self, work: Procedure[Any, ResultT], units: Sequence[Any]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes in the order of ``units``."""
         warm: set[tuple[str, str]] = set()

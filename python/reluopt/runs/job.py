@@ -69,7 +69,7 @@ class Finished(Generic[RowT]):
     resumed: bool = False
 
 
-class Work(ABC, Generic[UnitT, ResultT]):
+class Procedure(ABC, Generic[UnitT, ResultT]):
     """What is done to every unit, here or in worker processes; sent once to each of them."""
 
     @property
@@ -103,8 +103,8 @@ class Work(ABC, Generic[UnitT, ResultT]):
         """
 
 
-class Job(Work[UnitT, Finished[RowT]], Generic[UnitT, RowT]):
-    """Work whose results are rows of one table."""
+class Job(Procedure[UnitT, Finished[RowT]], Generic[UnitT, RowT]):
+    """A procedure whose results are rows of one table."""
 
     row_class: type[RowT]
     """What its rows are."""
@@ -140,7 +140,7 @@ Outcome: TypeAlias = tuple[str, ResultT | ReluoptError]
 
 
 def attempt(
-    work: Work[UnitT, ResultT], unit: UnitT, progress: ProgressCallback | None = None
+    work: Procedure[UnitT, ResultT], unit: UnitT, progress: ProgressCallback | None = None
 ) -> Outcome[ResultT]:
     """Do one unit; an unexpected exception is a result of its own, not the end of the run."""
     try:
