@@ -110,7 +110,7 @@ CLAIMS: Mapping[str, StatusClaim] = {
 """Claims by status."""
 
 _WITH_ANSWERS = ("attack", "ideal", "estimate")
-"""Experiments that store an image beside every row that tells what the network answers to it."""
+"""Jobs that store an image beside every row that tells what the network answers to it."""
 
 
 def keeps_answer(settings: Mapping[str, Any], row: Row, any_answers: bool) -> bool:

@@ -31,7 +31,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``index`` of ``count`` (from 1): every ``count``-th task."""
+    """Part ``index`` of ``count`` (from 1): every ``count``-th unit."""
 
     index: int = 1
     count: int = 1
@@ -54,11 +54,11 @@ def parse_shard(text: str) -> Shard:
 
 
 def select(
-    tasks: Sequence[_Item], limit: int | None = None, shard: Shard | None = None
+    units: Sequence[_Item], limit: int | None = None, shard: Shard | None = None
 ) -> list[_Item]:
-    """The first ``limit`` tasks, and of these the part that ``shard`` names.
+    """The first ``limit`` units, and of these the part that ``shard`` names.
 
-    Shards of the same tasks and limit share no task, and together hold all of them.
+    Shards of the same units and limit share no unit, and together hold all of them.
 
     Raises:
         InputError: a limit below 1, or nothing is left.
@@ -66,7 +66,7 @@ def select(
     if limit is not None and limit < 1:
         raise InputError(f"--limit: expected at least 1, found {limit}")
     part = Shard() if shard is None else shard
-    chosen = list(tasks[:limit])[part.index - 1 :: part.count]
+    chosen = list(units[:limit])[part.index - 1 :: part.count]
     if not chosen:
         raise InputError(f"--shard {part}: expected at least as many tasks as shards, found none")
     return chosen
