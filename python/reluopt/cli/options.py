@@ -14,6 +14,7 @@ import typer
 from reluopt.engines import ENGINES
 from reluopt.errors import InputError
 from reluopt.method import CHOICES, names_of, refuse_unknown
+from reluopt.questions.norms import NORMS
 
 if TYPE_CHECKING:
     from reluopt.pipeline import Method
@@ -89,7 +90,8 @@ class QuestionOptions:
     """What is asked of an image."""
 
     norm: Annotated[
-        str, typer.Option(help="What is minimised: l1, l2, linf or blend:W (W of L1).")
+        str,
+        typer.Option(help=f"What is minimised: {', '.join(NORMS.names)} or blend:W (W of L1)."),
     ] = "l1"
     target: Annotated[
         str, typer.Option(help="A label, a shift (+5), runner-up, or any (untargeted).")

@@ -28,7 +28,7 @@ from typing import Any
 
 from reluopt.errors import EngineUnavailableError, InputError, ReluoptError
 from reluopt.install import install_command
-from reluopt.runs.job import CRASHED, Outcome, ResultT, UnitT, Work
+from reluopt.runs.job import CRASHED, Outcome, Procedure, ResultT, UnitT
 from reluopt.runs.worker import WorkerPool
 
 AHEAD = 1000
@@ -64,7 +64,7 @@ class DaskExecutor:
         self._address = address
 
     def outcomes(
-        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+        self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes as units finish on the cluster."""
         packed = pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL)
@@ -98,7 +98,7 @@ class DaskExecutor:
 
 
 class _Packed:
-    """Work on its way: the receiver unpacks it in a process of its own."""
+    """A procedure on its way: the receiver unpacks it in a process of its own."""
 
     def __init__(self, data: bytes, run: str) -> None:
         self.data = data
@@ -106,7 +106,7 @@ class _Packed:
 
 
 def _collect(
-    client: Any, shared: Any, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+    client: Any, shared: Any, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
 ) -> Iterator[Outcome[ResultT]]:
     """Submit all units, :data:`AHEAD` at a time, and yield what becomes of them."""
     waiting = iter(units)
@@ -130,7 +130,7 @@ def _collect(
         submit()
 
 
-def _outcome(future: Any, work: Work[UnitT, ResultT], unit: UnitT) -> Outcome[ResultT]:
+def _outcome(future: Any, work: Procedure[UnitT, ResultT], unit: UnitT) -> Outcome[ResultT]:
     """What a finished future holds."""
     try:
         outcome: Outcome[ResultT] = future.result()

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Protocol
 
 from reluopt.errors import InputError
-from reluopt.runs.job import Outcome, ResultT, UnitT, Work, attempt
+from reluopt.runs.job import Outcome, Procedure, ResultT, UnitT, attempt
 from reluopt.runs.worker import WorkerPool
 
 if TYPE_CHECKING:  # workers should not load every engine before they know their work
@@ -23,7 +23,7 @@ class Executor(Protocol):
     """Does the units of some work somewhere."""
 
     def outcomes(
-        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+        self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes as they come; closing the iterator ends what still runs.
 
@@ -51,7 +51,7 @@ class SerialExecutor:
         self._progress = progress
 
     def outcomes(
-        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+        self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes in the order of ``units``."""
         for unit in units:
@@ -79,7 +79,7 @@ class LocalExecutor:
         self._workers = workers
 
     def outcomes(
-        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+        self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes as units finish."""
         pool = WorkerPool(work)

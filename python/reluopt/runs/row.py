@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import cache
 from keyword import iskeyword
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_args, get_type_hints
 
 from reluopt.runs.column import KIND_OF_TYPE, TEXT, Column
 
@@ -69,6 +69,10 @@ class Row:
     def row_key(self) -> str:
         """What tells the row from all others of its table: its first value."""
         return str(getattr(self, self.schema()[0].name) or "")
+
+    def but(self, **values: Any) -> Self:
+        """The same row with other values."""
+        return replace(self, **values)  # type: ignore[type-var]  # every class is a dataclass
 
     def values(self) -> dict[str, Any]:
         """Values by column, in the order of the file."""

@@ -31,21 +31,16 @@ from reluopt.questions.problems import (
     parse_norm,
     parse_target,
 )
-from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
+from reluopt.runs.claims import CLAIMS, LENGTHS, Has, StatusClaim, keeps_proof
 from reluopt.runs.column import TEXT
 from reluopt.runs.evidence import BoundClaim, Evidence, at_most, close, fools_nobody
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import CRASHED, FAILURES, Work
+from reluopt.runs.job import CRASHED, FAILURES, Procedure
 from reluopt.runs.row import AttackRow
 from reluopt.runs.store import proof_path
 
-RECORDED = {
-    "norm": "norm",
-    "margin_rule": "margin",
-    "seed": "seed",
-    "threads": "threads",
-    "time_limit": "time_limit",
-    "network": "network",
+RECORDED = {"margin_rule": "margin"} | {
+    name: name for name in ("norm", "seed", "threads", "time_limit", "network")
 }
 """Columns that repeat a setting of the run."""
 
@@ -94,7 +89,7 @@ class StoredRow:
 
 
 @dataclass(frozen=True, eq=False)
-class RunCheck(Work[StoredRow, Verified]):
+class RunCheck(Procedure[StoredRow, Verified]):
     """The check of every row of a run, here or in worker processes."""
 
     folder: Path
@@ -199,7 +194,7 @@ class _RowCheck:
             found = str(self._row.formulation)
             self.fail_unless(found == formulation, f"formulation is {formulation}, not {found}")
 
-    def _check_columns(self, claim: Claim) -> None:
+    def _check_columns(self, claim: StatusClaim) -> None:
         """Whether the row fills what its status claims, and no more."""
         status = self._status
         if claim.certified is False and self._certified:
@@ -223,7 +218,7 @@ class _RowCheck:
             smoothness=settings.get("smoothness"),
         ).task(self._network)
 
-    def _measure(self, task: Task, claim: Claim) -> _Measured | None:
+    def _measure(self, task: Task, claim: StatusClaim) -> _Measured | None:
         """The stored image, if it fits the network and names an alternative."""
         image = self._image
         targets = [alternative.target for alternative in task.alternatives]
@@ -290,7 +285,7 @@ class _RowCheck:
         infinite = self._status in (Status.INFEASIBLE, Status.NUMERICAL)
         return math.inf if infinite else -math.inf
 
-    def _check_bound(self, task: Task, claim: Claim, measured: _Measured | None) -> Verified:
+    def _check_bound(self, task: Task, claim: StatusClaim, measured: _Measured | None) -> Verified:
         """Whether the bound is consistent with the answer, and what stands behind it."""
         if not claim.bounds:
             return self._verified(Evidence.NONE)

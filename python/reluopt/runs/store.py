@@ -35,14 +35,12 @@ from urllib.parse import quote
 from reluopt.errors import InputError
 from reluopt.files import read_regular_file, write_atomically
 from reluopt.numerics.arrays import FloatArray
-from reluopt.runs.answers import IMAGES_PER_FILE as IMAGES_PER_FILE
 from reluopt.runs.answers import Answers
 from reluopt.runs.claims import keeps_answer, keeps_proof
 from reluopt.runs.job import Finished, RowT
 from reluopt.runs.lock import lock_folder
 from reluopt.runs.record import RECORD, Record
-from reluopt.runs.row import Row as Row
-from reluopt.runs.row import row_class
+from reluopt.runs.row import Row, row_class
 from reluopt.runs.row_table import RowTable, read_rows
 
 SYNC_SECONDS = 1.0

@@ -102,18 +102,12 @@ class UpperBoundJob(ImageJob[UpperBoundRow]):
         asked = self._task(unit)
         started = time.perf_counter()
         found = self._find(unit, asked)
-        row = replace(self._row(unit, NOTHING), seconds=time.perf_counter() - started)
+        row = replace(self.blank(unit, NOTHING), seconds=time.perf_counter() - started)
         if found is None:
             return Finished(row)
         return Finished(self._checked(row, asked, found), found.reshape(self.network.input_shape))
 
-    def failed(
-        self, unit: Instance, status: str, message: str, seconds: float | None = None
-    ) -> Finished[UpperBoundRow]:
-        """The row of an instance whose attack crashed."""
-        return Finished(replace(self._row(unit, status), message=message))
-
-    def _row(self, unit: Instance, status: str) -> UpperBoundRow:
+    def blank(self, unit: Instance, status: str) -> UpperBoundRow:
         """What is known before an attack."""
         return UpperBoundRow(
             image=unit.key,

@@ -21,7 +21,7 @@ import time
 from typing import Any, BinaryIO, Generic
 
 from reluopt.errors import ReluoptError
-from reluopt.runs.job import CRASHED, KILLED, Outcome, ResultT, UnitT, Work, attempt
+from reluopt.runs.job import CRASHED, KILLED, Outcome, Procedure, ResultT, UnitT, attempt
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -60,7 +60,7 @@ class WorkerProcess(Generic[UnitT, ResultT]):
         attempts: how many processes may die of a unit before it is to blame.
     """
 
-    def __init__(self, work: Work[UnitT, ResultT], attempts: int = ATTEMPTS) -> None:
+    def __init__(self, work: Procedure[UnitT, ResultT], attempts: int = ATTEMPTS) -> None:
         self._work = work
         self._attempts = attempts
         self._process: subprocess.Popen[bytes] | None = None
@@ -168,7 +168,7 @@ class WorkerProcess(Generic[UnitT, ResultT]):
 class WorkerPool(Generic[UnitT, ResultT]):
     """As many processes for one kind of work as threads ask for at a time."""
 
-    def __init__(self, work: Work[UnitT, ResultT]) -> None:
+    def __init__(self, work: Procedure[UnitT, ResultT]) -> None:
         self._work = work
         self._guard = threading.Lock()
         self._all: list[WorkerProcess[UnitT, ResultT]] = []
