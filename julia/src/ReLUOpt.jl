@@ -66,8 +66,10 @@ const PUBLIC = (
     :pre_activation_bounds,
     :pre_activations,
     :predict,
+    :read_tensors,
     :unit_box,
     :unstable_count,
+    :write_tensors,
 )
 
 # The keyword `public` came with Julia 1.11, and 1.10 cannot even parse it.

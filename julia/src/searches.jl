@@ -28,7 +28,8 @@ struct PhaseSearch <: AbstractSearch end
 [`ProgramSearch`](@ref) for L1 and LInf. For L2, [`PhaseSearch`](@ref), unless the
 optimizer is expected to prove such programs sooner
 ([`proves_quadratic`](@ref); SCIP is not: on the 784-32-16-10 network of the
-package, it had the bound 0 after 60 s where the phase search was done in 2 s).
+package, it had the bound 0 after 60 s where the phase search was done in 1 to
+8 s).
 """
 struct AutomaticSearch <: AbstractSearch end
 
