@@ -2,8 +2,10 @@
 #                  that are complete (ARGS=--full takes all images, which takes hours)
 # make test        set up .venv with the test tools; lint, types, tests
 # make test-julia  the Julia package's tests, and the Python tests that need a Julia with JuMP
+# make docs       render README.md and docs/results.md from figures/data (ARGS=--check compares,
+#                  ARGS=--redraw draws the figures again from their rows first)
 # make fuzz        random networks, files, rows and proofs, by the ten and hundred thousand (hours)
-# The first two work on a fresh machine with Python 3.11 or later, and offline once installed.
+# reproduce, docs and test work on a fresh machine with Python 3.11 or later, and offline once installed.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +15,7 @@ TEST_FLAGS ?=
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 ARGS ?=
 
-.PHONY: reproduce test test-julia fuzz lint clean help
+.PHONY: reproduce docs test test-julia fuzz lint clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -35,6 +37,9 @@ $(VENV)/.test-installed: $(VENV)/pyvenv.cfg pyproject.toml
 reproduce: $(VENV)/.run-installed
 	$(BIN)/reluopt compile --workers $(WORKERS)
 	$(BIN)/reluopt reproduce --figures figures --runs runs --workers $(WORKERS) $(ARGS)
+
+docs: $(VENV)/.run-installed
+	$(BIN)/python docs/render.py $(ARGS)
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check python tests docs

@@ -20,33 +20,32 @@ from pathlib import Path
 
 import numpy as np
 
-from reluopt.bounds import InputRegion, PreActivationBounds, compute_bounds
-from reluopt.engines.base import EngineOptions
-from reluopt.errors import EngineUnavailableError
-from reluopt.evaluation import evaluate
-from reluopt.figures import (
-    digit_figure,
-    optimal_input_figure,
-    perturbation_figure,
-    save_figure,
-)
-from reluopt.formulation import encode
-from reluopt.mnist import load_images
-from reluopt.problems import (
+from reluopt import (
     BareRelativeMargin,
     Box,
     Classification,
+    EngineOptions,
+    EngineUnavailableError,
     FixedTarget,
-    LogitTask,
+    InputSet,
+    Method,
     MinimalPerturbation,
     Norm,
     OptimalInput,
+    PreActivationBounds,
+    Recipe,
     RelativeMargin,
+    Status,
+    compute_bounds,
+    encode,
+    evaluate,
+    load_images,
+    load_network,
+    solve,
+    train,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
-from reluopt.training import Recipe, train
-from reluopt.zoo import load_bundled
+from reluopt.figures import digit_figure, optimal_input_figure, perturbation_figure, save_figure
+from reluopt.questions.problems import Task
 
 FOLDER = Path("tutorial-figures")
 PATIENT = EngineOptions(time_limit=600.0)  # seconds; enough on a slow or busy machine
@@ -103,7 +102,7 @@ try:
     own = train(training.images, training.labels, (16,), Recipe("short", 5, 128, 0.001), seed=0)
 except EngineUnavailableError as missing:
     print(missing)
-    own = load_bundled("thesis")
+    own = load_network("thesis")
 
 accuracy = evaluate(own, test.images, test.labels).accuracy
 print(f"{'-'.join(map(str, own.sizes))}: {100 * accuracy:.1f} % of the test images right")
@@ -122,7 +121,7 @@ assert np.allclose(values, own.forward(test.image(0)))
 # with two hidden layers of 32 and 16 neurons. Our example is the first test image, a seven.
 
 # %%
-network = load_bundled("thesis")
+network = load_network("thesis")
 image, label = test.image(0), test.label(0)
 logits = network.forward(image)
 print("logits:", np.round(logits, 2), "answer:", network.predict(image))
@@ -147,8 +146,8 @@ assert network.predict(image) == label == 7
 # small, and see rows break.
 
 # %%
-fixed = LogitTask(label, Box(image.ravel(), image.ravel()))
-region = InputRegion(fixed.box)
+fixed = Task.largest_logit(label, Box(image.ravel(), image.ravel()))
+region = InputSet(fixed.box)
 problem = encode(network, fixed, compute_bounds("thesis", network, region), "thesis")
 values = problem.start(image.ravel())
 print(problem.program.size)
@@ -367,7 +366,7 @@ assert answers[2] == label, "where the largest logit of the three still loses"
 names = ("thesis", "interval", "linear", "lp")
 print("eps   " + "".join(f"{name:>10}" for name in names))
 for budget in (0.01, 0.05, 0.2, 1.0):
-    region = InputRegion(within(budget))
+    region = InputSet(within(budget))
     unstable = [compute_bounds(name, network, region).unstable_count for name in names]
     print(f"{budget:.2f}  " + "".join(f"{count:10d}" for count in unstable))
     assert unstable[0] == 48, "a constant M leaves every hidden neuron undecided"

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import settings
 
 from reluopt.cli import main
-from reluopt.kernels.prepare import prepare
-from reluopt.kernels.sets import SETS
-from reluopt.mnist import Dataset, load_images
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.zoo import load_bundled
+from reluopt.images.mnist import Dataset, load_images
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.zoo import load_bundled
+from reluopt.numerics.prepare import prepare
+from reluopt.numerics.sets import SETS
 
 # A busy machine is no failure: no test is timed.
 settings.register_profile("untimed", deadline=None)

@@ -5,11 +5,11 @@ import time
 import pytest
 
 from reluopt import preparation
+from reluopt.answers.solution import Status
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions
-from reluopt.problems import LogitTask, MinimalPerturbation, fitting_box, parse_norm
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
+from reluopt.engines.options import EngineOptions
+from reluopt.pipeline import Method, solve
+from reluopt.questions.problems import MinimalPerturbation, Task, fitting_box, parse_norm
 
 
 @pytest.mark.parametrize("engine", ["bnb", "highs"])
@@ -20,7 +20,7 @@ def test_compilation_does_not_count_against_the_limit(thesis, test_images, monke
     method = Method(engine, options=EngineOptions(time_limit=20.0))
     problem = MinimalPerturbation(test_images.images[0], int(test_images.labels[0]))
     solve(thesis, problem, method)
-    monkeypatch.setattr("reluopt.solve.prepare_solve", slow)
+    monkeypatch.setattr("reluopt.pipeline.prepare_solve", slow)
     method = Method(engine, options=EngineOptions(time_limit=1.5 if engine == "bnb" else 20.0))
     started = time.perf_counter()
     solution = solve(thesis, problem, method)
@@ -34,7 +34,7 @@ def _asked(monkeypatch, thesis, method, norm="l1", logit=False):
     asked = []
     monkeypatch.setattr(preparation, "prepare", asked.extend)
     problem = MinimalPerturbation(thesis_image(thesis), 7, norm=parse_norm(norm))
-    task = LogitTask(3, fitting_box(thesis, None)) if logit else problem.task(thesis)
+    task = Task.largest_logit(3, fitting_box(thesis, None)) if logit else problem.task(thesis)
     engine = get_engine("highs" if method.engine == "auto" else method.engine)
     preparation.prepare_solve(engine, method, task)
     return asked

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reluopt.solution import Status
+from reluopt.answers.solution import Status
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "docs" / "tutorial.py"

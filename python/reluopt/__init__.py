@@ -1,1 +1,123 @@
-"""reluopt."""
+"""Exact answers about trained ReLU networks.
+
+What people use is here; everything else is a detail that may move::
+
+    from reluopt import AnyTarget, MinimalPerturbation, Norm, load_images, load_network, solve
+
+    network = load_network("thesis")
+    digits = load_images("test")
+    solution = solve(network, MinimalPerturbation(digits.image(0), digits.label(0), AnyTarget()))
+
+Names are loaded on first use, so that what a program does not use costs it nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reluopt.answers.solution import Certificate, Solution, Status
+    from reluopt.bounds import compute_bounds
+    from reluopt.bounds.base import PreActivationBounds
+    from reluopt.engines import choose_engine, engine_names
+    from reluopt.engines.options import EngineOptions
+    from reluopt.errors import (
+        EngineUnavailableError,
+        InputError,
+        ReluoptError,
+        UnsupportedProblemError,
+    )
+    from reluopt.formulation import encode
+    from reluopt.images.image_files import load_image_file
+    from reluopt.images.mnist import Dataset, load_images
+    from reluopt.install import own_version
+    from reluopt.networks.evaluation import evaluate
+    from reluopt.networks.layers.dense import Dense
+    from reluopt.networks.metadata import NetworkMetadata
+    from reluopt.networks.network import ReLUNetwork
+    from reluopt.networks.saving import save_network
+    from reluopt.networks.training import Recipe, train
+    from reluopt.networks.zoo import bundled_names
+    from reluopt.networks.zoo import open_network as load_network
+    from reluopt.pipeline import Method, solve
+    from reluopt.questions.problems import (
+        AbsoluteMargin,
+        AnyTarget,
+        BareRelativeMargin,
+        Blend,
+        Box,
+        Classification,
+        FixedTarget,
+        InputSet,
+        MinimalPerturbation,
+        Norm,
+        OptimalInput,
+        RelativeMargin,
+        RunnerUpTarget,
+        ShiftTarget,
+    )
+
+_QUESTIONS = "questions.problems"
+
+_PLACES = {
+    "AbsoluteMargin": _QUESTIONS,
+    "AnyTarget": _QUESTIONS,
+    "BareRelativeMargin": _QUESTIONS,
+    "Blend": _QUESTIONS,
+    "Box": _QUESTIONS,
+    "Certificate": "answers.solution",
+    "Classification": _QUESTIONS,
+    "Dataset": "images.mnist",
+    "Dense": "networks.layers.dense",
+    "EngineOptions": "engines.base",
+    "EngineUnavailableError": "errors",
+    "FixedTarget": _QUESTIONS,
+    "InputError": "errors",
+    "InputSet": _QUESTIONS,
+    "Method": "pipeline",
+    "MinimalPerturbation": _QUESTIONS,
+    "NetworkMetadata": "networks.metadata",
+    "Norm": _QUESTIONS,
+    "OptimalInput": _QUESTIONS,
+    "PreActivationBounds": "bounds.base",
+    "ReLUNetwork": "networks.network",
+    "Recipe": "networks.training",
+    "RelativeMargin": _QUESTIONS,
+    "ReluoptError": "errors",
+    "RunnerUpTarget": _QUESTIONS,
+    "ShiftTarget": _QUESTIONS,
+    "Solution": "answers.solution",
+    "Status": "answers.solution",
+    "UnsupportedProblemError": "errors",
+    "bundled_names": "networks.zoo",
+    "choose_engine": "engines",
+    "compute_bounds": "bounds",
+    "encode": "formulation",
+    "engine_names": "engines",
+    "evaluate": "networks.evaluation",
+    "load_image_file": "images.image_files",
+    "load_images": "images.mnist",
+    "load_network": "networks.zoo:open_network",
+    "own_version": "install",
+    "save_network": "networks.saving",
+    "solve": "pipeline",
+    "train": "networks.training",
+}
+"""Module of every public name; after a colon, what it is called there."""
+
+__all__ = list(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("reluopt.install").own_version()
+    if name not in _PLACES:
+        raise AttributeError(f"module 'reluopt' has no attribute {name!r}")
+    module, _, original = _PLACES[name].partition(":")
+    found = globals()[name] = getattr(import_module(f"reluopt.{module}"), original or name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from reluopt.engines.base import Engine, EngineTask
-from reluopt.kernels.prepare import prepare
-from reluopt.problems import Norm, PerturbationTask
-
-if TYPE_CHECKING:
-    from reluopt.solve import Method
+from reluopt.engines.base import Engine
+from reluopt.method import Method
+from reluopt.numerics.prepare import prepare
+from reluopt.questions.tasks import Task
 
 
-def prepare_solve(engine: Engine, method: Method, task: EngineTask) -> None:
+def prepare_solve(engine: Engine, method: Method, task: Task) -> None:
     """Compile, unless that has been done on this machine, what a solve of ``task`` calls."""
     prepare(_sets(engine, method, task))
 
 
-def _sets(engine: Engine, method: Method, task: EngineTask) -> list[str]:
+def _sets(engine: Engine, method: Method, task: Task) -> list[str]:
     """Sets of kernels that the steps of a solve call."""
     names = list(engine.kernels(task))
     if engine.self_contained:
         return names
     names.append("bounds")
-    if isinstance(task, PerturbationTask):
+    if task.minimises_distance:
         names += ["attacks"] if method.wants_attack else []
-        names += ["regions"] if task.norm not in (Norm.L1, Norm.LINF) else []
+        names += ["regions"] if task.norm.quadratic else []
     return names

@@ -8,7 +8,7 @@ from reluopt.attacks import region, region_lp, start
 from reluopt.attacks.region import find_incumbent, improve_by_regions, region_minimum
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import Deadline
-from reluopt.problems import AnyTarget, Blend, MinimalPerturbation, Norm
+from reluopt.questions.problems import AnyTarget, Blend, MinimalPerturbation, Norm
 
 KERNELS = ("greedy_pixels", "walk", "decoupled_steps", "undo_pixels")
 SMOOTH = "L1 with limits"

@@ -4,14 +4,21 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from reluopt.answers.check import check_perturbation
 from reluopt.attacks.dual_newton import nearest_point
 from reluopt.attacks.linearised import linearised_starts
 from reluopt.attacks.region import find_incumbent, improve_by_regions
-from reluopt.attacks.region_lp import minimise_linear_norm, minimise_squares
-from reluopt.change_limits import smoothness_limits
-from reluopt.check import check_perturbation
-from reluopt.network import NetworkMetadata, ReLUNetwork
-from reluopt.problems import AbsoluteMargin, AnyTarget, FixedTarget, MinimalPerturbation, Norm
+from reluopt.attacks.region_lp import nearest_change
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.change_limits import smoothness_limits
+from reluopt.questions.problems import (
+    AbsoluteMargin,
+    AnyTarget,
+    FixedTarget,
+    MinimalPerturbation,
+    Norm,
+)
 
 
 @pytest.mark.parametrize("smoothness", [0.5, 0.1])
@@ -71,7 +78,7 @@ def test_l1_and_linf_are_those_of_another_solver(seed):
     sides = np.concatenate([-rhs, limits.limit, limits.limit])
     box = [(0.0, room) for room in np.append(high, -low)]
     exact = linprog(np.ones(24), above @ split, sides, bounds=box)
-    delta, duals = minimise_linear_norm(rows, rhs, low, high, Norm.L1, limits)
+    delta, duals = nearest_change(rows, rhs, low, high, Norm.L1, limits)
     assert np.abs(delta).sum() == pytest.approx(exact.fun, abs=1e-8)
     assert limits.violation(delta) <= 1e-9
     assert duals.shape == (3,)
@@ -82,7 +89,7 @@ def test_l1_and_linf_are_those_of_another_solver(seed):
         np.append(sides, np.zeros(24)),
         bounds=[*zip(low, high, strict=True), (0.0, 1.0)],
     )
-    delta, _ = minimise_linear_norm(rows, rhs, low, high, Norm.LINF, limits)
+    delta, _ = nearest_change(rows, rhs, low, high, Norm.LINF, limits)
     assert np.abs(delta).max() == pytest.approx(exact.fun, abs=1e-8)
 
 
@@ -95,5 +102,5 @@ def test_l2_is_that_of_the_dual_newton_method(seed):
     sides = np.concatenate([rhs, np.tile(-limits.limit / scale, 2)])
     expected, duals = np.empty(12), np.zeros(sides.size)
     assert nearest_point(stacked, sides, low, high, 0.0, np.inf, 1e-10, duals, expected)
-    delta, _ = minimise_squares(rows, rhs, low, high, limits)
+    delta, _ = nearest_change(rows, rhs, low, high, Norm.L2, limits)
     np.testing.assert_allclose(delta, expected, atol=1e-6)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog, minimize
 
+from reluopt.answers.check import check_perturbation
 from reluopt.attacks import dual_newton
 from reluopt.attacks.dual_newton import nearest_point
 from reluopt.attacks.region import (
@@ -20,12 +21,12 @@ from reluopt.attacks.region import (
     solve_region,
 )
 from reluopt.attacks.start import starting_points
-from reluopt.check import check_perturbation
 from reluopt.errors import InputError
-from reluopt.kernels.flat import flatten
-from reluopt.mnist import Dataset
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.images.mnist import Dataset
+from reluopt.networks.flattening import flatten
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,

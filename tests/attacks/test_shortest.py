@@ -5,8 +5,9 @@ import pytest
 
 from reluopt.attacks.shortest import shortest_pgd
 from reluopt.errors import InputError
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import Norm, RelativeMargin
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import Norm, RelativeMargin
 
 
 def _linear(weights):

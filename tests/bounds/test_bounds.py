@@ -11,21 +11,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from reluopt.bounds import (
-    BOUND_NAMES,
-    InputRegion,
-    PreActivationBounds,
-    compute_bounds,
-    interval_bounds,
-    linear_bounds,
-    lp_bounds,
-    thesis_bounds,
-)
+from reluopt.bounds import BOUNDING_METHODS
+from reluopt.bounds.base import PreActivationBounds
+from reluopt.bounds.constant import Constant
+from reluopt.bounds.interval import Interval
+from reluopt.bounds.linear import Linear
+from reluopt.bounds.lp import OBBT
 from reluopt.deadline import Deadline
 from reluopt.errors import InputError
-from reluopt.mnist import Dataset
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import Box, Norm
+from reluopt.images.mnist import Dataset
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.problems import Box, Norm
 
 Vector = NDArray[np.float64]
 MakeNetwork = Callable[[tuple[int, ...], int], ReLUNetwork]
@@ -51,7 +49,7 @@ def odd_network(seed: int, depth: int) -> ReLUNetwork:
     return ReLUNetwork(tuple(layers))
 
 
-def odd_region(seed: int, size: int) -> InputRegion:
+def odd_region(seed: int, size: int) -> InputSet:
     """Any norm; radius 0 and infinity; boxes with fixed inputs; centers on the border."""
     generator = np.random.default_rng(seed)
     lower = generator.normal(size=size)
@@ -59,10 +57,10 @@ def odd_region(seed: int, size: int) -> InputRegion:
     center = np.clip(generator.normal(size=size), lower, upper)
     radius = (0.0, math.inf, 0.3, 1.5)[seed % 4]
     norm = list(Norm)[seed % 3]
-    return InputRegion(Box(lower, upper), center if seed % 5 else None, norm, radius)
+    return InputSet(Box(lower, upper), center if seed % 5 else None, norm, radius)
 
 
-def sample(region: InputRegion, count: int, seed: int) -> Vector:
+def sample(region: InputSet, count: int, seed: int) -> Vector:
     """Points of the region, many of them on its border or at corners of the box."""
     generator = np.random.default_rng(seed)
     lower, upper = region.box.lower, region.box.upper
@@ -70,7 +68,7 @@ def sample(region: InputRegion, count: int, seed: int) -> Vector:
     corner = generator.random(count) < 0.4
     sides = np.where(generator.random((count, lower.size)) < 0.5, lower, upper)
     points[corner] = sides[corner]
-    if not region.has_ball or region.center is None:
+    if region.center is None or not np.isfinite(region.radius):
         return points
     change = points - region.center
     length = {
@@ -105,7 +103,7 @@ def test_bounds_hold_and_are_ordered(seed: int, depth: int) -> None:
     network = odd_network(seed, depth)
     region = odd_region(seed, network.input_size)
     points = sample(region, 200, seed)
-    found = {name: compute_bounds(name, network, region) for name in VALID}
+    found = {name: BOUNDING_METHODS.get(name).compute(network, region) for name in VALID}
     for name, bounds in found.items():
         assert bounds.method == name
         assert not bounds.empty
@@ -120,8 +118,8 @@ def test_bounds_hold_on_the_thesis_network(
     thesis: ReLUNetwork, test_images: Dataset, norm: Norm, radius: float
 ) -> None:
     image = np.asarray(test_images.images[3], dtype=np.float64).reshape(-1)
-    region = InputRegion(Box.unit(784), image, norm, radius)
-    linear, interval = linear_bounds(thesis, region), interval_bounds(thesis, region)
+    region = InputSet(Box.unit(784), image, norm, radius)
+    linear, interval = Linear().compute(thesis, region), Interval().compute(thesis, region)
     assert_within(linear, interval)
     points = sample(region, 300, 1)
     for bounds in (linear, interval):
@@ -137,7 +135,7 @@ def test_the_first_layer_is_reached(thesis: ReLUNetwork, test_images: Dataset) -
     box = Box.unit(784)
     weight, bias = thesis.layers[0].weight, thesis.layers[0].bias
     for radius in (0.7, 6.0):
-        upper = linear_bounds(thesis, InputRegion(box, image, Norm.L1, radius)).upper[0]
+        upper = Linear().compute(thesis, InputSet(box, image, Norm.L1, radius)).upper[0]
         for i in range(0, 32, 8):
             rooms = np.where(weight[i] > 0.0, 1.0 - image, image)
             point, budget = image.copy(), radius
@@ -152,9 +150,9 @@ def test_linear_bounds_beat_intervals_where_it_matters(
     thesis: ReLUNetwork, test_images: Dataset
 ) -> None:
     image = np.asarray(test_images.images[0], dtype=np.float64).reshape(-1)
-    region = InputRegion(Box.unit(784), image, Norm.L1, 6.0)
-    linear, interval = linear_bounds(thesis, region), interval_bounds(thesis, region)
-    box = linear_bounds(thesis, InputRegion(Box.unit(784)))
+    region = InputSet(Box.unit(784), image, Norm.L1, 6.0)
+    linear, interval = Linear().compute(thesis, region), Interval().compute(thesis, region)
+    box = Linear().compute(thesis, InputSet(Box.unit(784)))
     assert linear.unstable_count < interval.unstable_count < box.unstable_count
     deep = [float((each.upper[1] - each.lower[1]).sum()) for each in (linear, interval)]
     assert deep[0] < 0.6 * deep[1]
@@ -163,8 +161,8 @@ def test_linear_bounds_beat_intervals_where_it_matters(
 def test_linear_bounds_are_exact_without_unstable_neurons(make_network: MakeNetwork) -> None:
     network = make_network((6, 5, 4, 3), 1)
     point = np.full(6, 0.5)
-    region = InputRegion(Box(np.zeros(6), np.ones(6)), point, Norm.LINF, 1e-3)
-    bounds = linear_bounds(network, region)
+    region = InputSet(Box(np.zeros(6), np.ones(6)), point, Norm.LINF, 1e-3)
+    bounds = Linear().compute(network, region)
     assert bounds.unstable_count == 0
     slope, offset = network.region_map(network.activation_pattern(point))[-1]
     reach = 1e-3 * np.abs(slope).sum(axis=1)
@@ -174,8 +172,8 @@ def test_linear_bounds_are_exact_without_unstable_neurons(make_network: MakeNetw
 
 def test_lecture_example(lecture: ReLUNetwork) -> None:
     """y = max(5 x1 - 4 x2 + 3, 0), z = max(-2 y + 50, 0); x1 in [-10, 10], x2 in [-5, 5]."""
-    region = InputRegion(Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0])))
-    bounds = interval_bounds(lecture, region)
+    region = InputSet(Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0])))
+    bounds = Interval().compute(lecture, region)
     np.testing.assert_allclose([bounds.lower[0][0], bounds.upper[0][0]], [-67.0, 73.0])
     np.testing.assert_allclose([bounds.lower[1][0], bounds.upper[1][0]], [-96.0, 50.0])
 
@@ -183,8 +181,8 @@ def test_lecture_example(lecture: ReLUNetwork) -> None:
 def test_lp_bound_is_the_optimum_of_the_triangle_relaxation(make_network: MakeNetwork) -> None:
     network = make_network((4, 5, 3), 3)
     box = Box(-np.ones(4), np.ones(4))
-    first = linear_bounds(network, InputRegion(box))
-    found = lp_bounds(network, InputRegion(box))
+    first = Linear().compute(network, InputSet(box))
+    found = OBBT().compute(network, InputSet(box))
     low, up = first.lower[0], first.upper[0]
     weight, bias = network.layers[0].weight, network.layers[0].bias
     assert ((low < 0.0) & (up > 0.0)).sum() >= 2
@@ -207,8 +205,8 @@ def test_lp_bound_is_the_optimum_of_the_triangle_relaxation(make_network: MakeNe
 
 def test_lp_bounds_tighten_the_thesis_network(thesis: ReLUNetwork, test_images: Dataset) -> None:
     image = np.asarray(test_images.images[0], dtype=np.float64).reshape(-1)
-    region = InputRegion(Box.unit(784), image, Norm.L1, 6.0)
-    linear, found = linear_bounds(thesis, region), lp_bounds(thesis, region)
+    region = InputSet(Box.unit(784), image, Norm.L1, 6.0)
+    linear, found = Linear().compute(thesis, region), OBBT().compute(thesis, region)
     assert_within(found, linear)
     assert (found.upper[2] - found.lower[2]).sum() < 0.95 * (
         linear.upper[2] - linear.lower[2]
@@ -217,61 +215,49 @@ def test_lp_bounds_tighten_the_thesis_network(thesis: ReLUNetwork, test_images: 
 
 
 def test_lp_bounds_stay_valid_without_time(thesis: ReLUNetwork) -> None:
-    region = InputRegion(Box.unit(784))
-    linear = linear_bounds(thesis, region)
-    hurried = lp_bounds(thesis, region, lp_time_limit=1e-4)
+    region = InputSet(Box.unit(784))
+    linear = Linear().compute(thesis, region)
+    hurried = OBBT(lp_time_limit=1e-4).compute(thesis, region)
     assert_within(hurried, linear)
     assert_holds(thesis, hurried, sample(region, 200, 3))
-    stopped = lp_bounds(thesis, region, deadline=Deadline.after(0.0))
+    stopped = OBBT().compute(thesis, region, deadline=Deadline.after(0.0))
     for a, b in zip(stopped.upper, linear.upper, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_lp_bounds_in_two_processes_are_the_same(make_network: MakeNetwork) -> None:
     network = make_network((5, 6, 6, 4), 7)
-    region = InputRegion(Box(-np.ones(5), np.ones(5)))
-    alone, shared = lp_bounds(network, region), lp_bounds(network, region, workers=2)
+    region = InputSet(Box(-np.ones(5), np.ones(5)))
+    alone, shared = OBBT().compute(network, region), OBBT(workers=2).compute(network, region)
     for a, b in zip(alone.upper + alone.lower, shared.upper + shared.lower, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-9)
 
 
 def test_constant_bounds(thesis: ReLUNetwork) -> None:
-    region = InputRegion(Box.unit(784))
-    bounds = compute_bounds("thesis", thesis, region)
+    region = InputSet(Box.unit(784))
+    bounds = BOUNDING_METHODS.get("thesis").compute(thesis, region)
     assert [(-values == 1000.0).all() for values in bounds.lower] == [True] * 3
     assert [values.shape for values in bounds.upper] == [(32,), (16,), (10,)]
-    assert thesis_bounds(thesis, region, 50.0).upper[0][0] == 50.0
+    assert Constant(50.0).compute(thesis, region).upper[0][0] == 50.0
     with pytest.raises(InputError, match="big-M"):
-        thesis_bounds(thesis, region, 0.0)
+        Constant(0.0)
 
 
 def test_a_ball_that_misses_the_box_is_empty(make_network: MakeNetwork) -> None:
     network = make_network((3, 4, 2), 0)
-    region = InputRegion(Box(np.full(3, 2.0), np.full(3, 3.0)), np.zeros(3), Norm.L2, 1.0)
+    region = InputSet(Box(np.full(3, 2.0), np.full(3, 3.0)), np.zeros(3), Norm.L2, 1.0)
     for name in VALID:
-        assert compute_bounds(name, network, region).empty
-
-
-def test_start_bounds_are_kept_where_tighter(make_network: MakeNetwork) -> None:
-    network = make_network((4, 5, 3), 2)
-    region = InputRegion(Box.unit(4))
-    plain = linear_bounds(network, region)
-    zero = PreActivationBounds(
-        tuple(np.maximum(values, 0.0) for values in plain.lower[:1]) + plain.lower[1:],
-        tuple(np.maximum(values, 0.0) for values in plain.upper[:1]) + plain.upper[1:],
-        "linear",
-    )
-    assert_within(linear_bounds(network, region, start=zero), zero)
+        assert BOUNDING_METHODS.get(name).compute(network, region).empty
 
 
 def test_bad_input_is_named(make_network: MakeNetwork) -> None:
     network = make_network((4, 2), 0)
     with pytest.raises(InputError, match="expected one of thesis, interval, linear, lp"):
-        compute_bounds("crown", network, InputRegion(Box.unit(4)))
+        BOUNDING_METHODS.get("crown").compute(network, InputSet(Box.unit(4)))
     for name in VALID:
-        assert name in BOUND_NAMES
+        assert name in BOUNDING_METHODS.names
         with pytest.raises(InputError, match=r"box: expected 4 inputs, found shape \(3,\)"):
-            compute_bounds(name, network, InputRegion(Box.unit(3)))
+            BOUNDING_METHODS.get(name).compute(network, InputSet(Box.unit(3)))
 
 
 def test_bounds_that_are_no_numbers_are_refused() -> None:

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from reluopt.bounds import InputRegion, linear_bounds
+from reluopt.answers.solution import Status
 from reluopt.bounds.conditions import hopeless_alternatives
-from reluopt.engines.base import EngineOptions
-from reluopt.problems import (
+from reluopt.bounds.linear import Linear
+from reluopt.engines.options import EngineOptions
+from reluopt.pipeline import Method, solve
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -14,8 +17,6 @@ from reluopt.problems import (
     MinimalPerturbation,
     Norm,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -34,8 +35,8 @@ def test_hopeless_alternatives_are_farther_than_the_radius(make_network, seed, n
         nearest[alternative.target] = solution.objective
     found = 0
     for radius in (0.01, 0.1, min(nearest.values()), 0.5):
-        region = InputRegion(Box.unit(5), image, norm, radius)
-        hopeless = hopeless_alternatives(network, region, linear_bounds(network, region), task)
+        region = InputSet(Box.unit(5), image, norm, radius)
+        hopeless = hopeless_alternatives(network, region, Linear().compute(network, region), task)
         found += len(hopeless)
         for index in hopeless:
             assert nearest[task.alternatives[index].target] > radius * (1.0 - 1e-6)
@@ -45,8 +46,8 @@ def test_hopeless_alternatives_are_farther_than_the_radius(make_network, seed, n
 def test_an_incumbents_own_alternative_is_never_ruled_out(thesis, test_images):
     task = MinimalPerturbation(test_images.image(0), 7, AnyTarget()).task(thesis)
     solution = solve(thesis, MinimalPerturbation(test_images.image(0), 7, AnyTarget()))
-    region = InputRegion(task.box, task.image, Norm.L1, solution.objective * (1.0 + 1e-9))
-    hopeless = hopeless_alternatives(thesis, region, linear_bounds(thesis, region), task)
+    region = InputSet(task.box, task.image, Norm.L1, solution.objective * (1.0 + 1e-9))
+    hopeless = hopeless_alternatives(thesis, region, Linear().compute(thesis, region), task)
     targets = [alternative.target for alternative in task.alternatives]
     assert targets.index(solution.target) not in hopeless
     assert len(hopeless) >= 3
@@ -55,8 +56,8 @@ def test_an_incumbents_own_alternative_is_never_ruled_out(thesis, test_images):
 def test_an_empty_region_rules_out_everything(make_network):
     network = make_network((3, 4, 3), 0)
     task = MinimalPerturbation(np.full(3, 0.5), 0, AnyTarget()).task(network)
-    far = InputRegion(Box.unit(3), np.full(3, 5.0), Norm.L1, 1.0)
-    bounds = linear_bounds(network, far)
+    far = InputSet(Box.unit(3), np.full(3, 5.0), Norm.L1, 1.0)
+    bounds = Linear().compute(network, far)
     assert bounds.empty
     assert hopeless_alternatives(network, far, bounds, task) == {0, 1}
 

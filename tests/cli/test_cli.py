@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
-from reluopt.weights import save_network
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 
 
 def _reluopt(*arguments, **options):

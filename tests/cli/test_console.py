@@ -9,8 +9,9 @@ from rich.console import Console
 
 from reluopt.cli import console
 from reluopt.cli.console import progress_bar
-from reluopt.experiments.runner import RunProgress
-from reluopt.kernels.prepare import Preparation, prepare
+from reluopt.numerics.prepare import Preparation, prepare
+from reluopt.runs import progress
+from reluopt.runs.progress import RunProgress, Tracker
 
 
 def _now(done, median=0.25, remaining=3725.0):
@@ -43,6 +44,7 @@ def terminal(monkeypatch):
     """A clock that is set by hand, and a terminal; returns the clock and what the bar shows."""
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(console.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock.now)
     monkeypatch.setattr(console, "errors", Console(file=io.StringIO(), force_terminal=True))
     column = console._Remaining()
 
@@ -54,30 +56,33 @@ def terminal(monkeypatch):
 
 def test_the_remaining_time_is_learnt_from_what_is_finished(terminal):
     clock, shown = terminal
+    tracker = Tracker(10)
     with progress_bar("ideal", 10) as bar:
         assert shown(bar) == "ETA -:--:--"
         for seconds in (2.0, 2.0, 2.0, 2.0):
             clock.now += seconds
-            bar.advance("OPTIMAL")
+            bar.run(tracker.add("OPTIMAL"))
         assert shown(bar) == "ETA 0:00:12"
         clock.now += 1.0
         assert shown(bar) == "ETA 0:00:11"
         clock.now += 59.0  # the one that runs takes longer than any before, and may go on
         assert shown(bar) == "ETA 0:01:10"
-        bar.advance("OPTIMAL")
+        bar.run(tracker.add("OPTIMAL"))
         assert shown(bar) == "ETA 0:01:08"  # five of 13.6 s on average
         for _ in range(5):
-            bar.advance("OPTIMAL")
+            bar.run(tracker.add("OPTIMAL"))
         assert shown(bar) == "ETA -:--:--"
 
 
 def test_what_was_there_before_teaches_no_pace(terminal):
     clock, shown = terminal
+    tracker = Tracker(60)
     with progress_bar("bench", 1) as bar:
-        bar.at(50, 60, "resumed")
+        for _ in range(50):
+            bar.run(tracker.add("OPTIMAL", resumed=True))
         assert shown(bar) == "ETA -:--:--"
         clock.now += 3.0
-        bar.at(51, 60, "first of this session")
+        bar.run(tracker.add("OPTIMAL"))
         assert shown(bar) == "ETA 0:00:27"
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from reluopt.network import ReLUNetwork
-from reluopt.weights import save_network
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 
 IMAGES = ("--images", "test:2,4,18")
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from reluopt.experiments.attack import AttackSettings
-from reluopt.network import NetworkMetadata, ReLUNetwork
-from reluopt.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.solve import Method
-from reluopt.weights import save_network
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
+from reluopt.pipeline import Method
+from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
+from reluopt.runs.attack import AttackSettings
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def _loaded(*arguments):
 
 
 HELP = [(), ("attack",), ("ideal",), ("classify",), ("bench",), ("profile",), ("verify-result",),
-        ("info",), ("train",), ("evaluate",), ("report",), ("merge",), ("readme",), ("compile",),
+        ("info",), ("train",), ("evaluate",), ("report",), ("merge",), ("compile",),
         ("experiment",), ("experiment", "times"), ("reproduce",)]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from reluopt.experiments.studies import STUDIES
+from reluopt.studies import STUDIES
 
 
 def test_reproduce_prints_an_overview(run, tmp_path):
@@ -41,7 +41,7 @@ def test_ctrl_c_says_where_the_finished_rows_are(run, tmp_path, monkeypatch, com
 
     study = SimpleNamespace(name="digits", title=STUDIES["digits"], run=stop)
     monkeypatch.setattr("reluopt.cli.study_commands.load_study", lambda name: study)
-    monkeypatch.setattr("reluopt.experiments.reproduce.load_study", lambda name: study)
+    monkeypatch.setattr("reluopt.studies.reproduce.load_study", lambda name: study)
     code, _, err = run(*command, "--runs", tmp_path / "runs")
     assert code == 130
     assert f"finished rows are in {tmp_path / 'runs'}, the same command resumes" in err

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from helpers.clocks import FakeClock
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.linear_model import linear_distances
 from reluopt.deadline import Deadline
 from reluopt.engines.alternatives import promising_first, settle
-from reluopt.engines.base import EngineAnswer, EngineRequest, Incumbent
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import AnyTarget, MinimalPerturbation, Norm
-from reluopt.solution import Status
+from reluopt.engines.base import EngineRequest
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm
 
 LIMIT = 60.0
 

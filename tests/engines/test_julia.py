@@ -11,27 +11,29 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.answers.solution import Incumbent, Status
+from reluopt.bounds import BOUNDING_METHODS
 from reluopt.engines import get_engine
 from reluopt.engines.alternatives import FIRST_SHARE
-from reluopt.engines.base import EngineOptions, EngineRequest, EngineState, Incumbent
+from reluopt.engines.base import EngineRequest, EngineState
 from reluopt.engines.julia import JuliaEngine
 from reluopt.engines.julia_setup import (
     julia_state,
 )
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.problems import (
+from reluopt.pipeline import Method, solve
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
     Classification,
-    LogitTask,
     MinimalPerturbation,
     Norm,
     OptimalInput,
+    Task,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
 
 ENABLE = (
     "no Julia with ReLUOpt: run `reluopt info`, or set PYTHON_JULIACALL_EXE and "
@@ -53,7 +55,7 @@ def test_engine_is_registered():
 
 
 def test_unknown_options_are_refused_before_julia_starts(lecture):
-    task = LogitTask(0, Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0])))
+    task = Task.largest_logit(0, Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0])))
     options = EngineOptions(extra={"optimizer": "cplex"})
     with pytest.raises(InputError, match="optimizer: expected one of highs"):
         JuliaEngine().solve(EngineRequest(lecture, task, None, options=options))
@@ -97,7 +99,7 @@ def two_targets(make_network):
     network = make_network((4, 5, 3), 1)
     image = np.full(4, 0.5)
     problem = MinimalPerturbation(image, int(network.predict(image)), AnyTarget())
-    bounds = compute_bounds("interval", network, InputRegion(Box.unit(4)))
+    bounds = BOUNDING_METHODS.get("interval").compute(network, InputSet(Box.unit(4)))
     return EngineRequest(network, problem.task(network), bounds)
 
 
@@ -183,7 +185,7 @@ def test_logits_cross_with_the_outputs_of_the_program(monkeypatch, lecture):
             {"image": np.zeros(2), "outputs": np.array([50.0])},
         ),
     )
-    answer = JuliaEngine().solve(EngineRequest(lecture, LogitTask(0, box), None))
+    answer = JuliaEngine().solve(EngineRequest(lecture, Task.largest_logit(0, box), None))
     assert answer.status is Status.OPTIMAL
     assert answer.outputs == pytest.approx([50.0])
     assert session.asked[0][0]["task"] == "logit"
@@ -258,7 +260,7 @@ def test_small_problems_of_every_kind(usable, make_network, lecture):
 @pytest.mark.julia
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="sends a POSIX signal")
 def test_interrupt_ends_the_search(usable, test_images):
-    from reluopt.zoo import load_bundled
+    from reluopt.networks.zoo import load_bundled
 
     network = load_bundled("mlp-100")
     problem = MinimalPerturbation(test_images.images[100], int(test_images.labels[100]))

@@ -8,30 +8,33 @@ import pytest
 
 from helpers.clocks import FakeClock
 from helpers.exact import exact_optimum
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.region import find_incumbent
-from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.bounds import BOUNDING_METHODS
 from reluopt.deadline import Deadline
 from reluopt.engines import choose_engine, engine_names, engines_for, get_engine
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.gurobi import GurobiEngine
-from reluopt.engines.highs import HighsEngine, highs_model
+from reluopt.engines.highs import HighsEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.engines.program_engine import ProgramTask
 from reluopt.engines.scip import ScipEngine, _add_rows
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
-from reluopt.formulation import encode
+from reluopt.formulation.forms.bigm import BigM
 from reluopt.install import install_command
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.zoo import load_bundled
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
-    LogitTask,
     MinimalPerturbation,
     Norm,
     RelativeMargin,
+    Task,
 )
-from reluopt.solution import Status
-from reluopt.zoo import load_bundled
 
 ENGINES = (HighsEngine(), GurobiEngine(), ScipEngine())
 
@@ -48,11 +51,11 @@ class SumOnly:
 
 def _request(network, task, formulation="bigm", bounds="interval", **options):
     incumbent = options.pop("incumbent", None)
-    region = InputRegion(task.box)
+    region = InputSet(task.box)
     return EngineRequest(
         network,
         task,
-        compute_bounds(bounds, network, region),
+        BOUNDING_METHODS.get(bounds).compute(network, region),
         formulation,
         EngineOptions(**options),
         incumbent,
@@ -144,7 +147,7 @@ def test_infeasible_is_proven(make_network, engine):
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 def test_lecture_example(lecture, engine):
     box = Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0]))
-    answer = engine.solve(_request(lecture, LogitTask(0, box)))
+    answer = engine.solve(_request(lecture, Task.largest_logit(0, box)))
     assert answer.status is Status.OPTIMAL
     assert answer.objective == pytest.approx(50.0)
     assert answer.bound == pytest.approx(50.0)
@@ -180,7 +183,7 @@ def test_a_solver_stops_at_a_deadline_that_has_passed(thesis, test_images, engin
     """Also when time runs out while its model is made."""
     task = MinimalPerturbation(test_images.image(1), 2).task(thesis)
     request = _request(thesis, task)
-    program = encode(thesis, task, request.bounds).program
+    program = BigM().encode(thesis, task, request.bounds).program
     clock = FakeClock(5.0)
     result = engine.solve_program(ProgramTask(program, request.options, Deadline(4.0, clock)))
     assert result.status in (Status.TIME_LIMIT, Status.FEASIBLE)
@@ -189,7 +192,7 @@ def test_a_solver_stops_at_a_deadline_that_has_passed(thesis, test_images, engin
 
 def test_scip_stops_while_its_rows_are_added(thesis, test_images):
     task = MinimalPerturbation(test_images.image(1), 2).task(thesis)
-    program = encode(thesis, task, _request(thesis, task).bounds).program
+    program = BigM().encode(thesis, task, _request(thesis, task).bounds).program
     clock = FakeClock()
     rows = []
 
@@ -221,9 +224,11 @@ def test_highs_names_engines_for_l2(thesis, test_images):
         choose_engine("highs", task, thesis)
     with pytest.raises(UnsupportedProblemError, match="cannot solve"):
         HighsEngine().solve(_request(thesis, task))
-    bounds = compute_bounds("interval", thesis, InputRegion(task.box))
+    bounds = BOUNDING_METHODS.get("interval").compute(thesis, InputSet(task.box))
     with pytest.raises(ValueError, match="quadratic"):
-        highs_model(encode(thesis, task, bounds).program)
+        HighsEngine().solve_program(
+            ProgramTask(BigM().encode(thesis, task, bounds).program, EngineOptions())
+        )
 
 
 def test_auto_finds_an_engine_for_every_norm(thesis, test_images):
@@ -257,7 +262,7 @@ def test_auto_looks_at_no_engine_behind_the_one_that_it_takes(thesis, test_image
     tasks = [
         MinimalPerturbation(image, 2, norm=Norm.L1).task(thesis),
         MinimalPerturbation(image, 2, norm=Norm.LINF).task(thesis),
-        LogitTask(0, Box.unit(784)),
+        Task.largest_logit(0, Box.unit(784)),
     ]
     asked = []
     for name in engine_names():
@@ -277,7 +282,8 @@ def test_states_make_one_model_in_a_process(monkeypatch, module):
     """Only a model tells the version of its solver, and every solve asks for the state."""
     engine = {"highspy": HighsEngine(), "pyscipopt": ScipEngine()}[module]
     first = engine.state()
-    made = {"highspy": "reluopt.quiet_highs.QuietHighs", "pyscipopt": "pyscipopt.Model"}[module]
+    highs = "reluopt.numerics.quiet_highs.QuietHighs"
+    made = {"highspy": highs, "pyscipopt": "pyscipopt.Model"}[module]
     monkeypatch.setattr(made, None)
     assert engine.state() == first
 
@@ -305,7 +311,7 @@ def test_missing_solver_says_how_to_get_it(lecture, monkeypatch):
     monkeypatch.setattr("reluopt.engines.scip.find_spec", lambda _: None)
     box = Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0]))
     with pytest.raises(EngineUnavailableError, match=re.escape(install_command("scip"))):
-        ScipEngine().solve(_request(lecture, LogitTask(0, box)))
+        ScipEngine().solve(_request(lecture, Task.largest_logit(0, box)))
 
 
 @pytest.mark.parametrize(
@@ -338,7 +344,7 @@ def test_progress_is_reported(thesis, test_images, engine):
 def test_verbose_logs_go_to_stderr(lecture, capfd):
     box = Box(np.array([-10.0, -5.0]), np.array([10.0, 5.0]))
     for engine in ENGINES:
-        engine.solve(_request(lecture, LogitTask(0, box), verbose=True))
+        engine.solve(_request(lecture, Task.largest_logit(0, box), verbose=True))
     captured = capfd.readouterr()
     assert captured.out == ""
     assert "HiGHS" in captured.err

@@ -8,15 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reluopt.bounds import InputRegion, compute_bounds
-from reluopt.engines.base import EngineOptions
+from reluopt.answers.solution import Status
+from reluopt.bounds import BOUNDING_METHODS
 from reluopt.engines.highs import HighsEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.engines.program_engine import ProgramTask
 from reluopt.errors import InputError
-from reluopt.formulation import FORMULATIONS, encode
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
-from reluopt.problems import AnyTarget, Box, LogitTask, MinimalPerturbation, Norm
-from reluopt.solution import Status
+from reluopt.formulation import FORMULATIONS
+from reluopt.formulation.forms.bigm import BigM
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.problems import AnyTarget, Box, MinimalPerturbation, Norm, Task
 
 
 @st.composite
@@ -38,12 +42,18 @@ def networks_with_points(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    networks_with_points(), st.sampled_from(FORMULATIONS), st.sampled_from(["interval", "thesis"])
+    networks_with_points(),
+    st.sampled_from(["bigm", "thesis"]),
+    st.sampled_from(["interval", "thesis"]),
 )
 def test_fixed_input_gives_the_forward_pass(case, formulation, bounds_name):
     network, point = case
-    bounds = compute_bounds(bounds_name, network, InputRegion(Box.unit(network.input_size)))
-    encoded = encode(network, LogitTask(0, Box(point, point)), bounds, formulation)
+    bounds = BOUNDING_METHODS.get(bounds_name).compute(
+        network, InputSet(Box.unit(network.input_size))
+    )
+    encoded = FORMULATIONS.get(formulation).encode(
+        network, Task.largest_logit(0, Box(point, point)), bounds
+    )
     result = HighsEngine().solve_program(ProgramTask(encoded.program, EngineOptions()))
     assert result.status is Status.OPTIMAL
     np.testing.assert_allclose(
@@ -54,7 +64,7 @@ def test_fixed_input_gives_the_forward_pass(case, formulation, bounds_name):
 @settings(max_examples=60, deadline=None)
 @given(
     networks_with_points(),
-    st.sampled_from(FORMULATIONS),
+    st.sampled_from(["bigm", "thesis"]),
     st.sampled_from(list(Norm)),
     st.sampled_from([None, 0.0, 0.3]),
 )
@@ -68,9 +78,9 @@ def test_forward_pass_is_feasible_in_the_program(case, formulation, norm, smooth
     task = MinimalPerturbation(image, 0, AnyTarget(), norm, smoothness=smoothness).task(network)
     task = task.only(task.alternatives[0])
     # Bounds of variables stand for all of the box, beyond what limits on the change leave of it.
-    task = replace(task, box=Box.unit(network.input_size))
-    bounds = compute_bounds("interval", network, InputRegion(task.box))
-    encoded = encode(network, task, bounds, formulation)
+    task = replace(task, inputs=replace(task.inputs, box=Box.unit(network.input_size)))
+    bounds = BOUNDING_METHODS.get("interval").compute(network, InputSet(task.box))
+    encoded = FORMULATIONS.get(formulation).encode(network, task, bounds)
     values = encoded.start(point)
     np.testing.assert_allclose(encoded.network.point(values), point, atol=1e-12)
     assert encoded.program.objective(values) == pytest.approx(task.objective(point))
@@ -89,12 +99,12 @@ def test_forward_pass_is_feasible_in_the_program(case, formulation, norm, smooth
 
 def test_thesis_model_has_the_published_size(thesis, test_images):
     box = Box.unit(784)
-    bounds = compute_bounds("thesis", thesis, InputRegion(box))
-    forward = encode(thesis, LogitTask(0, box), bounds, "thesis").program
+    bounds = BOUNDING_METHODS.get("thesis").compute(thesis, InputSet(box))
+    forward = FORMULATIONS.get("thesis").encode(thesis, Task.largest_logit(0, box), bounds).program
     assert forward.size["variables"] == 958
     for norm in (Norm.L1, Norm.L2):
         task = MinimalPerturbation(test_images.image(0), 7, norm=norm).task(thesis)
-        program = encode(thesis, task, bounds, "thesis").program
+        program = FORMULATIONS.get("thesis").encode(thesis, task, bounds).program
         assert program.size["variables"] == 1742
         assert program.size["binaries"] == 58
         assert program.is_quadratic == (norm is Norm.L2)
@@ -105,15 +115,15 @@ def test_stable_neurons_get_no_binary(thesis, test_images):
         np.clip(test_images.image(0).ravel() - 0.02, 0, 1),
         np.clip(test_images.image(0).ravel() + 0.02, 0, 1),
     )
-    bounds = compute_bounds("interval", thesis, InputRegion(box))
-    program = encode(thesis, LogitTask(0, box), bounds).program
+    bounds = BOUNDING_METHODS.get("interval").compute(thesis, InputSet(box))
+    program = BigM().encode(thesis, Task.largest_logit(0, box), bounds).program
     assert program.size["binaries"] == bounds.unstable_count < 48
 
 
 def test_split_change_has_no_rows_for_pixels(thesis, test_images):
     task = MinimalPerturbation(test_images.image(0), 7).task(thesis)
-    bounds = compute_bounds("interval", thesis, InputRegion(task.box))
-    size = encode(thesis, task, bounds).program.size
+    bounds = BOUNDING_METHODS.get("interval").compute(thesis, InputSet(task.box))
+    size = BigM().encode(thesis, task, bounds).program.size
     black = int(np.count_nonzero(task.image == 0.0))
     assert size["variables"] < 784 + (784 - black) + 3 * 48 + 10 + 1
     assert size["constraints"] <= 3 * 48 + 10 + 18
@@ -121,8 +131,8 @@ def test_split_change_has_no_rows_for_pixels(thesis, test_images):
 
 def test_errors(thesis, test_images):
     task = MinimalPerturbation(test_images.image(0), 7, AnyTarget()).task(thesis)
-    bounds = compute_bounds("thesis", thesis, InputRegion(task.box))
+    bounds = BOUNDING_METHODS.get("thesis").compute(thesis, InputSet(task.box))
     with pytest.raises(InputError, match="formulation: expected one of bigm, thesis"):
-        encode(thesis, task, bounds, "hull")
+        FORMULATIONS.get("hull").encode(thesis, task, bounds)
     with pytest.raises(InputError, match="one alternative, found 9"):
-        encode(thesis, task, bounds)
+        BigM().encode(thesis, task, bounds)

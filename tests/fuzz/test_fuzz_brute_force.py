@@ -19,9 +19,9 @@ from helpers.exact import (
     forward_rounding,
 )
 from helpers.instances import random_network, random_problem
-from reluopt.engines.base import EngineOptions
-from reluopt.solution import GAP_DENOMINATOR_FLOOR, Status
-from reluopt.solve import Method, solve
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
+from reluopt.engines.options import EngineOptions
+from reluopt.pipeline import Method, solve
 
 INSTANCES = 10_000
 

@@ -18,12 +18,13 @@ from safetensors.numpy import load, save
 
 from helpers.exact import exact_objective, exact_optimum
 from helpers.instances import random_network, random_problem
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import ReluoptError
-from reluopt.problems import MinimalPerturbation, Norm, ShiftTarget
+from reluopt.questions.problems import MinimalPerturbation, Norm, ShiftTarget
 
 MUTANTS = 20_000
 

@@ -20,18 +20,24 @@ from helpers.result_folders import (
     spoil_lines,
     spoil_record,
 )
-from reluopt.engines.base import EngineOptions
+from reluopt.answers.solution import Status
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import ReluoptError
-from reluopt.experiments.evidence import Evidence
-from reluopt.experiments.instances import load_instances
-from reluopt.experiments.row_table import read_rows
-from reluopt.experiments.store import read_store
-from reluopt.experiments.verify import verify_run
-from reluopt.problems import MinimalPerturbation, Norm, parse_margin, parse_norm, parse_target
+from reluopt.networks.zoo import open_network
+from reluopt.pipeline import Method, solve
+from reluopt.questions.problems import (
+    MinimalPerturbation,
+    Norm,
+    parse_margin,
+    parse_norm,
+    parse_target,
+)
 from reluopt.report import load_runs, render_report
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
-from reluopt.zoo import open_network
+from reluopt.runs.evidence import Evidence
+from reluopt.runs.instances import load_instances
+from reluopt.runs.row_table import read_rows
+from reluopt.runs.store import read_store
+from reluopt.runs.verify import verify_run
 
 MUTANTS = 100_000
 

@@ -4,10 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.ball import make_ball
-from reluopt.engines.branch_and_bound.relaxation import make_frame
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import Box, FixedTarget, MinimalPerturbation, Norm, RelativeMargin
+from reluopt.engines.branch_and_bound.ball import no_bounds
+from reluopt.engines.branch_and_bound.frame import make_frame
+from reluopt.engines.branch_and_bound.l1.ball import make_row_ball
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import Box, FixedTarget, MinimalPerturbation, Norm, RelativeMargin
 
 FIVE_LAYERS = (60, *[24] * 5, 5)
 
@@ -28,6 +30,4 @@ def deep_case(seed, sizes=FIVE_LAYERS, radius=2.0):
     problem = MinimalPerturbation(image, label, target, Norm.L1, RelativeMargin(0.2), box)
     task = problem.task(network)
     frame = make_frame(network, task)
-    neurons = frame.flat.biases.size
-    ball = make_ball(frame, radius, np.full(neurons, -np.inf), np.full(neurons, np.inf))
-    return frame, ball
+    return frame, make_row_ball(frame, radius, *no_bounds(frame))

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from reluopt.problems import Blend, Norm
+from reluopt.questions.problems import Blend, Norm
 
 ZERO, ONE = Fraction(0), Fraction(1)
 

@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     BareRelativeMargin,

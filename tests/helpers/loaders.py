@@ -25,14 +25,19 @@ from helpers.mutations import (
     change_safetensors,
     change_zip,
 )
-from reluopt.engines.branch_and_bound.proof import BOUND, EMPTY, LEAF, PARTS, Leaf, Proof, TreeProof
+from reluopt.engines.branch_and_bound.leaf import BOUND, EMPTY, LEAF, Leaf
+from reluopt.engines.branch_and_bound.norm_search import norm_search
+from reluopt.engines.branch_and_bound.proof import Proof, TreeProof
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
-from reluopt.idx import FREE_BYTES, read_idx
-from reluopt.image_files import load_image_file
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
-from reluopt.problems import Norm
-from reluopt.tensor_files import open_tensor_file
-from reluopt.weights import load_network, save_network
+from reluopt.images.idx import FREE_BYTES, read_idx
+from reluopt.images.image_files import load_image_file
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.loading import load_network
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
+from reluopt.networks.tensor_files import open_tensor_file
+from reluopt.questions.problems import Norm
 
 MEMORY_FLOOR = 6_000_000
 """Bytes that reading any file may take: a header's objects, a reader's buffers."""
@@ -225,7 +230,9 @@ def proof_seeds():
     rng = np.random.default_rng(0)
     seeds = []
     for norm in (Norm.L1, Norm.L2):
-        parts = tuple(rng.integers(0, 5, size=3).astype(kind) for _, kind in PARTS[norm])
+        parts = tuple(
+            rng.integers(0, 5, size=3).astype(kind) for _, kind in norm_search(norm).parts
+        )
         leaves = (Leaf(EMPTY), Leaf(BOUND, parts), Leaf(BOUND, parts))
         tree = TreeProof(np.array([0, LEAF, 2, LEAF, LEAF]), np.array([0, 1, 0, 0, 0]), leaves)
         seeds.append(proof_bytes(Proof(norm, "a" * 64, "b" * 64, 1.5, (tree, tree))))
@@ -242,7 +249,7 @@ def check_proof(proof, data, path):
     for t, tree in enumerate(proof.trees):
         np.testing.assert_array_equal(tree.splits, tensors[f"tree.{t}.splits"])
         assert len(tree.leaves) == np.count_nonzero(tree.splits == LEAF)
-        for place, (name, _) in enumerate(PARTS[proof.norm]):
+        for place, (name, _) in enumerate(norm_search(proof.norm).parts):
             ends = tensors[f"tree.{t}.{name}.ends"]
             for leaf, start, end in zip(tree.leaves, [0, *ends[:-1]], ends, strict=True):
                 if leaf.parts:

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load, save
 
-from reluopt.engines.base import EngineOptions
-from reluopt.experiments.attack import COLUMNS, AttackExperiment, AttackSettings, run_attack
-from reluopt.experiments.experiment import CRASHED, ERROR, KILLED
-from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import ResultStore
-from reluopt.network import Dense, NetworkMetadata, ReLUNetwork
-from reluopt.problems import (
+from reluopt.answers.solution import Status
+from reluopt.engines.options import EngineOptions
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
+from reluopt.pipeline import Method
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     BareRelativeMargin,
@@ -26,9 +27,12 @@ from reluopt.problems import (
     RunnerUpTarget,
     ShiftTarget,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method
-from reluopt.weights import save_network
+from reluopt.runs.attack import AttackJob, AttackSettings
+from reluopt.runs.instances import load_instances
+from reluopt.runs.job import CRASHED, ERROR, KILLED
+from reluopt.runs.row import AttackRow
+from reluopt.runs.runner import run_job
+from reluopt.runs.store import ResultStore
 
 SIZES, SHAPE, SEED = (6, 5, 4, 3), (2, 3), 6
 
@@ -93,18 +97,19 @@ def make_folders(place: Path, random_network, open_network: Callable) -> dict[st
         network = open_network(path)
         instances = load_instances(network, files)
         folders[name] = place / name
-        store = ResultStore(folders[name], COLUMNS, settings.describe(network), {"command": []})
-        run_attack(network, instances, settings, store)
+        job = AttackJob(network, settings)
+        store = ResultStore(folders[name], AttackRow, job.describe(), {"command": []})
+        run_job(job, instances, store)
         if name == "stopped":
-            _fail(store, AttackExperiment(network, settings), instances)
+            _fail(store, job, instances)
     return folders
 
 
-def _fail(store, experiment, instances) -> None:
+def _fail(store, job, instances) -> None:
     """Rows of workers that died, in place of those that were stopped."""
     store.forget({instance.key for instance in instances[1:]})
     for instance, status in zip(instances[1:], (KILLED, CRASHED), strict=False):
-        store.append(experiment.failed(instance, status, "it died"), None)
+        store.append(job.failed(instance, status, "it died"))
     store.finish()
 
 

@@ -13,14 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reluopt.engines.base import EngineOptions
-from reluopt.experiments.attack import COLUMNS, AttackSettings, run_attack
-from reluopt.experiments.instances import load_instances
-from reluopt.experiments.store import ResultStore
-from reluopt.network import NetworkMetadata, ReLUNetwork
-from reluopt.problems import AbsoluteMargin, Norm, ShiftTarget
-from reluopt.solve import Method
-from reluopt.weights import save_network
+from reluopt.engines.options import EngineOptions
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
+from reluopt.pipeline import Method
+from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
+from reluopt.runs.attack import AttackJob, AttackSettings
+from reluopt.runs.instances import load_instances
+from reluopt.runs.job import Finished
+from reluopt.runs.row import AttackRow, row_class
+from reluopt.runs.runner import run_job
+from reluopt.runs.store import ResultStore
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -235,8 +239,8 @@ def real(tmp_path_factory, make_network):
         target, margin = ShiftTarget(1), AbsoluteMargin(0.01)
         settings = AttackSettings(target, norm, margin, method, str(path))
         record = {"command": ["reluopt", "attack", "<b>small</b>"], "versions": {"numpy": "2"}}
-        store = ResultStore(folder / str(norm), COLUMNS, settings.describe(network), record)
-        run_attack(network, instances, settings, store)
+        store = ResultStore(folder / str(norm), AttackRow, settings.describe(network), record)
+        run_job(AttackJob(network, settings), instances, store)
     return folder
 
 
@@ -264,8 +268,10 @@ def optimal_inputs(tmp_path):
     columns = ("image", "label", "status", "objective", "bound", "predicted", "certified",
                "seconds", "time_limit", "network")  # fmt: skip
     settings = {"experiment": "ideal", "network": "thesis", "time_limit": 9.0}
-    store = ResultStore(folder, columns, settings, {})
+    cls = row_class(columns)
+    store = ResultStore(folder, cls, settings, {})
     for label, status, bound in ((0, "OPTIMAL", 26.5), (1, "FEASIBLE", 40.0)):
         row = (f"label:{label}", label, status, 26.5, bound, 0, True, 2.0 + label, 9.0, "thesis")
-        store.append(dict(zip(columns, row, strict=True)), np.full((28, 28), 1.0 - label))
+        found = cls(**dict(zip(columns, row, strict=True)))
+        store.append(Finished(found, np.full((28, 28), 1.0 - label)))
     return folder

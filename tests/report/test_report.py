@@ -16,7 +16,6 @@ from safetensors.numpy import load_file, save_file
 
 from reluopt.cli import main
 from reluopt.errors import InputError
-from reluopt.experiments.attack import COLUMNS
 from reluopt.report import load_runs, render_report, write_report
 from reluopt.report.charts import _measured, charts
 from reluopt.report.pictures import change_png, change_scale, grey_png
@@ -29,6 +28,7 @@ from reluopt.report.tables import (
     ratio_table,
     summary_table,
 )
+from reluopt.runs.row import AttackRow
 
 
 def _pixels(uri):
@@ -165,7 +165,7 @@ def test_stopped_runs_are_bounds(copy):
 
 def test_rows_without_an_answer(copy, entries_of):
     with (copy / "results.csv").open("a") as stream:
-        cells = dict.fromkeys(COLUMNS, "")
+        cells = dict.fromkeys(AttackRow.columns(), "")
         cells |= {"image": "nowhere.npy", "status": "CRASHED", "certified": "False"}
         stream.write(",".join(cells.values()) + "\n" + "torn,row")
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reluopt.errors import InputError
-from reluopt.network import BoolArray, FloatArray
-from reluopt.problems import Margin
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.margins import Margin
 
 
 def _label_array(values: ArrayLike, what: str) -> NDArray[np.intp]:

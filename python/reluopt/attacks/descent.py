@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.kernels.flat import FlatNetwork, IntArray, forward, pull_back
-from reluopt.kernels.jit import apart, kernel
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.kernels.vectors import copy_vector
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.flat import FlatNetwork, forward, pull_back
+from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.vectors import copy_vector
 
 SHRINK_STEPS = 12
 """Halvings when a change is scaled back: a 4000th of its length, below what polishing gains."""

@@ -3,7 +3,7 @@ r"""Nearest point (L2) of a polyhedron with few rows and many boxed coordinates.
 .. math:: \min_\delta \tfrac12 \|\delta\|_2^2 + k \textstyle\sum_i \delta_i \quad\text{s.t.}\quad
           G \delta \ge h,\ l \le \delta \le u
 
-(k is zero but for blends of L1 and L2, see :mod:`reluopt.lifting`) has the dual
+(k is zero but for blends of L1 and L2, see :mod:`reluopt.bridges.lifting`) has the dual
 
 .. math:: \max_{\lambda \ge 0} \theta(\lambda) = \lambda^\top h
           + \sum_i \min_{l_i \le d \le u_i} \tfrac12 d^2 - (G^\top\lambda - k)_i d,
@@ -26,10 +26,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.kernels.flat import IntArray, add_scaled_rows
-from reluopt.kernels.jit import apart, search_kernel
-from reluopt.kernels.signatures import FloatMatrix
-from reluopt.network import BoolArray, FloatArray
+from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.flat import add_scaled_rows
+from reluopt.numerics.jit import apart, search_kernel
 
 MAX_NEWTON_STEPS = 30
 """3 to 10 are usual, for a polyhedron that misses the box as well; more than 20 were not seen to

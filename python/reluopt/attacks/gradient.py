@@ -1,9 +1,10 @@
-r"""FGSM and PGD on batches of images, with the calling habits of Foolbox.
+"""PGD on batches of images, with the calling habits of Foolbox.
 
-Both return ``raw, clipped, success``: what the attack made, the same brought into the box and the
+It returns ``raw, clipped, success``: what the attack made, the same brought into the box and the
 ball of radius epsilon, and whether ``clipped`` meets the criterion by a float64 forward pass. For a
-list of epsilons ``raw`` and ``clipped`` are lists and ``success`` has one row for each. They find
-no optimum and prove nothing; see :func:`reluopt.solve.solve` for that.
+list of epsilons ``raw`` and ``clipped`` are lists and ``success`` has one row for each. It finds
+no optimum and proves nothing; see :func:`reluopt.pipeline.solve` for that. One step without a
+random start is the fast gradient sign method (Goodfellow, Shlens and Szegedy 2015).
 
 Epsilons are lengths in pixel units (L2: the length, not its square).
 """
@@ -21,10 +22,12 @@ from reluopt.attacks.criteria import (
     TargetedMisclassification,
     as_criterion,
 )
-from reluopt.attacks.projections import lengths, project, random_changes, spend, steepest
 from reluopt.errors import InputError
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import Box, Norm, fitting_box
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.input_sets import Box
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.tasks import fitting_box
 
 Criterion = Misclassification | TargetedMisclassification
 _Step = Callable[[float], tuple[FloatArray, FloatArray]]
@@ -32,6 +35,10 @@ _Step = Callable[[float], tuple[FloatArray, FloatArray]]
 TOTAL_TRAVEL = 2.5
 """The steps of PGD add up to this many epsilons (Madry et al. 2018: 2.5 eps / steps), so
 that an iterate can cross the ball and move along its border."""
+
+
+SHRINKING = 1.0 - 1e-12
+"""Factor of changes that rounding has made longer than the ball allows."""
 
 
 class AttackResult(NamedTuple):
@@ -46,41 +53,6 @@ class AttackResult(NamedTuple):
     raw: FloatArray | list[FloatArray]
     clipped: FloatArray | list[FloatArray]
     success: BoolArray
-
-
-def fgsm(
-    network: ReLUNetwork,
-    images: ArrayLike,
-    criterion: Criterion | ArrayLike,
-    epsilons: float | Sequence[float],
-    *,
-    norm: Norm = Norm.LINF,
-    box: Box | None = None,
-) -> AttackResult:
-    r"""Fast gradient sign method: one step of length epsilon up the loss.
-
-    .. math:: x' = x + \epsilon\, sign(\nabla_x loss(x))
-
-    for Linf (Goodfellow, Shlens and Szegedy 2015, section 4). For L2 the step is along the
-    normalised gradient; for L1 it moves the inputs with the largest entries to the end of the box
-    until epsilon is used up, which is the largest value of the linear model.
-
-    Args:
-        network: the network.
-        images: one image or a batch, flat or in ``network.input_shape``, inside the box.
-        criterion: true labels, or a criterion.
-        epsilons: length of the step, or several of them.
-        norm: norm in which epsilon is measured.
-        box: inputs allowed; None means [0, 1].
-
-    Returns:
-        ``raw, clipped, success``.
-
-    Raises:
-        InputError: images, labels or epsilons do not fit.
-    """
-    attack = _Attack(network, images, criterion, norm, box)
-    return attack.results(epsilons, attack.single_step)
 
 
 def pgd(
@@ -139,7 +111,7 @@ def pgd(
                 break
             start = np.zeros_like(best)
             if random_start:
-                start = random_changes(generator, start.shape, epsilon, norm)
+                start = norm.random_changes(generator, start.shape, epsilon)
             attack.run(start, epsilon, (steps, share * epsilon), best, done)
         return best, best
 
@@ -194,15 +166,6 @@ class _Attack:
         """Which points meet the criterion, by a forward pass."""
         return self._criterion.success(self._network.forward(points))
 
-    def single_step(self, epsilon: float) -> tuple[FloatArray, FloatArray]:
-        """FGSM for one epsilon: the raw step and its projection."""
-        gradient = self._gradient(self.images)
-        if self._norm is Norm.L1:
-            raw = self.images + spend(gradient, self._low, self._high, epsilon)
-        else:
-            raw = self.images + epsilon * steepest(gradient, self._norm)
-        return raw, self._bring_back(raw - self.images, epsilon)
-
     def run(
         self,
         start: FloatArray,
@@ -224,7 +187,7 @@ class _Attack:
             stuck = ((gradient > 0.0) & (points >= self._box.upper)) | (
                 (gradient < 0.0) & (points <= self._box.lower)
             )
-            move = length * steepest(np.where(stuck, 0.0, gradient), self._norm)
+            move = length * self._norm.steepest(np.where(stuck, 0.0, gradient))
             points = self._bring_back(points + move - self.images, epsilon)
         best[~done] = points[~done]
 
@@ -235,11 +198,11 @@ class _Attack:
 
     def _bring_back(self, changes: FloatArray, epsilon: float) -> FloatArray:
         """Images changed by the projection of ``changes``, inside box and ball."""
-        changes = project(changes, self._low, self._high, epsilon, self._norm)
+        changes = self._norm.project(changes, self._low, self._high, epsilon)
         points = np.clip(self.images + changes, self._box.lower, self._box.upper)
         # Adding to the image and clipping round; scaling by one unit keeps the length legal.
-        over = lengths(points - self.images, self._norm) > epsilon
+        over = self._norm.lengths(points - self.images) > epsilon
         if over.any():
-            changes[over] *= 1.0 - 1e-12
+            changes[over] *= SHRINKING
             points = np.clip(self.images + changes, self._box.lower, self._box.upper)
         return points

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.attacks.projections import lengths
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Norm
-
-DUAL_NORM = {Norm.L1: Norm.LINF, Norm.L2: Norm.L2, Norm.LINF: Norm.L1}
-"""``g @ delta <= |g|_dual |delta|``, with equality for the best direction."""
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.norms.base import Norm
 
 
 def linear_distances(
@@ -31,6 +28,6 @@ def linear_distances(
     """
     missing = np.maximum(rhs - matrix @ network.forward(image), 0.0)
     gradients = network.gradient(np.repeat(image[None], rhs.size, axis=0), matrix)
-    slopes = lengths(gradients, DUAL_NORM[norm])
+    slopes = norm.dual.lengths(gradients)
     unreachable = np.where(missing > 0.0, np.inf, 0.0)
     return np.divide(missing, slopes, out=unreachable, where=slopes > 0.0)

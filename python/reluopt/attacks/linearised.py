@@ -14,12 +14,15 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from reluopt.attacks.region_lp import minimise_linear_norm
-from reluopt.attacks.start import CONDITION_SAFETY
+from reluopt.answers.solution import Incumbent
+from reluopt.attacks.region_lp import nearest_change
+from reluopt.attacks.start import safety_of
 from reluopt.deadline import NEVER, Deadline
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, ChangeLimits, Norm, PerturbationTask
-from reluopt.solution import Incumbent
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.change_limits import ChangeLimits
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.tasks import Alternative, Task
 
 ROUNDS = 12
 """Programs for one start; walks that have not settled by then go in circles."""
@@ -39,7 +42,7 @@ PENALTY = 1e4
 
 
 def linearised_starts(
-    network: ReLUNetwork, task: PerturbationTask, *, seed: int = 0, deadline: Deadline = NEVER
+    network: ReLUNetwork, task: Task, *, seed: int = 0, deadline: Deadline = NEVER
 ) -> list[Incumbent]:
     """Images that meet an alternative of ``task`` and its limits each, the nearest first.
 
@@ -68,7 +71,7 @@ def linearised_starts(
 
 def _walk(
     network: ReLUNetwork,
-    task: PerturbationTask,
+    task: Task,
     index: int,
     start: FloatArray,
     deadline: Deadline,
@@ -84,7 +87,7 @@ def _walk(
         if change is None:
             break
         image = task.box.clip(task.image + change)
-        objective = task.objective(image)
+        objective = task.distance(image)
         better = best is None or objective < best.objective
         if better and _met(network, alternative, image):
             best = Incumbent(image, objective, index)
@@ -103,7 +106,7 @@ def _met(network: ReLUNetwork, alternative: Alternative, image: FloatArray) -> b
 
 def _nearest(
     network: ReLUNetwork,
-    task: PerturbationTask,
+    task: Task,
     alternative: Alternative,
     point: FloatArray,
     deadline: Deadline,
@@ -113,11 +116,11 @@ def _nearest(
     slope, offset = network.region_map(network.activation_pattern(point))[-1]
     rows = conditions.matrix @ slope
     rhs = conditions.rhs - conditions.matrix @ (slope @ task.image + offset)
-    rhs = rhs + CONDITION_SAFETY * max(1.0, float(np.abs(conditions.rhs).max(initial=0.0)))
+    rhs = rhs + safety_of(conditions)
     low, high = task.box.lower - task.image, task.box.upper - task.image
     # Any near image will do for a start, and an LP is solved in a tenth of the time of a QP.
-    norm = Norm.LINF if task.norm is Norm.LINF else Norm.L1
-    solved = minimise_linear_norm(rows, rhs, low, high, norm, task.limits, deadline)
+    norm = Norm.L1 if task.norm.quadratic else task.norm
+    solved = nearest_change(rows, rhs, low, high, norm, task.limits, deadline)
     if solved is not None:
         return solved[0]
     return _least_violation(rows, rhs, low, high, task.limits, deadline)
@@ -141,5 +144,5 @@ def _least_violation(
         limits = ChangeLimits(sp.csr_array(sp.hstack([limits.matrix, column])), limits.limit)
     room = np.append(high, PENALTY * max(0.0, float(rhs.max()) + float(np.abs(rows).sum())))
     low = np.append(low, 0.0)
-    solved = minimise_linear_norm(raised, rhs, low, room, Norm.L1, limits, deadline)
+    solved = nearest_change(raised, rhs, low, room, Norm.L1, limits, deadline)
     return None if solved is None else solved[0][:-1]

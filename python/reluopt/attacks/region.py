@@ -6,28 +6,29 @@ Where the phases of all hidden neurons are fixed, every pre-activation is an aff
 .. math:: \min \|\delta\| \quad\text{s.t.}\quad \pm(G\delta + c) \ge 0,\quad
           C (G^K\delta + c^K) \ge d, \quad l \le image + \delta \le u,
 
-and the task's limits on the change, if it has any. :func:`region_minimum` solves it: L1 and Linf
-as an LP with HiGHS, L2 by the dual Newton method of :mod:`~reluopt.attacks.dual_newton` (with
-limits, as a QP with HiGHS). :func:`find_incumbent` walks from region to region: a neuron
-whose constraint is tight with a positive dual would help on its other side, so its phase is
-flipped and the neighbouring region solved, until none is better (Croce and Hein 2018, A randomized
+and the task's limits on the change, if it has any. :func:`region_minimum` solves it: L2 by the dual
+Newton method of :mod:`~reluopt.attacks.dual_newton`, other norms, and limits, as an LP or QP with
+HiGHS. :func:`find_incumbent` walks from linear region to linear region: a neuron whose constraint
+is tight with a positive dual would help on its other side, so its phase is flipped and the
+neighbour solved, until none is better (Croce and Hein 2018, A randomized
 gradient-free attack on ReLU networks, with duals in place of random regions).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from reluopt.answers.solution import Incumbent
 from reluopt.attacks.dual_newton import nearest_point
-from reluopt.attacks.start import CONDITION_SAFETY, starting_points
+from reluopt.attacks.start import safety_of, starting_points
+from reluopt.bridges.base import lifted
 from reluopt.deadline import NEVER, Deadline
-from reluopt.lifting import TiltedTask, lift
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, Blend, Norm, PerturbationTask
-from reluopt.solution import Incumbent
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.tasks import Alternative, Task
 
 ROW_TOLERANCE = 1e-10
 """Largest violation of a row of length 1 by an L2 point; what is left is repaired by tightening."""
@@ -39,20 +40,20 @@ HELPFUL_DUAL = 1e-7
 """Smallest dual, relative to the largest, for which a phase is worth flipping."""
 
 IMPROVEMENT = 1e-7
-"""Smallest relative improvement that continues the walk through regions."""
-
-MAX_REGIONS = {Norm.L1: 16, Norm.LINF: 12, Norm.L2: 60}
-"""Regions solved for one starting point: about 0.3 s of LPs, or 0.05 s of QPs."""
+"""Smallest relative improvement that continues the walk through linear regions."""
 
 MAX_STARTS = 3
-"""Alternatives from which a walk through regions starts."""
+"""Alternatives from which a walk through linear regions starts."""
+
+SQUARES = (0.0, 1.0)
+"""Costs of the norm that the dual Newton method minimises."""
 
 Pattern = Sequence[BoolArray]
 
 
 @dataclass(frozen=True, eq=False)
 class RegionRows:
-    """A region and the conditions in it: ``matrix @ delta >= rhs``, every row of length 1.
+    """A linear region and the conditions in it: ``matrix @ delta >= rhs``, every row of length 1.
 
     Attributes:
         matrix: shape ``(hidden neurons + conditions, n_0)``; hidden neurons first.
@@ -75,12 +76,12 @@ class RegionRows:
 
 @dataclass(frozen=True, eq=False)
 class RegionOptimum:
-    """The nearest image of one region, and what its constraints cost.
+    """The nearest image of one linear region, and what its constraints cost.
 
     Attributes:
         image: shape ``(n_0,)``; meets the conditions by a forward pass.
         objective: its objective.
-        pattern: the region.
+        pattern: phases of the linear region.
         duals: one number >= 0 for each hidden neuron.
     """
 
@@ -92,7 +93,7 @@ class RegionOptimum:
 
 def region_minimum(
     network: ReLUNetwork,
-    task: PerturbationTask,
+    task: Task,
     alternative: Alternative,
     pattern: Pattern,
     deadline: Deadline = NEVER,
@@ -108,35 +109,26 @@ def region_minimum(
 
     Returns:
         An image inside the box whose float64 forward pass meets every condition (optimal up to
-        1e-9 in the conditions), or None when the region holds none or time ran out.
+        1e-9 in the conditions), or None when the linear region holds none or time ran out.
     """
-    optimum = solve_region(network, task, alternative, pattern, deadline=deadline)
-    return None if optimum is None else optimum.image
+    raised = lifted(network, task)
+    optimum = solve_region(raised.network, raised.task, alternative, pattern, deadline=deadline)
+    return None if optimum is None else raised.image(optimum.image)
 
 
 def solve_region(
     network: ReLUNetwork,
-    task: PerturbationTask,
+    task: Task,
     alternative: Alternative,
     pattern: Pattern,
     cutoff: float = np.inf,
     deadline: Deadline = NEVER,
 ) -> RegionOptimum | None:
-    """:func:`region_minimum` with duals; regions worse than ``cutoff`` may give None."""
-    if isinstance(task.norm, Blend):
-        raised = lift(network, task)
-        limit = raised.lifted_objective(cutoff)
-        lifted = (raised.network, raised.task, alternative, pattern)
-        optimum = solve_region(*lifted, limit, deadline)
-        if optimum is None:
-            return None
-        image = raised.image(optimum.image)
-        return replace(optimum, image=image, objective=task.objective(image))
+    """:func:`region_minimum` with duals; linear regions worse than ``cutoff`` may give None."""
     rows = region_rows(network, task.image, alternative, pattern)
     if _impossible(rows) or deadline.passed:
         return None
-    scale = max(1.0, float(np.abs(alternative.conditions.rhs).max(initial=0.0)))
-    amount = CONDITION_SAFETY * scale
+    amount = safety_of(alternative.conditions)
     start = np.zeros(rows.rhs.size)
     for _ in range(SAFETY_ROUNDS):
         solved = _minimise(rows, rows.tightened(amount), task, cutoff, start, deadline)
@@ -147,7 +139,7 @@ def solve_region(
         slack = float(alternative.conditions.slack(network.forward(image)).min(initial=np.inf))
         if slack >= 0.0:
             duals = start[: rows.hidden]
-            return RegionOptimum(image, task.objective(image), tuple(pattern), duals)
+            return RegionOptimum(image, task.distance(image), tuple(pattern), duals)
         amount += 2.0 * max(-slack, amount)
     return None
 
@@ -155,7 +147,7 @@ def solve_region(
 def region_rows(
     network: ReLUNetwork, image: FloatArray, alternative: Alternative, pattern: Pattern
 ) -> RegionRows:
-    """Rows of a region and of the conditions in it, about ``image``."""
+    """Rows of a linear region and of the conditions in it, about ``image``."""
     maps = network.region_map(pattern)
     blocks, sides = [], []
     for (slope, offset), active in zip(maps[:-1], pattern, strict=True):
@@ -174,7 +166,7 @@ def region_rows(
 
 
 def find_incumbent(
-    network: ReLUNetwork, task: PerturbationTask, seed: int = 0, deadline: Deadline = NEVER
+    network: ReLUNetwork, task: Task, seed: int = 0, deadline: Deadline = NEVER
 ) -> Incumbent | None:
     """A good image that meets one of the task's alternatives, without proof.
 
@@ -193,9 +185,8 @@ def find_incumbent(
         An incumbent whose forward pass meets the conditions, or None when nothing was found,
         which proves nothing.
     """
-    if isinstance(task.norm, Blend):
-        raised = lift(network, task)
-        return raised.lowered(find_incumbent(raised.network, raised.task, seed, deadline))
+    raised = lifted(network, task)
+    network, task = raised.network, raised.task
     if task.limits is None:
         starts = starting_points(network, task, seed=seed, deadline=deadline)
     else:
@@ -207,29 +198,28 @@ def find_incumbent(
         walked = improve_by_regions(network, task, start, deadline=deadline)
         if best is None or walked.objective < best.objective:
             best = walked
-    return best
+    return raised.lowered(best)
 
 
 def improve_by_regions(
     network: ReLUNetwork,
-    task: PerturbationTask,
+    task: Task,
     start: Incumbent,
     max_regions: int | None = None,
     deadline: Deadline = NEVER,
 ) -> Incumbent:
-    """Solve the region of ``start`` and walk to better neighbours; never worse than ``start``.
+    """Solve the linear region of ``start`` and walk to better neighbours; never worse than it.
 
     Args:
         network: the network.
         task: what is asked.
         start: an image that meets its alternative.
-        max_regions: regions to solve; None means :data:`MAX_REGIONS` of the norm.
+        max_regions: linear regions to solve; None means as many as the norm is worth.
         deadline: when to stop with the best so far.
     """
     if start.objective == 0.0 or deadline.passed:
         return start
-    norm = Norm.L2 if isinstance(task.norm, Blend) else task.norm
-    budget = MAX_REGIONS[norm] if max_regions is None else max_regions
+    budget = task.norm.most_linear_regions if max_regions is None else max_regions
     alternative = task.alternatives[start.alternative]
     pattern = network.activation_pattern(start.image)
     current = solve_region(network, task, alternative, pattern, deadline=deadline)
@@ -253,7 +243,7 @@ def improve_by_regions(
 
 
 def _flips(optimum: RegionOptimum) -> list[Pattern]:
-    """Neighbouring regions that may be better: all helpful flips at once, then one by one."""
+    """Neighbours that may be better: all helpful flips at once, then one by one."""
     largest = float(optimum.duals.max(initial=0.0))
     if largest <= 0.0:
         return []
@@ -280,25 +270,20 @@ def _impossible(rows: RegionRows) -> bool:
 def _minimise(
     rows: RegionRows,
     rhs: FloatArray,
-    task: PerturbationTask,
+    task: Task,
     cutoff: float,
     start: FloatArray,
     deadline: Deadline,
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Solve the region's program; the change and the duals of its rows, or None."""
+    """Solve the linear region's program; the change and the duals of its rows, or None."""
     low, high = task.box.lower - task.image, task.box.upper - task.image
-    if isinstance(task.norm, Norm) and task.norm is not Norm.L2:
-        from reluopt.attacks.region_lp import minimise_linear_norm  # loads HiGHS and scipy
+    norm, limits = task.norm, task.limits
+    if limits is not None or norm.costs != SQUARES:
+        from reluopt.attacks.region_lp import nearest_change  # loads HiGHS and scipy
 
-        limits = task.limits
-        return minimise_linear_norm(rows.matrix, rhs, low, high, task.norm, limits, deadline)
-    if task.limits is not None:
-        from reluopt.attacks.region_lp import minimise_squares
-
-        return minimise_squares(rows.matrix, rhs, low, high, task.limits, deadline)
+        return nearest_change(rows.matrix, rhs, low, high, norm, limits, deadline)
     delta, duals = np.empty(low.size), start.copy()
     # The cutoff is on the objective of the untightened problem: leave room for the tightening.
-    limit = cutoff * (1.0 + IMPROVEMENT)
-    tilt = task.tilt if isinstance(task, TiltedTask) else 0.0
+    limit, tilt = cutoff * (1.0 + IMPROVEMENT), task.distance.tilt
     found = nearest_point(rows.matrix, rhs, low, high, tilt, limit, ROW_TOLERANCE, duals, delta)
     return (delta, duals) if found else None

@@ -9,10 +9,12 @@ import numpy as np
 from reluopt.attacks.criteria import Misclassification
 from reluopt.attacks.gradient import pgd
 from reluopt.attacks.linear_model import linear_distances
-from reluopt.attacks.projections import lengths
 from reluopt.errors import InputError
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Margin, Norm, flat_image
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.margins import Margin
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.tasks import flat_image
 
 STEPS, RESTARTS = 40, 3
 """Gradient steps and random starts for each epsilon. Madry et al. (2018) use 40 steps on MNIST."""
@@ -77,7 +79,7 @@ def shortest_pgd(
         found = np.asarray(result.clipped)[result.success]
         if not len(found):
             return None
-        sizes = lengths(found - start, norm)
+        sizes = norm.lengths(found - start)
         return float(sizes.min()), found[int(np.argmin(sizes))]
 
     best = attempt(0.0)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from reluopt.answers.solution import Incumbent
 from reluopt.attacks.descent import (
     decoupled_steps,
     greedy_pixels,
@@ -16,10 +17,12 @@ from reluopt.attacks.descent import (
 )
 from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
-from reluopt.kernels.flat import FlatNetwork, flatten
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, Norm, PerturbationTask
-from reluopt.solution import Incumbent
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.flat import FlatNetwork
+from reluopt.questions.margins import LogitConditions
+from reluopt.questions.tasks import Task
 
 CONDITION_SAFETY = 1e-9
 """Conditions are tightened by this times ``max(1, |rhs|)``: a thousand times the rounding of a
@@ -57,7 +60,7 @@ RANDOM_STARTS = 8
 
 def starting_points(
     network: ReLUNetwork,
-    task: PerturbationTask,
+    task: Task,
     *,
     seed: int = 0,
     flat: FlatNetwork | None = None,
@@ -101,9 +104,7 @@ def starting_points(
 class _Search:
     """The arrays of one task, writable as the kernels want them."""
 
-    def __init__(
-        self, flat: FlatNetwork, task: PerturbationTask, seed: int, deadline: Deadline
-    ) -> None:
+    def __init__(self, flat: FlatNetwork, task: Task, seed: int, deadline: Deadline) -> None:
         _check_sizes(flat, task)
         self._flat = flat
         self._task = task
@@ -111,7 +112,10 @@ class _Search:
         self._deadline = deadline
         self._image = np.array(task.image)
         self._lower, self._upper = np.array(task.box.lower), np.array(task.box.upper)
-        self._conditions = [_safe_conditions(each) for each in task.alternatives]
+        self._conditions = [
+            (np.array(each.conditions.matrix), safe_sides(each.conditions))
+            for each in task.alternatives
+        ]
 
     def cutoff(self, found: list[Incumbent]) -> float:
         """The objective beyond which an alternative is no longer promising."""
@@ -135,7 +139,7 @@ class _Search:
             return incumbent
         cutoff = self.cutoff([incumbent])
         # A second greedy walk at the first temperature would repeat itself.
-        heats = HEATS[1:] if self._task.norm is Norm.L1 else HEATS
+        heats = HEATS[1:] if self._task.norm.moves_few else HEATS
         other = self.attempt(incumbent.alternative, heats, cutoff, NEARING_STEPS)
         return _better(incumbent, other) or incumbent
 
@@ -154,7 +158,7 @@ class _Search:
 
     def _points(self, index: int, heat: float, cutoff: float, nearing: int) -> Iterator[FloatArray]:
         """What one temperature finds from the image."""
-        if self._task.norm is not Norm.L1:
+        if not self._task.norm.moves_few:
             yield from self._walked(index, heat, self._image, nearing)
             return
         matrix, rhs = self._conditions[index]
@@ -188,7 +192,7 @@ class _Search:
         """Walk from ``start`` until feasible, then come nearer to the image; one point or none."""
         matrix, rhs = self._conditions[index]
         point = start.copy()
-        largest = self._task.norm is Norm.LINF
+        largest = self._task.norm.moves_all
         limits = (self._lower, self._upper)
         for _ in range(0, MAX_WALK_STEPS, WALK_STRETCH):
             if self._deadline.passed:
@@ -201,7 +205,7 @@ class _Search:
             decoupled_steps(
                 self._flat, self._image, *limits, matrix, rhs, heat, largest, nearing, point
             )
-            if self._task.norm is Norm.L1:
+            if self._task.norm.moves_few:
                 self._undo(index, point)
         yield point
 
@@ -226,10 +230,10 @@ class _Search:
         values, slacks = np.empty(self._flat.biases.size), np.empty(rhs.size)
         if not least_slack(self._flat, point, matrix, rhs, values, slacks) >= 0.0:
             return None
-        return Incumbent(point, self._task.objective(point), index)
+        return Incumbent(point, self._task.distance(point), index)
 
 
-def _check_sizes(flat: FlatNetwork, task: PerturbationTask) -> None:
+def _check_sizes(flat: FlatNetwork, task: Task) -> None:
     """Compiled kernels do not look: a task made for another network is refused here."""
     columns = {each.conditions.matrix.shape[1] for each in task.alternatives}
     if task.image.size != flat.sizes[0] or not columns <= {int(flat.sizes[-1])}:
@@ -239,11 +243,15 @@ def _check_sizes(flat: FlatNetwork, task: PerturbationTask) -> None:
         )
 
 
-def _safe_conditions(alternative: Alternative) -> tuple[FloatArray, FloatArray]:
-    """Writable copies of the conditions, tightened by :data:`CONDITION_SAFETY`."""
-    rhs = np.array(alternative.conditions.rhs)
-    rhs += CONDITION_SAFETY * np.maximum(1.0, np.abs(rhs))
-    return np.array(alternative.conditions.matrix), rhs
+def safe_sides(conditions: LogitConditions) -> FloatArray:
+    """Right-hand sides tightened by :data:`CONDITION_SAFETY`."""
+    rhs = np.array(conditions.rhs)
+    return rhs + CONDITION_SAFETY * np.maximum(1.0, np.abs(rhs))
+
+
+def safety_of(conditions: LogitConditions) -> float:
+    """By how much all conditions are tightened alike where they are rows of one program."""
+    return CONDITION_SAFETY * max(1.0, float(np.abs(conditions.rhs).max(initial=0.0)))
 
 
 def _objective(incumbent: Incumbent) -> float:

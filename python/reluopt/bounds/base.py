@@ -1,55 +1,24 @@
 r"""What every bounding method takes and gives.
 
 Pre-activation bounds are numbers :math:`L^k \le a^k \le U^k` that hold for every input of an
-:class:`InputRegion`. They become the big-M constants of the program and decide which neurons are
-*stable* (``L >= 0`` or ``U <= 0``) and need no binary.
+:class:`~reluopt.questions.input_sets.InputSet`. They become the big-M constants of the program
+and decide which neurons are *stable* (``L >= 0`` or ``U <= 0``) and need no binary.
 """
 
 from __future__ import annotations
 
-import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 
+from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork, frozen_array
-from reluopt.problems import Box, ChangeLimits, Norm
-
-
-@dataclass(frozen=True, eq=False)
-class InputRegion:
-    r"""The inputs over which bounds must hold: ``{x : ||x - center|| <= radius} ∩ box``.
-
-    Attributes:
-        box: elementwise limits.
-        center: shape ``(n_0,)``; None means that only the box counts.
-        norm: norm of the ball (L2 radii are lengths, not squares).
-        radius: radius of the ball; infinity means that only the box counts.
-        limits: limits on the change ``x - center``; only ``lp`` makes use of them.
-    """
-
-    box: Box
-    center: FloatArray | None = None
-    norm: Norm = Norm.LINF
-    radius: float = math.inf
-    limits: ChangeLimits | None = None
-
-    def __post_init__(self) -> None:
-        if self.limits is not None and self.center is None:
-            raise InputError("region: expected a center that limits count from, found none")
-        if math.isnan(self.radius) or self.radius < 0.0:
-            raise InputError(f"radius: expected a number >= 0, found {self.radius}")
-        if self.center is not None and self.center.shape != self.box.lower.shape:
-            raise InputError(
-                f"center: expected shape {self.box.lower.shape}, found {self.center.shape}"
-            )
-
-    @property
-    def has_ball(self) -> bool:
-        """Whether a ball limits the inputs besides the box."""
-        return self.center is not None and math.isfinite(self.radius)
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray, frozen_array
+from reluopt.questions.input_sets import Box, InputSet
+from reluopt.questions.overflow import refuse_overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,34 +47,52 @@ class PreActivationBounds:
 
     @property
     def empty(self) -> bool:
-        """Whether some lower bound exceeds its upper bound: no input of the region exists."""
+        """Whether some lower bound exceeds its upper bound: the set holds no input."""
         return any(bool((low > up).any()) for low, up in zip(self.lower, self.upper, strict=True))
-
-    @property
-    def unstable(self) -> tuple[BoolArray, ...]:
-        """Which hidden neurons are unstable (``L < 0 < U``), one array for each hidden layer."""
-        pairs = list(zip(self.lower, self.upper, strict=True))[:-1]
-        return tuple((low < 0.0) & (up > 0.0) for low, up in pairs)
 
     @property
     def unstable_count(self) -> int:
         """Number of unstable hidden neurons: the binaries of the program."""
-        return int(sum(np.count_nonzero(mask) for mask in self.unstable))
+        pairs = list(zip(self.lower, self.upper, strict=True))[:-1]
+        return int(sum(np.count_nonzero((low < 0.0) & (up > 0.0)) for low, up in pairs))
 
-    def intersect(
-        self, other: PreActivationBounds, method: str | None = None
+
+class BoundingMethod(ABC):
+    """A way to compute pre-activation bounds; see :data:`reluopt.bounds.BOUNDING_METHODS`.
+
+    Attributes:
+        name: how people call it.
+    """
+
+    name: ClassVar[str]
+
+    def compute(
+        self, network: ReLUNetwork, inputs: InputSet, *, deadline: Deadline = NEVER
     ) -> PreActivationBounds:
-        """The tighter of two valid bounds, elementwise."""
-        return PreActivationBounds(
-            tuple(np.maximum(a, b) for a, b in zip(self.lower, other.lower, strict=True)),
-            tuple(np.minimum(a, b) for a, b in zip(self.upper, other.upper, strict=True)),
-            method or self.method,
-        )
+        """Bounds valid for every input of a set; ``empty`` when it provably is.
 
+        Args:
+            network: any dense ReLU network.
+            inputs: the inputs over which they must hold.
+            deadline: when methods that take their time stop with what they have.
 
-class BoundingMethod(Protocol):
-    """A way to compute pre-activation bounds."""
+        Raises:
+            InputError: the inputs do not fit the network, or it may overflow over them.
+        """
+        box = inputs.box
+        if box.lower.size == network.input_size:  # another size is named where it does not fit
+            refuse_overflow(network, box.lower, box.upper)
+        return self._bounds(network, inputs, deadline)
 
-    def __call__(self, network: ReLUNetwork, region: InputRegion) -> PreActivationBounds:
-        """Bounds valid for every input of ``region``."""
-        ...
+    @abstractmethod
+    def _bounds(
+        self, network: ReLUNetwork, inputs: InputSet, deadline: Deadline
+    ) -> PreActivationBounds:
+        """See :meth:`compute`."""
+
+    def refuse_untrue(self, network: ReLUNetwork, box: Box, deadline: Deadline = NEVER) -> None:
+        """Raise an UnsupportedProblemError where the bounds are not proven; computed ones are."""
+        del network, box, deadline
+
+    def __str__(self) -> str:
+        return self.name

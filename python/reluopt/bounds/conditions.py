@@ -1,44 +1,44 @@
-"""Which alternatives of a task no input of a region can meet."""
+"""Which alternatives of a task no input of a set can meet."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from reluopt.bounds.base import InputRegion, PreActivationBounds
-from reluopt.kernels.flat import flatten
-from reluopt.kernels.propagate import condition_maxima, layer_magnitudes
-from reluopt.kernels.regions import build_region
-from reluopt.network import ReLUNetwork
-from reluopt.problems import PerturbationTask
+from reluopt.bounds.base import PreActivationBounds
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.propagate import condition_maxima, layer_magnitudes
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.tasks import Task
 
 
 def hopeless_alternatives(
-    network: ReLUNetwork, region: InputRegion, bounds: PreActivationBounds, task: PerturbationTask
+    network: ReLUNetwork, inputs: InputSet, bounds: PreActivationBounds, task: Task
 ) -> frozenset[int]:
-    r"""Alternatives of ``task`` that provably no input of ``region`` meets.
+    r"""Alternatives of ``task`` that provably no input of a set meets.
 
     Over the ball that an incumbent leaves, these are the targets that nothing better than the
-    incumbent reaches. :math:`\max_{x \in region} C_c x^K` is bounded by a backward linear form
+    incumbent reaches. :math:`\max_{x \in inputs} C_c x^K` is bounded by a backward linear form
     (CROWN), rounded outward; an alternative is hopeless when one of its conditions
     :math:`C_c x^K \ge d_c` has a bound below :math:`d_c`.
 
     Args:
         network: the network.
-        region: the inputs of interest.
-        bounds: pre-activation bounds valid over ``region``.
+        inputs: the inputs of interest.
+        bounds: pre-activation bounds valid over ``inputs``.
         task: what is asked.
 
     Returns:
-        Indices of hopeless alternatives; all of them when the region is proven to be empty.
+        Indices of hopeless alternatives; all of them when the set is proven to be empty.
     """
     count = len(task.alternatives)
     if bounds.empty:
         return frozenset(range(count))
     flat = flatten(network)
-    place = build_region(flat, region.box, region.center, region.norm, region.radius)
+    place = inputs.flat(flat)
     lower, upper = np.concatenate(bounds.lower), np.concatenate(bounds.upper)
     magnitudes = np.empty(flat.biases.size)
-    for layer in range(len(network.layers) - 1):
+    for layer in range(len(network.affine_layers) - 1):
         layer_magnitudes(flat, place, upper, layer, magnitudes)
     found = set()
     for index, alternative in enumerate(task.alternatives):

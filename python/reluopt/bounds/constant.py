@@ -2,36 +2,83 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from reluopt.bounds.base import InputRegion, PreActivationBounds
-from reluopt.errors import InputError
-from reluopt.network import ReLUNetwork
+from reluopt.bounds.base import BoundingMethod, PreActivationBounds
+from reluopt.deadline import NEVER, Deadline
+from reluopt.errors import InputError, UnsupportedProblemError
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.input_sets import Box, InputSet
 
 THESIS_MAGNITUDE = 1000.0
 """The thesis' ``L = -1000`` and ``U = 1000``, the same for every neuron."""
 
 
-def thesis_bounds(
-    network: ReLUNetwork, region: InputRegion, magnitude: float = THESIS_MAGNITUDE
-) -> PreActivationBounds:
+@dataclass(frozen=True)
+class Constant(BoundingMethod):
     """Bounds ``-magnitude <= a <= magnitude`` for every neuron, the logits included.
 
-    They are a convention and no theorem: nothing is computed, so they hold only for networks and
-    regions whose pre-activations stay that small. MNIST-sized networks on [0, 1] stay far below.
+    They are a convention and no theorem: nothing is computed, so they hold only where
+    :meth:`refuse_untrue` passes. MNIST-sized networks on [0, 1] stay far below 1000.
 
-    Args:
-        network: gives the sizes.
-        region: ignored.
+    Attributes:
         magnitude: the big-M constant, > 0.
 
     Raises:
         InputError: ``magnitude`` is not a positive number.
     """
-    del region
-    if not (math.isfinite(magnitude) and magnitude > 0.0):
-        raise InputError(f"big-M: expected a number > 0, found {magnitude}")
-    upper = tuple(np.full(size, magnitude) for size in network.sizes[1:])
-    return PreActivationBounds(tuple(-values for values in upper), upper, "thesis")
+
+    name = "thesis"
+    magnitude: float = THESIS_MAGNITUDE
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.magnitude) and self.magnitude > 0.0):
+            raise InputError(f"big-M: expected a number > 0, found {self.magnitude}")
+
+    def _bounds(
+        self, network: ReLUNetwork, inputs: InputSet, deadline: Deadline
+    ) -> PreActivationBounds:
+        upper = tuple(np.full(size, self.magnitude) for size in network.sizes[1:])
+        return PreActivationBounds(tuple(-values for values in upper), upper, self.name)
+
+    def refuse_untrue(self, network: ReLUNetwork, box: Box, deadline: Deadline = NEVER) -> None:
+        """Refuse the constant where it is not proven; proofs are kept by network and box.
+
+        Raises:
+            UnsupportedProblemError: a pre-activation may leave the bounds, or the deadline passed
+                before it was proven that none does.
+        """
+        digest = hashlib.sha256(box.lower.tobytes() + box.upper.tobytes()).hexdigest()
+        key = (network.fingerprint, digest, self.magnitude)
+        if key not in _EXCEEDING:
+            exceeding = self._exceeding(network, InputSet(box), deadline)
+            if exceeding and deadline.passed:
+                raise UnsupportedProblemError(f"{exceeding}, or a longer time limit (it ran out)")
+            _EXCEEDING[key] = exceeding
+        if _EXCEEDING[key]:
+            raise UnsupportedProblemError(_EXCEEDING[key])
+
+    def _exceeding(self, network: ReLUNetwork, inputs: InputSet, deadline: Deadline) -> str:
+        """Why the constant is not valid over ``inputs``; an empty text if it is."""
+        from reluopt.bounds.lp import bounds_within  # loads HiGHS and scipy
+
+        proven = bounds_within(network, inputs, self.magnitude, deadline=deadline)
+        for k, (low, up) in enumerate(zip(proven.lower, proven.upper, strict=True), start=1):
+            reach = np.maximum(-low, up)
+            worst = int(np.argmax(reach))
+            if not reach[worst] <= self.magnitude:
+                return (
+                    f"bounds {self.name}: expected pre-activations within ±{self.magnitude:g}, "
+                    f"found that neuron {worst} of layer {k} may reach "
+                    f"[{low[worst]:.6g}, {up[worst]:.6g}]; use "
+                    "other bounds (--bounds interval, linear or lp)"
+                )
+        return ""
+
+
+_EXCEEDING: dict[tuple[str, str, float], str] = {}
+"""Why a constant does not hold, by network, box and constant; an empty text where it does."""

@@ -1,8 +1,8 @@
 r"""LP-based bounds (OBBT): minimise and maximise every unstable neuron over the LP relaxation.
 
-The relaxation holds the region, every layer before the neuron's own, and for each unstable ReLU the
-triangle :math:`y \ge 0, y \ge a, y \le \hat s a + \hat t` (Ehlers 2017). Layers are tightened in
-order, each with the bounds found before it.
+The relaxation holds the input set, every layer before the neuron's own, and for each unstable ReLU
+the triangle :math:`y \ge 0, y \ge a, y \le \hat s a + \hat t` (Ehlers 2017). Layers are tightened
+in order, each with the bounds found before it.
 
 What is returned is never a solver's optimum but a Lagrangian bound computed from its row duals
 :math:`\lambda` (Neumaier and Shcherbina 2004): over a relaxation :math:`r^- \le Av \le r^+` with
@@ -13,7 +13,7 @@ What is returned is never a solver's optimum but a Lagrangian bound computed fro
 
 which holds for *every* :math:`\lambda`, also one from an LP that ran into its time limit. Here
 :math:`V` is {ball ∩ box} for the inputs, which is minimised exactly by
-:func:`~reluopt.kernels.maxima.linear_maximum`, times intervals for all neurons. Rounding is
+:func:`~reluopt.numerics.maxima.linear_maximum`, times intervals for all neurons. Rounding is
 outward: the error of :math:`c - A^\top\lambda` is at most
 :math:`\gamma_n (|c| + |A|^\top|\lambda|)`, to be multiplied by the largest :math:`|v|`.
 """
@@ -27,61 +27,62 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
-import highspy
 import numpy as np
 from scipy import sparse
 
-from reluopt.bounds.base import InputRegion, PreActivationBounds
+from reluopt.bounds.base import BoundingMethod, PreActivationBounds
 from reluopt.bounds.relaxation import LayerRelaxation, relax_before
 from reluopt.deadline import NEVER, Deadline
-from reluopt.kernels.flat import FlatNetwork, flatten, split_layers
-from reluopt.kernels.propagate import tighten
-from reluopt.kernels.regions import BOX_ONLY, L2_BALL, build_region
-from reluopt.kernels.rounding import ROUNDOFF, gamma
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.quiet_highs import QuietHighs
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.flat import FlatNetwork, split_layers
+from reluopt.numerics.input_sets import BOX_ONLY, L2_BALL
+from reluopt.numerics.linear_programs import highs_lp
+from reluopt.numerics.propagate import tighten
+from reluopt.numerics.quiet_highs import QuietHighs
+from reluopt.numerics.rounding import ROUNDOFF, gamma
+from reluopt.questions.input_sets import InputSet
 
 LP_TIME_LIMIT = 5.0
 """Seconds for one LP; those of MNIST-sized networks take 5 to 50 ms, so it stops only a stall."""
 
 
-def lp_bounds(
-    network: ReLUNetwork,
-    region: InputRegion,
-    *,
-    workers: int = 1,
-    lp_time_limit: float = LP_TIME_LIMIT,
-    deadline: Deadline = NEVER,
-) -> PreActivationBounds:
-    """Pre-activation bounds by optimality-based bound tightening (OBBT) with HiGHS.
+@dataclass(frozen=True)
+class OBBT(BoundingMethod):
+    """Pre-activation bounds by optimality-based bound tightening with HiGHS.
 
     Two LPs for every hidden neuron that linear bounds leave unstable, and for every logit; never
-    worse than :func:`~reluopt.bounds.linear_bounds`. L2 balls enter the LPs as the polytope
+    worse than :class:`~reluopt.bounds.linear.Linear`. L2 balls enter the LPs as the polytope
     ``||delta||_1 <= sqrt(n) radius`` and exactly in the bound computed from their duals. Limits on
-    the change are rows of every LP; with them the first layer needs LPs too.
+    the change are rows of every LP; with them the first layer needs LPs too. What the deadline
+    leaves undone keeps its linear bounds; all are valid in exact arithmetic.
 
-    Args:
-        network: any dense ReLU network.
-        region: the inputs over which the bounds must hold.
+    Attributes:
         workers: processes that share the LPs of a layer. More than one starts new interpreters,
             so a script that asks for it needs the usual ``if __name__ == "__main__"`` guard.
         lp_time_limit: seconds for one LP, whose duals then still give a valid bound.
-        deadline: when to stop; what is not reached keeps its linear bounds.
-
-    Returns:
-        Bounds valid in exact arithmetic; ``empty`` when the region provably is.
     """
-    run = _Run(network, region)
-    for layer in range(1 if region.limits is None else 0, run.depth):
-        if not run.feasible or deadline.passed:
-            break
-        run.tighten_layer(layer, run.open_neurons(layer), (workers, lp_time_limit, deadline))
-    return run.bounds
+
+    name = "lp"
+    workers: int = 1
+    lp_time_limit: float = LP_TIME_LIMIT
+
+    def _bounds(
+        self, network: ReLUNetwork, inputs: InputSet, deadline: Deadline
+    ) -> PreActivationBounds:
+        run = _Tightening(network, inputs)
+        limits = (self.workers, self.lp_time_limit, deadline)
+        for layer in range(1 if inputs.limits is None else 0, run.depth):
+            if not run.feasible or deadline.passed:
+                break
+            run.tighten_layer(layer, run.open_neurons(layer), limits)
+        return run.bounds
 
 
 def bounds_within(
     network: ReLUNetwork,
-    region: InputRegion,
+    inputs: InputSet,
     magnitude: float,
     lp_time_limit: float = LP_TIME_LIMIT,
     deadline: Deadline = NEVER,
@@ -92,7 +93,7 @@ def bounds_within(
 
     Args:
         network: any dense ReLU network.
-        region: the inputs over which the bounds must hold.
+        inputs: the inputs over which the bounds must hold.
         magnitude: constant to stay within, > 0.
         lp_time_limit: seconds for one LP.
         deadline: when to stop; what is not reached keeps its linear bounds.
@@ -100,7 +101,7 @@ def bounds_within(
     Returns:
         Bounds valid in exact arithmetic.
     """
-    run = _Run(network, region)
+    run = _Tightening(network, inputs)
     for layer in range(1, run.depth):
         part = run.part(layer)
         wanted = np.flatnonzero(np.maximum(-run.lower[part], run.upper[part]) > magnitude)
@@ -109,16 +110,13 @@ def bounds_within(
     return run.bounds
 
 
-class _Run:
+class _Tightening:
     """Bounds of all neurons while LPs tighten them, layer after layer."""
 
-    def __init__(self, network: ReLUNetwork, region: InputRegion) -> None:
+    def __init__(self, network: ReLUNetwork, inputs: InputSet) -> None:
         self.flat = flatten(network)
-        self.depth = len(network.layers)
-        self._region = build_region(
-            self.flat, region.box, region.center, region.norm, region.radius
-        )
-        self._source = region
+        self.depth = len(network.affine_layers)
+        self._inputs, self._place = inputs, inputs.flat(self.flat)
         count = self.flat.biases.size
         self.lower, self.upper = np.full(count, -np.inf), np.full(count, np.inf)
         self._magnitudes = np.empty(count)
@@ -145,26 +143,16 @@ class _Run:
     def tighten_layer(self, layer: int, wanted: Any, limits: tuple[int, float, Deadline]) -> None:
         """LPs for the ``wanted`` neurons of a layer, then linear bounds of the layers above."""
         if wanted.size:
-            relaxation = relax_before(self.flat, self._region, self.lower, self.upper, layer)
-            source = self._source
-            if source.limits is not None and source.center is not None:
-                relaxation = relaxation.with_limits(source.limits, source.center)
+            relaxation = relax_before(self.flat, self._place, self.lower, self.upper, layer)
+            inputs = self._inputs
+            if inputs.limits is not None and inputs.center is not None:
+                relaxation = relaxation.with_limits(inputs.limits, inputs.center)
             _tighten_layer(self.flat, relaxation, self.lower, self.upper, layer, limits, wanted)
         self.feasible = self._linear(layer + 1)
 
     def _linear(self, first: int) -> bool:
-        return bool(
-            tighten(
-                self.flat,
-                self._region,
-                self.lower,
-                self.upper,
-                self._magnitudes,
-                first,
-                self.depth,
-                True,
-            )
-        )
+        ends = (self.lower, self.upper, self._magnitudes)
+        return bool(tighten(self.flat, self._place, *ends, first, self.depth, True))
 
 
 def _tighten_layer(
@@ -176,7 +164,7 @@ def _tighten_layer(
     limits: tuple[int, float, Deadline],
     wanted: Any,
 ) -> None:
-    """Tighten the ``wanted`` neurons of one layer in place; see :func:`lp_bounds`."""
+    """Tighten the ``wanted`` neurons of one layer in place; see :class:`OBBT`."""
     workers, lp_time_limit, deadline = limits
     start, stop = int(flat.neuron_offsets[layer]), int(flat.neuron_offsets[layer + 1])
     offset, size = int(flat.weight_offsets[layer]), int(flat.sizes[layer])
@@ -193,8 +181,8 @@ def _tighten_layer(
         ranges = _solve_jobs(shares[0])
     bias, slack = flat.biases[start + wanted], np.zeros(wanted.size)
     if layer == 0:  # its weights meet delta, and the rest was summed already
-        bias = relaxation.region.values[wanted]
-        slack = gamma(size + 16.0) * relaxation.region.magnitudes[wanted]
+        bias = relaxation.place.values[wanted]
+        slack = gamma(size + 16.0) * relaxation.place.magnitudes[wanted]
     rounding = slack[:, None] + 4.0 * ROUNDOFF * (np.abs(bias)[:, None] + np.abs(ranges))
     lower[start + wanted] = np.fmax(lower[start + wanted], bias + ranges[:, 0] - rounding[:, 0])
     upper[start + wanted] = np.fmin(upper[start + wanted], bias + ranges[:, 1] + rounding[:, 1])
@@ -229,39 +217,31 @@ def _solve_jobs(jobs: _Jobs) -> FloatArray:
 
 def _lp_model(relaxation: LayerRelaxation) -> Any:
     """The relaxation as a HiGHS model; a ball splits ``delta`` into positive and negative parts."""
-    region = relaxation.region
-    size = region.low.size
+    place = relaxation.place
+    size = place.low.size
     inputs, rest = relaxation.matrix[:, :size], relaxation.matrix[:, size:]
     matrix: Any = relaxation.matrix
-    lower, upper = [region.low, relaxation.lower], [region.high, relaxation.upper]
+    lower, upper = [place.low, relaxation.lower], [place.high, relaxation.upper]
     row_lower, row_upper = relaxation.row_lower, relaxation.row_upper
-    if region.norm != BOX_ONLY:
+    if place.norm != BOX_ONLY:
         ball = sparse.csr_array(np.append(np.ones(2 * size), np.zeros(rest.shape[1]))[None, :])
         matrix = sparse.vstack([sparse.hstack([inputs, -inputs, rest]), ball])
-        lower = [np.maximum(region.low, 0.0), np.maximum(-region.high, 0.0), relaxation.lower]
-        upper = [np.maximum(region.high, 0.0), np.maximum(-region.low, 0.0), relaxation.upper]
-        factor = math.sqrt(size) if region.norm == L2_BALL else 1.0
+        lower = [np.maximum(place.low, 0.0), np.maximum(-place.high, 0.0), relaxation.lower]
+        upper = [np.maximum(place.high, 0.0), np.maximum(-place.low, 0.0), relaxation.upper]
+        factor = math.sqrt(size) if place.norm == L2_BALL else 1.0
         row_lower = np.append(row_lower, -np.inf)
-        row_upper = np.append(row_upper, factor * region.radius)
-    matrix = sparse.csr_array(matrix)
-    model = highspy.HighsLp()
-    model.num_row_, model.num_col_ = matrix.shape
-    model.col_cost_ = np.zeros(matrix.shape[1])
-    model.col_lower_, model.col_upper_ = np.concatenate(lower), np.concatenate(upper)
-    model.row_lower_, model.row_upper_ = row_lower, row_upper
-    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    model.a_matrix_.start_ = matrix.indptr
-    model.a_matrix_.index_ = matrix.indices
-    model.a_matrix_.value_ = matrix.data
-    return model
+        row_upper = np.append(row_upper, factor * place.radius)
+    columns = np.concatenate(lower), np.concatenate(upper)
+    cost = np.zeros(matrix.shape[1])
+    return highs_lp(sparse.csr_array(matrix), (row_lower, row_upper), columns, cost)
 
 
 class _DualSolver:
     """HiGHS on one relaxation, warm started from one objective to the next."""
 
     def __init__(self, relaxation: LayerRelaxation) -> None:
-        self._split = relaxation.region.norm != BOX_ONLY
-        self._inputs = relaxation.region.low.size
+        self._split = relaxation.place.norm != BOX_ONLY
+        self._inputs = relaxation.place.low.size
         self._rows = relaxation.matrix.shape[0]
         self._solver = QuietHighs()
         for option, value in (("threads", 1), ("presolve", "off")):

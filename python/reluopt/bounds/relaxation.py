@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from reluopt.change_limits import REACH_SLACK, ChangeLimits
-from reluopt.kernels.flat import FlatNetwork, IntArray
-from reluopt.kernels.maxima import linear_maximum
-from reluopt.kernels.regions import Region
-from reluopt.kernels.rounding import ROUNDOFF, TINY, gamma
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray, IntArray
+from reluopt.numerics.flat import FlatNetwork
+from reluopt.numerics.input_sets import FlatInputSet
+from reluopt.numerics.maxima import linear_maximum
+from reluopt.numerics.rounding import TINY, chord, gamma
+from reluopt.questions.change_limits import REACH_SLACK, ChangeLimits
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +24,14 @@ class LayerRelaxation:
     post-activations of the layers before.
 
     Attributes:
-        region: where ``delta`` may be.
+        place: where ``delta`` may be.
         matrix: rows of the relaxation, the ball left out.
         row_lower, row_upper: their limits.
         lower, upper: limits of the columns behind ``delta``.
         posts: column of each post-activation of the last layer, -1 for a neuron that is off.
     """
 
-    region: Region
+    place: FlatInputSet
     matrix: sparse.csr_array
     row_lower: FloatArray
     row_upper: FloatArray
@@ -42,9 +42,9 @@ class LayerRelaxation:
     def with_limits(self, limits: ChangeLimits, image: FloatArray) -> LayerRelaxation:
         """The relaxation with limits on the change from ``image``, rounded outward, as more rows.
 
-        Their ``delta`` counts from the image, that of the relaxation from the region's center.
+        Their ``delta`` counts from the image, that of the relaxation from the set's center.
         """
-        already = limits.matrix @ (self.region.center - image)
+        already = limits.matrix @ (self.place.center - image)
         room = limits.limit + REACH_SLACK
         others = sparse.csr_array((limits.rows, self.matrix.shape[1] - image.size))
         rows = sparse.hstack([limits.matrix, others])
@@ -68,17 +68,17 @@ class LayerRelaxation:
         rows = np.where(duals > 0.0, self.row_lower, self.row_upper)
         usable = np.where(np.isfinite(rows), duals, 0.0)
         rows = np.where(np.isfinite(rows), rows, 0.0)
-        size = self.region.low.size
+        size = self.place.low.size
         reduced = cost - self.matrix.T @ usable
         sizes = np.abs(cost) + abs(self.matrix).T @ np.abs(usable)
         reach = np.concatenate(
             [
-                np.maximum(np.abs(self.region.low), np.abs(self.region.high)),
+                np.maximum(np.abs(self.place.low), np.abs(self.place.high)),
                 np.maximum(np.abs(self.lower), np.abs(self.upper)),
             ]
         )
         buffers = np.empty((2, size))
-        inputs = linear_maximum(self.region, -reduced[:size], buffers[0], buffers[1])
+        inputs = linear_maximum(self.place, -reduced[:size], buffers[0], buffers[1])
         rest = reduced[size:]
         neurons = np.minimum(rest * self.lower, rest * self.upper)
         terms = float((usable * rows).sum() - inputs + neurons.sum())
@@ -87,7 +87,7 @@ class LayerRelaxation:
 
 
 def relax_before(
-    flat: FlatNetwork, region: Region, lower: FloatArray, upper: FloatArray, layer: int
+    flat: FlatNetwork, place: FlatInputSet, lower: FloatArray, upper: FloatArray, layer: int
 ) -> LayerRelaxation:
     """The relaxation of all layers before ``layer``, given bounds of their neurons."""
     size = int(flat.sizes[0])
@@ -100,8 +100,8 @@ def relax_before(
         weights = weights.reshape(stop - start, posts.size)
         constants, slacks = flat.biases[start:stop], np.zeros(stop - start)
         if k == 0:
-            constants = region.values
-            slacks = gamma(size + 16.0) * region.magnitudes
+            constants = place.values
+            slacks = gamma(size + 16.0) * place.magnitudes
         used = posts >= 0
         next_posts = np.full(stop - start, -1)
         for i in range(stop - start):
@@ -110,7 +110,7 @@ def relax_before(
                 pre = builder.affine(posts[used], weights[i, used], constants[i], slacks[i])
                 next_posts[i] = builder.relu(pre, low, high)
         posts = next_posts
-    return builder.relaxation(region, posts)
+    return builder.relaxation(place, posts)
 
 
 class _Builder:
@@ -143,15 +143,13 @@ class _Builder:
         if low >= 0.0:
             return pre
         post = self._column(0.0, high)
-        # Any slope in [0, 1] gives a valid chord when the offset covers both ends.
-        slope = high / (high - low)
-        offset = max(-slope * low, (1.0 - slope) * high) * (1.0 + 8.0 * ROUNDOFF)
+        slope, offset = chord(low, high)
         pair = np.array([post, pre])
         self._row(pair, np.array([1.0, -slope]), -math.inf, offset)
         self._row(pair, np.array([1.0, -1.0]), 0.0, math.inf)
         return post
 
-    def relaxation(self, region: Region, posts: IntArray) -> LayerRelaxation:
+    def relaxation(self, place: FlatInputSet, posts: IntArray) -> LayerRelaxation:
         """Everything collected, as arrays."""
         indices = [columns for columns, _ in self._rows]
         starts = np.concatenate(([0], np.cumsum([len(index) for index in indices])))
@@ -167,7 +165,7 @@ class _Builder:
         rows = np.array(self._row_limits).reshape(-1, 2)
         columns = np.array(self._column_limits).reshape(-1, 2)
         return LayerRelaxation(
-            region=region,
+            place=place,
             matrix=matrix,
             row_lower=rows[:, 0].copy(),
             row_upper=rows[:, 1].copy(),

@@ -11,69 +11,19 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
+from reluopt.cli.app import COMMANDS as COMMANDS
+from reluopt.cli.app import app
 from reluopt.errors import MAX_MESSAGE, AssumptionWarning, ReluoptError, shown
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
 
-COMMANDS = (
-    *("attack", "info", "evaluate", "train", "ideal", "classify"),
-    *("report", "verify-result", "merge", "bench", "profile"),
-    *("reproduce", "experiment", "readme", "compile"),
-)
-"""Commands in the order in which the help names them: what a newcomer wants comes first."""
-
-
-class _InOrder(TyperGroup):
-    """Lists commands in the order of :data:`COMMANDS`, whichever module registers first."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Names for the help; those that the order does not know come last."""
-        names = super().list_commands(ctx)
-        order = {name: place for place, name in enumerate(COMMANDS)}
-        return sorted(names, key=lambda name: order.get(name, len(order)))
-
-
-app = typer.Typer(
-    name="reluopt",
-    cls=_InOrder,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Provably smallest changes that make a trained ReLU network answer what you ask.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-
-
 # typer carries its own copy of click or uses click's; both call the base class the same.
 _UsageError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-
-
-def _say_version(asked: bool) -> None:
-    """Print the version and end."""
-    if asked:
-        from reluopt.install import own_version
-
-        print(f"reluopt {own_version()}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", is_eager=True, callback=_say_version, help="Show the version and exit."
-        ),
-    ] = False,
-) -> None:
-    del version  # its callback has answered
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

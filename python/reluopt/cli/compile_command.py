@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from reluopt.cli import app
+from reluopt.cli.app import app
 from reluopt.cli.console import errors, progress_bar
 from reluopt.errors import InputError
-from reluopt.kernels.sets import SETS
+from reluopt.numerics.sets import SETS
 
 
 @app.command(name="compile")
@@ -32,7 +32,7 @@ def compile_kernels(
         if name not in SETS:
             raise InputError(f"SET: expected some of {', '.join(SETS)}, found {name!r}")
 
-    from reluopt.kernels.prepare import prepare
+    from reluopt.numerics.prepare import prepare
 
     started = time.monotonic()
     with progress_bar("kernels", 1):

@@ -27,13 +27,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from reluopt.experiments.forecast import UNKNOWN, Forecast, Forecaster
+from reluopt.runs.progress import UNKNOWN, Forecast
 
 if TYPE_CHECKING:  # a help text must not wait for them
     from reluopt.engines.base import Progress as SearchProgress
-    from reluopt.experiments.runner import RunProgress
-    from reluopt.kernels.prepare import Preparation
-    from reluopt.norms import Measure
+    from reluopt.numerics.prepare import Preparation
+    from reluopt.questions.problems import Norm
+    from reluopt.runs.progress import RunProgress
 
 _WRAPPED = ("detail", "result")
 """Columns whose text may take several lines."""
@@ -63,11 +63,11 @@ class _Titled(Table):
         self.title = title
 
 
-def norm_title(norm: Measure) -> str:
+def norm_title(norm: Norm) -> str:
     """``L1 norm``, ``Linf norm``, but ``blend:0.5``, which is no norm."""
-    from reluopt.norms import Norm
+    from reluopt.questions.problems import Blend
 
-    return f"{norm.label} norm" if isinstance(norm, Norm) else norm.label
+    return norm.label if isinstance(norm, Blend) else f"{norm.label} norm"
 
 
 def table(title: str, columns: list[tuple[str, str]]) -> Table:
@@ -118,11 +118,8 @@ class Bar:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
-        self._counts: dict[str, int] = {}
-        self._began = self._ended = self._spoken = time.monotonic()
+        self._spoken = time.monotonic()
         self._silent = True
-        self._forecaster = Forecaster()
-        self._done: int | None = None
 
     def search(self, now: SearchProgress) -> None:
         """Show incumbent, bound and nodes of the running search."""
@@ -132,23 +129,19 @@ class Bar:
         )
         self._progress.update(self._task, search=text)
 
-    def advance(self, status: str) -> None:
-        """Count one finished instance."""
-        self._counts[status] = self._counts.get(status, 0) + 1
-        counts = ", ".join(f"{count} {name.lower()}" for name, count in self._counts.items())
-        self._progress.update(self._task, advance=1, counts=counts, search="")
-        self._learn((self._done or 0) + 1)
-
     def run(self, now: RunProgress, stage: str = "") -> None:
         """Show how far a run of the runner is; a line now and then where stderr is no terminal."""
         text = f"{stage}: " if stage else ""
         text += ", ".join(f"{count} {name.lower()}" for name, count in now.counts.items())
         if math.isfinite(now.median_seconds):
             text += f", median {now.median_seconds:.3g} s"
+        began = f"{now.stage} {now.unit}" if now.row is None and now.unit else ""
         self._progress.update(
-            self._task, completed=now.done, total=now.total, counts=text, search=""
+            self._task, completed=now.done, total=now.total, counts=text, search=began
         )
-        self._foresee(now.forecast)
+        if not began:
+            ended = time.monotonic()
+            self._progress.update(self._task, forecast=now.forecast, ended=ended)
         if not errors.is_terminal:
             self._log(now, text)
 
@@ -164,31 +157,9 @@ class Bar:
         left = f", about {_duration(now.remaining)} left" if known else ""
         errors.print(f"{now.done} of {now.total}: {text}{left}", markup=False)
 
-    def at(self, done: int, total: int, text: str) -> None:
-        """Show how far a run is and what it does."""
-        self._progress.update(self._task, completed=done, total=total, search=text)
-        if self._done is not None and done > self._done:
-            self._learn(done)
-        self._done = done  # what was there at the first call teaches nothing
-
-    def _learn(self, done: int) -> None:
-        """Time what came since the last call."""
-        ended = time.monotonic()
-        steps = done - (self._done or 0)
-        for _ in range(steps):
-            self._forecaster.add((ended - self._ended) / steps)
-        self._done = done
-        total = self._progress.tasks[self._task].total or done
-        self._foresee(self._forecaster.now(round(total) - done, ended - self._began))
-
-    def _foresee(self, forecast: Forecast) -> None:
-        """What the remaining time is shown by from now on."""
-        self._ended = time.monotonic()
-        self._progress.update(self._task, forecast=forecast, ended=self._ended)
-
 
 class _Remaining(ProgressColumn):
-    """The time that a run still takes; see :mod:`reluopt.experiments.forecast`."""
+    """The time that a run still takes; see :mod:`reluopt.runs.progress`."""
 
     max_refresh = 0.5
 
@@ -248,7 +219,7 @@ class _Compilation:
 def progress_bar(description: str, total: int, *, visible: bool = True) -> Iterator[Bar]:
     """A bar with an ETA; nothing is drawn where stderr is no terminal."""
     from reluopt.engines.julia_setup import on_julia_start
-    from reluopt.kernels.prepare import on_compilation
+    from reluopt.numerics.prepare import on_compilation
 
     progress = Progress(
         SpinnerColumn(),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reluopt.cli import app, options
+from reluopt.cli import options
+from reluopt.cli.app import app
 from reluopt.cli.console import (
     MAX_TABLE_ROWS,
     errors,
@@ -28,7 +29,7 @@ from reluopt.errors import InputError
 from reluopt.errors import shown as shown_text
 
 if TYPE_CHECKING:
-    from reluopt.experiments.profile import Profile
+    from reluopt.runs.profile import Profile
 
 
 @app.command()
@@ -59,13 +60,9 @@ def bench(
     ] = None,
 ) -> None:
     """Compare methods image by image, taking turns; exit code 1 when they contradict each other."""
-    from reluopt.experiments.bench import BenchProgress, run_bench
+    from reluopt.bench.run import run_bench
 
     with progress_bar("bench", 1) as bar:
-
-        def show(step: BenchProgress) -> None:
-            bar.at(step.done, step.total, f"{step.stage} {step.network} {step.image} {step.method}")
-
         result = run_bench(
             networks,
             images=images,
@@ -83,7 +80,7 @@ def bench(
             data_dir=data_dir,
             activation=activation,
             command=["reluopt", *sys.argv[1:]],
-            progress=show,
+            progress=bar.run,
             tell=tell,
         )
     print(result.summary)
@@ -107,15 +104,15 @@ def profile(
     data_dir: options.DataDir = None,
 ) -> None:
     """Show where our engine's time goes, step by step, against the least a solve can cost."""
-    from reluopt.problems import parse_margin, parse_norm, parse_target
-    from reluopt.zoo import open_network
+    from reluopt.networks.zoo import open_network
+    from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 
     network = open_network(network_name, activation)
     asked = parse_target(target), parse_norm(norm), parse_margin(margin)
 
-    from reluopt.engines.base import EngineOptions
-    from reluopt.experiments.instances import load_instances
-    from reluopt.experiments.profile import profile as run
+    from reluopt.engines.options import EngineOptions
+    from reluopt.runs.instances import load_instances
+    from reluopt.runs.profile import profile as run
 
     instances = load_instances(network, [image], data_dir)
     if len(instances) != 1:
@@ -176,8 +173,8 @@ def verify_result(
     number" means that gap and status were recomputed from the stored bound, and that an attack
     found nothing below it; "engine's word" says the same of rows without any answer.
     """
-    from reluopt.experiments.store import named
-    from reluopt.experiments.verify import MISSING, verify_run
+    from reluopt.runs.store import named
+    from reluopt.runs.verify import MISSING, verify_run
 
     columns = [("image", "left"), ("status", "left"), ("bound", "right"), ("root", "right")]
     shown = table(f"bounds of {folder}", [*columns, ("proof", "right"), ("shown by", "left")])

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reluopt.cli import app, options
+from reluopt.cli import options
+from reluopt.cli.app import app
 from reluopt.cli.console import number, output, table
 from reluopt.engines import engine_names, get_engine
 from reluopt.errors import InputError, shown
 from reluopt.install import own_version
 
 if TYPE_CHECKING:
-    from reluopt.network import ReLUNetwork
+    from reluopt.networks.network import ReLUNetwork
 
 _LIBRARIES = ("numpy", "scipy", "numba", "highspy", "gurobipy", "pyscipopt", "scikit-learn")
 
@@ -25,8 +26,8 @@ def info() -> None:
     """Show versions, engines (usable, or why not and how to get them) and bundled networks."""
     from rich.markup import escape
 
-    from reluopt.experiments.store import machine
-    from reluopt.zoo import bundled_names, load_bundled
+    from reluopt.networks.zoo import bundled_names, load_bundled
+    from reluopt.runs.store import machine
 
     here = machine()
     output.print(f"reluopt {own_version()}, Python {here['python']}, {here['platform']}")
@@ -67,9 +68,9 @@ def train(
     Needs scikit-learn, which the extra `train` installs.
     The full training set is downloaded once when --data-dir is not given.
     """
-    from reluopt.mnist import FULL_COUNT, load_images
-    from reluopt.training import check_plan, check_training, train_and_test
-    from reluopt.weights import save_network
+    from reluopt.images.mnist import FULL_COUNT, load_images
+    from reluopt.networks.saving import save_network
+    from reluopt.networks.training import check_plan, check_training, train_and_test
 
     check_training()
     sizes = _sizes(hidden)
@@ -99,9 +100,9 @@ def evaluate_command(
     """Print accuracy and confusion matrix of a network."""
     from rich.markup import escape
 
-    from reluopt.evaluation import evaluate
-    from reluopt.mnist import load_selection
-    from reluopt.zoo import open_network
+    from reluopt.images.mnist import load_selection
+    from reluopt.networks.evaluation import evaluate
+    from reluopt.networks.zoo import open_network
 
     network = open_network(network_name, activation)
     data, _ = load_selection(images, data_dir)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
-from reluopt.choices import BOUND_NAMES, FORMULATIONS
 from reluopt.engines import engine_names
 from reluopt.errors import InputError
+from reluopt.method import CHOICES, refuse_unknown
 
 if TYPE_CHECKING:
-    from reluopt.engines.base import EngineOptions
-    from reluopt.solve import Method
+    from reluopt.engines.options import EngineOptions
+    from reluopt.pipeline import Method
 
 NetworkName: TypeAlias = Annotated[
     str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
@@ -29,24 +33,17 @@ Images: TypeAlias = Annotated[
 DataDir: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder of idx files instead of the bundled MNIST.")
 ]
-EngineName: TypeAlias = Annotated[
+NormName: TypeAlias = Annotated[
+    str, typer.Option("--norm", help="What is minimised: l1, l2, linf or blend:W (W of L1).")
+]
+TargetName: TypeAlias = Annotated[
+    str,
+    typer.Option("--target", help="A label, a shift (+5), runner-up, or any (untargeted)."),
+]
+MarginName: TypeAlias = Annotated[
     str,
     typer.Option(
-        "--engine",
-        help=f"auto (the best for the problem), {', '.join(engine_names())} (bnb: our own).",
-    ),
-]
-Formulation: TypeAlias = Annotated[
-    str | None, typer.Option(help="bigm, thesis (as published), or indicator (julia only).")
-]
-Bounds: TypeAlias = Annotated[
-    str | None,
-    typer.Option(help="Pre-activation bounds: thesis (±1000), interval, linear, lp or ball."),
-]
-Smoothness: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        help="Most by which changes of neighbouring pixels may differ, such as 0.1 (default: any)."
+        "--margin", help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."
     ),
 ]
 TimeLimit: TypeAlias = Annotated[float, typer.Option(help="Seconds for one problem.")]
@@ -60,12 +57,6 @@ Figure: TypeAlias = Annotated[
 Out: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder for results; the same command resumes there.")
 ]
-KeepProof: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--proof", help="Keep proofs for verify-result (needs --out, and bnb for L1 or L2)."
-    ),
-]
 JsonLines: TypeAlias = Annotated[
     bool, typer.Option("--jsonl", help="One JSON object an image on stdout, logs on stderr.")
 ]
@@ -76,74 +67,114 @@ Workers: TypeAlias = Annotated[
 Scheduler: TypeAlias = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Compute on this Dask cluster.")
 ]
-Limit: TypeAlias = Annotated[int | None, typer.Option(help="The first so many of the images only.")]
-RetryFailed: TypeAlias = Annotated[
-    bool, typer.Option("--retry-failed", help="Run again what ended in ERROR, CRASHED or KILLED.")
-]
-ShardName: TypeAlias = Annotated[
-    str | None, typer.Option("--shard", metavar="I/N", help="Part I (from 1) of N of the images.")
-]
 
 
-Optimizer: TypeAlias = Annotated[
-    str | None, typer.Option(help="Solver under engine julia: highs, gurobi or scip.")
-]
-NormName: TypeAlias = Annotated[
-    str, typer.Option("--norm", help="What is minimised: l1, l2, linf or blend:W (W of L1).")
-]
+def expanded(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the fields of the dataclasses among its parameters as options of its own."""
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, Any] = {}
+    kind = inspect.Parameter.KEYWORD_ONLY
+    for parameter in inspect.signature(function, eval_str=True).parameters.values():
+        group = parameter.annotation
+        if not is_dataclass(group):
+            parameters.append(parameter.replace(kind=kind))
+            continue
+        groups[parameter.name] = group
+        hints = get_type_hints(group, include_extras=True)
+        parameters += [
+            inspect.Parameter(each.name, kind, default=each.default, annotation=hints[each.name])
+            for each in fields(group)
+        ]
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{each.name: values.pop(each.name) for each in fields(group)})
+        function(**values)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
 
 
-def check_method(engine: str, formulation: str | None, bounds: str | None) -> None:
-    """Refuse names that nothing has, before anything is loaded.
+@dataclass(frozen=True)
+class SolverOptions:
+    """By which method, and with which limits."""
 
-    Raises:
-        InputError: an unknown engine, formulation or bounds.
-    """
-    choices = (
-        ("--engine", engine, ("auto", *engine_names())),
-        ("--formulation", formulation, (None, *FORMULATIONS, "indicator")),
-        ("--bounds", bounds, (None, *BOUND_NAMES, "ball")),
-    )
-    for option, found, allowed in choices:
-        if found not in allowed:
-            names = ", ".join(str(name) for name in allowed if name is not None)
-            raise InputError(f"{option}: expected one of {names}, found {found!r}")
+    engine: Annotated[
+        str,
+        typer.Option(
+            help=f"auto (the best for the problem), {', '.join(engine_names())} (bnb: our own)."
+        ),
+    ] = "auto"
+    formulation: Annotated[
+        str | None, typer.Option(help="bigm, thesis (as published), or indicator (julia only).")
+    ] = None
+    bounds: Annotated[
+        str | None,
+        typer.Option(help="Pre-activation bounds: thesis (±1000), interval, linear, lp or ball."),
+    ] = None
+    optimizer: Annotated[
+        str | None, typer.Option(help="Solver under engine julia: highs, gurobi or scip.")
+    ] = None
+    time_limit: TimeLimit = 60.0
+    threads: Threads = 1
+    seed: Seed = 0
+
+    def check(self) -> None:
+        """Refuse names that nothing has, before anything is loaded.
+
+        Raises:
+            InputError: an unknown engine, formulation or bounds.
+        """
+        for what in CHOICES:
+            found = getattr(self, what)
+            if found is not None:
+                refuse_unknown(f"--{what}: expected one of", what, found)
+
+    def limits(
+        self, gap: float = 1e-6, verbose: bool = False, proof: bool = False
+    ) -> EngineOptions:
+        """The options of an engine.
+
+        Raises:
+            InputError: a limit is none, or ``--optimizer`` is given for another engine than julia.
+        """
+        from reluopt.engines.options import EngineOptions
+
+        extra: dict[str, Any] = {"proof": True} if proof else {}
+        if self.optimizer is not None:
+            if self.engine != "julia":
+                raise InputError(
+                    f"--optimizer: expected with --engine julia only, found {self.engine}"
+                )
+            extra["optimizer"] = self.optimizer
+        return EngineOptions(self.time_limit, gap, self.threads, self.seed, verbose, extra)
+
+    def method(self, limits: EngineOptions, attack: bool | None = None) -> Method:
+        """The method that is described."""
+        from reluopt.pipeline import Method
+
+        return Method(self.engine, self.formulation, self.bounds, attack, limits)
 
 
-def method(
-    engine: str,
-    formulation: str | None,
-    bounds: str | None,
-    options: EngineOptions,
-    attack: bool | None = None,
-) -> Method:
-    """The method that the shared options describe.
+@dataclass(frozen=True)
+class RunOptions:
+    """Which of the images, computed where, and what becomes of the rows."""
 
-    Raises:
-        InputError: an unknown engine, formulation or bounds.
-    """
-    check_method(engine, formulation, bounds)
-    from reluopt.solve import Method
-
-    return Method(engine, formulation, bounds, attack, options)
-
-
-def extra_settings(
-    engine: str, optimizer: str | None, proof: bool = False, out: Path | None = None
-) -> dict[str, Any]:
-    """Settings of one engine only.
-
-    Raises:
-        InputError: they were given for another engine, or a proof has no place to be kept.
-    """
-    if proof and out is None:
-        raise InputError("--proof: expected --out, the folder that keeps them, found none")
-    kept: dict[str, Any] = {"proof": True} if proof else {}
-    if optimizer is None:
-        return kept
-    if engine != "julia":
-        raise InputError(f"--optimizer: expected with --engine julia only, found {engine}")
-    return {**kept, "optimizer": optimizer}
+    data_dir: DataDir = None
+    workers: Workers = None
+    scheduler: Scheduler = None
+    limit: Annotated[int | None, typer.Option(help="The first so many of the images only.")] = None
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Part I (from 1) of N of the images.")
+    ] = None
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Run again what ended in ERROR, CRASHED or KILLED."),
+    ] = False
+    out: Out = None
+    jsonl: JsonLines = False
 
 
 def check_figure_path(path: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""``reluopt report``, ``merge`` and ``readme``: what to do with finished runs and results."""
+"""``reluopt report`` and ``merge``: what to do with finished runs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from typing import Annotated
 
 import typer
 
-from reluopt.cli import app, options
+from reluopt.cli import options
+from reluopt.cli.app import app
 from reluopt.cli.console import errors, tell
-from reluopt.errors import InputError
 
 PAGE = "report.html"
 
 INCOMPLETE = 1
 """Exit code of ``merge`` when the run has instances without a row yet, or shards elsewhere."""
-
-DIFFERENT = 1
-"""Exit code of ``--check`` when a document does not say what its results say."""
 
 
 @app.command()
@@ -68,7 +65,7 @@ def merge(
 
     Exit code 1 while rows or shards of the run are missing.
     """
-    from reluopt.experiments.merge import merge_runs
+    from reluopt.runs.merge import merge_runs
 
     merged = merge_runs(folders, out)
     for sentence in (*merged.store.repairs, *merged.missing):
@@ -76,45 +73,3 @@ def merge(
     tell(f"{len(merged.store.rows)} rows in {out}")
     if merged.missing:
         raise typer.Exit(INCOMPLETE)
-
-
-@app.command()
-def readme(
-    readme: Annotated[
-        Path, typer.Option(help="The README; docs/results.md beside it holds the details.")
-    ] = Path("README.md"),
-    data: Annotated[Path, typer.Option(help="Folder of published results.")] = Path("figures/data"),
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit code 1 if something differs.")
-    ] = False,
-    redraw: Annotated[
-        bool, typer.Option("--redraw", help="Draw published figures again from their rows first.")
-    ] = False,
-) -> None:
-    """Write the results that README.md and docs/results.md tell, from the published files."""
-    from reluopt.experiments.readme import Renderer, render_documents, write_documents
-
-    if redraw and check:
-        raise InputError("--redraw: expected without --check, which writes nothing, found both")
-    if redraw:
-        from reluopt.experiments.redraw import redraw_published  # matplotlib takes its time
-
-        for path in redraw_published(data.parent):
-            errors.print(f"drew {path}", markup=False, soft_wrap=True)
-    renderer = Renderer(data, skip_absent=not check)
-    documents = render_documents(readme, renderer)
-    if check:
-        different = [(d.path, name) for d in documents for name in d.differing]
-        for path, name in different:
-            errors.print(
-                f"{path}: results: {name}: not what {data} says (reluopt readme writes it)",
-                markup=False,
-                soft_wrap=True,
-            )
-        if different:
-            raise typer.Exit(DIFFERENT)
-        return
-    for message in renderer.absent:
-        errors.print(f"skipped: {message}", markup=False, soft_wrap=True)
-    for path in write_documents(documents):
-        errors.print(f"wrote {path}", markup=False, soft_wrap=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from reluopt.cli import app, options
+from reluopt.cli import options
+from reluopt.cli.app import app
 from reluopt.cli.console import (
     MAX_TABLE_ROWS,
     errors,
@@ -19,157 +17,82 @@ from reluopt.cli.console import (
     number,
     output,
     print_table,
-    progress_bar,
     table,
 )
 from reluopt.errors import InputError
 from reluopt.errors import shown as shown_text
 
 if TYPE_CHECKING:  # a help text must not wait for numba, pandas and matplotlib
-    from matplotlib.figure import Figure
-
-    from reluopt.experiments.attack import AttackSettings
-    from reluopt.experiments.executors import Executor
-    from reluopt.experiments.instances import Instance
-    from reluopt.experiments.runner import Finished
-    from reluopt.experiments.store import ResultStore
-    from reluopt.network import ReLUNetwork
+    from reluopt.networks.network import ReLUNetwork
+    from reluopt.runs.attack import AttackSettings
+    from reluopt.runs.job import Finished
+    from reluopt.runs.row import AttackRow, IdealRow
 
 
 @app.command()
+@options.expanded
 def attack(
     network_name: options.NetworkName,
     images: options.Images,
+    solver: options.SolverOptions,
+    asked: options.RunOptions,
     activation: options.Activation = None,
     norm: options.NormName = "l1",
-    target: Annotated[
-        str, typer.Option(help="A label, a shift (+5), runner-up, or any (untargeted).")
-    ] = "+5",
-    margin: Annotated[
-        str,
-        typer.Option(help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."),
-    ] = "x1.2",
-    smooth: options.Smoothness = None,
-    engine: options.EngineName = "auto",
-    formulation: options.Formulation = None,
-    bounds: options.Bounds = None,
-    optimizer: options.Optimizer = None,
+    target: options.TargetName = "+5",
+    margin: options.MarginName = "x1.2",
+    smooth: Annotated[
+        float | None,
+        typer.Option(
+            help="Most by which changes of neighbouring pixels may differ, such as 0.1 (default: "
+            "any)."
+        ),
+    ] = None,
     incumbent: Annotated[
         bool | None, typer.Option(help="Look for an incumbent first (default: unless thesis).")
     ] = None,
-    time_limit: options.TimeLimit = 60.0,
     gap: options.Gap = 1e-6,
-    threads: options.Threads = 1,
-    seed: options.Seed = 0,
     label: Annotated[int | None, typer.Option(help="True label of image files.")] = None,
-    data_dir: options.DataDir = None,
-    workers: options.Workers = None,
-    scheduler: options.Scheduler = None,
-    limit: options.Limit = None,
-    shard: options.ShardName = None,
-    retry_failed: options.RetryFailed = False,
-    out: options.Out = None,
-    proof: options.KeepProof = False,
+    proof: Annotated[
+        bool,
+        typer.Option(
+            "--proof", help="Keep proofs for verify-result (needs --out, and bnb for L1 or L2)."
+        ),
+    ] = False,
     figure: options.Figure = None,
-    jsonl: options.JsonLines = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Find the smallest change that makes the network answer the target, proven and checked."""
-    from reluopt.zoo import open_network
+    from reluopt.networks.zoo import open_network
 
     options.check_figure_path(figure)
-    options.check_method(engine, formulation, bounds)
+    solver.check()
     network = open_network(network_name, activation)
 
-    from reluopt.problems import parse_margin, parse_norm, parse_target
+    from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 
-    asked = parse_target(target), parse_norm(norm), parse_margin(margin)
+    question = parse_target(target), parse_norm(norm), parse_margin(margin)
 
-    from reluopt.cli.runs import chosen_instances, open_store, report_results
-    from reluopt.engines.base import EngineOptions
-    from reluopt.experiments.attack import COLUMNS, AttackSettings, check_targets
-    from reluopt.experiments.executors import choose_executor
+    from reluopt.cli.runs import chosen_instances, run_units, save
+    from reluopt.runs.attack import AttackJob, AttackSettings
 
-    method = options.method(
-        engine,
-        formulation,
-        bounds,
-        EngineOptions(
-            time_limit,
-            gap,
-            threads,
-            seed,
-            verbose,
-            options.extra_settings(engine, optimizer, proof, out),
-        ),
-        incumbent,
-    )
-    settings = AttackSettings(*asked, method, network_name, smooth)
-    instances = chosen_instances(network, images, data_dir, limit, shard, label)
-    check_targets(network, instances, settings)  # before a folder is made
-    elsewhere = workers is not None or scheduler is not None
-    executor = choose_executor(workers, scheduler) if elsewhere else None
-    store = None
-    if out is not None:
-        described = settings.describe(network)
-        store = open_store(out, COLUMNS, described, network, method, retry_failed)
-    finished = _run_attack(network, instances, settings, store, executor, shard, jsonl)
-    if not jsonl:
-        _print_attack(network, settings, finished)
-    if out is not None:
-        report_results(finished, out)
+    if proof and asked.out is None:
+        raise InputError("--proof: expected --out, the folder that keeps them, found none")
+    method = solver.method(solver.limits(gap, verbose, proof), incumbent)
+    job = AttackJob(network, AttackSettings(*question, method, network_name, smooth))
+    instances = chosen_instances(network, images, asked, label)
+    job.check_targets(instances)  # before a folder is made
+    finished = run_units("attack", job, instances, asked)
+    if not asked.jsonl:
+        _print_attack(network, job.settings, [result.row for result in finished])
     if figure is not None:
-        from reluopt.experiments.drawing import attack_figure  # matplotlib takes its time
+        from reluopt.runs.drawing import attack_figure  # matplotlib takes its time
 
-        _save(attack_figure(network, instances, finished, settings.norm), figure)
-
-
-def _run_attack(
-    network: ReLUNetwork,
-    instances: list[Instance],
-    settings: AttackSettings,
-    store: ResultStore | None,
-    executor: Executor | None,
-    shard: str | None,
-    jsonl: bool,
-) -> list[Finished]:
-    """Run all instances behind a progress bar; JSON lines go out as they come."""
-    from reluopt.cli.runs import report_interruption, session_record
-    from reluopt.experiments.attack import COLUMNS, run_attack
-    from reluopt.experiments.store import plain
-
-    visible = not settings.method.options.verbose
-    done = 0
-    with progress_bar("attack", len(instances), visible=visible) as bar:
-
-        def on_finished(result: Finished) -> None:
-            nonlocal done
-            done += 1
-            if jsonl:
-                print(json.dumps({name: plain(result.row.get(name)) for name in COLUMNS}))
-                sys.stdout.flush()
-
-        try:
-            return run_attack(
-                network,
-                instances,
-                settings,
-                store,
-                on_finished,
-                bar.search,
-                executor=executor,
-                session=None if store is None else session_record(network, settings.method, shard),
-                on_progress=bar.run,
-            )
-        except KeyboardInterrupt:
-            report_interruption(done, len(instances), None if store is None else store.folder)
-            raise
+        save(attack_figure(network, instances, finished, job.settings.norm), figure)
 
 
-def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list[Finished]) -> None:
-    """The table of results and one line that sums them up."""
-    from reluopt.experiments.wording import change_words
-    from reluopt.solution import Status
+def _print_attack(network: ReLUNetwork, settings: AttackSettings, rows: list[AttackRow]) -> None:
+    """The table of results, what there is to say about them, and a line that sums them up."""
+    from reluopt.runs.wording import change_words
 
     title = (
         f"{shown_text(network.metadata.name)}, {norm_title(settings.norm)}, "
@@ -181,103 +104,75 @@ def _print_attack(network: ReLUNetwork, settings: AttackSettings, finished: list
     columns += [(name, "right") for name in ("distance", "gap", "seconds", "nodes")]
     columns += [("checked", "left")]
     shown = table(title, columns)
-    for result in finished[:MAX_TABLE_ROWS]:
-        row = result.row
+    for row in rows[:MAX_TABLE_ROWS]:
         shown.add_row(
-            escape(str(row["image"])),
-            change_words(row["label"], row.get("original_predicted"), row.get("predicted")),
-            str(row["status"]),
-            number(row.get("distance")),
-            number(row.get("gap"), ".1e"),
-            number(row.get("seconds"), ".3f"),
-            number(row.get("nodes"), ".0f"),
-            "yes" if row["certified"] else "[red]no[/]",
+            escape(row.image),
+            change_words(row.label, row.original_predicted, row.predicted),
+            row.status,
+            number(row.distance),
+            number(row.gap, ".1e"),
+            number(row.seconds, ".3f"),
+            number(row.nodes, ".0f"),
+            "yes" if row.certified else "[red]no[/]",
         )
-    print_table(shown, len(finished))
-    for result in finished[:MAX_TABLE_ROWS]:
-        if result.row.get("message"):
-            errors.print(f"{result.row['image']}: {result.row['message']}", markup=False)
-    rows = [result.row for result in finished]
-    proven = sum(row["status"] in ("OPTIMAL", "INFEASIBLE") for row in rows)
-    certified = sum(bool(row["certified"]) for row in rows)
-    seconds = [float(row["seconds"]) for row in rows if row.get("seconds") is not None]
+    print_table(shown, len(rows))
+    for row in rows[:MAX_TABLE_ROWS]:
+        if row.message:
+            errors.print(f"{row.image}: {row.message}", markup=False)
+    _print_sums(rows)
+
+
+def _print_sums(rows: list[AttackRow]) -> None:
+    """How many are proven, how many fool the network, and how long they took."""
+    from reluopt.answers.solution import Status
+
+    proven = sum(row.status in (Status.OPTIMAL, Status.INFEASIBLE) for row in rows)
+    certified = sum(row.certified for row in rows)
+    seconds = [row.seconds for row in rows if row.seconds is not None]
     median = f", median {statistics.median(seconds):.3f} s" if seconds else ""
     output.print(f"{proven} of {len(rows)} proven, {certified} checked adversarial{median}")
-    unchanged = sum(row.get("objective") == 0.0 for row in rows)
+    unchanged = sum(row.objective == 0.0 for row in rows)
     if unchanged:
         output.print(f"{unchanged} of them needed no change: the image is an answer already")
-    fooled_nobody = sum(row["status"] == Status.NOT_ADVERSARIAL for row in rows)
+    fooled_nobody = sum(row.status == Status.NOT_ADVERSARIAL for row in rows)
     if fooled_nobody:
         output.print(f"{fooled_nobody} meet the bare condition without fooling the network")
 
 
-def _save(drawn: Figure | None, path: Path) -> None:
-    """Save a figure, or say that there is nothing to draw."""
-    from reluopt.figures import save_figure
-
-    if drawn is None:
-        errors.print(f"--figure {path}: no image to draw", markup=False)
-        return
-    save_figure(drawn, path)
-    errors.print(f"figure in {path}", markup=False)
-
-
 @app.command()
+@options.expanded
 def ideal(
     network_name: options.NetworkName,
+    solver: options.SolverOptions,
     activation: options.Activation = None,
     label: Annotated[str, typer.Option(help="A label, several (0,3,7), or all.")] = "all",
-    engine: options.EngineName = "auto",
-    formulation: options.Formulation = None,
-    bounds: options.Bounds = None,
-    optimizer: options.Optimizer = None,
-    time_limit: options.TimeLimit = 60.0,
     gap: options.Gap = 1e-6,
-    threads: options.Threads = 1,
-    seed: options.Seed = 0,
     out: options.Out = None,
     figure: options.Figure = None,
     jsonl: options.JsonLines = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Find the input that maximises the logit of a label (the network's ideal of a class)."""
-    from reluopt.zoo import open_network
+    from reluopt.networks.zoo import open_network
 
     options.check_figure_path(figure)
-    options.check_method(engine, formulation, bounds)
+    solver.check()
     network = open_network(network_name, activation)
     labels = _labels(label, network.output_size)
 
-    from reluopt.cli.runs import open_store
-    from reluopt.engines.base import EngineOptions
-    from reluopt.experiments.ideal import COLUMNS, IdealExperiment, run_ideal
-    from reluopt.experiments.rows import check_method
-    from reluopt.experiments.store import plain
+    from reluopt.cli.runs import run_units, save
+    from reluopt.runs.ideal import IdealJob, LabelUnit
 
-    engine_options = EngineOptions(
-        time_limit, gap, threads, seed, verbose, options.extra_settings(engine, optimizer)
-    )
-    method = options.method(engine, formulation, bounds, engine_options)
-    experiment = IdealExperiment(network, method)
-    check_method(network, method)
-    store = None
-    if out is not None:
-        store = open_store(out, COLUMNS, experiment.describe(), network, method)
-    with progress_bar("ideal inputs", len(labels), visible=not verbose) as bar:
-
-        def on_finished(result: Finished) -> None:
-            bar.advance(str(result.row["status"]))
-            if jsonl:
-                print(json.dumps({name: plain(result.row.get(name)) for name in COLUMNS}))
-                sys.stdout.flush()
-
-        finished = run_ideal(experiment, labels, store, on_finished, bar.search)
+    job = IdealJob(network, solver.method(solver.limits(gap, verbose)))
+    job.check()
+    units = [LabelUnit(each) for each in labels]
+    finished = run_units("ideal inputs", job, units, options.RunOptions(out=out, jsonl=jsonl))
     if not jsonl:
         _print_ideal(network, finished)
     if figure is not None:
-        from reluopt.experiments.drawing import ideal_figure
+        from reluopt.runs.drawing import ideal_figure
 
-        _save(ideal_figure(finished), figure)
+        save(ideal_figure(finished), figure)
 
 
 def _labels(text: str, classes: int) -> list[int]:
@@ -293,20 +188,19 @@ def _labels(text: str, classes: int) -> list[int]:
     return labels
 
 
-def _print_ideal(network: ReLUNetwork, finished: list[Finished]) -> None:
+def _print_ideal(network: ReLUNetwork, finished: list[Finished[IdealRow]]) -> None:
     columns = [("label", "right"), ("status", "left"), ("logit", "right"), ("bound", "right")]
     columns += [("seconds", "right"), ("nodes", "right"), ("answers", "right"), ("checked", "left")]
     shown = table(f"{shown_text(network.metadata.name)}: inputs that maximise a logit", columns)
-    for result in finished:
-        row = result.row
+    for row in (result.row for result in finished):
         shown.add_row(
-            str(row["label"]),
-            str(row["status"]),
-            number(row.get("objective"), ".6g"),
-            number(row.get("bound"), ".6g"),
-            number(row.get("seconds"), ".3f"),
-            number(row.get("nodes"), ".0f"),
-            number(row.get("predicted"), ".0f"),
-            "yes" if row["certified"] else "[red]no[/]",
+            str(row.label),
+            row.status,
+            number(row.objective, ".6g"),
+            number(row.bound, ".6g"),
+            number(row.seconds, ".3f"),
+            number(row.nodes, ".0f"),
+            number(row.predicted, ".0f"),
+            "yes" if row.certified else "[red]no[/]",
         )
     output.print(shown)

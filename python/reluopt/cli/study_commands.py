@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from reluopt.cli import app, options
+from reluopt.cli import options
+from reluopt.cli.app import app
 from reluopt.cli.console import Bar, errors, output, progress_bar, table, tell
-from reluopt.experiments.studies import STUDIES, load_study
+from reluopt.studies import STUDIES, load_study
 
 if TYPE_CHECKING:  # they load matplotlib, which takes its time
-    from reluopt.experiments.reproduce import Reproduction, StudyOutcome
-    from reluopt.experiments.runner import RunProgress
-    from reluopt.experiments.studies.base import StudyContext, StudyResult
+    from reluopt.runs.runner import RunProgress
+    from reluopt.studies.base import StudyContext, StudyResult
+    from reluopt.studies.reproduce import Reproduction, StudyOutcome
 
 experiments = typer.Typer(help="One experiment of the thesis, or beyond it.", no_args_is_help=True)
 app.add_typer(experiments, name="experiment")
@@ -85,7 +86,7 @@ def reproduce(
     Few images of each, unless --full. Exit code 1 when a study failed, because its solver is not
     installed, say; the others run all the same.
     """
-    from reluopt.experiments.reproduce import reproduce as run
+    from reluopt.studies.reproduce import reproduce as run
 
     def say_start(place: int, count: int, name: str) -> None:
         errors.print(
@@ -126,7 +127,7 @@ def _context(
     scheduler: str | None,
 ) -> StudyContext:
     """The context that the shared options describe; progress is shown on ``bar``."""
-    from reluopt.experiments.studies.base import StudyContext
+    from reluopt.studies.base import StudyContext
 
     def show(stage: str, now: RunProgress) -> None:
         bar.run(now, stage)
@@ -139,7 +140,7 @@ def _context(
 
 def _print_study(result: StudyResult, runs: Path, figures: Path | None) -> None:
     """Say what came out of a study, and publish it if asked."""
-    from reluopt.experiments.studies.base import publish
+    from reluopt.studies.base import publish
 
     for line in result.lines:
         output.print(line, markup=False, soft_wrap=True)

@@ -6,22 +6,24 @@ Engines are imported on first use, so that none costs start-up time and none has
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
+from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
+from reluopt.registry import Registry
 
 if TYPE_CHECKING:  # a help text asks for the names only
-    from reluopt.engines.base import Engine, EngineTask
-    from reluopt.network import ReLUNetwork
+    from reluopt.engines.base import Engine
+    from reluopt.networks.network import ReLUNetwork
+    from reluopt.questions.tasks import Task
 
-_PLACES = {
-    "bnb": ("reluopt.engines.branch_and_bound.driver", "BranchAndBoundEngine"),
-    "highs": ("reluopt.engines.highs", "HighsEngine"),
-    "gurobi": ("reluopt.engines.gurobi", "GurobiEngine"),
-    "scip": ("reluopt.engines.scip", "ScipEngine"),
-    "julia": ("reluopt.engines.julia", "JuliaEngine"),
-}
+ENGINES: Registry[Engine] = Registry(
+    "engine",
+    bnb="engines.branch_and_bound.driver:BranchAndBoundEngine",
+    highs="engines.highs:HighsEngine",
+    gurobi="engines.gurobi:GurobiEngine",
+    scip="engines.scip:ScipEngine",
+    julia="engines.julia:JuliaEngine",
+)
 
 _PREFERENCE = ("bnb", "gurobi", "scip", "highs")
 """Order in which ``auto`` tries engines for perturbations: our own, which is the fastest wherever
@@ -38,7 +40,7 @@ _LOGIT_PREFERENCE = ("gurobi", "highs", "scip")
 
 def engine_names() -> tuple[str, ...]:
     """Names of all engines, usable here or not."""
-    return tuple(_PLACES)
+    return ENGINES.names
 
 
 def get_engine(name: str) -> Engine:
@@ -47,16 +49,11 @@ def get_engine(name: str) -> Engine:
     Raises:
         InputError: there is no engine of this name.
     """
-    if name not in _PLACES:
-        raise InputError(f"engine: expected auto or one of {', '.join(_PLACES)}, found {name!r}")
-    module, attribute = _PLACES[name]
-    engine: Engine = getattr(import_module(module), attribute)()
-    return engine
+    ENGINES.refuse_unknown(name, "auto")
+    return ENGINES.get(name)
 
 
-def engines_for(
-    task: EngineTask, network: ReLUNetwork, *, program: bool = False
-) -> tuple[str, ...]:
+def engines_for(task: Task, network: ReLUNetwork, *, program: bool = False) -> tuple[str, ...]:
     """Names of the usable engines that can solve ``task``, best first.
 
     Args:
@@ -67,9 +64,9 @@ def engines_for(
     return tuple(engine.name for engine in _able(task, network, program))
 
 
-def _able(task: EngineTask, network: ReLUNetwork, program: bool) -> Iterator[Engine]:
+def _able(task: Task, network: ReLUNetwork, program: bool) -> Iterator[Engine]:
     """The engines of :func:`engines_for`; each loads its solver only when it is asked for."""
-    for name in _order(task):
+    for name in _PREFERENCE if task.minimises_distance else _LOGIT_PREFERENCE:
         engine = get_engine(name)
         if program and engine.self_contained:
             continue
@@ -77,9 +74,7 @@ def _able(task: EngineTask, network: ReLUNetwork, program: bool) -> Iterator[Eng
             yield engine
 
 
-def choose_engine(
-    name: str, task: EngineTask, network: ReLUNetwork, *, program: bool = False
-) -> Engine:
+def choose_engine(name: str, task: Task, network: ReLUNetwork, *, program: bool = False) -> Engine:
     """The engine called ``name``, or for ``auto`` the best usable one.
 
     Raises:
@@ -106,18 +101,9 @@ def choose_engine(
     return engine
 
 
-def _order(task: EngineTask) -> tuple[str, ...]:
-    """Names of engines in the order in which ``auto`` tries them for ``task``."""
-    from reluopt.problems import LogitTask
-
-    return _LOGIT_PREFERENCE if isinstance(task, LogitTask) else _PREFERENCE
-
-
-def _kind(task: EngineTask) -> str:
+def _kind(task: Task) -> str:
     """What is asked, in words."""
-    from reluopt.problems import LogitTask
-
-    if isinstance(task, LogitTask):
+    if not task.minimises_distance:
         return "logit problems"
     limits = "" if task.limits is None else " with limits on neighbouring changes"
     return f"{task.norm.label} problems{limits}"

@@ -18,12 +18,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.linear_model import linear_distances
 from reluopt.deadline import Deadline
-from reluopt.engines.base import EngineAnswer, EngineRequest
-from reluopt.network import ReLUNetwork
-from reluopt.problems import PerturbationTask
-from reluopt.solution import Incumbent, Status
+from reluopt.engines.base import EngineRequest
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.tasks import Task
 
 FIRST_SHARE = 0.25
 """Share of its fair share that an alternative gets in the first pass, if there is another one:
@@ -119,7 +120,7 @@ class _State:
 
 
 def settle(
-    request: EngineRequest, task: PerturbationTask, attempt: Attempt, deadline: Deadline
+    request: EngineRequest, task: Task, attempt: Attempt, deadline: Deadline
 ) -> EngineAnswer:
     """Solve ``task`` by attempts at its alternatives, until all are settled or time is over.
 
@@ -137,7 +138,7 @@ def settle(
     return walk.conclusion()
 
 
-def promising_first(network: ReLUNetwork, task: PerturbationTask) -> list[int]:
+def promising_first(network: ReLUNetwork, task: Task) -> list[int]:
     """Alternatives by how near the linear model of the network puts them, the nearest first."""
     norm, _ = task.norm.ball(1.0)
 
@@ -155,7 +156,7 @@ def promising_first(network: ReLUNetwork, task: PerturbationTask) -> list[int]:
 class _Walk:
     """State of the loop."""
 
-    def __init__(self, request: EngineRequest, task: PerturbationTask, deadline: Deadline) -> None:
+    def __init__(self, request: EngineRequest, task: Task, deadline: Deadline) -> None:
         self._deadline = deadline
         self.so_far = SoFar(request.incumbent)
         self.states = [_State() for _ in task.alternatives]

@@ -1,59 +1,25 @@
 """What every engine takes and gives, whatever solves the program underneath.
 
 An engine gets an :class:`EngineRequest` and returns an :class:`EngineAnswer`. Its answer is a
-*claim*; :mod:`reluopt.solve` polishes and checks it before anyone sees it. Time limit, MIP gap,
+*claim*; :mod:`reluopt.pipeline` polishes and checks it before anyone sees it. Time limit, MIP gap,
 threads, seed and verbosity mean the same in every engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Incumbent
 from reluopt.bounds.base import PreActivationBounds
-from reluopt.errors import InputError
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import LogitTask, PerturbationTask
-from reluopt.solution import Incumbent as Incumbent
-from reluopt.solution import Status
+from reluopt.engines.options import EngineOptions as EngineOptions
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.tasks import Task
 
-MAX_THREADS = 64
-"""Most threads that every engine accepts."""
-
-MAX_SEED = 2_000_000_000
-"""Largest seed that every engine accepts."""
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """How long, how exactly, and with what to search.
-
-    Attributes:
-        time_limit: wall-clock seconds for one problem, > 0.
-        gap: relative MIP gap at which a solution counts as optimal, from 0 to below 1.
-        threads: solver threads, 1 to 64 (more is refused by SCIP and never faster here).
-        seed: random seed, 0 to 2,000,000,000 (Gurobi's limit); the same seed gives the same search.
-        verbose: whether the solver writes its own log to stderr.
-        extra: settings of one engine, such as ``{"optimizer": "gurobi"}`` for Julia.
-    """
-
-    time_limit: float = 60.0
-    gap: float = 1e-6
-    threads: int = 1
-    seed: int = 0
-    verbose: bool = False
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.time_limit > 0.0:
-            raise InputError(f"time limit: expected seconds > 0, found {self.time_limit}")
-        if not 0.0 <= self.gap < 1.0:  # with 1, any image would be proven nearest
-            raise InputError(f"gap: expected a relative gap from 0 to below 1, found {self.gap}")
-        if not 1 <= self.threads <= MAX_THREADS:
-            raise InputError(f"threads: expected 1 to {MAX_THREADS}, found {self.threads}")
-        if not 0 <= self.seed <= MAX_SEED:
-            raise InputError(f"seed: expected 0 to {MAX_SEED}, found {self.seed}")
+if TYPE_CHECKING:  # what writes programs takes its time to load
+    from reluopt.formulation.base import Formulation
 
 
 @dataclass(frozen=True)
@@ -69,7 +35,7 @@ class Progress:
 ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
-EngineTask: TypeAlias = PerturbationTask | LogitTask
+EngineTask: TypeAlias = Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +47,7 @@ class EngineRequest:
         task: what to optimise.
         bounds: pre-activation bounds valid for every input that can improve on the incumbent;
             None for engines that bound on their own (:attr:`Engine.self_contained`).
-        formulation: name of the formulation, see :mod:`reluopt.formulation`.
+        formulation: how an engine that writes a program writes it.
         options: limits and seeds.
         incumbent: best known image; a warm start and a cutoff.
         progress: called now and then during the search.
@@ -90,53 +56,13 @@ class EngineRequest:
     """
 
     network: ReLUNetwork
-    task: EngineTask
+    task: Task
     bounds: PreActivationBounds | None
-    formulation: str = "bigm"
+    formulation: Formulation | None = None
     options: EngineOptions = field(default_factory=EngineOptions)
     incumbent: Incumbent | None = None
     progress: ProgressCallback | None = None
     hopeless: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, eq=False)
-class EngineAnswer:
-    """What an engine claims.
-
-    Attributes:
-        status: the engine's claim; OPTIMAL means that it proved its gap.
-        image: input of the best solution found (None when the engine found nothing better than
-            the incumbent, or nothing at all).
-        alternative: which alternative the image meets.
-        objective: objective of the best solution known to the engine, the incumbent included.
-        bound: proven bound on the optimum, on the same scale (lower when minimising, upper when
-            maximising).
-        nodes: branch-and-bound nodes.
-        build_seconds: seconds spent on building the program.
-        search_seconds: seconds spent on solving it.
-        size: ``variables``, ``constraints``, ``binaries`` of the (largest) program.
-        message: one line in words when something needs saying.
-        pattern: phases of the hidden neurons that the engine's solution has (its rounded
-            binaries), one array for each hidden layer; None when it does not know.
-        outputs: the logits as the program computed them, shape ``(n_K,)``, or None.
-        proof: engine-specific material for replaying the proof, when kept.
-        steps: calls and seconds of every step of the search, from engines that tell.
-    """
-
-    status: Status
-    image: FloatArray | None
-    alternative: int
-    objective: float
-    bound: float
-    nodes: int = 0
-    build_seconds: float = 0.0
-    search_seconds: float = 0.0
-    size: Mapping[str, int] = field(default_factory=dict)
-    message: str = ""
-    pattern: tuple[BoolArray, ...] | None = None
-    outputs: FloatArray | None = None
-    proof: Any = None
-    steps: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,34 +81,39 @@ class EngineState:
 
 
 class Engine(Protocol):
-    """A way to solve tasks to proven optimality.
+    """A way to solve tasks to proven optimality. Subclasses inherit what goes without saying.
 
     Attributes:
         name: how people call it.
         self_contained: whether it finds its own incumbents and bounds, so that
-            :mod:`reluopt.solve` need not compute any for it.
-        formulations: names of the formulations that it can write.
+            :mod:`reluopt.pipeline` need not compute any for it.
     """
 
     name: str
-    self_contained: bool
-    formulations: tuple[str, ...]
+    self_contained: bool = False
 
-    def kernels(self, task: EngineTask) -> tuple[str, ...]:
-        """Which of :data:`reluopt.kernels.prepare.SETS` its search for ``task`` calls."""
-        ...
+    @property
+    def formulations(self) -> tuple[str, ...]:
+        """Names of the formulations that it can write; none unless it says so."""
+        return ()
+
+    def kernels(self, task: Task) -> tuple[str, ...]:
+        """Which sets of :mod:`reluopt.numerics.sets` its search calls; none where others solve."""
+        del task
+        return ()
 
     def state(self) -> EngineState:
         """Whether the engine is usable; quick, and starts no download and no licence server."""
         ...
 
-    def supports(self, task: EngineTask) -> bool:
+    def supports(self, task: Task) -> bool:
         """Whether the engine can solve this kind of task (its norm, its alternatives)."""
         ...
 
-    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
-        """Whether a task that it supports also fits its licence on this machine."""
-        ...
+    def admits(self, task: Task, network: ReLUNetwork) -> bool:
+        """Whether a task that it supports also fits its licence here; where there is none, yes."""
+        del task, network
+        return True
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve the task.

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from reluopt.engines.base import EngineState, EngineTask, Progress
+from reluopt.answers.solution import Status
+from reluopt.engines.base import EngineState, Progress
 from reluopt.engines.program_engine import (
     SOLVER_FEASIBILITY,
     ProgramEngine,
@@ -24,10 +25,9 @@ from reluopt.engines.program_engine import (
     ProgramTask,
 )
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
-from reluopt.formulation.program import Program
-from reluopt.network import ReLUNetwork
-from reluopt.problems import LogitTask, Norm, PerturbationTask
-from reluopt.solution import Status
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.linear_programs import Program
+from reluopt.questions.tasks import Task
 
 FREE_VARIABLES = 2000
 FREE_CONSTRAINTS = 2000
@@ -41,8 +41,6 @@ class GurobiEngine(ProgramEngine):
     """The commercial solver Gurobi."""
 
     name = "gurobi"
-    norms = (Norm.L1, Norm.L2, Norm.LINF)
-    blends = True
 
     def state(self) -> EngineState:
         """Usable wherever gurobipy is installed; no licence server is asked."""
@@ -61,17 +59,16 @@ class GurobiEngine(ProgramEngine):
             f"constraints, {FREE_QUADRATIC_VARIABLES} variables when quadratic (fits L1, not L2)",
         )
 
-    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
+    def admits(self, task: Task, network: ReLUNetwork) -> bool:
         """Whether the program fits the free licence, counted before it is built."""
         if _licence_file() is not None:
             return True
-        limits = 0
-        if isinstance(task, PerturbationTask) and task.limits is not None:
-            limits = 2 * task.limits.rows
-        if isinstance(task, PerturbationTask) and task.norm.costs[1] > 0.0:
-            return 2 * network.input_size <= FREE_QUADRATIC_VARIABLES
-        hidden = sum(network.hidden_sizes)
-        inputs = network.input_size if isinstance(task, LogitTask) else 2 * network.input_size
+        limits = 0 if task.limits is None else 2 * task.limits.rows
+        hidden, inputs = sum(network.hidden_sizes), network.input_size
+        if task.minimises_distance:
+            inputs *= 2
+            if task.norm.quadratic:
+                return inputs <= FREE_QUADRATIC_VARIABLES
         variables = inputs + 3 * hidden + network.output_size
         return (
             variables <= FREE_VARIABLES

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineState, Progress, ProgressCallback
 from reluopt.engines.program_engine import (
@@ -24,9 +25,7 @@ from reluopt.engines.program_engine import (
     ProgramTask,
 )
 from reluopt.errors import EngineUnavailableError
-from reluopt.formulation.program import Program
-from reluopt.problems import Norm
-from reluopt.solution import Status
+from reluopt.numerics.linear_programs import Program, highs_model
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between progress reports."""
@@ -46,7 +45,7 @@ class HighsEngine(ProgramEngine):
     """The open-source solver HiGHS."""
 
     name = "highs"
-    norms = (Norm.L1, Norm.LINF)
+    quadratic = False
 
     def state(self) -> EngineState:
         """Usable wherever highspy is installed."""
@@ -60,8 +59,10 @@ class HighsEngine(ProgramEngine):
         """Pass the model, start it from the incumbent, and read its answer."""
         import highspy
 
-        from reluopt.quiet_highs import QuietHighs
+        from reluopt.numerics.quiet_highs import QuietHighs
 
+        if task.program.is_quadratic:
+            raise ValueError("HiGHS takes no quadratic objective together with binaries")
         solver = QuietHighs()
         _set_options(solver, task)
         _accepted(solver.passModel(highs_model(task.program)), "the program")
@@ -77,36 +78,9 @@ class HighsEngine(ProgramEngine):
 @cache
 def _version() -> str:
     """Version of HiGHS, which only an instance tells."""
-    from reluopt.quiet_highs import QuietHighs
+    from reluopt.numerics.quiet_highs import QuietHighs
 
     return str(QuietHighs().version())
-
-
-def highs_model(program: Program) -> Any:
-    """``program`` as a ``HighsLp``.
-
-    Raises:
-        ValueError: the program is quadratic.
-    """
-    import highspy
-
-    if program.is_quadratic:
-        raise ValueError("HiGHS takes no quadratic objective together with binaries")
-    model = highspy.HighsLp()
-    model.num_col_, model.num_row_ = program.cost.size, program.row_lower.size
-    model.sense_ = highspy.ObjSense.kMaximize if program.maximise else highspy.ObjSense.kMinimize
-    model.offset_ = program.offset
-    model.col_cost_ = program.cost
-    model.col_lower_, model.col_upper_ = program.lower, program.upper
-    model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
-    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    model.a_matrix_.start_ = program.matrix.indptr
-    model.a_matrix_.index_ = program.matrix.indices
-    model.a_matrix_.value_ = program.matrix.data
-    if program.binary.any():
-        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-        model.integrality_ = [kinds[int(flag)] for flag in program.binary]
-    return model
 
 
 def run_interruptibly(solver: Any, deadline: Deadline = NEVER) -> None:

@@ -25,50 +25,41 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Status
 from reluopt.deadline import Deadline
 from reluopt.engines.alternatives import SETTLED, SoFar, settle
-from reluopt.engines.base import (
-    EngineAnswer,
-    EngineRequest,
-    EngineState,
-    EngineTask,
-    Progress,
-)
+from reluopt.engines.base import Engine, EngineRequest, EngineState, Progress
 from reluopt.engines.julia_setup import JuliaSession, julia_session, julia_state
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.network import ReLUNetwork
-from reluopt.problems import LogitTask, Norm, PerturbationTask
-from reluopt.solution import Status
+from reluopt.questions.input_sets import Box
+from reluopt.questions.tasks import LinearForm, Task
 
 OPTIMIZERS = ("highs", "gurobi", "scip")
 
+NORMS = ("l1", "l2", "linf")
+"""Names of the norms that the Julia package minimises."""
 
-class JuliaEngine:
+
+class JuliaEngine(Engine):
     """JuMP with HiGHS, Gurobi or SCIP."""
 
     name = "julia"
-    self_contained = False
-    formulations = ("bigm", "thesis", "indicator")
 
-    def kernels(self, task: EngineTask) -> tuple[str, ...]:
-        """None: what solves is elsewhere."""
-        del task
-        return ()
+    @property
+    def formulations(self) -> tuple[str, ...]:
+        """Those of the Julia package."""
+        return ("bigm", "thesis", "indicator")
 
     def state(self) -> EngineState:
         """Whether Julia and its packages are there; starts no download and no Julia session."""
         return julia_state()
 
-    def supports(self, task: EngineTask) -> bool:
-        """All norms, without limits on the change, and logits."""
-        if isinstance(task, LogitTask):
-            return True
-        return isinstance(task.norm, Norm) and task.limits is None
-
-    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
-        """Always: the default solver, HiGHS, has no size limits."""
-        del task, network
-        return True
+    def supports(self, task: Task) -> bool:
+        """Logits, and norms that the Julia package has, without limits on the change."""
+        if isinstance(task.objective, LinearForm):
+            return task.objective.label is not None
+        return task.norm.name in NORMS and task.limits is None
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve the task; the first call of a session starts Julia.
@@ -84,18 +75,18 @@ class JuliaEngine:
             raise InputError(
                 f"optimizer: expected one of {', '.join(OPTIMIZERS)}, found {optimizer!r}"
             )
-        if request.formulation not in self.formulations:
+        name = "bigm" if request.formulation is None else request.formulation.name
+        if name not in self.formulations:
             raise UnsupportedProblemError(
-                f"engine julia: formulations are {', '.join(self.formulations)}, "
-                f"not {request.formulation}"
+                f"engine julia: formulations are {', '.join(self.formulations)}, not {name}"
             )
         # Starting Julia is no part of the time limit.
         session = julia_session()
         session.provide(optimizer)
         deadline = Deadline.after(request.options.time_limit)
-        search = _Search(request, optimizer, session, deadline)
-        if isinstance(request.task, LogitTask):
-            return search.maximise(request.task)
+        search = _Search(request, name, optimizer, session, deadline)
+        if isinstance(request.task.objective, LinearForm):
+            return search.maximise(request.task.objective.label, request.task.box)
         return search.minimise(request.task)
 
 
@@ -142,6 +133,7 @@ class _Search:
 
     Attributes:
         request: what is asked.
+        formulation: name of the formulation.
         optimizer: the solver in Julia.
         session: the Julia that answers.
         deadline: when to stop.
@@ -151,6 +143,7 @@ class _Search:
     """
 
     request: EngineRequest
+    formulation: str
     optimizer: str
     session: JuliaSession
     deadline: Deadline
@@ -158,16 +151,16 @@ class _Search:
     nodes: int = 0
     started: float = field(default_factory=time.perf_counter)
 
-    def maximise(self, task: LogitTask) -> EngineAnswer:
+    def maximise(self, label: int | None, box: Box) -> EngineAnswer:
         """The largest logit over a box."""
         answer = self._ask(
-            {"task": "logit", "label": task.label},
-            {"lower": task.box.lower, "upper": task.box.upper},
+            {"task": "logit", "label": label},
+            {"lower": box.lower, "upper": box.upper},
             self.deadline,
         )
         return answer.claim(objective=answer.objective, bound=answer.bound)
 
-    def minimise(self, task: PerturbationTask) -> EngineAnswer:
+    def minimise(self, task: Task) -> EngineAnswer:
         """The smallest change over all alternatives, which share an incumbent."""
 
         def attempt(index: int, so_far: SoFar, deadline: Deadline) -> EngineAnswer:
@@ -176,7 +169,7 @@ class _Search:
         return settle(self.request, task, attempt, self.deadline)
 
     def _alternative(
-        self, task: PerturbationTask, index: int, so_far: SoFar, deadline: Deadline
+        self, task: Task, index: int, so_far: SoFar, deadline: Deadline
     ) -> EngineAnswer:
         """One attempt at one alternative, for something better than the incumbent."""
         conditions = task.alternatives[index].conditions
@@ -214,7 +207,7 @@ class _Search:
         """Let Julia solve one program."""
         options = self.request.options
         fields |= {
-            "formulation": self.request.formulation,
+            "formulation": self.formulation,
             "optimizer": self.optimizer,
             "time_limit": deadline.solver_seconds,
             "gap": options.gap,

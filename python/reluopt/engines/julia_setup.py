@@ -30,8 +30,8 @@ from typing import Any
 from reluopt.engines.base import EngineState
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.install import install_command
-from reluopt.network import ReLUNetwork
-from reluopt.weights import save_network
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 
 PACKAGE = "ReLUOpt"
 PACKAGE_UUID = "c5220b4f-1fd3-4cc8-bf12-d22bab9e540b"

@@ -13,24 +13,25 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.alternatives import SoFar, settle
 from reluopt.engines.base import (
-    EngineAnswer,
-    EngineOptions,
+    Engine,
     EngineRequest,
     EngineState,
-    EngineTask,
     Progress,
     ProgressCallback,
 )
+from reluopt.engines.options import EngineOptions
 from reluopt.engines.streams import stdout_on_stderr
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
-from reluopt.formulation import FORMULATIONS, EncodedProblem, encode
-from reluopt.formulation.program import Program
-from reluopt.network import FloatArray, ReLUNetwork
-from reluopt.problems import Blend, LogitTask, Norm, PerturbationTask
-from reluopt.solution import Status
+from reluopt.formulation import FORMULATIONS
+from reluopt.formulation.base import EncodedProblem
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.linear_programs import Program
+from reluopt.questions.tasks import Task
 
 SOLVER_FEASIBILITY = 1e-9
 """Row, bound and integrality tolerance asked of every solver: the tightest that all three accept.
@@ -86,25 +87,21 @@ class ProgramTask:
     progress: ProgressCallback | None = None
 
 
-class ProgramEngine(ABC):
+class ProgramEngine(Engine, ABC):
     """An engine that hands a :class:`Program` to a solver.
 
     Attributes:
         name: how people call it.
-        norms: norms it can minimise.
-        blends: whether it can minimise blends of L1 and L2, which are quadratic.
+        quadratic: whether it takes quadratic objectives beside binaries.
     """
 
     name: str
-    norms: tuple[Norm, ...]
-    blends = False
-    self_contained = False
-    formulations = FORMULATIONS
+    quadratic = True
 
-    def kernels(self, task: EngineTask) -> tuple[str, ...]:
-        """None: what solves is elsewhere."""
-        del task
-        return ()
+    @property
+    def formulations(self) -> tuple[str, ...]:
+        """All that are written in Python."""
+        return tuple(name for name in FORMULATIONS.names if FORMULATIONS.get(name).in_python)
 
     @abstractmethod
     def state(self) -> EngineState:
@@ -114,16 +111,9 @@ class ProgramEngine(ABC):
     def solve_program(self, task: ProgramTask) -> ProgramResult:
         """Solve one program; raises KeyboardInterrupt when the user interrupts."""
 
-    def supports(self, task: EngineTask) -> bool:
-        """Logits always; perturbations by their norm."""
-        if isinstance(task, LogitTask):
-            return True
-        return self.blends if isinstance(task.norm, Blend) else task.norm in self.norms
-
-    def admits(self, task: EngineTask, network: ReLUNetwork) -> bool:
-        """Always: open-source solvers have no size limits."""
-        del task, network
-        return True
+    def supports(self, task: Task) -> bool:
+        """Logits always; distances unless they are quadratic and the solver takes none."""
+        return self.quadratic or not (task.minimises_distance and task.norm.quadratic)
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve all alternatives of the task; see :meth:`Engine.solve`."""
@@ -132,12 +122,14 @@ class ProgramEngine(ABC):
             raise EngineUnavailableError(f"engine {self.name}: {state.detail}")
         if not self.supports(request.task):
             raise UnsupportedProblemError(f"engine {self.name}: cannot solve this problem")
-        if isinstance(request.task, LogitTask):
-            return self._solve_logit(request, request.task)
-        return self._solve_perturbation(request, request.task)
-
-    def _solve_logit(self, request: EngineRequest, task: LogitTask) -> EngineAnswer:
         deadline = Deadline.after(request.options.time_limit)
+        if request.task.minimises_distance:
+            return self._nearest(request, request.task, deadline)
+        return self._largest_logit(request, request.task, deadline)
+
+    def _largest_logit(
+        self, request: EngineRequest, task: Task, deadline: Deadline
+    ) -> EngineAnswer:
         encoded, seconds = self._encoded(request, task)
         run = self._run(ProgramTask(encoded.program, request.options, deadline))
         answer = _answer(run, encoded, build_seconds=seconds)
@@ -147,8 +139,7 @@ class ProgramEngine(ABC):
         image, objective = encoded.network.point(values), encoded.program.objective(values)
         return replace(answer, image=image, objective=objective)
 
-    def _solve_perturbation(self, request: EngineRequest, task: PerturbationTask) -> EngineAnswer:
-        deadline = Deadline.after(request.options.time_limit)
+    def _nearest(self, request: EngineRequest, task: Task, deadline: Deadline) -> EngineAnswer:
         built: dict[int, EncodedProblem] = {}
 
         def attempt(index: int, so_far: SoFar, deadline: Deadline) -> EngineAnswer:
@@ -164,7 +155,7 @@ class ProgramEngine(ABC):
     def _attempt(
         self,
         request: EngineRequest,
-        task: PerturbationTask,
+        task: Task,
         index: int,
         encoded: EncodedProblem,
         so_far: SoFar,
@@ -183,7 +174,7 @@ class ProgramEngine(ABC):
         answer = _answer(run, encoded)
         if run.result.values is not None:
             image = task.box.clip(encoded.network.point(run.result.values))
-            answer = replace(answer, image=image, objective=task.objective(image))
+            answer = replace(answer, image=image, objective=task.distance(image))
         elif run.result.status is Status.INFEASIBLE and own:
             # The incumbent itself is feasible and lies within the cutoff: a contradiction.
             message = f"{self.name} denies the incumbent that it was given"
@@ -192,34 +183,35 @@ class ProgramEngine(ABC):
             return replace(answer, bound=so_far.cutoff)
         return replace(answer, bound=max(0.0, answer.bound))
 
-    def _encoded(self, request: EngineRequest, task: EngineTask) -> tuple[EncodedProblem, float]:
+    def _encoded(self, request: EngineRequest, task: Task) -> tuple[EncodedProblem, float]:
         """The program of a task with one alternative, and the seconds that writing it took."""
         if request.bounds is None:
             raise ValueError(f"engine {self.name} needs pre-activation bounds")
+        formulation = request.formulation or FORMULATIONS.get("bigm")
         started = time.perf_counter()
-        encoded = encode(request.network, task, request.bounds, request.formulation)
+        encoded = formulation.encode(request.network, task, request.bounds)
         return encoded, time.perf_counter() - started
 
-    def _run(self, task: ProgramTask) -> _Run:
+    def _run(self, task: ProgramTask) -> _TimedResult:
         """Solve one program, unless it is too late for that."""
         started = time.perf_counter()
         if task.deadline.passed:
             worst = math.inf if task.program.maximise else -math.inf
-            return _Run(ProgramResult(Status.TIME_LIMIT, None, worst, 0), 0.0)
+            return _TimedResult(ProgramResult(Status.TIME_LIMIT, None, worst, 0), 0.0)
         options = replace(task.options, gap=task.options.gap * SOLVER_GAP_SHARE)
         with stdout_on_stderr():
             result = self.solve_program(replace(task, options=options))
-        return _Run(result, time.perf_counter() - started)
+        return _TimedResult(result, time.perf_counter() - started)
 
 
-class _Run(NamedTuple):
+class _TimedResult(NamedTuple):
     """What a solver said of one program, after how many seconds."""
 
     result: ProgramResult
     seconds: float
 
 
-def _answer(run: _Run, encoded: EncodedProblem, build_seconds: float = 0.0) -> EngineAnswer:
+def _answer(run: _TimedResult, encoded: EncodedProblem, build_seconds: float = 0.0) -> EngineAnswer:
     """A solver's result as an answer without image."""
     result, values = run.result, run.result.values
     pattern = outputs = None

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from reluopt.answers.solution import Status
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineState
 from reluopt.engines.program_engine import (
@@ -22,11 +23,9 @@ from reluopt.engines.program_engine import (
     ProgramTask,
 )
 from reluopt.engines.streams import without_lines
-from reluopt.formulation.program import Program
 from reluopt.install import install_command
-from reluopt.network import FloatArray
-from reluopt.problems import Norm
-from reluopt.solution import Status
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.linear_programs import Program
 
 LONGEST_TIME = 1e20
 """SCIP's word for no time limit."""
@@ -40,8 +39,6 @@ class ScipEngine(ProgramEngine):
     """The open-source solver SCIP."""
 
     name = "scip"
-    norms = (Norm.L1, Norm.L2, Norm.LINF)
-    blends = True
 
     def state(self) -> EngineState:
         """Usable wherever pyscipopt is installed."""

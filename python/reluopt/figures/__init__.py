@@ -4,20 +4,23 @@ Nothing here solves, reads files or knows where numbers came from. :func:`save_f
 the other functions return.
 """
 
-from reluopt.figures.blend import blend_figure, blend_pictures
-from reluopt.figures.comparison import network_times_figure
-from reluopt.figures.distances import distribution_figure, growth_figure
-from reluopt.figures.images import digit_figure, optimal_input_figure, perturbation_figure
+from reluopt.figures.curves import blend_figure, distribution_figure, growth_figure, limit_figure
 from reluopt.figures.leads import lead_figure, logit_figure
 from reluopt.figures.matrices import confusion_figure, distance_matrix_figure
+from reluopt.figures.networks import network_times_figure, time_versus_size_figure
+from reluopt.figures.pictures import (
+    blend_pictures,
+    digit_figure,
+    limit_pictures,
+    optimal_input_figure,
+    perturbation_figure,
+)
 from reluopt.figures.robustness import (
     certified_accuracy_figure,
     class_distance_figure,
     confidence_figure,
     overestimate_figure,
 )
-from reluopt.figures.sizes import time_versus_size_figure
-from reluopt.figures.smoothness import limit_figure, limit_pictures
 from reluopt.figures.style import (
     DOUBLE_COLUMN,
     SINGLE_COLUMN,

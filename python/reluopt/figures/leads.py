@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.panels import series_names, share_xlim, spread, strip_axis
 from reluopt.figures.style import (
     BAD,
     CHARACTER,
     CYCLE,
-    DIVERGING,
     DOUBLE_COLUMN,
     INK,
     MARKERS,
@@ -27,8 +27,8 @@ from reluopt.figures.style import (
     new_figure,
     style,
 )
-from reluopt.figures.tiles import draw_digit, stack_images
-from reluopt.network import FloatArray
+from reluopt.figures.tiles import draw_change, draw_digit, frame, stack_images
+from reluopt.numerics.arrays import FloatArray
 
 _JITTER = 0.3
 """Half the height over which the points of a strip are spread; strips are 1 apart."""
@@ -51,19 +51,10 @@ def lead_figure(panels: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
         panels: for each norm (``l1``, ``l2`` or ``linf``) the leads in logit units by name of
             their series, the same names in the same order.
 
-    Returns:
-        A figure of :data:`DOUBLE_COLUMN` inches.
-
     Raises:
         InputError: nothing to draw, an unknown norm, or panels with different series.
     """
-    lists = [list(series) for series in panels.values()]
-    if not lists or not lists[0] or any(names != lists[0] for names in lists):
-        raise InputError(f"figure: expected the same series for each norm, found {lists}")
-    unknown = next((norm for norm in panels if norm not in NORM_SYMBOLS), None)
-    if unknown is not None:
-        raise InputError(f"figure: expected norm {', '.join(NORM_SYMBOLS)}, found '{unknown}'")
-    names = lists[0]
+    names = series_names(panels)
     left = 0.15 + CHARACTER * max(len(name) for name in names)
     width = (DOUBLE_COLUMN - left - 0.12 - 0.2 * (len(panels) - 1)) / len(panels)
     height = _STRIP * len(names)
@@ -92,9 +83,6 @@ def logit_figure(
         target: whose bar is marked as asked for; the largest is marked as the answer.
         ratio: a dashed line stands at ``ratio`` times the answer's logit.
 
-    Returns:
-        A figure of :data:`DOUBLE_COLUMN` inches.
-
     Raises:
         InputError: shapes differ, or there is no such target.
     """
@@ -107,19 +95,16 @@ def logit_figure(
             f"found {first.shape}, {second.shape} and target {target}"
         )
     figure = new_figure(DOUBLE_COLUMN, 0.26 + _TILE + 0.42)
-    change = second - first
-    scale = float(np.abs(change).max()) or 1.0
+    scale = float(np.abs(second - first).max()) or 1.0
     for number, name in enumerate(("original", "changed", "difference")):
-        axes = inch_axes(figure, 0.12 + number * (_TILE + 0.06), 0.26, _TILE, _TILE)
+        left = 0.12 + number * (_TILE + 0.06)
+        axes = frame(figure, left, 0.26, _TILE, _TILE, MUTED)
         if name == "difference":
-            axes.imshow(change, cmap=DIVERGING, vmin=-scale, vmax=scale, aspect="auto")
+            draw_change(axes, first, second, scale)
         else:
             draw_digit(axes, second if name == "changed" else first)
-        axes.set(xticks=[], yticks=[])
-        for spine in axes.spines.values():
-            spine.set(visible=True, linewidth=0.5, color=MUTED)
-        middle = 0.12 + number * (_TILE + 0.06) + _TILE / 2
-        inch_text(figure, middle, 0.2, name, ha="center", va="baseline", size=SMALL, color=MUTED)
+        above = {"ha": "center", "va": "baseline", "size": SMALL, "color": MUTED}
+        inch_text(figure, left + _TILE / 2, 0.2, name, **above)
     left = 0.12 + 3 * (_TILE + 0.06) + 0.5
     _draw_logits(
         inch_axes(figure, left, 0.26, DOUBLE_COLUMN - left - 0.75, _TILE), values, target, ratio
@@ -130,8 +115,7 @@ def logit_figure(
 def _draw_strip(axes: Axes, leads: FloatArray, place: int) -> None:
     """The points of one series, and how many of them fool nobody."""
     ahead = leads > 0.0
-    # Golden-ratio steps spread the points evenly, and the same way every time.
-    height = place + _JITTER * (2.0 * ((0.5 + 0.618034 * np.arange(leads.size)) % 1.0) - 1.0)
+    height = place + _JITTER * spread(leads.size)
     for number, chosen in enumerate((ahead, ~ahead)):
         axes.scatter(
             leads[chosen], height[chosen], s=7.0, marker=MARKERS[number], color=CYCLE[number],
@@ -146,14 +130,11 @@ def _draw_strip(axes: Axes, leads: FloatArray, place: int) -> None:
 
 def _finish_strips(panels: Sequence[Axes], names: Sequence[str]) -> None:
     """The same limits for all panels, with room for the counts on the left."""
-    low = min(min(axes.get_xlim()[0] for axes in panels), 0.0)
-    high = max(axes.get_xlim()[1] for axes in panels)
+    low, high = share_xlim(panels)
+    low = min(low, 0.0)
     for number, axes in enumerate(panels):
         axes.set_xlim(low - 0.22 * (high - low), high)
-        axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_yticks(range(len(names)), names if number == 0 else [""] * len(names))
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
+        strip_axis(axes, names if number == 0 else [""] * len(names))
         axes.axvline(0.0, color=INK, linewidth=0.8, zorder=2)
         axes.grid(True, axis="x")
         axes.set_xlabel("target's logit minus the largest other one")

@@ -25,24 +25,24 @@ from reluopt.figures.style import (
     new_figure,
     style,
 )
-from reluopt.network import FloatArray
 
 _PANEL = DOUBLE_COLUMN / 2
 """Inches of one of two matrices side by side."""
+
+_LEFT, _TOP, _RIGHT, _BELOW = 0.36, 0.26, 0.08, 0.42
+"""Inches around a matrix."""
 
 
 @style()
 def confusion_figure(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
     """A confusion matrix: true labels down, answers across, counts in the cells.
 
-    Colour is the share of a row on a scale that keeps rare mistakes visible.
+    Colour is the share of a row on a scale that keeps rare mistakes visible. The figure is
+    :data:`SINGLE_COLUMN` inches wide, and :data:`DOUBLE_COLUMN` for more than 12 classes.
 
     Args:
         matrix: shape ``(n, n)``, how many inputs of each true label (row) got each answer.
         class_names: one name for each label.
-
-    Returns:
-        A figure of :data:`SINGLE_COLUMN` inches (more than 12 classes: :data:`DOUBLE_COLUMN`).
 
     Raises:
         InputError: the matrix is not square, has negative counts, or does not fit the names.
@@ -58,24 +58,19 @@ def confusion_figure(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
     width = SINGLE_COLUMN if size <= 12 else DOUBLE_COLUMN
     class_names = [literal(name) for name in class_names]
     longest = max(len(name) for name in class_names)
-    left = 0.36 + CHARACTER * longest
-    below = left if longest > 3 else 0.42
-    side = width - left - 0.08
-    figure = new_figure(width, side + 0.26 + below)
-    axes = inch_axes(figure, left, 0.26, side, side)
+    left = _LEFT + CHARACTER * longest
+    side = width - left - _RIGHT
+    figure = new_figure(width, side + _TOP + (left if longest > 3 else _BELOW))
+    axes = inch_axes(figure, left, _TOP, side, side)
     axes.imshow(shares, cmap=SHADES, norm=PowerNorm(0.45, 0.0, 1.0), aspect="auto")
     points = min(SMALL, 72 * side / size / 2.6)
     for row, column in np.argwhere(counts > 0):
         colour = "white" if shares[row, column] > 0.2 else INK
-        axes.text(
-            column, row, f"{counts[row, column]:d}",
-            ha="center", va="center", size=points, color=colour,
-        )  # fmt: skip
+        _write(axes, row, column, f"{counts[row, column]:d}", points, colour)
     _name_classes(axes, class_names, upright=longest <= 3)
     correct, total = int(np.trace(counts)), int(counts.sum())
-    axes.set_title(
-        f"{correct:,} of {total:,} correct ({100 * correct / max(total, 1):.2f} %)", pad=5
-    )
+    share = 100 * correct / max(total, 1)
+    axes.set_title(f"{correct:,} of {total:,} correct ({share:.2f} %)", pad=5)
     return figure
 
 
@@ -83,15 +78,13 @@ def confusion_figure(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
 def distance_matrix_figure(matrices: Mapping[str, ArrayLike], class_names: Sequence[str]) -> Figure:
     """Mean distances: true labels down, targets across, one matrix for each norm.
 
-    The darker, the farther, on a scale of its own for each matrix.
+    The darker, the farther, on a scale of its own for each matrix. Two of them are
+    :data:`DOUBLE_COLUMN` inches wide.
 
     Args:
-        matrices: for each norm (``l1``, ``l2`` or ``linf``) an array ``(n, n)`` of distances, NaN
-            where there is none (the diagonal).
+        matrices: for each norm an array ``(n, n)`` of distances, NaN where there is none (the
+            diagonal).
         class_names: one short name for each label.
-
-    Returns:
-        A figure of :data:`DOUBLE_COLUMN` inches for two matrices; one is half as wide.
 
     Raises:
         InputError: nothing to draw, an unknown norm, or a matrix that does not fit the names or
@@ -99,8 +92,8 @@ def distance_matrix_figure(matrices: Mapping[str, ArrayLike], class_names: Seque
     """
     if not matrices:
         raise InputError("figure: expected at least one matrix, found none")
-    size = len(class_names)
-    figure = new_figure(len(matrices) * _PANEL, _PANEL - 0.36 - 0.08 + 0.26 + 0.42)
+    size, side = len(class_names), _PANEL - _LEFT - _RIGHT
+    figure = new_figure(len(matrices) * _PANEL, side + _TOP + _BELOW)
     for number, (norm, matrix) in enumerate(matrices.items()):
         values = np.asarray(matrix, dtype=np.float64)
         if norm not in NORM_SYMBOLS or values.shape != (size, size) or not size:
@@ -110,26 +103,23 @@ def distance_matrix_figure(matrices: Mapping[str, ArrayLike], class_names: Seque
             )
         if not np.isfinite(values).any():
             raise InputError(f"figure: expected distances in the {norm} matrix, found none")
-        side = _PANEL - 0.36 - 0.08
-        axes = inch_axes(figure, number * _PANEL + 0.36, 0.26, side, side)
-        _draw_distances(axes, values)
+        axes = inch_axes(figure, number * _PANEL + _LEFT, _TOP, side, side)
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        scale = Normalize(low - 0.15 * (high - low), high)
+        axes.imshow(np.ma.masked_invalid(values), cmap=SHADES, norm=scale, aspect="auto")
+        for row, column in np.argwhere(np.isfinite(values)):
+            value = values[row, column]
+            text = f"{value:#.3g}".rstrip(".") if value >= 1.0 else f"{value:.2f}"
+            _write(axes, row, column, text, TINY, "white" if scale(value) > 0.6 else INK)
         _name_classes(axes, class_names, upright=True)
         axes.set_xlabel("target")
         axes.set_title(f"mean {NORM_SYMBOLS[norm]} distance", pad=5)
     return figure
 
 
-def _draw_distances(axes: Axes, values: FloatArray) -> None:
-    """Shades with the numbers in them."""
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    scale = Normalize(low - 0.15 * (high - low), high)
-    axes.imshow(np.ma.masked_invalid(values), cmap=SHADES, norm=scale, aspect="auto")
-    for row, column in np.argwhere(np.isfinite(values)):
-        value = values[row, column]
-        axes.text(
-            column, row, f"{value:#.3g}".rstrip(".") if value >= 1.0 else f"{value:.2f}",
-            ha="center", va="center", size=TINY, color="white" if scale(value) > 0.6 else INK,
-        )  # fmt: skip
+def _write(axes: Axes, row: int, column: int, text: str, points: float, colour: str) -> None:
+    """A number in its cell."""
+    axes.text(column, row, text, ha="center", va="center", size=points, color=colour)
 
 
 def _name_classes(axes: Axes, names: Sequence[str], upright: bool) -> None:

@@ -1,6 +1,9 @@
 """Figures of exact robustness: certified accuracy, distance by class and by confidence, attacks.
 
-Distances are lengths in pixel units; an image that is misclassified as it is has distance 0.
+Distances are lengths in pixel units; an image that is misclassified as it is has distance 0. All
+figures are :data:`DOUBLE_COLUMN` inches wide with a panel for each norm (``l1``, ``l2``, ``linf``).
+Nothing to draw, lists of different lengths, and other norms are an
+:class:`~reluopt.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.panels import QUARTILES, check_norms, panel_row, percent_axis
 from reluopt.figures.style import (
     CYCLE,
     DOUBLE_COLUMN,
@@ -31,10 +35,13 @@ from reluopt.figures.style import (
     new_figure,
     style,
 )
-from reluopt.network import FloatArray
+from reluopt.figures.tiles import fine_colour_bar
+from reluopt.numerics.arrays import FloatArray
 
-_LEFT, _GAP, _RIGHT = 0.54, 0.56, 0.1
+_SIDES = _LEFT, _BETWEEN, _RIGHT = 0.54, 0.56, 0.1
 """Inches left of, between and right of panels."""
+
+_DOTS = (0, (1, 1.5))
 
 _VIEW = 0.995
 """Share of the distances that an axis shows; the farthest few would squeeze the rest."""
@@ -75,42 +82,33 @@ def certified_accuracy_figure(
     Args:
         exact: for each norm the proven distance of every image, 0 for misclassified ones.
         attacks: for each norm the distances by name of the attack; the same names for all norms.
-
-    Returns:
-        A figure of :data:`DOUBLE_COLUMN` inches.
-
-    Raises:
-        InputError: an unknown norm, no distances, or lists of different lengths.
     """
     values = {norm: _distances(norm, each) for norm, each in exact.items()}
     names = list(next(iter(attacks.values()), {}))
     figure = new_figure(DOUBLE_COLUMN, 3.25 if names else 2.15)
-    for place, norm in enumerate(values):
-        upper = _panel(figure, place, len(values), 0.1, 1.6)
-        end = float(np.quantile(values[norm], _VIEW))
-        _draw_certified(upper, values[norm], end)
+    rows = [(0.1, 1.6), (2.05, 0.72)] if names else [(0.1, 1.6)]  # tops and heights in inches
+    panels = list(zip(*(panel_row(figure, *row, len(values), _SIDES) for row in rows), strict=True))
+    for column, (norm, own) in zip(panels, values.items(), strict=True):
+        upper, lower = column[0], column[-1]
+        end = float(np.quantile(own, _VIEW))
+        _draw_certified(upper, own, end)
         upper.set_xlim(0.0, end)
-        last = upper
+        for number, name in enumerate(names):
+            found, certified = (_distances(norm, each) for each in attacks[norm][name])
+            _same_images(found, certified)
+            _draw_excess(lower, found, certified, end, number, name)
         if names:
-            last = _panel(figure, place, len(values), 2.05, 0.72)
-            for number, name in enumerate(names):
-                found, own = (_distances(norm, each) for each in attacks[norm][name])
-                _same_images(found, own)
-                _draw_excess(last, found, own, end, number, name)
             upper.tick_params(labelbottom=False)
-            last.set(xlim=(0.0, end), ylim=(0.0, None))
-            last.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
-            last.grid(True)
-        last.set_xlabel(f"length of the change, {NORM_SYMBOLS[norm]}")
-        if place == 0:
-            upper.set_ylabel("certified accuracy")
-            if names:
-                last.set_ylabel("excess (points)")
-                lines, _ = last.get_legend_handles_labels()
-                head = Line2D(
-                    [], [], linestyle="none", label="accuracy under attack minus certified:"
-                )
-                inch_legend(figure, _LEFT - 0.3, 1.82, [head, *lines], 1 + len(lines))
+            lower.set(xlim=(0.0, end), ylim=(0.0, None))
+            lower.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+            lower.grid(True)
+        lower.set_xlabel(f"length of the change, {NORM_SYMBOLS[norm]}")
+    panels[0][0].set_ylabel("certified accuracy")
+    if names:
+        panels[0][-1].set_ylabel("excess (points)")
+        lines, _ = panels[0][-1].get_legend_handles_labels()
+        head = Line2D([], [], linestyle="none", label="accuracy under attack minus certified:")
+        inch_legend(figure, _LEFT - 0.3, 1.82, [head, *lines], 1 + len(lines))
     return figure
 
 
@@ -120,29 +118,25 @@ def class_distance_figure(
 ) -> Figure:
     """Distances by class, one panel a norm: shape of the distribution, quartiles and median.
 
+    Classes with fewer than two images have no shape.
+
     Args:
         distances: for each norm one list of distances for each class.
         names: one name for each class.
-
-    Returns:
-        A figure of :data:`DOUBLE_COLUMN` inches. Classes with fewer than two images have no shape.
-
-    Raises:
-        InputError: an unknown norm, or not one list for each class.
     """
     figure = new_figure(DOUBLE_COLUMN, 2.3)
-    for place, (norm, lists) in enumerate(distances.items()):
+    row = panel_row(figure, 0.1, 1.78, len(distances), _SIDES)
+    for axes, (norm, lists) in zip(row, distances.items(), strict=True):
         if len(lists) != len(names):
             raise InputError(
                 f"figure: expected {len(names)} lists of distances, found {len(lists)}"
             )
         groups = [np.asarray(each, dtype=np.float64) for each in lists]
         everything = _distances(norm, np.concatenate(groups))
-        axes = _panel(figure, place, len(distances), 0.1, 1.78)
         for number, group in enumerate(groups):
             _draw_class(axes, group, number)
         middle = float(np.median(everything))
-        axes.axhline(middle, color=MUTED, linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1)
+        axes.axhline(middle, color=MUTED, linewidth=0.7, linestyle=_DOTS, zorder=1)
         axes.set_xticks(range(len(names)), list(names))
         axes.set(xlabel="true label", ylabel=f"exact {NORM_SYMBOLS[norm]} distance")
         axes.set(xlim=(-0.6, len(names) - 0.4), ylim=(0.0, 1.02 * float(everything.max())))
@@ -165,20 +159,14 @@ def confidence_figure(
         confidence: one number for each image.
         distances: for each norm one distance for each image.
         label: what confidence is, with its unit.
-
-    Returns:
-        A figure of :data:`DOUBLE_COLUMN` inches.
-
-    Raises:
-        InputError: an unknown norm, no images, or lists of different lengths.
     """
     sure = np.asarray(confidence, dtype=np.float64)
     figure = new_figure(DOUBLE_COLUMN, 2.5)
     clouds = []
-    for place, norm in enumerate(distances):
-        values = _distances(norm, distances[norm])
+    row = panel_row(figure, 0.3, 1.78, len(distances), (_LEFT, _BETWEEN, 0.66))
+    for axes, (norm, own) in zip(row, distances.items(), strict=True):
+        values = _distances(norm, own)
         _same_images(sure, values)
-        axes = _panel(figure, place, len(distances), 0.3, 1.78, right=0.66)
         ends = [float(np.quantile(each, _VIEW)) for each in (sure, values)]
         if sure.size < _FEW:
             ends = [1.05 * float(each.max()) for each in (sure, values)]
@@ -207,12 +195,6 @@ def overestimate_figure(overestimates: Mapping[str, Mapping[str, ArrayLike]]) ->
     Args:
         overestimates: for each norm, by name of the attack, attack distance / exact distance - 1
             of every image; the same names for all norms.
-
-    Returns:
-        A figure of :data:`DOUBLE_COLUMN` inches.
-
-    Raises:
-        InputError: an unknown norm or no images.
     """
     figure = new_figure(DOUBLE_COLUMN, 2.1)
     checked = {
@@ -220,8 +202,8 @@ def overestimate_figure(overestimates: Mapping[str, Mapping[str, ArrayLike]]) ->
         for norm, own in overestimates.items()
     }
     largest = max(float(each.max()) for own in checked.values() for each in own.values())
-    for place, (norm, own) in enumerate(checked.items()):
-        axes = _panel(figure, place, len(checked), 0.1, 1.58)
+    row = list(panel_row(figure, 0.1, 1.58, len(checked), _SIDES))
+    for axes, (norm, own) in zip(row, checked.items(), strict=True):
         for number, (name, each) in enumerate(own.items()):
             values = np.sort(np.maximum(each, LEAST_OVERESTIMATE)) * 100.0
             axes.plot(
@@ -235,26 +217,16 @@ def overestimate_figure(overestimates: Mapping[str, Mapping[str, ArrayLike]]) ->
         axes.xaxis.set_major_locator(LogLocator(numticks=10))
         axes.xaxis.set_major_formatter(FuncFormatter(_least_or_plain))
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda _value, _place: ""))
-        _percent_axis(axes)
+        percent_axis(axes)
         axes.grid(True, which="major")
-        if place == 0:
-            axes.set_ylabel("correct images")
-            axes.legend(loc="center left", borderaxespad=0.8)
+    row[0].set_ylabel("correct images")
+    row[0].legend(loc="center left", borderaxespad=0.8)
     return figure
-
-
-def _panel(
-    figure: Figure, place: int, count: int, top: float, height: float, right: float = _RIGHT
-) -> Axes:
-    """Panel ``place`` of ``count`` side by side."""
-    width = (DOUBLE_COLUMN - _LEFT - right - (count - 1) * _GAP) / count
-    return inch_axes(figure, _LEFT + place * (width + _GAP), top, width, height)
 
 
 def _distances(norm: str, values: ArrayLike) -> FloatArray:
     """Distances as an array that holds something, in a norm that has a name."""
-    if norm not in NORM_SYMBOLS:
-        raise InputError(f"figure: expected norm {', '.join(NORM_SYMBOLS)}, found '{norm}'")
+    check_norms([norm])
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
         raise InputError(f"figure: expected a list of distances, found shape {array.shape}")
@@ -285,14 +257,14 @@ def _draw_certified(axes: Axes, values: FloatArray, end: float) -> None:
         textcoords="offset points",
     )  # fmt: skip
     if 0.0 < half < end:
-        axes.plot([half, half], [0.0, 0.5], color=MUTED, linewidth=0.7, linestyle=(0, (1, 1.5)))
+        axes.plot([half, half], [0.0, 0.5], color=MUTED, linewidth=0.7, linestyle=_DOTS)
         axes.plot([half], [0.5], marker="o", color=CYCLE[0], markersize=3.0)
         axes.annotate(
             f"half of the images at {half:.3g}", (half, 0.5), (4, 1), size=TINY, va="bottom",
             textcoords="offset points",
         )  # fmt: skip
     axes.set_ylim(0.0, 1.04)
-    _percent_axis(axes)
+    percent_axis(axes)
     axes.grid(True)
 
 
@@ -318,8 +290,7 @@ def _share_colours(figure: Figure, clouds: Sequence[PolyCollection]) -> None:
     colours.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     colours.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     colours.ax.minorticks_off()
-    colours.ax.tick_params(labelsize=TINY, length=1.5, pad=1.5, width=0.4)
-    colours.outline.set_linewidth(0.4)
+    fine_colour_bar(colours)
 
 
 def _draw_class(axes: Axes, values: FloatArray, place: int) -> None:
@@ -330,7 +301,7 @@ def _draw_class(axes: Axes, values: FloatArray, place: int) -> None:
         bodies: Any = axes.violinplot([values], [place], widths=0.86, showextrema=False)["bodies"]
         for body in bodies:
             body.set(facecolor="#b7d3e8", edgecolor=CYCLE[0], linewidth=0.6, alpha=1.0)
-    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    low, median, high = np.quantile(values, QUARTILES)
     axes.vlines(place, low, high, color=INK, linewidth=2.6)
     axes.plot(
         [place], [median], marker="o", markersize=3.4, color="white", markeredgecolor=INK,
@@ -346,7 +317,7 @@ def _draw_groups(axes: Axes, sure: FloatArray, values: FloatArray) -> None:
     order = np.argsort(sure, kind="stable")
     groups = np.array_split(order, count)
     centres = [float(np.median(sure[part])) for part in groups]
-    quartiles = np.array([np.quantile(values[part], [0.25, 0.5, 0.75]) for part in groups])
+    quartiles = np.array([np.quantile(values[part], QUARTILES) for part in groups])
     axes.vlines(centres, quartiles[:, 0], quartiles[:, 2], color=CYCLE[1], linewidth=0.7, zorder=3)
     axes.plot(
         centres, quartiles[:, 1], color=CYCLE[1], marker="o", markersize=2.2, linewidth=0.9,
@@ -358,17 +329,9 @@ def _draw_groups(axes: Axes, sure: FloatArray, values: FloatArray) -> None:
     )  # fmt: skip
 
 
-def _percent_axis(axes: Axes) -> None:
-    """Shares as per cent on the upright axis."""
-    axes.yaxis.set_major_locator(MultipleLocator(0.25))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
-
-
 def _least_or_plain(value: float, _: object) -> str:
     """``≤ 0.0001`` at the left end, plain numbers elsewhere."""
+    if value >= 1.0:
+        return f"{value:g}"
     least = value <= 100.0 * LEAST_OVERESTIMATE * 1.001
-    return (
-        f"{'≤ ' if least else ''}{value:.10f}".rstrip("0").rstrip(".")
-        if value < 1
-        else f"{value:g}"
-    )
+    return f"{'≤ ' if least else ''}{value:.10f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""Grids of images: where tiles lie, and what is written around them."""
+"""Grids of images: where tiles lie, what is drawn in them, and what is written around them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
 from reluopt.figures.style import (
     BAD,
+    DIVERGING,
     GOOD,
     INK,
     MUTED,
@@ -25,7 +29,7 @@ from reluopt.figures.style import (
     inch_text,
     literal,
 )
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 COLUMNS = 10
 """Images side by side in one band; more of them wrap into further bands."""
@@ -39,8 +43,9 @@ LINE = 0.125
 NOTE = 6.5
 """Font size of the words that say what was proven."""
 
-_FRAME = "#8c8c8c"
-"""Frames tell white pixels on the border of an image from the white of the page."""
+_FRAME, _NOTHING = "#8c8c8c", "#f5f5f5"
+"""Frames tell white pixels on the border of an image from the white of the page; grey is no image.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,37 @@ class Tiles:
     def bands(self) -> int:
         """How many bands the images wrap into."""
         return math.ceil(self.count / self.columns)
+
+    @classmethod
+    def fitting(
+        cls,
+        stack: FloatArray,
+        columns: int,
+        width: float,
+        *,
+        rows: int = 1,
+        lines: tuple[int, int] = (1, 2),
+        largest: float = math.inf,
+        right: float = LEFT,
+    ) -> Tiles:
+        """At most ``columns`` images side by side on at most ``width`` inches.
+
+        ``lines`` of text stand above and below, ``right`` inches stay free on the right, and no
+        tile is wider than ``largest``.
+        """
+        columns = min(len(stack), columns)
+        gaps = (columns - 1) * GAP
+        tile = min((width - (LEFT + right) - gaps) / columns, largest)
+        return cls(
+            count=len(stack),
+            columns=columns,
+            width=LEFT + right + columns * tile + gaps,
+            tile=tile,
+            aspect=tile_aspect(stack),
+            above=LINE * lines[0] + 0.07,
+            below=LINE * lines[1] + 0.1,
+            rows=rows,
+        )
 
     def corner(self, index: int, row: int) -> tuple[float, float]:
         """Left and top of tile ``row`` of image ``index``."""
@@ -140,23 +176,94 @@ def check_lengths(count: int, lists: Sequence[Sequence[Any]]) -> None:
 
 
 def tile_axes(figure: Figure, tiles: Tiles, index: int, row: int) -> Axes:
-    """Axes without ticks at one place of the grid."""
-    left, top = tiles.corner(index, row)
-    axes = inch_axes(figure, left, top, tiles.tile, tiles.height)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    """A frame at one place of the grid."""
+    return frame(figure, *tiles.corner(index, row), tiles.tile, tiles.height)
+
+
+def frame(
+    figure: Figure, left: float, top: float, width: float, height: float, colour: str = _FRAME
+) -> Axes:
+    """Axes without ticks, placed as by :func:`~reluopt.figures.style.inch_axes`."""
+    axes = inch_axes(figure, left, top, width, height)
+    axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
-        spine.set(visible=True, linewidth=0.5, color=_FRAME)
+        spine.set(visible=True, linewidth=0.5, color=colour)
     return axes
 
 
 def draw_digit(axes: Axes, image: FloatArray | None) -> None:
     """Pixels from black (0) to white (1), or a note that there is no image."""
     if image is None:
-        axes.set_facecolor("#f5f5f5")
+        axes.set_facecolor(_NOTHING)
         axes.text(0.5, 0.5, "no\nimage", ha="center", va="center", size=TINY, color=MUTED)
         return
     axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, aspect="auto")
+
+
+def folded(image: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray | None:
+    """A changed image in the shape of the originals."""
+    if image is None:
+        return None
+    array = np.asarray(image, dtype=np.float64)
+    if array.size != math.prod(shape):
+        raise InputError(f"figure: expected changed images of shape {shape}, found {array.shape}")
+    return array.reshape(shape)
+
+
+def change_scale(images: FloatArray, answers: Sequence[FloatArray | None]) -> float:
+    """Change drawn darkest: the largest one of the figure, rounded up to one digit."""
+    pairs = zip(images, answers, strict=True)
+    largest = max(
+        (float(np.abs(answer - image).max()) for image, answer in pairs if answer is not None),
+        default=0.0,
+    )
+    if not (math.isfinite(largest) and largest > 0.0):
+        return 1.0
+    step = 10.0 ** math.floor(math.log10(largest))
+    # A change of 0.30000000000000004 is one of 0.3.
+    return float(f"{math.ceil(largest / step - 1e-9) * step:.1g}")
+
+
+def draw_change(axes: Axes, image: FloatArray, answer: FloatArray | None, scale: float) -> None:
+    """The change of every pixel, on white."""
+    if answer is None:
+        axes.set_facecolor(_NOTHING)
+        return
+    axes.imshow(answer - image, cmap=DIVERGING, vmin=-scale, vmax=scale, aspect="auto")
+
+
+def draw_scale(figure: Figure, left: float, top: float, height: float, scale: float) -> None:
+    """The scale of a difference, ``left`` and ``top`` inches from the figure's upper left."""
+    mappable = ScalarMappable(Normalize(-scale, scale), DIVERGING)
+    bar = inch_axes(figure, left, top, 0.06, height)
+    colour_bar = figure.colorbar(mappable, cax=bar, ticks=[-scale, 0.0, scale])
+    colour_bar.ax.set_yticklabels([f"\N{MINUS SIGN}{scale:g}", "0", f"+{scale:g}"])
+    fine_colour_bar(colour_bar)
+
+
+def fine_colour_bar(colour_bar: Colorbar) -> None:
+    """Thin lines and small numbers."""
+    colour_bar.ax.tick_params(labelsize=TINY, length=1.5, pad=1.5, width=0.4)
+    colour_bar.outline.set_linewidth(0.4)
+
+
+def name_rows(figure: Figure, tiles: Tiles, names: Sequence[str], scales: Sequence[float]) -> None:
+    """Names of the rows left of each band, and right of its last row the scale of changes."""
+    for band, scale in enumerate(scales):
+        first = band * tiles.columns
+        for row, name in enumerate(names):
+            left, top = tiles.corner(first, row)
+            upright(figure, left - 0.07, top + tiles.height / 2, name)
+        last = min(first + tiles.columns, tiles.count) - 1
+        left, top = tiles.corner(last, len(names) - 1)
+        draw_scale(figure, left + tiles.tile + 0.06, top, tiles.height, scale)
+
+
+def upright(figure: Figure, right: float, middle: float, text: str) -> None:
+    """A muted name that reads upwards."""
+    inch_text(
+        figure, right, middle, text, rotation=90, ha="right", va="center", size=SMALL, color=MUTED
+    )
 
 
 def draw_title(figure: Figure, tiles: Tiles, index: int, text: str, note: str) -> None:

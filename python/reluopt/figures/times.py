@@ -20,10 +20,11 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator
+from matplotlib.ticker import FuncFormatter, LogLocator
 from matplotlib.transforms import ScaledTranslation
 
 from reluopt.errors import InputError
+from reluopt.figures.panels import percent_axis, share_xlim, spread, strip_axis
 from reluopt.figures.style import (
     CHARACTER,
     CYCLE,
@@ -40,7 +41,7 @@ from reluopt.figures.style import (
     new_figure,
     style,
 )
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 TIME_COLUMNS = ("network", "image", "method", "seconds", "proven", "time_limit")
 
@@ -202,7 +203,8 @@ def _panels(table: pd.DataFrame, draws: Sequence[_Draw]) -> Figure:
     if several:
         names = [Line2D([], [], label=name, **method_look(methods, name)) for name in methods]
         inch_legend(figure, DOUBLE_COLUMN - 0.12, 0.05, names, beside, "upper right")
-    share_times(figure, draws)
+    for column in range(len(draws)):  # rows compare
+        share_xlim(figure.axes[column :: len(draws)])
     return figure
 
 
@@ -228,35 +230,20 @@ def strip_marks(times: pd.DataFrame) -> list[Artist]:
     return marks
 
 
-def share_times(figure: Figure, draws: Sequence[_Draw]) -> None:
-    """Give the same limits to the same kind of axis of all networks, so that rows compare."""
-    for column in range(len(draws)):
-        group = figure.axes[column :: len(draws)]
-        low = min(axes.get_xlim()[0] for axes in group)
-        high = max(axes.get_xlim()[1] for axes in group)
-        for axes in group:
-            axes.set_xlim(low, high)
-
-
 def draw_times(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
     """A strip of points for each method, with the median."""
     for number, method in enumerate(methods):
         own = rows[rows["method"] == method]
         look = method_look(methods, method)
         seconds = own.loc[own["proven"], "seconds"].to_numpy(dtype=np.float64)
-        # Golden-ratio steps spread the points evenly, and the same way every time.
-        height = 2.0 * ((0.5 + 0.618034 * np.arange(seconds.size)) % 1.0) - 1.0
         axes.scatter(
-            seconds, number + _JITTER * height, s=9.0, marker=look["marker"], color=look["color"],
-            edgecolors="none", alpha=0.75, clip_on=False, zorder=3,
+            seconds, number + _JITTER * spread(seconds.size), s=9.0, edgecolors="none", alpha=0.75,
+            clip_on=False, zorder=3, **look,
         )  # fmt: skip
         if not own.empty:
             _draw_censored(axes, own, number, look["color"])
             _draw_median(axes, own, number)
-    axes.set_yticks(range(len(methods)), methods)
-    axes.set_ylim(len(methods) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
+    strip_axis(axes, methods)
     axes.set_xlabel("time per image (s)")
     seconds_axis(axes, "x")
     stopped = (~rows["proven"]).groupby(rows["method"]).sum().max() if len(rows) else 0
@@ -322,8 +309,7 @@ def _draw_profile(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> Non
     axes.set(xlabel="time / time of the fastest method", ylabel="images proven")
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     axes.xaxis.set_minor_formatter(_between_decades(axes.xaxis))
-    axes.yaxis.set_major_locator(MultipleLocator(0.25))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
+    percent_axis(axes)
     axes.grid(True, which="major")
 
 

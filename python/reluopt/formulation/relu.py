@@ -8,178 +8,153 @@ For a hidden layer with pre-activation bounds :math:`L \le a \le U`
 so that :math:`x = \max(0, a)` and :math:`s = \max(0, -a)`. A *stable* neuron needs no binary: for
 :math:`L \ge 0` it is the row :math:`a = x`, for :math:`U \le 0` it is no variable at all.
 
-:func:`add_network` with ``keep_all=True`` writes the thesis' model: every neuron gets x, s and z,
-stable or not, the output layer too (its s is fixed at zero and its x is free, because logits may
-be negative).
+:class:`ReLUProgram` walks through the layers; the formulations in :mod:`.forms` say how the input
+enters and which neurons get which variables.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
 from reluopt.bounds.base import PreActivationBounds
-from reluopt.formulation.inputs import InputEncoding
-from reluopt.formulation.program import IndexArray, ProgramBuilder
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
+from reluopt.errors import InputError
+from reluopt.formulation.base import (
+    ABSENT,
+    EncodedLayer,
+    EncodedNetwork,
+    EncodedProblem,
+    Formulation,
+    InputEncoding,
+)
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.numerics.linear_programs import IndexArray, ProgramBuilder
+from reluopt.questions.input_sets import Box
+from reluopt.questions.tasks import Distance, Task
 
-ABSENT = -1
-"""Marks a neuron without a variable in :class:`EncodedLayer`."""
-
-
-@dataclass(frozen=True, eq=False)
-class EncodedLayer:
-    """Variables of one layer; entries are ``ABSENT`` where a neuron has none.
-
-    Attributes:
-        x, s, z: shape ``(n_k,)``, indices into the program's variables.
-        always_active: neurons known to be active (``L >= 0``).
-    """
-
-    x: IndexArray
-    s: IndexArray
-    z: IndexArray
-    always_active: BoolArray
+Affine: TypeAlias = tuple[sp.csr_array, IndexArray, FloatArray]
+"""``slope @ v[columns] + offset``: the pre-activations of a layer."""
 
 
-@dataclass(frozen=True, eq=False)
-class EncodedNetwork:
-    """Where a network's variables stand in a program.
+class ReLUProgram(Formulation):
+    """A program with x, s and z for the neurons, one layer after the other."""
 
-    Attributes:
-        network: the network.
-        input: how the input enters.
-        layers: K encoded layers, the logits last.
-    """
+    def encode(
+        self, network: ReLUNetwork, task: Task, bounds: PreActivationBounds
+    ) -> EncodedProblem:
+        """See :meth:`.Formulation.encode`."""
+        if len(task.alternatives) > 1:
+            raise InputError(f"task: expected one alternative, found {len(task.alternatives)}")
+        network, bounds, factor = self.rescaled(network, bounds, task)
+        builder = ProgramBuilder(maximise=not task.minimises_distance)
+        entry = self.add_input(builder, task)
+        encoded = EncodedNetwork(network, entry, self._layers(builder, network, entry, bounds))
+        for alternative in task.alternatives:
+            matrix, rhs = alternative.conditions.matrix, alternative.conditions.rhs
+            builder.add_rows([(matrix, encoded.logits)], factor * rhs, np.inf)
+        if not isinstance(task.objective, Distance):
+            for label, weight in task.objective.terms:
+                builder.add_cost(encoded.logits[[label]], weight / factor)
+        _add_change_limits(builder, entry, task)
+        return EncodedProblem(builder.build(), encoded, factor)
 
-    network: ReLUNetwork
-    input: InputEncoding
-    layers: tuple[EncodedLayer, ...]
+    def rescaled(
+        self, network: ReLUNetwork, bounds: PreActivationBounds, task: Task
+    ) -> tuple[ReLUNetwork, PreActivationBounds, float]:
+        """Network and bounds in other units, and the factor of the logits."""
+        return network, bounds, 1.0
 
-    @property
-    def logits(self) -> IndexArray:
-        """Variables of the logits, shape ``(n_K,)``."""
-        return self.layers[-1].x
+    @abstractmethod
+    def add_input(self, builder: ProgramBuilder, task: Task) -> InputEncoding:
+        """The input, and what is minimised if that is the size of its change."""
 
-    def point(self, values: FloatArray) -> FloatArray:
-        """The input that program values describe."""
-        return self.input.point(values)
+    @abstractmethod
+    def add_hidden(
+        self, builder: ProgramBuilder, affine: Affine, lower: FloatArray, upper: FloatArray
+    ) -> EncodedLayer:
+        """One hidden layer with pre-activations ``affine`` between ``lower`` and ``upper``."""
 
-    def pattern(self, values: FloatArray) -> tuple[BoolArray, ...]:
-        """Phases of the hidden neurons by their rounded binaries (or by their stability)."""
-        patterns = []
-        for layer in self.layers[:-1]:
-            active = layer.always_active.copy()
-            has = layer.z != ABSENT
-            active[has] = values[layer.z[has]] >= 0.5
-            patterns.append(active)
-        return tuple(patterns)
+    def add_output(
+        self, builder: ProgramBuilder, affine: Affine, lower: FloatArray, upper: FloatArray
+    ) -> EncodedLayer:
+        """The logits: variables without sign."""
+        x = builder.add_variables(lower, upper)
+        none = np.full(lower.size, ABSENT, dtype=np.intp)
+        add_affine_rows(builder, affine, x, none)
+        return EncodedLayer(x, none, none, np.zeros(lower.size, dtype=np.bool_))
 
-    def assign(self, size: int, point: FloatArray) -> FloatArray:
-        """Values of all network variables for the input ``point``, by a forward pass.
-
-        Args:
-            size: number of variables of the program.
-            point: shape ``(n_0,)``.
-
-        Returns:
-            Shape ``(size,)``; variables that do not belong to the network or its input are 0.
-        """
-        values = np.zeros(size)
-        self.input.assign(values, point)
-        pre_activations = self.network.pre_activations(point)
-        for k, (layer, a) in enumerate(zip(self.layers, pre_activations, strict=True)):
-            last = k == len(self.layers) - 1
-            parts = (
-                (layer.x, a if last else np.maximum(a, 0.0)),
-                (layer.s, np.zeros_like(a) if last else np.maximum(-a, 0.0)),
-                (layer.z, (a > 0.0).astype(np.float64)),
-            )
-            for columns, numbers in parts:
-                has = columns != ABSENT
-                values[columns[has]] = numbers[has]
-        return values
+    def _layers(
+        self,
+        builder: ProgramBuilder,
+        network: ReLUNetwork,
+        entry: InputEncoding,
+        bounds: PreActivationBounds,
+    ) -> tuple[EncodedLayer, ...]:
+        encoded: list[EncodedLayer] = []
+        for k, layer in enumerate(network.affine_layers):
+            if k == 0:
+                slope = sp.csr_array(layer.weight @ entry.matrix)
+                affine = (slope, entry.columns, layer.weight @ entry.base + layer.bias)
+            else:
+                present = encoded[-1].x != ABSENT
+                slope = sp.csr_array(layer.weight[:, present])
+                affine = (slope, encoded[-1].x[present], layer.bias)
+            add = self.add_output if k == len(network.affine_layers) - 1 else self.add_hidden
+            encoded.append(add(builder, affine, bounds.lower[k], bounds.upper[k]))
+        return tuple(encoded)
 
 
-def add_network(
+def add_free_input(builder: ProgramBuilder, box: Box) -> InputEncoding:
+    """``x0`` itself, limited by the box."""
+    columns = builder.add_variables(box.lower, box.upper)
+    size = columns.size
+    return InputEncoding(np.zeros(size), sp.csr_array(sp.eye_array(size)), columns)
+
+
+def add_change(builder: ProgramBuilder, distance: Distance, box: Box) -> InputEncoding:
+    """``x0 = image + delta`` with the change as its norm encodes it."""
+    image = distance.image
+    change = distance.norm.encode_change(builder, box.lower - image, box.upper - image)
+    change.add_rows(builder)
+    return InputEncoding(image, change.matrix, change.columns, image, change.sizes, change.sizes_of)
+
+
+def _add_change_limits(builder: ProgramBuilder, entry: InputEncoding, task: Task) -> None:
+    """Rows ``-limit <= A (x0 - image) <= limit``, whatever the encoding; none without limits."""
+    if task.limits is None:
+        return
+    already = task.limits.matrix @ (entry.base - task.image)
+    rows = sp.csr_array(task.limits.matrix @ entry.matrix)
+    limit = task.limits.limit
+    builder.add_rows([(rows, entry.columns)], -limit - already, limit - already)
+
+
+def add_neurons(
     builder: ProgramBuilder,
-    network: ReLUNetwork,
-    input_encoding: InputEncoding,
-    bounds: PreActivationBounds,
-    *,
-    keep_all: bool = False,
-) -> EncodedNetwork:
-    """Add all layers of ``network`` to a program.
-
-    Args:
-        builder: the program.
-        network: the network.
-        input_encoding: how its input enters the program.
-        bounds: valid pre-activation bounds; they become the big-M constants.
-        keep_all: write x, s, z for every neuron, the thesis' way.
-    """
-    encoded: list[EncodedLayer] = []
-    for k, layer in enumerate(network.layers):
-        lower, upper = bounds.lower[k], bounds.upper[k]
-        if k == 0:
-            slope = sp.csr_array(layer.weight @ input_encoding.matrix)
-            columns = input_encoding.columns
-            offset = layer.weight @ input_encoding.base + layer.bias
-        else:
-            present = encoded[-1].x != ABSENT
-            slope = sp.csr_array(layer.weight[:, present])
-            columns, offset = encoded[-1].x[present], layer.bias
-        affine = (slope, columns, offset)
-        if k == len(network.layers) - 1:
-            encoded.append(_add_output(builder, affine, lower, upper, keep_all))
-        else:
-            encoded.append(_add_hidden(builder, affine, lower, upper, keep_all))
-    return EncodedNetwork(network, input_encoding, tuple(encoded))
-
-
-_Affine = tuple[sp.csr_array, IndexArray, FloatArray]
-
-
-def _add_hidden(
-    builder: ProgramBuilder, affine: _Affine, lower: FloatArray, upper: FloatArray, keep_all: bool
+    affine: Affine,
+    lower: FloatArray,
+    upper: FloatArray,
+    unstable: BoolArray,
 ) -> EncodedLayer:
-    """One hidden layer; see the module's docstring."""
-    count = lower.size
-    unstable = np.ones(count, dtype=np.bool_) if keep_all else (lower < 0.0) & (upper > 0.0)
+    """A hidden layer: x, s and z where ``unstable``, x alone where active, else nothing."""
     active = (lower >= 0.0) & ~unstable
-    x, s, z = (np.full(count, ABSENT, dtype=np.intp) for _ in range(3))
-    x_lower = np.where(active, lower, 0.0)
+    x, s, z = (np.full(lower.size, ABSENT, dtype=np.intp) for _ in range(3))
+    x_lower, zeros = np.where(active, lower, 0.0), np.zeros(lower.size)
     present = unstable | active
     x[present] = builder.add_variables(x_lower[present], np.maximum(upper, 0.0)[present])
-    s[unstable] = builder.add_variables(0.0 * lower[unstable], np.maximum(-lower, 0.0)[unstable])
-    z[unstable] = builder.add_variables(
-        np.zeros(count)[unstable], np.ones(count)[unstable], binary=True
-    )
-    _add_affine_rows(builder, affine, x, s)
-    _add_big_m_rows(builder, x[unstable], s[unstable], z[unstable], lower, upper, unstable)
+    s[unstable] = builder.add_variables(zeros[unstable], np.maximum(-lower, 0.0)[unstable])
+    z[unstable] = builder.add_variables(zeros[unstable], 1.0 + zeros[unstable], binary=True)
+    add_affine_rows(builder, affine, x, s)
+    ends = lower[unstable], upper[unstable]
+    add_big_m_rows(builder, (x[unstable], s[unstable], z[unstable]), *ends)
     return EncodedLayer(x, s, z, active)
 
 
-def _add_output(
-    builder: ProgramBuilder, affine: _Affine, lower: FloatArray, upper: FloatArray, keep_all: bool
-) -> EncodedLayer:
-    """The logits: free variables, with idle s and z in the thesis' model."""
-    count = lower.size
-    x = builder.add_variables(lower, upper)
-    s, z = (np.full(count, ABSENT, dtype=np.intp) for _ in range(2))
-    if keep_all:
-        s = builder.add_variables(np.zeros(count), np.zeros(count))
-        z = builder.add_variables(np.zeros(count), np.ones(count), binary=True)
-        _add_big_m_rows(builder, x, s, z, lower, upper, np.ones(count, dtype=np.bool_))
-    _add_affine_rows(builder, affine, x, s)
-    return EncodedLayer(x, s, z, np.zeros(count, dtype=np.bool_))
-
-
-def _add_affine_rows(
-    builder: ProgramBuilder, affine: _Affine, x: IndexArray, s: IndexArray
-) -> None:
+def add_affine_rows(builder: ProgramBuilder, affine: Affine, x: IndexArray, s: IndexArray) -> None:
     """``slope @ v - x + s = -offset`` for every neuron that has an x."""
     slope, columns, offset = affine
     present, slack = x != ABSENT, s != ABSENT
@@ -192,19 +167,17 @@ def _add_affine_rows(
     builder.add_rows(terms, -offset[present], -offset[present])
 
 
-def _add_big_m_rows(
+def add_big_m_rows(
     builder: ProgramBuilder,
-    x: IndexArray,
-    s: IndexArray,
-    z: IndexArray,
+    variables: tuple[IndexArray, IndexArray, IndexArray],
     lower: FloatArray,
     upper: FloatArray,
-    mask: BoolArray,
 ) -> None:
-    """``x <= U z`` and ``s <= -L (1 - z)``."""
+    """``x <= U z`` and ``s <= -L (1 - z)`` for variables ``(x, s, z)``."""
+    x, s, z = variables
     if not x.size:
         return
     eye = sp.csr_array(sp.eye_array(x.size))
-    big_upper, big_lower = np.maximum(upper[mask], 0.0), np.maximum(-lower[mask], 0.0)
+    big_upper, big_lower = np.maximum(upper, 0.0), np.maximum(-lower, 0.0)
     builder.add_rows([(eye, x), (sp.csr_array(sp.diags_array(-big_upper)), z)], -np.inf, 0.0)
     builder.add_rows([(eye, s), (sp.csr_array(sp.diags_array(big_lower)), z)], -np.inf, big_lower)

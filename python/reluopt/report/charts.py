@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 from reluopt.report.runs import Run, flag, number, series, settled
 from reluopt.report.tables import shared_images
 
@@ -28,25 +30,68 @@ _JITTER, _BAR = 0.3, 0.42
 classes are 1 apart."""
 
 
+@cache
+def environment() -> Environment:
+    """Templates that escape everything and refuse unknown names."""
+    made = Environment(
+        loader=PackageLoader("reluopt.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"form": format, "markup": Markup}
+    return made
+
+
 @dataclass(frozen=True)
 class Chart:
-    """A chart with its heading and a sentence that says how to read it."""
+    """A chart with its heading and a sentence that says how to read it.
+
+    Attributes:
+        title: the heading.
+        caption: the sentence.
+        across, up: its axes.
+        xlabel, ylabel: what they measure.
+        marks: places along the bottom and their names; ``ticks`` of the axis if empty.
+        names: curves that need a key.
+        curves: cumulative values by name, and out of how many.
+        points: images, each with its place across, its row, and whether it is proven.
+        bars: places across and values of medians.
+        shown: the chart in words, for who cannot see it.
+    """
 
     title: str
     caption: str
-    svg: str
+    across: _Axis
+    up: _Axis
+    xlabel: str
+    ylabel: str
+    shown: str
     names: Sequence[str] = ()
+    marks: Sequence[tuple[float, str]] = ()
+    curves: Mapping[str, tuple[Sequence[float], int]] = field(default_factory=dict)
+    points: Sequence[tuple[float, float, str, bool]] = ()
+    bars: Sequence[tuple[float, float]] = ()
+
+    @property
+    def svg(self) -> str:
+        """The picture, in the colours and fonts of the page around it."""
+        template = environment().get_template("chart.svg.j2")
+        radius = 3.0 if len(self.points) <= MANY_POINTS else 2.0
+        return template.render(chart=self, width=WIDTH, height=HEIGHT, radius=radius, half=_BAR)
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Where values lie between two ends, in the chart's units."""
+    """Where values lie between two ends, in the chart's units; shares are told in per cent."""
 
     low: float
     high: float
     start: float
     end: float
     logarithmic: bool = False
+    shares: bool = False
 
     def __call__(self, value: float) -> float:
         low, high = self._scaled(self.low), self._scaled(self.high)
@@ -59,6 +104,10 @@ class _Axis:
     def ticks(self) -> list[float]:
         """Round values inside."""
         return _decades(self.low, self.high) if self.logarithmic else _steps(self.low, self.high)
+
+    def text(self, value: float) -> str:
+        """A value at its tick."""
+        return f"{100 * value:.0f} %" if self.shares else f"{value:.6g}"
 
 
 def _steps(low: float, high: float) -> list[float]:
@@ -105,11 +154,26 @@ def _proof_chart(runs: Sequence[Run]) -> Chart | None:
     if len(every) < 2:
         return None
     across = _Axis(*_around(min(every), max(every)), _LEFT, WIDTH - _RIGHT, logarithmic=True)
-    svg = _steps_svg(curves, across, "seconds for one instance (logarithmic)", "share proven")
     caption = "How many instances were settled with proof within a given time."
     if len(curves) > 1:
         caption += " Only images that all runs share count."
-    return Chart("Proven within", caption, svg, tuple(curves))
+    xlabel = "seconds for one instance (logarithmic)"
+    return _steps_chart("Proven within", caption, curves, across, xlabel, "share proven")
+
+
+def _steps_chart(
+    title: str,
+    caption: str,
+    curves: Mapping[str, tuple[list[float], int]],
+    across: _Axis,
+    xlabel: str,
+    ylabel: str,
+) -> Chart:
+    """Cumulative shares as steps."""
+    up = _Axis(0.0, 1.0, HEIGHT - _BOTTOM, _TOP, shares=True)
+    shown = f"{ylabel} against {xlabel}"
+    names = tuple(curves)
+    return Chart(title, caption, across, up, xlabel, ylabel, shown, names, curves=curves)
 
 
 def _measured(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -134,69 +198,50 @@ def _distance_chart(runs: Sequence[Run]) -> Chart | None:
         return None
     across = _Axis(0.0, 1.03 * largest, _LEFT, WIDTH - _RIGHT)
     name = next(norm for norm in norms if norm is not None).label
-    svg = _steps_svg(curves, across, f"{name} distance", "share of instances")
     caption = (
         "How many instances have a checked adversarial image within a given distance. Where not "
         "all answers are proven smallest, the true curve lies further to the left."
     )
-    return Chart("Distances", caption, svg, tuple(curves))
-
-
-def _steps_svg(
-    curves: Mapping[str, tuple[list[float], int]], across: _Axis, xlabel: str, ylabel: str
-) -> str:
-    """Cumulative shares as steps."""
-    up = _Axis(0.0, 1.0, HEIGHT - _BOTTOM, _TOP)
-    parts = [_frame(across, up, xlabel, ylabel, lambda value: f"{100 * value:.0f} %")]
-    for place, (name, (values, count)) in enumerate(curves.items()):
-        path = [f"M{across.start:.1f} {up(0.0):.1f}"]
-        for step, value in enumerate(values, start=1):
-            path.append(f"H{across(value):.1f}V{up(step / count):.1f}")
-        path.append(f"H{across.end:.1f}")
-        title = f"<title>{escape(name)}: {len(values)} of {count}</title>"
-        parts.append(f'<path class="line s{place}" d="{"".join(path)}">{title}</path>')
-    return _svg(parts, f"{ylabel} against {xlabel}")
+    xlabel = f"{name} distance"
+    return _steps_chart("Distances", caption, curves, across, xlabel, "share of instances")
 
 
 def _label_chart(runs: Sequence[Run]) -> Chart | None:
     """Distance by true label, for a single run."""
-    found = series(runs)
     run = runs[0]
-    if len(found) > 1 or run.norm is None:
+    if len(series(runs)) > 1 or run.norm is None:
         return None
     rows = [row for row in _measured(run.rows) if math.isfinite(number(row, "label"))]
     if len(rows) < 2:
         return None
-    labels = sorted({int(number(row, "label")) for row in rows})
+    by_label: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_label.setdefault(int(number(row, "label")), []).append(row)
+    labels = sorted(by_label)
     top = 1.05 * max(number(row, "distance") for row in rows)
     if top <= 0.0:
         return None
-    across = _Axis(-0.6, len(labels) - 0.4, _LEFT, WIDTH - _RIGHT)
-    up = _Axis(0.0, top, HEIGHT - _BOTTOM, _TOP)
-    name = run.norm.label
-    parts = [_frame(across, up, "true label", f"{name} distance", _short, labels)]
-    radius = 3.0 if len(rows) <= MANY_POINTS else 2.0
+    points, bars = [], []
     for place, label in enumerate(labels):
-        own = [row for row in rows if int(number(row, "label")) == label]
-        middle = up(float(np.median([number(row, "distance") for row in own])))
-        ends = across(place - _BAR), across(place + _BAR)
-        # Behind the points: one that lies on it stays whole.
-        parts.append(f'<path class="median" d="M{ends[0]:.1f} {middle:.1f}H{ends[1]:.1f}"/>')
-        places = place + _offsets(len(own))
-        parts += [_point(row, across(x), up, radius) for row, x in zip(own, places, strict=True)]
+        own = by_label[label]
+        distances = [number(row, "distance") for row in own]
+        bars.append((place, float(np.median(distances))))
+        words = [f"{row.get('image')}: {far:.4g}" for row, far in zip(own, distances, strict=True)]
+        places = (place + _offsets(len(own))).tolist()
+        points += list(zip(places, distances, words, map(settled, own), strict=True))
     hollow = " Hollow: not proven smallest." if not all(settled(row) for row in rows) else ""
-    caption = f"Each point is an image, each bar the median of a label.{hollow}"
-    return Chart("Distance by label", caption, _svg(parts, f"{name} distance by true label"))
-
-
-def _point(row: Mapping[str, Any], x: float, up: _Axis, radius: float) -> str:
-    """One image, with its name on hovering."""
-    distance = number(row, "distance")
-    kind = "point" if settled(row) else "point open"
-    title = escape(f"{row.get('image')}: {distance:.4g}")
-    return (
-        f'<circle class="{kind}" cx="{x:.1f}" cy="{up(distance):.1f}" r="{radius:g}">'
-        f"<title>{title}</title></circle>"
+    name = run.norm.label
+    return Chart(
+        title="Distance by label",
+        caption=f"Each point is an image, each bar the median of a label.{hollow}",
+        across=_Axis(-0.6, len(labels) - 0.4, _LEFT, WIDTH - _RIGHT),
+        up=_Axis(0.0, top, HEIGHT - _BOTTOM, _TOP),
+        xlabel="true label",
+        ylabel=f"{name} distance",
+        shown=f"{name} distance by true label",
+        marks=[(place, str(label)) for place, label in enumerate(labels)],
+        points=points,
+        bars=bars,
     )
 
 
@@ -210,44 +255,3 @@ def _around(low: float, high: float) -> tuple[float, float]:
     """Ends of a logarithmic axis with room on both sides."""
     margin = max((high / low) ** 0.05, 1.15)
     return low / margin, high * margin
-
-
-def _short(value: float) -> str:
-    return f"{value:.6g}"
-
-
-def _frame(
-    across: _Axis,
-    up: _Axis,
-    xlabel: str,
-    ylabel: str,
-    vertical: Callable[[float], str],
-    names: Sequence[int] | None = None,
-) -> str:
-    """Grid, tick labels and axis labels; ``names`` are categories along the bottom."""
-    floor, parts = HEIGHT - _BOTTOM, []
-    for value in up.ticks():
-        y = up(value)
-        parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
-        parts.append(
-            f'<text class="tick end" x="{_LEFT - 7}" y="{y + 4:.1f}">{vertical(value)}</text>'
-        )
-    marks = enumerate(map(str, names)) if names else ((t, _short(t)) for t in across.ticks())
-    for value, text in marks:
-        x = across(value)
-        if not names:
-            parts.append(f'<path class="axis" d="M{x:.1f} {floor}v4"/>')
-        parts.append(f'<text class="tick mid" x="{x:.1f}" y="{floor + 18}">{text}</text>')
-    parts.append(f'<path class="axis" d="M{_LEFT} {floor}H{WIDTH - _RIGHT}"/>')
-    middle = (_LEFT + WIDTH - _RIGHT) / 2
-    parts.append(f'<text class="name mid" x="{middle}" y="{HEIGHT - 6}">{escape(xlabel)}</text>')
-    parts.append(f'<text class="name" x="0" y="13">{escape(ylabel)}</text>')
-    return "".join(parts)
-
-
-def _svg(parts: Sequence[str], title: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label={quoteattr(title)}>'
-        + "".join(parts)
-        + "</svg>"
-    )

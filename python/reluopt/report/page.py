@@ -10,13 +10,9 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reluopt.experiments.experiment import CRASHED, ERROR, KILLED
-from reluopt.experiments.tables import DASH
-from reluopt.experiments.wording import change_words
-from reluopt.report.charts import charts
+from reluopt.report.charts import charts, environment
 from reluopt.report.pictures import change_png, change_scale, folded, grey_png
 from reluopt.report.runs import (
     Run,
@@ -29,60 +25,26 @@ from reluopt.report.runs import (
     settled,
 )
 from reluopt.report.tables import (
-    QUESTION,
     averages,
     comparison_table,
     contradictions,
     instance_table,
     label,
     numeral,
+    one_question,
     ratio_table,
     shared_images,
     status_counts,
     summary_table,
 )
-from reluopt.solution import Status
+from reluopt.runs.tables import DASH
+from reluopt.runs.wording import change_words
 
 MAX_IMAGES = 400
 """Instances in the gallery unless asked otherwise; each takes about 2 kB of the page."""
 
 MAX_ROWS = 3000
 """Rows of the table; browsers lay out that many at once without a noticeable wait."""
-
-_CROSS = "\N{MULTIPLICATION SIGN}"
-
-STATUSES = {
-    Status.OPTIMAL: (
-        "good",
-        "✓",
-        "Proven best: the gap is within the tolerance, and the real network confirms it.",
-    ),
-    Status.FEASIBLE: (
-        "fair",
-        "≈",
-        "A checked answer without a finished proof: a better one may exist, though none beyond "
-        "the bound.",
-    ),
-    Status.INFEASIBLE: ("good", "∅", "Proven that no image in the box meets the conditions."),
-    Status.TIME_LIMIT: (
-        "fair",
-        "…",
-        "Stopped by its limit before any answer was found; the bound still holds.",
-    ),
-    Status.NOT_ADVERSARIAL: (
-        "poor",
-        "≠",
-        "The optimum of the thesis' bare condition, which the network does not take for the "
-        "target.",
-    ),
-    Status.NUMERICAL: ("poor", "!", "The engine claimed an answer that the check refused."),
-    ERROR: ("poor", _CROSS, "An unexpected error; see its message."),
-    CRASHED: ("poor", _CROSS, "The worker process died of it, several times."),
-    KILLED: ("poor", _CROSS, "It ran far beyond its time limit and was killed."),
-}
-"""For each status: its colour, its sign (never colour alone), its meaning."""
-
-_UNKNOWN = ("fair", "?", "A status of another experiment.")
 
 _FACTS = (
     ("network", "network"),
@@ -103,14 +65,20 @@ _FACTS = (
 def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
     """The page of these runs."""
     shown, left = _gallery(runs, max_images)
-    counts = status_counts(runs)
     several = len(series(runs)) > 1
+    rows = [row for run in runs for row in run.rows]
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
-            title=_title(runs),
-            lede=_lede(runs),
+            runs=runs,
+            rows=len(rows),
+            proven=sum(settled(row) for row in rows),
+            checked=sum(flag(row, "certified") for row in rows),
+            answers=sum(place in run.answers for run in runs for place in range(len(run.rows))),
+            one_question=one_question(runs),
+            networks=sorted({str(row["network"]) for row in rows if row.get("network")}),
+            images=len({str(row.get("image")) for row in rows}),
             tiles=_tiles(runs),
             provenance=[_provenance(run) for run in runs],
             summary=summary_table(runs) if several else None,
@@ -125,28 +93,13 @@ def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
             maximises=any(run.norm is None for run in runs),
             layered=any(entry["difference"] for entry in shown),
             norms=sorted({run.norm.label for run in runs if run.norm is not None}),
-            runs=list(series(runs)),
-            statuses=[_status(name, count) for name, count in counts.most_common()],
+            series=list(series(runs)),
+            statuses=status_counts(runs).most_common(),
             data=_embedded(shown),
             style=_static("style.css"),
             script=_static("script.js"),
         )
     )
-
-
-@cache
-def _environment() -> Environment:
-    """Templates that escape everything and refuse unknown names."""
-    made = Environment(
-        loader=PackageLoader("reluopt.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["status"] = lambda name: _status(name, 0)
-    made.filters["markup"] = Markup
-    return made
 
 
 @cache
@@ -161,89 +114,25 @@ def _embedded(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _status(name: str, count: int) -> dict[str, Any]:
-    kind, sign, meaning = STATUSES.get(name, _UNKNOWN)
-    return {
-        "name": name,
-        "count": count,
-        "kind": kind,
-        "sign": sign,
-        "meaning": meaning,
-        "words": name.replace("_", " ").lower(),
-    }
-
-
-def _target(text: Any) -> str:
-    """A target in words."""
-    text = str(text)
-    if text.startswith(("+", "-")):
-        return f"label\N{NO-BREAK SPACE}{text[0]}\N{NO-BREAK SPACE}{text[1:]}"
-    return {"any": "any other label", "runner-up": "the runner-up"}.get(text, f"label {text}")
-
-
-def _title(runs: Sequence[Run]) -> str:
-    """The heading."""
-    run = runs[0]
-    norm = "" if run.norm is None else f"{run.norm.label} "
-    if len(runs) > 1:
-        return f"{len(runs)} runs, side by side"
-    if run.settings.get("experiment") == "classify":
-        return "Classification by the program"
-    if run.norm is None:
-        return "Optimal inputs"
-    if run.settings.get("experiment") == "bench":
-        return f"Smallest {norm}changes, by method"
-    return f"Smallest {norm}changes"
-
-
-def _lede(runs: Sequence[Run]) -> list[str]:
-    """One sentence on what was asked and one on what came out."""
-    rows = [row for run in runs for row in run.rows]
-    proven = sum(settled(row) for row in rows)
-    checked = sum(flag(row, "certified") for row in rows)
-    answers = sum(number in run.answers for run in runs for number in range(len(run.rows)))
-    result = f"{proven:,} of {len(rows):,} are settled with proof"
-    if answers:
-        result += f", and the real network confirmed {checked:,} of {answers:,} answers"
-    if len({tuple(str(run.settings.get(key)) for key in QUESTION) for run in runs}) > 1:
-        names = ", ".join(run.name for run in runs)
-        return [f"{names}: runs that ask different questions.", f"{result}."]
-    settings = runs[0].settings
-    networks = sorted({str(row.get("network")) for row in rows if row.get("network")})
-    if settings.get("experiment") == "classify":
-        return [f"The network {' or '.join(networks)} as a mixed-integer program.", f"{result}."]
-    if runs[0].norm is None:
-        asked = f"The inputs that make a logit of the network {' or '.join(networks)} largest."
-        return [asked, f"{result}."]
-    images = len({str(row.get("image")) for row in rows})
-    which = f"each of {images:,} images" if images > 1 else "one image"
-    asked = (
-        f"The smallest change to {which} that makes the network {' or '.join(networks)} answer "
-        f"{_target(settings.get('target'))}, with margin {settings.get('margin')}"
-    )
-    if settings.get("smoothness") is not None:
-        asked += f" and changes of neighbouring pixels within {settings['smoothness']:g}"
-    return [f"{asked}.", f"{result}."]
-
-
 def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """A few large numbers."""
     rows = [row for run in runs for row in run.rows]
     proven = sum(settled(row) for row in rows)
     tiles = [(f"{len(rows):,}", "instances"), (_percent(proven, len(rows)), "proven")]
-    if len(series(runs)) == 1:
-        seconds = [number(row, "seconds") for row in rows]
-        known = [value for value in seconds if math.isfinite(value)]
-        middle, _ = averages(runs[0], rows)
-        tiles.append((str(middle), f"median {_measure(runs[0])}"))
-        if known:
-            # A stopped run sorts where its limit is, which is below its true time.
-            stopped = sum(not settled(row) for row in rows)
-            mark = "≥ " if 2 * stopped >= len(rows) else ""
-            tiles.append((f"{mark}{np.median(known):.3g} s", "median time"))
-    else:
-        tiles.append((str(len(series(runs))), "compared"))
-        tiles.append((f"{len(shared_images(runs)):,}", "shared images"))
+    count = len(series(runs))
+    if count > 1:
+        return [
+            *tiles,
+            (str(count), "compared"),
+            (f"{len(shared_images(runs)):,}", "shared images"),
+        ]
+    middle, _ = averages(runs[0], rows)
+    tiles.append((str(middle), f"median {_measure(runs[0])}"))
+    known = [seconds for row in rows if math.isfinite(seconds := number(row, "seconds"))]
+    if known:
+        # A stopped run sorts where its limit is, which is below its true time.
+        mark = "≥ " if 2 * (len(rows) - proven) >= len(rows) else ""
+        tiles.append((f"{mark}{np.median(known):.3g} s", "median time"))
     return tiles
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reluopt.network import FloatArray
+from reluopt.numerics.arrays import FloatArray
 
 BRIGHTER, DARKER = (0xD9, 0x4A, 0x2B), (0x2F, 0x7F, 0xC1)
 """Colours of pixels that became brighter and darker: vermillion and blue, which people with the

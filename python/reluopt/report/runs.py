@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reluopt.answers.solution import Status
 from reluopt.errors import InputError, ReluoptError
-from reluopt.experiments.answers import Answers
-from reluopt.experiments.instances import load_by_key
-from reluopt.experiments.record import RECORD, read_record
-from reluopt.experiments.store import read_table
-from reluopt.network import FloatArray
-from reluopt.problems import Measure, parse_norm
-from reluopt.solution import Status
-from reluopt.weights import RELU
-from reluopt.zoo import open_network
+from reluopt.networks.metadata import RELU
+from reluopt.networks.zoo import open_network
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import Measure, parse_norm
+from reluopt.runs.answers import Answers
+from reluopt.runs.instances import load_by_key
+from reluopt.runs.record import RECORD, read_record
+from reluopt.runs.store import read_table
 
 SETTLED = (Status.OPTIMAL, Status.INFEASIBLE)
 """Statuses whose question is answered with proof."""
@@ -224,7 +224,7 @@ def measured_bound(run: Run, row: Mapping[str, Any]) -> float:
 
 
 def time_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Times as :mod:`reluopt.experiments.bench_statistics` wants them, one method a series."""
+    """Times as :mod:`reluopt.bench.statistics` wants them, one method a series."""
     rows = []
     for name, (run, members) in series(runs).items():
         limit = run.settings.get("time_limit")

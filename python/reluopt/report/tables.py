@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reluopt.experiments.bench_statistics import (
+from reluopt.bench.statistics import (
     AT_LEAST,
     AT_MOST,
     EXACT,
@@ -20,8 +20,6 @@ from reluopt.experiments.bench_statistics import (
     summarise_methods,
     summarise_ratios,
 )
-from reluopt.experiments.tables import DASH, escape_latex, markdown_grid
-from reluopt.experiments.wording import change_words
 from reluopt.report.runs import (
     Run,
     flag,
@@ -32,6 +30,8 @@ from reluopt.report.runs import (
     settled,
     time_table,
 )
+from reluopt.runs.tables import DASH, escape_latex, markdown_grid
+from reluopt.runs.wording import change_words
 
 _VARYING = (
     "network", "norm", "target", "margin", "smoothness",
@@ -52,10 +52,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as people read it, and as tables are sorted by it (None sorts last)."""
+    """A value as people read it, as tables are sorted by it (None sorts last), and its side."""
 
     text: str
     order: float | str | None = None
+    numeric: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,34 @@ class Table:
     tags: Sequence[Mapping[str, str]] = ()
 
 
+def tabulated(
+    title: str,
+    lines: Sequence[Mapping[str, Cell]],
+    note: str = "",
+    hints: Mapping[str, str] | None = None,
+    tags: Sequence[Mapping[str, str]] = (),
+) -> Table:
+    """Lines of cells by their heading, all with the same headings and at least one, as a table."""
+    told = hints or {}
+    columns = [Column(name, cell.numeric, told.get(name, "")) for name, cell in lines[0].items()]
+    return Table(title, columns, [list(line.values()) for line in lines], note, tags)
+
+
 def numeral(value: float, form: str = ".4g") -> Cell:
     """A number; a dash where there is none."""
     if not math.isfinite(value):
-        return Cell(DASH, None)
-    return Cell("0" if value == 0.0 else format(value, form), value)
+        return Cell(DASH, numeric=True)
+    return Cell("0" if value == 0.0 else format(value, form), value, numeric=True)
+
+
+def counted(value: int) -> Cell:
+    """How many."""
+    return Cell(str(value), value, numeric=True)
 
 
 def word(value: Any) -> Cell:
     """A text; a dash where there is none."""
-    return Cell(DASH, None) if value in (None, "") else Cell(str(value), str(value))
+    return Cell(DASH) if value in (None, "") else Cell(str(value), str(value))
 
 
 def label(value: float) -> str:
@@ -88,56 +107,44 @@ def label(value: float) -> str:
 
 def estimate(value: Estimate, *, seconds: bool = False) -> Cell:
     """A number that may be a bound."""
-    finite = math.isfinite(value.value)
-    text = str(value) + (" s" if seconds and finite else "")
-    return Cell(text if finite else DASH, value.value if finite else None)
+    if not math.isfinite(value.value):
+        return Cell(DASH, numeric=True)
+    return Cell(f"{value} s" if seconds else str(value), value.value, numeric=True)
 
 
 def summary_table(runs: Sequence[Run]) -> Table:
     """One row for each run (or method of a benchmark)."""
     varying, measure = _varying_settings(runs), measure_of(runs)
-    columns = [
-        Column("run"),
-        *(Column(name.replace("_", " ")) for name in varying),
-        Column("instances", True),
-        Column("proven", True, "proven optimal or infeasible within the limits"),
-        Column("checked", True, "answers that passed the check by the real network"),
-        Column(f"median {measure}", True, "over the answers; a bound when some are not proven"),
-        Column(f"mean {measure}", True),
-        Column("median time", True, "a stopped run counts as its limit, which gives a ≥"),
-        Column("mean time", True),
-        Column("slowest", True),
-    ]
     times = {summary.method: summary for summary in summarise_methods(time_table(runs))}
-    rows = []
-    for name, (run, members) in series(runs).items():
-        shown = [word(_spoken(run.settings.get(setting))) for setting in varying]
-        rows.append([Cell(name, name), *shown, *_summary_cells(run, members, times[name])])
-    title = "Runs" if len(rows) > 1 else "Summary"
-    note = _censoring_note(times)
-    if len({len(members) for _, members in series(runs).values()} | {len(shared_images(runs))}) > 1:
-        note = (
-            f"{note} The runs hold different images: compare them on those that they share.".strip()
+    lines, sizes = [], {len(shared_images(runs))}
+    for name, (run, rows) in series(runs).items():
+        middle, mean = averages(run, rows)
+        settings = {key.replace("_", " "): word(_spoken(run.settings.get(key))) for key in varying}
+        lines.append(
+            {
+                "run": Cell(name, name),
+                **settings,
+                "instances": counted(len(rows)),
+                "proven": counted(sum(settled(row) for row in rows)),
+                "checked": counted(sum(flag(row, "certified") for row in rows)),
+                f"median {measure}": estimate(middle),
+                f"mean {measure}": estimate(mean),
+                "median time": estimate(times[name].median, seconds=True),
+                "mean time": estimate(times[name].mean, seconds=True),
+                "slowest": estimate(times[name].largest, seconds=True),
+            }
         )
-    return Table(title, columns, rows, note)
-
-
-def _summary_cells(run: Run, rows: Sequence[Mapping[str, Any]], times: MethodSummary) -> list[Cell]:
-    """Counts, distances and times of a series."""
-    count = len(rows)
-    proven = sum(settled(row) for row in rows)
-    checked = sum(flag(row, "certified") for row in rows)
-    middle, mean = averages(run, rows)
-    return [
-        Cell(str(count), count),
-        Cell(str(proven), proven),
-        Cell(str(checked), checked),
-        estimate(middle),
-        estimate(mean),
-        estimate(times.median, seconds=True),
-        estimate(times.mean, seconds=True),
-        estimate(times.largest, seconds=True),
-    ]
+        sizes.add(len(rows))
+    hints = {
+        "proven": "proven optimal or infeasible within the limits",
+        "checked": "answers that passed the check by the real network",
+        f"median {measure}": "over the answers; a bound when some are not proven",
+        "median time": "a stopped run counts as its limit, which gives a ≥",
+    }
+    note = _censoring_note(times)
+    if len(sizes) > 1:
+        note += " The runs hold different images: compare them on those that they share."
+    return tabulated("Runs" if len(lines) > 1 else "Summary", lines, note.strip(), hints)
 
 
 def measure_of(runs: Sequence[Run]) -> str:
@@ -179,49 +186,45 @@ def instance_table(runs: Sequence[Run], limit: int | None = None) -> Table:
     """One row for each instance of each run, at most ``limit``."""
     every = [(name, run, row) for name, (run, rows) in series(runs).items() for row in rows]
     several = len({name for name, _, _ in every}) > 1
-    columns = [
-        Column("image"),
-        *([Column("run")] if several else []),
-        Column(*_CHANGE if any(run.norm is not None for run in runs) else _ANSWER),
-        Column("status"),
-        Column(measure_of(runs), True, "of the best answer found"),
-        Column("bound", True, "proven: no answer can be better than this"),
-        Column("gap", True, "(objective - bound) / objective"),
-        Column("seconds", True),
-        Column("nodes", True, "branch-and-bound nodes"),
-        Column("lead", True, "logit of the target minus the largest other one, as measured"),
-        Column("checked", hint="whether the real network confirmed the answer"),
-    ]
+    change = "change" if any(run.norm is not None for run in runs) else "label → answer"
     shown = every if limit is None else every[:limit]
-    cells = []
+    lines = []
     for name, run, row in shown:
-        image, *rest = _instance_cells(run, row)
-        cells.append([image, *([Cell(name, name)] if several else []), *rest])
+        own = number(row, "label")
+        before = own if run.norm is None else number(row, "original_predicted")
+        words = change_words(own, before, number(row, "predicted"))
+        checked = flag(row, "certified")
+        lines.append(
+            {
+                "image": word(row.get("image")),
+                **({"run": Cell(name, name)} if several else {}),
+                change: Cell(words, before if math.isfinite(before) else None),
+                "status": word(row.get("status")),
+                measure_of(runs): numeral(measured(run, row)),
+                "bound": numeral(measured_bound(run, row)),
+                "gap": numeral(number(row, "gap"), ".1e"),
+                "seconds": numeral(number(row, "seconds"), ".3f"),
+                "nodes": numeral(number(row, "nodes"), ".0f"),
+                "lead": numeral(number(row, "margin"), ".3g"),
+                "checked": Cell("yes" if checked else "no", str(checked)),
+            }
+        )
     tags = [{"status": str(row.get("status")), "run": name} for name, _, row in shown]
     left = len(every) - len(shown)
     note = f"The first {len(shown):,} of {len(every):,} rows; results.csv has all." if left else ""
-    return Table("Every instance", columns, cells, note, tags)
+    hints = {**_INSTANCE_HINTS, measure_of(runs): "of the best answer found"}
+    return tabulated("Every instance", lines, note, hints, tags)
 
 
-_CHANGE = ("change", False, "the network's answers before and after, and the label it misreads")
-_ANSWER = ("label → answer", False, "whose logit is maximised, and what the network answers")
-
-
-def _instance_cells(run: Run, row: Mapping[str, Any]) -> list[Cell]:
-    own, after = number(row, "label"), number(row, "predicted")
-    before = own if run.norm is None else number(row, "original_predicted")
-    return [
-        word(row.get("image")),
-        Cell(change_words(own, before, after), before if math.isfinite(before) else None),
-        word(row.get("status")),
-        numeral(measured(run, row)),
-        numeral(measured_bound(run, row)),
-        numeral(number(row, "gap"), ".1e"),
-        numeral(number(row, "seconds"), ".3f"),
-        numeral(number(row, "nodes"), ".0f"),
-        numeral(number(row, "margin"), ".3g"),
-        Cell("yes" if flag(row, "certified") else "no", str(flag(row, "certified"))),
-    ]
+_INSTANCE_HINTS = {
+    "change": "the network's answers before and after, and the label it misreads",
+    "label → answer": "whose logit is maximised, and what the network answers",
+    "bound": "proven: no answer can be better than this",
+    "gap": "(objective - bound) / objective",
+    "nodes": "branch-and-bound nodes",
+    "lead": "logit of the target minus the largest other one, as measured",
+    "checked": "whether the real network confirmed the answer",
+}
 
 
 def comparison_table(runs: Sequence[Run], limit: int | None = None) -> Table | None:
@@ -233,18 +236,16 @@ def comparison_table(runs: Sequence[Run], limit: int | None = None) -> Table | N
     shared = shared_images(runs)
     if len(found) < 2 or not shared:
         return None
-    columns = [Column("image")]
-    columns += [Column(f"{run.measure}, {name}", True) for name, (run, _) in found.items()]
-    columns += [Column(f"seconds, {name}", True) for name in found]
-    rows = []
+    lines = []
     for image in shared[:limit]:
-        own = [(run, rows_of[image]) for run, rows_of in found.values()]
-        values = [_measured_cell(run, row) for run, row in own]
-        rows.append([word(image), *values, *(_seconds_cell(row) for _, row in own)])
+        own = [(name, run, rows_of[image]) for name, (run, rows_of) in found.items()]
+        values = {f"{run.measure}, {name}": _measured_cell(run, row) for name, run, row in own}
+        seconds = {f"seconds, {name}": _seconds_cell(row) for name, _, row in own}
+        lines.append({"image": word(image), **values, **seconds})
     note = "≤ before a distance: not proven smallest. ≥ before seconds: stopped without a proof."
-    if len(rows) < len(shared):
-        note += f" The first {len(rows):,} of {len(shared):,} shared images."
-    return Table("Image by image", columns, rows, note)
+    if len(lines) < len(shared):
+        note += f" The first {len(lines):,} of {len(shared):,} shared images."
+    return tabulated("Image by image", lines, note)
 
 
 def shared_images(runs: Sequence[Run]) -> list[str]:
@@ -256,7 +257,7 @@ def shared_images(runs: Sequence[Run]) -> list[str]:
 
 def _measured_cell(run: Run, row: Mapping[str, Any]) -> Cell:
     if not flag(row, "certified"):
-        return Cell(str(row.get("status")).replace("_", " ").lower(), None)
+        return Cell(str(row.get("status")).replace("_", " ").lower(), numeric=True)
     return estimate(Estimate(measured(run, row), EXACT if settled(row) else _unproven(run)))
 
 
@@ -276,43 +277,38 @@ def ratio_table(runs: Sequence[Run]) -> Table | None:
     ratios = summarise_ratios(table, names[0])
     if not ratios:
         return None
-    columns = [
-        Column("compared"),
-        Column("shared images", True),
-        Column("time ratio", True, "geometric mean over images"),
-        Column("95 % interval", True, "bootstrap over images"),
-        Column("ratio of means", True),
-        Column("ratio of medians", True),
-    ]
-    rows = [
-        [
-            Cell(f"{ratio.baseline} / {ratio.candidate}", ratio.candidate),
-            Cell(str(ratio.pairs), ratio.pairs),
-            estimate(ratio.geometric_mean),
-            _interval(ratio.interval),
-            estimate(ratio.of_means),
-            estimate(ratio.of_medians),
-        ]
+    lines = [
+        {
+            "compared": Cell(f"{ratio.baseline} / {ratio.candidate}", ratio.candidate),
+            "shared images": counted(ratio.pairs),
+            "time ratio": estimate(ratio.geometric_mean),
+            "95 % interval": _interval(ratio.interval),
+            "ratio of means": estimate(ratio.of_means),
+            "ratio of medians": estimate(ratio.of_medians),
+        }
         for ratio in ratios
     ]
+    hints = {
+        "time ratio": "geometric mean over images",
+        "95 % interval": "bootstrap over images",
+    }
     note = (
         "Above 1, the second is faster. ≥ and ≤ mark bounds, where one of a pair was stopped by "
         "its limit; ~ bounds nothing."
     )
-    return Table("Times, image by image", columns, rows, note)
+    return tabulated("Times, image by image", lines, note, hints)
 
 
 def _interval(ends: tuple[float, float]) -> Cell:
     low, high = ends
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Cell(DASH, None)
-    return Cell(f"{low:.2f} to {high:.2f}", low)
+        return Cell(DASH, numeric=True)
+    return Cell(f"{low:.2f} to {high:.2f}", low, numeric=True)
 
 
 def contradictions(runs: Sequence[Run]) -> list[str]:
     """Where runs that ask the same question cannot all be right; there must be none."""
-    asked = [tuple(str(run.settings.get(k)) for k in QUESTION) for run in runs]
-    if len(set(asked)) > 1 or any(run.norm is None for run in runs):
+    if not one_question(runs) or any(run.norm is None for run in runs):
         return []
     return [
         f"{found.image}: {found.first} and {found.second}: {found.what}"
@@ -320,8 +316,13 @@ def contradictions(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-QUESTION = ("network_sha256", "norm", "target", "margin", "smoothness")
+_QUESTION = ("network_sha256", "norm", "target", "margin", "smoothness")
 """Settings that say what is asked, whatever the way to answer it."""
+
+
+def one_question(runs: Sequence[Run]) -> bool:
+    """Whether all runs ask the same."""
+    return len({tuple(str(run.settings.get(key)) for key in _QUESTION) for run in runs}) == 1
 
 
 def status_counts(runs: Sequence[Run]) -> Counter[str]:

@@ -11,14 +11,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from reluopt.bounds import InputRegion, compute_bounds
+from reluopt.answers.solution import Incumbent, Status, relative_gap
+from reluopt.bounds import BOUNDING_METHODS
 from reluopt.deadline import NEVER
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.engines.branch_and_bound.relaxation import make_frame
+from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.engines.options import EngineOptions
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -27,7 +31,6 @@ from reluopt.problems import (
     Norm,
     RelativeMargin,
 )
-from reluopt.solution import Status, relative_gap
 
 ENGINE = BranchAndBoundEngine()
 NORMS = (Norm.L1, Norm.L2)
@@ -197,10 +200,12 @@ def test_wide_gaps_give_no_negative_bound(norm, gap):
 
 SCRIPT = """
 import numpy as np
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.engines.options import EngineOptions
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import AnyTarget, Box, MinimalPerturbation, Norm
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import AnyTarget, Box, MinimalPerturbation, Norm
 g = np.random.default_rng(5)
 sizes = (6, 8, 6, 4)
 network = ReLUNetwork(tuple(
@@ -238,7 +243,7 @@ def test_callers_bounds_of_tiny_neurons_are_not_mistaken(norm, optimum):
     task = MinimalPerturbation(np.zeros(2), 0, FixedTarget(1), norm, AbsoluteMargin(0.1)).task(
         network
     )
-    bounds = compute_bounds("interval", network, InputRegion(task.box))
+    bounds = BOUNDING_METHODS.get("interval").compute(network, InputSet(task.box))
     answer = BranchAndBoundEngine().solve(EngineRequest(network, task, bounds))
     assert answer.bound <= optimum * (1.0 + 1e-12)
     assert answer.objective == pytest.approx(optimum, rel=1e-6)

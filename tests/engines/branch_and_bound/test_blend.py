@@ -8,15 +8,19 @@ import pytest
 from scipy.optimize import LinearConstraint, minimize
 
 from helpers.regions import enumerate_patterns, split_rooms
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.region import find_incumbent, region_minimum
 from reluopt.engines import get_engine
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.ball import make_ball
 from reluopt.engines.branch_and_bound.blend import lifted_frame
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.pipeline import Method, solve
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Blend,
@@ -25,8 +29,6 @@ from reluopt.problems import (
     MinimalPerturbation,
     Norm,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method, solve
 
 ENGINE = BranchAndBoundEngine()
 WEIGHTS = (0.05, 0.5, 0.95)
@@ -166,16 +168,16 @@ def test_a_frame_allows_for_the_rounding_of_the_lifted_biases(make_network):
     task = ask(network, 3, Blend(0.6)).task(network)
     frame, raised = lifted_frame(network, task)
     first = raised.network.layers[0]
-    plain = np.abs(first.bias) + np.abs(first.weight) @ frame.region.high
-    assert (frame.region.magnitudes >= plain + raised.bias_sizes).all()
-    assert frame.region.tilt == raised.task.tilt > 0.0
+    plain = np.abs(first.bias) + np.abs(first.weight) @ frame.inputs.high
+    assert (frame.inputs.magnitudes >= plain + raised.bias_sizes).all()
+    assert frame.inputs.tilt == raised.task.distance.tilt > 0.0
     point = [Fraction(v) for v in task.image.tolist()]
     original = network.layers[0]
     for row, bias, value, error in zip(
         original.weight.tolist(),
         original.bias.tolist(),
-        frame.region.values.tolist(),
-        frame.region.errors.tolist(),
+        frame.inputs.values.tolist(),
+        frame.inputs.errors.tolist(),
         strict=True,
     ):
         exact = sum((Fraction(w) * v for w, v in zip(row, point, strict=True)), Fraction(bias))
@@ -215,8 +217,8 @@ def test_bounds_hold_where_all_heavy_pixels_are_fixed(seed):
         first.weight.tolist(),
         first.bias.tolist(),
         units.tolist(),
-        frame.region.values.tolist(),
-        frame.region.errors.tolist(),
+        frame.inputs.values.tolist(),
+        frame.inputs.errors.tolist(),
         strict=True,
     )
     for row, bias, unit, value, error in rows:

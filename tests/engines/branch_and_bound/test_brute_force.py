@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from scipy.sparse import csc_matrix
 
 from helpers.regions import enumerate_patterns, l1_optimum
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.bounds.base import PreActivationBounds
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.engines.options import EngineOptions
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -24,7 +27,6 @@ from reluopt.problems import (
     Norm,
     RelativeMargin,
 )
-from reluopt.solution import Status
 
 ENGINE = BranchAndBoundEngine()
 

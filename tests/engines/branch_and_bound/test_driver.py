@@ -6,11 +6,17 @@ import time
 import numpy as np
 import pytest
 
-from reluopt.engines.base import EngineOptions, EngineRequest, LogitTask
+from reluopt.answers.solution import Status
+from reluopt.engines.base import EngineRequest, Task
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import (
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.zoo import load_bundled
+from reluopt.pipeline import Method
+from reluopt.pipeline import solve as solve_and_check
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Blend,
@@ -21,10 +27,6 @@ from reluopt.problems import (
     RelativeMargin,
     ShiftTarget,
 )
-from reluopt.solution import Status
-from reluopt.solve import Method
-from reluopt.solve import solve as solve_and_check
-from reluopt.zoo import load_bundled
 
 ENGINE = BranchAndBoundEngine()
 
@@ -56,8 +58,8 @@ def test_no_kernel_starts_after_the_time_limit(make_network, monkeypatch, norm):
     def refuse(*_args, **_keywords):
         raise AssertionError("work after the time limit")
 
-    place = "reluopt.engines.branch_and_bound.driver."
-    for name in ("make_ball", "Tree", "QPTree"):
+    place = "reluopt.engines.branch_and_bound."
+    for name in ("l1.norm.make_row_ball", "l1.norm.L1Tree", "l2.norm.make_ball", "l2.norm.L2Tree"):
         monkeypatch.setattr(place + name, refuse)
     for name in ("greedy_pixels", "walk", "decoupled_steps"):
         monkeypatch.setattr("reluopt.attacks.start." + name, refuse)
@@ -174,7 +176,7 @@ def test_a_box_of_one_point_is_decided():
 
 
 def test_other_tasks_are_refused(thesis):
-    task = LogitTask(0, Box.unit(784))
+    task = Task.largest_logit(0, Box.unit(784))
     assert not ENGINE.supports(task)
     with pytest.raises(UnsupportedProblemError, match="perturbation"):
         solve(thesis, task)

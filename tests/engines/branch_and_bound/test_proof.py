@@ -11,24 +11,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from reluopt.engines.base import EngineOptions, EngineRequest
+from reluopt.answers.solution import Status
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.frame import make_frame
+from reluopt.engines.branch_and_bound.leaf import EMPTY, FARKAS, LEAF, Leaf
 from reluopt.engines.branch_and_bound.proof import (
-    EMPTY,
-    FARKAS,
-    LEAF,
-    Leaf,
     TreeProof,
     check_shape,
     child_bounds,
     proof_ball,
-    refinement,
     replay,
 )
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
-from reluopt.engines.branch_and_bound.relaxation import make_frame
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError
-from reluopt.problems import (
+from reluopt.networks.tensor_files import open_tensor_file
+from reluopt.networks.zoo import load_bundled
+from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
@@ -38,9 +38,6 @@ from reluopt.problems import (
     RelativeMargin,
     ShiftTarget,
 )
-from reluopt.solution import Status
-from reluopt.tensor_files import open_tensor_file
-from reluopt.zoo import load_bundled
 
 ENGINE = BranchAndBoundEngine()
 KEEP = {"proof": True}
@@ -394,11 +391,11 @@ def test_leaves_hold_in_exact_arithmetic(make_network, seed):
     ball = proof_ball(frame, proof.radius)
     if ball.empty:
         pytest.skip("nothing is left to prove")
-    refine, tree = refinement(frame, proof.radius), proof.trees[0]
+    tree = proof.trees[0]
     stack, leaves = [(ball.lower.copy(), ball.upper.copy())], iter(tree.leaves)
     for neuron, refined in zip(tree.splits, tree.refined, strict=True):
         lower, upper = stack.pop()
-        alive = refine(lower, upper) if refined else True
+        alive = frame.tighten(ball.radius, lower, upper) if refined else True
         if neuron != LEAF:
             stack += [child_bounds(lower, upper, int(neuron), active) for active in (True, False)]
             continue

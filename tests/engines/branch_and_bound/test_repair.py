@@ -7,16 +7,24 @@ import pytest
 
 from helpers.exact import exact_objective, exact_optimum
 from helpers.instances import random_network, random_problem
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.deadline import NEVER
-from reluopt.engines.base import EngineOptions, EngineRequest, Incumbent
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.proof import replay
-from reluopt.engines.branch_and_bound.relaxation import make_frame
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import Search
-from reluopt.network import Dense, ReLUNetwork
-from reluopt.problems import AbsoluteMargin, AnyTarget, MinimalPerturbation, Norm, ShiftTarget
-from reluopt.solution import Status
+from reluopt.engines.options import EngineOptions
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import (
+    AbsoluteMargin,
+    AnyTarget,
+    MinimalPerturbation,
+    Norm,
+    ShiftTarget,
+)
 
 ENGINE = BranchAndBoundEngine()
 LINE = ReLUNetwork((Dense(np.array([[1.0, 0.5], [-1.0, 0.0]]), np.array([0.0, 1.0])),))

@@ -1,16 +1,31 @@
 """Branch and bound on ReLU phases, with relaxations and certificates of its own.
 
 The way of a solve: :mod:`driver` finds incumbents, computes bounds over the incumbent's ball
-(:mod:`ball`, :mod:`ball_rows`), and grows one tree for each alternative, the most promising first.
-:mod:`tree` bounds nodes by a relaxation (:mod:`relaxation` says what it expects of one), tightens,
-polishes and branches (:mod:`branching`). For L1 the relaxation is a linear program: its shape
-(:mod:`lp_program`), how it is built (:mod:`lp_build`), the dual simplex method (:mod:`lp_basis`,
-:mod:`lp_simplex`), nodes and strong branching (:mod:`lp_node`), and what the tree sees of it all
-(:mod:`lp_relaxation`). :mod:`certificate` turns multipliers into bounds that are theorems. L2 has
-trees of its own (``qp_*``), and blends of L1 and L2 are lifted to it (:mod:`blend`).
+(:mod:`ball`), and grows one tree for each alternative, the most promising first. What it grows is
+the norm's: a package of the norm's name implements :class:`~.norm_search.NormSearch`, with a
+relaxation whose bounds are theorems (``certificate``) and a tree that tightens, polishes and
+branches nodes. Blends of L1 and L2 are lifted to L2 (:mod:`blend`).
 
-Searches can keep what they proved: :mod:`proof` defines and replays it, :mod:`proof_search` makes
-it, :mod:`proof_file` stores it. ``reluopt profile`` shows where the time goes, step by step
+Trees tell a listener what they do (:mod:`events`). Searches that keep what they proved listen
+(:mod:`plan`), prove the leaves once more (:mod:`proof_search`), and store them (:mod:`proof_file`);
+:mod:`proof` defines and replays proofs. ``reluopt profile`` shows where the time goes, step by step
 (:func:`search.timed`); docs/engine.md has the figures, what limits the engine, and what did not
 help.
 """
+
+from importlib import import_module
+
+NORMS = ("l1", "l2")
+"""Norms that are searched, each by the package of its name: ``norm.SEARCH`` in it is how, and
+``KERNELS`` and ``COSTS`` are what that calls (:mod:`reluopt.numerics.sets`)."""
+
+_PACKAGES = {norm: import_module(f"{__name__}.{norm}") for norm in NORMS}
+
+KERNELS: dict[str, tuple[str, ...]] = {norm: each.KERNELS for norm, each in _PACKAGES.items()}
+"""See :mod:`reluopt.numerics.sets`."""
+
+COSTS: dict[str, float] = {}
+"""See :mod:`reluopt.numerics.sets`."""
+
+for _package in _PACKAGES.values():
+    COSTS |= _package.COSTS

@@ -1,4 +1,4 @@
-"""Blends of L1 and L2: the L2 search on the lifted network (:mod:`reluopt.lifting`), and back.
+"""Blends of L1 and L2: the L2 search on the lifted network (:mod:`~reluopt.bridges.lifting`).
 
 The biases of the lifted first layer are rounded sums. The kernels allow for the rounding of a first
 layer by its *errors* and by multiples of its *magnitudes*, so what the lifted biases may be wrong
@@ -11,14 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from reluopt.engines.base import EngineAnswer, EngineRequest, Progress, ProgressCallback
-from reluopt.engines.branch_and_bound.relaxation import Frame, largest_input, make_frame
+from reluopt.answers.answer import EngineAnswer
+from reluopt.bounds.scaling import balanced
+from reluopt.bridges.lifting import Lift, lift
+from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
+from reluopt.engines.branch_and_bound.frame import Frame, largest_input, make_frame
 from reluopt.errors import UnsupportedProblemError
-from reluopt.kernels.rounding import gamma
-from reluopt.lifting import Lift, lift
-from reluopt.network import Dense, FloatArray, ReLUNetwork
-from reluopt.problems import PerturbationTask
-from reluopt.scaling import balanced
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.rounding import gamma
+from reluopt.questions.problems import PerturbationTask
 
 LEAST_CHAIN = 16.0
 """Roundings that every kernel allows for in the first layer, besides one for each input."""
@@ -29,21 +32,25 @@ def lifted_frame(network: ReLUNetwork, task: PerturbationTask) -> tuple[Frame, L
 
     Kernels allow for at least :math:`\gamma_{N+16}` times the magnitudes, N being the number of
     parts. The lifted biases are wrong by at most :math:`\gamma_{n+1} S`, S being
-    :attr:`Lift.bias_sizes`; so :math:`S \max(1, (n + 16) / (N + 16))` more is enough. The region's
-    errors grow by :math:`\gamma_{n+16} S` itself. Where the box fixes the pixels that weigh most,
-    little is left of a neuron, and the frame rescales it once more: then S has to follow.
+    :attr:`Lift.bias_sizes`; so :math:`S \max(1, (n + 16) / (N + 16))` more is enough. The errors
+    of the input set grow by :math:`\gamma_{n+16} S` itself. Where the box fixes the pixels that
+    weigh most, little is left of a neuron, and the frame rescales it once more: S has to follow.
     """
     raised = lift(balanced(network, largest_input(task.box)), task)
     frame = make_frame(raised.network, raised.task)
     inputs, parts = network.input_size, raised.network.input_size
     share = max(1.0, (inputs + LEAST_CHAIN) / (parts + LEAST_CHAIN))
-    before, after = _row_sizes(raised.network.layers[0]), _row_sizes(frame.network.layers[0])
+    before, after = (
+        _row_sizes(raised.network.affine_layers[0]),
+        _row_sizes(frame.network.affine_layers[0]),
+    )
     factors = np.divide(after, before, out=np.ones_like(before), where=before > 0.0)
     sizes = factors * raised.bias_sizes
-    magnitudes = frame.region.magnitudes + 1.01 * share * sizes
-    errors = frame.region.errors + gamma(inputs + LEAST_CHAIN) * sizes
-    region = frame.region._replace(errors=errors, magnitudes=magnitudes, tilt=raised.task.tilt)
-    return replace(frame, region=region), raised
+    magnitudes = frame.inputs.magnitudes + 1.01 * share * sizes
+    errors = frame.inputs.errors + gamma(inputs + LEAST_CHAIN) * sizes
+    tilt = raised.task.distance.tilt
+    allowed = frame.inputs._replace(errors=errors, magnitudes=magnitudes, tilt=tilt)
+    return replace(frame, inputs=allowed), raised
 
 
 def _row_sizes(layer: Dense) -> FloatArray:

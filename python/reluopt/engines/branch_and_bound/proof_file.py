@@ -10,28 +10,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from reluopt.engines.branch_and_bound.proof import (
-    BOUND,
-    EMPTY,
-    FARKAS,
-    LEAF,
-    PARTS,
-    Leaf,
-    Proof,
-    TreeProof,
-)
-from reluopt.engines.branch_and_bound.relaxation import IntArray
+from reluopt.engines.branch_and_bound import NORMS
+from reluopt.engines.branch_and_bound.leaf import BOUND, EMPTY, FARKAS, LEAF, Leaf
+from reluopt.engines.branch_and_bound.norm_search import norm_search
+from reluopt.engines.branch_and_bound.proof import Proof, TreeProof
 from reluopt.errors import InputError, shown
 from reluopt.files import parse_json
-from reluopt.problems import Norm
-from reluopt.tensor_files import open_tensor_file
+from reluopt.networks.tensor_files import open_tensor_file
+from reluopt.numerics.arrays import IntArray
+from reluopt.questions.problems import Norm, parse_norm
 
 SCHEMA_VERSION = 1
 """Version of the file's layout."""
@@ -44,7 +38,7 @@ def proof_bytes(proof: Proof) -> bytes:
         tensors[f"tree.{t}.splits"] = tree.splits.astype(np.int32)
         tensors[f"tree.{t}.refined"] = tree.refined.astype(np.uint8)
         tensors[f"tree.{t}.kinds"] = np.array([leaf.kind for leaf in tree.leaves], dtype=np.uint8)
-        for place, (name, kind) in enumerate(PARTS[proof.norm]):
+        for place, (name, kind) in enumerate(norm_search(proof.norm).parts):
             parts = [leaf.parts[place] for leaf in tree.leaves if leaf.parts]
             sizes = [leaf.parts[place].size if leaf.parts else 0 for leaf in tree.leaves]
             stored = np.int32 if kind is np.int64 else kind
@@ -102,22 +96,24 @@ def _described(about: Any, most: int) -> tuple[Norm, float, int]:
             raise ValueError(f"{name} {shown(repr(found))}")
     if about["kind"] != "proof" or about["schema_version"] != SCHEMA_VERSION:
         raise ValueError("another kind or version")
+    if about["norm"] not in NORMS:
+        raise ValueError(f"norm {shown(repr(about['norm']))}")
     if not 0 <= about["trees"] <= most:
         raise ValueError(f"{shown(about['trees'])} trees")
-    return Norm(about["norm"]), float(about["radius"]), about["trees"]
+    return parse_norm(about["norm"]), float(about["radius"]), about["trees"]
 
 
 def _tensor_types(norm: Norm) -> dict[str, np.dtype[Any]]:
     """Names of a tree's tensors, with the types that they are stored in."""
     byte: np.dtype[Any] = np.dtype(np.uint8)
     types: dict[str, np.dtype[Any]] = {"splits": np.dtype(np.int32), "refined": byte, "kinds": byte}
-    for name, kind in PARTS[norm]:
+    for name, kind in norm_search(norm).parts:
         types[name] = np.dtype(np.int32 if kind is np.int64 else kind)
         types[f"{name}.ends"] = np.dtype(np.int64)
     return types
 
 
-class _Leaves(Sequence[Leaf]):
+class _Leaves(Collection[Leaf]):
     """Leaves that are cut out of the joined vectors one by one."""
 
     def __init__(self, kinds: NDArray[Any], parts: Sequence[tuple[NDArray[Any], IntArray]]) -> None:
@@ -126,22 +122,14 @@ class _Leaves(Sequence[Leaf]):
     def __len__(self) -> int:
         return int(self._kinds.size)
 
-    @overload
-    def __getitem__(self, index: int) -> Leaf: ...
+    def __contains__(self, leaf: object) -> bool:
+        return any(each is leaf for each in self)
 
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Leaf, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> Leaf | tuple[Leaf, ...]:
-        if isinstance(index, slice):
-            return tuple(self[i] for i in range(*index.indices(len(self))))
-        i = range(len(self))[index]
-        kind = int(self._kinds[i])
-        if kind == EMPTY:
-            return Leaf(kind)
-        return Leaf(
-            kind, tuple(joined[ends[i - 1] if i else 0 : ends[i]] for joined, ends in self._parts)
-        )
+    def __iter__(self) -> Iterator[Leaf]:
+        for i, kind in enumerate(self._kinds.tolist()):
+            cuts = [slice(ends[i - 1] if i else 0, ends[i]) for _, ends in self._parts]
+            parts = (joined[cut] for (joined, _), cut in zip(self._parts, cuts, strict=True))
+            yield Leaf(kind, () if kind == EMPTY else tuple(parts))
 
 
 def _tree(tensors: Mapping[str, NDArray[Any]], t: int, norm: Norm) -> TreeProof:
@@ -158,7 +146,7 @@ def _tree(tensors: Mapping[str, NDArray[Any]], t: int, norm: Norm) -> TreeProof:
     if kinds.size != count or not np.isin(kinds, (EMPTY, BOUND, FARKAS)).all():
         raise ValueError(f"tree {t}: kinds of {count} leaves")
     parts = []
-    for name, kind in PARTS[norm]:
+    for name, kind in norm_search(norm).parts:
         joined, ends = vectors[name].astype(kind, copy=False), vectors[f"{name}.ends"]
         last = ends[-1] if ends.size else 0
         rising = (ends >= 0).all() and (np.diff(ends) >= 0).all()

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.network import BoolArray, FloatArray, ReLUNetwork
-from reluopt.problems import Alternative, PerturbationTask
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.problems import Alternative, PerturbationTask
 
 TIGHT = 1e-8
 """A neuron of at most this pre-activation, or a condition of at most this slack, relative to the
@@ -66,9 +67,9 @@ def _step(
     conditions = alternative.conditions
     values = network.pre_activations(point)
     rows, sides = [], []
-    slope = network.layers[0].weight[:, pixels]
+    slope = network.affine_layers[0].weight[:, pixels]
     for k, reached in enumerate(values):
-        slope = slope if k == 0 else network.layers[k].weight @ slope
+        slope = slope if k == 0 else network.affine_layers[k].weight @ slope
         size = float(np.abs(reached).max())
         if k < len(values) - 1:
             zero = np.abs(reached) <= TIGHT * size

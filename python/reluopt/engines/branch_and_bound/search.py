@@ -8,19 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent
 from reluopt.deadline import Deadline
-from reluopt.engines.base import Incumbent, Progress, ProgressCallback
-from reluopt.engines.branch_and_bound.relaxation import Frame
+from reluopt.engines.base import Progress, ProgressCallback
+from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.repair import repaired
-from reluopt.kernels.flat import forward
-from reluopt.kernels.regions import largest_square
-from reluopt.network import FloatArray
-from reluopt.problems import Norm
-from reluopt.solution import GAP_DENOMINATOR_FLOOR
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.flat import forward
+from reluopt.numerics.input_sets import enclosing_radius
 
 REPAIRABLE = 1e-9
 """How much an image may miss a condition, relative to ``max(1, |logits|)``, for being worth a
@@ -80,14 +79,7 @@ class Search:
     @property
     def radius(self) -> float:
         """Radius of the ball that holds everything worth finding."""
-        cutoff = self.cutoff
-        if cutoff == math.inf:
-            wide = 2.0 * float(np.abs(self.frame.region.high - self.frame.region.low).sum()) + 1.0
-            return max(wide, math.sqrt(largest_square(self.frame.region)))
-        norm = self.frame.task.norm
-        radius = norm.distance_of(cutoff)
-        # A root may be rounded down, and the shell that this cuts off holds points of interest.
-        return math.nextafter(radius, math.inf) if norm is Norm.L2 else radius
+        return enclosing_radius(self.frame.inputs, self.cutoff)
 
     @property
     def out_of_time(self) -> bool:
@@ -146,32 +138,18 @@ class Search:
             )
 
 
-class Searching(Protocol):
-    """Anything that is part of a search."""
-
-    search: Search
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-_Self = TypeVar("_Self", bound=Searching)
-_Rest = ParamSpec("_Rest")
-_Result = TypeVar("_Result")
+def timed(name: str) -> Callable[[_Method], _Method]:
+    """A method whose calls count as a step of its ``search``; steps must not nest."""
 
-
-def timed(
-    name: str,
-) -> Callable[
-    [Callable[Concatenate[_Self, _Rest], _Result]], Callable[Concatenate[_Self, _Rest], _Result]
-]:
-    """A method whose calls count as a step of its search; steps must not nest."""
-
-    def decorate(
-        method: Callable[Concatenate[_Self, _Rest], _Result],
-    ) -> Callable[Concatenate[_Self, _Rest], _Result]:
-        def wrapper(self: _Self, /, *args: _Rest.args, **kwargs: _Rest.kwargs) -> _Result:
+    def decorate(method: _Method) -> _Method:
+        @functools.wraps(method)
+        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
             with self.search.step(name):
                 return method(self, *args, **kwargs)
 
-        functools.update_wrapper(wrapper, method)
-        return wrapper
+        return cast("_Method", wrapper)
 
     return decorate

@@ -1,0 +1,1 @@
+"""What is answered, and whether the real network agrees."""

@@ -1,0 +1,159 @@
+r"""Does the real network agree? The one place that decides whether an answer is true.
+
+An engine's answer is a claim. This module runs the float64 forward pass on the claimed image and
+recomputes everything that was asked: the norm, the box, limits on the change, every condition on
+the logits, and the predicted label. Nothing the engine said about its own answer is used.
+
+Every test asks for a comparison that is *true*. NaN compares as false with everything, so it fails
+wherever it stands, and what is not finite is never certified.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluopt.answers.solution import Certificate
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.input_sets import Box
+from reluopt.questions.tasks import Alternative, Task
+
+CONDITION_TOLERANCE = 1e-6
+"""How much a condition may be violated, relative to the largest ``|logit|``. A float64 forward pass
+of these networks is good to about 1e-12; solvers keep rows to 1e-6 to 1e-9. That the network
+answers the target at all is checked without any tolerance."""
+
+CLAIM_TOLERANCE = 1e-6
+"""Largest difference between a claimed and a recomputed logit, relative to ``max(1, |logits|)``."""
+
+BOX_TOLERANCE = 1e-9
+"""How far a pixel may leave its box. Answers are clipped to the box, so this is rounding only."""
+
+LIMIT_TOLERANCE = 1e-7
+"""How much a limit on the change may be exceeded, in pixel units: a hundred times the tolerance of
+1e-9 that solvers are asked for, and a 40,000th of a grey level of an 8-bit image."""
+
+OBJECTIVE_TOLERANCE = 1e-6
+"""Largest relative difference between a claimed and a recomputed objective."""
+
+
+_overflow_is_a_failure = np.errstate(over="ignore", invalid="ignore")
+"""What overflows fails the check, in words; a warning beside it would only be noise."""
+
+
+@_overflow_is_a_failure
+def check_perturbation(
+    network: ReLUNetwork,
+    task: Task,
+    alternative: Alternative,
+    image: FloatArray,
+    claimed_objective: float | None = None,
+) -> Certificate:
+    """Check an image that claims to solve ``task`` by ``alternative``.
+
+    Args:
+        network: the real network.
+        task: what was asked.
+        alternative: the target (with its conditions) that the image claims to reach.
+        image: shape ``(n_0,)``.
+        claimed_objective: what the engine says the objective is, if it says so.
+
+    Returns:
+        A certificate; ``failures`` names every check that was not passed.
+    """
+    logits = network.forward(image)
+    predicted = int(np.argmax(logits))
+    target = alternative.target
+    lead = _lead(logits, target)
+    margin = float(alternative.conditions.slack(logits).min(initial=np.inf))
+    objective = task.distance(image)
+    tolerance = CONDITION_TOLERANCE * float(np.abs(logits).max())
+    failures = _box_failures(task.box, image) + _limit_failures(task, image)
+    failures += _finite_failures(logits)
+    if not lead > 0.0:
+        failures.append(f"the network answers {predicted}, not {target} (lead {lead:.3g})")
+    if not margin >= -tolerance:
+        failures.append(f"a margin condition is violated by {-margin:.3g}")
+    if not objective < np.inf:
+        failures.append(f"the objective is {objective}, which is not finite")
+    if claimed_objective is not None:
+        allowed = OBJECTIVE_TOLERANCE * max(1.0, abs(objective))
+        if not abs(claimed_objective - objective) <= allowed:
+            failures.append(
+                f"the claimed objective {claimed_objective:.9g} is {objective:.9g} when recomputed"
+            )
+    return Certificate(
+        certified=not failures,
+        failures=tuple(failures),
+        predicted=predicted,
+        objective=objective,
+        distance=task.norm.distance_of(objective),
+        margin=margin,
+        lead=lead,
+        box_violation=task.box.violation(image),
+        logits=logits,
+        activation=network.metadata.activation,
+    )
+
+
+@_overflow_is_a_failure
+def check_logit(
+    network: ReLUNetwork, box: Box, label: int, image: FloatArray, claimed: float | None = None
+) -> Certificate:
+    """Check an input that claims to give the logit of ``label`` the value ``claimed``.
+
+    Returns:
+        A certificate whose ``objective`` is the logit; ``margin`` and ``lead`` tell by how much
+        ``label`` leads the other logits (an optimal input need not be classified as ``label``).
+    """
+    logits = network.forward(image)
+    value = float(logits[label])
+    failures = _box_failures(box, image) + _finite_failures(logits)
+    allowed = CLAIM_TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    if claimed is not None and not abs(claimed - value) <= allowed:
+        failures.append(f"the claimed logit {claimed:.9g} is {value:.9g} when recomputed")
+    lead = _lead(logits, label)
+    return Certificate(
+        certified=not failures,
+        failures=tuple(failures),
+        predicted=int(np.argmax(logits)),
+        objective=value,
+        distance=0.0,
+        margin=lead,
+        lead=lead,
+        box_violation=box.violation(image),
+        logits=logits,
+        activation=network.metadata.activation,
+    )
+
+
+def _finite_failures(logits: FloatArray) -> list[str]:
+    """The check that the network answers numbers, in words."""
+    wrong = int(np.count_nonzero(~np.isfinite(logits)))
+    return [f"{wrong} of {logits.size} logits are NaN or infinite"] if wrong else []
+
+
+def _lead(logits: FloatArray, label: int) -> float:
+    """Logit of ``label`` minus the largest other one (infinite when there is no other)."""
+    others = np.delete(logits, label)
+    return float(logits[label] - others.max()) if others.size else float("inf")
+
+
+def _box_failures(box: Box, image: FloatArray) -> list[str]:
+    """The box check, in words; NaN and infinity count as violations."""
+    if not np.isfinite(image).all():
+        return ["the image holds NaN or infinity"]
+    violation = box.violation(image)
+    if not violation <= BOX_TOLERANCE:
+        return [f"the image leaves its box by {violation:.3g}"]
+    return []
+
+
+def _limit_failures(task: Task, image: FloatArray) -> list[str]:
+    """The check of the limits on the change, in words."""
+    if task.limits is None:
+        return []
+    violation = task.limits.violation(image - task.image)
+    if not violation <= LIMIT_TOLERANCE:
+        return [f"neighbouring changes differ by {violation:.3g} more than the limit allows"]
+    return []

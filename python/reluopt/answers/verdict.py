@@ -1,0 +1,248 @@
+"""What may be claimed once an engine has spoken and the network was run.
+
+Engines claim; :mod:`reluopt.answers.check` measures; this module puts the two together into a
+status.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_logit, check_perturbation
+from reluopt.answers.solution import Certificate, Incumbent, Status, relative_gap
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.classification import Classification
+from reluopt.questions.input_sets import Box
+from reluopt.questions.minimal_perturbation import MinimalPerturbation
+from reluopt.questions.optimal_input import OptimalInput
+from reluopt.questions.tasks import Task
+
+ALREADY_ANSWERED = "the unchanged image is an answer already"
+"""Message of problems whose answer is no change at all."""
+
+NO_NUMBER = "the engine's bound is not a number"
+"""Message of answers from which nothing follows."""
+
+LOGIT_TOLERANCE = 1e-6
+"""Allowed difference between the program's and the network's logits, relative to max(1, |logit|):
+what solvers' feasibility tolerances leave."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An image with the alternative it claims to meet, and what the network says.
+
+    Attributes:
+        image: shape ``(n_0,)``.
+        alternative: index of the alternative.
+        certificate: the check of the image against that alternative.
+    """
+
+    image: FloatArray
+    alternative: int
+    certificate: Certificate
+
+    @property
+    def only_fools_nobody(self) -> bool:
+        """Whether the network's own answer is all that is wrong."""
+        return self.certificate.lead <= 0.0 and len(self.certificate.failures) == 1
+
+
+def best_answer(
+    network: ReLUNetwork, task: Task, found: Sequence[Incumbent], bare: bool
+) -> Candidate | None:
+    """The certified image with the lowest objective; without any, the first that was refused.
+
+    Args:
+        network: the network.
+        task: what was asked.
+        found: images with the alternatives they claim to meet, the engine's first.
+        bare: whether the bare condition was asked for; an image that meets it counts then, even
+            if it fools nobody, so that such optima are seen and not hidden by worse images.
+    """
+    checked = [
+        Candidate(
+            item.image,
+            item.alternative,
+            check_perturbation(network, task, task.alternatives[item.alternative], item.image),
+        )
+        for item in found
+    ]
+    counted = [c for c in checked if c.certificate.certified or (bare and c.only_fools_nobody)]
+    if counted:
+        return min(counted, key=lambda candidate: candidate.certificate.objective)
+    return checked[0] if checked else None
+
+
+def verdict(
+    answer: EngineAnswer, best: Candidate | None, tolerated: float, bare: bool
+) -> tuple[Status, str]:
+    """What may be claimed after the check; ``bare`` as for :func:`best_answer`."""
+    if best is None:
+        return verdict_without_image(answer)
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
+    certificate = best.certificate
+    reason = "; ".join(certificate.failures)
+    if not certificate.certified and not (bare and best.only_fools_nobody):
+        return Status.NUMERICAL, f"the check refused the engine's image: {reason}"
+    objective = certificate.objective
+    if not answer.bound - objective <= OBJECTIVE_TOLERANCE * max(1.0, objective):
+        return Status.NUMERICAL, (
+            f"the engine's bound {answer.bound:.9g} exceeds the objective {objective:.9g} of a "
+            "checked image"
+        )
+    gap = relative_gap(objective, answer.bound)
+    if not certificate.certified:
+        proven = "the optimum of" if gap <= tolerated else "an image that meets"
+        return Status.NOT_ADVERSARIAL, f"{proven} the bare condition, but {reason}"
+    if not gap <= tolerated:
+        claimed = f"the engine claims optimality, but the checked gap is {gap:.3g}"
+        return Status.FEASIBLE, claimed if answer.status is Status.OPTIMAL else answer.message
+    return Status.OPTIMAL, ALREADY_ANSWERED if objective == 0.0 else answer.message
+
+
+def verdict_without_image(answer: EngineAnswer) -> tuple[Status, str]:
+    """The engine's word, except that nothing is optimal without an image."""
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
+    claims_image = answer.status in (Status.OPTIMAL, Status.FEASIBLE)
+    return (Status.NUMERICAL if claims_image else answer.status), answer.message
+
+
+def verdict_of_maximum(
+    answer: EngineAnswer, certificate: Certificate, tolerated: float
+) -> tuple[Status, str]:
+    """What may be claimed about a maximised logit."""
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
+    if not certificate.certified:
+        return Status.NUMERICAL, "; ".join(certificate.failures)
+    value = certificate.objective
+    if not value - answer.bound <= OBJECTIVE_TOLERANCE * max(1.0, abs(value)):
+        return Status.NUMERICAL, f"the engine's bound {answer.bound:.9g} is below the logit"
+    if relative_gap(value, answer.bound) <= tolerated:
+        return Status.OPTIMAL, answer.message
+    return Status.FEASIBLE, answer.message
+
+
+def compare_logits(
+    network: ReLUNetwork, box: Box, image: FloatArray, outputs: FloatArray
+) -> Certificate:
+    """A certificate that also fails when the program's logits are not the network's."""
+    certificate = check_logit(network, box, 0, image)
+    allowed = LOGIT_TOLERANCE * max(1.0, float(np.abs(certificate.logits).max()))
+    with np.errstate(invalid="ignore"):  # a difference of infinities is no agreement
+        worst = float(np.abs(outputs - certificate.logits).max())
+    if worst <= allowed:
+        return certificate
+    failure = f"a logit of the program differs from the forward pass by {worst:.3g}"
+    return replace(certificate, certified=False, failures=(*certificate.failures, failure))
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What may be told of an answer.
+
+    Attributes:
+        status: what may be claimed.
+        message: one line in words when something needs saying.
+        target: the label that was asked for or reached, or None.
+        image: the answer, or None.
+        certificate: the check of ``image``.
+    """
+
+    status: Status
+    message: str
+    target: int | None
+    image: FloatArray | None = None
+    certificate: Certificate | None = None
+
+    @property
+    def certified(self) -> bool:
+        """Whether there is an image that passed every check."""
+        return self.certificate is not None and self.certificate.certified
+
+    @property
+    def objective(self) -> float:
+        """The checked objective; infinite where none was reached."""
+        certificate = self.certificate
+        if certificate is None:
+            return math.inf
+        counts = certificate.certified or self.status is Status.NOT_ADVERSARIAL
+        return certificate.objective if counts else math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What is to be judged.
+
+    Attributes:
+        network: the real network.
+        task: what was asked of the engine.
+        answer: what it claims.
+        found: images with the alternatives that they claim to meet, the engine's first.
+        gap: the relative gap that was asked for.
+    """
+
+    network: ReLUNetwork
+    task: Task
+    answer: EngineAnswer
+    found: Sequence[Incumbent]
+    gap: float
+
+
+def _judge_perturbation(question: MinimalPerturbation, claim: Claim) -> Verdict:
+    """The best image that passes the check."""
+    bare, alternatives = question.margin.bare, claim.task.alternatives
+    best = best_answer(claim.network, claim.task, claim.found, bare)
+    status, message = verdict(claim.answer, best, claim.gap, bare)
+    if best is None:
+        return Verdict(status, message, None if len(alternatives) > 1 else alternatives[0].target)
+    target = alternatives[best.alternative].target
+    return Verdict(status, message, target, best.image, best.certificate)
+
+
+def _judge_optimal_input(question: OptimalInput, claim: Claim) -> Verdict:
+    """The logit that the network gives to the engine's input."""
+    answer, box = claim.answer, claim.task.box
+    if answer.image is None:
+        return Verdict(*verdict_without_image(answer), question.label)
+    image = box.clip(answer.image)
+    certificate = check_logit(claim.network, box, question.label, image)
+    status, message = verdict_of_maximum(answer, certificate, claim.gap)
+    return Verdict(status, message, question.label, image, certificate)
+
+
+def _judge_classification(question: Classification, claim: Claim) -> Verdict:
+    """Whether the program's logits are the network's."""
+    del question
+    answer, box = claim.answer, claim.task.box
+    if answer.outputs is None:
+        return Verdict(*verdict_without_image(answer), None)
+    image = box.lower
+    certificate = compare_logits(claim.network, box, image, answer.outputs)
+    status, message = answer.status, answer.message
+    if not certificate.certified:
+        status, message = Status.NUMERICAL, "; ".join(certificate.failures)
+    return Verdict(status, message, int(np.argmax(answer.outputs)), image, certificate)
+
+
+JUDGES: dict[type, Callable[[Any, Claim], Verdict]] = {
+    MinimalPerturbation: _judge_perturbation,
+    OptimalInput: _judge_optimal_input,
+    Classification: _judge_classification,
+}
+"""Who judges the answers to a question."""
+
+
+def judged(question: object, claim: Claim) -> Verdict:
+    """What may be told of the answer to a question."""
+    return JUDGES[type(question)](question, claim)

@@ -1,0 +1,1 @@
+"""Methods raced against each other: schedule, worker, statistics, report."""

@@ -1,0 +1,207 @@
+"""An interleaved, per-image comparison of methods (engines x formulations x bounds).
+
+Methods take turns on each image, and who goes first rotates from image to image, so that a busy
+or hot machine is hard on all of them alike. Each runs in a process of its own
+(:mod:`reluopt.bench.worker`) that is warmed up before the clock runs. Time is wall
+time of the whole pipeline: attack, bounds, build, search, polish and check.
+
+A run counts as *proven* when its question is settled within the time limit; anything else is
+censored (:mod:`reluopt.bench.statistics`). Rows are appended to ``OUT/results.csv`` as
+they come, and the same command continues where an interrupted one stopped;
+``OUT/sessions.jsonl`` tells what each start found (command, machine, versions, warm-up times).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reluopt.bench.job import BenchSettings
+from reluopt.bench.report import load_warning, markdown_summary
+from reluopt.bench.session import bench
+from reluopt.bench.statistics import Disagreement, find_disagreements
+from reluopt.engines import get_engine
+from reluopt.engines.options import EngineOptions
+from reluopt.errors import EngineUnavailableError, InputError
+from reluopt.figures import (
+    benchmark_figure,
+    check_figure_path,
+    save_figure,
+    time_versus_size_figure,
+)
+from reluopt.files import write_atomically
+from reluopt.networks.zoo import open_network
+from reluopt.pipeline import Method
+from reluopt.questions.problems import parse_margin, parse_norm, parse_target
+from reluopt.runs.instances import load_instances
+from reluopt.runs.methods import method_titles
+from reluopt.runs.progress import RunProgress
+from reluopt.runs.row import BenchRow
+from reluopt.runs.store import ResultStore, machine
+from reluopt.versions import all_versions
+
+
+@dataclass(frozen=True, eq=False)
+class BenchResult:
+    """What a benchmark found.
+
+    Attributes:
+        table: one row for each network, image and method; see
+            :class:`~reluopt.runs.row.BenchRow`.
+        summary: the Markdown summary.
+        disagreements: contradictions between methods; there must be none.
+        files: every file written.
+    """
+
+    table: pd.DataFrame
+    summary: str
+    disagreements: list[Disagreement]
+    files: list[Path]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 when methods contradict each other."""
+        return 1 if self.disagreements else 0
+
+
+def run_bench(
+    networks: Sequence[str],
+    *,
+    images: Sequence[str],
+    methods: Sequence[str],
+    out: Path,
+    norm: str = "l1",
+    target: str = "+5",
+    margin: str = "x1.2",
+    time_limit: float = 100.0,
+    threads: int = 1,
+    gap: float = 1e-6,
+    seed: int = 0,
+    baseline: str | None = None,
+    figure: Path | None = None,
+    data_dir: Path | None = None,
+    activation: str | None = None,
+    command: Iterable[str] = (),
+    progress: Callable[[RunProgress], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> BenchResult:
+    """``reluopt bench``: measure, summarise, draw.
+
+    Args:
+        networks: bundled names or weight files.
+        images: selections such as ``test:100-139``, or PNG and NPY files.
+        methods: ``engine[:formulation[:bounds]]``, see
+            :func:`~reluopt.method.Method.parse`.
+        out: folder of results; ``results.csv``, ``summary.md``, ``run.json``, ``sessions.jsonl``.
+        norm: ``l1``, ``l2``, ``linf`` or ``blend:W``.
+        target: see :func:`~reluopt.questions.problems.parse_target`.
+        margin: see :func:`~reluopt.questions.problems.parse_margin`.
+        time_limit: seconds for each run.
+        threads: solver threads.
+        gap: relative MIP gap that counts as proven.
+        seed: of every engine.
+        baseline: the method that others are compared with; the last one if not given.
+        figure: ``.png`` (with a PDF beside it), ``.pdf`` or ``.svg``. Networks of different sizes
+            get a second figure, ``NAME-size``.
+        data_dir: folder of idx files in place of the bundled MNIST.
+        activation: ``relu`` confirms what stands between the layers of all networks.
+        command: the command line, for the record.
+        progress: called before and after each run.
+        tell: called with a sentence on what was lost from the folder and is run again.
+
+    Raises:
+        InputError: anything that does not fit, such as an unknown method or a folder with results
+            of other settings.
+        EngineUnavailableError: an engine cannot be used on this machine.
+        UnsupportedProblemError: a method cannot solve this kind of problem.
+    """
+    settings = BenchSettings(
+        parse_target(target),
+        parse_norm(norm),
+        parse_margin(margin),
+        EngineOptions(time_limit, gap, threads, seed),
+    )
+    chosen = {name: usable_method(name, settings.options) for name in _once("method", methods)}
+    reference = list(chosen)[-1] if baseline is None else baseline
+    if reference not in chosen:
+        raise InputError(f"baseline: expected one of {', '.join(chosen)}, found {reference!r}")
+    if figure is not None:
+        check_figure_path(figure)
+    _once("network", networks)
+    opened = {name: open_network(name, activation) for name in networks}
+    instances = {name: load_instances(net, images, data_dir) for name, net in opened.items()}
+    named = [method.engine for method in chosen.values() if method.engine != "auto"]
+    record = {"command": list(command), "versions": all_versions(named)}
+    record["activation"] = {n: f"relu ({net.metadata.activation})" for n, net in opened.items()}
+    store = ResultStore(out, BenchRow, settings.describe(), record)
+    for sentence in store.repairs:
+        tell(sentence)
+    table = bench(opened, instances, chosen, settings, store, record=record, progress=progress)
+    facts = _facts(table, settings, record)
+    title = f"{settings.norm.label} to target {target} with margin {margin}"
+    summary = markdown_summary(table, reference, title, facts)
+    write_atomically(out / "summary.md", summary.encode())
+    files = [out / name for name in ("results.csv", "summary.md", "run.json", "sessions.jsonl")]
+    if figure is not None:
+        files += draw(table, figure)
+    return BenchResult(table, summary, find_disagreements(table), files)
+
+
+def _once(what: str, names: Sequence[str]) -> Sequence[str]:
+    """``names``, or an InputError when there are none or one stands twice."""
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"{what}: expected at least one and each once, found {list(names)}")
+    return names
+
+
+def usable_method(text: str, options: EngineOptions) -> Method:
+    """Read a method as :func:`~reluopt.method.Method.parse` does.
+
+    Raises:
+        InputError: an unknown engine, formulation or bounds.
+        EngineUnavailableError: the engine cannot be used here.
+    """
+    method = Method.parse(text, options)
+    state = None if method.engine == "auto" else get_engine(method.engine).state()
+    if state is not None and not state.usable:
+        raise EngineUnavailableError(f"method {text!r}: {state.detail}")
+    return method
+
+
+def _facts(
+    table: pd.DataFrame, settings: BenchSettings, record: Mapping[str, Any]
+) -> dict[str, str]:
+    """What a reader of the summary must know."""
+    here = machine()
+    options = settings.options
+    sessions, codes = table["session"].nunique(), table["code_sha256"].nunique()
+    return {
+        "limits": f"{options.time_limit:g} s and {options.threads} solver thread(s) for each run, "
+        f"relative gap {options.gap:g}, seed {options.seed}",
+        "order": "methods take turns on each image, another one first each time"
+        + (f"; measured in {sessions} sessions" if sessions > 1 else ""),
+        "not in the times": "imports and compilation (see sessions.jsonl)",
+        "machine": f"{here['processor']}, {here['cores']} cores, {here['platform']}",
+        "code": f"rows were measured by {codes} different states of reluopt's code; start in a new "
+        "folder to compare methods"
+        if codes > 1
+        else "",
+        "noise": load_warning(table, here["cores"] or 1),
+        "versions": ", ".join(f"{name} {value}" for name, value in record["versions"].items()),
+        "command": f"`{' '.join(record['command'])}`" if record["command"] else "",
+    }
+
+
+def draw(table: pd.DataFrame, path: Path) -> list[Path]:
+    """The benchmark's figure, and one of time against size where sizes differ."""
+    titles = method_titles([str(method) for method in table["method"].unique()])
+    shown = table.assign(method=table["method"].map(titles))
+    files = list(save_figure(benchmark_figure(shown), path))
+    if shown["neurons"].nunique() > 1:
+        beside = path.with_name(f"{path.stem}-size{path.suffix}")
+        files += save_figure(time_versus_size_figure(shown), beside)
+    return files

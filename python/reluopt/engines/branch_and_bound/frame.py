@@ -1,0 +1,121 @@
+"""What everything about one task shares: network, task and inputs, at scales that solvers like.
+
+A node of a tree is a pair of vectors ``(lower, upper)``, pre-activation bounds of all neurons,
+layer after layer, the hidden ones first. They carry the branching decisions:
+
+* ``lower[h] >= 0``: the neuron is active, ``x_h = a_h``;
+* ``upper[h] <= 0``: the neuron is inactive, ``x_h = 0``;
+* otherwise it is undecided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from reluopt.bounds.scaling import balanced, balanced_logits
+from reluopt.errors import InputError
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.numerics.flat import FlatNetwork
+from reluopt.numerics.input_sets import FlatInputSet, with_radius
+from reluopt.numerics.propagate import tighten
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.problems import Alternative, Blend, Box, LogitConditions, PerturbationTask
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What all relaxations of one task share.
+
+    Attributes:
+        network: the network, with neurons and logits brought to a usual scale.
+        flat: the same for kernels.
+        task: what is asked, in units of these logits.
+        inputs: image and box for kernels, without a ball.
+    """
+
+    network: ReLUNetwork
+    flat: FlatNetwork
+    task: PerturbationTask
+    inputs: FlatInputSet
+
+    @cached_property
+    def hidden(self) -> int:
+        """Number of hidden neurons."""
+        return int(self.flat.neuron_offsets[-2])
+
+    def conditions(self, alternative: int) -> LogitConditions:
+        """What one alternative asks of the logits."""
+        return self.task.alternatives[alternative].conditions
+
+    def undecided(self, lower: FloatArray, upper: FloatArray) -> BoolArray:
+        """Hidden neurons whose phase is open, shape ``(H,)``."""
+        return np.asarray((lower[: self.hidden] < 0.0) & (upper[: self.hidden] > 0.0))
+
+    def tighten(
+        self,
+        radius: float,
+        lower: FloatArray,
+        upper: FloatArray,
+        first_layer: int = 1,
+        magnitudes: FloatArray | None = None,
+    ) -> bool:
+        """Tighten bounds of hidden neurons over a ball around the image, in place.
+
+        Args:
+            radius: length of the ball's radius.
+            lower: lower bounds of all neurons.
+            upper: upper bounds of all neurons.
+            first_layer: layers before it keep their bounds (1: only phases have changed).
+            magnitudes: filled for hidden layers (:mod:`reluopt.numerics.propagate`), if given.
+
+        Returns:
+            False when the bounds prove that nothing is left.
+        """
+        return bool(
+            tighten(
+                self.flat,
+                with_radius(self.inputs, radius),
+                lower,
+                upper,
+                np.empty(lower.size) if magnitudes is None else magnitudes,
+                first_layer,
+                self.flat.weight_offsets.size - 1,
+                False,
+            )
+        )
+
+
+def make_frame(network: ReLUNetwork, task: PerturbationTask) -> Frame:
+    """Network, task and box as kernels take them, centred at the image.
+
+    Raises:
+        InputError: the task minimises a blend, which has to be lifted (:mod:`blend`).
+    """
+    if isinstance(task.norm, Blend):
+        raise InputError(f"bnb: expected norm l1 or l2 here, found {task.norm}")
+    norm, largest = task.norm, largest_input(task.box)
+    network, factor = balanced_logits(balanced(network, largest), largest)
+    if factor != 1.0:
+        task = replace(task, alternatives=tuple(_multiplied(a, factor) for a in task.alternatives))
+    flat = flatten(network)
+    wide = float((task.box.upper - task.box.lower).sum()) + 1.0
+    inputs = InputSet(task.box, np.array(task.image), norm, wide).flat(flat)
+    return Frame(network, flat, task, inputs)
+
+
+def largest_input(box: Box) -> float:
+    """The largest absolute value that an input of the box can have."""
+    return float(np.maximum(np.abs(box.lower), np.abs(box.upper)).max(initial=0.0))
+
+
+def _multiplied(alternative: Alternative, factor: float) -> Alternative:
+    """The alternative for logits that were multiplied by a power of two."""
+    conditions = alternative.conditions
+    return replace(
+        alternative, conditions=LogitConditions(conditions.matrix, factor * conditions.rhs)
+    )

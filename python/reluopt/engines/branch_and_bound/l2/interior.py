@@ -1,0 +1,215 @@
+r"""Primal-dual interior point method for the program of a node, multipliers theta included.
+
+The saddle point problem :math:`\max_\theta \min_{\delta, x}` of :mod:`program` is solved in
+one go. Its optimality conditions are those of a convex quadratic program in
+:math:`(\delta, x)`, and for every term with :math:`Y \succeq 0` the dual matrix of
+:math:`M(\theta) \succeq 0`
+
+.. math:: g_k(\delta, x) + \langle Y, \partial_k M(\theta) \rangle + w_k = 0, \qquad
+          M(\theta) Y = \tau I, \quad w_k \theta_k = \tau \text{ (one-sided; else } w_k = 0),
+
+with :math:`\partial_k M = e_{i(k)} \tilde f_k^\top + \tilde f_k e_{i(k)}^\top`,
+:math:`\tilde f_k = f_k - \tfrac12 G p_k`. One Newton step (Mehrotra's predictor and corrector 1992;
+for the matrix the direction of Helmberg, Rendl, Vanderbei and Wolkowicz 1996) eliminates
+
+1. the pixels, whose Hessian is diagonal, which leaves :math:`y` and :math:`x`: a system
+   :math:`\begin{pmatrix} S^{-1} & G^\top \\ G & K + D \end{pmatrix} + A^\top \Sigma A` with
+   :math:`S = Q E^{-1} Q^\top`, :math:`E` the pixels' diagonal;
+2. these, which leaves theta: :math:`J \mathcal{K}^{-1} J^\top + T` with :math:`J` the gradients of
+   the terms and :math:`T_{kl} = \langle \partial_k M, Y \partial_l M M^{-1} \rangle
+   + p_k^\top p_l\, Y_{i(k) i(l)}` (+ :math:`w_k / \theta_k` on the diagonal).
+
+Points and bounds are in :mod:`iterate`, Newton steps in :mod:`newton`. Every iterate gives a
+lower bound (:func:`iterate.estimate`); the method stops as soon as it reaches the cutoff. It is
+a search: what is believed of it is what :mod:`certificate` recomputes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from reluopt.engines.branch_and_bound.l2.algebra import forward_solve_columns, times
+from reluopt.engines.branch_and_bound.l2.iterate import (
+    Iterate,
+    Residuals,
+    advance,
+    complementarity,
+    estimate,
+    longest_step,
+    residuals_at,
+    start_iterate,
+)
+from reluopt.engines.branch_and_bound.l2.newton import direction, factorise
+from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
+from reluopt.numerics.arrays import FloatArray, FloatMatrix
+from reluopt.numerics.jit import search_kernel
+
+SOLVED, CUT_OFF, OUT_OF_STEPS, TROUBLE = 0, 1, 2, 3
+"""What :func:`solve_program` returns."""
+
+BACK_OFF = 0.99
+"""Share of the step to the boundary that is taken."""
+
+ROW_TOLERANCE = 1e-8
+"""Rows (of length 1) count as met within iterate."""
+
+LOOSE_TOLERANCE = 1e-4
+"""The same when the cutoff is far away and the node will be branched on."""
+
+SMALLEST_STEP = 1e-7
+"""A shorter step means that rounding has taken over."""
+
+SMALLEST_PRODUCT = 1e-14
+"""Complementarity below it cannot be reduced any further."""
+
+LEAST_OBJECTIVE = 1e-3
+"""Gaps are relative to objectives of at least this; smaller ones are solved in units of theirs."""
+
+LEAST_CENTRING = 1e-6
+"""Complementarity is never aimed at by more than this factor below where it is."""
+
+SHORT_STEP, SHORT_CENTRING = 0.5, 0.1
+"""Where the predictor runs into a limit before the first, at least the second share is aimed at."""
+
+
+class InteriorPoint(NamedTuple):
+    """How the method ended.
+
+    Attributes:
+        bound: the best one.
+        objective: at the iterate that has it.
+        best: this iterate.
+        system: Cholesky factor of the last Newton system in (y, x), see :func:`gains`.
+        status: ``SOLVED``, ``CUT_OFF``, ``OUT_OF_STEPS`` or ``TROUBLE``.
+        steps: Newton steps taken.
+    """
+
+    bound: float
+    objective: float
+    best: Iterate
+    system: FloatMatrix
+    status: int
+    steps: int
+
+
+@search_kernel
+def solve_program(
+    program: QuadraticProgram,
+    theta: FloatArray,
+    cutoff: float,
+    tolerance: float,
+    slackness: float,
+    limit: int,
+) -> InteriorPoint:
+    """Solve the program from scratch.
+
+    Args:
+        program: the program.
+        theta: strictly convex multipliers to start from (:func:`program.start_multipliers`).
+        cutoff: stop once the estimate of the bound reaches it.
+        tolerance: relative gap at which to stop.
+        slackness: gap at which to stop, relative to what is missing to the cutoff.
+        limit: most iterations.
+    """
+    iterate = start_iterate(program, theta)
+    u = program.cap.size
+    count = iterate.z.size + 2 * iterate.delta.size + 3 * u + (theta.size - u)
+    best, best_bound, objective = iterate, -np.inf, np.inf
+    status, steps = OUT_OF_STEPS, 0
+    system = np.zeros((0, 0))
+    for steps in range(limit):  # noqa: B007
+        shape = curvature(program, iterate.theta)
+        residuals = residuals_at(program, iterate, shape)
+        bound = estimate(program, iterate, residuals)
+        if bound > best_bound:
+            best, best_bound, objective = iterate, bound, residuals.objective
+        if best_bound >= cutoff:
+            status = CUT_OFF
+            break
+        average = complementarity(program, iterate, shape.reduced) / count
+        if _is_solved(residuals, best_bound, average, cutoff, tolerance, slackness):
+            status = SOLVED
+            break
+        factors = factorise(program, iterate, shape, residuals)
+        if not factors.ok:
+            status = TROUBLE
+            break
+        system = factors.system
+        # Predictor: towards no complementarity at all. What is left of it then tells how far to go.
+        guess = direction(program, iterate, shape, residuals, factors, 0.0, iterate, False)
+        step = longest_step(program, iterate, guess)
+        ahead = advance(iterate, guess, step)
+        left = complementarity(program, ahead, curvature(program, ahead.theta).reduced)
+        target = _centring(left / (count * average), step) * average
+        move = direction(program, iterate, shape, residuals, factors, target, guess, True)
+        step = min(1.0, BACK_OFF * longest_step(program, iterate, move))
+        if not step > SMALLEST_STEP:
+            status = TROUBLE
+            break
+        iterate = advance(iterate, move, step)
+    return InteriorPoint(best_bound, objective, best, system, status, steps)
+
+
+@search_kernel
+def _is_solved(
+    residuals: Residuals,
+    best_bound: float,
+    average: float,
+    cutoff: float,
+    tolerance: float,
+    slackness: float,
+) -> bool:
+    """Whether rows and gap are as small as was asked, or cannot become any smaller."""
+    worst = np.abs(residuals.rows).max() if residuals.rows.size > 0 else 0.0
+    difference = abs(residuals.objective - best_bound)  # a bound above: rows that cannot be met
+    close = difference < tolerance * max(LEAST_OBJECTIVE, abs(residuals.objective))
+    missing = slackness * (cutoff - residuals.objective)
+    if worst < LOOSE_TOLERANCE and difference < missing:
+        return True
+    return (worst < ROW_TOLERANCE and close) or average < SMALLEST_PRODUCT
+
+
+@search_kernel
+def _centring(share: float, step: float) -> float:
+    """Share of complementarity to aim at, for what the predictor's step leaves of it (Mehrotra)."""
+    centring = max(share**3, LEAST_CENTRING)
+    if step < SHORT_STEP:
+        centring = max(centring, SHORT_CENTRING)
+    return centring
+
+
+@search_kernel
+def gains(program: QuadraticProgram, answer: InteriorPoint) -> FloatMatrix:
+    r"""Predicted rise of the objective when ``x_i`` (column 0) or ``s_i`` (1) must become zero.
+
+    With the Newton system :math:`\mathcal{K}` of the last step, in which active rows and limits
+    are stiff springs, moving the form ``c`` from its value v to zero costs
+    :math:`\tfrac12 v^2 / (c^\top \mathcal{K}^{-1} c)`. The multipliers are not adapted to the new
+    point, so this tends to be less than the true rise.
+    """
+    u, r = program.cap.size, program.basis.shape[0]
+    result = np.zeros((u, 2))
+    if answer.system.shape[0] != r + u:
+        return result
+    columns = np.zeros((r + u, 2 * u))
+    y = times(program.basis, answer.best.delta)
+    for i in range(u):
+        columns[r + i, 2 * i] = 1.0
+        for j in range(r):
+            columns[j, 2 * i + 1] = program.term_y[i, j]
+        for j in range(u):
+            columns[r + j, 2 * i + 1] = program.term_x[i, j]
+    forward_solve_columns(answer.system, columns)
+    forms = (
+        times(program.term_x[:u], answer.best.x) + times(program.term_y[:u], y) + program.term_c[:u]
+    )
+    for i in range(u):
+        for side in range(2):
+            softness = 0.0
+            for j in range(r + u):
+                softness += columns[j, 2 * i + side] ** 2
+            value = answer.best.x[i] if side == 0 else forms[i]
+            result[i, side] = 0.5 * value * value / softness
+    return result

@@ -1,0 +1,269 @@
+r"""Branch and bound for L2 tasks: few nodes, each with a nearly tight relaxation.
+
+The semidefinite relaxation closes most of the gap at the root already, and products close most of
+what is left; solving a child costs as much as probing it. So there is no strong branching: a node
+is strengthened by products while that closes its gap quickly, and then branched on a neuron that
+costs the relaxation much and whose children promise to rise
+(:meth:`~relaxation.L2Relaxation.pulls`, :meth:`~relaxation.L2Relaxation.gains`). The open
+node with the lowest bound comes first, which makes the proven bound rise steadily; incumbents come
+from the linear regions of the relaxations' images.
+
+Bounds over the ball of the incumbent are part of a node and are computed again when the incumbent
+has become better, which replaces restarts.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reluopt.answers.solution import Incumbent
+from reluopt.attacks.region import improve_by_regions
+from reluopt.engines.branch_and_bound.ball import Ball
+from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation, Solved
+from reluopt.engines.branch_and_bound.search import Search, timed
+from reluopt.numerics.arrays import FloatArray, IntArray
+from reluopt.numerics.input_sets import with_radius
+from reluopt.numerics.propagate import condition_maxima
+
+STEPS = 80
+"""Most steps of the interior point method for one program; 15 to 45 are usual."""
+
+SLACKNESS = 0.03
+"""Share of what is missing to the cutoff at which more accuracy would not change the branching."""
+
+GAP_SHARE = 0.1
+"""Programs are solved to this share of the search's relative gap, within :data:`TOLERANCES`."""
+
+TOLERANCES = (1e-10, 1e-7)
+"""What the interior point method can deliver, and what is cheap."""
+
+SMALLER_BALL = 0.999
+"""Bounds are computed again once the radius has fallen below this share of theirs."""
+
+EXACT = 1e-6
+"""A neuron pulls at the relaxation when it costs more than this share of the gap."""
+
+
+STEP_SECONDS = 2e-9
+"""Guess of the seconds of one step, for each undecided neuron to the third power; until one has
+been timed."""
+
+SHORTEST_STEP = 1e-6
+"""No step takes less."""
+
+ROOT_ROUNDS, ROUNDS = 8, 2
+"""Most rounds of products at the root, and below."""
+
+CUTS_PER_NEURON, MORE_CUTS = 0.75, 4
+"""Products added in a round: so many for each undecided neuron, and a few more."""
+
+PROGRESS = 0.25
+"""Another round needs the last one to have closed this share of the node's gap."""
+
+REGIONS = 6
+"""Linear regions visited from a relaxation's image."""
+
+
+@dataclass(frozen=True, eq=False)
+class L2Node:
+    """An open node.
+
+    Attributes:
+        lower, upper: bounds of all neurons.
+        radius: of the ball for which they were computed.
+        bound: proven bound.
+        depth: branchings above it.
+        cuts: products to start with.
+        mark: the listener's.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    radius: float
+    bound: float
+    depth: int
+    cuts: Cuts
+    mark: Mark
+
+
+class L2Tree:
+    """The tree of one alternative; :meth:`step` processes one node."""
+
+    replants = False
+    """The driver need not restart it: nodes follow the incumbent's ball themselves."""
+
+    def __init__(self, search: Search, alternative: int, ball: Ball, events: TreeEvents) -> None:
+        self.search, self.alternative, self._events = search, alternative, events
+        conditions = search.frame.conditions(alternative)
+        self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
+        lower, upper = ball.lower.copy(), ball.upper.copy()
+        self._relaxation = L2Relaxation(search.frame, conditions, lower, upper)
+        undecided = int(np.count_nonzero((lower < 0.0) & (upper > 0.0)))
+        pixels = int(search.frame.inputs.center.size)
+        self.size = {
+            "variables": pixels + undecided,
+            "constraints": 2 * undecided + self._rhs.size,
+        }
+        root = L2Node(lower, upper, math.inf, 0.0, 0, Cuts.none(), events.planted())
+        self.open: list[L2Node] = [root]
+        self._floor = math.inf
+        self._pace = 0.0
+
+    @property
+    def bound(self) -> float:
+        """Proven bound of the alternative; at most the cutoff when nothing is open."""
+        return min(self._floor, min((node.bound for node in self.open), default=math.inf))
+
+    def descend(self, image: FloatArray) -> None:
+        """Nothing: every node visits the linear regions around its relaxation's image."""
+
+    def step(self) -> None:
+        """Process the open node with the lowest bound."""
+        index = min(range(len(self.open)), key=lambda i: (self.open[i].bound, -self.open[i].depth))
+        self.search.nodes += 1
+        node = self.open[index]
+        self._events.refined(node.mark)
+        children = self._process(node)
+        self.open.pop(index)
+        self.open.extend(children)
+
+    @property
+    def _goal(self) -> float:
+        """A bound from which on a node needs no further work."""
+        return min(self.search.cutoff, self._relaxation.largest)
+
+    def _close(self, node: L2Node, bound: float) -> list[L2Node]:
+        """A leaf: nothing below ``bound`` (nor below the cutoff) in it."""
+        self._events.closed(node.mark)
+        self._floor = min(self._floor, bound, self.search.cutoff)
+        return []
+
+    def _process(self, node: L2Node) -> list[L2Node]:
+        """Strengthen, close or branch; what remains open."""
+        search, relaxation = self.search, self._relaxation
+        rounds = ROUNDS if node.depth else ROOT_ROUNDS
+        last, exact = None, False
+        while True:
+            if node.bound >= search.cutoff:
+                return self._close(node, node.bound)
+            tightened = self._tighten(node)
+            if tightened is None:
+                return self._close(node, math.inf)
+            node, before = tightened, node.bound
+            exact = exact or not self._undecided(node).size
+            solved = self._solve(node, exact)
+            node = replace(node, bound=max(node.bound, solved.bound))
+            if solved.bound > relaxation.largest:
+                return self._close(node, math.inf)
+            if node.bound >= search.cutoff:
+                return self._close(node, node.bound)
+            if search.out_of_time:
+                return [node]
+            if not solved.usable:
+                break
+            if self._improve(solved):
+                continue
+            last = solved
+            missing = search.cutoff - node.bound
+            enough = PROGRESS * (missing + node.bound - before)
+            if not exact and self._tight(node, solved):
+                exact = True
+                continue
+            if rounds == 0 or (len(node.cuts) > 0 and node.bound - before < enough):
+                break
+            rounds -= 1
+            node = replace(node, cuts=relaxation.strong(solved))
+            amount = int(CUTS_PER_NEURON * solved.model.neuron.size) + MORE_CUTS
+            cuts = relaxation.violated(solved, self._goal, amount)
+            if len(cuts) == 0:
+                break
+            node = replace(node, cuts=node.cuts.joined(cuts))
+        return self._branch(node, last)
+
+    @timed("node bounds")
+    def _tighten(self, node: L2Node) -> L2Node | None:
+        """Bounds given the phases and the incumbent's ball; None when proven empty."""
+        frame, radius = self.search.frame, self.search.radius
+        smaller = radius < SMALLER_BALL * node.radius
+        lower, upper = node.lower.copy(), node.upper.copy()
+        magnitudes = np.empty(lower.size)
+        if not frame.tighten(radius, lower, upper, 0 if smaller else 1, magnitudes):
+            return None
+        if not condition_maxima(
+            frame.flat,
+            with_radius(frame.inputs, radius),
+            lower,
+            upper,
+            magnitudes,
+            self._matrix,
+            self._rhs,
+            np.empty(self._rhs.size),
+        ):
+            return None
+        return replace(node, lower=lower, upper=upper, radius=radius if smaller else node.radius)
+
+    def _undecided(self, node: L2Node) -> IntArray:
+        """Hidden neurons whose phase is open."""
+        return np.flatnonzero(self.search.frame.undecided(node.lower, node.upper))
+
+    def _tight(self, node: L2Node, solved: Solved) -> bool:
+        """Whether the relaxation is exact at its optimum, so that only accuracy is missing."""
+        missing = self._goal - node.bound
+        return bool(self._relaxation.pulls(solved).prod(axis=1).max(initial=0.0) <= EXACT * missing)
+
+    @timed("node programs")
+    def _solve(self, node: L2Node, exact: bool) -> Solved:
+        """Solve the relaxation within the time that is left."""
+        search = self.search
+        started = time.perf_counter()
+        pace = self._pace or STEP_SECONDS * self._undecided(node).size ** 3
+        steps = int(min(STEPS, max(search.deadline.left / max(pace, SHORTEST_STEP), 1.0)))
+        tolerance = min(max(GAP_SHARE * search.gap, TOLERANCES[0]), TOLERANCES[1])
+        effort = Effort(steps, tolerance, 0.0 if exact else SLACKNESS)
+        solved = self._relaxation.solve(node.lower, node.upper, node.cuts, self._goal, effort)
+        taken = (time.perf_counter() - started) / (solved.answer.steps + 1)
+        self._pace = max(taken, 0.5 * self._pace)
+        return solved
+
+    @timed("polishing")
+    def _improve(self, solved: Solved) -> bool:
+        """Look for a better incumbent around the relaxation's image."""
+        search, frame = self.search, self.search.frame
+        image = self._relaxation.image(solved)
+        objective = search.objective
+        search.offer(image, self.alternative)
+        start = Incumbent(image, math.inf, self.alternative)
+        found = improve_by_regions(frame.network, frame.task, start, REGIONS, search.deadline)
+        if math.isfinite(found.objective):
+            search.offer(found.image, self.alternative)
+        return search.objective < objective * SMALLER_BALL
+
+    @timed("branching")
+    def _branch(self, node: L2Node, solved: Solved | None) -> list[L2Node]:
+        """Both children of a node on its most costly neuron."""
+        undecided = self._undecided(node)
+        if undecided.size == 0:
+            self._events.closed(node.mark)
+            self._floor = min(self._floor, node.bound)
+            return []
+        width = np.minimum(-node.lower[undecided], node.upper[undecided])
+        neuron = int(undecided[np.argmax(width)])
+        if solved is not None:
+            missing = self._goal - node.bound
+            cost = self._relaxation.pulls(solved).prod(axis=1)
+            gains = np.clip(self._relaxation.gains(solved), EXACT * missing, missing)
+            if not self._tight(node, solved):
+                neuron = int(solved.model.neuron[np.argmax(gains.prod(axis=1) * np.sqrt(cost))])
+            node = replace(node, cuts=self._relaxation.strong(solved))
+        lower, upper = node.lower.copy(), node.upper.copy()
+        lower[neuron], upper[neuron] = 0.0, 0.0
+        inactive, active = self._events.branched(node.mark, neuron)
+        return [
+            replace(node, upper=upper, depth=node.depth + 1, mark=inactive),
+            replace(node, lower=lower, depth=node.depth + 1, mark=active),
+        ]

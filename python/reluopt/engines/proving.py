@@ -1,0 +1,67 @@
+"""Engines whose bounds can be verified later: what they keep, and how it is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from reluopt.answers.solution import Incumbent
+from reluopt.engines import get_engine
+from reluopt.engines.base import Engine, EngineTask
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.problems import PerturbationTask
+
+
+@runtime_checkable
+class ProvingEngine(Engine, Protocol):
+    """An engine that keeps proofs when ``extra["proof"]`` asks for them."""
+
+    def keeps_proofs(self, task: EngineTask) -> bool:
+        """Whether it keeps proofs of this kind of task."""
+        ...
+
+    def proof_bytes(self, proof: Any) -> bytes:
+        """The file that holds the proof of an answer."""
+        ...
+
+    def read_proof(self, path: Path) -> Any:
+        """Read such a file.
+
+        Raises:
+            InputError: it is missing, damaged, or no proof.
+        """
+        ...
+
+    def replay(self, proof: Any, network: ReLUNetwork, task: PerturbationTask) -> float:
+        """A lower bound on the objective that holds whatever the numbers in the proof are.
+
+        Infinite when the proof shows that no input meets the task.
+
+        Raises:
+            InputError: the proof is about another network or task, or malformed.
+        """
+        ...
+
+    def root_bound(
+        self, network: ReLUNetwork, task: PerturbationTask, incumbent: Incumbent | None, gap: float
+    ) -> float:
+        """Proven bound without a search, for tasks of which it keeps proofs.
+
+        Args:
+            network: the network.
+            task: what is asked.
+            incumbent: a point that meets the task, if one is known.
+            gap: relative gap that a search would have.
+        """
+        ...
+
+
+def proving_engine(name: str = "bnb") -> ProvingEngine:
+    """The engine of this name.
+
+    Raises:
+        InputError: there is none, or it keeps no proofs.
+    """
+    engine = get_engine(name)
+    assert isinstance(engine, ProvingEngine)
+    return engine

@@ -1,0 +1,178 @@
+"""What a formulation is, and where everything stands in the program that it writes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from reluopt.bounds.base import BoundingMethod, PreActivationBounds
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.tasks import Task
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from reluopt.numerics.linear_programs import IndexArray, Program
+
+
+@dataclass(frozen=True, eq=False)
+class InputEncoding:
+    """``x0 = base + matrix @ v[columns]``.
+
+    Attributes:
+        base: shape ``(n_0,)``.
+        matrix: CSR of shape ``(n_0, len(columns))``.
+        columns: program variables that the input depends on.
+        image: what sizes of a change count from; None where nothing has a size.
+        sizes: variables that hold sizes of the change, or None.
+        sizes_of: their values for a change.
+    """
+
+    base: FloatArray
+    matrix: sp.csr_array
+    columns: IndexArray
+    image: FloatArray | None = None
+    sizes: IndexArray | None = None
+    sizes_of: Callable[[FloatArray], Any] = np.abs
+
+    def point(self, values: FloatArray) -> FloatArray:
+        """The input that program values describe, shape ``(n_0,)``."""
+        return np.asarray(self.base + self.matrix @ values[self.columns])
+
+    def assign(self, values: FloatArray, point: FloatArray) -> None:
+        """Set the encoding's variables in ``values`` so that they describe ``point``."""
+        difference = point - self.base
+        if (self.matrix.data < 0.0).any():  # parts: one variable for each direction
+            values[self.columns] = np.maximum(self.matrix.T @ difference, 0.0)
+        else:
+            values[self.columns] = self.matrix.T @ difference
+        if self.sizes is not None and self.image is not None:
+            values[self.sizes] = self.sizes_of(point - self.image)
+
+
+ABSENT = -1
+"""Marks a neuron without a variable in :class:`EncodedLayer`."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedLayer:
+    """Variables of one layer; entries are ``ABSENT`` where a neuron has none.
+
+    Attributes:
+        x, s, z: shape ``(n_k,)``, indices into the program's variables.
+        always_active: neurons known to be active (``L >= 0``).
+    """
+
+    x: IndexArray
+    s: IndexArray
+    z: IndexArray
+    always_active: BoolArray
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedNetwork:
+    """Where a network's variables stand in a program.
+
+    Attributes:
+        network: the network.
+        input: how the input enters.
+        layers: K encoded layers, the logits last.
+    """
+
+    network: ReLUNetwork
+    input: InputEncoding
+    layers: tuple[EncodedLayer, ...]
+
+    @property
+    def logits(self) -> IndexArray:
+        """Variables of the logits, shape ``(n_K,)``."""
+        return self.layers[-1].x
+
+    def point(self, values: FloatArray) -> FloatArray:
+        """The input that program values describe."""
+        return self.input.point(values)
+
+    def pattern(self, values: FloatArray) -> tuple[BoolArray, ...]:
+        """Phases of the hidden neurons by their rounded binaries (or by their stability)."""
+        patterns = []
+        for layer in self.layers[:-1]:
+            active = layer.always_active.copy()
+            has = layer.z != ABSENT
+            active[has] = values[layer.z[has]] >= 0.5
+            patterns.append(active)
+        return tuple(patterns)
+
+    def assign(self, size: int, point: FloatArray) -> FloatArray:
+        """Values of all variables for the input ``point``, by a forward pass: a warm start.
+
+        Args:
+            size: number of variables of the program.
+            point: shape ``(n_0,)``.
+        """
+        values = np.zeros(size)
+        self.input.assign(values, point)
+        pre_activations = self.network.pre_activations(point)
+        for k, (layer, a) in enumerate(zip(self.layers, pre_activations, strict=True)):
+            last = k == len(self.layers) - 1
+            parts = (
+                (layer.x, a if last else np.maximum(a, 0.0)),
+                (layer.s, np.zeros_like(a) if last else np.maximum(-a, 0.0)),
+                (layer.z, (a > 0.0).astype(np.float64)),
+            )
+            for columns, numbers in parts:
+                has = columns != ABSENT
+                values[columns[has]] = numbers[has]
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedProblem:
+    """A program and the meaning of its variables.
+
+    Attributes:
+        program: the matrices.
+        network: where the network's variables stand.
+        logit_factor: logits of the program are those of the network times this power of two.
+    """
+
+    program: Program
+    network: EncodedNetwork
+    logit_factor: float = 1.0
+
+    def start(self, point: FloatArray) -> FloatArray:
+        """Values of all variables for the input ``point``: a warm start."""
+        return self.network.assign(self.program.cost.size, point)
+
+
+class Formulation(ABC):
+    """A way to write a task as a program; see :data:`reluopt.formulation.FORMULATIONS`.
+
+    Attributes:
+        name: how people call it.
+        attacks: whether an incumbent is looked for first unless somebody says otherwise.
+        bounds: the pre-activation bounds that belong to it; None where any will do.
+        in_python: whether :meth:`encode` writes it, not only the Julia package.
+    """
+
+    name: ClassVar[str]
+    attacks: ClassVar[bool] = True
+    bounds: ClassVar[BoundingMethod | None] = None
+    in_python: ClassVar[bool] = True
+
+    @abstractmethod
+    def encode(
+        self, network: ReLUNetwork, task: Task, bounds: PreActivationBounds
+    ) -> EncodedProblem:
+        """Write a task with at most one alternative, given valid pre-activation bounds.
+
+        Raises:
+            InputError: the task has several alternatives.
+        """
+
+    def __str__(self) -> str:
+        return self.name

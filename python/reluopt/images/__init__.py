@@ -1,0 +1,1 @@
+"""Images: MNIST, IDX files, PNG and NumPy files."""

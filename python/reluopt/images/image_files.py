@@ -1,0 +1,158 @@
+"""Reading one image from a PNG or NPY file."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from reluopt.errors import InputError, shown
+from reluopt.file_formats import HEAD_BYTES, recognise
+from reluopt.files import open_input
+from reluopt.numerics.arrays import FloatArray, frozen_array
+
+#: Bytes of a file beyond those of its pixels: colour profiles and texts of a PNG, headers.
+MAX_EXTRA_BYTES = 10_000_000
+
+#: Bytes of one pixel at most: four channels of 16 bits, or one long double.
+_PIXEL_BYTES = 16
+
+#: Largest value of a pixel in the PIL modes that hold grey images.
+_WHITE = {"1": 1, "L": 255, "I;16": 65535, "I": 65535}
+
+_DEEP = ("I;16", "I")
+"""The modes that keep 16 bits; all others cut them to 8."""
+
+_PNG_MAGIC, _FIRST_CHUNK_AT = b"\x89PNG\r\n\x1a\n", 12
+
+_NPY_HEADERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+}
+
+
+def load_image_file(path: str | os.PathLike[str], shape: Sequence[int] = (28, 28)) -> FloatArray:
+    """Read one image.
+
+    A PNG must be grey (a colour image whose channels are equal counts as grey) and opaque, with at
+    most 8 bits a channel, or grey with 16 bits; black is 0 and white is 1. A NPY file holds
+    unsigned bytes (0 to 255) or floating-point numbers in [0, 1], as an array of the network's
+    input shape or flattened.
+
+    Args:
+        path: a file ending in ``.png`` or ``.npy``.
+        shape: the network's input shape.
+
+    Returns:
+        ``float64`` in [0, 1], of that shape, read-only.
+
+    Raises:
+        InputError: the file is missing, no regular file, unreadable, of another kind or shape, in
+            colour or transparent, or holds numbers outside [0, 1]; the message names it.
+    """
+    place, wanted = Path(path), tuple(shape)
+    readers = {".png": _read_png, ".npy": _read_npy}
+    reader = readers.get(place.suffix.lower())
+    if reader is None:
+        raise InputError(f"{place}: expected a file ending in .png or .npy, found another ending")
+    largest = MAX_EXTRA_BYTES + _PIXEL_BYTES * math.prod(wanted)
+    with open_input(place, "a readable image", largest) as (stream, size):
+        data = stream.read(size)
+    return frozen_array(reader(data, place, wanted))
+
+
+def _read_png(data: bytes, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The pixels of a PNG file, all of their bits."""
+    if not data.startswith(_PNG_MAGIC):
+        known = recognise(data[:HEAD_BYTES])
+        found = known.name if known else "another content"
+        raise InputError(f"{path}: expected a PNG image, found {found}")
+    if data[_FIRST_CHUNK_AT : _FIRST_CHUNK_AT + 4] != b"IHDR":  # pillow would look further
+        raise InputError(
+            f"{path}: expected a readable image, found: its header does not come first"
+        )
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            warnings.simplefilter("ignore")  # what matters is refused below
+            return _grey_pixels(image, path, shape)
+    except InputError:
+        raise
+    except Exception as error:  # whatever pillow raises for a damaged file
+        raise InputError(f"{path}: expected a readable image, found: {shown(error)}") from error
+
+
+def _grey_pixels(image: ImageFile.ImageFile, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Pixels in [0, 1] of an image that is grey and opaque."""
+    found = (image.height, image.width)
+    if found != shape:
+        raise InputError(f"{path}: expected an image of shape {shape}, found {found}")
+    stored = str(image.tile[0][3])  # how the file holds its pixels: "L;2", "I;16B", "RGB;16B"
+    if "16" in stored and image.mode not in _DEEP:
+        raise InputError(
+            f"{path}: expected 16 bits in a grey PNG without transparency, found them in one with "
+            f"more channels ({image.mode}), of which only 8 could be read"
+        )
+    image.load()
+    if image.mode != "P" and "transparency" in image.info:
+        raise InputError(f"{path}: expected an opaque image, found a transparent colour")
+    white = _WHITE.get(image.mode)
+    if white is not None:
+        return np.asarray(image, dtype=np.float64) / white
+    channels = np.asarray(image.convert("RGBA"))
+    if (channels[..., 3] != 255).any():
+        raise InputError(f"{path}: expected an opaque image, found transparent pixels")
+    if (channels[..., :3] != channels[..., :1]).any():
+        raise InputError(f"{path}: expected a grey image, found colours")
+    return channels[..., 0] / 255.0
+
+
+def _read_npy(data: bytes, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The numbers of an NPY file."""
+    stream = io.BytesIO(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            read_header = _NPY_HEADERS.get(npy_format.read_magic(stream))
+            if read_header is None:
+                raise ValueError("a version other than 1 and 2")
+            found, by_columns, dtype = read_header(stream)
+    except Exception as error:  # whatever numpy raises for a damaged header
+        known = None if data.startswith(npy_format.MAGIC_PREFIX) else recognise(data[:HEAD_BYTES])
+        what = known.name if known else shown(error)
+        raise InputError(f"{path}: expected a readable image, found: {what}") from error
+    if dtype.hasobject:
+        raise InputError(f"{path}: expected a readable image, found: a pickle of Python objects")
+    flat = (math.prod(shape),)
+    if found not in (shape, flat):
+        raise InputError(
+            f"{path}: expected an array of shape {shape} or {flat}, found {shown(found)}"
+        )
+    if dtype != np.uint8 and dtype.kind != "f":
+        raise InputError(
+            f"{path}: expected unsigned bytes or floating-point numbers, found {shown(dtype)}"
+        )
+    numbers = data[stream.tell() :]
+    if len(numbers) != flat[0] * dtype.itemsize:
+        raise InputError(
+            f"{path}: expected a readable image, found: {len(numbers)} bytes for {flat[0]} numbers "
+            f"of type {dtype}"
+        )
+    array = np.frombuffer(numbers, dtype=dtype).reshape(shape, order="F" if by_columns else "C")
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are refused below
+        values = np.asarray(array, dtype=np.float64)
+    if dtype == np.uint8:
+        return values / 255.0
+    if not np.isfinite(values).all() or values.min() < 0.0 or values.max() > 1.0:
+        raise InputError(
+            f"{path}: expected numbers in [0, 1], found {values.min()} to {values.max()}"
+        )
+    return values

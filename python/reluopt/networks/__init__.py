@@ -1,0 +1,1 @@
+"""Networks: what they compute, their files, training and evaluation."""

@@ -1,0 +1,75 @@
+"""What a weights file says about its network besides the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from reluopt.errors import InputError, shown
+
+#: The only activation there is, as files and options spell it; also its key in metadata.
+RELU = "relu"
+ACTIVATION_KEY = "activation"
+
+
+class ActivationSource(StrEnum):
+    """How it is known that ReLUs stand between the layers of a network.
+
+    * ``STATED``: the code or the file that the network comes from says so.
+    * ``CONFIRMED``: whoever loaded the weights said so, where the file does not.
+    * ``ASSUMED``: nobody did.
+    """
+
+    STATED = "stated"
+    CONFIRMED = "confirmed"
+    ASSUMED = "assumed"
+
+
+@dataclass(frozen=True)
+class NetworkMetadata:
+    """What a weights file says about its network besides the numbers.
+
+    Attributes:
+        name: a short name, such as ``thesis``.
+        input_shape: shape of one input, such as ``(28, 28)``; its product is :math:`n_0`.
+        class_names: one name for each logit; empty means ``0..n_K - 1``.
+        recipe: how the network was trained (free-form, JSON-serialisable).
+        test_accuracy: measured fraction in [0, 1] of test images classified correctly, if known.
+        activation: how it is known that ReLUs stand between the layers.
+    """
+
+    name: str = "network"
+    input_shape: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ()
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    test_accuracy: float | None = None
+    activation: ActivationSource = ActivationSource.STATED
+
+    def completed(self, inputs: int, outputs: int) -> NetworkMetadata:
+        """Fill in the silent parts for a network of these sizes.
+
+        Raises:
+            InputError: a part does not fit them.
+        """
+        shape = tuple(self.input_shape) or (inputs,)
+        names = tuple(self.class_names) or tuple(str(label) for label in range(outputs))
+        if math.prod(shape) != inputs:
+            raise InputError(
+                f"input_shape: expected a shape of {inputs} values, found {shape} "
+                f"({math.prod(shape)} values)"
+            )
+        if len(names) != outputs:
+            raise InputError(f"class_names: expected {outputs} names, found {len(names)}")
+        return replace(self, input_shape=shape, class_names=names, recipe=dict(self.recipe))
+
+
+def require_relu(activation: object) -> None:
+    """Refuse another activation, whoever states it."""
+    if not isinstance(activation, str) or activation.lower() != RELU:
+        raise InputError(
+            f"{ACTIVATION_KEY}: expected '{RELU}' (nothing else can be answered for), found "
+            f"'{shown(activation)}'"
+        )

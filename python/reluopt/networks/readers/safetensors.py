@@ -1,0 +1,91 @@
+"""Networks in safetensors files: ours (:mod:`.own`), and those of other tools (:mod:`.chain`).
+
+Numbers are read into float64. Files of other tools may say ``activation`` in their metadata.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from reluopt.errors import InputError, shown
+from reluopt.networks.metadata import (
+    ACTIVATION_KEY,
+    ActivationSource,
+    NetworkMetadata,
+    require_relu,
+)
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.readers.chain import infer_chain
+from reluopt.networks.readers.own import METADATA_KEY, own_layers, own_metadata, parse_fields
+from reluopt.networks.readers.stored import StoredLayer
+from reluopt.networks.tensor_files import TensorFile, open_tensor_file
+
+#: A file that does not tell its input shape is read as a square image from this side on (784 inputs
+#: are 28 x 28); fewer inputs are more likely plain features. The shape only matters for display.
+MIN_IMAGE_SIDE = 8
+
+
+def read(path: Path, input_shape: tuple[int, ...] | None) -> ReLUNetwork:
+    """Read a network; see :func:`reluopt.networks.loading.load_network`."""
+    source = open_tensor_file(path)
+    text = source.metadata.get(METADATA_KEY)
+    try:
+        if text is None:
+            layers = infer_chain({name: info.shape for name, info in source.tensors.items()})
+            metadata = _foreign_metadata(source, layers)
+        else:
+            fields = parse_fields(text)
+            layers = own_layers(source, fields)
+            metadata = own_metadata(fields, source.path.stem)
+    except InputError as error:
+        raise InputError(f"{source.path}: {error}") from error
+    if input_shape is not None:
+        metadata = replace(metadata, input_shape=input_shape)
+    return _assemble(source, layers, metadata)
+
+
+def _assemble(
+    source: TensorFile, stored: Sequence[StoredLayer], metadata: NetworkMetadata
+) -> ReLUNetwork:
+    numbers = source.read()
+    layers = []
+    for each in stored:
+        # Layers copy their arrays, so that one tensor at a time is held twice.
+        arrays = {name: numbers.pop(place) for name, place in each.tensors.items()}
+        try:
+            layers.append(each.build(arrays))
+        except InputError as error:
+            names = " and ".join(f"'{shown(place)}'" for place in each.tensors.values())
+            raise InputError(f"{source.path}: tensors {names}: {error}") from error
+    try:
+        return ReLUNetwork(tuple(layers), metadata)
+    except InputError as error:
+        raise InputError(f"{source.path}: {error}") from error
+
+
+def _foreign_metadata(source: TensorFile, chain: Sequence[StoredLayer]) -> NetworkMetadata:
+    """What can be said of a network of another tool: its origin, and its likely input shape."""
+    rows, columns = source.tensors[chain[0].tensors["weight"]].shape
+    inputs = rows if chain[0].transposed else columns
+    side = math.isqrt(inputs)
+    square = side * side == inputs and side >= MIN_IMAGE_SIDE
+    orientation = "in x out" if chain[0].transposed else "out x in"
+    stated = source.metadata.get(ACTIVATION_KEY)
+    if stated is not None:
+        require_relu(stated)
+    # Nothing stands after the last layer, so a single one leaves nothing to assume.
+    known = stated is not None or len(chain) == 1
+    return NetworkMetadata(
+        name=source.path.stem,
+        input_shape=(side, side) if square else (inputs,),
+        recipe={
+            "inferred": {
+                "tensors": [n.tensors["weight"] for n in chain],
+                "orientation": orientation,
+            }
+        },
+        activation=ActivationSource.STATED if known else ActivationSource.ASSUMED,
+    )

@@ -1,0 +1,181 @@
+"""The pipeline: question -> task -> attack -> bounds -> engine -> polish -> check -> solution.
+
+:func:`solve` answers any question of :mod:`reluopt.questions` with any engine, all on this one
+way; self-contained engines find their own incumbents and bounds on it. Engines only make claims;
+what leaves this module was recomputed by the real network (:mod:`reluopt.answers.check`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Incumbent, Solution, Status, Timings
+from reluopt.answers.verdict import Claim, judged
+from reluopt.attacks.region import find_incumbent, region_minimum
+from reluopt.bounds.conditions import hopeless_alternatives
+from reluopt.deadline import Deadline, Laps
+from reluopt.engines.base import Engine, EngineRequest, ProgressCallback
+from reluopt.engines.options import EngineOptions
+from reluopt.method import BALL, Method, engine_for
+from reluopt.networks.network import ReLUNetwork
+from reluopt.preparation import prepare_solve
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.tasks import Question, Task
+from reluopt.versions import versions
+
+__all__ = ["EngineOptions", "Method", "engine_for", "solve"]
+
+ATTACK_SHARE, BOUNDS_SHARE = 0.25, 0.5
+"""Most of the time limit that the attack may use, and most of what is then left that bounds may
+use: a search that never begins proves nothing. Attacks take 0.01 to 4 s, linear bounds 1 to 10 ms,
+so the shares matter under short limits and for LP bounds."""
+
+POLISHING_SECONDS = 0.1
+"""What polishing is given beyond the time limit: without it the image that a solver has found may
+be lost to its rounding. A linear region takes 5 to 100 ms."""
+
+BALL_SLACK = 1e-9
+"""Relative enlargement of the incumbent's ball, so that rounding its radius keeps it valid."""
+
+
+def solve(
+    network: ReLUNetwork,
+    problem: Question,
+    method: Method | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+) -> Solution:
+    """Solve a problem to proven optimality and check the answer with the real network.
+
+    Args:
+        network: the network.
+        problem: a question, such as :class:`~reluopt.questions.problems.MinimalPerturbation`,
+            :class:`~reluopt.questions.problems.OptimalInput` or
+            :class:`~reluopt.questions.problems.Classification`.
+        method: engine, formulation, bounds and limits; None means all defaults.
+        progress: called now and then with incumbent, bound and node count.
+
+    Returns:
+        The checked solution. For optimal inputs and classifications the objective is a logit; for
+        classifications ``image`` is the classified image and the certificate compares the
+        program's logits with the forward pass.
+
+    Raises:
+        InputError: the problem does not fit the network.
+        UnsupportedProblemError: the engine cannot solve it.
+        EngineUnavailableError: the engine is not usable on this machine.
+
+    Example:
+        >>> from reluopt import load_images, load_network
+        >>> network, digits = load_network("thesis"), load_images("test")
+        >>> solution = solve(network, MinimalPerturbation(digits.image(0), label=digits.label(0)))
+        >>> solution.status, solution.certified, round(solution.objective, 4)
+        (<Status.OPTIMAL: 'OPTIMAL'>, True, 5.6144)
+    """
+    method = Method() if method is None else method
+    task = problem.task(network)
+    engine = engine_for(method, task, network)
+    prepare_solve(engine, method, task)
+    clock = Laps(Deadline.after(method.options.time_limit))
+    attacks = task.minimises_distance and method.wants_attack and not engine.self_contained
+    incumbent = None
+    if attacks:
+        share = clock.deadline.share(ATTACK_SHARE)
+        incumbent = find_incumbent(network, task, method.options.seed, share)
+    attack_seconds = clock.lap()
+    program = None if engine.self_contained else method.program
+    request = EngineRequest(network, task, None, program, method.options, incumbent, progress)
+    bounds_seconds = 0.0
+    if incumbent is not None and incumbent.objective == 0.0:
+        answer = EngineAnswer(Status.OPTIMAL, None, incumbent.alternative, 0.0, 0.0)
+        bounds = "none"
+    else:
+        request, bounds = _bounded(request, engine, method, clock.deadline)
+        bounds_seconds = clock.lap()
+        options = replace(method.options, time_limit=clock.deadline.solver_seconds)
+        answer = engine.solve(replace(request, options=options))
+    search_seconds = clock.lap() - answer.build_seconds
+    claim = Claim(network, task, answer, _found(task, answer, incumbent), method.options.gap)
+    verdict = judged(problem, claim)
+    # Self-contained engines polish on their own; an image of theirs that passes is left alone.
+    if task.minimises_distance and not (engine.self_contained and verdict.certified):
+        polished = _polished(network, task, answer, clock.deadline)
+        verdict = judged(problem, replace(claim, found=[*claim.found, *polished]))
+    timings = Timings(
+        attack_seconds, bounds_seconds, answer.build_seconds, search_seconds, clock.lap()
+    )
+    return Solution(
+        status=verdict.status,
+        objective=verdict.objective,
+        bound=task.objective.trivial_bound if math.isnan(answer.bound) else answer.bound,
+        image=verdict.image,
+        target=verdict.target,
+        certificate=verdict.certificate,
+        engine=engine.name,
+        formulation="none" if program is None else program.name,
+        bounds=bounds,
+        nodes=answer.nodes,
+        timings=timings,
+        seed=method.options.seed,
+        threads=method.options.threads,
+        time_limit=method.options.time_limit,
+        gap_tolerance=method.options.gap,
+        versions=versions(engine.name),
+        size=dict(answer.size),
+        message=verdict.message,
+        proof=answer.proof,
+    )
+
+
+def _bounded(
+    request: EngineRequest, engine: Engine, method: Method, deadline: Deadline
+) -> tuple[EngineRequest, str]:
+    """``request`` with bounds and the alternatives that they rule out, and their name.
+
+    Raises:
+        UnsupportedProblemError: bounds that are only assumed are not proven.
+    """
+    if engine.self_contained:
+        return request, "own"
+    network, task = request.network, request.task
+    bounding, over_ball = method.bounding(task)
+    bounding.refuse_untrue(network, task.box, deadline)
+    inputs = _inputs(task, request.incumbent if over_ball else None, over_ball)
+    bounds = bounding.compute(network, inputs, deadline=deadline.share(BOUNDS_SHARE))
+    if not over_ball:
+        return replace(request, bounds=bounds), bounding.name
+    hopeless = hopeless_alternatives(network, inputs, bounds, task)
+    return replace(request, bounds=bounds, hopeless=hopeless), BALL
+
+
+def _inputs(task: Task, incumbent: Incumbent | None, over_ball: bool) -> InputSet:
+    """The box, or the incumbent's ball in it with the task's limits."""
+    if not over_ball:
+        return InputSet(task.surroundings or task.box)
+    norm, radius = task.norm.ball(math.inf if incumbent is None else incumbent.objective)
+    radius = radius * (1.0 + BALL_SLACK) + BALL_SLACK
+    return InputSet(task.box, task.image, norm, radius, task.limits)
+
+
+def _found(task: Task, answer: EngineAnswer, incumbent: Incumbent | None) -> list[Incumbent]:
+    """The engine's image and the incumbent, each with the alternative that it meets."""
+    found = []
+    if task.minimises_distance and answer.image is not None:
+        image = task.box.clip(answer.image)
+        found.append(Incumbent(image, task.distance(image), answer.alternative))
+    return found if incumbent is None else [*found, incumbent]
+
+
+def _polished(
+    network: ReLUNetwork, task: Task, answer: EngineAnswer, deadline: Deadline
+) -> list[Incumbent]:
+    """The optimum of the linear region that the engine's rounded binaries name."""
+    if answer.image is None:
+        return []
+    pattern = answer.pattern or network.activation_pattern(answer.image)
+    alternative = task.alternatives[answer.alternative]
+    extra = Deadline.after(max(deadline.left, POLISHING_SECONDS))
+    image = region_minimum(network, task, alternative, pattern, extra)
+    return [] if image is None else [Incumbent(image, task.distance(image), answer.alternative)]

@@ -1,0 +1,1 @@
+"""What is asked: norms, margins, targets, limits on changes, problems."""

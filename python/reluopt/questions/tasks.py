@@ -1,0 +1,192 @@
+r"""A task: what every engine understands.
+
+.. math:: \min_{x^0 \in X} \|x^0 - image\| \quad\text{or}\quad \max_{x^0 \in X} c^\top x^K
+          \quad\text{s.t.}\quad \exists i:\ C_i\, x^K \ge d_i .
+
+Questions (:mod:`.minimal_perturbation` and its neighbours) are what people write down; each makes
+a task, in which targets and margins have become linear conditions on the logits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reluopt.errors import InputError
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray, frozen_array
+from reluopt.questions.change_limits import ChangeLimits
+from reluopt.questions.input_sets import Box, InputSet
+from reluopt.questions.margins import LogitConditions
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.overflow import refuse_overflow
+
+
+@dataclass(frozen=True, eq=False)
+class Alternative:
+    """One way to satisfy a :class:`Task`: a target and its conditions."""
+
+    target: int
+    conditions: LogitConditions
+
+
+@dataclass(frozen=True, eq=False)
+class Distance:
+    """The size of the change from an image, to be minimised.
+
+    Attributes:
+        image: shape ``(n_0,)``.
+        norm: how size is measured.
+        tilt: k >= 0 adds ``2 k sum(x0 - image)``; nothing allowed may lie below the image then.
+    """
+
+    image: FloatArray
+    norm: Norm
+    tilt: float = 0.0
+    trivial_bound: ClassVar[float] = 0.0
+
+    def __call__(self, point: FloatArray) -> float:
+        """Its value for the input ``point``, shape ``(n_0,)``."""
+        delta = point - self.image
+        value = self.norm.objective(delta)
+        return value if self.tilt == 0.0 else float(value + 2.0 * self.tilt * delta.sum())
+
+
+@dataclass(frozen=True)
+class LinearForm:
+    """A linear form of the logits, to be maximised.
+
+    Attributes:
+        terms: labels with the factors of their logits.
+    """
+
+    terms: tuple[tuple[int, float], ...]
+    trivial_bound: ClassVar[float] = math.inf
+
+    def __call__(self, logits: FloatArray) -> float:
+        """Its value for ``logits``, shape ``(n_K,)``."""
+        return float(sum(factor * logits[label] for label, factor in self.terms))
+
+    @property
+    def label(self) -> int | None:
+        """The label whose logit is all that it is, or None."""
+        return self.terms[0][0] if len(self.terms) == 1 and self.terms[0][1] == 1.0 else None
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """An objective over an input set, meeting one of some alternatives.
+
+    Attributes:
+        objective: what is optimised.
+        inputs: inputs allowed; their box holds no more than their limits leave of it.
+        alternatives: targets with their conditions ``(C_i, d_i)``; none where nothing has to be
+            met, at least one for a distance.
+        surroundings: where pre-activation bounds hold if in more than the box; None if not.
+    """
+
+    objective: Distance | LinearForm
+    inputs: InputSet
+    alternatives: tuple[Alternative, ...] = ()
+    surroundings: Box | None = None
+
+    @classmethod
+    def nearest(
+        cls,
+        image: FloatArray,
+        box: Box,
+        norm: Norm,
+        alternatives: tuple[Alternative, ...],
+        limits: ChangeLimits | None = None,
+    ) -> Task:
+        """The input of a box nearest to ``image`` that meets one of the alternatives."""
+        inputs = InputSet(box, image, limits=limits)
+        return cls(Distance(image, norm), inputs, alternatives)
+
+    @classmethod
+    def largest_logit(cls, label: int, box: Box) -> Task:
+        """The largest logit of ``label`` over a box."""
+        return cls(LinearForm(((label, 1.0),)), InputSet(box))
+
+    @property
+    def box(self) -> Box:
+        """Elementwise limits of the inputs."""
+        return self.inputs.box
+
+    @property
+    def limits(self) -> ChangeLimits | None:
+        """Limits on the change besides the box."""
+        return self.inputs.limits
+
+    @property
+    def distance(self) -> Distance:
+        """The objective of a task that minimises one."""
+        if not isinstance(self.objective, Distance):
+            raise ValueError("task: expected one that minimises a distance")
+        return self.objective
+
+    @property
+    def image(self) -> FloatArray:
+        """The image from which a distance counts."""
+        return self.distance.image
+
+    @property
+    def norm(self) -> Norm:
+        """The norm of a distance."""
+        return self.distance.norm
+
+    @property
+    def minimises_distance(self) -> bool:
+        """Whether the objective is a distance, not a form of the logits."""
+        return isinstance(self.objective, Distance)
+
+    def only(self, alternative: Alternative) -> Task:
+        """The same task with one alternative left."""
+        return replace(self, alternatives=(alternative,))
+
+
+class Question(Protocol):
+    """What people ask; :mod:`reluopt.answers.verdict` says how its answer is judged."""
+
+    def task(self, network: ReLUNetwork) -> Task:
+        """The task whose answer answers the question, or an InputError where it does not fit."""
+        ...
+
+
+def flat_image(network: ReLUNetwork, image: ArrayLike) -> FloatArray:
+    """One finite image as a read-only vector of shape ``(n_0,)``, or an InputError."""
+    batch, single = network.flat_inputs(image)
+    if not single:
+        raise InputError(f"image: expected one image, found a batch of {batch.shape[0]}")
+    if not np.isfinite(batch).all():
+        raise InputError("image: expected finite values, found NaN or infinity")
+    return frozen_array(batch[0])
+
+
+def fitting_box(network: ReLUNetwork, box: Box | None) -> Box:
+    """``box``, or [0, 1] for every input: what every question asks about.
+
+    Raises:
+        InputError: its length does not fit, or the network may overflow over it
+            (:mod:`reluopt.questions.overflow`).
+    """
+    chosen = Box.unit(network.input_size) if box is None else box
+    if chosen.lower.size != network.input_size:
+        raise InputError(
+            f"box: expected {network.input_size} bounds (one for each input), "
+            f"found {chosen.lower.size}"
+        )
+    refuse_overflow(network, chosen.lower, chosen.upper)
+    return chosen
+
+
+def check_label(network: ReLUNetwork, label: int) -> None:
+    """Raise an InputError unless ``label`` is one of the network's classes."""
+    if not 0 <= label < network.output_size:
+        raise InputError(
+            f"label: expected a label from 0 to {network.output_size - 1}, found {label}"
+        )

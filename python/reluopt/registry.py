@@ -1,0 +1,61 @@
+"""Things that people call by name: engines, formulations, bounding methods, norms.
+
+A help text or a misspelt name reads the names alone; what is behind one is loaded, which may take
+numba, scipy and a solver, when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Generic, TypeVar
+
+from reluopt.errors import InputError
+
+Thing = TypeVar("Thing")
+
+
+class Registry(Generic[Thing]):
+    """Things of one kind by name, in the order in which they are listed.
+
+    Args:
+        kind: what they are, as messages say it.
+        places: ``module:Class`` under :mod:`reluopt` for each name.
+    """
+
+    def __init__(self, kind: str, **places: str) -> None:
+        self.kind = kind
+        self._makers: dict[str, str | Callable[..., Thing]] = {**places}
+        self._made: dict[str, Thing] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names."""
+        return tuple(self._makers)
+
+    def add(self, name: str, maker: str | Callable[..., Thing]) -> None:
+        """One more thing: where its class is, or what makes it."""
+        self._makers[name] = maker
+
+    def refuse_unknown(self, name: str, *others: str) -> None:
+        """Raise an InputError unless ``name`` is one of the names or of ``others``."""
+        if name not in (*others, *self._makers):
+            known = f"one of {', '.join(self._makers)}"
+            expected = " or ".join([*others, known])
+            raise InputError(f"{self.kind}: expected {expected}, found {name!r}")
+
+    def make(self, name: str, *arguments: Any) -> Thing:
+        """A new one of what is called ``name``, or an InputError when nothing is."""
+        self.refuse_unknown(name)
+        maker: Any = self._makers[name]
+        if isinstance(maker, str):
+            module, _, attribute = maker.partition(":")
+            maker = getattr(import_module(f"reluopt.{module}"), attribute)
+        made: Thing = maker(*arguments)
+        return made
+
+    def get(self, name: str) -> Thing:
+        """The one that is called ``name``, or an InputError when nothing is."""
+        if name not in self._made:
+            self._made[name] = self.make(name)
+        return self._made[name]

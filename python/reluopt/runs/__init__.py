@@ -1,0 +1,1 @@
+"""Instances in, rows out: job, runner, workers, store, verification."""

@@ -1,0 +1,215 @@
+"""Smallest perturbations for many images: instances in, checked rows out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from reluopt.answers.solution import Solution
+from reluopt.engines.base import ProgressCallback
+from reluopt.engines.proving import ProvingEngine, proving_engine
+from reluopt.errors import UnsupportedProblemError
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.pipeline import Method, engine_for, solve
+from reluopt.questions.problems import (
+    Margin,
+    Measure,
+    MinimalPerturbation,
+    ShiftTarget,
+    Target,
+)
+from reluopt.runs.instances import Instance
+from reluopt.runs.job import Finished as Finished
+from reluopt.runs.row import AttackRow
+from reluopt.runs.solving import ImageJob, SolverJob, limit_settings, solved
+
+TOY_SIZES, TOY_SEED, TOY_SHIFT = (8, 8, 6, 3), 14, 2
+"""The toy of the warm-up: gradient attacks find an image, and the proof needs 11 nodes in L1, 9 in
+L2."""
+
+WARM_UP_SECONDS = 600.0
+"""Time limit of the warm-up: a search that compiles until its time is up reaches no further
+kernels, and they would be compiled within the first instance's time."""
+
+
+@dataclass(frozen=True)
+class AttackSettings:
+    """What is asked of every image, and where the network was loaded from.
+
+    Attributes:
+        target, norm, margin, smoothness: see
+            :class:`~reluopt.questions.problems.MinimalPerturbation`.
+        method: how it is solved.
+        network_path: bundled name or file of the network.
+    """
+
+    target: Target
+    norm: Measure
+    margin: Margin
+    method: Method
+    network_path: str = ""
+    smoothness: float | None = None
+
+    def problem(self, instance: Instance) -> MinimalPerturbation:
+        """What is asked of one image."""
+        return MinimalPerturbation(
+            instance.image,
+            instance.label,
+            self.target,
+            self.norm,
+            self.margin,
+            smoothness=self.smoothness,
+        )
+
+    def describe(self, network: ReLUNetwork) -> dict[str, Any]:
+        """Everything that determines the results, JSON-serialisable."""
+        method = self.method
+        return {
+            "experiment": "attack",
+            "network": network.metadata.name,
+            "network_path": self.network_path or network.metadata.name,
+            "network_sha256": network.fingerprint,
+            "target": str(self.target),
+            "norm": str(self.norm),
+            "margin": str(self.margin),
+            "engine": method.engine,
+            "formulation": method.formulation_name,
+            "bounds": method.bounds_name,
+            "attack": method.wants_attack,
+            **limit_settings(method.options),
+            "extra": dict(method.options.extra),
+            # Folders of runs without it were written before there was such a setting.
+            **({} if self.smoothness is None else {"smoothness": self.smoothness}),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
+    """Find smallest perturbations."""
+
+    network: ReLUNetwork
+    settings: AttackSettings
+
+    row_class = AttackRow
+
+    @property
+    def method(self) -> Method:
+        """How each image is solved."""
+        return self.settings.method
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the results, JSON-serialisable."""
+        return self.settings.describe(self.network)
+
+    def warm_up(self) -> None:
+        """Solve a toy problem by the same method.
+
+        Imports, licences, and the compilation of kernels (once on a machine) then happen before
+        the clock of the first instance runs. The toy needs branching in L1 and in L2, so that
+        every kernel of a search is reached.
+        """
+        generator = np.random.default_rng(TOY_SEED)
+        layers = tuple(
+            Dense(generator.normal(size=(outputs, inputs)), generator.normal(size=outputs))
+            for inputs, outputs in itertools.pairwise(TOY_SIZES)
+        )
+        toy = ReLUNetwork(layers, NetworkMetadata(input_shape=(2, TOY_SIZES[0] // 2)))
+        image = np.random.default_rng(TOY_SEED).random(TOY_SIZES[0])
+        settings, label = self.settings, int(toy.predict(image))
+        problem = MinimalPerturbation(
+            image, label, ShiftTarget(TOY_SHIFT), settings.norm, smoothness=settings.smoothness
+        )
+        options = replace(self.options, time_limit=WARM_UP_SECONDS)
+        solve(toy, problem, replace(self.method, options=options))
+
+    def run(self, unit: Instance, progress: ProgressCallback | None = None) -> Finished[AttackRow]:
+        """Row and answer (in the network's input shape) of one instance."""
+        started = time.perf_counter()
+        problem = self.settings.problem(unit)
+        solution = solve(self.network, problem, self.method, progress=progress)
+        row = self.row(unit, solution, time.perf_counter() - started)
+        image, proof = solution.image, solution.proof
+        return Finished(
+            row,
+            None if image is None else image.reshape(self.network.input_shape),
+            None if proof is None else proving_engine(solution.engine).proof_bytes(proof),
+        )
+
+    def row(self, unit: Instance, solution: Solution, seconds: float) -> AttackRow:
+        """The row of a solved instance."""
+        certificate, objective = solution.certificate, solution.objective
+        measured: dict[str, Any] = {}
+        if certificate is not None:
+            measured = {"predicted": certificate.predicted, "margin": certificate.lead}
+            measured |= {"slack": certificate.margin, "box_violation": certificate.box_violation}
+        times = {
+            f"{step}_seconds": getattr(solution.timings, step)
+            for step in ("attack", "bounds", "build", "search", "polish")
+        }
+        return replace(
+            self.failed(unit, str(solution.status), "").row,
+            target=solution.target,
+            objective=objective,
+            distance=self.settings.norm.distance_of(objective)
+            if math.isfinite(objective)
+            else None,
+            bound=solution.bound,
+            gap=solution.gap,
+            seconds=seconds,
+            certified=solution.certified,
+            **measured,
+            **times,
+            **solved(solution),
+        )
+
+    def failed(
+        self, unit: Instance, status: str, message: str, seconds: float | None = None
+    ) -> Finished[AttackRow]:
+        """The row of an instance whose solve crashed: all that is known without an answer."""
+        row = AttackRow(
+            image=unit.key,
+            label=unit.label,
+            norm=str(self.settings.norm),
+            margin_rule=str(self.settings.margin),
+            engine=self.method.engine,
+            formulation=self.method.formulation_name,
+            status=status,
+            original_predicted=int(self.network.predict(unit.image)),
+            certified=False,
+            image_sha256=unit.fingerprint,
+            message=message,
+            **self.limits(),
+        )
+        return Finished(row)
+
+    def check_targets(self, instances: Sequence[Instance]) -> None:
+        """Refuse what cannot work before anything is compiled or solved.
+
+        Raises:
+            InputError: see :meth:`~reluopt.questions.problems.MinimalPerturbation.task`, or the
+                engine cannot do what the method asks.
+            UnsupportedProblemError: the engine cannot solve such problems, or not keep proofs of
+                them.
+            EngineUnavailableError: the engine is not usable on this machine.
+        """
+        one_of_each_label = {instance.label: instance for instance in instances}
+        problems = [self.settings.problem(each) for each in one_of_each_label.values()]
+        tasks = [problem.task(self.network) for problem in problems]
+        for task in tasks[:1]:  # which engine can solve them is the same for all
+            engine = engine_for(self.method, task, self.network)
+            keeps = isinstance(engine, ProvingEngine) and engine.keeps_proofs(task)
+            if self.options.extra.get("proof") and not keeps:
+                asked = self.method.engine
+                found = "" if asked == engine.name else f", which is {engine.name} here"
+                raise UnsupportedProblemError(
+                    f"--proof: expected an engine that keeps proofs (bnb, for L1 and L2), found "
+                    f"engine {asked}{found} for {task.norm.label}"
+                )

@@ -1,0 +1,110 @@
+"""Where the time of a solve goes: the own engine's steps, beside the least that any solve costs."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Incumbent
+from reluopt.engines.base import EngineRequest
+from reluopt.engines.options import EngineOptions
+from reluopt.engines.proving import proving_engine
+from reluopt.errors import UnsupportedProblemError
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.zoo import open_network
+from reluopt.questions.problems import (
+    Margin,
+    Measure,
+    MinimalPerturbation,
+    PerturbationTask,
+    Target,
+)
+from reluopt.runs.instances import Instance
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Medians over several solves of one instance.
+
+    Attributes:
+        answer: the last answer.
+        seconds: of a whole solve.
+        steps: calls and seconds of every step; the rest is what remains of ``seconds``.
+        reading: seconds for reading the weights.
+        root: seconds for bounds over the optimum's ball and the root relaxation of the answer's
+            own target: the least that a search costs this engine. None where nothing was searched,
+            because the image needs no change.
+    """
+
+    answer: EngineAnswer
+    seconds: float
+    steps: dict[str, tuple[int, float]]
+    reading: float
+    root: float | None
+
+
+def profile(
+    network_name: str,
+    instance: Instance,
+    target: Target,
+    norm: Measure,
+    margin: Margin,
+    options: EngineOptions,
+    repeats: int = 5,
+    activation: str | None = None,
+) -> Profile:
+    """Solve an instance several times and take the medians.
+
+    Raises:
+        UnsupportedProblemError: the engine does not know the norm.
+    """
+    network: ReLUNetwork = open_network(network_name, activation)
+    task = MinimalPerturbation(instance.image, instance.label, target, norm, margin).task(network)
+    engine = proving_engine()
+    if not engine.keeps_proofs(task):
+        raise UnsupportedProblemError(f"profile: expected norm l1 or l2, found {norm}")
+    request = EngineRequest(network, task, None, options=options)
+    engine.solve(request)  # compiles what is not yet compiled
+    timed = [_timed(lambda: engine.solve(request)) for _ in range(repeats)]
+    answer = timed[-1][1]
+    steps = {
+        name: (
+            answer.steps[name][0],
+            statistics.median(run.steps.get(name, (0, 0.0))[1] for _, run in timed),
+        )
+        for name in answer.steps
+    }
+    seconds = statistics.median(taken for taken, _ in timed)
+    steps["rest"] = (1, max(seconds - sum(step[1] for step in steps.values()), 0.0))
+    reading = [_timed(lambda: open_network(network_name, activation))[0] for _ in range(repeats)]
+    root = _root_seconds(network, task, answer, options.gap, repeats)
+    return Profile(answer, seconds, steps, statistics.median(reading), root)
+
+
+def _root_seconds(
+    network: ReLUNetwork, task: PerturbationTask, answer: EngineAnswer, gap: float, repeats: int
+) -> float | None:
+    """See :attr:`Profile.root`; other targets may be excluded without any relaxation."""
+    if answer.objective == 0.0:
+        return None
+    best = None
+    if answer.image is not None:
+        task = task.only(task.alternatives[answer.alternative])
+        best = Incumbent(answer.image, answer.objective, 0)
+    engine = proving_engine()
+    solve = partial(engine.root_bound, network, task, best, gap)
+    runs = [_timed(solve)[0] for _ in range(repeats)]
+    return statistics.median(runs)
+
+
+def _timed(run: Callable[[], _Result]) -> tuple[float, _Result]:
+    started = time.perf_counter()
+    result = run()
+    return time.perf_counter() - started, result

@@ -1,0 +1,464 @@
+"""One typed record of one solved instance: what stores, tables, figures and reports read.
+
+A class of rows is a frozen dataclass whose fields are the columns of its table, in the order of
+the file. The type of a field says what its cells hold (a text, a whole number, a number, a flag),
+and a field with a default may be empty: the default is what an empty cell means. Columns, parsing,
+formatting and data frames follow from this, so that ``+0.1`` stays the text ``+0.1``, a network may
+be called ``007``, ``1e3`` or ``NA``, and a number that is none is refused rather than guessed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, make_dataclass, replace
+from functools import cache
+from keyword import iskeyword
+from types import NoneType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args, get_type_hints
+
+if TYPE_CHECKING:  # workers read no tables and should not load pandas
+    import pandas as pd
+
+LONGEST_NUMBER = 40
+"""Characters of a number: any float64 takes at most 24, and longer ones would take their time."""
+
+LONGEST_TEXT = 100_000
+"""Characters of a text: Python's ``csv`` reads cells of up to 131,072."""
+
+LARGEST_WHOLE = 10**18
+"""Whole numbers are smaller, so that they are exact as 64-bit integers everywhere."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
+"""Whole numbers. Folders that earlier versions merged hold some as ``6.0``."""
+
+_REAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+def text_of(value: Any) -> str:
+    r"""``value`` as the text that a cell holds.
+
+    Line breaks become spaces, so that a row is a line; what is no Unicode (bytes of a file's name,
+    say) is written as ``\udc..``. Nothing else is changed, up to :data:`LONGEST_TEXT` characters.
+    """
+    text = _BREAK.sub(" ", str(value)).encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 3]}..."
+
+
+def _read_whole(text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise ValueError
+    return int(text.partition(".")[0])
+
+
+def _read_real(text: str) -> float:
+    if len(text) > LONGEST_NUMBER or not _REAL.fullmatch(text) or not math.isfinite(float(text)):
+        raise ValueError
+    return float(text)
+
+
+def _read_flag(text: str) -> bool:
+    if text not in ("True", "False"):
+        raise ValueError
+    return text == "True"
+
+
+def _whole(value: Any) -> int | None:
+    if _real(value) is None:
+        return None
+    number = int(value)
+    if number != value or abs(number) >= LARGEST_WHOLE:
+        raise ValueError
+    return number
+
+
+def _real(value: Any) -> float | None:
+    if isinstance(value, str):
+        raise TypeError
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _flag(value: Any) -> bool:
+    if value not in (True, False):
+        raise ValueError
+    return bool(value)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the cells of a column hold.
+
+    Attributes:
+        expected: how messages call it.
+        held: the type of a value.
+        read: the value of a cell's text, which is not empty.
+        keep: the value that a row keeps of a value: NaN and infinity become None.
+        dtype: of a column of a data frame without missing values.
+        sparse: of one with missing values.
+
+    Both functions raise ValueError (or TypeError) for anything else.
+    """
+
+    expected: str
+    held: type
+    read: Callable[[str], Any]
+    keep: Callable[[Any], Any]
+    dtype: str
+    sparse: str
+
+
+TEXT = Kind("a text", str, str, text_of, "object", "object")
+WHOLE = Kind("a whole number", int, _read_whole, _whole, "int64", "float64")
+REAL = Kind("a number", float, _read_real, _real, "float64", "float64")
+FLAG = Kind("True or False", bool, _read_flag, _flag, "bool", "object")
+
+_KIND_OF_TYPE = {kind.held: kind for kind in (TEXT, WHOLE, REAL, FLAG)}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, what its cells hold, and what an empty one means."""
+
+    name: str
+    kind: Kind
+    empty: Any
+
+    def keep(self, value: Any) -> Any:
+        """What a row keeps of ``value``, which is what reading the row again gives.
+
+        Raises:
+            ValueError: the column does not hold such values.
+        """
+        found = None
+        if value is not None:
+            try:
+                found = self.kind.keep(value)
+            except (ValueError, TypeError, OverflowError):
+                expected = f"{self.name}: expected {self.kind.expected}"
+                raise ValueError(f"{expected}, found {value!r}") from None
+        if found is not None and found != "":
+            return found
+        if self.empty is MISSING:
+            raise ValueError(f"{self.name}: expected {self.kind.expected}, found nothing")
+        return self.empty
+
+
+class Row:
+    """What all rows have in common; the classes below say which columns there are.
+
+    What a row is made of is kept as reading it again gives it: numbers of numpy become Python's,
+    NaN and infinity become None, line breaks in texts become spaces.
+
+    Raises:
+        ValueError: a value is not what its column holds, or is missing.
+    """
+
+    file_order: ClassVar[tuple[str, ...]] = ()
+    """Columns in the order of the file, where it is not that of the fields."""
+
+    image: str
+    label: int
+    status: str
+    network: str
+    message: str
+
+    def __init__(self, **values: Any) -> None:
+        raise NotImplementedError  # dataclasses make their own
+
+    def __post_init__(self) -> None:
+        for column in self.schema():
+            object.__setattr__(self, column.name, column.keep(getattr(self, column.name)))
+
+    @classmethod
+    def schema(cls) -> tuple[Column, ...]:
+        """The columns in the order of the file."""
+        return _schema(cls)  # type: ignore[arg-type]  # classes can be hashed
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Names of the columns, the first being the key."""
+        return tuple(column.name for column in cls.schema())
+
+    @classmethod
+    def header(cls) -> bytes:
+        """The first line of a file of such rows."""
+        return csv_line(cls.columns())
+
+    @property
+    def row_key(self) -> str:
+        """What tells the row from all others of its table: its first value."""
+        return str(getattr(self, self.schema()[0].name) or "")
+
+    def values(self) -> dict[str, Any]:
+        """Values by column, in the order of the file."""
+        return {column.name: getattr(self, column.name) for column in self.schema()}
+
+    def line(self) -> bytes:
+        """The row as a line of its file."""
+        return csv_line(self.values().values())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a column, or ``default`` where there is none."""
+        value = getattr(self, name, default)
+        return default if value is None else value
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
+
+def csv_line(values: Iterable[Any]) -> bytes:
+    """Values as a line of a file; None is an empty cell."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow("" if v is None else v for v in values)
+    return buffer.getvalue().encode()
+
+
+@cache
+def _schema(cls: type[Row]) -> tuple[Column, ...]:
+    hints = get_type_hints(cls)
+    found = {}
+    for each in fields(cls):  # type: ignore[arg-type]  # every class but Row is a dataclass
+        (held,) = set(get_args(hints[each.name]) or (hints[each.name],)) - {NoneType}
+        found[each.name] = Column(each.name, _KIND_OF_TYPE[held], each.default)
+    return tuple(found[name] for name in cls.file_order or found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackRow(Row):
+    """A smallest change.
+
+    ``margin`` is the lead of the target's logit as measured, ``slack`` the smallest slack of the
+    asked conditions, ``image_sha256`` that of the original, ``seconds`` those of the whole solve.
+    """
+
+    image: str
+    label: int
+    target: int | None = None
+    norm: str
+    margin_rule: str
+    engine: str
+    formulation: str | None = None
+    bounds: str | None = None
+    status: str
+    objective: float | None = None
+    distance: float | None = None
+    bound: float | None = None
+    gap: float | None = None
+    seconds: float | None = None
+    nodes: int | None = None
+    original_predicted: int | None = None
+    predicted: int | None = None
+    margin: float | None = None
+    slack: float | None = None
+    box_violation: float | None = None
+    certified: bool
+    attack_seconds: float | None = None
+    bounds_seconds: float | None = None
+    build_seconds: float | None = None
+    search_seconds: float | None = None
+    polish_seconds: float | None = None
+    variables: int | None = None
+    constraints: int | None = None
+    binaries: int | None = None
+    seed: int | None = None
+    threads: int | None = None
+    time_limit: float | None = None
+    network: str = ""
+    image_sha256: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyRow(Row):
+    """Classification by the program.
+
+    ``program`` is the program's answer, ``predicted`` the network's, and ``certified`` tells
+    whether all logits are the same (:func:`reluopt.answers.verdict.compare_logits`).
+    """
+
+    image: str
+    label: int
+    program: int | None = None
+    predicted: int | None = None
+    agrees: bool
+    certified: bool
+    engine: str
+    formulation: str | None = None
+    bounds: str | None = None
+    status: str
+    seconds: float | None = None
+    nodes: int | None = None
+    variables: int | None = None
+    constraints: int | None = None
+    binaries: int | None = None
+    seed: int | None = None
+    threads: int | None = None
+    time_limit: float | None = None
+    network: str = ""
+    image_sha256: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdealRow(Row):
+    """An optimal input; ``objective`` is the label's logit, ``margin`` its lead over the others."""
+
+    image: str
+    label: int
+    engine: str
+    formulation: str | None = None
+    bounds: str | None = None
+    status: str
+    objective: float | None = None
+    bound: float | None = None
+    gap: float | None = None
+    seconds: float | None = None
+    nodes: int | None = None
+    predicted: int | None = None
+    margin: float | None = None
+    certified: bool
+    variables: int | None = None
+    constraints: int | None = None
+    binaries: int | None = None
+    seed: int | None = None
+    threads: int | None = None
+    time_limit: float | None = None
+    network: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpperBoundRow(Row):
+    """A distance without proof; ``margin`` is the lead of the target's logit as measured."""
+
+    image: str
+    label: int
+    target: int | None = None
+    norm: str
+    margin_rule: str
+    attack: str
+    status: str
+    distance: float | None = None
+    seconds: float | None = None
+    predicted: int | None = None
+    margin: float | None = None
+    certified: bool
+    seed: int | None = None
+    network: str = ""
+    image_sha256: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardRow(Row):
+    """A forward pass; ``seconds`` is the median of ``repeats`` passes."""
+
+    image: str
+    label: int
+    predicted: int | None = None
+    status: str
+    seconds: float | None = None
+    repeats: int | None = None
+    network: str = ""
+    image_sha256: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRow(AttackRow):
+    """A smallest change, and what was measured around it.
+
+    ``run`` is the key; memory is in MiB; ``load`` is the machine's one-minute load when the run
+    began; ``order`` is its turn on the image; ``code_sha256`` tells the sources of reluopt.
+    """
+
+    file_order = (
+        *("run", "network", "image", "method", "proven", "status", "seconds"),
+        *("label", "target", "norm", "margin_rule", "engine", "formulation", "bounds"),
+        *("objective", "distance", "bound", "gap", "nodes", "original_predicted", "predicted"),
+        *("margin", "slack", "box_violation", "certified", "attack_seconds", "bounds_seconds"),
+        *("build_seconds", "search_seconds", "polish_seconds", "variables", "constraints"),
+        *("binaries", "seed", "threads", "time_limit", "message", "cpu_seconds", "memory_before"),
+        *("memory_peak", "neurons", "load", "order", "session", "network_sha256"),
+        *("image_sha256", "code_sha256"),
+    )
+
+    run: str
+    method: str
+    proven: bool
+    cpu_seconds: float | None = None
+    memory_before: float | None = None
+    memory_peak: float | None = None
+    neurons: int | None = None
+    load: float | None = None
+    order: int | None = None
+    session: int
+    network_sha256: str
+    code_sha256: str
+
+
+_Value = TypeVar("_Value")
+
+
+def known(value: _Value | None) -> _Value:
+    """A value that a row of its status has."""
+    if value is None:
+        raise ValueError("expected a row with an answer, found none")
+    return value
+
+
+ROW_CLASSES: tuple[type[Row], ...] = (
+    *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, ForwardRow, BenchRow),
+)
+"""Rows of all jobs."""
+
+COLUMNS: Mapping[str, Column] = {
+    column.name: replace(column, empty=None) for cls in ROW_CLASSES for column in cls.schema()
+}
+"""Columns of all jobs by name, any of them empty: for tables of whatever columns."""
+
+
+def column_of(name: str) -> Column:
+    """What a column of this name holds; one that no job has holds texts."""
+    return COLUMNS.get(name) or Column(name, TEXT, None)
+
+
+@cache
+def row_class(columns: tuple[str, ...]) -> type[Row]:
+    """Whose table has these columns: a job's, or rows of nothing but them.
+
+    Raises:
+        ValueError: a name cannot be that of a field.
+    """
+    for cls in ROW_CLASSES:
+        if cls.columns() == columns:
+            return cls
+    for name in columns:
+        if not name.isidentifier() or iskeyword(name) or hasattr(Row, name):
+            raise ValueError(f"expected names of columns, found {name!r}")
+    fields_ = [(name, column_of(name).kind.held | None, None) for name in columns]
+    return make_dataclass("AnyRow", fields_, bases=(Row,), frozen=True, kw_only=True)
+
+
+def typed_frame(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a data frame whose columns have the types of their kinds.
+
+    What is missing is None in columns of texts and flags, NaN in columns of numbers; whole numbers
+    of which some are missing become floats.
+    """
+    import pandas as pd
+
+    held = list(rows)
+    frame = {}
+    for name in columns:
+        values = [row.get(name) for row in held]
+        kind = column_of(name).kind
+        dtype = kind.sparse if any(value is None for value in values) else kind.dtype
+        frame[name] = pd.Series(values, dtype=dtype)
+    return pd.DataFrame(frame, index=range(len(held)))

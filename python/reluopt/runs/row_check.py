@@ -1,0 +1,397 @@
+"""Everything that is wrong with one row of a run, recomputed from network, images and proofs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_perturbation
+from reluopt.answers.solution import (
+    GAP_DENOMINATOR_FLOOR,
+    Certificate,
+    Incumbent,
+    Status,
+    relative_gap,
+)
+from reluopt.engines import engine_names
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.problems import (
+    BareRelativeMargin,
+    MinimalPerturbation,
+    PerturbationTask,
+    parse_margin,
+    parse_norm,
+    parse_target,
+)
+from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
+from reluopt.runs.evidence import AGREEMENT, BoundClaim, Evidence, at_most, fools_nobody
+from reluopt.runs.instances import Instance
+from reluopt.runs.job import FAILURES
+from reluopt.runs.row import COLUMNS, AttackRow
+from reluopt.runs.store import proof_path
+
+RECORDED = {
+    "norm": "norm",
+    "margin_rule": "margin",
+    "seed": "seed",
+    "threads": "threads",
+    "time_limit": "time_limit",
+    "network": "network",
+}
+"""Columns that repeat a setting of the run."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What verification found out about one row.
+
+    Attributes:
+        image: key of the instance.
+        status: status that the row claims; ``MISSING`` where there should be a row and is none.
+        failures: one sentence for each thing that is not as the row says; empty when all is well.
+        evidence: what stands behind its bound.
+        bound: the bound that the row claims, None without one.
+        root: bound of the root relaxation (engine ``bnb``), else None.
+        proven: bound that the kept proof shows, else None.
+    """
+
+    image: str
+    status: str
+    failures: tuple[str, ...]
+    evidence: Evidence = Evidence.NONE
+    bound: float | None = None
+    root: float | None = None
+    proven: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRow:
+    """A row, the image stored with it, the instance that it names, and its place in the table."""
+
+    row: AttackRow
+    image: FloatArray | None
+    instance: Instance
+    place: int
+
+    @property
+    def key(self) -> str:
+        """Its place: damaged tables hold several rows of an instance."""
+        return str(self.place)
+
+
+@dataclass(frozen=True, eq=False)
+class RunCheck:
+    """What the checks of all rows of a run share."""
+
+    folder: Path
+    network: ReLUNetwork
+    settings: Mapping[str, Any]
+
+    def verify(self, stored: StoredRow) -> Verified:
+        """Check one row.
+
+        Raises:
+            InputError: a cell that must be filled is empty, or a proof is damaged.
+        """
+        # Stored images may hold anything; what overflows is no answer, and no warning either.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _RowCheck(self, stored).verify()
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """The stored image against the alternative that the row names."""
+
+    image: FloatArray
+    alternative: int
+    certificate: Certificate
+
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """The image as an answer, if it is one."""
+        if not self.certificate.certified:
+            return None
+        return Incumbent(self.image, self.certificate.objective, self.alternative)
+
+
+class _RowCheck:
+    """The check of one row."""
+
+    def __init__(self, run: RunCheck, stored: StoredRow) -> None:
+        self._network, self._settings = run.network, run.settings
+        self._row, self._instance, image = stored.row, stored.instance, stored.image
+        self._image = None if image is None else image.reshape(-1)
+        self._status, self._certified = self._row.status, self._row.certified
+        self._proof = proof_path(run.folder, self._row.image)
+        self._failures: list[str] = []
+
+    def verify(self) -> Verified:
+        """Check the row."""
+        self._check_records()
+        claim = CLAIMS.get(self._status)
+        if claim is None:
+            self._failures.append(f"there is no status {self._status}")
+            return self._verified(Evidence.NONE)
+        self._check_columns(claim)
+        task = self._task()
+        measured = self._measure(task, claim)
+        if measured is not None:
+            self._check_numbers(measured.certificate)
+        extra = _STATUS_CHECKS.get(self._status)
+        if extra is not None:
+            extra(self, measured)
+        return self._check_bound(task, claim, measured)
+
+    def fail_unless(self, holds: bool, failure: str) -> None:
+        """Note a failure unless something holds."""
+        if not holds:
+            self._failures.append(failure)
+
+    def _check_records(self) -> None:
+        """What the row repeats of settings and instance."""
+        row, instance = self._row, self._instance
+        self.fail_unless(instance.label == row.label, f"the true label is {instance.label}")
+        for column, name in RECORDED.items():
+            asked, stored = COLUMNS[column].keep(self._settings[name]), row[column]
+            self.fail_unless(
+                (stored or None) == (asked or None), f"{column} is {asked}, not {stored}"
+            )
+        self._check_method()
+        answered = int(self._network.predict(instance.image))
+        same = row.original_predicted == answered
+        self.fail_unless(same, f"original_predicted is {answered}")
+        self.fail_unless(
+            row.image_sha256 == instance.fingerprint,
+            "the original image has another SHA-256 now",
+        )
+
+    def _check_method(self) -> None:
+        """The engine and the formulation that were asked for, or one that there is."""
+        asked, found = str(self._settings["engine"]), self._row.engine
+        if asked != "auto":
+            self.fail_unless(found == asked, f"engine is {asked}")
+        elif not (found == asked and self._status in FAILURES):  # nobody knows which one failed
+            self.fail_unless(found in engine_names(), f"there is no engine {found}")
+        formulation = self._settings.get("formulation")
+        if formulation is not None:
+            found = str(self._row.formulation)
+            self.fail_unless(found == formulation, f"formulation is {formulation}, not {found}")
+
+    def _check_columns(self, claim: Claim) -> None:
+        """Whether the row fills what its status claims, and no more."""
+        status = self._status
+        if claim.certified is False and self._certified:
+            self._failures.append(f"a certified answer is claimed with status {status}")
+        if claim.certified is True and not self._certified:
+            self._failures.append(f"{status} is claimed without a certified answer")
+        if self._image is None and (self._certified or claim.image is Has.YES):
+            self._failures.append("an answer is claimed, but no image is stored")
+        self._failures += claim.failures(self._row)
+        if keeps_proof(self._settings, self._row) and not self._proof.exists():
+            self._failures.append("a proof was to be kept, but there is none")
+
+    def _task(self) -> PerturbationTask:
+        settings, instance = self._settings, self._instance
+        return MinimalPerturbation(
+            instance.image,
+            instance.label,
+            parse_target(str(settings["target"])),
+            parse_norm(str(settings["norm"])),
+            parse_margin(str(settings["margin"])),
+            smoothness=settings.get("smoothness"),
+        ).task(self._network)
+
+    def _measure(self, task: PerturbationTask, claim: Claim) -> _Measured | None:
+        """The stored image, if it fits the network and names an alternative."""
+        image = self._image
+        targets = [alternative.target for alternative in task.alternatives]
+        target = self._row.target
+        known = target in targets
+        if target is not None or (image is not None and claim.image is not Has.NO):
+            self.fail_unless(known, f"target {target} was not asked for")
+        if image is None:
+            return None
+        if image.size != self._network.input_size:
+            self._failures.append(f"the stored image has {image.size} pixels")
+            return None
+        if not np.isfinite(image).all():
+            self._failures.append("the stored image holds NaN or infinity")
+            return None
+        if claim.image is Has.NO:
+            self._refute(task, image)
+            return None
+        if target is None or not known:
+            return None
+        index = targets.index(target)
+        certificate = check_perturbation(self._network, task, task.alternatives[index], image)
+        return _Measured(image, index, certificate)
+
+    def _refute(self, task: PerturbationTask, image: FloatArray) -> None:
+        """An image beside a row that claims none: is it even an answer?"""
+        for alternative in task.alternatives:
+            if check_perturbation(self._network, task, alternative, image).certified:
+                self._failures.append(
+                    f"{self._status} claims no answer, but the stored image is one: the network "
+                    f"answers {alternative.target}"
+                )
+                return
+        self._failures.append(f"{self._status} claims no answer, but an image is stored")
+
+    def _check_numbers(self, certificate: Certificate) -> None:
+        """What the row says about its image."""
+        if self._certified and not certificate.certified:
+            self._failures += certificate.failures
+        if certificate.certified and not self._certified:
+            self._failures.append("the row denies an answer that passes the check")
+        recomputed = {
+            "predicted": float(certificate.predicted),
+            "margin": certificate.lead,
+            "slack": certificate.margin,
+            "box_violation": certificate.box_violation,
+        }
+        if self._certified or CLAIMS[self._status].lengths is Has.YES:
+            recomputed |= {
+                "objective": certificate.objective,
+                "distance": certificate.distance,
+                "gap": relative_gap(certificate.objective, self._bound),
+            }
+        for name, value in recomputed.items():
+            least = GAP_DENOMINATOR_FLOOR if name in LENGTHS else 1.0
+            if not _close(stored := self._row[name], value, least):
+                self._failures.append(f"{name} is {value:.12g}, not {stored}")
+
+    @property
+    def _bound(self) -> float:
+        """The bound that the row tells; an empty cell is an infinite one, or none at all."""
+        if self._row.bound is not None:
+            return self._row.bound
+        infinite = self._status in (Status.INFEASIBLE, Status.NUMERICAL)
+        return math.inf if infinite else -math.inf
+
+    def _check_bound(
+        self, task: PerturbationTask, claim: Claim, measured: _Measured | None
+    ) -> Verified:
+        """Whether the bound is consistent with the answer, and what stands behind it."""
+        if not claim.bounds:
+            return self._verified(Evidence.NONE)
+        answer = None if measured is None else measured.incumbent
+        own = self._row.engine == "bnb"
+        asked = BoundClaim(
+            self._network, task, self._bound, answer, float(self._settings["gap"]), own
+        )
+        if measured is not None:
+            # Solvers may be wrong by their tolerances; what our own engine proves may not.
+            objective = measured.certificate.objective
+            below = at_most(asked.bound, objective, GAP_DENOMINATOR_FLOOR if own else 1.0)
+            if not own:
+                below |= asked.bound - objective <= OBJECTIVE_TOLERANCE * max(1.0, objective)
+            self.fail_unless(below, "the bound exceeds the objective")
+        proven = self._replayed(asked)
+        root = asked.root()
+        if root is not None and answer is not None:
+            self.fail_unless(
+                at_most(root, answer.objective, GAP_DENOMINATOR_FLOOR),
+                f"the root relaxation proves {root:.12g}, more than the objective",
+            )
+        if asked.empty:
+            return self._verified(Evidence.NONE, root, proven)
+        if asked.shown_by(proven):
+            return self._verified(Evidence.REPLAYED, root, proven)
+        if asked.shown_by(root):
+            return self._verified(Evidence.ROOT, root, proven)
+        evidence, refuted = asked.unproven(int(self._settings["seed"]))
+        self.fail_unless(not refuted, refuted)
+        return self._verified(evidence, root, proven)
+
+    def _replayed(self, asked: BoundClaim) -> float | None:
+        """What the kept proof shows, if there is one."""
+        if not self._proof.exists():
+            return None
+        shown, wrong = asked.replayed(self._proof)
+        self.fail_unless(not wrong, wrong)
+        return shown
+
+    def check_optimal(self, measured: _Measured | None) -> None:
+        """OPTIMAL: a checked answer within the gap that was asked for."""
+        gap = math.inf if measured is None else self._gap(measured)
+        good = measured is not None and measured.certificate.certified
+        allowed = float(self._settings["gap"])
+        self.fail_unless(good and gap <= allowed, f"OPTIMAL is claimed with a gap of {gap:.3g}")
+
+    def check_feasible(self, measured: _Measured | None) -> None:
+        """FEASIBLE: the proof is not finished."""
+        gap = math.inf if measured is None else self._gap(measured)
+        unfinished = at_most(float(self._settings["gap"]), gap, 0.0)
+        self.fail_unless(
+            unfinished, f"FEASIBLE is claimed with a gap of {gap:.3g}, which is OPTIMAL"
+        )
+
+    def check_infeasible(self, measured: _Measured | None) -> None:
+        """INFEASIBLE: the bound is infinite."""
+        del measured
+        bound = self._bound
+        self.fail_unless(bound == math.inf, f"INFEASIBLE is claimed with a bound of {bound:g}")
+
+    def check_not_adversarial(self, measured: _Measured | None) -> None:
+        """NOT_ADVERSARIAL: meets the bare condition, and the network's answer alone is wrong."""
+        bare = isinstance(parse_margin(str(self._settings["margin"])), BareRelativeMargin)
+        self.fail_unless(bare, "NOT_ADVERSARIAL is claimed, but no bare condition was asked for")
+        if measured is None:
+            return
+        found = measured.certificate
+        if not (found.certified or fools_nobody(found)):
+            self._failures += found.failures
+
+    def check_numerical(self, measured: _Measured | None) -> None:
+        """NUMERICAL: a certified answer is no answer only where the engine's bound denies it."""
+        if measured is None:
+            self.fail_unless(
+                self._row.predicted is None, "an answer is told, but no image is stored"
+            )
+        if measured is None or not measured.certificate.certified:
+            lengths = [n for n in (*LENGTHS, "gap") if self._row[n] is not None]
+            if not self._certified:
+                self._failures += [f"{n} is told of an answer that is refused" for n in lengths]
+            return
+        objective = measured.certificate.objective
+        denied = self._bound - objective > OBJECTIVE_TOLERANCE * max(1.0, objective)
+        self.fail_unless(
+            denied,
+            f"a certified answer is claimed with status {self._status}, and no bound denies it",
+        )
+
+    def _gap(self, measured: _Measured) -> float:
+        return relative_gap(measured.certificate.objective, self._bound)
+
+    def _verified(
+        self, evidence: Evidence, root: float | None = None, proven: float | None = None
+    ) -> Verified:
+        bound = self._bound if self._status == Status.INFEASIBLE else self._row.bound
+        failures = tuple(self._failures)
+        return Verified(self._row.image, self._status, failures, evidence, bound, root, proven)
+
+
+def _close(stored: float | None, value: float, least: float) -> bool:
+    """Whether a stored number is the recomputed one, up to rounding.
+
+    Numbers below ``least`` count as ``least``. What is NaN or infinite is stored as nothing.
+    """
+    if stored is None or not math.isfinite(value):
+        return stored is None and not math.isfinite(value)
+    return abs(stored - value) <= AGREEMENT * max(least, abs(value))
+
+
+_STATUS_CHECKS: Mapping[str, Callable[[_RowCheck, _Measured | None], None]] = {
+    Status.OPTIMAL: _RowCheck.check_optimal,
+    Status.FEASIBLE: _RowCheck.check_feasible,
+    Status.INFEASIBLE: _RowCheck.check_infeasible,
+    Status.NOT_ADVERSARIAL: _RowCheck.check_not_adversarial,
+    Status.NUMERICAL: _RowCheck.check_numerical,
+}
+"""What rows of a status claim beyond their columns (:data:`~.claims.CLAIMS`)."""

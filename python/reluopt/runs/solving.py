@@ -1,0 +1,125 @@
+"""What the jobs that solve one problem for each image or label have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.pipeline import engine_for
+from reluopt.questions.problems import Box
+from reluopt.questions.tasks import Task
+from reluopt.runs.instances import Instance, data_fingerprint
+from reluopt.runs.job import Job, RowT, UnitT, hard_limit
+
+if TYPE_CHECKING:
+    from reluopt.answers.solution import Solution
+    from reluopt.engines.options import EngineOptions
+    from reluopt.pipeline import Method
+
+
+class ImageJob(Job[Instance, RowT]):
+    """A job whose units are images."""
+
+    def identify(self, unit: Instance) -> dict[str, Any]:
+        """A row stands for the image with these pixels and this true label only."""
+        return {"image_sha256": unit.fingerprint, "label": unit.label}
+
+    def session(self, units: Sequence[Instance]) -> dict[str, Any]:
+        """The fingerprint of all images."""
+        return {"data_sha256": data_fingerprint(units)}
+
+
+class SolverJob(Job[UnitT, RowT]):
+    """A job whose units are solved by a method, under the options of its engine."""
+
+    if TYPE_CHECKING:  # a dataclass would take these for the defaults of its fields
+
+        @property
+        def network(self) -> ReLUNetwork:
+            """The network."""
+            ...
+
+        @property
+        def method(self) -> Method:
+            """How each is solved."""
+            ...
+
+    @property
+    def options(self) -> EngineOptions:
+        """Limits, gap, threads, seed."""
+        return self.method.options
+
+    @property
+    def threads(self) -> int:
+        """Solver threads."""
+        return self.options.threads
+
+    @property
+    def hard_limit(self) -> float:
+        """Seconds after which a worker process is killed."""
+        return hard_limit(self.options.time_limit)
+
+    def check(self) -> None:
+        """Refuse a method that cannot work before a folder is made or anything is compiled.
+
+        Raises:
+            InputError: the engine cannot do what the method asks.
+            UnsupportedProblemError: the engine cannot solve such tasks.
+            EngineUnavailableError: the engine is not usable on this machine.
+        """
+        engine_for(
+            self.method, Task.largest_logit(0, Box.unit(self.network.input_size)), self.network
+        )
+
+    def limits(self) -> dict[str, Any]:
+        """Columns that tell network and options."""
+        return {
+            "seed": self.options.seed,
+            "threads": self.options.threads,
+            "time_limit": self.options.time_limit,
+            "network": self.network.metadata.name,
+        }
+
+    def asked(self) -> dict[str, Any]:
+        """Network, method and limits, as settings of a run."""
+        method, options = self.method, self.options
+        return {
+            **network_settings(self.network),
+            "engine": method.engine,
+            "formulation": method.formulation_name,
+            "bounds": method.bounds_name,
+            **limit_settings(options),
+        }
+
+
+def network_settings(network: ReLUNetwork) -> dict[str, Any]:
+    """Name and fingerprint of the network, as settings of a run."""
+    return {"network": network.metadata.name, "network_sha256": network.fingerprint}
+
+
+def limit_settings(options: EngineOptions) -> dict[str, Any]:
+    """Limits, gap, threads and seed, as settings of a run."""
+    names = ("time_limit", "gap", "threads", "seed")
+    return {name: getattr(options, name) for name in names}
+
+
+def solved(solution: Solution) -> dict[str, Any]:
+    """Columns that tell how a problem was solved, the size of its program, and the message."""
+    return {
+        "engine": solution.engine,
+        "formulation": solution.formulation,
+        "bounds": solution.bounds,
+        "status": str(solution.status),
+        "nodes": solution.nodes,
+        **{name: solution.size.get(name) for name in ("variables", "constraints", "binaries")},
+        "message": solution.message,
+    }
+
+
+def toy_network() -> ReLUNetwork:
+    """Two inputs, three hidden neurons, two labels: for a solve that only loads what it needs."""
+    return ReLUNetwork((Dense(np.eye(3, 2), np.zeros(3)), Dense(np.eye(2, 3), np.zeros(2))))

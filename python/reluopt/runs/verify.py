@@ -1,0 +1,219 @@
+"""Verify a finished run from its files alone, trusting none of its numbers.
+
+For every row the network is loaded anew (and must be the very same one, by its fingerprint), the
+original image is read again, the stored answer goes through the forward pass, and everything that
+the row claims by its status (:mod:`.claims`) is recomputed (:mod:`.row_check`): norm, box, margins,
+labels, gap, and that there is no answer where none is claimed. Instances that the run was asked for
+and that have no row are told as well.
+
+A stored bound is a number that an engine claimed; what can be said about it differs
+(:mod:`.evidence`). For engine ``bnb`` the root relaxation is solved anew over the ball of the
+row's answer, which gives a bound that is proven here and now; where the run kept proofs
+(``--proof``) they are replayed, and a row that claims more than its proof shows fails.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from reluopt.engines.options import EngineOptions
+from reluopt.errors import InputError, ReluoptError
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.zoo import open_network
+from reluopt.runs.answers import Answers
+from reluopt.runs.evidence import Evidence as Evidence
+from reluopt.runs.executors import LocalExecutor
+from reluopt.runs.instances import load_by_key
+from reluopt.runs.job import CRASHED, Work
+from reluopt.runs.merge import absent_shards
+from reluopt.runs.progress import RunProgress, Tracker
+from reluopt.runs.record import RECORD, read_record
+from reluopt.runs.row import AttackRow
+from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
+from reluopt.runs.row_table import RowTable
+from reluopt.runs.store import missing_rows, named, read_table, runs_inside, was_finished
+
+MISSING = "MISSING"
+"""Status that is told of an instance that should have a row and has none."""
+
+
+def verify_run(
+    folder: Path,
+    network_name: str | None = None,
+    data_dir: Path | None = None,
+    workers: int = 1,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
+    activation: str | None = None,
+) -> Iterator[Verified]:
+    """Verify all rows of a run, in the order of the file, and then tell those that are missing.
+
+    Args:
+        folder: a folder written by ``reluopt attack --out``.
+        network_name: weights to use; by default what the run recorded.
+        data_dir: folder of idx files, if the run used one.
+        workers: processes that share the work; 1 for this one alone.
+        on_progress: called after each row, before it is handed out.
+        activation: ``relu`` confirms what stands between the network's layers.
+
+    Raises:
+        InputError: the folder holds no such run, a file or a row is damaged, the network is
+            another one, or there are no workers.
+        ReluoptError: a worker process died.
+    """
+    if workers < 1:
+        raise InputError(f"--workers: expected at least 1, found {workers}")
+    record = _record(folder)
+    settings = record["settings"]
+    network = _network(folder, settings, network_name, activation)
+    table, answers = read_table(folder), Answers(folder)
+    missing = _missing(folder, record, table, answers)
+    asked = set(record.get("instances") or table.keys)
+    seen: set[str] = set()
+    tracker = Tracker(len(table.rows))
+    rows = _stored(network, table, answers, data_dir)
+    for verified in _verify_rows(RunCheck(folder, network, settings), rows, workers):
+        checks = (
+            (verified.image in seen, "the image has an earlier row"),
+            (verified.image not in asked, "the run was not asked for this image"),
+        )
+        wrong = tuple(text for holds, text in checks if holds)
+        seen.add(verified.image)
+        outcome = "failed" if verified.failures or wrong else "verified"
+        on_progress(tracker.add(outcome))
+        yield replace(verified, failures=(*verified.failures, *wrong)) if wrong else verified
+    yield from missing
+
+
+def _stored(
+    network: ReLUNetwork, table: RowTable, answers: Answers, data_dir: Path | None
+) -> list[StoredRow]:
+    """Every row with its answer and the instance that it names."""
+    rows = table.typed(AttackRow)
+    instances = load_by_key(network, {row.image: row.label for row in rows}, data_dir)
+    return [
+        StoredRow(row, answers.find(row.image), instances[row.image], place)
+        for place, row in enumerate(rows)
+    ]
+
+
+def _missing(
+    folder: Path, record: Mapping[str, Any], table: RowTable, answers: Answers
+) -> list[Verified]:
+    """What the run must have and has not.
+
+    Raises:
+        InputError: there are no rows at all, and the record does not say which there must be.
+    """
+    keys = set(table.keys)
+    gone = was_finished(record, len(table.rows))
+    why = "it was in the finished run" if gone else "the run was stopped, or it was removed"
+    lost = [Verified(key, MISSING, (f"no row: {why}",)) for key in missing_rows(record, keys)]
+    known = {entry.image for entry in lost}
+    stray = sorted(answers.keys - keys - known)
+    lost += [Verified(key, MISSING, ("no row: only an answer is stored",)) for key in stray]
+    counts = [session.get("tasks") for session in record.get("sessions") or []]
+    tasks = max((count for count in counts if isinstance(count, int)), default=0)
+    if record.get("instances") is None and tasks > len(table.rows):
+        text = f"no row: {tasks} instances were asked for, {len(table.rows)} have one"
+        lost.append(Verified(f"{tasks - len(table.rows)} rows", MISSING, (text,)))
+    shards = absent_shards(record)
+    if shards and len(record["sessions"]) > 1 and not _one_shard(record):
+        lost.append(Verified(f"shards {named(shards)}", MISSING, ("no rows: not merged",)))
+    if not (table.rows or lost):
+        raise InputError(f"{folder / 'results.csv'}: expected finished rows, found none")
+    return lost
+
+
+def _one_shard(record: Mapping[str, Any]) -> bool:
+    """Whether all sessions computed the same shard: it is whole by itself."""
+    return len({str(session.get("shard")) for session in record["sessions"]}) == 1
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """The record of an attack, with all settings that rows are verified by."""
+    path = folder / RECORD
+    if not path.exists():
+        raise InputError(
+            f"{folder}: expected a result folder, found no run.json{runs_inside(folder)}"
+        )
+    record = read_record(folder, "an attack")
+    settings = record["settings"]
+    if settings.get("experiment") != "attack":
+        raise InputError(f"{path}: expected the record of an attack, found something else")
+    for name in ("network_path", "network_sha256", "target", "gap", "engine", *RECORDED.values()):
+        # Without a time limit it is null.
+        if name not in settings or (settings[name] is None and name != "time_limit"):
+            raise InputError(f"{path}: expected settings with {name}, found none")
+    limit = settings["time_limit"]
+    limits = (math.inf if limit is None else limit, settings["gap"])
+    try:
+        EngineOptions(*limits, int(settings["threads"]), int(settings["seed"]))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return record
+
+
+def _network(
+    folder: Path, settings: Mapping[str, Any], name: str | None, activation: str | None
+) -> ReLUNetwork:
+    """The network of the run, by its fingerprint."""
+    path = str(settings["network_path"])
+    try:
+        network = open_network(name or path, activation)
+    except InputError as error:
+        if name is not None:
+            raise
+        raise InputError(
+            f"{folder}: expected the run's network at '{path}' (name its weights with --network "
+            f"if they are elsewhere now), found: {error}"
+        ) from None
+    if network.fingerprint != settings["network_sha256"]:
+        raise InputError(
+            f"{folder}: expected the network with SHA-256 {settings['network_sha256']}, found "
+            f"{network.fingerprint}; name the right weights with --network"
+        )
+    return network
+
+
+@dataclass(frozen=True, eq=False)
+class _RowChecks(Work[StoredRow, Verified]):
+    """The check of every row, here or in worker processes."""
+
+    check: RunCheck
+
+    def run(self, unit: StoredRow, progress: Any = None) -> Verified:
+        """Check one row."""
+        del progress
+        return self.check.verify(unit)
+
+    def failed(
+        self, unit: StoredRow, status: str, message: str, seconds: float | None = None
+    ) -> ReluoptError:
+        """Nothing is known of the row: verification ends."""
+        if status != CRASHED:
+            return ReluoptError(f"{unit.row.image}: {message}")
+        return ReluoptError(
+            f"{self.check.folder}: a process died while it verified rows (out of memory?); "
+            "fewer --workers need less"
+        )
+
+
+def _verify_rows(check: RunCheck, rows: Sequence[StoredRow], workers: int) -> Iterator[Verified]:
+    """Check rows here, or in processes that are given the network once; in their order."""
+    if min(workers, len(rows)) <= 1:
+        yield from map(check.verify, rows)
+        return
+    ready: dict[str, Verified] = {}
+    waiting = iter(rows)
+    row = next(waiting, None)
+    for key, outcome in LocalExecutor(workers).outcomes(_RowChecks(check), rows):
+        if isinstance(outcome, ReluoptError):
+            raise outcome
+        ready[key] = outcome
+        while row is not None and row.key in ready:
+            yield ready.pop(row.key)
+            row = next(waiting, None)

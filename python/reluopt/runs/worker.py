@@ -1,0 +1,254 @@
+"""A long-lived process that does one kind of work, and the parent's end of it.
+
+The process is started afresh (no fork, nothing of the parent's ``__main__`` is run again), gets
+the work once, warms up, and then answers unit after unit over its standard streams. Its numerical
+libraries are held to the asked number of threads. It ignores Ctrl-C, which is the parent's
+business, and goes at once when its parent goes, however that happens. What solvers print goes to
+stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, BinaryIO, Generic
+
+from reluopt.errors import ReluoptError
+from reluopt.runs.job import CRASHED, KILLED, Outcome, ResultT, UnitT, Work, attempt
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+ATTEMPTS = 3
+"""A unit whose worker dies is tried again on a new one, in case somebody else killed the worker;
+when three die the unit is to blame."""
+
+LAST_BREATH = 0.1
+"""Seconds in which a process that is already dying may end with the exit code that tells why."""
+
+_COMMAND = "from reluopt.runs.worker import serve; serve()"
+
+_READY = "ready"
+
+_BROKEN = (EOFError, OSError, pickle.UnpicklingError)
+"""What reading from and writing to a process that died raises."""
+
+
+class WorkerClosedError(Exception):
+    """The worker was closed while it did a unit."""
+
+
+class WorkerProcess(Generic[UnitT, ResultT]):
+    """The parent's end of one process; it is started on first use and again after a death.
+
+    One thread calls :meth:`run`; :meth:`close` may be called by any.
+
+    Args:
+        work: what is done to each unit.
+        attempts: how many processes may die of a unit before it is to blame.
+    """
+
+    def __init__(self, work: Work[UnitT, ResultT], attempts: int = ATTEMPTS) -> None:
+        self._work = work
+        self._attempts = attempts
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._guard = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, if it was started."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def run(self, unit: UnitT) -> Outcome[ResultT]:
+        """Do one unit and wait for it, at most the work's hard limit.
+
+        Raises:
+            WorkerClosedError: :meth:`close` was called.
+            ReluoptError: the process cannot be started, or cannot warm up.
+        """
+        codes = []
+        for _ in range(self._attempts):
+            process = self._ready()
+            deadline = _Deadline(process, self._work.hard_limit)
+            started = time.perf_counter()
+            try:
+                with deadline:
+                    _send(process, unit)
+                    outcome: Outcome[ResultT] = _receive(process)
+                    return outcome
+            except _BROKEN:
+                seconds = time.perf_counter() - started
+                codes.append(self._end())
+            if deadline.passed:
+                limit = self._work.hard_limit
+                message = f"killed after {limit:.0f} s: it did not keep its time limit"
+                return unit.key, self._work.failed(unit, KILLED, message, seconds)
+        ends = ", ".join(map(str, codes))
+        message = f"{len(codes)} worker processes died of it (exit codes {ends})"
+        if self._attempts == 1:
+            message = f"the process died, code {ends}"
+        return unit.key, self._work.failed(unit, CRASHED, message, seconds)
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        with self._guard:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+
+    def _ready(self) -> subprocess.Popen[bytes]:
+        """The process, warmed up; a few may die before they are, but not all."""
+        if self._process is not None and self.alive:
+            return self._process
+        codes = []
+        for _ in range(ATTEMPTS):
+            with self._guard:
+                if self._closed:
+                    raise WorkerClosedError
+                process = self._process = _spawn(self._work.threads)
+            try:
+                _send(process, self._work)
+                answer = _receive(process)
+            except _BROKEN:
+                codes.append(self._end())
+                continue
+            if answer == _READY:
+                return process
+            self._end()
+            if isinstance(answer, ReluoptError):
+                raise answer
+            raise ReluoptError(f"worker process: expected it to load the job, found {answer}")
+        raise ReluoptError(
+            f"worker process: expected it to start, found that {ATTEMPTS} ended before they were "
+            f"ready (exit codes {', '.join(map(str, codes))})"
+        )
+
+    def _end(self) -> int | None:
+        """Kill and collect the process; its exit code.
+
+        Raises:
+            WorkerClosedError: it was us who killed it.
+        """
+        process = self._process
+        if process is None:
+            return None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LAST_BREATH)
+        process.kill()
+        code = process.wait()
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+        with self._guard:
+            if self._closed:
+                raise WorkerClosedError
+            self._process = None
+        return code
+
+
+class _Deadline:
+    """Kills a process that is still at work when the time is up."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.passed = False
+        self._process = process
+        # Longer waits than a timer can express are endless ones.
+        endless = seconds > threading.TIMEOUT_MAX
+        self._timer = None if endless else threading.Timer(seconds, self._kill)
+
+    def _kill(self) -> None:
+        self.passed = True
+        self._process.kill()
+
+    def __enter__(self) -> None:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _spawn(threads: int) -> subprocess.Popen[bytes]:
+    """A new process that finds the same modules as this one."""
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": path,
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", _COMMAND],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+
+
+def _send(process: subprocess.Popen[bytes], message: Any) -> None:
+    assert process.stdin is not None
+    _write(process.stdin, message)
+
+
+def _receive(process: subprocess.Popen[bytes]) -> Any:
+    return pickle.load(process.stdout)  # type: ignore[arg-type]
+
+
+def _write(stream: Any, message: Any) -> None:
+    pickle.dump(message, stream, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.flush()
+
+
+def serve() -> None:
+    """The process: receive the work, then do its units until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    work = inbox.get()
+    try:
+        if isinstance(work, Exception):
+            raise work
+        work.warm_up()
+    except ReluoptError as error:
+        _write(answers, error)
+        return
+    except Exception as error:
+        _write(answers, f"{type(error).__name__}: {error}")
+        return
+    _write(answers, _READY)
+    while True:
+        _write(answers, attempt(work, inbox.get()))
+
+
+def _listen(stream: BinaryIO, inbox: queue.SimpleQueue[Any]) -> None:
+    """Pass messages on, and end the process when there can be no more of them."""
+    while True:
+        try:
+            inbox.put(pickle.load(stream))
+        except (EOFError, OSError):
+            # The parent has gone: whatever is being solved, nobody waits for it.
+            os._exit(0)
+        except Exception as error:
+            inbox.put(error)
