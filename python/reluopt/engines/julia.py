@@ -2,9 +2,10 @@
 
 The Julia package ``ReLUOpt`` writes and solves the program independently of
 :mod:`reluopt.formulation`, so that the two check each other. Its solver is chosen with
-``EngineOptions.extra["optimizer"]``: ``highs`` (default), ``gurobi`` or ``scip``. L2 is a branch and
-bound over ReLU phases, written in Julia, except with Gurobi. Requests and answers cross as safetensors
-files (see ``solve_request`` in the Julia package); one Julia serves all problems of a session.
+``EngineOptions.extra["optimizer"]``: ``highs`` (default), ``gurobi`` or ``scip``. L2 is a branch
+and bound over ReLU phases, written in Julia, except with Gurobi. Requests and answers cross as
+safetensors files (see ``solve_request`` in the Julia package); one Julia serves all problems of a
+session.
 
 Which Julia is used, and what has to be installed, is the business of
 :mod:`reluopt.engines.julia_setup`.
