@@ -3,7 +3,7 @@ module ReLUOptFluxExt
 import Flux
 import ReLUOpt
 
-using ReLUOpt: Dense, InputError, NetworkMetadata, ReLUNetwork
+using ReLUOpt: Dense, NetworkMetadata, ReLUNetwork
 
 function ReLUOpt.export_safetensors(
     path::AbstractString,
@@ -74,7 +74,7 @@ end
 
 function _refuse(found)
     throw(
-        InputError(
+        ArgumentError(
             "chain: expected Dense or Conv layers with relu between them and " *
             "no activation after the last one, found $found",
         ),

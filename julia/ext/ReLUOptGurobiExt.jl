@@ -3,15 +3,23 @@ module ReLUOptGurobiExt
 import Gurobi
 import ReLUOpt
 
-# One environment for all models: each new one would take another licence token.
-const ENVIRONMENT = Ref{Union{Nothing,Gurobi.Env}}(nothing)
-
-function ReLUOpt.extension_optimizer(::Val{:gurobi})
-    if ENVIRONMENT[] === nothing
-        ENVIRONMENT[] = Gurobi.Env()
-    end
-    environment = ENVIRONMENT[]::Gurobi.Env
-    return () -> Gurobi.Optimizer(environment)
+function ReLUOpt.solver_settings(
+    ::Gurobi.Optimizer,
+    options::ReLUOpt.SearchOptions,
+)
+    return Pair{String,Any}[
+        "Seed" => options.seed,
+        "FeasibilityTol" => ReLUOpt.TIGHT_TOLERANCE,
+        "IntFeasTol" => ReLUOpt.TIGHT_TOLERANCE,
+        "MIPGapAbs" => 0.0,
+    ]
 end
+
+function ReLUOpt.tolerance_names(::Gurobi.Optimizer)
+    return ["FeasibilityTol", "IntFeasTol", "OptimalityTol"]
+end
+
+# Gurobi's integer quadratic programming is a match for the phase search.
+ReLUOpt.proves_quadratic(::Gurobi.Optimizer) = true
 
 end # module ReLUOptGurobiExt

@@ -2,19 +2,22 @@
 #
 #   julia --project=. julia/scripts/attack.jl net.safetensors images.safetensors \
 #       out.safetensors [--norm l1|l2|linf] [--margin x1.2] [--shift 5]
-#       [--optimizer highs|gurobi|scip] [--formulation bigm|indicator|thesis]
+#       [--optimizer HiGHS|Gurobi|SCIP|...] [--formulation bigm|indicator|thesis]
 #       [--bounds ball|linear|interval|lp] [--time-limit 60] [--gap 1e-6]
 #       [--threads 1] [--seed 0]
 #
-# `ReLUOpt.attack_file` tells what the files hold.
+# `ReLUOpt.attack_file` tells what the files hold. The optimizer is that of a
+# package in the environment that has an `Optimizer`.
 
 using ReLUOpt
+using ReLUOpt:
+    BallBounds, InputError, IntervalBounds, LinearBounds, OptimizationBounds
 
 const OPTIONS = Dict(
     "norm" => "l1",
     "margin" => "x1.2",
     "shift" => "5",
-    "optimizer" => "highs",
+    "optimizer" => "HiGHS",
     "formulation" => "bigm",
     "bounds" => "ball",
     "time-limit" => "60",
@@ -69,26 +72,37 @@ function number(options, name, type)
     throw(InputError("--$name: expected a number, found $(options[name])"))
 end
 
-function main(arguments)
-    files, options = parse_arguments(arguments)
-    norm = choose(options, "norm", Dict("l1" => 1, "l2" => 2, "linf" => Inf))
-    bounds = choose(
-        options,
-        "bounds",
-        Dict(
-            "ball" => BallBounds(),
-            "linear" => LinearBounds(),
-            "interval" => IntervalBounds(),
-            "lp" => OptimizationBounds(),
-        ),
-    )
-    optimizer = ReLUOpt.named_optimizer(options["optimizer"])
-    # An optimizer that was loaded just now is too new for this method.
-    results = Base.invokelatest(
-        ReLUOpt.attack_file,
+"""The optimizer of the package called `name`, imported here."""
+function imported_optimizer(name)
+    if !Meta.isidentifier(name) || Base.find_package(name) === nothing
+        throw(
+            InputError(
+                "--optimizer: expected a package of this environment, such as " *
+                "HiGHS, found $name (import Pkg; Pkg.add(\"$name\"))",
+            ),
+        )
+    end
+    package = Symbol(name)
+    return @eval begin
+        import $package
+        $package.Optimizer
+    end
+end
+
+function attack(files, options, optimizer)
+    return ReLUOpt.attack_file(
         files...;
-        norm,
-        bounds,
+        norm = choose(options, "norm", Dict("l1" => 1, "l2" => 2, "linf" => Inf)),
+        bounds = choose(
+            options,
+            "bounds",
+            Dict(
+                "ball" => BallBounds(),
+                "linear" => LinearBounds(),
+                "interval" => IntervalBounds(),
+                "lp" => OptimizationBounds(),
+            ),
+        ),
         optimizer,
         margin = ReLUOpt.parse_margin(options["margin"]),
         shift = number(options, "shift", Int),
@@ -105,15 +119,29 @@ function main(arguments)
             round(result.gap; sigdigits = 2),
         ),
     )
-    return results
+end
+
+"""Say what is wrong with the input in one line, and leave."""
+function refuse(err)
+    err isa ReLUOpt.REFUSALS || rethrow()
+    println(stderr, "error: ", ReLUOpt.message_of(err))
+    exit(2)
 end
 
 if abspath(PROGRAM_FILE) == @__FILE__
-    try
-        main(ARGS)
+    const COMMAND = try
+        files, options = parse_arguments(ARGS)
+        (; files, options, optimizer = imported_optimizer(options["optimizer"]))
     catch err
-        err isa InputError || rethrow()
-        println(stderr, "error: ", err.message)
-        exit(2)
+        refuse(err)
+    end
+end
+
+# A statement of its own: it sees the package that was imported just now.
+if abspath(PROGRAM_FILE) == @__FILE__
+    try
+        attack(COMMAND.files, COMMAND.options, COMMAND.optimizer)
+    catch err
+        refuse(err)
     end
 end

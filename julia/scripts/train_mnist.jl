@@ -12,6 +12,7 @@ import Flux
 import Random
 
 using ReLUOpt
+using ReLUOpt: InputError
 
 """Bytes of an idx file (plain or `.gz`) as an array; images come as (column,
 row, image), so that `vec` of one gives row-major pixels."""
@@ -114,8 +115,8 @@ if abspath(PROGRAM_FILE) == @__FILE__
     try
         main(ARGS)
     catch err
-        err isa InputError || rethrow()
-        println(stderr, "error: ", err.message)
+        err isa ReLUOpt.REFUSALS || rethrow()
+        println(stderr, "error: ", ReLUOpt.message_of(err))
         exit(2)
     end
 end

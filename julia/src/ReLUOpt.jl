@@ -22,40 +22,60 @@ import SafeTensors
 import JuMP.MOI as MOI
 
 export AbsoluteMargin,
-    BallBounds,
-    BareRelativeMargin,
-    BigM,
-    Box,
-    Dense,
-    Indicator,
-    InputError,
-    InputRegion,
-    IntervalBounds,
-    LinearBounds,
     LogitConditions,
-    NetworkMetadata,
-    OptimizationBounds,
-    PreActivationBounds,
     ReLUNetwork,
     RelativeMargin,
-    SolveStatus,
-    ThesisBigM,
-    Triangle,
-    activation_pattern,
     add_network!,
     classify,
-    find_incumbent,
-    flat_image,
-    forward,
     load_network,
     minimal_perturbation,
     optimal_input,
-    pre_activation_bounds,
-    pre_activations,
-    predict,
     save_network,
-    set_start_values!,
-    unstable_count
+    set_start_values!
+
+# What users write as `ReLUOpt.name`: these names are too common to export.
+const PUBLIC = (
+    :AutomaticSearch,
+    :BallBounds,
+    :BareRelativeMargin,
+    :BigM,
+    :Box,
+    :Dense,
+    :Indicator,
+    :InputError,
+    :InputRegion,
+    :IntervalBounds,
+    :LinearBounds,
+    :NetworkMetadata,
+    :OptimizationBounds,
+    :PhaseSearch,
+    :PreActivationBounds,
+    :ProgramSearch,
+    :SearchOptions,
+    :SolveStatus,
+    :ThesisBigM,
+    :Triangle,
+    :UnsupportedProblemError,
+    :activation_pattern,
+    :attack_file,
+    :export_safetensors,
+    :find_incumbent,
+    :flat_image,
+    :flux_chain,
+    :forward,
+    :pre_activation_bounds,
+    :pre_activations,
+    :predict,
+    :read_tensors,
+    :unit_box,
+    :unstable_count,
+    :write_tensors,
+)
+
+# The keyword `public` came with Julia 1.11, and 1.10 cannot even parse it.
+@static if VERSION >= v"1.11"
+    eval(Expr(:public, PUBLIC...))
+end
 
 include("errors.jl")
 include("network.jl")
@@ -69,13 +89,13 @@ include("results.jl")
 include("optimizers.jl")
 include("obbt.jl")
 include("problems.jl")
+include("searches.jl")
 include("change.jl")
-include("pixel_program.jl")
 include("incumbents.jl")
 include("minimal_perturbation.jl")
-include("relaxation.jl")
-include("phase_search.jl")
+include("quadratic_search/QuadraticSearch.jl")
 include("logits.jl")
+include("options_as_text.jl")
 include("files.jl")
 include("flux_interface.jl")
 include("precompile.jl")

@@ -12,7 +12,7 @@ struct PreActivationBounds
     function PreActivationBounds(lower::AbstractVector, upper::AbstractVector)
         if length.(lower) != length.(upper)
             throw(
-                InputError("bounds: expected lower and upper of the same shapes"),
+                DimensionMismatch("bounds: expected lower and upper of the same shapes"),
             )
         end
         return new(lower, upper)
@@ -23,7 +23,7 @@ end
 function _check_bounds(network::ReLUNetwork, bounds::PreActivationBounds)
     if length.(bounds.lower) != output_size.(network.layers)
         throw(
-            InputError(
+            DimensionMismatch(
                 "bounds: expected one number for each of " *
                 "$(join(output_size.(network.layers), ", ")) nodes, found " *
                 "$(join(length.(bounds.lower), ", "))",
@@ -112,9 +112,14 @@ The two nodes ``y = \\max(5 x_1 - 4 x_2 + 3, 0)`` and
 ```jldoctest
 julia> using ReLUOpt
 
-julia> network = ReLUNetwork([Dense([5.0 -4.0], [3.0]), Dense([-2.0;;], [50.0])]);
+julia> network = ReLUNetwork([
+           ReLUOpt.Dense([5.0 -4.0], [3.0]),
+           ReLUOpt.Dense([-2.0;;], [50.0]),
+       ]);
 
-julia> bounds = pre_activation_bounds(IntervalBounds(), network, Box([-10, -5], [10, 5]));
+julia> box = ReLUOpt.Box([-10, -5], [10, 5]);
+
+julia> bounds = ReLUOpt.pre_activation_bounds(ReLUOpt.IntervalBounds(), network, box);
 
 julia> bounds.lower, bounds.upper
 ([[-67.0], [-96.0]], [[73.0], [50.0]])
@@ -148,14 +153,14 @@ function pre_activation_bounds(
     network::ReLUNetwork,
     region::InputRegion,
 )
-    return _linear_bounds(network, region, (k, lower, upper) -> nothing)
+    return linear_bounds(network, region, (k, lower, upper) -> nothing)
 end
 
 """
 Linear bounds, with `tighten!(k, lower, upper)` called after each layer: what it
 knows besides (fixed phases, bounds of a larger region) helps the layers behind.
 """
-function _linear_bounds(network::ReLUNetwork, region::InputRegion, tighten!)
+function linear_bounds(network::ReLUNetwork, region::InputRegion, tighten!)
     lower, upper = _first_layer_bounds(network.layers[1], region)
     tighten!(1, lower, upper)
     lowers, uppers = [lower], [upper]

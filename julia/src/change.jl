@@ -127,6 +127,6 @@ function add_conditions!(
 )
     matrix, rhs = conditions.matrix, conditions.rhs
     return map(eachindex(rhs)) do r
-        return JuMP.@constraint(model, _linear(matrix[r, :], output) >= rhs[r])
+        return JuMP.@constraint(model, linear_combination(matrix[r, :], output) >= rhs[r])
     end
 end

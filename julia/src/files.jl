@@ -1,13 +1,15 @@
 """
-    solve_request(network, request_path, answer_path; callback = nothing)
+    solve_request(network, request_path, answer_path;
+                  optimizers = Dict("highs" => HiGHS.Optimizer),
+                  callback = nothing)
 
 Solve one problem that another program wrote to a safetensors file, and write
 the answer to another one; the Python package drives Julia by it.
 
 The request has the metadata entry `"request"`, a JSON object with `task`
 (`"perturbation"` or `"logit"`), `norm` (`"l1"`, `"l2"`, `"linf"`), `target` or
-`label`, `formulation`, `optimizer`, `time_limit`, `gap`, `threads`, `seed` and
-`verbose`, and the tensors `lower` and `upper` (the box), `image`, `matrix` and
+`label`, `formulation`, `optimizer` (a key of `optimizers`, whose values are what
+`JuMP.Model` takes), `time_limit`, `gap`, `threads`, `seed` and `verbose`, and the tensors `lower` and `upper` (the box), `image`, `matrix` and
 `rhs` (the conditions), and optionally `incumbent` and, for every layer `k`
 counted from 0, `bounds.{k}.lower` and `bounds.{k}.upper`. `cutoff` may be given
 for a perturbation.
@@ -21,6 +23,7 @@ function solve_request(
     network::ReLUNetwork,
     request_path::AbstractString,
     answer_path::AbstractString;
+    optimizers::AbstractDict = Dict("highs" => HiGHS.Optimizer),
     callback = nothing,
 )
     tensors, texts = read_tensors(request_path)
@@ -29,7 +32,7 @@ function solve_request(
     end
     fields = JSON3.read(texts["request"], Dict{String,Any}; allow_inf = true)
     settings = (;
-        optimizer = named_optimizer(fields["optimizer"]),
+        optimizer = _requested_optimizer(optimizers, fields["optimizer"]),
         formulation = parse_formulation(fields["formulation"]),
         bounds = _requested_bounds(network, tensors),
         time_limit = Float64(fields["time_limit"]),
@@ -39,12 +42,11 @@ function solve_request(
         verbose = fields["verbose"]::Bool,
         callback,
     )
-    # An optimizer that was loaded just now is too new for this method.
     if fields["task"] == "logit"
-        result = Base.invokelatest(_solve_logit_request, network, tensors, fields, settings)
+        result = _solve_logit_request(network, tensors, fields, settings)
         image, objective = result.input, result.objective
     else
-        result = Base.invokelatest(_solve_change_request, network, tensors, fields, settings)
+        result = _solve_change_request(network, tensors, fields, settings)
         image, objective = result.image, result.objective
     end
     answer = (;
@@ -72,6 +74,16 @@ function solve_request(
         Dict("answer" => JSON3.write(answer; allow_inf = true)),
     )
     return result
+end
+
+function _requested_optimizer(optimizers::AbstractDict, name::AbstractString)
+    haskey(optimizers, name) && return optimizers[name]
+    throw(
+        InputError(
+            "optimizer: expected one of " *
+            "$(join(sort!(collect(keys(optimizers))), ", ")), found $(repr(name))",
+        ),
+    )
 end
 
 function _requested_bounds(network::ReLUNetwork, tensors::Dict{String,Array})

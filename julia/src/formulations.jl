@@ -50,53 +50,50 @@ struct ThesisBigM <: AbstractFormulation
 
     function ThesisBigM(big_m::Real = 1000)
         if !(isfinite(big_m) && big_m > 0)
-            throw(InputError("big-M: expected a number > 0, found $big_m"))
+            throw(ArgumentError("big_m: expected a number > 0, found $big_m"))
         end
         return new(big_m)
     end
 end
 
 """
-    parse_formulation(name)
+    is_exact(formulation)
 
-The formulation called `bigm`, `indicator`, `triangle` or `thesis`.
+Whether the solutions of a formulation are those of the network; `false` for a
+relaxation, whose optimum is a bound only.
 """
-function parse_formulation(name::AbstractString)
-    name == "bigm" && return BigM()
-    name == "indicator" && return Indicator()
-    name == "triangle" && return Triangle()
-    name == "thesis" && return ThesisBigM()
-    throw(
-        InputError(
-            "formulation: expected bigm, indicator, triangle or thesis, found " *
-            repr(name),
-        ),
-    )
-end
+is_exact(::AbstractFormulation) = true
+is_exact(::Triangle) = false
+
+"""Affine expressions over the variables of a model with numbers of type `T`."""
+const Affine{T} = JuMP.GenericAffExpr{T,JuMP.GenericVariableRef{T}}
 
 """
-    NetworkFormulation
+    NetworkFormulation{T}
 
-What [`add_network!`](@ref) added to a model.
+What [`add_network!`](@ref) added to a `JuMP.GenericModel{T}`.
 
  * `x[k][i]`, `s[k][i]`, `z[k][i]`: hidden neuron `i` of layer `k` as
    expressions with ``a = x - s``; `z` is 1 when the neuron is active. They are
    constants where a stable neuron needs no variable.
  * `output`: the logits, as expressions.
  * `variables`, `constraints`: all that was added, in order.
- * `network`, `formulation`, `bounds`, `input`: what it was made from.
+ * `network`, `formulation`, `bounds`, `input`: what it was made from, `input` as
+   a vector of expressions.
+ * `prefix`: what the names of the variables begin with.
 """
-struct NetworkFormulation{F<:AbstractFormulation}
+Base.@kwdef struct NetworkFormulation{T,F<:AbstractFormulation}
     network::ReLUNetwork
     formulation::F
     bounds::PreActivationBounds
-    input::Vector{JuMP.AffExpr}
-    x::Vector{Vector{JuMP.AffExpr}}
-    s::Vector{Vector{JuMP.AffExpr}}
-    z::Vector{Vector{JuMP.AffExpr}}
-    output::Vector{JuMP.AffExpr}
-    variables::Vector{JuMP.VariableRef}
-    constraints::Vector{JuMP.ConstraintRef}
+    prefix::String
+    input::Vector{Affine{T}}
+    x::Vector{Vector{Affine{T}}} = Vector{Affine{T}}[]
+    s::Vector{Vector{Affine{T}}} = Vector{Affine{T}}[]
+    z::Vector{Vector{Affine{T}}} = Vector{Affine{T}}[]
+    output::Vector{Affine{T}} = Affine{T}[]
+    variables::Vector{JuMP.GenericVariableRef{T}} = JuMP.GenericVariableRef{T}[]
+    constraints::Vector{JuMP.ConstraintRef} = JuMP.ConstraintRef[]
 end
 
 function Base.show(io::IO, added::NetworkFormulation)
@@ -115,17 +112,58 @@ function Base.show(io::IO, added::NetworkFormulation)
     return
 end
 
+"""How many networks a model has: the second one's variables get other names."""
+mutable struct NetworkCount
+    count::Int
+end
+
+function JuMP.copy_extension_data(
+    data::NetworkCount,
+    ::JuMP.AbstractModel,
+    ::JuMP.AbstractModel,
+)
+    return NetworkCount(data.count)
+end
+
+"""`relu_` for the first network of a model, then `relu2_`, `relu3_` and so on."""
+function _next_prefix!(model::JuMP.GenericModel)
+    networks = get!(() -> NetworkCount(0), model.ext, :ReLUOpt)::NetworkCount
+    networks.count += 1
+    return networks.count == 1 ? "relu_" : "relu$(networks.count)_"
+end
+
 """
-    add_network!(model, network, input; bounds, formulation = BigM())
+    add_network!(model, network, input; bounds, formulation = BigM(), prefix)
 
-Add a ReLU network to a JuMP `model`, so that the `output` of the returned
-[`NetworkFormulation`](@ref) equals `forward(network, value.(input))` in every
-feasible point.
+Add a [`ReLUNetwork`](@ref) to a JuMP `model`, so that the `output` of the returned
+[`NetworkFormulation`](@ref) equals `ReLUOpt.forward(network, value.(input))` in
+every feasible point:
 
-`input` is a vector of variables, affine expressions or numbers, one for each
-input of the network. `bounds` are [`PreActivationBounds`](@ref) that hold for
-every input the model allows; by default they are computed by interval
-arithmetic from the bounds of the variables in `input`.
+```math
+W^k x^{k-1} + b^k = x^k - s^k, \\qquad x^k, s^k \\ge 0, \\qquad
+x^k_i > 0 \\Rightarrow s^k_i = 0
+```
+
+for the hidden layers ``k``, where the formulation says how the last condition is
+written. Source: Grimstad & Andersson (2019).
+
+## Arguments
+
+ * `model`: a `Model` or any `GenericModel{T}`; weights are converted to `T`.
+ * `input`: ``n_0`` variables, affine expressions or numbers, in any mixture. A
+   matrix `pixels[row, column]` (or an array of more dimensions) is read row by
+   row, as [`flat_image`](@ref) reads an image.
+ * `bounds`: [`PreActivationBounds`](@ref) that hold for every input the model
+   allows. By default they are computed by interval arithmetic from the bounds of
+   the variables in `input`.
+ * `formulation`: [`BigM`](@ref)`()`, [`Indicator`](@ref)`()`,
+   [`ThesisBigM`](@ref)`()` or the relaxation [`Triangle`](@ref)`()`.
+ * `prefix`: what the names of the variables begin with, such as `relu_x[1,3]` for
+   the output of neuron 3 in layer 1; by default `relu_` for the first network of
+   the model, `relu2_` for the second.
+
+Throws a `DimensionMismatch` where sizes do not fit, and an `ArgumentError` for an
+input that is not affine, or has no bounds.
 
 ## Example
 
@@ -137,7 +175,10 @@ julia> using JuMP, ReLUOpt
 
 julia> import HiGHS
 
-julia> network = ReLUNetwork([Dense([5.0 -4.0], [3.0]), Dense([-2.0;;], [50.0])]);
+julia> network = ReLUNetwork([
+           ReLUOpt.Dense([5.0 -4.0], [3.0]),
+           ReLUOpt.Dense([-2.0;;], [50.0]),
+       ]);
 
 julia> model = Model(HiGHS.Optimizer);
 
@@ -155,45 +196,71 @@ julia> optimize!(model)
 
 julia> objective_value(model)
 50.0
+
+julia> net.variables
+3-element Vector{VariableRef}:
+ relu_x[1,1]
+ relu_s[1,1]
+ relu_z[1,1]
 ```
 """
 function add_network!(
-    model::JuMP.Model,
+    model::JuMP.GenericModel{T},
     network::ReLUNetwork,
-    input::AbstractVector;
+    input::AbstractArray;
     bounds::Union{Nothing,PreActivationBounds} = nothing,
     formulation::AbstractFormulation = BigM(),
-)
-    if length(input) != input_size(network)
+    prefix::AbstractString = _next_prefix!(model),
+) where {T}
+    entries = Affine{T}[_affine_entry(T, entry) for entry in row_major(input)]
+    if length(entries) != input_size(network)
         throw(
-            InputError(
+            DimensionMismatch(
                 "input: expected $(input_size(network)) entries, found " *
-                "$(length(input))",
+                "$(length(entries))",
             ),
         )
     end
-    input = JuMP.AffExpr[JuMP.@expression(model, 1.0 * v) for v in input]
-    bounds = _formulation_bounds(formulation, network, input, bounds)
+    bounds = _formulation_bounds(formulation, network, entries, bounds)
     _check_bounds(network, bounds)
-    added = NetworkFormulation(
+    added = NetworkFormulation{T,typeof(formulation)}(;
         network,
         formulation,
         bounds,
-        input,
-        Vector{JuMP.AffExpr}[],
-        Vector{JuMP.AffExpr}[],
-        Vector{JuMP.AffExpr}[],
-        JuMP.AffExpr[],
-        JuMP.VariableRef[],
-        JuMP.ConstraintRef[],
+        prefix = String(prefix),
+        input = entries,
     )
-    values = input
+    values = entries
     for k in 1:(length(network.layers)-1)
         values = _add_hidden_layer!(model, added, k, values)
     end
-    a = _affine(network.layers[end], values)
+    a = _pre_activations(T, network.layers[end], values)
     append!(added.output, add_output!(model, formulation, added, a))
     return added
+end
+
+"""One entry of the input as an affine expression of the model's number type."""
+function _affine_entry(::Type{T}, entry::Real) where {T}
+    if !isfinite(entry)
+        throw(ArgumentError("input: expected finite numbers, found $entry"))
+    end
+    return Affine{T}(convert(T, entry))
+end
+
+function _affine_entry(
+    ::Type{T},
+    entry::Union{JuMP.GenericVariableRef{T},Affine{T}},
+) where {T}
+    return convert(Affine{T}, entry)
+end
+
+function _affine_entry(::Type{T}, entry) where {T}
+    throw(
+        ArgumentError(
+            "input: expected variables, affine expressions or numbers of a " *
+            "model over $T, found one of type $(typeof(entry))",
+        ),
+    )
 end
 
 """Bounds to use: those given, those the formulation dictates, or intervals."""
@@ -216,14 +283,20 @@ function _formulation_bounds(f::ThesisBigM, network, input, ::Nothing)
 end
 
 """The box that the bounds of the variables give to affine inputs."""
-function _input_box(input::Vector{JuMP.AffExpr})
-    lower = [_extreme(v, -1) for v in input]
-    upper = [_extreme(v, 1) for v in input]
+function _input_box(input::Vector{<:Affine})
+    lower = [_rounded_down(_extreme(v, -1)) for v in input]
+    upper = [-_rounded_down(-_extreme(v, 1)) for v in input]
     return Box(lower, upper)
 end
 
+"""The largest `Float64` that is at most `value`."""
+function _rounded_down(value::Real)
+    nearest = Float64(value)
+    return nearest > value ? prevfloat(nearest) : nearest
+end
+
 """Largest (`sign = 1`) or smallest (`sign = -1`) value of an expression."""
-function _extreme(expression::JuMP.AffExpr, sign::Int)
+function _extreme(expression::Affine, sign::Int)
     total = JuMP.constant(expression)
     for (coefficient, variable) in JuMP.linear_terms(expression)
         total += coefficient * _variable_limit(variable, sign * coefficient > 0)
@@ -231,7 +304,7 @@ function _extreme(expression::JuMP.AffExpr, sign::Int)
     return total
 end
 
-function _variable_limit(variable::JuMP.VariableRef, upper::Bool)
+function _variable_limit(variable::JuMP.GenericVariableRef, upper::Bool)
     if JuMP.is_fixed(variable)
         return JuMP.fix_value(variable)
     elseif upper && JuMP.has_upper_bound(variable)
@@ -242,7 +315,7 @@ function _variable_limit(variable::JuMP.VariableRef, upper::Bool)
         return upper ? 1.0 : 0.0
     end
     throw(
-        InputError(
+        ArgumentError(
             "input: expected a finite $(upper ? "upper" : "lower") bound of " *
             "variable $(JuMP.name(variable)), found none: bound it, or give " *
             "`bounds`",
@@ -251,28 +324,35 @@ function _variable_limit(variable::JuMP.VariableRef, upper::Bool)
 end
 
 """``c^\\top x + constant`` of affine expressions `x`."""
-function _linear(
-    c::AbstractVector{<:Real},
-    x::Vector{JuMP.AffExpr},
+function linear_combination(
+    coefficients::AbstractVector{<:Real},
+    x::Vector{Affine{T}},
     constant::Real = 0.0,
-)
-    result = JuMP.AffExpr(constant)
-    for j in eachindex(c)
-        iszero(c[j]) || JuMP.add_to_expression!(result, c[j], x[j])
+) where {T}
+    result = Affine{T}(convert(T, constant))
+    for (coefficient, entry) in zip(coefficients, x)
+        if !iszero(coefficient)
+            JuMP.add_to_expression!(result, convert(T, coefficient), entry)
+        end
     end
     return result
 end
 
 """Pre-activations of a layer as expressions."""
-function _affine(layer::Dense, values::Vector{JuMP.AffExpr})
-    return [
-        _linear(layer.weight[i, :], values, layer.bias[i]) for
+function _pre_activations(::Type{T}, layer::Dense, values::Vector{Affine{T}}) where {T}
+    return Affine{T}[
+        linear_combination(view(layer.weight, i, :), values, layer.bias[i]) for
         i in 1:output_size(layer)
     ]
 end
 
-function _add_hidden_layer!(model, added::NetworkFormulation, k, values)
-    a = _affine(added.network.layers[k], values)
+function _add_hidden_layer!(
+    model::JuMP.GenericModel{T},
+    added::NetworkFormulation{T},
+    k::Int,
+    values::Vector{Affine{T}},
+) where {T}
+    a = _pre_activations(T, added.network.layers[k], values)
     triples = [
         add_relu!(
             model,
@@ -311,11 +391,11 @@ function set_start_values!(added::NetworkFormulation, x0::AbstractVector{<:Real}
 end
 
 """Start value of an expression that is one variable; others need none."""
-function _set_start(expression::JuMP.AffExpr, value::Real)
-    if length(expression.terms) == 1
-        variable, coefficient = first(expression.terms)
-        coefficient == 1.0 && JuMP.set_start_value(variable, value)
-    end
+function _set_start(expression::Affine, value::Real)
+    terms = JuMP.linear_terms(expression)
+    length(terms) == 1 || return
+    coefficient, variable = only(terms)
+    isone(coefficient) && JuMP.set_start_value(variable, value)
     return
 end
 

@@ -5,9 +5,6 @@ const SEARCH_SLACK = 1e-7
 """How near to zero a pre-activation counts as sitting on its ReLU's kink."""
 const KINK_TOLERANCE = 1e-7
 
-"""Relative gap and row residual to which the QP of a region is solved."""
-const REGION_TOLERANCE = 1e-9
-
 """Seconds after which the LP of a region is given up; it takes milliseconds."""
 const REGION_SECONDS = 10.0
 
@@ -107,7 +104,7 @@ function solve_region(
     pattern::AbstractVector;
     optimizer = HiGHS.Optimizer,
 )
-    x0 = _region_optimum(problem, _region_rows(problem, pattern)..., optimizer)
+    x0 = region_optimum(problem, _region_rows(problem, pattern)..., optimizer)
     x0 === nothing && return nothing
     x0 = clip(problem.box, x0)
     return check(problem, x0).certified ? x0 : nothing
@@ -128,37 +125,21 @@ function _region_rows(problem::PerturbationProblem, pattern::AbstractVector)
     reduce(vcat, [offsets; [wanted.matrix * h - wanted.rhs]])
 end
 
-"""Nearest image in the box with ``G x^0 + h \\ge 0``, or `nothing`."""
-function _region_optimum(problem::PerturbationProblem, G, h, optimizer)
+"""
+    region_optimum(problem, G, h, optimizer)
+
+Nearest image in the box with ``G x^0 + h \\ge 0``, or `nothing`. For L1 and LInf
+a linear program for `optimizer`; for L2 the quadratic program is solved by
+[`QuadraticSearch`](@ref).
+"""
+function region_optimum(problem::PerturbationProblem, G, h, optimizer)
     model = solver_model(optimizer, SearchOptions(; time_limit = REGION_SECONDS))
     change =
         add_change!(model, problem.norm, problem.image, problem.box, BigM())
     for r in eachindex(h)
-        JuMP.@constraint(model, _linear(G[r, :], change.input, h[r]) >= 0)
+        JuMP.@constraint(model, linear_combination(G[r, :], change.input, h[r]) >= 0)
     end
     JuMP.@objective(model, Min, change.objective)
     JuMP.optimize!(model)
     return JuMP.has_values(model) ? JuMP.value.(change.input) : nothing
-end
-
-function _region_optimum(problem::PerturbationProblem{L2}, G, h, optimizer)
-    rows = length(h)
-    program = PixelProgram(
-        problem.image,
-        collect(1:rows),
-        G,
-        zeros(rows, 0),
-        -h,
-        fill(-1, rows),
-        problem.box.lower,
-        problem.box.upper,
-    )
-    # A bound beyond the farthest corner proves that the region is empty.
-    farthest = 1.0 + 2 * _farthest(problem)
-    solved = solve_pixel_program(
-        program;
-        cutoff = farthest,
-        tolerance = REGION_TOLERANCE,
-    )
-    return solved.bound > farthest ? nothing : solved.point
 end

@@ -7,6 +7,9 @@ is optimised. Returns a [`LogitResult`](@ref) whose `error` is the largest
 difference from the forward pass. Bounds are those of the box ``[0, 1]``, so that
 the program has its binary variables. Takes the keywords of
 [`SearchOptions`](@ref).
+
+Throws a `DimensionMismatch` for an image of another size, and an
+[`UnsupportedProblemError`](@ref) for an optimizer without binary variables.
 """
 function classify(
     network::ReLUNetwork,
@@ -37,7 +40,15 @@ end
 
 The input in `box` (``[0, 1]`` by default) that maximises the logit of `label`
 (counted from 0), proven to be so. Returns a [`LogitResult`](@ref) whose `bound`
-is an upper bound. Takes the keywords of [`SearchOptions`](@ref).
+is an upper bound:
+
+```math
+\\max_{x^0 \\in box} x^K_{label}
+```
+
+Takes the keywords of [`SearchOptions`](@ref). Throws an `ArgumentError` for a label
+that the network does not have, and an [`UnsupportedProblemError`](@ref) for an
+optimizer without binary variables.
 """
 function optimal_input(
     network::ReLUNetwork,
@@ -73,7 +84,10 @@ function _solve_logit(
     fixed::Union{Nothing,Vector{Float64}} = nothing,
 )
     started = time()
-    model = solver_model(optimizer, options)
+    _check_exact(formulation)
+    instance = configured_optimizer(optimizer, options)
+    check_integers(instance)
+    model = solver_model(instance)
     x0 = _pixels!(model, box)
     known = bounds
     if bounds isa AbstractBoundingMethod
@@ -83,69 +97,59 @@ function _solve_logit(
     fixed === nothing || JuMP.fix.(x0, fixed; force = true)
     label === nothing || JuMP.@objective(model, Max, net.output[label+1])
     build = time() - started
-    search = optimize_model!(model, options)
-    return _logit_result(model, network, box, label, x0, net, build, search, options)
+    search = optimize_model!(model, instance, options)
+    effort = (; nodes = _node_count(model), build, search)
+    return _logit_result(model, net, box, label, x0, effort, options)
 end
 
+"""The checked answer of a solved program; `effort` tells nodes and seconds."""
 function _logit_result(
-    model,
-    network,
-    box,
-    label,
-    x0,
-    net,
-    build,
-    search,
-    options,
+    model::JuMP.Model,
+    net::NetworkFormulation,
+    box::Box,
+    label::Union{Nothing,Int},
+    x0::Vector{JuMP.VariableRef},
+    effort::NamedTuple,
+    options::SearchOptions,
 )
-    size, nodes = model_size(model), _node_count(model)
+    common = (;
+        termination_status = JuMP.termination_status(model),
+        effort.nodes,
+        build_seconds = effort.build,
+        search_seconds = effort.search,
+        model_size(model)...,
+        message = JuMP.raw_status(model),
+    )
     bound = label === nothing ? Inf : something(proven_bound(model), Inf)
-    message = JuMP.raw_status(model)
     if !JuMP.has_values(model)
-        infeasible = JuMP.termination_status(model) == MOI.INFEASIBLE
-        status = infeasible ? SolveStatus.INFEASIBLE : SolveStatus.TIME_LIMIT
-        return LogitResult(
-            status,
-            something(label, -1),
-            nothing,
-            -Inf,
+        infeasible = common.termination_status == MOI.INFEASIBLE
+        return LogitResult(;
+            status = infeasible ? SolveStatus.INFEASIBLE : SolveStatus.TIME_LIMIT,
+            label = something(label, -1),
             bound,
-            Inf,
-            Float64[],
-            Float64[],
-            Inf,
-            nodes,
-            build,
-            search,
-            size...,
-            message,
+            common...,
         )
     end
     point = JuMP.value.(x0)
     label === nothing || (point = clip(box, point))
-    claimed = JuMP.value.(net.output)
-    logits = forward(network, point)
-    difference = maximum(abs, claimed - logits)
-    answer = something(label, argmax(claimed) - 1)
-    objective = logits[answer+1]
+    program_logits = JuMP.value.(net.output)
+    network_logits = forward(net.network, point)
+    difference = maximum(abs, program_logits - network_logits)
+    answer = something(label, argmax(program_logits) - 1)
+    objective = network_logits[answer+1]
     label === nothing && (bound = objective)
     bound = max(bound, objective)
-    status = _logit_status(objective, bound, difference, logits, options)
-    return LogitResult(
-        status,
-        answer,
-        point,
+    return LogitResult(;
+        status = _logit_status(objective, bound, difference, network_logits, options),
+        label = answer,
+        input = point,
         objective,
         bound,
-        relative_gap(objective, bound),
-        claimed,
-        logits,
-        difference,
-        nodes,
-        build,
-        search,
-        size...,
-        message,
+        gap = relative_gap(objective, bound),
+        program_logits,
+        network_logits,
+        error = difference,
+        common...,
     )
 end
 

@@ -23,7 +23,7 @@ struct LogitConditions
     )
         if size(matrix, 1) != length(rhs)
             throw(
-                InputError(
+                DimensionMismatch(
                     "conditions: expected one right-hand side a row, found " *
                     "$(size(matrix, 1)) rows and $(length(rhs)) of them",
                 ),
@@ -68,7 +68,7 @@ struct RelativeMargin <: AbstractMargin
         _check_fraction(fraction)
         if !(isfinite(strict_gap) && strict_gap > 0)
             throw(
-                InputError("margin: expected a strict gap > 0, found $strict_gap"),
+                ArgumentError("margin: expected a strict gap > 0, found $strict_gap"),
             )
         end
         return new(fraction, strict_gap)
@@ -103,7 +103,7 @@ struct AbsoluteMargin <: AbstractMargin
     function AbsoluteMargin(kappa::Real)
         if !(isfinite(kappa) && kappa > 0)
             throw(
-                InputError(
+                ArgumentError(
                     "margin: expected kappa > 0 (0 would end in ties), found " *
                     "$kappa",
                 ),
@@ -115,7 +115,7 @@ end
 
 function _check_fraction(fraction::Real)
     if !(isfinite(fraction) && fraction >= 0)
-        throw(InputError("margin: expected a fraction >= 0, found $fraction"))
+        throw(ArgumentError("margin: expected a fraction >= 0, found $fraction"))
     end
     return
 end
@@ -176,36 +176,10 @@ conditions(given::LogitConditions, ::Integer, ::Integer) = given
 function _check_label(label::Integer, classes::Integer)
     if !(0 <= label < classes)
         throw(
-            InputError(
+            ArgumentError(
                 "label: expected a label from 0 to $(classes - 1), found $label",
             ),
         )
     end
     return
-end
-
-"""
-    parse_margin(text)
-
-Read `x1.2` (relative), `+0.1` (absolute) or `bare-x1.2` (the thesis'
-condition), as the command line of the Python package does.
-"""
-function parse_margin(text::AbstractString)
-    for (prefix, make) in (
-        "bare-x" => value -> BareRelativeMargin(round(value - 1; digits = 12)),
-        # Decimal ratios such as 1.2 are meant exactly, but 1.2 - 1 is not 0.2.
-        "x" => value -> RelativeMargin(round(value - 1; digits = 12)),
-        "+" => AbsoluteMargin,
-    )
-        if startswith(text, prefix)
-            value = tryparse(Float64, chopprefix(text, prefix))
-            value === nothing || return make(value)
-            break
-        end
-    end
-    throw(
-        InputError(
-            "margin: expected x1.2, +0.1 or bare-x1.2, found $(repr(text))",
-        ),
-    )
 end

@@ -22,9 +22,11 @@ question, Grimstad & Andersson (2019) for the program.
  * `margin`: [`RelativeMargin`](@ref)`(0.2)` by default, another margin, or
    [`LogitConditions`](@ref).
  * `box`: inputs allowed, ``[0, 1]`` for every pixel by default.
- * `optimizer`: as for `JuMP.Model`. HiGHS solves no MIQP, so with HiGHS `norm =
-   2` runs a branch and bound over the phases of the ReLUs with quadratic
-   relaxations as nodes, written in this package.
+ * `optimizer`: as for `JuMP.Model`; attributes of an
+   `optimizer_with_attributes` win over everything else
+   ([`configured_optimizer`](@ref)).
+ * `search`: [`AutomaticSearch`](@ref)`()`, [`PhaseSearch`](@ref)`()` (L2 only) or
+   [`ProgramSearch`](@ref)`()`.
  * `formulation`: [`BigM`](@ref)`()`, [`Indicator`](@ref)`()` or
    [`ThesisBigM`](@ref)`()`.
  * `bounds`: a bounding method ([`BallBounds`](@ref)`()` by default), or
@@ -36,13 +38,21 @@ question, Grimstad & Andersson (2019) for the program.
    then means that there is none.
  * all keywords of [`SearchOptions`](@ref).
 
+## Errors
+
+ * `DimensionMismatch` where sizes do not fit, `ArgumentError` for a value out of
+   its range, a tolerance that is too loose, or an incumbent that does not meet
+   the conditions.
+ * [`UnsupportedProblemError`](@ref) if the optimizer takes no such program.
+
 ## Example
 
 ```jldoctest
 julia> using ReLUOpt
 
-julia> network = ReLUNetwork([Dense([1.0 0.0; 0.0 1.0], [0.0, 0.0]),
-                              Dense([1.0 0.0; 0.0 1.0], [0.0, 0.0])]);
+julia> layer = ReLUOpt.Dense([1.0 0.0; 0.0 1.0], [0.0, 0.0]);
+
+julia> network = ReLUNetwork([layer, layer]);
 
 julia> result = minimal_perturbation(network, [1.0, 0.2], 1; margin = AbsoluteMargin(0.5));
 
@@ -58,6 +68,7 @@ function minimal_perturbation(
     margin::Union{AbstractMargin,LogitConditions} = RelativeMargin(0.2),
     box::Box = unit_box(input_size(network)),
     optimizer = HiGHS.Optimizer,
+    search::AbstractSearch = AutomaticSearch(),
     formulation::AbstractFormulation = BigM(),
     bounds::Union{AbstractBoundingMethod,PreActivationBounds} = BallBounds(),
     incumbent::Union{Nothing,Missing,AbstractArray{<:Real}} = missing,
@@ -66,6 +77,10 @@ function minimal_perturbation(
 )
     options = SearchOptions(; kwargs...)
     problem = PerturbationProblem(network, image, target; norm, margin, box)
+    # Refuse what cannot be solved before any time is spent.
+    _check_exact(formulation)
+    instance = configured_optimizer(optimizer, options)
+    chosen = chosen_search(search, problem, instance)
     started = time()
     best = _starting_image(problem, incumbent, options)
     if best !== nothing && objective_of(problem, best) >= cutoff
@@ -73,22 +88,27 @@ function minimal_perturbation(
     end
     known = _known_bounds(problem, formulation, bounds, best)
     spent = time() - started
-    left = SearchOptions(;
-        kwargs...,
-        time_limit = max(options.time_limit - spent, 1e-3),
-    )
     if best === nothing && isempty(known)
         return _infeasible_result(spent)
-    elseif problem.norm isa L2 && _needs_own_search(optimizer)
-        return _solve_by_phases(problem, known, best, cutoff, left, spent)
     end
-    setting = (; formulation, optimizer, cutoff)
-    return _solve_program(problem, known, best, setting, left, spent)
+    time_limit = max(options.time_limit - spent, 1e-3)
+    left = SearchOptions(; kwargs..., time_limit)
+    _limit_time!(instance, options.time_limit, time_limit)
+    setting = (; formulation, optimizer, instance, cutoff = Float64(cutoff))
+    return run_search(chosen, problem, known, best, setting, left, spent)
 end
 
-"""HiGHS refuses a quadratic objective together with integers."""
-function _needs_own_search(optimizer)
-    return JuMP.solver_name(JuMP.Model(optimizer)) == "HiGHS"
+function _check_exact(formulation::AbstractFormulation)
+    if !is_exact(formulation)
+        throw(
+            ArgumentError(
+                "formulation: expected one whose solutions are those of the " *
+                "network (BigM, Indicator or ThesisBigM), found the " *
+                "relaxation $formulation",
+            ),
+        )
+    end
+    return
 end
 
 function _starting_image(problem, ::Missing, options::SearchOptions)
@@ -102,7 +122,7 @@ function _starting_image(problem, given::AbstractArray{<:Real}, options)
     certificate = check(problem, x0)
     if !certificate.certified
         throw(
-            InputError(
+            ArgumentError(
                 "incumbent: expected an image that meets the conditions, " *
                 "found: $(first(certificate.failures))",
             ),
@@ -134,25 +154,18 @@ function _known_bounds(problem, f::ThesisBigM, ::PreActivationBounds, best)
 end
 
 function _infeasible_result(spent::Float64)
-    return PerturbationResult(
-        SolveStatus.INFEASIBLE,
-        Inf,
-        Inf,
-        Inf,
-        nothing,
-        nothing,
-        0,
-        spent,
-        0.0,
-        0,
-        0,
-        0,
-        "no input of the box has pre-activations within their bounds",
+    return PerturbationResult(;
+        status = SolveStatus.INFEASIBLE,
+        termination_status = MOI.INFEASIBLE,
+        bound = Inf,
+        build_seconds = spent,
+        message = "no input of the box has pre-activations within their bounds",
     )
 end
 
-"""The mixed-integer program in JuMP, and what `optimizer` says of it."""
-function _solve_program(
+"""The mixed-integer program in JuMP, and what the optimizer says of it."""
+function run_search(
+    ::ProgramSearch,
     problem::PerturbationProblem,
     bounds::PreActivationBounds,
     best::Union{Nothing,Vector{Float64}},
@@ -162,7 +175,8 @@ function _solve_program(
 )
     started = time()
     formulation = setting.formulation
-    model = solver_model(setting.optimizer, options)
+    instance = setting.instance
+    model = solver_model(instance)
     change =
         add_change!(model, problem.norm, problem.image, problem.box, formulation)
     net = add_network!(model, problem.network, change.input; bounds, formulation)
@@ -176,7 +190,7 @@ function _solve_program(
         set_start_values!(net, best)
     end
     build = spent + time() - started
-    search = optimize_model!(model, options)
+    search = optimize_model!(model, instance, options)
     found, claimed = _solved_image(model, problem, change, net)
     bound, infeasible = _solved_bound(model, problem, best)
     nodes = _node_count(model)
@@ -193,8 +207,21 @@ function _solve_program(
         size = model_size(model),
         options,
         setting.optimizer,
-        message = JuMP.raw_status(model),
+        termination_status = JuMP.termination_status(model),
+        message = _solver_message(model, instance, options),
     )
+end
+
+"""What the solver says, and whether an attribute of the user ended it early."""
+function _solver_message(model, instance, options::SearchOptions)
+    said = JuMP.raw_status(model)
+    if MOI.supports(instance, MOI.RelativeGapTolerance())
+        gap = MOI.get(instance, MOI.RelativeGapTolerance())
+        if gap !== nothing && gap > options.gap
+            said *= "; the optimizer's own relative gap is $gap, `gap` is $(options.gap)"
+        end
+    end
+    return said
 end
 
 """Image and activation pattern of the solver's solution, or `nothing`s."""
@@ -267,6 +294,7 @@ function conclude(
     size,
     options::SearchOptions,
     optimizer = HiGHS.Optimizer,
+    termination_status::MOI.TerminationStatusCode,
     message::String = "",
 )
     candidates = Vector{Float64}[]
@@ -296,19 +324,18 @@ function conclude(
     elseif infeasible
         status, bound = SolveStatus.INFEASIBLE, Inf
     end
-    return PerturbationResult(
+    return PerturbationResult(;
         status,
+        termination_status,
         objective,
         bound,
-        relative_gap(objective, bound),
-        chosen === nothing ? nothing : candidates[chosen],
-        chosen === nothing ? nothing : certificates[chosen],
+        gap = relative_gap(objective, bound),
+        image = chosen === nothing ? nothing : candidates[chosen],
+        certificate = chosen === nothing ? nothing : certificates[chosen],
         nodes,
-        build,
-        search,
-        size.variables,
-        size.constraints,
-        size.binaries,
+        build_seconds = build,
+        search_seconds = search,
+        size...,
         message,
     )
 end

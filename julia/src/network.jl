@@ -4,8 +4,8 @@
 A fully connected affine layer `a = weight * x + bias`, with `weight` of size
 `(n_out, n_in)` and `bias` of length `n_out`, both stored as `Float64`.
 
-Throws an [`InputError`](@ref) if a size does not fit, the layer is empty, or an
-entry is NaN or infinite.
+Throws a `DimensionMismatch` if the sizes do not fit, and an `ArgumentError` if the
+layer is empty or an entry is NaN or infinite.
 """
 struct Dense
     weight::Matrix{Float64}
@@ -14,14 +14,14 @@ struct Dense
     function Dense(weight::AbstractMatrix{<:Real}, bias::AbstractVector{<:Real})
         if isempty(weight)
             throw(
-                InputError(
+                ArgumentError(
                     "weight: expected a non-empty matrix (out x in), found " *
                     "size $(size(weight))",
                 ),
             )
         elseif length(bias) != size(weight, 1)
             throw(
-                InputError(
+                DimensionMismatch(
                     "bias: expected length $(size(weight, 1)), found " *
                     "$(length(bias))",
                 ),
@@ -31,7 +31,7 @@ struct Dense
             bad = count(!isfinite, array)
             if bad > 0
                 throw(
-                    InputError(
+                    ArgumentError(
                         "$name: expected finite numbers, found $bad NaN or " *
                         "infinite entries",
                     ),
@@ -79,14 +79,22 @@ where ``x^0`` is the input, ``a^k`` are the *pre-activations* and ``x^K`` the
 row-major order (see [`flat_image`](@ref)). Labels count from 0, as in MNIST and
 in the Python package: label `d` has logit `x^K[d + 1]`.
 
+A network is a function: `network(x)` are its logits.
+
+Throws a `DimensionMismatch` where a layer does not fit the one before it, or the
+metadata do not fit the sizes.
+
 ## Example
 
 ```jldoctest
 julia> using ReLUOpt
 
-julia> network = ReLUNetwork([Dense([1.0 -1.0], [0.0]), Dense([2.0;;], [1.0])]);
+julia> network = ReLUNetwork([
+           ReLUOpt.Dense([1.0 -1.0], [0.0]),
+           ReLUOpt.Dense([2.0;;], [1.0]),
+       ]);
 
-julia> forward(network, [3.0, 1.0])
+julia> network([3.0, 1.0])
 1-element Vector{Float64}:
  5.0
 ```
@@ -100,13 +108,13 @@ struct ReLUNetwork
         metadata::NetworkMetadata = NetworkMetadata(),
     )
         if isempty(layers)
-            throw(InputError("network: expected at least one layer, found none"))
+            throw(ArgumentError("network: expected at least one layer, found none"))
         end
         for k in 2:length(layers)
             expected, found = output_size(layers[k-1]), input_size(layers[k])
             if expected != found
                 throw(
-                    InputError(
+                    DimensionMismatch(
                         "layer $(k - 1): expected $expected inputs (the " *
                         "outputs of layer $(k - 2)), found $found",
                     ),
@@ -127,14 +135,14 @@ function _completed(metadata::NetworkMetadata, layers::AbstractVector{Dense})
     end
     if prod(shape) != inputs
         throw(
-            InputError(
+            DimensionMismatch(
                 "input_shape: expected a shape of $inputs values, found " *
                 "$(Tuple(shape)) ($(prod(shape)) values)",
             ),
         )
     elseif length(names) != outputs
         throw(
-            InputError(
+            DimensionMismatch(
                 "class_names: expected $outputs names, found $(length(names))",
             ),
         )
@@ -171,12 +179,14 @@ end
 
 Pre-activations ``a^1, ..., a^K`` of every layer (the last ones are the logits)
 for one input `x` of length ``n_0``, or for the columns of a matrix
-``(n_0, \\text{batch})``.
+``(n_0, \\text{batch})``. Computed in `Float64`.
+
+Throws a `DimensionMismatch` if `x` has another number of rows than ``n_0``.
 """
 function pre_activations(network::ReLUNetwork, x::AbstractVecOrMat{<:Real})
     if size(x, 1) != input_size(network)
         throw(
-            InputError(
+            DimensionMismatch(
                 "input: expected $(input_size(network)) values, found " *
                 "$(size(x, 1))",
             ),
@@ -201,6 +211,8 @@ Logits ``x^K`` for one input or for the columns of a matrix, see
 function forward(network::ReLUNetwork, x::AbstractVecOrMat{<:Real})
     return last(pre_activations(network, x))
 end
+
+(network::ReLUNetwork)(x::AbstractVecOrMat{<:Real}) = forward(network, x)
 
 """
     predict(network, x)
@@ -275,7 +287,7 @@ MLDatasets returns it) is right with `vec`.
 ```jldoctest
 julia> using ReLUOpt
 
-julia> flat_image([1.0 2.0; 3.0 4.0])
+julia> ReLUOpt.flat_image([1.0 2.0; 3.0 4.0])
 4-element Vector{Float64}:
  1.0
  2.0
@@ -283,8 +295,8 @@ julia> flat_image([1.0 2.0; 3.0 4.0])
  4.0
 ```
 """
-flat_image(image::AbstractVector{<:Real}) = Vector{Float64}(image)
+flat_image(image::AbstractArray{<:Real}) = Vector{Float64}(row_major(image))
 
-function flat_image(image::AbstractArray{<:Real,N}) where {N}
-    return vec(Array{Float64}(permutedims(image, N:-1:1)))
-end
+"""The entries of an array, the last index fastest."""
+row_major(array::AbstractVector) = array
+row_major(array::AbstractArray{<:Any,N}) where {N} = vec(permutedims(array, N:-1:1))

@@ -57,7 +57,9 @@ function _tightened(
     neurons,
 )
     options = SearchOptions(; method.time_limit)
-    model = solver_model(method.optimizer, options)
+    instance = configured_optimizer(method.optimizer, options)
+    method.integral && check_integers(instance)
+    model = solver_model(instance)
     input = _region_input!(model, region)
     formulation = method.integral ? BigM() : Triangle()
     net = add_network!(model, network, input; bounds, formulation)

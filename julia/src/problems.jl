@@ -31,14 +31,14 @@ function PerturbationProblem(
     x = _checked_image(network, image)
     if length(box.lower) != length(x)
         throw(
-            InputError(
+            DimensionMismatch(
                 "box: expected $(length(x)) bounds (one for each input), found " *
                 "$(length(box.lower))",
             ),
         )
     elseif violation(box, x) > 0
         throw(
-            InputError(
+            ArgumentError(
                 "image: expected values inside the box, found one " *
                 "$(violation(box, x)) outside",
             ),
@@ -48,7 +48,7 @@ function PerturbationProblem(
     wanted = conditions(margin, target, output_size(network))
     if size(wanted.matrix, 2) != output_size(network)
         throw(
-            InputError(
+            DimensionMismatch(
                 "conditions: expected $(output_size(network)) columns (one " *
                 "for each logit), found $(size(wanted.matrix, 2))",
             ),
@@ -62,13 +62,13 @@ function _checked_image(network::ReLUNetwork, image::AbstractArray{<:Real})
     x = flat_image(image)
     if length(x) != input_size(network)
         throw(
-            InputError(
+            DimensionMismatch(
                 "image: expected $(input_size(network)) pixels, found " *
                 "$(length(x))",
             ),
         )
     elseif !all(isfinite, x)
-        throw(InputError("image: expected finite values, found NaN or infinity"))
+        throw(ArgumentError("image: expected finite values, found NaN or infinity"))
     end
     return x
 end
@@ -95,7 +95,7 @@ end
 
 """Objective of the farthest corner of the box; a bound above it is a proof that
 no image meets the conditions."""
-function _farthest(problem::PerturbationProblem{L2})
+function farthest_objective(problem::PerturbationProblem{L2})
     box, image = problem.box, problem.image
     return sum(abs2, max.(box.upper - image, image - box.lower))
 end

@@ -22,7 +22,7 @@ function Base.convert(::Type{AbstractNorm}, norm::Real)
     norm == 1 && return L1()
     norm == 2 && return L2()
     norm == Inf && return LInf()
-    throw(InputError("norm: expected 1, 2 or Inf, found $norm"))
+    throw(ArgumentError("norm: expected 1, 2 or Inf, found $norm"))
 end
 
 """
@@ -42,7 +42,10 @@ change_length(::L2, objective::Real) = sqrt(max(objective, 0.0))
 """
     Box(lower, upper)
 
-Inputs allowed by `lower .<= x0 .<= upper`. `unit_box(n)` is ``[0, 1]^n``.
+Inputs allowed by `lower .<= x0 .<= upper`.
+
+Throws a `DimensionMismatch` for vectors of two lengths, and an `ArgumentError` for
+bounds that are not finite or cross.
 """
 struct Box
     lower::Vector{Float64}
@@ -51,17 +54,17 @@ struct Box
     function Box(lower::AbstractVector{<:Real}, upper::AbstractVector{<:Real})
         if length(lower) != length(upper)
             throw(
-                InputError(
+                DimensionMismatch(
                     "box: expected two vectors of one length, found " *
                     "$(length(lower)) and $(length(upper))",
                 ),
             )
         elseif !all(isfinite, lower) || !all(isfinite, upper)
-            throw(InputError("box: expected finite bounds, found NaN or infinity"))
+            throw(ArgumentError("box: expected finite bounds, found NaN or infinity"))
         elseif any(lower .> upper)
             i = findfirst(lower .> upper)
             throw(
-                InputError(
+                ArgumentError(
                     "box: expected lower <= upper, found $(lower[i]) > " *
                     "$(upper[i]) at input $i",
                 ),
@@ -71,6 +74,11 @@ struct Box
     end
 end
 
+"""
+    unit_box(n)
+
+The [`Box`](@ref) ``[0, 1]^n``: the images of `n` pixels.
+"""
 unit_box(n::Integer) = Box(zeros(n), ones(n))
 
 """How far `point` lies outside the box, in its worst coordinate."""

@@ -1,17 +1,39 @@
-"""A new variable in `[0, upper]`, noted in `added`."""
-function _nonnegative!(model, added::NetworkFormulation, upper, name)
-    v = JuMP.@variable(model, lower_bound = 0, upper_bound = upper, base_name = name)
-    push!(added.variables, v)
-    return v
+"""A new variable `name` with bounds, noted in `added`."""
+function _variable!(
+    model::JuMP.GenericModel{T},
+    added::NetworkFormulation{T},
+    name::AbstractString,
+    lower::Real,
+    upper::Real,
+) where {T}
+    variable = JuMP.@variable(
+        model,
+        lower_bound = convert(T, lower),
+        upper_bound = convert(T, upper),
+        base_name = added.prefix * name
+    )
+    push!(added.variables, variable)
+    return variable
 end
 
-function _binary!(model, added::NetworkFormulation, name)
-    v = JuMP.@variable(model, binary = true, base_name = name)
-    push!(added.variables, v)
-    return v
+"""A new binary variable, noted in `added`."""
+function _binary!(
+    model::JuMP.GenericModel{T},
+    added::NetworkFormulation{T},
+    name::AbstractString,
+) where {T}
+    variable = JuMP.@variable(model, binary = true, base_name = added.prefix * name)
+    push!(added.variables, variable)
+    return variable
 end
 
-function _note!(added::NetworkFormulation, constraints...)
+"""
+    note!(added, constraints...)
+
+Note constraints that a formulation has added, so that they stand in
+`added.constraints`.
+"""
+function note!(added::NetworkFormulation, constraints...)
     append!(added.constraints, constraints)
     return
 end
@@ -25,79 +47,115 @@ Add ``x = \\max(0, a)`` for a neuron with pre-activation `a` (an expression) in
 formulations; an unstable one is added by `add_unstable_relu!`.
 """
 function add_relu!(
-    model::JuMP.Model,
+    model::JuMP.GenericModel{T},
     formulation::AbstractFormulation,
-    added::NetworkFormulation,
-    a::JuMP.AffExpr,
+    added::NetworkFormulation{T},
+    a::Affine{T},
     lower::Real,
     upper::Real,
     name::String,
-)
+) where {T}
     if upper <= 0
         # s is not needed by anyone: it is the expression -a.
-        return JuMP.AffExpr(0.0), -a, JuMP.AffExpr(0.0)
+        return zero(a), -a, zero(a)
     elseif lower >= 0
         # A variable of its own keeps the rows of the next layer sparse.
-        x = JuMP.@variable(
-            model,
-            lower_bound = lower,
-            upper_bound = upper,
-            base_name = "x$name"
-        )
-        push!(added.variables, x)
-        _note!(added, JuMP.@constraint(model, x == a))
-        return JuMP.AffExpr(0.0, x => 1.0), JuMP.AffExpr(0.0), JuMP.AffExpr(1.0)
+        x = _variable!(model, added, "x$name", lower, upper)
+        note!(added, JuMP.@constraint(model, x == a))
+        return convert(Affine{T}, x), zero(a), one(a)
     end
-    x = _nonnegative!(model, added, upper, "x$name")
-    s = _nonnegative!(model, added, -lower, "s$name")
-    _note!(added, JuMP.@constraint(model, x - s == a))
+    x = _variable!(model, added, "x$name", 0, upper)
+    s = _variable!(model, added, "s$name", 0, -lower)
+    note!(added, JuMP.@constraint(model, x - s == a))
     z = add_unstable_relu!(model, formulation, added, x, s, lower, upper, name)
-    return JuMP.AffExpr(0.0, x => 1.0), JuMP.AffExpr(0.0, s => 1.0), z
+    return convert(Affine{T}, x), convert(Affine{T}, s), z
 end
 
 # The thesis takes every neuron as unstable.
 function add_relu!(
-    model::JuMP.Model,
+    model::JuMP.GenericModel{T},
     formulation::ThesisBigM,
-    added::NetworkFormulation,
-    a::JuMP.AffExpr,
+    added::NetworkFormulation{T},
+    a::Affine{T},
     lower::Real,
     upper::Real,
     name::String,
-)
-    x = _nonnegative!(model, added, upper, "x$name")
-    s = _nonnegative!(model, added, -lower, "s$name")
-    _note!(added, JuMP.@constraint(model, x - s == a))
+) where {T}
+    x = _variable!(model, added, "x$name", 0, upper)
+    s = _variable!(model, added, "s$name", 0, -lower)
+    note!(added, JuMP.@constraint(model, x - s == a))
     z = add_unstable_relu!(model, BigM(), added, x, s, lower, upper, name)
-    return JuMP.AffExpr(0.0, x => 1.0), JuMP.AffExpr(0.0, s => 1.0), z
+    return convert(Affine{T}, x), convert(Affine{T}, s), z
 end
 
-function add_unstable_relu!(model, ::BigM, added, x, s, lower, upper, name)
+"""
+    add_unstable_relu!(model, formulation, added, x, s, lower, upper, name)
+
+Tie the variables ``x, s \\ge 0`` of an unstable neuron, whose row ``a = x - s``
+stands already, so that at most one of them is positive. Returns the phase `z` as
+an affine expression. This is the method that another formulation needs; it notes
+its constraints by [`note!`](@ref), and its variables in `added.variables`.
+"""
+function add_unstable_relu! end
+
+function add_unstable_relu!(
+    model::JuMP.GenericModel{T},
+    ::BigM,
+    added,
+    x,
+    s,
+    lower,
+    upper,
+    name,
+) where {T}
     z = _binary!(model, added, "z$name")
-    _note!(
+    U, L = convert(T, upper), convert(T, lower)
+    note!(
         added,
-        JuMP.@constraint(model, x <= upper * z),
-        JuMP.@constraint(model, s <= -lower * (1 - z)),
+        JuMP.@constraint(model, x <= U * z),
+        JuMP.@constraint(model, s <= -L * (1 - z)),
     )
-    return JuMP.AffExpr(0.0, z => 1.0)
+    return convert(Affine{T}, z)
 end
 
-function add_unstable_relu!(model, ::Indicator, added, x, s, lower, upper, name)
+function add_unstable_relu!(
+    model::JuMP.GenericModel{T},
+    ::Indicator,
+    added,
+    x,
+    s,
+    lower,
+    upper,
+    name,
+) where {T}
     z = _binary!(model, added, "z$name")
-    _note!(
+    note!(
         added,
         JuMP.@constraint(model, !z --> {x <= 0}),
         JuMP.@constraint(model, z --> {s <= 0}),
     )
-    return JuMP.AffExpr(0.0, z => 1.0)
+    return convert(Affine{T}, z)
 end
 
-function add_unstable_relu!(model, ::Triangle, added, x, s, lower, upper, name)
+function add_unstable_relu!(
+    model::JuMP.GenericModel{T},
+    ::Triangle,
+    added,
+    x,
+    s,
+    lower,
+    upper,
+    name,
+) where {T}
     # Divided by U - L, so that its coefficients lie in [0, 1] for every neuron.
-    share = upper / (upper - lower)
-    _note!(added, JuMP.@constraint(model, (1 - share) * x + share * s <= -lower * share))
+    U, L = convert(T, upper), convert(T, lower)
+    share = U / (U - L)
+    note!(
+        added,
+        JuMP.@constraint(model, (1 - share) * x + share * s <= -L * share),
+    )
     # The share of the way from a = lower to a = upper; no variable of its own.
-    return JuMP.AffExpr(0.0, x => 1 / upper)
+    return Affine{T}(zero(T), x => 1 / U)
 end
 
 """
@@ -107,22 +165,21 @@ The logits of a network whose last pre-activations are the expressions `a`.
 """
 add_output!(model, ::AbstractFormulation, added, a) = a
 
-function add_output!(model, f::ThesisBigM, added, a)
+function add_output!(
+    model::JuMP.GenericModel{T},
+    f::ThesisBigM,
+    added,
+    a,
+) where {T}
     k = length(added.network.layers)
     return map(enumerate(a)) do (i, expression)
         name = "[$k,$i]"
-        x = JuMP.@variable(
-            model,
-            lower_bound = -f.big_m,
-            upper_bound = f.big_m,
-            base_name = "x$name"
-        )
-        push!(added.variables, x)
-        s = _nonnegative!(model, added, f.big_m, "s$name")
+        x = _variable!(model, added, "x$name", -f.big_m, f.big_m)
+        s = _variable!(model, added, "s$name", 0, f.big_m)
         z = _binary!(model, added, "z$name")
-        JuMP.fix(s, 0.0; force = true)
-        JuMP.fix(z, 1.0; force = true)
-        _note!(added, JuMP.@constraint(model, x - s == expression))
-        return JuMP.AffExpr(0.0, x => 1.0)
+        JuMP.fix(s, zero(T); force = true)
+        JuMP.fix(z, one(T); force = true)
+        note!(added, JuMP.@constraint(model, x - s == expression))
+        return convert(Affine{T}, x)
     end
 end

@@ -74,11 +74,12 @@ Run the real network on `x0` and check everything that the
 function check end
 
 """
-    PerturbationResult
+    PerturbationResult(; status, kwargs...)
 
 The checked answer of [`minimal_perturbation`](@ref).
 
- * `status`: a [`SolveStatus`](@ref).
+ * `status`: a [`SolveStatus`](@ref), which tells what was *proven and checked*.
+ * `termination_status`: a `MOI.TerminationStatusCode`, why the search ended.
  * `objective`: recomputed from `image` (`Inf` without one).
  * `bound`: proven lower bound on the optimal objective; `gap` is the
    [`relative_gap`](@ref) of the two.
@@ -89,24 +90,25 @@ The checked answer of [`minimal_perturbation`](@ref).
  * `variables`, `constraints`, `binaries`: size of the program.
  * `message`: one line in words when something needs saying.
 """
-struct PerturbationResult
+Base.@kwdef struct PerturbationResult
     status::SolveStatus.Code
-    objective::Float64
+    termination_status::MOI.TerminationStatusCode
+    objective::Float64 = Inf
     bound::Float64
-    gap::Float64
-    image::Union{Nothing,Vector{Float64}}
-    certificate::Union{Nothing,Certificate}
-    nodes::Int
-    build_seconds::Float64
-    search_seconds::Float64
-    variables::Int
-    constraints::Int
-    binaries::Int
-    message::String
+    gap::Float64 = Inf
+    image::Union{Nothing,Vector{Float64}} = nothing
+    certificate::Union{Nothing,Certificate} = nothing
+    nodes::Int = 0
+    build_seconds::Float64 = 0.0
+    search_seconds::Float64 = 0.0
+    variables::Int = 0
+    constraints::Int = 0
+    binaries::Int = 0
+    message::String = ""
 end
 
 function Base.show(io::IO, ::MIME"text/plain", result::PerturbationResult)
-    println(io, "PerturbationResult: ", result.status)
+    println(io, "PerturbationResult: ", result.status, " (", result.termination_status, ")")
     println(io, "  objective  ", result.objective)
     println(io, "  bound      ", result.bound)
     println(io, "  gap        ", result.gap)
@@ -120,36 +122,38 @@ function Base.show(io::IO, ::MIME"text/plain", result::PerturbationResult)
 end
 
 """
-    LogitResult
+    LogitResult(; status, label, kwargs...)
 
-The answer of [`classify`](@ref) and [`optimal_input`](@ref): `status`, `label`
-(for [`classify`](@ref), the label of the largest logit of the program), `input`,
-`objective` (the logit of `label`), `bound`, `gap`, `program_logits` (as the
-program computed them), `network_logits` (the forward pass), `error` (their
-largest difference), `nodes`, `build_seconds`, `search_seconds`, `variables`,
-`constraints`, `binaries` and `message`.
+The answer of [`classify`](@ref) and [`optimal_input`](@ref): `status` (a
+[`SolveStatus`](@ref)), `termination_status` (a `MOI.TerminationStatusCode`, why
+the search ended), `label` (for [`classify`](@ref), the label of the largest logit
+of the program), `input`, `objective` (the logit of `label`), `bound`, `gap`,
+`program_logits` (as the program computed them), `network_logits` (the forward
+pass), `error` (their largest difference), `nodes`, `build_seconds`,
+`search_seconds`, `variables`, `constraints`, `binaries` and `message`.
 """
-struct LogitResult
+Base.@kwdef struct LogitResult
     status::SolveStatus.Code
+    termination_status::MOI.TerminationStatusCode
     label::Int
-    input::Union{Nothing,Vector{Float64}}
-    objective::Float64
+    input::Union{Nothing,Vector{Float64}} = nothing
+    objective::Float64 = -Inf
     bound::Float64
-    gap::Float64
-    program_logits::Vector{Float64}
-    network_logits::Vector{Float64}
-    error::Float64
-    nodes::Int
-    build_seconds::Float64
-    search_seconds::Float64
-    variables::Int
-    constraints::Int
-    binaries::Int
-    message::String
+    gap::Float64 = Inf
+    program_logits::Vector{Float64} = Float64[]
+    network_logits::Vector{Float64} = Float64[]
+    error::Float64 = Inf
+    nodes::Int = 0
+    build_seconds::Float64 = 0.0
+    search_seconds::Float64 = 0.0
+    variables::Int = 0
+    constraints::Int = 0
+    binaries::Int = 0
+    message::String = ""
 end
 
 function Base.show(io::IO, ::MIME"text/plain", result::LogitResult)
-    println(io, "LogitResult: ", result.status)
+    println(io, "LogitResult: ", result.status, " (", result.termination_status, ")")
     println(io, "  label      ", result.label)
     println(io, "  objective  ", result.objective)
     println(io, "  bound      ", result.bound)

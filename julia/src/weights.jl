@@ -89,8 +89,8 @@ function load_network(path::AbstractString)
         _check_architecture(fields, layers)
         return ReLUNetwork(layers, _parse_metadata(fields, path))
     catch err
-        err isa InputError || rethrow()
-        throw(InputError("$path: $(err.message)"))
+        err isa REFUSALS || rethrow()
+        throw(InputError("$path: $(message_of(err))"))
     end
 end
 
@@ -156,8 +156,8 @@ function _read_layers(tensors::Dict{String,Array})
         try
             push!(layers, Dense(tensors[weight], tensors[bias]))
         catch err
-            err isa InputError || rethrow()
-            throw(InputError("tensors '$weight' and '$bias': $(err.message)"))
+            err isa REFUSALS || rethrow()
+            throw(InputError("tensors '$weight' and '$bias': $(message_of(err))"))
         end
     end
     for name in keys(tensors)

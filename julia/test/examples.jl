@@ -6,6 +6,37 @@ import Random
 
 using ReLUOpt
 
+# Too common to be exported.
+using ReLUOpt:
+    AutomaticSearch,
+    BallBounds,
+    BareRelativeMargin,
+    BigM,
+    Box,
+    Dense,
+    Indicator,
+    InputError,
+    InputRegion,
+    IntervalBounds,
+    LinearBounds,
+    NetworkMetadata,
+    OptimizationBounds,
+    PhaseSearch,
+    PreActivationBounds,
+    ProgramSearch,
+    SolveStatus,
+    ThesisBigM,
+    Triangle,
+    UnsupportedProblemError,
+    activation_pattern,
+    find_incumbent,
+    flat_image,
+    forward,
+    pre_activation_bounds,
+    pre_activations,
+    predict,
+    unstable_count
+
 """``y = \\max(5 x_1 - 4 x_2 + 3, 0)``, ``z = \\max(-2 y + 50, 0)``: the two-node
 example of the lecture literature, with `z` as the output of a last layer."""
 function lecture_network()

@@ -71,7 +71,7 @@ function test_intersect_and_isempty()
     @test both.upper == [[0.5, 2.0]]
     @test !isempty(both)
     @test isempty(intersect(a, PreActivationBounds([[3.0, 0.0]], [[4.0, 2.0]])))
-    @test_throws InputError PreActivationBounds([[0.0]], [[1.0, 2.0]])
+    @test_throws DimensionMismatch PreActivationBounds([[0.0]], [[1.0, 2.0]])
     return
 end
 

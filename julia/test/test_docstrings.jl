@@ -31,7 +31,7 @@ end
 
 function test_examples_print_what_they_say()
     count = 0
-    for file in readdir(SOURCES; join = true), block in examples(file)
+    for file in filter(isfile, readdir(SOURCES; join = true)), block in examples(file)
         scope = Module(:Example)
         for (code, expected) in steps(block)
             value = Core.eval(scope, Meta.parseall(code))

@@ -104,7 +104,11 @@ function test_script_arguments()
     net, images, _ = example_files(folder)
     out = joinpath(folder, "out.safetensors")
     run(arguments) = redirect_stderr(devnull) do
-        return Base.invokelatest(script.main, arguments)
+        return Base.invokelatest() do
+            files, options = script.parse_arguments(arguments)
+            optimizer = script.imported_optimizer(options["optimizer"])
+            return script.attack(files, options, optimizer)
+        end
     end
     results = run([net, images, out, "--norm", "l2", "--margin", "+0.01", "--shift", "1"])
     @test length(results) == 3
@@ -115,6 +119,7 @@ function test_script_arguments()
         [net, images, out, "--other", "1"],
         [net, images, out, "--gap"],
         [net, images, out, "--gap", "small"],
+        [net, images, out, "--optimizer", "NoSuchSolver"],
     )
         @test_throws InputError run(bad)
     end

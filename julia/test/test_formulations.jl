@@ -59,7 +59,7 @@ function test_stable_neurons_get_no_binary()
     @test length(net.variables) == 4
     @test JuMP.constant(net.z[1][1]) == 1
     @test JuMP.constant(net.z[1][2]) == 0
-    @test isempty(net.x[1][2].terms)
+    @test isempty(JuMP.linear_terms(net.x[1][2]))
     JuMP.@objective(model, Max, net.output[1])
     JuMP.optimize!(model)
     @test JuMP.objective_value(model) ≈ 2.5 atol = 1e-6
@@ -113,6 +113,95 @@ function test_inputs_may_be_expressions_and_numbers()
     return
 end
 
+function test_two_networks_have_names_of_their_own()
+    network = random_network(5, 3, 5, 2)
+    model = JuMP.Model()
+    JuMP.@variable(model, 0 <= x[1:3, 1:1] <= 1)
+    nets = [add_network!(model, network, x) for _ in 1:2]
+    other = add_network!(model, network, x; prefix = "other_")
+    names = JuMP.name.(JuMP.all_variables(model))
+    @test allunique(names)
+    @test JuMP.variable_by_name(model, "x[1,1]") == x[1, 1]
+    @test [net.prefix for net in nets] == ["relu_", "relu2_"]
+    @test all(v -> startswith(JuMP.name(v), "other_"), other.variables)
+    # A copy goes on counting.
+    copied, _ = JuMP.copy_model(model)
+    third = add_network!(copied, network, fill(0.5, 3))
+    @test third.prefix == "relu3_"
+    return
+end
+
+function test_matrices_are_read_row_by_row()
+    network = random_network(8, 6, 5, 2)
+    pixels = reshape(random_inputs(9, 6, 1)[1], 2, 3)
+    model = silent_model()
+    JuMP.@variable(model, 0 <= x[1:2, 1:3] <= 1)
+    net = add_network!(model, network, x)
+    JuMP.fix.(x, pixels; force = true)
+    JuMP.optimize!(model)
+    @test JuMP.value.(net.output) ≈ forward(network, flat_image(pixels)) atol = 1e-6
+    # Constants and expressions in any mixture, without any variable of their own.
+    mixed = Any[x[1, 1] 0.25 2x[1, 2]-0.5; 1 x[2, 1]+x[2, 2] JuMP.AffExpr(0.5)]
+    other = add_network!(model, network, mixed)
+    JuMP.optimize!(model)
+    expected = forward(network, flat_image(JuMP.value.(mixed)))
+    @test JuMP.value.(other.output) ≈ expected atol = 1e-6
+    return
+end
+
+function test_inputs_that_are_not_affine()
+    network = random_network(5, 2, 5, 2)
+    model = JuMP.Model()
+    JuMP.@variable(model, 0 <= x[1:2] <= 1)
+    @test_throws ArgumentError add_network!(model, network, [x[1]^2, x[2]])
+    @test_throws ArgumentError add_network!(model, network, [sin(x[1]), x[2]])
+    @test_throws ArgumentError add_network!(model, network, [NaN, x[2]])
+    @test_throws ArgumentError add_network!(model, network, ["a", x[2]])
+    return
+end
+
+function test_models_over_other_numbers()
+    network = random_network(6, 3, 5, 4, 2)
+    x0 = [1 // 4, 3 // 4, 1 // 2]
+    for T in (BigFloat, Rational{BigInt}), formulation in (BigM(), ThesisBigM(), Triangle())
+        model = JuMP.GenericModel{T}()
+        JuMP.@variable(model, 0 <= x[1:3] <= 1)
+        net = add_network!(model, network, x; formulation)
+        @test eltype(net.variables) == JuMP.GenericVariableRef{T}
+        @test eltype(net.output) == JuMP.GenericAffExpr{T,JuMP.GenericVariableRef{T}}
+        # In exact arithmetic, the rows hold at the forward pass without tolerance.
+        values = T.(x0)
+        point = Dict(zip(x, values))
+        for k in 1:2
+            layer = network.layers[k]
+            a = T.(layer.weight) * values + T.(layer.bias)
+            values = max.(a, 0)
+            for i in eachindex(a), (part, value) in
+                ((net.x, max(a[i], 0)), (net.s, max(-a[i], 0)), (net.z, T(a[i] > 0)))
+                terms = JuMP.linear_terms(part[k][i])
+                # The triangle's phase is a share of x.
+                if length(terms) == 1 && isone(first(only(terms)))
+                    point[last(only(terms))] = value
+                end
+            end
+        end
+        last_layer = network.layers[3]
+        logits = T.(last_layer.weight) * values + T.(last_layer.bias)
+        if formulation isa ThesisBigM
+            for (i, expression) in enumerate(net.output)
+                point[last(only(JuMP.linear_terms(expression)))] = logits[i]
+            end
+            for variable in filter(JuMP.is_fixed, JuMP.all_variables(model))
+                point[variable] = JuMP.fix_value(variable)
+            end
+        end
+        @test JuMP.value.(v -> point[v], net.output) ≈ logits rtol = 1e-12
+        atol = T <: Rational ? zero(T) : T(1e-60)
+        @test isempty(JuMP.primal_feasibility_report(model, point; atol))
+    end
+    return
+end
+
 function test_start_values_are_complete()
     network = random_network(6, 4, 6, 5, 3)
     x = random_inputs(7, 4, 1)[1]
@@ -140,12 +229,12 @@ function test_errors()
     network = lecture_network()
     model = JuMP.Model()
     JuMP.@variable(model, free[1:2])
-    @test_throws InputError add_network!(model, network, free)
-    @test_throws InputError add_network!(model, network, free[1:1])
+    @test_throws ArgumentError add_network!(model, network, free)
+    @test_throws DimensionMismatch add_network!(model, network, free[1:1])
     short = PreActivationBounds([[0.0]], [[1.0]])
-    @test_throws InputError add_network!(model, network, free; bounds = short)
-    @test_throws InputError ThesisBigM(0)
-    @test_throws InputError ReLUOpt.parse_formulation("other")
+    @test_throws DimensionMismatch add_network!(model, network, free; bounds = short)
+    @test_throws ArgumentError ThesisBigM(0)
+    @test_throws ArgumentError ReLUOpt.parse_formulation("other")
     @test ReLUOpt.parse_formulation("thesis") == ThesisBigM(1000)
     return
 end

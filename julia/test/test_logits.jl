@@ -41,8 +41,8 @@ end
 
 function test_errors()
     network = random_network(4, 3, 4, 2)
-    @test_throws InputError optimal_input(network, 2)
-    @test_throws InputError classify(network, [0.1])
+    @test_throws ArgumentError optimal_input(network, 2)
+    @test_throws DimensionMismatch classify(network, [0.1])
     return
 end
 

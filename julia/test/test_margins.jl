@@ -1,6 +1,7 @@
 module TestMargins
 
 using ReLUOpt
+using ReLUOpt: BareRelativeMargin
 using Test
 
 import ReLUOpt: conditions, parse_margin, slack
@@ -40,17 +41,17 @@ function test_parse()
     @test parse_margin("+0.1") == AbsoluteMargin(0.1)
     @test parse_margin("bare-x1.2") == BareRelativeMargin(0.2)
     for text in ("1.2", "x", "xy", "+0", "x0.5", "")
-        @test_throws InputError parse_margin(text)
+        @test_throws ArgumentError parse_margin(text)
     end
     return
 end
 
 function test_errors()
-    @test_throws InputError RelativeMargin(-0.1)
-    @test_throws InputError RelativeMargin(0.2; strict_gap = 0)
-    @test_throws InputError AbsoluteMargin(0)
-    @test_throws InputError conditions(AbsoluteMargin(1), 3, 3)
-    @test_throws InputError LogitConditions(ones(2, 3), ones(3))
+    @test_throws ArgumentError RelativeMargin(-0.1)
+    @test_throws ArgumentError RelativeMargin(0.2; strict_gap = 0)
+    @test_throws ArgumentError AbsoluteMargin(0)
+    @test_throws ArgumentError conditions(AbsoluteMargin(1), 3, 3)
+    @test_throws DimensionMismatch LogitConditions(ones(2, 3), ones(3))
     return
 end
 

@@ -24,6 +24,7 @@ function test_brute_force()
         end
         @test result.status == SolveStatus.OPTIMAL
         @test result.objective ≈ expected rtol = 1e-5 atol = 1e-7
+        @test result.termination_status == JuMP.MOI.OPTIMAL
         @test result.certificate.certified
         @test result.gap <= 1e-6
         @test predict(network, result.image) == target
@@ -154,11 +155,11 @@ function test_size_and_errors()
     )
     @test result.variables == 2 * 4 + 3 * (5 + 4 + 3)
     @test result.binaries == 5 + 4 + 3
-    @test_throws InputError minimal_perturbation(network, image, target; norm = 3)
-    @test_throws InputError minimal_perturbation(network, image, target; gap = -1.0)
-    @test_throws InputError minimal_perturbation(network, image, target; incumbent = image)
+    @test_throws ArgumentError minimal_perturbation(network, image, target; norm = 3)
+    @test_throws ArgumentError minimal_perturbation(network, image, target; gap = -1.0)
+    @test_throws ArgumentError minimal_perturbation(network, image, target; incumbent = image)
     short = PreActivationBounds([[0.0]], [[1.0]])
-    @test_throws InputError minimal_perturbation(network, image, target; bounds = short)
+    @test_throws DimensionMismatch minimal_perturbation(network, image, target; bounds = short)
     return
 end
 

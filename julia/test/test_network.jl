@@ -14,6 +14,7 @@ function test_forward_by_hand()
     @test a[1] == [2.0, 5.0]
     @test a[2] == [2.0 - 15.0 + 0.5]
     @test forward(network, [0.0, 1.0]) == [0.5]
+    @test network([0.0, 1.0]) == [0.5]
     return
 end
 
@@ -58,10 +59,10 @@ function test_flat_image_reads_rows()
 end
 
 function test_errors_say_what_was_expected()
-    @test_throws InputError Dense(zeros(0, 2), zeros(0))
-    @test_throws InputError Dense(ones(2, 2), ones(3))
-    @test_throws InputError Dense([1.0 NaN], [0.0])
-    @test_throws InputError ReLUNetwork(Dense[])
+    @test_throws ArgumentError Dense(zeros(0, 2), zeros(0))
+    @test_throws DimensionMismatch Dense(ones(2, 2), ones(3))
+    @test_throws ArgumentError Dense([1.0 NaN], [0.0])
+    @test_throws ArgumentError ReLUNetwork(Dense[])
     wrong = [Dense(ones(2, 3), ones(2)), Dense(ones(1, 3), ones(1))]
     message = try
         ReLUNetwork(wrong)
@@ -70,12 +71,12 @@ function test_errors_say_what_was_expected()
         sprint(showerror, err)
     end
     @test occursin("layer 1: expected 2 inputs", message)
-    @test_throws InputError forward(lecture_network(), [1.0])
-    @test_throws InputError ReLUNetwork(
+    @test_throws DimensionMismatch forward(lecture_network(), [1.0])
+    @test_throws DimensionMismatch ReLUNetwork(
         [Dense(ones(2, 3), ones(2))],
         NetworkMetadata(; input_shape = [2, 2]),
     )
-    @test_throws InputError ReLUNetwork(
+    @test_throws DimensionMismatch ReLUNetwork(
         [Dense(ones(2, 3), ones(2))],
         NetworkMetadata(; class_names = ["a"]),
     )

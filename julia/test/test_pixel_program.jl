@@ -3,7 +3,7 @@ module TestPixelProgram
 using ReLUOpt
 using Test
 
-import ReLUOpt: PixelProgram, dual_bound, solve_pixel_program
+import ReLUOpt.QuadraticSearch: PixelProgram, dual_bound, solve_pixel_program
 
 include("examples.jl")
 

@@ -45,18 +45,18 @@ end
 
 function test_errors()
     network = identity_network()
-    @test_throws InputError PerturbationProblem(network, [0.5], 1)
-    @test_throws InputError PerturbationProblem(network, [0.5, NaN], 1)
-    @test_throws InputError PerturbationProblem(network, [0.5, 1.5], 1)
-    @test_throws InputError PerturbationProblem(network, [0.5, 0.5], 2)
-    @test_throws InputError PerturbationProblem(network, [0.5, 0.5], 1; norm = 3)
-    @test_throws InputError PerturbationProblem(
+    @test_throws DimensionMismatch PerturbationProblem(network, [0.5], 1)
+    @test_throws ArgumentError PerturbationProblem(network, [0.5, NaN], 1)
+    @test_throws ArgumentError PerturbationProblem(network, [0.5, 1.5], 1)
+    @test_throws ArgumentError PerturbationProblem(network, [0.5, 0.5], 2)
+    @test_throws ArgumentError PerturbationProblem(network, [0.5, 0.5], 1; norm = 3)
+    @test_throws DimensionMismatch PerturbationProblem(
         network,
         [0.5, 0.5],
         1;
         box = ReLUOpt.unit_box(3),
     )
-    @test_throws InputError PerturbationProblem(
+    @test_throws DimensionMismatch PerturbationProblem(
         network,
         [0.5, 0.5],
         1;

@@ -67,7 +67,7 @@ function test_norms()
     @test ReLUOpt.change_objective(L2(), delta) == 0.3125
     @test ReLUOpt.change_objective(LInf(), delta) == 0.5
     @test convert(ReLUOpt.AbstractNorm, 2) == L2()
-    @test_throws InputError convert(ReLUOpt.AbstractNorm, 3)
+    @test_throws ArgumentError convert(ReLUOpt.AbstractNorm, 3)
     return
 end
 
@@ -75,9 +75,9 @@ function test_box()
     box = Box([0.0, 0.0], [1.0, 2.0])
     @test ReLUOpt.violation(box, [0.5, 2.5]) == 0.5
     @test ReLUOpt.clip(box, [-1.0, 2.5]) == [0.0, 2.0]
-    @test_throws InputError Box([0.0], [1.0, 2.0])
-    @test_throws InputError Box([1.0], [0.0])
-    @test_throws InputError Box([-Inf], [0.0])
+    @test_throws DimensionMismatch Box([0.0], [1.0, 2.0])
+    @test_throws ArgumentError Box([1.0], [0.0])
+    @test_throws ArgumentError Box([-Inf], [0.0])
     return
 end
 

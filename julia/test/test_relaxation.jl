@@ -4,7 +4,8 @@ using ReLUOpt
 using Test
 
 import JuMP
-import ReLUOpt: L2, PerturbationProblem, QuadraticRelaxation, solve_pixel_program
+import ReLUOpt: L2, PerturbationProblem
+import ReLUOpt.QuadraticSearch: QuadraticRelaxation, solve_pixel_program
 
 include("examples.jl")
 

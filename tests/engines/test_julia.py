@@ -72,6 +72,9 @@ class ScriptedSession:
         self.asked: list[tuple[dict, dict]] = []
         self.on_solve = lambda: None
 
+    def provide(self, optimizer):
+        assert optimizer == "highs"
+
     def solve(self, network, request, answer, report):
         with safe_open(request, "numpy") as file:
             fields = json.loads(file.metadata()["request"])

@@ -16,7 +16,7 @@ from reluopt.engines.julia_setup import (
     julia_state,
     on_julia_start,
 )
-from reluopt.errors import EngineUnavailableError, InputError
+from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.install import install_command
 
 
@@ -200,6 +200,9 @@ def failing_session(error: Exception) -> JuliaSession:
     ("text", "kind", "said"),
     [
         ("InputError: optimizer: expected highs\nStacktrace", InputError, "^optimizer: expected"),
+        ("ArgumentError: gap: expected\nStacktrace", InputError, "^gap: expected"),
+        ("DimensionMismatch: image: expected 4", InputError, "^image: expected 4"),
+        ("UnsupportedProblemError: optimizer X\n", UnsupportedProblemError, "^optimizer X"),
         ("MethodError: no method\nStacktrace", EngineUnavailableError, "julia: MethodError"),
     ],
 )

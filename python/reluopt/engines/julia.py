@@ -2,9 +2,10 @@
 
 The Julia package ``ReLUOpt`` writes and solves the program independently of
 :mod:`reluopt.formulation`, so that the two check each other. Its solver is chosen with
-``EngineOptions.extra["optimizer"]``: ``highs`` (default), ``gurobi`` or ``scip``. With HiGHS, L2 is
-a branch and bound over ReLU phases, written in Julia. Requests and answers cross as safetensors
-files (see ``solve_request`` in the Julia package); one Julia serves all problems of a session.
+``EngineOptions.extra["optimizer"]``: ``highs`` (default), ``gurobi`` or ``scip``. L2 is a branch
+and bound over ReLU phases, written in Julia, except with Gurobi. Requests and answers cross as
+safetensors files (see ``solve_request`` in the Julia package); one Julia serves all problems of a
+session.
 
 Which Julia is used, and what has to be installed, is the business of
 :mod:`reluopt.engines.julia_setup`.
@@ -66,7 +67,8 @@ class JuliaEngine(Engine):
 
         Raises:
             EngineUnavailableError: Julia or one of its packages is missing or broken.
-            UnsupportedProblemError: the formulation has no Julia counterpart.
+            UnsupportedProblemError: the formulation has no Julia counterpart, or the optimizer
+                cannot solve such programs.
             InputError: an unknown optimizer, or one that is not installed in Julia.
         """
         optimizer = str(request.options.extra.get("optimizer", "highs"))
@@ -81,6 +83,7 @@ class JuliaEngine(Engine):
             )
         # Starting Julia is no part of the time limit.
         session = julia_session()
+        session.provide(optimizer)
         deadline = Deadline.after(request.options.time_limit)
         search = _Search(request, name, optimizer, session, deadline)
         if isinstance(request.task.objective, LinearForm):

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from reluopt.engines.base import EngineState
-from reluopt.errors import EngineUnavailableError, InputError
+from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.install import install_command
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network
@@ -200,6 +200,18 @@ class JuliaSession:
     start_seconds: float
     _networks: dict[str, Any] = field(default_factory=dict)
 
+    def provide(self, optimizer: str) -> None:
+        """Load the package of an optimizer, so that requests may name it.
+
+        Raises:
+            InputError: this Julia lacks it.
+            EngineUnavailableError: it does not load, or has no licence.
+        """
+        try:
+            self.julia.reluopt_provide(optimizer)
+        except Exception as error:
+            raise _translated(error) from error
+
     def solve(
         self, network: ReLUNetwork, request: Path, answer: Path, report: ProgressReport
     ) -> None:
@@ -209,7 +221,8 @@ class JuliaSession:
         run in that moment, so that Ctrl-C ends the search.
 
         Raises:
-            InputError: Julia found something wrong with the request, or lacks the optimizer.
+            InputError: Julia found something wrong with the request.
+            UnsupportedProblemError: the optimizer cannot solve this kind of problem.
             EngineUnavailableError: anything else went wrong in Julia.
         """
         raised: list[BaseException] = []
@@ -242,12 +255,21 @@ class JuliaSession:
         return self._networks[key]
 
 
+_KINDS: dict[str, type[InputError | UnsupportedProblemError]] = {
+    "UnsupportedProblemError: ": UnsupportedProblemError,
+    "InputError: ": InputError,
+    "ArgumentError: ": InputError,
+    "DimensionMismatch: ": InputError,
+}
+"""What Julia calls the errors that tell what is wrong with a request."""
+
+
 def _translated(error: Exception) -> Exception:
     """A Julia error as one of ours, with its first line."""
     text = _first_line(error)
-    for prefix in ("InputError: ", "UnsupportedProblemError: "):
+    for prefix, kind in _KINDS.items():
         if prefix in text:
-            return InputError(text.split(prefix, 1)[1])
+            return kind(text.split(prefix, 1)[1])
     return EngineUnavailableError(f"engine julia: {text}")
 
 
@@ -256,6 +278,29 @@ import ReLUOpt
 import PythonCall
 
 reluopt_load(path) = ReLUOpt.load_network(String(path))
+
+const OPTIMIZERS = Dict{String,Any}("highs" => ReLUOpt.HiGHS.Optimizer)
+
+# A package is imported by name here, where names come from; ReLUOpt takes optimizers.
+function reluopt_provide(name)
+    haskey(OPTIMIZERS, name) && return nothing
+    package = Dict("gurobi" => :Gurobi, "scip" => :SCIP)[name]
+    if Base.find_package(string(package)) === nothing
+        throw(
+            ReLUOpt.InputError(
+                "optimizer: expected package $package in this Julia environment " *
+                "(import Pkg; Pkg.add(\\"$package\\")), found none",
+            ),
+        )
+    end
+    Core.eval(@__MODULE__, :(import $package))
+    # One Gurobi environment for all models: each new one takes another licence token.
+    maker = package === :Gurobi ?
+        :(let environment = Gurobi.Env(); () -> Gurobi.Optimizer(environment) end) :
+        :($package.Optimizer)
+    OPTIMIZERS[name] = Core.eval(@__MODULE__, maker)
+    return nothing
+end
 
 function reluopt_solve(network, request, answer, stop)
     # An error in Python must not unwind through the solver.
@@ -269,7 +314,13 @@ function reluopt_solve(network, request, answer, stop)
     # Solvers print their logs and licence notes to stdout, which belongs to results.
     redirect_stdout(stderr) do
         try
-            ReLUOpt.solve_request(network, String(request), String(answer); callback)
+            ReLUOpt.solve_request(
+                network,
+                String(request),
+                String(answer);
+                optimizers = OPTIMIZERS,
+                callback,
+            )
         finally
             Libc.flush_cstdio()
         end

@@ -36,15 +36,15 @@ function QuadraticRelaxation(
     row_sign = ifelse.(equal, 0, ifelse.(below, -1, 1))
     A = Matrix(data.A)
     pixel_rows = [r for r in axes(A, 1) if any(!iszero, view(A, r, 1:n))]
-    program = PixelProgram(
+    program = PixelProgram(;
         problem.image,
         pixel_rows,
-        A[pixel_rows, 1:n],
-        A[:, (n+1):end],
-        ifelse.(below, data.b_lower, data.b_upper),
+        pixels = A[pixel_rows, 1:n],
+        others = A[:, (n+1):end],
+        rhs = ifelse.(below, data.b_lower, data.b_upper),
         row_sign,
-        data.x_lower,
-        data.x_upper,
+        lower = data.x_lower,
+        upper = data.x_upper,
     )
     return QuadraticRelaxation(program, _neuron_columns(net, data), bounds)
 end
@@ -62,7 +62,8 @@ function _neuron_columns(net::NetworkFormulation, data)
             defining = row[net.constraints[next_row]]
             next_row += l >= 0 ? 1 : 2
             l >= 0 && return nothing
-            x, s = only(keys(net.x[k][i].terms)), only(keys(net.s[k][i].terms))
+            _, x = only(JuMP.linear_terms(net.x[k][i]))
+            _, s = only(JuMP.linear_terms(net.s[k][i]))
             return (x = column[x], s = column[s], row = defining)
         end
     end

@@ -17,20 +17,20 @@ struct PhaseNode
 end
 
 """What the search has so far; `objective` is that of `best`, or the cutoff."""
-mutable struct PhaseSearch
+Base.@kwdef mutable struct SearchState
     const problem::PerturbationProblem{L2}
     const options::SearchOptions
     const deadline::Float64
     best::Union{Nothing,Vector{Float64}}
     objective::Float64
-    nodes::Int
-    stopped::Bool
+    nodes::Int = 0
+    stopped::Union{Nothing,MOI.TerminationStatusCode} = nothing
 end
 
 """
-    _solve_by_phases(problem, bounds, best, cutoff, options, spent)
+    run_search(::PhaseSearch, problem, bounds, best, setting, options, spent)
 
-Branch and bound over ReLU phases for L2, for optimizers that solve no MIQP.
+Branch and bound over ReLU phases for L2.
 
 Each node fixes some ReLUs as active (``s = 0``) or inactive (``x = 0``) and
 solves the [`QuadraticRelaxation`](@ref) of the others; its bound is a
@@ -39,23 +39,22 @@ relaxations give incumbents through the QP of their linear region, and a better
 incumbent at the root gives tighter ball bounds. Depth first until there is an
 incumbent, best bound first after.
 """
-function _solve_by_phases(
+function run_search(
+    ::PhaseSearch,
     problem::PerturbationProblem{L2},
     bounds::PreActivationBounds,
     best::Union{Nothing,Vector{Float64}},
-    cutoff::Real,
+    setting::NamedTuple,
     options::SearchOptions,
     spent::Float64,
 )
     started = time()
-    search = PhaseSearch(
+    search = SearchState(;
         problem,
         options,
-        started + options.time_limit,
+        deadline = started + options.time_limit,
         best,
-        best === nothing ? Float64(cutoff) : objective_of(problem, best),
-        0,
-        false,
+        objective = best === nothing ? setting.cutoff : objective_of(problem, best),
     )
     qp, bounds = _root(search, bounds)
     build = spent + time() - started
@@ -77,12 +76,17 @@ function _solve_by_phases(
             binaries = unstable_count(bounds),
         ),
         options,
-        message = search.stopped ? "stopped by a limit" : "search complete",
+        termination_status = something(
+            search.stopped,
+            infeasible ? MOI.INFEASIBLE : MOI.OPTIMAL,
+        ),
+        message = search.stopped === nothing ? "search complete" :
+                  "stopped by a limit",
     )
 end
 
 """Rounds of relaxation, incumbent and ball bounds, until they stop helping."""
-function _root(search::PhaseSearch, bounds::PreActivationBounds)
+function _root(search::SearchState, bounds::PreActivationBounds)
     qp = QuadraticRelaxation(search.problem, bounds)
     while time() < search.deadline
         solved = solve_pixel_program(qp.program; cutoff = _cutoff(search))
@@ -104,14 +108,14 @@ function _root(search::PhaseSearch, bounds::PreActivationBounds)
 end
 
 """Objective below which a node can still improve on the incumbent."""
-function _cutoff(search::PhaseSearch)
-    isfinite(search.objective) || return 1.0 + 2 * _farthest(search.problem)
+function _cutoff(search::SearchState)
+    isfinite(search.objective) || return 1.0 + 2 * farthest_objective(search.problem)
     # Half the gap is left for rounding.
     return search.objective - search.options.gap / 2 * search.objective
 end
 
 """Search the tree; returns the proven bound."""
-function _explore!(search::PhaseSearch, qp::QuadraticRelaxation, bounds)
+function _explore!(search::SearchState, qp::QuadraticRelaxation, bounds)
     open = [PhaseNode([zeros(Int8, length(l)) for l in bounds.lower[1:end-1]], 0.0)]
     pruned = Inf
     while !isempty(open)
@@ -131,27 +135,27 @@ end
 
 """The newest node until there is an incumbent, then the one with the lowest bound:
 each of them has to be solved anyway, and the proven bound rises."""
-function _next_node!(search::PhaseSearch, open::Vector{PhaseNode})
+function _next_node!(search::SearchState, open::Vector{PhaseNode})
     search.best === nothing && return pop!(open)
     return popat!(open, argmin([node.bound for node in open]))
 end
 
 """Whether time is up or the callback wants to stop."""
-function _interrupted!(search::PhaseSearch, open::Vector{PhaseNode})
+function _interrupted!(search::SearchState, open::Vector{PhaseNode})
     callback = search.options.callback
     if time() > search.deadline
-        search.stopped = true
+        search.stopped = MOI.TIME_LIMIT
     elseif callback !== nothing && search.nodes % 8 == 0
         bound = minimum(n.bound for n in open)
         if callback(search.objective, bound, search.nodes) === true
-            search.stopped = true
+            search.stopped = MOI.INTERRUPTED
         end
     end
-    return search.stopped
+    return search.stopped !== nothing
 end
 
 """Solve one node: its bound, and its children (none when it is done)."""
-function _branch!(search::PhaseSearch, qp, bounds, node::PhaseNode)
+function _branch!(search::SearchState, qp, bounds, node::PhaseNode)
     lower, upper, tightened = _node_box(search, qp, bounds, node)
     tightened === nothing && return Inf, PhaseNode[]
     solved = solve_pixel_program(qp.program, lower, upper; cutoff = _cutoff(search))
@@ -182,7 +186,7 @@ Bounds of the relaxation's variables in a node, and its phases with those that
 linear bounds over the incumbent's ball add; `nothing` for the phases when they
 contradict each other.
 """
-function _node_box(search::PhaseSearch, qp, bounds, node::PhaseNode)
+function _node_box(search::SearchState, qp, bounds, node::PhaseNode)
     lower, upper = copy(qp.program.lower), copy(qp.program.upper)
     function tighten!(k, low, high)
         low .= max.(low, bounds.lower[k])
@@ -198,7 +202,7 @@ function _node_box(search::PhaseSearch, qp, bounds, node::PhaseNode)
     if isfinite(search.objective)
         region = improving_region(search.problem, search.objective)
     end
-    local_bounds = _linear_bounds(search.problem.network, region, tighten!)
+    local_bounds = linear_bounds(search.problem.network, region, tighten!)
     # Rounding must not empty a neuron's interval: only clear gaps count.
     if any(
         any(l .> u .+ 1e-7) for
@@ -255,7 +259,7 @@ function _open_neuron(qp::QuadraticRelaxation, phase, upper)
 end
 
 """Take the relaxation's image, or the optimum of its region, if it is better."""
-function _try_image!(search::PhaseSearch, v::Vector{Float64}; polish::Bool)
+function _try_image!(search::SearchState, v::Vector{Float64}; polish::Bool)
     problem = search.problem
     x0 = clip(problem.box, v[1:length(problem.image)])
     _take!(search, x0)
@@ -267,7 +271,7 @@ function _try_image!(search::PhaseSearch, v::Vector{Float64}; polish::Bool)
     return
 end
 
-function _take!(search::PhaseSearch, x0::Vector{Float64})
+function _take!(search::SearchState, x0::Vector{Float64})
     objective = objective_of(search.problem, x0)
     if objective < search.objective && check(search.problem, x0).certified
         search.best, search.objective = x0, objective
