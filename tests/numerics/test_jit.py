@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numba.core import event
 
+from reluopt.engines.branch_and_bound.l1 import certificate
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.jit import (
     _contained,
@@ -289,3 +290,9 @@ def test_a_cache_that_names_types_of_another_version_is_made_anew(tmp_path):
             text=True,
         )
         assert done.stdout.strip() == "3.5", done.stderr
+
+
+def test_a_part_belongs_to_the_code_of_its_kernel():
+    safe_bound, part = certificate.safe_bound.dispatcher, certificate._condition_terms
+    assert part in _contained(safe_bound)  # so that a changed part does not find old machine code
+    assert not part.signatures

@@ -15,7 +15,7 @@ import numpy as np
 
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import FlatNetwork, forward, pull_back
-from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.jit import apart, kernel, part
 from reluopt.numerics.vectors import copy_vector
 
 SHRINK_STEPS = 12
@@ -134,7 +134,7 @@ def greedy_pixels(
     return least >= 0.0
 
 
-@kernel
+@part
 def _steepest(gradient: FloatArray, point: FloatArray, lower: FloatArray, upper: FloatArray) -> int:
     """The input with the largest slope among those that have room to rise along it, or -1."""
     best, gain = -1, 0.0
@@ -323,7 +323,7 @@ def decoupled_steps(
     shrink(flat, image, matrix, rhs, point)
 
 
-@kernel
+@part
 def _pull_in(delta: FloatArray, radius: float, maximum_norm: bool) -> None:
     """Bring a change that is too long onto the ball."""
     length = _length(delta, maximum_norm)

@@ -28,7 +28,7 @@ import numpy as np
 
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import add_scaled_rows
-from reluopt.numerics.jit import apart, search_kernel
+from reluopt.numerics.jit import apart, part, search_kernel
 
 MAX_NEWTON_STEPS = 30
 """3 to 10 are usual, for a polyhedron that misses the box as well; more than 20 were not seen to
@@ -177,7 +177,7 @@ def _worst(residuals: FloatArray, duals: FloatArray) -> float:
     return worst
 
 
-@search_kernel
+@part
 def _ascent(
     rows: FloatMatrix,
     residuals: FloatArray,

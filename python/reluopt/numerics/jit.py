@@ -163,6 +163,15 @@ def search_kernel(function: _Function) -> _Function:
     return _dispatcher(function, fastmath={"reassoc", "contract", "nsz"})
 
 
+def part(function: _Function) -> _Function:
+    """A part of the one kernel that calls it: it becomes that kernel's code before compilation.
+
+    So a long kernel can be read in parts and compiles as if it were one; it computes as its caller
+    does. Not for what several kernels call.
+    """
+    return cast("_Function", numba.njit(inline="always")(function))
+
+
 def _dispatcher(function: _Function, **options: Any) -> _Function:
     """Numba's handle of a kernel, which loads what the kernel calls by symbol before itself."""
     made: Any = numba.njit(**_OPTIONS, **options)(function)

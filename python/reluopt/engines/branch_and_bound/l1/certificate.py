@@ -66,7 +66,7 @@ from reluopt.engines.branch_and_bound.l1.ball import BallRows, RowBall
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
 from reluopt.numerics.input_sets import FlatInputSet
-from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.jit import apart, kernel, part
 from reluopt.numerics.propagate import layer_magnitudes, rounding_chain
 from reluopt.numerics.rounding import TINY, gamma
 from reluopt.questions.problems import LogitConditions
@@ -157,7 +157,7 @@ def safe_bound(
     return result if result == result else -np.inf
 
 
-@kernel
+@part
 def _condition_terms(
     setting: L1Setting, conditions: FloatArray, current: FloatArray
 ) -> tuple[float, float]:

@@ -45,7 +45,7 @@ from reluopt.engines.branch_and_bound.l1.simplex import (
 )
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.input_sets import FlatInputSet
-from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.jit import apart, kernel, part
 from reluopt.numerics.vectors import ascending
 
 MAX_ROUNDS = 12
@@ -116,7 +116,7 @@ def _set_multipliers(node: NodeProgram, y: FloatArray) -> None:
         node.mu[c] = max(y[kept.size + ball + c], 0.0)
 
 
-@kernel
+@part
 def bound_by(node: NodeProgram, objective: float) -> float:
     """Safe bound of the node by its multipliers; ``objective`` as for :func:`safe_bound`."""
     return safe_bound(node.setting, node.lower, node.upper, node.pi, node.mu, node.tau, objective)
@@ -202,7 +202,7 @@ def set_phase(lp: LinearProgram, work: Work, state: State, i: int, low: float, h
     bounds_changed(lp, state, work, lp.first_s + i)
 
 
-@kernel
+@part
 def start_trial(lp: LinearProgram, work: Work, state: State, trial: State) -> None:
     """Begin a trial at a state; pixels that others took in meanwhile are priced."""
     copy_state(state, trial)
@@ -290,7 +290,7 @@ def read_point(
         image[p] = inputs.center[p] + delta
 
 
-@kernel
+@part
 def _load_region(lp: LinearProgram, layout: Layout, pattern: BoolArray) -> None:
     """Give the program the bounds of a linear region: phases alone, no triangle, no ball row."""
     for i in range(layout.kept.size):

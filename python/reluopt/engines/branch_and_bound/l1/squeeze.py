@@ -24,7 +24,7 @@ from reluopt.engines.branch_and_bound.l1.node import (
     start_trial,
 )
 from reluopt.engines.branch_and_bound.l1.program import State
-from reluopt.numerics.jit import kernel
+from reluopt.numerics.jit import kernel, part
 
 SHARES = (0.0, 0.6, 0.8, 0.9)
 """Shares of a bound at which it is tried, each from where the last one ended: the multipliers of a
@@ -40,7 +40,7 @@ WIDER = 1e-9
 """Share of its old length that is added to a bound, so that the check does not fail by rounding."""
 
 
-@kernel
+@part
 def _checked(node: NodeProgram, h: int, upward: bool, v: float, end: float) -> float:
     """The safe bound, by the multipliers in ``node``, of the part beyond ``v`` of neuron ``h``."""
     low, high = node.lower[h], node.upper[h]
@@ -51,7 +51,7 @@ def _checked(node: NodeProgram, h: int, upward: bool, v: float, end: float) -> f
     return bound
 
 
-@kernel
+@part
 def _shortened(
     node: NodeProgram, h: int, upward: bool, v: float, end: float, cutoff: float
 ) -> float:

@@ -65,7 +65,7 @@ from reluopt.engines.branch_and_bound.l2.model import Model
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
 from reluopt.numerics.input_sets import FlatInputSet
-from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.jit import apart, kernel, part
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
 SHIFTS = 12
@@ -164,7 +164,7 @@ def safe_quadratic_bound(
     return result if result == result else -np.inf
 
 
-@kernel
+@part
 def _pixel_terms(
     flat: FlatNetwork,
     inputs: FlatInputSet,

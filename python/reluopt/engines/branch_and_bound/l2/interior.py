@@ -44,7 +44,7 @@ from reluopt.engines.branch_and_bound.l2.iterate import (
 from reluopt.engines.branch_and_bound.l2.newton import direction, factorise
 from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
-from reluopt.numerics.jit import search_kernel
+from reluopt.numerics.jit import part, search_kernel
 
 SOLVED, CUT_OFF, OUT_OF_STEPS, TROUBLE = 0, 1, 2, 3
 """What :func:`solve_program` returns."""
@@ -158,7 +158,7 @@ def solve_program(
     return InteriorPoint(best_bound, objective, best, system, status, steps)
 
 
-@search_kernel
+@part
 def _is_solved(
     residuals: Residuals, best_bound: float, average: float, cutoff: float, effort: Effort
 ) -> bool:
@@ -172,7 +172,7 @@ def _is_solved(
     return (worst < ROW_TOLERANCE and close) or average < SMALLEST_PRODUCT
 
 
-@search_kernel
+@part
 def _centring(share: float, step: float) -> float:
     """Share of complementarity to aim at, for what the predictor's step leaves of it (Mehrotra)."""
     centring = max(share**3, LEAST_CENTRING)

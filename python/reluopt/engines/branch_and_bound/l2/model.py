@@ -52,7 +52,7 @@ from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet
-from reluopt.numerics.jit import apart, kernel
+from reluopt.numerics.jit import apart, kernel, part
 from reluopt.numerics.rounding import ROUNDOFF, TINY, chord, gamma
 from reluopt.questions.problems import LogitConditions
 
@@ -159,7 +159,7 @@ def build_model(setting: L2Setting, lower: FloatArray, upper: FloatArray) -> Mod
     return model
 
 
-@kernel
+@part
 def _empty_model(setting: L2Setting, lower: FloatArray, upper: FloatArray) -> Model:
     """A model of the right shapes that knows its undecided neurons."""
     flat = setting.flat

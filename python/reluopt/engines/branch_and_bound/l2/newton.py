@@ -20,7 +20,7 @@ from reluopt.engines.branch_and_bound.l2.algebra import (
 from reluopt.engines.branch_and_bound.l2.iterate import Iterate, Residuals
 from reluopt.engines.branch_and_bound.l2.program import Curvature, QuadraticProgram
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
-from reluopt.numerics.jit import apart, search_kernel
+from reluopt.numerics.jit import apart, part, search_kernel
 
 RIDGE = 1e-13
 """Added to diagonals of the Newton systems, against parallel rows and unused variables."""
@@ -82,7 +82,7 @@ def factorise(
     )
 
 
-@search_kernel
+@part
 def _primal_system(
     program: QuadraticProgram, iterate: Iterate, shape: Curvature, inverse: FloatArray
 ) -> FloatArray:
@@ -113,7 +113,7 @@ def _primal_system(
     return system
 
 
-@search_kernel
+@part
 def _term_gradients(
     program: QuadraticProgram, iterate: Iterate, residuals: Residuals
 ) -> FloatArray:
@@ -181,6 +181,7 @@ def direction(
     """
     r = program.basis.shape[0]
     second = 1.0 if corrected else 0.0
+    aim = target, second
     # What the multipliers of limits and rows become if nothing else moves.
     below, above = iterate.delta - program.low, program.high - iterate.delta
     down = (target - second * last.delta * last.delta_low) / below - iterate.delta_low
@@ -201,15 +202,14 @@ def direction(
     matrix_target = target * factors.inverse_reduced
     if corrected:
         matrix_target -= _second_order(program, factors, last)
-    room_target = target - second * last.room * last.theta
-    theta = _theta_step(program, iterate, residuals, factors, right, matrix_target, room_target)
+    theta = _theta_step(program, iterate, residuals, factors, right, matrix_target, last, aim)
     right -= times(factors.gradients, theta)
     forward_solve(factors.system, right)
     backward_solve(factors.system, right)
     step_y, x = right[:r].copy(), right[r:].copy()
     moved = times(program.rows_y, step_y) + times(program.rows_x, x)
     z = zeta + weight * moved
-    bent, room = _bent_and_room(program, iterate, theta, room_target)
+    bent, room = _bent_and_room(program, iterate, theta, last, aim)
     pull = times_transposed(program.rows_y, z) + times_transposed(shape.cross, x)
     pull += times_transposed(program.term_y, bent)
     delta = factors.inverse_diagonal * (right_delta - times_transposed(program.basis, pull))
@@ -231,7 +231,7 @@ def direction(
     )
 
 
-@search_kernel
+@part
 def _primal_right(
     program: QuadraticProgram,
     factors: Factors,
@@ -252,7 +252,7 @@ def _primal_right(
     return right
 
 
-@search_kernel
+@part
 def _theta_step(
     program: QuadraticProgram,
     iterate: Iterate,
@@ -260,10 +260,12 @@ def _theta_step(
     factors: Factors,
     right: FloatArray,
     matrix_target: FloatMatrix,
-    room_target: FloatArray,
+    last: Iterate,
+    aim: tuple[float, float],
 ) -> FloatArray:
     """Step 2 of :mod:`interior`: (y, x) eliminated, and the system of theta solved."""
     u = program.cap.size
+    target, second = aim
     half_step = right.copy()
     forward_solve(factors.system, half_step)
     theta = residuals.terms + times_transposed(factors.half_solved, half_step)
@@ -274,23 +276,28 @@ def _theta_step(
             value += factors.derivative[k, j] * matrix_target[j, i]
         theta[k] += 2.0 * value
         if k >= u:
-            theta[k] += room_target[k] / iterate.theta[k]
+            theta[k] += (target - second * last.room[k] * last.theta[k]) / iterate.theta[k]
     forward_solve(factors.theta_system, theta)
     backward_solve(factors.theta_system, theta)
     return theta
 
 
-@search_kernel
+@part
 def _bent_and_room(
-    program: QuadraticProgram, iterate: Iterate, theta: FloatArray, room_target: FloatArray
+    program: QuadraticProgram,
+    iterate: Iterate,
+    theta: FloatArray,
+    last: Iterate,
+    aim: tuple[float, float],
 ) -> tuple[FloatArray, FloatArray]:
     """What the step in theta pulls at each term's variable, and the step in ``room``."""
+    target, second = aim
     bent = np.empty(theta.size)
     room = np.zeros(theta.size)
     for k in range(theta.size):
         bent[k] = iterate.x[program.term_at[k]] * theta[k]
         if k >= program.cap.size:
-            room[k] = room_target[k] / iterate.theta[k]
+            room[k] = (target - second * last.room[k] * last.theta[k]) / iterate.theta[k]
             room[k] -= iterate.room[k] + iterate.room[k] / iterate.theta[k] * theta[k]
     return bent, room
 

@@ -39,7 +39,7 @@ from reluopt.engines.branch_and_bound.l2.algebra import is_positive_definite, pr
 from reluopt.engines.branch_and_bound.l2.model import CAP, POSITIVE, Model
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.input_sets import FlatInputSet
-from reluopt.numerics.jit import apart, search_kernel
+from reluopt.numerics.jit import apart, part, search_kernel
 
 NARROW = 1e-7
 """Least width of a pixel's range in the program; fixed pixels get it, the safe bound does not."""
@@ -173,7 +173,7 @@ def build_program(
     )
 
 
-@search_kernel
+@part
 def _rows(
     model: Model, table: FormTable
 ) -> tuple[IntArray, FloatMatrix, FloatMatrix, FloatArray, FloatArray]:
@@ -198,7 +198,7 @@ def _rows(
     return form, rows_y, rows_x, rhs, scale
 
 
-@search_kernel
+@part
 def _terms(
     table: FormTable, u: int, cut_at: IntArray, cut_form: IntArray
 ) -> tuple[IntArray, IntArray, FloatArray]:
