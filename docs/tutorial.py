@@ -36,6 +36,7 @@ from reluopt import (
     Recipe,
     RelativeMargin,
     Status,
+    Task,
     compute_bounds,
     encode,
     evaluate,
@@ -45,7 +46,6 @@ from reluopt import (
     train,
 )
 from reluopt.figures import digit_figure, optimal_input_figure, perturbation_figure, save_figure
-from reluopt.questions.problems import Task
 
 FOLDER = Path("tutorial-figures")
 PATIENT = EngineOptions(time_limit=600.0)  # seconds; enough on a slow or busy machine
@@ -200,9 +200,9 @@ def check(solution, norm, target):
     """Everything that was promised about a perturbed image, from the image alone."""
     delta = solution.image.ravel() - image.ravel()
     size = {
-        "l1": np.abs(delta).sum(),
-        "l2": (delta**2).sum(),
-        "linf": np.abs(delta).max(),
+        Norm.L1: np.abs(delta).sum(),
+        Norm.L2: (delta**2).sum(),
+        Norm.LINF: np.abs(delta).max(),
     }[norm]
     assert np.isclose(size, solution.objective, rtol=1e-9), "the objective is the one claimed"
     assert 0.0 <= solution.image.min() <= solution.image.max() <= 1.0, "it is an image"

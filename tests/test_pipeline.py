@@ -242,8 +242,8 @@ class _Liar(HighsEngine):
     ],
 )
 def test_lies_are_found_out(thesis, test_images, monkeypatch, lie, message):
-    monkeypatch.setattr("reluopt.pipeline.choose_engine", lambda *_, **__: _Liar(lie))
-    monkeypatch.setattr("reluopt.pipeline.region_minimum", lambda *_: None)
+    monkeypatch.setattr("reluopt.method.choose_engine", lambda *_, **__: _Liar(lie))
+    monkeypatch.setattr("reluopt.pipeline.linear_region_minimum", lambda *_: None)
     problem = MinimalPerturbation(test_images.image(0), 7)
     solution = solve(thesis, problem, Method("highs", attack=False))
     assert solution.status is Status.NUMERICAL
@@ -256,7 +256,7 @@ def test_a_bound_above_a_checked_image_is_a_contradiction(thesis, test_images, m
     problem = MinimalPerturbation(test_images.image(0), 7)
     true = solve(thesis, problem, Method("gurobi", options=FAST))
     lie = EngineAnswer(Status.OPTIMAL, true.image, 0, true.objective, 2.0 * true.objective)
-    monkeypatch.setattr("reluopt.pipeline.choose_engine", lambda *_, **__: _Liar(lie))
+    monkeypatch.setattr("reluopt.method.choose_engine", lambda *_, **__: _Liar(lie))
     solution = solve(thesis, problem, Method("highs", attack=False))
     assert solution.status is Status.NUMERICAL
     assert "exceeds the objective" in solution.message
@@ -352,8 +352,8 @@ def test_a_certified_incumbent_survives_a_refused_image(make_network, monkeypatc
     targets = [a.target for a in problem.task(network).alternatives]
     mine = targets.index(true.target)
     lie = EngineAnswer(Status.FEASIBLE, image, 1 - mine, 0.0, 0.0)
-    monkeypatch.setattr("reluopt.pipeline.choose_engine", lambda *_, **__: _Liar(lie))
-    monkeypatch.setattr("reluopt.pipeline.region_minimum", lambda *_: None)
+    monkeypatch.setattr("reluopt.method.choose_engine", lambda *_, **__: _Liar(lie))
+    monkeypatch.setattr("reluopt.pipeline.linear_region_minimum", lambda *_: None)
     known = Incumbent(true.image, true.objective, mine)
     monkeypatch.setattr("reluopt.pipeline.find_incumbent", lambda *_, **__: known)
     solution = solve(network, problem, Method("highs"))

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         RelativeMargin,
         RunnerUpTarget,
         ShiftTarget,
+        Task,
     )
 
 _QUESTIONS = "questions.problems"
@@ -89,6 +90,7 @@ _PLACES = {
     "ShiftTarget": _QUESTIONS,
     "Solution": "answers.solution",
     "Status": "answers.solution",
+    "Task": _QUESTIONS,
     "UnsupportedProblemError": "errors",
     "bundled_names": "networks.zoo",
     "choose_engine": "engines",

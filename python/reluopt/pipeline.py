@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Solution, Status, Timings
-from reluopt.answers.verdict import Claim, judged
-from reluopt.attacks.region import find_incumbent, region_minimum
+from reluopt.answers.verdict import Claim, Verdict, judged
+from reluopt.attacks.linear_regions import find_incumbent, linear_region_minimum
 from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.deadline import Deadline, Laps
 from reluopt.engines.base import Engine, EngineRequest, ProgressCallback
@@ -68,7 +68,7 @@ def solve(
         EngineUnavailableError: the engine is not usable on this machine.
 
     Example:
-        >>> from reluopt import load_images, load_network
+        >>> from reluopt import MinimalPerturbation, load_images, load_network
         >>> network, digits = load_network("thesis"), load_images("test")
         >>> solution = solve(network, MinimalPerturbation(digits.image(0), label=digits.label(0)))
         >>> solution.status, solution.certified, round(solution.objective, 4)
@@ -79,30 +79,16 @@ def solve(
     engine = engine_for(method, task, network)
     prepare_solve(engine, method, task)
     clock = Laps(Deadline.after(method.options.time_limit))
-    attacks = task.minimises_distance and method.wants_attack and not engine.self_contained
-    incumbent = None
-    if attacks:
+    program = None if engine.self_contained else method.program
+    request = EngineRequest(network, task, None, program, method.options, progress=progress)
+    if task.minimises_distance and method.wants_attack and not engine.self_contained:
         share = clock.deadline.share(ATTACK_SHARE)
         incumbent = find_incumbent(network, task, method.options.seed, share)
+        request = replace(request, incumbent=incumbent)
     attack_seconds = clock.lap()
-    program = None if engine.self_contained else method.program
-    request = EngineRequest(network, task, None, program, method.options, incumbent, progress)
-    bounds_seconds = 0.0
-    if incumbent is not None and incumbent.objective == 0.0:
-        answer = EngineAnswer(Status.OPTIMAL, None, incumbent.alternative, 0.0, 0.0)
-        bounds = "none"
-    else:
-        request, bounds = _bounded(request, engine, method, clock.deadline)
-        bounds_seconds = clock.lap()
-        options = replace(method.options, time_limit=clock.deadline.solver_seconds)
-        answer = engine.solve(replace(request, options=options))
+    answer, bounds, bounds_seconds = _answer(request, engine, method, clock)
     search_seconds = clock.lap() - answer.build_seconds
-    claim = Claim(network, task, answer, _found(task, answer, incumbent), method.options.gap)
-    verdict = judged(problem, claim)
-    # Self-contained engines polish on their own; an image of theirs that passes is left alone.
-    if task.minimises_distance and not (engine.self_contained and verdict.certified):
-        polished = _polished(network, task, answer, clock.deadline)
-        verdict = judged(problem, replace(claim, found=[*claim.found, *polished]))
+    verdict = _verdict(request, engine, answer, clock.deadline)
     timings = Timings(
         attack_seconds, bounds_seconds, answer.build_seconds, search_seconds, clock.lap()
     )
@@ -127,6 +113,35 @@ def solve(
         message=verdict.message,
         proof=answer.proof,
     )
+
+
+def _answer(
+    request: EngineRequest, engine: Engine, method: Method, clock: Laps
+) -> tuple[EngineAnswer, str, float]:
+    """The engine's answer, the name of the bounds it was given, and the seconds they took."""
+    incumbent = request.incumbent
+    if incumbent is not None and incumbent.objective == 0.0:
+        answer = EngineAnswer(Status.OPTIMAL, None, incumbent.alternative, 0.0, 0.0)
+        return answer, "none", 0.0
+    request, bounds = _bounded(request, engine, method, clock.deadline)
+    seconds = clock.lap()
+    options = replace(method.options, time_limit=clock.deadline.solver_seconds)
+    return engine.solve(replace(request, options=options)), bounds, seconds
+
+
+def _verdict(
+    request: EngineRequest, engine: Engine, answer: EngineAnswer, deadline: Deadline
+) -> Verdict:
+    """What the real network leaves of an answer, polished where the engine does not polish."""
+    network, task = request.network, request.task
+    found = _found(task, answer, request.incumbent)
+    claim = Claim(network, task, answer, found, request.options.gap)
+    if not task.minimises_distance:
+        return judged(claim)
+    # Self-contained engines polish on their own; an image of theirs that passes is left alone.
+    if engine.self_contained and (verdict := judged(claim)).certified:
+        return verdict
+    return judged(replace(claim, found=[*found, *_polished(network, task, answer, deadline)]))
 
 
 def _bounded(
@@ -177,5 +192,5 @@ def _polished(
     pattern = answer.pattern or network.activation_pattern(answer.image)
     alternative = task.alternatives[answer.alternative]
     extra = Deadline.after(max(deadline.left, POLISHING_SECONDS))
-    image = region_minimum(network, task, alternative, pattern, extra)
+    image = linear_region_minimum(network, task, alternative, pattern, extra)
     return [] if image is None else [Incumbent(image, task.distance(image), answer.alternative)]

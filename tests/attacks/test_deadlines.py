@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from helpers.clocks import FakeClock
-from reluopt.attacks import region, region_lp, start
-from reluopt.attacks.region import find_incumbent, improve_by_regions, region_minimum
+from reluopt.attacks import linear_region_lp, linear_regions, start
+from reluopt.attacks.linear_regions import (
+    find_incumbent,
+    improve_by_linear_regions,
+    linear_region_minimum,
+)
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import Deadline
 from reluopt.questions.problems import AnyTarget, Blend, MinimalPerturbation, Norm
@@ -20,9 +24,9 @@ def clock(monkeypatch):
     fake = FakeClock()
     for name in KERNELS:
         monkeypatch.setattr(start, name, fake.charge(getattr(start, name)))
-    monkeypatch.setattr(region, "nearest_point", fake.charge(region.nearest_point))
-    run = region_lp.QuietHighs.run
-    monkeypatch.setattr(region_lp.QuietHighs, "run", fake.charge(run))
+    monkeypatch.setattr(linear_regions, "nearest_point", fake.charge(linear_regions.nearest_point))
+    run = linear_region_lp.QuietHighs.run
+    monkeypatch.setattr(linear_region_lp.QuietHighs, "run", fake.charge(run))
     return fake
 
 
@@ -84,8 +88,8 @@ def test_walks_through_regions_keep_their_start(thesis, task, clock):
     begin = starting_points(thesis, asked)[0]
     late = Deadline.after(0.0, clock)
     clock.calls = 0
-    assert improve_by_regions(thesis, asked, begin, deadline=late) is begin
+    assert improve_by_linear_regions(thesis, asked, begin, deadline=late) is begin
     pattern = thesis.activation_pattern(begin.image)
     alternative = asked.alternatives[begin.alternative]
-    assert region_minimum(thesis, asked, alternative, pattern, late) is None
+    assert linear_region_minimum(thesis, asked, alternative, pattern, late) is None
     assert clock.calls == 0

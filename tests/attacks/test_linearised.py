@@ -6,9 +6,9 @@ from scipy.optimize import linprog
 
 from reluopt.answers.check import check_perturbation
 from reluopt.attacks.dual_newton import nearest_point
+from reluopt.attacks.linear_region_lp import nearest_change
+from reluopt.attacks.linear_regions import find_incumbent, improve_by_linear_regions
 from reluopt.attacks.linearised import linearised_starts
-from reluopt.attacks.region import find_incumbent, improve_by_regions
-from reluopt.attacks.region_lp import nearest_change
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.change_limits import smoothness_limits
@@ -30,7 +30,7 @@ def test_starts_are_certified_and_walks_improve_them(thesis, test_images, smooth
         (start,) = linearised_starts(thesis, task)
         assert check_perturbation(thesis, task, task.alternatives[0], start.image).certified
         assert start.objective == pytest.approx(task.objective(start.image))
-        walked = improve_by_regions(thesis, task, start)
+        walked = improve_by_linear_regions(thesis, task, start)
         assert check_perturbation(thesis, task, task.alternatives[0], walked.image).certified
         assert walked.objective <= start.objective
 

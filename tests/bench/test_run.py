@@ -18,7 +18,7 @@ import pytest
 from reluopt.bench import run as bench_module
 from reluopt.bench.job import BenchJob, BenchSettings, BenchUnit, peak_memory, shuffled
 from reluopt.bench.report import load_warning, markdown_summary
-from reluopt.bench.run import BenchResult, run_bench, usable_method
+from reluopt.bench.run import BenchPlan, BenchResult, run_bench, usable_method
 from reluopt.bench.session import read_table
 from reluopt.bench.statistics import (
     AT_LEAST,
@@ -295,7 +295,9 @@ def measure(inputs: tuple[Path, list[str]], out: Path, **changes) -> BenchResult
     network, images = inputs
     arguments = {"images": images, "methods": NAMES, "out": out, "target": "+1"}
     arguments |= {"margin": "+0.01", "time_limit": 30.0}
-    return run_bench([str(network)], **{**arguments, **changes})
+    arguments |= changes
+    progress = arguments.pop("progress", lambda _: None)
+    return run_bench(BenchPlan(networks=[str(network)], **arguments), progress)
 
 
 @pytest.fixture(scope="module")
@@ -372,9 +374,10 @@ class StopError(Exception):
 
 def test_an_interrupted_run_continues(inputs, tmp_path) -> None:
     workers: set[int] = set()
+    before = set(children())
 
     def stop(step) -> None:
-        workers.update(children())
+        workers.update(set(children()) - before)
         if step.done == 2 and step.stage == "solve":
             raise StopError
 
@@ -437,7 +440,7 @@ def test_bad_arguments_are_refused_before_anything_runs(inputs, tmp_path, change
     networks = changes.pop("networks", [str(inputs[0])])
     arguments = {"images": inputs[1], "methods": NAMES, "out": tmp_path / "run"}
     with pytest.raises(InputError, match=message):
-        run_bench(networks, **{**arguments, **changes})
+        run_bench(BenchPlan(networks=networks, **{**arguments, **changes}))
     assert not (tmp_path / "run").exists()
 
 
@@ -534,8 +537,8 @@ def test_kernels_are_compiled_before_any_process_starts(monkeypatch, tmp_path):
     monkeypatch.setattr(worker_module, "_spawn", started)
     monkeypatch.setattr("reluopt.bench.session.prepare_solve", prepared)
     common = {"images": ["test:0"], "methods": ["bnb", "highs"], "out": tmp_path}
-    run_bench(["thesis"], **common)
+    run_bench(BenchPlan(networks=["thesis"], **common))
     assert events == ["compile bnb", "compile highs", "process", "process"]
     events.clear()
-    run_bench(["thesis"], **common)
+    run_bench(BenchPlan(networks=["thesis"], **common))
     assert events == []  # nothing is left to run

@@ -18,14 +18,13 @@ from reluopt.questions.problems import (
     Box,
     LogitConditions,
     Norm,
-    PerturbationTask,
+    Task,
 )
-from reluopt.questions.tasks import Task
 
 
 def problem(
     seed: int, weight: float, size: int = 5
-) -> tuple[ReLUNetwork, PerturbationTask, np.random.Generator]:
+) -> tuple[ReLUNetwork, Task, np.random.Generator]:
     """A network and a task whose image touches the box here and there."""
     generator = np.random.default_rng(seed)
     network = ReLUNetwork(

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,8 +128,7 @@ def test_bounds_are_kept_when_a_later_attempt_proves_less(request_of):
         return EngineAnswer(Status.TIME_LIMIT, None, 0, math.inf, next(bounds))
 
     request, task = request_of()
-    pair = task.only(task.alternatives[0])
-    pair = type(task)(task.image, task.box, task.norm, task.alternatives[:2])
+    pair = replace(task, alternatives=task.alternatives[:2])
     answer = settle(request, pair, attempt, Deadline.after(LIMIT, clock))
     assert answer.status is Status.TIME_LIMIT
     assert answer.bound == 0.1

@@ -5,6 +5,7 @@ import math
 import signal
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_unknown_options_are_refused_before_julia_starts(lecture):
     with pytest.raises(InputError, match="optimizer: expected one of highs"):
         JuliaEngine().solve(EngineRequest(lecture, task, None, options=options))
     with pytest.raises(UnsupportedProblemError, match="formulations are"):
-        JuliaEngine().solve(EngineRequest(lecture, task, None, "other"))
+        JuliaEngine().solve(EngineRequest(lecture, task, None, SimpleNamespace(name="other")))
 
 
 class ScriptedSession:

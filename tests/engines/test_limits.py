@@ -9,7 +9,7 @@ import pytest
 from helpers.regions import enumerate_patterns, l1_optimum
 from reluopt.answers.check import LIMIT_TOLERANCE, check_perturbation
 from reluopt.answers.solution import Status
-from reluopt.attacks.region import find_incumbent
+from reluopt.attacks.linear_regions import find_incumbent
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.engines import choose_engine, engines_for
 from reluopt.engines.options import EngineOptions

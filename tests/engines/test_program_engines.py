@@ -9,7 +9,7 @@ import pytest
 from helpers.clocks import FakeClock
 from helpers.exact import exact_optimum
 from reluopt.answers.solution import Incumbent, Status
-from reluopt.attacks.region import find_incumbent
+from reluopt.attacks.linear_regions import find_incumbent
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.deadline import Deadline
 from reluopt.engines import choose_engine, engine_names, engines_for, get_engine
@@ -20,6 +20,7 @@ from reluopt.engines.options import EngineOptions
 from reluopt.engines.program_engine import ProgramTask
 from reluopt.engines.scip import ScipEngine, _add_rows
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
+from reluopt.formulation import FORMULATIONS
 from reluopt.formulation.forms.bigm import BigM
 from reluopt.install import install_command
 from reluopt.networks.layers.dense import Dense
@@ -56,7 +57,7 @@ def _request(network, task, formulation="bigm", bounds="interval", **options):
         network,
         task,
         BOUNDING_METHODS.get(bounds).compute(network, region),
-        formulation,
+        FORMULATIONS.get(formulation),
         EngineOptions(**options),
         incumbent,
     )
@@ -169,7 +170,7 @@ def test_nothing_is_built_or_solved_after_the_time_limit(thesis, test_images, mo
 
     task = MinimalPerturbation(test_images.image(1), 2, AnyTarget()).task(thesis)
     request = _request(thesis, task, time_limit=1e-9)
-    monkeypatch.setattr("reluopt.engines.program_engine.encode", refuse)
+    monkeypatch.setattr(BigM, "encode", refuse)
     monkeypatch.setattr(type(engine), "solve_program", refuse)
     answer = engine.solve(request)
     assert (answer.status, answer.bound, answer.nodes) == (Status.TIME_LIMIT, 0.0, 0)

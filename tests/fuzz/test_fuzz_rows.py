@@ -74,7 +74,7 @@ class Truth:
                 parse_margin(settings["margin"]),
                 smoothness=settings.get("smoothness"),
             )
-            engine = "highs" if settings["norm"] == Norm.LINF else "bnb"
+            engine = "highs" if parse_norm(settings["norm"]) == Norm.LINF else "bnb"
             found = solve(network, problem, Method(engine, options=EngineOptions(60.0, 1e-7)))
             settled = (Status.OPTIMAL, Status.INFEASIBLE, Status.NOT_ADVERSARIAL)
             assert found.status in settled, found

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,11 @@ from safetensors.numpy import load_file, save_file
 
 from reluopt.cli import main
 from reluopt.errors import InputError
+from reluopt.questions.problems import Norm
 from reluopt.report import load_runs, render_report, write_report
 from reluopt.report.charts import _measured, charts
 from reluopt.report.pictures import change_png, change_scale, grey_png
-from reluopt.report.runs import natural
+from reluopt.report.runs import Entry, natural
 from reluopt.report.tables import (
     contradictions,
     instance_table,
@@ -342,4 +344,5 @@ def test_names_that_look_like_numbers_stay_names(copy):
 def test_damaged_rows_without_a_distance_are_in_no_chart():
     rows = [{"certified": "True", "distance": d} for d in (0.5, None, math.nan, math.inf)]
     rows.append({"certified": "False", "distance": 0.5})
-    assert _measured(rows) == rows[:1]
+    entries = [Entry.of(SimpleNamespace(norm=Norm.L1), row) for row in rows]
+    assert _measured(entries) == entries[:1]

@@ -9,7 +9,7 @@ import pytest
 from reluopt.answers.solution import Status
 from reluopt.engines.options import EngineOptions
 from reluopt.pipeline import Method, solve
-from reluopt.runs import classify as classify_module
+from reluopt.runs import solving
 from reluopt.runs.classify import ClassifyJob
 from reluopt.runs.instances import load_instances
 from reluopt.runs.job import FAILURES
@@ -32,7 +32,7 @@ def lying(monkeypatch):
         return solution
 
     monkeypatch.setattr(ClassifyJob, "warm_up", lambda self: None)
-    monkeypatch.setattr(classify_module, "solve", wrong)
+    monkeypatch.setattr(solving, "solve", wrong)
 
 
 def test_rows_tell_the_answers_and_the_size_of_the_program(thesis, tmp_path):
@@ -87,7 +87,7 @@ def test_a_crash_is_a_row_that_agrees_with_nothing(run, monkeypatch, tmp_path):
         raise RuntimeError("no luck")
 
     monkeypatch.setattr(ClassifyJob, "warm_up", lambda self: None)
-    monkeypatch.setattr(classify_module, "solve", broken)
+    monkeypatch.setattr(solving, "solve", broken)
     common = ("classify", "thesis", "--images", "test:0", "--engine", "highs")
     code, out, _ = run(*common, "--out", tmp_path / "run")
     assert code == 1

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reluopt.errors import InputError
-from reluopt.runs.record import add_instances, read_record, write_record
+from reluopt.runs.record import Record, read_record
 
 GOOD = {
     "settings": {"experiment": "attack", "norm": "l1", "gap": 1e-6, "time_limit": None, "seed": 0},
@@ -18,7 +18,7 @@ GOOD = {
 
 
 def test_records_come_back(tmp_path):
-    write_record(tmp_path, GOOD)
+    Record(tmp_path, GOOD).save()
     assert read_record(tmp_path) == GOOD
 
 
@@ -101,9 +101,9 @@ def test_any_json_is_a_record_or_one_line(tmp_path_factory, record, asked):
     assert isinstance(found["settings"], dict)
 
 
-def test_instances_are_added_once_and_in_order():
-    record = {"settings": {}}
-    assert add_instances(record, ["b", "a"])
-    assert add_instances(record, ["a", "c", "c"])
-    assert not add_instances(record, ["c"])
-    assert record["instances"] == ["b", "a", "c"]
+def test_instances_are_added_once_and_in_order(tmp_path):
+    record = Record(tmp_path, {"settings": {}})
+    assert record.expect(["b", "a"])
+    assert record.expect(["a", "c", "c"])
+    assert not record.expect(["c"])
+    assert record.instances == ["b", "a", "c"]

@@ -12,19 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reluopt.errors import InputError
-from reluopt.runs.row import (
-    COLUMNS,
-    FLAG,
-    LONGEST_TEXT,
-    REAL,
-    ROW_CLASSES,
-    TEXT,
-    WHOLE,
-    AttackRow,
-    Row,
-    column_of,
-    typed_frame,
-)
+from reluopt.runs.column import FLAG, LONGEST_TEXT, REAL, TEXT, WHOLE
+from reluopt.runs.row import COLUMNS, ROW_CLASSES, AttackRow, Row, column_of, typed_frame
 from reluopt.runs.row_table import parse_rows, read_rows
 from reluopt.studies.measuring import RUN_COLUMNS
 

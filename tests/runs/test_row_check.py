@@ -85,6 +85,7 @@ def test_every_status_has_claims():
         ("seconds", "-1", "seconds is -1.0, below 0"),
         ("engine", "bnb", "engine is highs"),
         ("formulation", "", "formulation is empty"),
+        ("seed", "", "seed is 0, not None"),
     ],
 )
 def test_lies_of_optima_that_fool_nobody_are_found(spoiled, column, value, message):

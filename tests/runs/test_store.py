@@ -9,12 +9,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from reluopt.errors import InputError
+from reluopt.runs.answers import IMAGES_PER_FILE
 from reluopt.runs.job import Finished
+from reluopt.runs.record import plain
 from reluopt.runs.row import Row
 from reluopt.runs.store import (
-    IMAGES_PER_FILE,
     ResultStore,
-    plain,
     proof_path,
     read_store,
     read_table,

@@ -207,7 +207,7 @@ def _proven(request, thesis, tmp_path_factory):
     settings = AttackSettings(ShiftTarget(5), request.param, RelativeMargin(0.2), method)
     store = ResultStore(folder, AttackRow, settings.describe(thesis), {})
     finished = run_job(AttackJob(thesis, settings), load_instances(thesis, ["test:2,131"]), store)
-    assert all("proof" not in result.row for result in finished)
+    assert all("proof" not in result.row.columns() for result in finished)
     return folder
 
 

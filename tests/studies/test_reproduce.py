@@ -11,13 +11,13 @@ import pytest
 import cost
 from reluopt.errors import InputError
 from reluopt.questions.problems import Norm
-from reluopt.runs.attack import AttackSettings
+from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.studies import STUDIES, load_study
 from reluopt.studies import reproduce as module
-from reluopt.studies.adversarial import MARGIN, TARGET
 from reluopt.studies.base import StudyContext, StudyFolder
 from reluopt.studies.digits import thesis_digits
 from reluopt.studies.reproduce import chosen_names, reproduce
+from reluopt.studies.solved import MARGIN, TARGET
 
 TEN_DIGITS = ("digits", "adversarial", "labels")
 
@@ -78,8 +78,8 @@ def test_a_missing_solver_fails_one_study_and_not_the_others(ten_digits, tmp_pat
     def by_scip(context):
         network, instances = thesis_digits(context)
         method = context.method(engine="scip")
-        settings = AttackSettings(TARGET, Norm.L1, MARGIN, method)
-        StudyFolder(context, "adversarial").solve("scip", network, instances, settings)
+        job = AttackJob(network, AttackSettings(TARGET, Norm.L1, MARGIN, method))
+        StudyFolder(context, "adversarial").run("scip", job, instances, method)
         return adversarial.run(context)
 
     studies = {"adversarial": replace(adversarial, run=by_scip)}

@@ -7,9 +7,8 @@ status.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -18,11 +17,8 @@ from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_logit, check_pertur
 from reluopt.answers.solution import Certificate, Incumbent, Status, relative_gap
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.classification import Classification
 from reluopt.questions.input_sets import Box
-from reluopt.questions.minimal_perturbation import MinimalPerturbation
-from reluopt.questions.optimal_input import OptimalInput
-from reluopt.questions.tasks import Task
+from reluopt.questions.tasks import Logits, Task
 
 ALREADY_ANSWERED = "the unchanged image is an answer already"
 """Message of problems whose answer is no change at all."""
@@ -199,9 +195,17 @@ class Claim:
     gap: float
 
 
-def _judge_perturbation(question: MinimalPerturbation, claim: Claim) -> Verdict:
+def judged(claim: Claim) -> Verdict:
+    """What may be told of an answer, by what was optimised."""
+    if claim.task.minimises_distance:
+        return _judge_distance(claim)
+    return (_judge_logits if isinstance(claim.task.objective, Logits) else _judge_form)(claim)
+
+
+def _judge_distance(claim: Claim) -> Verdict:
     """The best image that passes the check."""
-    bare, alternatives = question.margin.bare, claim.task.alternatives
+    alternatives = claim.task.alternatives
+    bare = any(alternative.bare for alternative in alternatives)
     best = best_answer(claim.network, claim.task, claim.found, bare)
     status, message = verdict(claim.answer, best, claim.gap, bare)
     if best is None:
@@ -210,39 +214,24 @@ def _judge_perturbation(question: MinimalPerturbation, claim: Claim) -> Verdict:
     return Verdict(status, message, target, best.image, best.certificate)
 
 
-def _judge_optimal_input(question: OptimalInput, claim: Claim) -> Verdict:
+def _judge_form(claim: Claim) -> Verdict:
     """The logit that the network gives to the engine's input."""
-    answer, box = claim.answer, claim.task.box
+    answer, box, label = claim.answer, claim.task.box, claim.task.form.terms[0][0]
     if answer.image is None:
-        return Verdict(*verdict_without_image(answer), question.label)
+        return Verdict(*verdict_without_image(answer), label)
     image = box.clip(answer.image)
-    certificate = check_logit(claim.network, box, question.label, image)
+    certificate = check_logit(claim.network, box, label, image)
     status, message = verdict_of_maximum(answer, certificate, claim.gap)
-    return Verdict(status, message, question.label, image, certificate)
+    return Verdict(status, message, label, image, certificate)
 
 
-def _judge_classification(question: Classification, claim: Claim) -> Verdict:
+def _judge_logits(claim: Claim) -> Verdict:
     """Whether the program's logits are the network's."""
-    del question
     answer, box = claim.answer, claim.task.box
     if answer.outputs is None:
         return Verdict(*verdict_without_image(answer), None)
-    image = box.lower
-    certificate = compare_logits(claim.network, box, image, answer.outputs)
+    certificate = compare_logits(claim.network, box, box.lower, answer.outputs)
     status, message = answer.status, answer.message
     if not certificate.certified:
         status, message = Status.NUMERICAL, "; ".join(certificate.failures)
-    return Verdict(status, message, int(np.argmax(answer.outputs)), image, certificate)
-
-
-JUDGES: dict[type, Callable[[Any, Claim], Verdict]] = {
-    MinimalPerturbation: _judge_perturbation,
-    OptimalInput: _judge_optimal_input,
-    Classification: _judge_classification,
-}
-"""Who judges the answers to a question."""
-
-
-def judged(question: object, claim: Claim) -> Verdict:
-    """What may be told of the answer to a question."""
-    return JUDGES[type(question)](question, claim)
+    return Verdict(status, message, int(np.argmax(answer.outputs)), box.lower, certificate)

@@ -1,8 +1,8 @@
 """Attacks: images that fool a network, found fast and without proof.
 
-* :mod:`reluopt.attacks.gradient`: FGSM and PGD, with the calling habits of Foolbox;
+* :mod:`reluopt.attacks.gradient`: PGD, with the calling habits of Foolbox;
 * :mod:`reluopt.attacks.start`: near images that meet linear conditions, in milliseconds;
-* :mod:`reluopt.attacks.region`: the LP or QP of linear regions; the best of these attacks.
+* :mod:`reluopt.attacks.linear_regions`: the LP or QP of linear regions; the best of these attacks.
 """
 
 WALKS = (

@@ -97,21 +97,12 @@ def greedy_pixels(
 ) -> bool:
     """Move one input at a time, the one with the largest effect; the L1 norm likes few of them.
 
-    Args:
-        flat: the network.
-        image: where to start, shape ``(n_0,)``.
-        lower: box.
-        upper: box.
-        matrix: C, shape ``(conditions, n_K)``.
-        rhs: d, shape ``(conditions,)``.
-        heat: tau.
-        largest_step: largest move of an input in one step, as a share of its box.
-        max_steps: steps before giving up.
-        cutoff: L1 length at which to give up.
-        point: receives the image found.
+    Leads from ``image`` to ``point``, within the box. A step moves an input by at most a share
+    ``largest_step`` of its box, ``heat`` is tau. Gives up after ``max_steps`` steps, and at an L1
+    length of ``cutoff``.
 
     Returns:
-        Whether ``point`` meets the conditions.
+        Whether ``point`` meets the conditions ``matrix @ logits >= rhs``.
     """
     size = image.size
     values, slacks = np.empty(flat.biases.size), np.empty(rhs.size)
@@ -126,11 +117,7 @@ def greedy_pixels(
         if least >= 0.0:
             break
         soft_gradient(flat, values, slacks, matrix, heat, gradient)
-        best, gain = -1, 0.0
-        for i in range(size):
-            room = upper[i] - point[i] if gradient[i] > 0.0 else point[i] - lower[i]
-            if room > 0.0 and abs(gradient[i]) > gain:
-                best, gain = i, abs(gradient[i])
+        best = _steepest(gradient, point, lower, upper)
         if best < 0:
             return False
         direction = np.sign(gradient[best])
@@ -145,6 +132,17 @@ def greedy_pixels(
             return False
         least = least_slack(flat, point, matrix, rhs, values, slacks)
     return least >= 0.0
+
+
+@kernel
+def _steepest(gradient: FloatArray, point: FloatArray, lower: FloatArray, upper: FloatArray) -> int:
+    """The input with the largest slope among those that have room to rise along it, or -1."""
+    best, gain = -1, 0.0
+    for i in range(gradient.size):
+        room = upper[i] - point[i] if gradient[i] > 0.0 else point[i] - lower[i]
+        if room > 0.0 and abs(gradient[i]) > gain:
+            best, gain = i, abs(gradient[i])
+    return best
 
 
 @apart
@@ -170,11 +168,7 @@ def undo_pixels(
 
 @kernel
 def shrink(
-    flat: FlatNetwork,
-    image: FloatArray,
-    matrix: FloatMatrix,
-    rhs: FloatArray,
-    point: FloatArray,
+    flat: FlatNetwork, image: FloatArray, matrix: FloatMatrix, rhs: FloatArray, point: FloatArray
 ) -> None:
     """Scale the change of a feasible point back as far as bisection finds it feasible."""
     values, slacks = np.empty(flat.biases.size), np.empty(rhs.size)
@@ -195,15 +189,7 @@ def _back_off(
 ) -> None:
     """Scale the change of some inputs of a feasible point back, by bisection.
 
-    Args:
-        flat: the network.
-        image: where these inputs come from, shape ``(n_0,)``.
-        moved: indices of the inputs.
-        matrix: C, shape ``(conditions, n_K)``.
-        rhs: d, shape ``(conditions,)``.
-        point: meets the conditions, before and after.
-        values: room for a forward pass.
-        slacks: room for the slacks.
+    The inputs at ``moved`` come from ``image``; ``point`` meets the conditions before and after.
     """
     start, change = np.empty(moved.size), np.empty(moved.size)
     for j, i in enumerate(moved):
@@ -301,19 +287,8 @@ def decoupled_steps(
 
     Gradient steps on a ball that shrinks when feasible and grows when not: the decoupled
     direction and norm attack (Rony et al. 2019, Algorithm 1) for L2, and with signs in place of
-    directions for Linf.
-
-    Args:
-        flat: the network.
-        image: what to come near to, shape ``(n_0,)``.
-        lower: box.
-        upper: box.
-        matrix: C, shape ``(conditions, n_K)``.
-        rhs: d, shape ``(conditions,)``.
-        heat: tau.
-        maximum_norm: Linf instead of L2.
-        max_steps: gradient steps.
-        point: meets the conditions; replaced by the nearest point found that does.
+    directions for Linf (``maximum_norm``); ``heat`` is tau. ``point`` becomes the nearest point
+    found that meets the conditions.
     """
     shrink(flat, image, matrix, rhs, point)
     size = image.size
@@ -326,7 +301,7 @@ def decoupled_steps(
     radius = best
     for step in range(max_steps):
         # Steps and changes of the radius fall to a 100th along a cosine, as in the paper.
-        fall = 0.01 + 0.495 * (1.0 + np.cos(np.pi * step / max_steps))
+        fall = 0.01 + 0.495 * (1.0 + np.cos(np.pi * step / max_steps))  # 1 to 0.01
         least = least_slack(flat, trial, matrix, rhs, values, slacks)
         length = _length(delta, maximum_norm)
         if least >= 0.0 and length < best:
@@ -341,17 +316,23 @@ def decoupled_steps(
         step_length = STEP_SHARE * fall * best / _length(gradient, maximum_norm)
         for i in range(size):
             delta[i] += step_length * gradient[i]
-        length = _length(delta, maximum_norm)
-        if length > radius:
-            for i in range(size):
-                if maximum_norm:
-                    delta[i] = min(max(delta[i], -radius), radius)
-                else:
-                    delta[i] *= radius / length
+        _pull_in(delta, radius, maximum_norm)
         for i in range(size):
             trial[i] = min(max(image[i] + delta[i], lower[i]), upper[i])
             delta[i] = trial[i] - image[i]
     shrink(flat, image, matrix, rhs, point)
+
+
+@kernel
+def _pull_in(delta: FloatArray, radius: float, maximum_norm: bool) -> None:
+    """Bring a change that is too long onto the ball."""
+    length = _length(delta, maximum_norm)
+    if length > radius:
+        for i in range(delta.size):
+            if maximum_norm:
+                delta[i] = min(max(delta[i], -radius), radius)
+            else:
+                delta[i] *= radius / length
 
 
 @kernel

@@ -41,6 +41,12 @@ RIDGE = 1e-11
 """Added to the Newton matrix, relative to its diagonal (rows have length 1): keeps it regular for
 parallel rows without a visible change of the step."""
 
+MAX_HALVINGS = 60
+"""Of one step; after so many nothing is left of it in float64."""
+
+LAST_RESORT = 1e3
+"""Factor of the tolerance within which a point is taken that cannot be made any better."""
+
 ARMIJO = 1e-4
 """Share of the predicted ascent that a step must deliver (the usual textbook value)."""
 
@@ -162,6 +168,41 @@ def _newton_step(matrix: FloatMatrix, ascent: FloatArray, duals: FloatArray) -> 
 
 
 @search_kernel
+def _worst(residuals: FloatArray, duals: FloatArray) -> float:
+    """Largest violation of a row, or slack of a row that has a multiplier."""
+    worst = 0.0
+    for r in range(residuals.size):
+        off = residuals[r] if duals[r] == 0.0 else abs(residuals[r])
+        worst = max(worst, off)
+    return worst
+
+
+@search_kernel
+def _ascent(
+    rows: FloatMatrix,
+    residuals: FloatArray,
+    duals: FloatArray,
+    g: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+) -> FloatArray:
+    """Newton's step for lambda: over the rows that are violated or have a multiplier."""
+    count = duals.size
+    wanted = np.empty(count, dtype=np.bool_)
+    for r in range(count):
+        wanted[r] = duals[r] > 0.0 or residuals[r] > 0.0
+    chosen = _places(wanted)
+    ascent, start = np.empty(chosen.size), np.empty(chosen.size)
+    for a in range(chosen.size):
+        ascent[a], start[a] = residuals[chosen[a]], duals[chosen[a]]
+    part = _newton_step(_newton_matrix(rows, chosen, g, low, high), ascent, start)
+    step = np.zeros(count)
+    for a in range(chosen.size):
+        step[chosen[a]] = part[a]
+    return step
+
+
+@search_kernel
 def nearest_point(
     rows: FloatMatrix,
     rhs: FloatArray,
@@ -178,9 +219,9 @@ def nearest_point(
     Args:
         rows: G, shape ``(m, n)``, every row of length 1.
         rhs: h, shape ``(m,)``.
-        low: shape ``(n,)``, at most 0.
-        high: shape ``(n,)``, at least 0.
-        tilt: k of the module.
+        low: l, at most 0.
+        high: u, at least 0.
+        tilt: k.
         cutoff: give up when the optimum (twice the objective above) provably exceeds it.
         tolerance: largest violation of a row.
         duals: start, >= 0; receives lambda.
@@ -200,30 +241,17 @@ def nearest_point(
         for i in range(size):
             delta[i] = min(max(g[i], low[i]), high[i])
         _residuals(rows, rhs, delta, residuals)
-        worst = 0.0
-        for r in range(count):
-            off = residuals[r] if duals[r] == 0.0 else abs(residuals[r])
-            worst = max(worst, off)
+        worst = _worst(residuals, duals)
         if 2.0 * value > cutoff or _miss(g, low, high, tilt, np.sum(duals * rhs)):
             return False
         if worst <= tolerance:
             return True
-        wanted = np.empty(count, dtype=np.bool_)
-        for r in range(count):
-            wanted[r] = duals[r] > 0.0 or residuals[r] > 0.0
-        chosen = _places(wanted)
-        ascent, start = np.empty(chosen.size), np.empty(chosen.size)
-        for a in range(chosen.size):
-            ascent[a], start[a] = residuals[chosen[a]], duals[chosen[a]]
-        part = _newton_step(_newton_matrix(rows, chosen, g, low, high), ascent, start)
-        step = np.zeros(count)
-        for a in range(chosen.size):
-            step[chosen[a]] = part[a]
+        step = _ascent(rows, residuals, duals, g, low, high)
         slope = np.sum(step * residuals)
         change = np.zeros(size)
         add_scaled_rows(rows.reshape(-1), 0, size, step, change)
         share, moved = 1.0, False
-        for _halving in range(60):
+        for _halving in range(MAX_HALVINGS):
             for i in range(size):
                 trial[i] = g[i] + share * change[i]
             linear = np.sum((duals + share * step) * rhs)
@@ -234,7 +262,7 @@ def nearest_point(
             share *= 0.5
         if not moved:
             # Rounding hides any further ascent: the last point is as good as it gets.
-            return worst <= 1e3 * tolerance
+            return worst <= LAST_RESORT * tolerance
         for r in range(count):
             duals[r] = max(duals[r] + share * step[r], 0.0)
         g[:] = -tilt

@@ -11,7 +11,7 @@ Epsilons are lengths in pixel units (L2: the length, not its square).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,6 @@ from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import fitting_box
 
 Criterion = Misclassification | TargetedMisclassification
-_Step = Callable[[float], tuple[FloatArray, FloatArray]]
 
 TOTAL_TRAVEL = 2.5
 """The steps of PGD add up to this many epsilons (Madry et al. 2018: 2.5 eps / steps), so
@@ -100,25 +99,33 @@ def pgd(
     share = TOTAL_TRAVEL / steps if step_size is None else step_size
     if not share > 0.0:
         raise InputError(f"step size: expected a share of epsilon > 0, found {share}")
-    attack = _Attack(network, images, criterion, norm, box)
+    several = not isinstance(epsilons, int | float | np.floating | np.integer)
+    radii = [float(each) for each in np.atleast_1d(np.asarray(epsilons, dtype=np.float64))]
+    batch = _Batch(network, images, criterion, norm, box)
+    if not all(np.isfinite(each) and each >= 0.0 for each in radii):
+        raise InputError(f"epsilons: expected finite numbers >= 0, found {epsilons}")
     generator = np.random.default_rng(seed)
-
-    def many_steps(epsilon: float) -> tuple[FloatArray, FloatArray]:
-        best = attack.images.copy()
-        done = attack.success(best)
+    made, flags = [], []
+    for epsilon in radii:
+        best = batch.images.copy()
+        done = batch.success(best)
         for _ in range(restarts):
             if done.all():
                 break
             start = np.zeros_like(best)
             if random_start:
                 start = norm.random_changes(generator, start.shape, epsilon)
-            attack.run(start, epsilon, (steps, share * epsilon), best, done)
-        return best, best
+            batch.run(start, epsilon, (steps, share * epsilon), best, done)
+        flags.append(batch.success(best))
+        made.append(best.reshape(np.shape(images)))
+    success = np.array(flags)
+    success = success[:, 0] if batch.single else success
+    if several:
+        return AttackResult(made, made, success)
+    return AttackResult(made[0], made[0], success[0])
 
-    return attack.results(epsilons, many_steps)
 
-
-class _Attack:
+class _Batch:
     """A checked batch and its criterion."""
 
     def __init__(
@@ -130,8 +137,7 @@ class _Attack:
         box: Box | None,
     ) -> None:
         self._network = network
-        self._shape = np.asarray(images).shape
-        self.images, self._single = network.flat_inputs(images)
+        self.images, self.single = network.flat_inputs(images)
         if not np.isfinite(self.images).all():
             raise InputError("images: expected finite values, found NaN or infinity")
         self._box = fitting_box(network, box)
@@ -143,24 +149,6 @@ class _Attack:
         self._norm = norm
         self._criterion = as_criterion(criterion, len(self.images), network.output_size)
         self._low, self._high = self._box.lower - self.images, self._box.upper - self.images
-
-    def results(self, epsilons: float | Sequence[float], attack: _Step) -> AttackResult:
-        """Run ``attack`` for every epsilon and check what it made."""
-        several = not isinstance(epsilons, int | float | np.floating | np.integer)
-        radii = [float(each) for each in np.atleast_1d(np.asarray(epsilons, dtype=np.float64))]
-        if not all(np.isfinite(each) and each >= 0.0 for each in radii):
-            raise InputError(f"epsilons: expected finite numbers >= 0, found {epsilons}")
-        raws, clips, flags = [], [], []
-        for epsilon in radii:
-            raw, clipped = attack(epsilon)
-            flags.append(self.success(clipped))
-            raws.append(raw.reshape(self._shape))
-            clips.append(clipped.reshape(self._shape))
-        success = np.array(flags)
-        success = success[:, 0] if self._single else success
-        if several:
-            return AttackResult(raws, clips, success)
-        return AttackResult(raws[0], clips[0], success[0])
 
     def success(self, points: FloatArray) -> BoolArray:
         """Which points meet the criterion, by a forward pass."""

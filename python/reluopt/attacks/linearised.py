@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from reluopt.answers.solution import Incumbent
-from reluopt.attacks.region_lp import nearest_change
+from reluopt.attacks.linear_region_lp import nearest_change
 from reluopt.attacks.start import safety_of
 from reluopt.deadline import NEVER, Deadline
 from reluopt.networks.network import ReLUNetwork

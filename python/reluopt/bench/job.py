@@ -26,11 +26,12 @@ from reluopt.errors import ReluoptError
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
-from reluopt.questions.problems import Margin, Measure, MinimalPerturbation, Target
+from reluopt.questions.problems import Margin, MinimalPerturbation, Norm, Target
 from reluopt.runs.attack import AttackJob, AttackSettings
+from reluopt.runs.column import text_of
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import ERROR, Finished, Job, Outcome, ResultT, Work, hard_limit
-from reluopt.runs.row import BenchRow, text_of
+from reluopt.runs.job import ERROR, Finished, Job, Outcome, Procedure, ResultT, hard_limit
+from reluopt.runs.row import BenchRow
 from reluopt.runs.solving import limit_settings
 from reluopt.runs.worker import WorkerProcess
 
@@ -54,7 +55,7 @@ class BenchSettings:
     """What is asked of every image, and with which limits."""
 
     target: Target
-    norm: Measure
+    norm: Norm
     margin: Margin
     options: EngineOptions
 
@@ -96,7 +97,7 @@ class BenchUnit:
 
 @dataclass(frozen=True, eq=False)
 class BenchJob(Job[BenchUnit, BenchRow]):
-    """Measure methods on images.
+    """Norm methods on images.
 
     Attributes:
         networks, methods: by name.
@@ -135,34 +136,34 @@ class BenchJob(Job[BenchUnit, BenchRow]):
     def failed(
         self, unit: BenchUnit, status: str, message: str, seconds: float | None = None
     ) -> Finished[BenchRow]:
-        """The row of a run without an answer."""
+        """The row of a run without an answer, which took its time all the same."""
+        return Finished(self.blank(unit, status).but(message=message, seconds=seconds))
+
+    def blank(self, unit: BenchUnit, status: str) -> BenchRow:
+        """What is known before a run."""
         method = self.methods[unit.method]
-        return Finished(
-            BenchRow(
-                run=unit.key,
-                network=unit.network,
-                image=unit.instance.key,
-                method=unit.method,
-                proven=False,
-                status=status,
-                seconds=seconds,
-                label=unit.instance.label,
-                norm=str(self.settings.norm),
-                margin_rule=str(self.settings.margin),
-                engine=method.engine,
-                formulation=method.formulation_name,
-                bounds=method.bounds_name,
-                certified=False,
-                time_limit=self.settings.options.time_limit,
-                message=message,
-                neurons=sum(self.networks[unit.network].hidden_sizes),
-                load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-                order=unit.order,
-                session=self.session_number,
-                network_sha256=self.networks[unit.network].fingerprint,
-                image_sha256=unit.instance.fingerprint,
-                code_sha256=self.code,
-            )
+        return BenchRow(
+            run=unit.key,
+            network=unit.network,
+            image=unit.instance.key,
+            method=unit.method,
+            proven=False,
+            status=status,
+            label=unit.instance.label,
+            norm=str(self.settings.norm),
+            margin_rule=str(self.settings.margin),
+            engine=method.engine,
+            formulation=method.formulation_name,
+            bounds=method.bounds_name,
+            certified=False,
+            time_limit=self.settings.options.time_limit,
+            neurons=sum(self.networks[unit.network].hidden_sizes),
+            load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            order=unit.order,
+            session=self.session_number,
+            network_sha256=self.networks[unit.network].fingerprint,
+            image_sha256=unit.instance.fingerprint,
+            code_sha256=self.code,
         )
 
     def _warm_up(self, unit: BenchUnit) -> Finished[BenchRow]:
@@ -191,7 +192,7 @@ class BenchJob(Job[BenchUnit, BenchRow]):
         """Solve one instance and measure it."""
         network, method = self.networks[unit.network], self.methods[unit.method]
         problem = self.settings.problem(unit.instance)
-        blank = self.failed(unit, ERROR, "").row
+        blank = self.blank(unit, ERROR)
         gc.collect()
         _reset_peak()
         before = resident_memory()
@@ -257,7 +258,7 @@ class TakingTurns:
         return "a process for each method, taking turns"
 
     def outcomes(
-        self, work: Work[Any, ResultT], units: Sequence[Any]
+        self, work: Procedure[Any, ResultT], units: Sequence[Any]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes in the order of ``units``."""
         warm: set[tuple[str, str]] = set()

@@ -2,7 +2,7 @@
 
 Methods take turns on each image, and who goes first rotates from image to image, so that a busy
 or hot machine is hard on all of them alike. Each runs in a process of its own
-(:mod:`reluopt.bench.worker`) that is warmed up before the clock runs. Time is wall
+(:mod:`reluopt.bench.job`) that is warmed up before the clock runs. Time is wall
 time of the whole pipeline: attack, bounds, build, search, polish and check.
 
 A run counts as *proven* when its question is settled within the time limit; anything else is
@@ -13,7 +13,7 @@ they come, and the same command continues where an interrupted one stopped;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,9 @@ from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 from reluopt.runs.instances import load_instances
 from reluopt.runs.methods import method_titles
 from reluopt.runs.progress import RunProgress
+from reluopt.runs.record import machine
 from reluopt.runs.row import BenchRow
-from reluopt.runs.store import ResultStore, machine
+from reluopt.runs.store import ResultStore
 from reluopt.versions import all_versions
 
 
@@ -68,38 +69,16 @@ class BenchResult:
         return 1 if self.disagreements else 0
 
 
-def run_bench(
-    networks: Sequence[str],
-    *,
-    images: Sequence[str],
-    methods: Sequence[str],
-    out: Path,
-    norm: str = "l1",
-    target: str = "+5",
-    margin: str = "x1.2",
-    time_limit: float = 100.0,
-    threads: int = 1,
-    gap: float = 1e-6,
-    seed: int = 0,
-    baseline: str | None = None,
-    figure: Path | None = None,
-    data_dir: Path | None = None,
-    activation: str | None = None,
-    command: Iterable[str] = (),
-    progress: Callable[[RunProgress], None] = lambda _: None,
-    tell: Callable[[str], None] = lambda _: None,
-) -> BenchResult:
-    """``reluopt bench``: measure, summarise, draw.
+@dataclass(frozen=True, kw_only=True)
+class BenchPlan:
+    """What ``reluopt bench`` measures.
 
-    Args:
+    Attributes:
         networks: bundled names or weight files.
         images: selections such as ``test:100-139``, or PNG and NPY files.
-        methods: ``engine[:formulation[:bounds]]``, see
-            :func:`~reluopt.method.Method.parse`.
+        methods: ``engine[:formulation[:bounds]]``, see :func:`~reluopt.method.Method.parse`.
         out: folder of results; ``results.csv``, ``summary.md``, ``run.json``, ``sessions.jsonl``.
-        norm: ``l1``, ``l2``, ``linf`` or ``blend:W``.
-        target: see :func:`~reluopt.questions.problems.parse_target`.
-        margin: see :func:`~reluopt.questions.problems.parse_margin`.
+        norm, target, margin: what is asked, as people write it.
         time_limit: seconds for each run.
         threads: solver threads.
         gap: relative MIP gap that counts as proven.
@@ -110,6 +89,53 @@ def run_bench(
         data_dir: folder of idx files in place of the bundled MNIST.
         activation: ``relu`` confirms what stands between the layers of all networks.
         command: the command line, for the record.
+    """
+
+    networks: Sequence[str]
+    images: Sequence[str]
+    methods: Sequence[str]
+    out: Path
+    norm: str = "l1"
+    target: str = "+5"
+    margin: str = "x1.2"
+    time_limit: float = 100.0
+    threads: int = 1
+    gap: float = 1e-6
+    seed: int = 0
+    baseline: str | None = None
+    figure: Path | None = None
+    data_dir: Path | None = None
+    activation: str | None = None
+    command: Sequence[str] = ()
+
+    def settings(self) -> BenchSettings:
+        """What is asked of every image, and with which limits."""
+        return BenchSettings(
+            parse_target(self.target),
+            parse_norm(self.norm),
+            parse_margin(self.margin),
+            EngineOptions(self.time_limit, self.gap, self.threads, self.seed),
+        )
+
+    def reference(self) -> str:
+        """The method that others are compared with."""
+        chosen = self.methods[-1] if self.baseline is None else self.baseline
+        if chosen not in self.methods:
+            raise InputError(
+                f"baseline: expected one of {', '.join(self.methods)}, found {chosen!r}"
+            )
+        return chosen
+
+
+def run_bench(
+    plan: BenchPlan,
+    progress: Callable[[RunProgress], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> BenchResult:
+    """``reluopt bench``: measure, summarise, draw.
+
+    Args:
+        plan: what is measured.
         progress: called before and after each run.
         tell: called with a sentence on what was lost from the folder and is run again.
 
@@ -119,35 +145,30 @@ def run_bench(
         EngineUnavailableError: an engine cannot be used on this machine.
         UnsupportedProblemError: a method cannot solve this kind of problem.
     """
-    settings = BenchSettings(
-        parse_target(target),
-        parse_norm(norm),
-        parse_margin(margin),
-        EngineOptions(time_limit, gap, threads, seed),
-    )
-    chosen = {name: usable_method(name, settings.options) for name in _once("method", methods)}
-    reference = list(chosen)[-1] if baseline is None else baseline
-    if reference not in chosen:
-        raise InputError(f"baseline: expected one of {', '.join(chosen)}, found {reference!r}")
-    if figure is not None:
-        check_figure_path(figure)
-    _once("network", networks)
-    opened = {name: open_network(name, activation) for name in networks}
-    instances = {name: load_instances(net, images, data_dir) for name, net in opened.items()}
-    named = [method.engine for method in chosen.values() if method.engine != "auto"]
-    record = {"command": list(command), "versions": all_versions(named)}
-    record["activation"] = {n: f"relu ({net.metadata.activation})" for n, net in opened.items()}
-    store = ResultStore(out, BenchRow, settings.describe(), record)
+    settings = plan.settings()
+    methods = {
+        name: usable_method(name, settings.options) for name in _once("method", plan.methods)
+    }
+    reference = plan.reference()
+    if plan.figure is not None:
+        check_figure_path(plan.figure)
+    _once("network", plan.networks)
+    networks = {name: open_network(name, plan.activation) for name in plan.networks}
+    instances = {n: load_instances(net, plan.images, plan.data_dir) for n, net in networks.items()}
+    engines = [method.engine for method in methods.values() if method.engine != "auto"]
+    record: dict[str, Any] = {"command": list(plan.command), "versions": all_versions(engines)}
+    record["activation"] = {n: f"relu ({net.metadata.activation})" for n, net in networks.items()}
+    store = ResultStore(plan.out, BenchRow, settings.describe(), record)
     for sentence in store.repairs:
         tell(sentence)
-    table = bench(opened, instances, chosen, settings, store, record=record, progress=progress)
-    facts = _facts(table, settings, record)
-    title = f"{settings.norm.label} to target {target} with margin {margin}"
-    summary = markdown_summary(table, reference, title, facts)
-    write_atomically(out / "summary.md", summary.encode())
-    files = [out / name for name in ("results.csv", "summary.md", "run.json", "sessions.jsonl")]
-    if figure is not None:
-        files += draw(table, figure)
+    table = bench(networks, instances, methods, settings, store, record=record, progress=progress)
+    title = f"{settings.norm.label} to target {plan.target} with margin {plan.margin}"
+    summary = markdown_summary(table, reference, title, _facts(table, settings, record))
+    write_atomically(plan.out / "summary.md", summary.encode())
+    names = ("results.csv", "summary.md", "run.json", "sessions.jsonl")
+    files = [plan.out / name for name in names]
+    if plan.figure is not None:
+        files += draw(table, plan.figure)
     return BenchResult(table, summary, find_disagreements(table), files)
 
 

@@ -22,10 +22,11 @@ from reluopt.preparation import prepare_solve
 from reluopt.runs.instances import Instance
 from reluopt.runs.lock import ANOTHER_FOLDER
 from reluopt.runs.progress import RESUMED, RunProgress, Tracker
+from reluopt.runs.record import machine
 from reluopt.runs.row import BenchRow
 from reluopt.runs.row_table import read_rows
 from reluopt.runs.runner import run_job
-from reluopt.runs.store import ResultStore, machine
+from reluopt.runs.store import ResultStore
 
 
 def bench(
@@ -65,20 +66,13 @@ def bench(
     compile_kernels(job, [unit for unit in units if unit.key not in done])
     log.add(event="start", machine=machine(), code_sha256=job.code, **(record or {}))
     tracker = Tracker(len(units))
-    executor = TakingTurns(
-        lambda stage, key: progress(tracker.now(stage, key)),
-        lambda unit, times: log.add(
-            event=WARM_UP, method=unit.method, network=unit.network, seconds=times
-        ),
-    )
-    run_job(
-        job,
-        units,
-        store,
-        executor,
-        on_progress=lambda now: None if now.stage == RESUMED else progress(now),
-        tracker=tracker,
-    )
+    executor = TakingTurns(lambda stage, key: progress(tracker.now(stage, key)), log.add_warm_up)
+
+    def tell(now: RunProgress) -> None:
+        if now.stage != RESUMED:
+            progress(now)
+
+    run_job(job, units, store, executor, on_progress=tell, tracker=tracker)
     return read_table(store.folder, [unit.key for unit in units])
 
 
@@ -140,6 +134,10 @@ class _SessionLog:
     def __init__(self, folder: Path, number: int) -> None:
         self._path = folder / "sessions.jsonl"
         self._number = number
+
+    def add_warm_up(self, unit: BenchUnit, seconds: list[float]) -> None:
+        """Add the times of the solves before the first run of a method on a network."""
+        self.add(event=WARM_UP, method=unit.method, network=unit.network, seconds=seconds)
 
     def add(self, **entry: Any) -> None:
         """Add a line."""

@@ -294,7 +294,7 @@ class _Claim:
 def _claims(rows: pd.DataFrame) -> Iterable[_Claim]:
     """Claims of the runs of one instance; objectives count when certified."""
     for row in rows.to_dict("records"):
-        certified = row["certified"] in (True, "True")
+        certified = row["certified"] is True
         objective, bound = float(row["objective"]), float(row["bound"])
         yield _Claim(
             str(row["method"]),

@@ -36,7 +36,7 @@ from reluopt.deadline import NEVER, Deadline
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.numerics.flat import FlatNetwork, split_layers
+from reluopt.numerics.flat import split_layers
 from reluopt.numerics.input_sets import BOX_ONLY, L2_BALL
 from reluopt.numerics.linear_programs import highs_lp
 from reluopt.numerics.propagate import tighten
@@ -81,32 +81,18 @@ class OBBT(BoundingMethod):
 
 
 def bounds_within(
-    network: ReLUNetwork,
-    inputs: InputSet,
-    magnitude: float,
-    lp_time_limit: float = LP_TIME_LIMIT,
-    deadline: Deadline = NEVER,
+    network: ReLUNetwork, inputs: InputSet, magnitude: float, deadline: Deadline = NEVER
 ) -> PreActivationBounds:
     """Linear bounds, improved by LPs for those neurons alone that may exceed ``magnitude``.
 
-    The cheapest way to find out whether a constant bounds a network.
-
-    Args:
-        network: any dense ReLU network.
-        inputs: the inputs over which the bounds must hold.
-        magnitude: constant to stay within, > 0.
-        lp_time_limit: seconds for one LP.
-        deadline: when to stop; what is not reached keeps its linear bounds.
-
-    Returns:
-        Bounds valid in exact arithmetic.
+    The cheapest way to find out whether a constant bounds a network; otherwise as :class:`OBBT`.
     """
     run = _Tightening(network, inputs)
     for layer in range(1, run.depth):
         part = run.part(layer)
         wanted = np.flatnonzero(np.maximum(-run.lower[part], run.upper[part]) > magnitude)
         if run.feasible and wanted.size and not deadline.passed:
-            run.tighten_layer(layer, wanted, (1, lp_time_limit, deadline))
+            run.tighten_layer(layer, wanted, (1, LP_TIME_LIMIT, deadline))
     return run.bounds
 
 
@@ -143,72 +129,57 @@ class _Tightening:
     def tighten_layer(self, layer: int, wanted: Any, limits: tuple[int, float, Deadline]) -> None:
         """LPs for the ``wanted`` neurons of a layer, then linear bounds of the layers above."""
         if wanted.size:
-            relaxation = relax_before(self.flat, self._place, self.lower, self.upper, layer)
-            inputs = self._inputs
-            if inputs.limits is not None and inputs.center is not None:
-                relaxation = relaxation.with_limits(inputs.limits, inputs.center)
-            _tighten_layer(self.flat, relaxation, self.lower, self.upper, layer, limits, wanted)
+            self._tighten(layer, wanted, limits)
         self.feasible = self._linear(layer + 1)
+
+    def _tighten(self, layer: int, wanted: Any, limits: tuple[int, float, Deadline]) -> None:
+        flat, inputs, (workers, lp_time_limit, deadline) = self.flat, self._inputs, limits
+        relaxation = relax_before(flat, self._place, self.lower, self.upper, layer)
+        if inputs.limits is not None and inputs.center is not None:
+            relaxation = relaxation.with_limits(inputs.limits, inputs.center)
+        part, size = self.part(layer), int(flat.sizes[layer])
+        offset = int(flat.weight_offsets[layer])
+        weights = flat.weights[offset : offset + (part.stop - part.start) * size]
+        weights = weights.reshape(-1, size)[wanted]
+        parts = min(workers, wanted.size, os.cpu_count() or 1)
+        shares = [
+            (relaxation, share, lp_time_limit, deadline) for share in np.array_split(weights, parts)
+        ]
+        if parts > 1:
+            with ProcessPoolExecutor(parts, mp_context=get_context("spawn")) as pool:
+                ranges = np.vstack(list(pool.map(_extremes, *zip(*shares, strict=True))))
+        else:
+            ranges = _extremes(*shares[0])
+        neurons = part.start + wanted
+        bias, slack = flat.biases[neurons], np.zeros(wanted.size)
+        if layer == 0:  # its weights meet delta, and the rest was summed already
+            bias = relaxation.place.values[wanted]
+            slack = gamma(size + 16.0) * relaxation.place.magnitudes[wanted]
+        rounding = slack[:, None] + 4.0 * ROUNDOFF * (np.abs(bias)[:, None] + np.abs(ranges))
+        ranges = bias[:, None] + ranges + np.array([-1.0, 1.0]) * rounding
+        self.lower[neurons] = np.fmax(self.lower[neurons], ranges[:, 0])
+        self.upper[neurons] = np.fmin(self.upper[neurons], ranges[:, 1])
 
     def _linear(self, first: int) -> bool:
         ends = (self.lower, self.upper, self._magnitudes)
         return bool(tighten(self.flat, self._place, *ends, first, self.depth, True))
 
 
-def _tighten_layer(
-    flat: FlatNetwork,
-    relaxation: LayerRelaxation,
-    lower: FloatArray,
-    upper: FloatArray,
-    layer: int,
-    limits: tuple[int, float, Deadline],
-    wanted: Any,
-) -> None:
-    """Tighten the ``wanted`` neurons of one layer in place; see :class:`OBBT`."""
-    workers, lp_time_limit, deadline = limits
-    start, stop = int(flat.neuron_offsets[layer]), int(flat.neuron_offsets[layer + 1])
-    offset, size = int(flat.weight_offsets[layer]), int(flat.sizes[layer])
-    weights = flat.weights[offset : offset + (stop - start) * size].reshape(-1, size)[wanted]
-    parts = min(workers, wanted.size, os.cpu_count() or 1)
-    shares = [
-        _Jobs(relaxation, share, lp_time_limit, deadline)
-        for share in np.array_split(weights, parts)
-    ]
-    if parts > 1:
-        with ProcessPoolExecutor(parts, mp_context=get_context("spawn")) as pool:
-            ranges = np.vstack(list(pool.map(_solve_jobs, shares)))
-    else:
-        ranges = _solve_jobs(shares[0])
-    bias, slack = flat.biases[start + wanted], np.zeros(wanted.size)
-    if layer == 0:  # its weights meet delta, and the rest was summed already
-        bias = relaxation.place.values[wanted]
-        slack = gamma(size + 16.0) * relaxation.place.magnitudes[wanted]
-    rounding = slack[:, None] + 4.0 * ROUNDOFF * (np.abs(bias)[:, None] + np.abs(ranges))
-    lower[start + wanted] = np.fmax(lower[start + wanted], bias + ranges[:, 0] - rounding[:, 0])
-    upper[start + wanted] = np.fmin(upper[start + wanted], bias + ranges[:, 1] + rounding[:, 1])
+def _extremes(
+    relaxation: LayerRelaxation, weights: FloatArray, lp_time_limit: float, deadline: Deadline
+) -> FloatArray:
+    """Safe minima and maxima of ``weights @ y``, shape ``(len(weights), 2)``.
 
-
-@dataclass(frozen=True, eq=False)
-class _Jobs:
-    """LPs of one worker: minimise and maximise ``weights[i] @ y`` over one relaxation."""
-
-    relaxation: LayerRelaxation
-    weights: FloatArray
-    lp_time_limit: float
-    deadline: Deadline
-
-
-def _solve_jobs(jobs: _Jobs) -> FloatArray:
-    """Safe minima and maxima, shape ``(len(weights), 2)``; infinite where time ran out."""
-    relaxation = jobs.relaxation
+    They are infinite where time ran out.
+    """
     solver = _DualSolver(relaxation)
-    ranges = np.tile([-np.inf, np.inf], (len(jobs.weights), 1))
+    ranges = np.tile([-np.inf, np.inf], (len(weights), 1))
     used = relaxation.posts >= 0
-    for i, weights in enumerate(jobs.weights):
+    for i, row in enumerate(weights):
         cost = np.zeros(relaxation.matrix.shape[1])
-        cost[relaxation.posts[used]] = weights[used]
+        cost[relaxation.posts[used]] = row[used]
         for side, sign in ((0, 1.0), (1, -1.0)):
-            seconds = min(jobs.lp_time_limit, jobs.deadline.left)
+            seconds = min(lp_time_limit, deadline.left)
             duals = solver.duals(sign * cost, seconds) if seconds > 0.0 else None
             if duals is not None:
                 ranges[i, side] = sign * relaxation.safe_minimum(sign * cost, duals)

@@ -78,11 +78,11 @@ def _assumptions_in_one_line() -> Iterator[None]:
 def _run(arguments: Sequence[str] | None) -> Any:
     """Import the commands, which takes a moment that Ctrl-C may fall into, and run one."""
     from reluopt.cli import (  # noqa: F401  (they register)
+        bench_commands,
         classify_command,
         compile_command,
-        experiment_commands,
+        folder_commands,
         network_commands,
-        report_commands,
         solve_commands,
         study_commands,
     )

@@ -39,7 +39,7 @@ def classify(
     from reluopt.cli.runs import chosen_instances, run_units
     from reluopt.runs.classify import ClassifyJob
 
-    job = ClassifyJob(network, solver.method(solver.limits()))
+    job = ClassifyJob(network, solver.method())
     instances = chosen_instances(network, images, asked)
     job.check()
 

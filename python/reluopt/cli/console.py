@@ -96,6 +96,11 @@ def tell(sentence: str) -> None:
     errors.print(printable(sentence), markup=False, soft_wrap=True)
 
 
+def say(sentence: str) -> None:
+    """A sentence on stdout, in one line and as it is."""
+    output.print(printable(sentence), markup=False, soft_wrap=True)
+
+
 def print_table(shown: Table, total: int) -> None:
     """Print a table, and how many of ``total`` rows it leaves out."""
     output.print(shown)

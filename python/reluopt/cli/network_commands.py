@@ -27,7 +27,7 @@ def info() -> None:
     from rich.markup import escape
 
     from reluopt.networks.zoo import bundled_names, load_bundled
-    from reluopt.runs.store import machine
+    from reluopt.runs.record import machine
 
     here = machine()
     output.print(f"reluopt {own_version()}, Python {here['python']}, {here['platform']}")

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
-from reluopt.engines import engine_names
+from reluopt.engines import ENGINES
 from reluopt.errors import InputError
-from reluopt.method import CHOICES, refuse_unknown
+from reluopt.method import CHOICES, names_of, refuse_unknown
+from reluopt.questions.norms import NORMS
 
 if TYPE_CHECKING:
-    from reluopt.engines.options import EngineOptions
     from reluopt.pipeline import Method
+    from reluopt.questions.problems import Margin, Norm, Target
 
 NetworkName: TypeAlias = Annotated[
     str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
@@ -32,19 +33,6 @@ Images: TypeAlias = Annotated[
 ]
 DataDir: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder of idx files instead of the bundled MNIST.")
-]
-NormName: TypeAlias = Annotated[
-    str, typer.Option("--norm", help="What is minimised: l1, l2, linf or blend:W (W of L1).")
-]
-TargetName: TypeAlias = Annotated[
-    str,
-    typer.Option("--target", help="A label, a shift (+5), runner-up, or any (untargeted)."),
-]
-MarginName: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--margin", help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."
-    ),
 ]
 TimeLimit: TypeAlias = Annotated[float, typer.Option(help="Seconds for one problem.")]
 Gap: TypeAlias = Annotated[float, typer.Option(help="Relative gap that counts as optimal.")]
@@ -98,28 +86,60 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @dataclass(frozen=True)
+class QuestionOptions:
+    """What is asked of an image."""
+
+    norm: Annotated[
+        str,
+        typer.Option(help=f"What is minimised: {', '.join(NORMS.names)} or blend:W (W of L1)."),
+    ] = "l1"
+    target: Annotated[
+        str, typer.Option(help="A label, a shift (+5), runner-up, or any (untargeted).")
+    ] = "+5"
+    margin: Annotated[
+        str,
+        typer.Option(help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."),
+    ] = "x1.2"
+
+    def parse(self) -> tuple[Target, Norm, Margin]:
+        """Target, norm and margin.
+
+        Raises:
+            InputError: one of them cannot be read.
+        """
+        from reluopt.questions.problems import parse_margin, parse_norm, parse_target
+
+        return parse_target(self.target), parse_norm(self.norm), parse_margin(self.margin)
+
+
+@dataclass(frozen=True)
 class SolverOptions:
     """By which method, and with which limits."""
 
     engine: Annotated[
         str,
         typer.Option(
-            help=f"auto (the best for the problem), {', '.join(engine_names())} (bnb: our own)."
+            help=f"auto (the best for the problem), {', '.join(ENGINES.names)} (bnb: our own)."
         ),
     ] = "auto"
     formulation: Annotated[
-        str | None, typer.Option(help="bigm, thesis (as published), or indicator (julia only).")
+        str | None,
+        typer.Option(help=f"How ReLUs are written: {', '.join(names_of('formulation'))}."),
     ] = None
     bounds: Annotated[
         str | None,
-        typer.Option(help="Pre-activation bounds: thesis (±1000), interval, linear, lp or ball."),
+        typer.Option(
+            help=f"Pre-activation bounds: {', '.join(names_of('bounds'))} (thesis: ±1000)."
+        ),
     ] = None
     optimizer: Annotated[
         str | None, typer.Option(help="Solver under engine julia: highs, gurobi or scip.")
     ] = None
     time_limit: TimeLimit = 60.0
+    gap: Gap = 1e-6
     threads: Threads = 1
     seed: Seed = 0
+    verbose: Verbose = False
 
     def check(self) -> None:
         """Refuse names that nothing has, before anything is loaded.
@@ -132,15 +152,14 @@ class SolverOptions:
             if found is not None:
                 refuse_unknown(f"--{what}: expected one of", what, found)
 
-    def limits(
-        self, gap: float = 1e-6, verbose: bool = False, proof: bool = False
-    ) -> EngineOptions:
-        """The options of an engine.
+    def method(self, attack: bool | None = None, proof: bool = False) -> Method:
+        """The method that is described; with or without an attack, keeping proofs or not.
 
         Raises:
             InputError: a limit is none, or ``--optimizer`` is given for another engine than julia.
         """
         from reluopt.engines.options import EngineOptions
+        from reluopt.pipeline import Method
 
         extra: dict[str, Any] = {"proof": True} if proof else {}
         if self.optimizer is not None:
@@ -149,12 +168,9 @@ class SolverOptions:
                     f"--optimizer: expected with --engine julia only, found {self.engine}"
                 )
             extra["optimizer"] = self.optimizer
-        return EngineOptions(self.time_limit, gap, self.threads, self.seed, verbose, extra)
-
-    def method(self, limits: EngineOptions, attack: bool | None = None) -> Method:
-        """The method that is described."""
-        from reluopt.pipeline import Method
-
+        limits = EngineOptions(
+            self.time_limit, self.gap, self.threads, self.seed, self.verbose, extra
+        )
         return Method(self.engine, self.formulation, self.bounds, attack, limits)
 
 

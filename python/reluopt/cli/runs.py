@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reluopt.cli.console import errors, progress_bar, tell
-from reluopt.engines.base import Progress
 from reluopt.networks.network import ReLUNetwork
 from reluopt.runs.executors import choose_executor
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.job import FAILURES, Finished, RowT, UnitT
+from reluopt.runs.record import machine
 from reluopt.runs.runner import parse_shard, run_job, select
 from reluopt.runs.solving import SolverJob
-from reluopt.runs.store import ResultStore, machine
+from reluopt.runs.store import ResultStore
 from reluopt.versions import all_versions
 
 if TYPE_CHECKING:
@@ -55,8 +55,6 @@ def run_units(
         line: the JSON object of a row.
         on_finished: called for each finished unit.
     """
-    executor = choose_executor(asked.workers, asked.scheduler, lambda now: show(now))
-    store = None if asked.out is None else _open_store(asked.out, job, asked.retry_failed)
     done = 0
 
     def finish(result: Finished[RowT]) -> None:
@@ -67,10 +65,8 @@ def run_units(
         on_finished(result)
 
     with progress_bar(title, len(units), visible=not job.options.verbose) as bar:
-
-        def show(now: Progress) -> None:
-            bar.search(now)
-
+        executor = choose_executor(asked.workers, asked.scheduler, bar.search)
+        store = None if asked.out is None else _open_store(asked.out, job, asked.retry_failed)
         session = {**_call(job), "machine": machine(), "shard": asked.shard}
         try:
             finished = run_job(

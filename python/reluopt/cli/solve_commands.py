@@ -34,12 +34,10 @@ if TYPE_CHECKING:  # a help text must not wait for numba, pandas and matplotlib
 def attack(
     network_name: options.NetworkName,
     images: options.Images,
+    question: options.QuestionOptions,
     solver: options.SolverOptions,
     asked: options.RunOptions,
     activation: options.Activation = None,
-    norm: options.NormName = "l1",
-    target: options.TargetName = "+5",
-    margin: options.MarginName = "x1.2",
     smooth: Annotated[
         float | None,
         typer.Option(
@@ -50,7 +48,6 @@ def attack(
     incumbent: Annotated[
         bool | None, typer.Option(help="Look for an incumbent first (default: unless thesis).")
     ] = None,
-    gap: options.Gap = 1e-6,
     label: Annotated[int | None, typer.Option(help="True label of image files.")] = None,
     proof: Annotated[
         bool,
@@ -59,7 +56,6 @@ def attack(
         ),
     ] = False,
     figure: options.Figure = None,
-    verbose: options.Verbose = False,
 ) -> None:
     """Find the smallest change that makes the network answer the target, proven and checked."""
     from reluopt.networks.zoo import open_network
@@ -67,18 +63,15 @@ def attack(
     options.check_figure_path(figure)
     solver.check()
     network = open_network(network_name, activation)
-
-    from reluopt.questions.problems import parse_margin, parse_norm, parse_target
-
-    question = parse_target(target), parse_norm(norm), parse_margin(margin)
+    parsed = question.parse()
 
     from reluopt.cli.runs import chosen_instances, run_units, save
     from reluopt.runs.attack import AttackJob, AttackSettings
 
     if proof and asked.out is None:
         raise InputError("--proof: expected --out, the folder that keeps them, found none")
-    method = solver.method(solver.limits(gap, verbose, proof), incumbent)
-    job = AttackJob(network, AttackSettings(*question, method, network_name, smooth))
+    method = solver.method(incumbent, proof)
+    job = AttackJob(network, AttackSettings(*parsed, method, network_name, smooth))
     instances = chosen_instances(network, images, asked, label)
     job.check_targets(instances)  # before a folder is made
     finished = run_units("attack", job, instances, asked)
@@ -146,11 +139,9 @@ def ideal(
     solver: options.SolverOptions,
     activation: options.Activation = None,
     label: Annotated[str, typer.Option(help="A label, several (0,3,7), or all.")] = "all",
-    gap: options.Gap = 1e-6,
     out: options.Out = None,
     figure: options.Figure = None,
     jsonl: options.JsonLines = False,
-    verbose: options.Verbose = False,
 ) -> None:
     """Find the input that maximises the logit of a label (the network's ideal of a class)."""
     from reluopt.networks.zoo import open_network
@@ -163,7 +154,7 @@ def ideal(
     from reluopt.cli.runs import run_units, save
     from reluopt.runs.ideal import IdealJob, LabelUnit
 
-    job = IdealJob(network, solver.method(solver.limits(gap, verbose)))
+    job = IdealJob(network, solver.method())
     job.check()
     units = [LabelUnit(each) for each in labels]
     finished = run_units("ideal inputs", job, units, options.RunOptions(out=out, jsonl=jsonl))

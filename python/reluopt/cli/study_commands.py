@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from rich.markup import escape
 
 from reluopt.cli import options
 from reluopt.cli.app import app
-from reluopt.cli.console import Bar, errors, output, progress_bar, table, tell
+from reluopt.cli.console import output, progress_bar, say, table, tell
 from reluopt.studies import STUDIES, load_study
 
 if TYPE_CHECKING:  # they load matplotlib, which takes its time
@@ -25,37 +26,62 @@ if TYPE_CHECKING:  # they load matplotlib, which takes its time
 experiments = typer.Typer(help="One experiment of the thesis, or beyond it.", no_args_is_help=True)
 app.add_typer(experiments, name="experiment")
 
-Full = Annotated[bool, typer.Option("--full", help="All images instead of a few.")]
-Limit = Annotated[int | None, typer.Option(help="This many images, in place of few or all.", min=1)]
-Runs = Annotated[Path, typer.Option(help="Folder for results; the same command resumes there.")]
-Publish = Annotated[
-    Path | None, typer.Option(help="With all images: copy figures and tables to this folder.")
-]
-StudyTimeLimit = Annotated[
-    float | None, typer.Option(help="Seconds for one problem, in place of the study's own limit.")
-]
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """How much of a study is run, where, and with which limits."""
+
+    runs: Annotated[
+        Path, typer.Option(help="Folder for results; the same command resumes there.")
+    ] = Path("runs")
+    full: Annotated[bool, typer.Option("--full", help="All images instead of a few.")] = False
+    limit: Annotated[
+        int | None, typer.Option(help="This many images, in place of few or all.", min=1)
+    ] = None
+    seed: options.Seed = 0
+    time_limit: Annotated[
+        float | None,
+        typer.Option(help="Seconds for one problem, in place of the study's own limit."),
+    ] = None
+    threads: options.Threads = 1
+    workers: options.Workers = None
+    scheduler: options.Scheduler = None
+
+    @contextmanager
+    def context(self, title: str) -> Iterator[StudyContext]:
+        """What a study needs to know, while its progress is shown on a bar.
+
+        At Ctrl-C it says what is left.
+        """
+        from reluopt.studies.base import StudyContext
+
+        try:
+            with progress_bar(title, 1) as bar:
+
+                def show(stage: str, now: RunProgress) -> None:
+                    bar.run(now, stage)
+
+                command = ["reluopt", *sys.argv[1:]]
+                yield StudyContext(**vars(self), command=command, on_progress=show, tell=tell)
+        except KeyboardInterrupt:
+            tell(f"stopped; finished rows are in {self.runs}, the same command resumes")
+            raise
 
 
 def _command(name: str) -> Callable[..., None]:
     """The subcommand of one study."""
 
+    @options.expanded
     def command(
-        full: Full = False,
-        limit: Limit = None,
-        runs: Runs = Path("runs"),
-        figures: Publish = None,
-        seed: options.Seed = 0,
-        time_limit: StudyTimeLimit = None,
-        threads: options.Threads = 1,
-        workers: options.Workers = None,
-        scheduler: options.Scheduler = None,
+        study: StudyOptions,
+        figures: Annotated[
+            Path | None,
+            typer.Option(help="With all images: copy figures and tables to this folder."),
+        ] = None,
     ) -> None:
-        with _kept_rows(runs), progress_bar(name, 1) as bar:
-            context = _context(
-                bar, runs, full, limit, seed, time_limit, threads, workers, scheduler
-            )
+        with study.context(name) as context:
             result = load_study(name).run(context)
-        _print_study(result, context.runs, figures)
+        _print_study(result, study.runs, figures)
 
     return command
 
@@ -65,21 +91,15 @@ for _name, _title in STUDIES.items():
 
 
 @app.command()
+@options.expanded
 def reproduce(
-    full: Full = False,
-    limit: Limit = None,
+    study: StudyOptions,
     figures: Annotated[
         Path, typer.Option(help="Folder for figures and tables of complete studies.")
     ] = Path("figures"),
-    runs: Runs = Path("runs"),
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="This study only (repeatable).")
     ] = None,
-    seed: options.Seed = 0,
-    time_limit: StudyTimeLimit = None,
-    threads: options.Threads = 1,
-    workers: options.Workers = None,
-    scheduler: options.Scheduler = None,
 ) -> None:
     """Run all experiments: every table and figure of the thesis, and beyond it.
 
@@ -89,53 +109,13 @@ def reproduce(
     from reluopt.studies.reproduce import reproduce as run
 
     def say_start(place: int, count: int, name: str) -> None:
-        errors.print(
-            f"{place} of {count}: {name}, {STUDIES[name]} ...", markup=False, soft_wrap=True
-        )
+        tell(f"{place} of {count}: {name}, {STUDIES[name]} ...")
 
-    with _kept_rows(runs), progress_bar("reproduce", 1) as bar:
-        context = _context(bar, runs, full, limit, seed, time_limit, threads, workers, scheduler)
+    with study.context("reproduce") as context:
         made = run(context, figures, only or (), say_start, _say_outcome)
     _print_overview(made, context, figures)
     if made.failed:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _kept_rows(runs: Path) -> Iterator[None]:
-    """Say at Ctrl-C what it left, and pass it on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        errors.print(
-            f"stopped; finished rows are in {runs}, the same command resumes",
-            markup=False,
-            soft_wrap=True,
-        )
-        raise
-
-
-def _context(
-    bar: Bar,
-    runs: Path,
-    full: bool,
-    limit: int | None,
-    seed: int,
-    time_limit: float | None,
-    threads: int,
-    workers: int | None,
-    scheduler: str | None,
-) -> StudyContext:
-    """The context that the shared options describe; progress is shown on ``bar``."""
-    from reluopt.studies.base import StudyContext
-
-    def show(stage: str, now: RunProgress) -> None:
-        bar.run(now, stage)
-
-    command = ["reluopt", *sys.argv[1:]]
-    return StudyContext(
-        runs, full, limit, seed, time_limit, threads, workers, scheduler, command, show, tell
-    )
 
 
 def _print_study(result: StudyResult, runs: Path, figures: Path | None) -> None:
@@ -143,24 +123,20 @@ def _print_study(result: StudyResult, runs: Path, figures: Path | None) -> None:
     from reluopt.studies.base import publish
 
     for line in result.lines:
-        output.print(line, markup=False, soft_wrap=True)
+        say(line)
     for path in result.files:
-        errors.print(f"wrote {path}", markup=False, soft_wrap=True)
+        tell(f"wrote {path}")
     if not result.complete:
-        errors.print(
-            f"these are few images; --full takes all of them (rows are kept in {runs})",
-            markup=False,
-            soft_wrap=True,
-        )
+        tell(f"these are few images; --full takes all of them (rows are kept in {runs})")
     if figures is not None:
         for path in publish(result, figures):
-            errors.print(f"published {path}", markup=False, soft_wrap=True)
+            tell(f"published {path}")
 
 
 def _say_outcome(outcome: StudyOutcome) -> None:
     """What came out of a study, on stderr while the others run."""
     text = f"{outcome.name}: {outcome.summary} ({outcome.seconds:.0f} s)"
-    errors.print(text, markup=False, soft_wrap=True)
+    tell(text)
 
 
 def _print_overview(made: Reproduction, context: StudyContext, figures: Path) -> None:
@@ -182,4 +158,4 @@ def _print_overview(made: Reproduction, context: StudyContext, figures: Path) ->
     total = sum(outcome.seconds for outcome in made.outcomes)
     lines.append(f"{total:.0f} s in all; times of all sessions are in {made.record}")
     for line in lines:
-        output.print(line, markup=False, soft_wrap=True)
+        say(line)

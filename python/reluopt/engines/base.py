@@ -35,9 +35,6 @@ class Progress:
 ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
-EngineTask: TypeAlias = Task
-
-
 @dataclass(frozen=True, eq=False)
 class EngineRequest:
     """Everything an engine needs.

@@ -7,7 +7,6 @@ L2 program does not; a full or academic licence (``gurobi.lic``) lifts the limit
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from functools import cache
@@ -221,7 +220,7 @@ def _read(model: Any, variables: Any, program: Program) -> ProgramResult:
         raise KeyboardInterrupt
     values = np.array(variables.X) if model.SolCount > 0 else None
     nodes = int(model.NodeCount)
-    worst = math.inf if program.maximise else -math.inf
+    worst = program.no_bound
     if model.Status in (kinds.INFEASIBLE, kinds.CUTOFF, kinds.INF_OR_UNBD):
         return ProgramResult(Status.INFEASIBLE, None, -worst, nodes)
     bound = float(model.ObjBound)

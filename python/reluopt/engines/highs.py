@@ -181,7 +181,7 @@ def _read(solver: Any, program: Program) -> ProgramResult:
     found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     values = np.array(solver.getSolution().col_value) if found else None
     nodes = max(0, int(info.mip_node_count)) if is_mip else 0
-    worst = math.inf if program.maximise else -math.inf
+    worst = program.no_bound
     if status == kinds.kInfeasible:
         return ProgramResult(Status.INFEASIBLE, None, -worst, nodes)
     if is_mip:

@@ -11,7 +11,6 @@ import math
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Status
@@ -57,6 +56,7 @@ class ProgramResult:
         bound: its dual bound.
         nodes: branch-and-bound nodes.
         message: its own word for a status that needs explaining.
+        seconds: what it took.
     """
 
     status: Status
@@ -64,6 +64,7 @@ class ProgramResult:
     bound: float
     nodes: int
     message: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +132,8 @@ class ProgramEngine(Engine, ABC):
         self, request: EngineRequest, task: Task, deadline: Deadline
     ) -> EngineAnswer:
         encoded, seconds = self._encoded(request, task)
-        run = self._run(ProgramTask(encoded.program, request.options, deadline))
-        answer = _answer(run, encoded, build_seconds=seconds)
-        values = run.result.values
+        result = self._run(ProgramTask(encoded.program, request.options, deadline))
+        answer, values = _answer(result, encoded, build_seconds=seconds), result.values
         if values is None:
             return answer
         image, objective = encoded.network.point(values), encoded.program.objective(values)
@@ -168,18 +168,18 @@ class ProgramEngine(Engine, ABC):
             start = encoded.start(so_far.best.image)
             cutoff += OWN_CUTOFF_MARGIN * max(1.0, cutoff)
         progress = _shifted(request.progress, so_far.nodes, so_far.search_seconds)
-        run = self._run(
+        result = self._run(
             ProgramTask(encoded.program, request.options, deadline, start, cutoff, progress)
         )
-        answer = _answer(run, encoded)
-        if run.result.values is not None:
-            image = task.box.clip(encoded.network.point(run.result.values))
+        answer = _answer(result, encoded)
+        if result.values is not None:
+            image = task.box.clip(encoded.network.point(result.values))
             answer = replace(answer, image=image, objective=task.distance(image))
-        elif run.result.status is Status.INFEASIBLE and own:
+        elif result.status is Status.INFEASIBLE and own:
             # The incumbent itself is feasible and lies within the cutoff: a contradiction.
             message = f"{self.name} denies the incumbent that it was given"
             return replace(answer, status=Status.NUMERICAL, bound=0.0, message=message)
-        elif run.result.status is Status.INFEASIBLE:
+        elif result.status is Status.INFEASIBLE:
             return replace(answer, bound=so_far.cutoff)
         return replace(answer, bound=max(0.0, answer.bound))
 
@@ -192,29 +192,22 @@ class ProgramEngine(Engine, ABC):
         encoded = formulation.encode(request.network, task, request.bounds)
         return encoded, time.perf_counter() - started
 
-    def _run(self, task: ProgramTask) -> _TimedResult:
+    def _run(self, task: ProgramTask) -> ProgramResult:
         """Solve one program, unless it is too late for that."""
-        started = time.perf_counter()
         if task.deadline.passed:
-            worst = math.inf if task.program.maximise else -math.inf
-            return _TimedResult(ProgramResult(Status.TIME_LIMIT, None, worst, 0), 0.0)
+            return ProgramResult(Status.TIME_LIMIT, None, task.program.no_bound, 0)
+        started = time.perf_counter()
         options = replace(task.options, gap=task.options.gap * SOLVER_GAP_SHARE)
         with stdout_on_stderr():
             result = self.solve_program(replace(task, options=options))
-        return _TimedResult(result, time.perf_counter() - started)
+        return replace(result, seconds=time.perf_counter() - started)
 
 
-class _TimedResult(NamedTuple):
-    """What a solver said of one program, after how many seconds."""
-
-    result: ProgramResult
-    seconds: float
-
-
-def _answer(run: _TimedResult, encoded: EncodedProblem, build_seconds: float = 0.0) -> EngineAnswer:
+def _answer(
+    result: ProgramResult, encoded: EncodedProblem, build_seconds: float = 0.0
+) -> EngineAnswer:
     """A solver's result as an answer without image."""
-    result, values = run.result, run.result.values
-    pattern = outputs = None
+    pattern, outputs, values = None, None, result.values
     if values is not None:
         pattern = encoded.network.pattern(values)
         outputs = values[encoded.network.logits] / encoded.logit_factor
@@ -226,7 +219,7 @@ def _answer(run: _TimedResult, encoded: EncodedProblem, build_seconds: float = 0
         bound=result.bound,
         nodes=result.nodes,
         build_seconds=build_seconds,
-        search_seconds=run.seconds,
+        search_seconds=result.seconds,
         size=encoded.program.size,
         message=result.message,
         pattern=pattern,

@@ -7,16 +7,16 @@ from typing import Any, Protocol, runtime_checkable
 
 from reluopt.answers.solution import Incumbent
 from reluopt.engines import get_engine
-from reluopt.engines.base import Engine, EngineTask
+from reluopt.engines.base import Engine
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import PerturbationTask
+from reluopt.questions.problems import Task
 
 
 @runtime_checkable
 class ProvingEngine(Engine, Protocol):
     """An engine that keeps proofs when ``extra["proof"]`` asks for them."""
 
-    def keeps_proofs(self, task: EngineTask) -> bool:
+    def keeps_proofs(self, task: Task) -> bool:
         """Whether it keeps proofs of this kind of task."""
         ...
 
@@ -32,7 +32,7 @@ class ProvingEngine(Engine, Protocol):
         """
         ...
 
-    def replay(self, proof: Any, network: ReLUNetwork, task: PerturbationTask) -> float:
+    def replay(self, proof: Any, network: ReLUNetwork, task: Task) -> float:
         """A lower bound on the objective that holds whatever the numbers in the proof are.
 
         Infinite when the proof shows that no input meets the task.
@@ -43,7 +43,7 @@ class ProvingEngine(Engine, Protocol):
         ...
 
     def root_bound(
-        self, network: ReLUNetwork, task: PerturbationTask, incumbent: Incumbent | None, gap: float
+        self, network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float
     ) -> float:
         """Proven bound without a search, for tasks of which it keeps proofs.
 

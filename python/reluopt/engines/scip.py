@@ -64,8 +64,7 @@ class ScipEngine(ProgramEngine):
             )
         ]
         if not _add_rows(model, variables, task.program, task.deadline):
-            worst = math.inf if task.program.maximise else -math.inf
-            return ProgramResult(Status.TIME_LIMIT, None, worst, 0)
+            return ProgramResult(Status.TIME_LIMIT, None, task.program.no_bound, 0)
         epigraph = _add_objective(model, variables, task.program)
         if task.cutoff is not None and not task.program.maximise:
             model.setObjlimit(task.cutoff)
@@ -159,7 +158,7 @@ def _read(model: Any, variables: list[Any], program: Program) -> ProgramResult:
     """Translate SCIP's answer."""
     status = model.getStatus()
     nodes = int(model.getNTotalNodes())
-    worst = math.inf if program.maximise else -math.inf
+    worst = program.no_bound
     if status == "userinterrupt":
         raise KeyboardInterrupt
     if status == "infeasible":

@@ -7,7 +7,6 @@ an :class:`~reluopt.errors.InputError`. All figures are :data:`DOUBLE_COLUMN` in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +19,7 @@ from reluopt.figures.panels import (
     QUARTILES,
     arrays_of_shape,
     check_norms,
+    note,
     panel_row,
     percent_axis,
     series_names,
@@ -201,9 +201,8 @@ def blend_figure(
 def _draw_trade(axes: Axes, names: Sequence[str], first: FloatArray, second: FloatArray) -> None:
     """The curve from L2 to L1 with a name at each point."""
     axes.plot(first, second, color=CYCLE[1], marker="s", zorder=3)
-    beside: Any = {"xytext": (4, 3), "textcoords": "offset points", "size": SMALL, "color": INK}
     for name, across, up in zip(names, first, second, strict=True):
-        axes.annotate(name, (across, up), **beside)
+        note(axes, name, (across, up), (4, 3), va="baseline", size=SMALL, color=INK)
     percent = FuncFormatter(lambda value, _: f"{100.0 * (value - 1.0):+.0f} %".replace("+0 ", "0 "))
     for axis, norm in ((axes.xaxis, "l1"), (axes.yaxis, "l2")):
         axis.set_major_formatter(percent)
@@ -297,10 +296,9 @@ def _write_labels(axes: Axes, values: FloatArray, labels: Sequence[int]) -> None
             heights[place] = max(heights[place], heights[place - 1] + _LABEL_ROOM)
         excess = max(0.0, (heights[-1] - 0.99) if heights else 0.0)
         for number, height in zip(own, heights, strict=True):
-            axes.annotate(
-                str(labels[number]), (column, height - excess), xycoords=("data", "axes fraction"),
-                xytext=(5.0, 0.0), textcoords="offset points", va="center", size=SMALL,
-                color=CYCLE[number % len(CYCLE)],
+            note(
+                axes, str(labels[number]), (column, height - excess), (5.0, 0.0), va="center",
+                xycoords=("data", "axes fraction"), size=SMALL, color=CYCLE[number % len(CYCLE)],
             )  # fmt: skip
 
 

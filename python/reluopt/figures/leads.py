@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
-from reluopt.figures.panels import series_names, share_xlim, spread, strip_axis
+from reluopt.figures.panels import note, series_names, share_xlim, spread, strip_axis
 from reluopt.figures.style import (
     BAD,
     CHARACTER,
@@ -21,7 +21,6 @@ from reluopt.figures.style import (
     MUTED,
     NORM_SYMBOLS,
     SMALL,
-    TINY,
     inch_axes,
     inch_text,
     new_figure,
@@ -151,11 +150,8 @@ def _draw_logits(axes: Axes, logits: FloatArray, target: int, ratio: float) -> N
     line = ratio * float(logits[answer])
     axes.axhline(line, color=INK, linewidth=0.8, linestyle="--", zorder=3)
     axes.axhline(0.0, color=INK, linewidth=0.6, zorder=3)
-    axes.annotate(
-        f"{ratio:g} \N{MULTIPLICATION SIGN} answer", (1.0, line), (3, 0),
-        xycoords=axes.get_yaxis_transform(), textcoords="offset points", ha="left", va="center",
-        size=TINY,
-    )  # fmt: skip
+    words, right = f"{ratio:g} \N{MULTIPLICATION SIGN} answer", axes.get_yaxis_transform()
+    note(axes, words, (1.0, line), (3, 0), va="center", ha="left", xycoords=right)
     axes.set_xticks(range(logits.size))
     axes.tick_params(axis="x", length=0)
     for label, colour in ((answer, CYCLE[0]), (target, CYCLE[1])):

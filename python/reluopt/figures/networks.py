@@ -12,14 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reluopt.errors import InputError
-from reluopt.figures.panels import QUARTILES, share_xlim
+from reluopt.figures.panels import QUARTILES, note, share_xlim
 from reluopt.figures.style import (
     CHARACTER,
     DOUBLE_COLUMN,
     INK,
     MUTED,
     SINGLE_COLUMN,
-    TINY,
     inch_axes,
     inch_legend,
     inch_text,
@@ -60,9 +59,6 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
     Args:
         table: see :mod:`reluopt.figures.times`.
         references: ``network``, ``method`` (a name for the line) and ``seconds``; may be empty.
-
-    Raises:
-        InputError: a table lacks a column, or there are no times.
     """
     for column in REFERENCE_COLUMNS:
         if column not in references.columns:
@@ -91,11 +87,9 @@ def network_times_figure(table: pd.DataFrame, references: pd.DataFrame) -> Figur
         heights = [lines.index(line) for line in own["method"]]
         _draw_crosses(axes, own["seconds"], heights, MUTED)
         for seconds, line in zip(own["seconds"], heights, strict=True):
-            axes.annotate(
-                f"{seconds:,.4g} s", (seconds, line), (0, 3.5), textcoords="offset points",
-                ha="center", va="bottom", size=TINY, color=MUTED,
-                bbox={"color": "white", "pad": 0.4},
-            )  # fmt: skip
+            box = {"color": "white", "pad": 0.4}
+            words = f"{seconds:,.4g} s"
+            note(axes, words, (seconds, line), (0, 3.5), ha="center", color=MUTED, bbox=box)
         if number:
             axes.set_yticks(np.arange(len(lines)), [""] * len(lines))
         title = f"{network} ({images_text(rows)})"
@@ -132,9 +126,6 @@ def time_versus_size_figure(table: pd.DataFrame) -> Figure:
 
     Args:
         table: as for the other figures, with a column ``neurons`` (hidden ReLUs of the network).
-
-    Raises:
-        InputError: the table is empty or lacks a column.
     """
     times = check_times(table, "neurons")
     methods = method_names(times)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
-from reluopt.figures.style import DOUBLE_COLUMN, NORM_SYMBOLS, inch_axes
+from reluopt.figures.style import DOUBLE_COLUMN, NORM_SYMBOLS, TINY, inch_axes
 from reluopt.numerics.arrays import FloatArray
 
 QUARTILES = (0.25, 0.5, 0.75)
@@ -91,3 +92,11 @@ def strip_axis(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
+
+
+def note(
+    axes: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **options: Any
+) -> None:
+    """Small words at a place of the data, moved by so many points; above it unless ``va`` says."""
+    look = {"size": TINY, "va": "bottom", **options}
+    axes.annotate(text, place, offset, textcoords="offset points", **look)

@@ -246,7 +246,8 @@ def limit_pictures(
 ) -> Figure:
     """Changed images and their changes: a row for each limit, a pair of tiles for each image.
 
-    Every row has its own scale of changes, drawn at its end.
+    Every row has its own scale of changes, drawn at its end. The figure is at most
+    :data:`DOUBLE_COLUMN` inches wide.
 
     Args:
         limits: limits on neighbouring changes, None for none.
@@ -254,17 +255,13 @@ def limit_pictures(
         changed: for the number of each limit the changed images; None where there is none.
         titles: words above the pairs, one for each image.
         captions: for each limit the words below the pairs.
-
-    Returns:
-        A figure of at most :data:`DOUBLE_COLUMN` inches.
     """
     images = stack_images("originals", originals)
     check_lengths(len(images), [titles, *changed.values(), *captions])
-    if len(changed) != len(limits) or len(captions) != len(limits):
-        raise InputError(
-            f"figure: expected images and captions for {len(limits)} limits, found "
-            f"{len(changed)} and {len(captions)}"
-        )
+    found = f"{len(changed)} and {len(captions)}"
+    if found != f"{len(limits)} and {len(limits)}":
+        expected = f"images and captions for {len(limits)} limits"
+        raise InputError(f"figure: expected {expected}, found {found}")
     count = len(images)
     room = DOUBLE_COLUMN - _LEFT - _RIGHT - count * GAP - (count - 1) * _PAIR
     tile = min(room / (2 * count), 0.85)
@@ -273,9 +270,10 @@ def limit_pictures(
     width = _LEFT + count * pair + (count - 1) * _PAIR + _RIGHT
     figure = new_figure(width, _ABOVE + len(limits) * pitch)
     lefts = [_LEFT + number * (pair + _PAIR) for number in range(count)]
-    centred = {"ha": "center", "va": "baseline", "size": TEXT}
+    above = {"ha": "center", "va": "baseline", "size": TEXT}
+    below = {"ha": "center", "va": "top", "size": TINY}
     for left, title in zip(lefts, titles, strict=True):
-        inch_text(figure, left + pair / 2, _ABOVE - 0.06, title, **centred)
+        inch_text(figure, left + pair / 2, _ABOVE - 0.06, title, **above)
     for row, limit in enumerate(limits):
         top = _ABOVE + row * pitch
         upright(figure, _LEFT - 0.08, top + height / 2, limit_name(limit, "$s$ = "))
@@ -284,7 +282,6 @@ def limit_pictures(
         for left, image, answer, words in zip(lefts, images, answers, captions[row], strict=True):
             draw_digit(frame(figure, left, top, tile, height), answer)
             draw_change(frame(figure, left + tile + GAP, top, tile, height), image, answer, scale)
-            below = {"ha": "center", "va": "top", "size": TINY}
             inch_text(figure, left + pair / 2, top + height + 0.02, words, **below)
         if any(answer is not None for answer in answers):
             draw_scale(figure, lefts[-1] + pair + 0.06, top, height, scale)

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
-from reluopt.figures.panels import QUARTILES, check_norms, panel_row, percent_axis
+from reluopt.figures.panels import QUARTILES, check_norms, note, panel_row, percent_axis
 from reluopt.figures.style import (
     CYCLE,
     DOUBLE_COLUMN,
@@ -252,17 +252,11 @@ def _draw_certified(axes: Axes, values: FloatArray, end: float) -> None:
     axes.fill_between(places, shares, step="post", color=CYCLE[0], alpha=0.13, linewidth=0.0)
     axes.plot(places, shares, drawstyle="steps-post", color=CYCLE[0])
     start, half = float(shares[0]), float(np.median(values))
-    axes.annotate(
-        f"{100 * start:.2f} % without a change", (0.0, start), (5, 1), size=TINY, va="bottom",
-        textcoords="offset points",
-    )  # fmt: skip
+    note(axes, f"{100 * start:.2f} % without a change", (0.0, start), (5, 1))
     if 0.0 < half < end:
         axes.plot([half, half], [0.0, 0.5], color=MUTED, linewidth=0.7, linestyle=_DOTS)
         axes.plot([half], [0.5], marker="o", color=CYCLE[0], markersize=3.0)
-        axes.annotate(
-            f"half of the images at {half:.3g}", (half, 0.5), (4, 1), size=TINY, va="bottom",
-            textcoords="offset points",
-        )  # fmt: skip
+        note(axes, f"half of the images at {half:.3g}", (half, 0.5), (4, 1))
     axes.set_ylim(0.0, 1.04)
     percent_axis(axes)
     axes.grid(True)

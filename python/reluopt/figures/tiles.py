@@ -29,6 +29,7 @@ from reluopt.figures.style import (
     inch_text,
     literal,
 )
+from reluopt.images.display import folded_shape, full_scale
 from reluopt.numerics.arrays import FloatArray
 
 COLUMNS = 10
@@ -150,9 +151,7 @@ def stack_images(what: str, images: ArrayLike) -> FloatArray:
     """Images as an array ``(n, height, width)``; flat ones become squares, or else one row."""
     stack = np.asarray(images, dtype=np.float64)
     if stack.ndim == 2 and stack.size:
-        side = math.isqrt(stack.shape[1])
-        square = side * side == stack.shape[1]
-        stack = stack.reshape(len(stack), side if square else 1, -1)
+        stack = stack.reshape(len(stack), *folded_shape(stack.shape[1]))
     if stack.ndim != 3 or stack.size == 0:
         raise InputError(
             f"figure: expected {what} of shape (n, height, width), found {stack.shape}"
@@ -213,15 +212,8 @@ def folded(image: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray | None
 def change_scale(images: FloatArray, answers: Sequence[FloatArray | None]) -> float:
     """Change drawn darkest: the largest one of the figure, rounded up to one digit."""
     pairs = zip(images, answers, strict=True)
-    largest = max(
-        (float(np.abs(answer - image).max()) for image, answer in pairs if answer is not None),
-        default=0.0,
-    )
-    if not (math.isfinite(largest) and largest > 0.0):
-        return 1.0
-    step = 10.0 ** math.floor(math.log10(largest))
-    # A change of 0.30000000000000004 is one of 0.3.
-    return float(f"{math.ceil(largest / step - 1e-9) * step:.1g}")
+    sizes = (float(np.abs(answer - image).max()) for image, answer in pairs if answer is not None)
+    return full_scale(max(sizes, default=0.0))
 
 
 def draw_change(axes: Axes, image: FloatArray, answer: FloatArray | None, scale: float) -> None:

@@ -4,7 +4,8 @@ Tables of times hold one row for each (network, image, method) with the columns 
 ``image``, ``method``, ``seconds`` (wall clock), ``proven`` (whether the question was settled) and
 ``time_limit`` (seconds). Rows that were not proven are *censored*: all that is known of their time
 is that it exceeds the limit. They are drawn at the limit, as hollow triangles pointing right or up,
-and never count as solved in a performance profile.
+and never count as solved in a performance profile. A table that is empty or lacks a column is an
+:class:`~reluopt.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from matplotlib.transforms import ScaledTranslation
 
 from reluopt.errors import InputError
-from reluopt.figures.panels import percent_axis, share_xlim, spread, strip_axis
+from reluopt.figures.panels import note, percent_axis, share_xlim, spread, strip_axis
 from reluopt.figures.style import (
     CHARACTER,
     CYCLE,
@@ -34,7 +35,6 @@ from reluopt.figures.style import (
     MUTED,
     SINGLE_COLUMN,
     SMALL,
-    TINY,
     inch_axes,
     inch_legend,
     inch_text,
@@ -105,11 +105,7 @@ def performance_profile(table: pd.DataFrame) -> dict[str, tuple[FloatArray, Floa
 
 @style()
 def performance_profile_figure(table: pd.DataFrame) -> Figure:
-    """:func:`performance_profile` of every method, in one panel of :data:`SINGLE_COLUMN` inches.
-
-    Raises:
-        InputError: the table is empty or lacks a column.
-    """
+    """:func:`performance_profile` of every method, in one panel of :data:`SINGLE_COLUMN` inches."""
     methods = method_names(check_times(table))
     top = 0.1 + 0.12 * len(methods)
     figure = new_figure(SINGLE_COLUMN, top + 2.32)
@@ -125,9 +121,6 @@ def time_figure(table: pd.DataFrame) -> Figure:
 
     The bar is the median, with a >= when half of the images were not proven within the limit.
     Beside the hollow triangle stands how many were not.
-
-    Raises:
-        InputError: the table is empty or lacks a column.
     """
     return _panels(table, [draw_times])
 
@@ -137,9 +130,6 @@ def benchmark_figure(table: pd.DataFrame) -> Figure:
     """Times and performance profiles side by side for each network.
 
     The curves are named above them on the right, by colours and markers of the strips on the left.
-
-    Raises:
-        InputError: the table is empty or lacks a column.
     """
     return _panels(table, [draw_times, _draw_profile])
 
@@ -263,10 +253,8 @@ def _draw_censored(axes: Axes, own: pd.DataFrame, number: int, colour: str) -> N
         limit, number, marker=">", markersize=4.5, markerfacecolor="white",
         markeredgecolor=colour, clip_on=False, transform=axes.transData + shift,
     )  # fmt: skip
-    axes.annotate(
-        f"{len(stopped)}", (limit, number), (10, 0), textcoords="offset points",
-        ha="left", va="center", size=SMALL, annotation_clip=False,
-    )  # fmt: skip
+    beside: Any = {"ha": "left", "va": "center", "size": SMALL, "annotation_clip": False}
+    note(axes, f"{len(stopped)}", (limit, number), (10, 0), **beside)
 
 
 def _draw_median(axes: Axes, own: pd.DataFrame, number: int) -> None:
@@ -279,11 +267,8 @@ def _draw_median(axes: Axes, own: pd.DataFrame, number: int) -> None:
     )  # fmt: skip
     value = f"{median:#.3g}".rstrip(".")
     near = median > 0.4 * float(own["time_limit"].max())
-    axes.annotate(
-        f"{'≥ ' if censored else ''}{value} s", (median, number - _BAR), (-3 * near, 1.0),
-        textcoords="offset points", ha="right" if near else "center", va="bottom", size=TINY,
-        zorder=5,
-    )  # fmt: skip
+    words, side = f"{'≥ ' if censored else ''}{value} s", "right" if near else "center"
+    note(axes, words, (median, number - _BAR), (-3 * near, 1.0), ha=side, zorder=5)
 
 
 def _draw_profile(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
@@ -353,10 +338,8 @@ def limit_line(axes: Axes, rows: pd.DataFrame, which: str) -> None:
         else:
             axes.axhline(limit, **options)
             place, transform = (1.0, limit), axes.get_yaxis_transform()
-        axes.annotate(
-            f"limit {limit:g} s", place, (0, 2), xycoords=transform,
-            textcoords="offset points", ha="right", va="bottom", size=TINY, color=MUTED,
-        )  # fmt: skip
+        words: Any = {"ha": "right", "color": MUTED, "xycoords": transform}
+        note(axes, f"limit {limit:g} s", place, (0, 2), **words)
 
 
 def method_legend(axes: Axes) -> None:

@@ -84,12 +84,12 @@ class ReLUNetwork:
     @property
     def input_size(self) -> int:
         """Number of inputs, :math:`n_0`."""
-        return self.sizes[0]
+        return self.layers[0].input_size
 
     @property
     def output_size(self) -> int:
         """Number of logits (classes), :math:`n_K`."""
-        return self.sizes[-1]
+        return self.layers[-1].output_size
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -18,7 +18,6 @@ TIGHTENING = (
     "numerics.input_sets:make_flat_input_set",
     "numerics.propagate:layer_magnitudes",
     "numerics.propagate:tighten",
-    "numerics.rounding:chord",
     "numerics.rounding:gamma",
 )
 """Kernels that bound neurons over an input set."""
@@ -26,7 +25,14 @@ TIGHTENING = (
 SLACKS = ("numerics.propagate:condition_maxima",)
 """What bounds conditions over an input set."""
 
-KERNELS = {"bounds": (*TIGHTENING, *SLACKS, "numerics.propagate:tighten_intervals")}
+KERNELS = {
+    "bounds": (
+        *TIGHTENING,
+        *SLACKS,
+        "numerics.propagate:tighten_intervals",
+        "numerics.rounding:chord",
+    )
+}
 """See :mod:`reluopt.numerics.sets`."""
 
 COSTS = {

@@ -59,6 +59,11 @@ class Program:
         """Whether the objective has a quadratic part."""
         return bool(self.quadratic.any())
 
+    @property
+    def no_bound(self) -> float:
+        """What bounds the objective before anything is known."""
+        return np.inf if self.maximise else -np.inf
+
     def objective(self, values: FloatArray) -> float:
         """Objective of ``values``, shape ``(variables,)``."""
         return float(self.cost @ values + self.quadratic @ (values * values) + self.offset)

@@ -176,6 +176,16 @@ def _clipped_norms(
     return clipped, free
 
 
+@kernel
+def _at_ends(g: FloatArray, low: FloatArray, high: FloatArray, tilt: float, scale: float) -> bool:
+    """Whether ``clip(scale g - tilt)`` is the maximiser of ``g`` over the box."""
+    for i in range(g.size):
+        wish = scale * g[i] - tilt
+        if (g[i] > 0.0 and wish < high[i]) or (g[i] < 0.0 and wish > low[i]):
+            return False
+    return True
+
+
 @search_kernel
 def _find_scale(g: FloatArray, low: FloatArray, high: FloatArray, radius: float) -> float:
     """``t`` with ``|clip(t g)| = radius``, infinity when the box lies within reach.
@@ -203,7 +213,7 @@ def _find_scale(g: FloatArray, low: FloatArray, high: FloatArray, radius: float)
         if free == 0.0 and length < square:
             step = 2.0 * scale
             # Everything that can still move is at its end.
-            if above == np.inf and _at_ends(g, low, high, scale):
+            if above == np.inf and _at_ends(g, low, high, 0.0, scale):
                 return np.inf
         else:
             step = np.sqrt(max(square - clipped, 0.0) / free) if free > 0.0 else 0.5 * scale
@@ -213,15 +223,6 @@ def _find_scale(g: FloatArray, low: FloatArray, high: FloatArray, radius: float)
             return float(scale)
         scale = step
     return float(scale)
-
-
-@kernel
-def _at_ends(g: FloatArray, low: FloatArray, high: FloatArray, scale: float) -> bool:
-    """Whether ``clip(scale g)`` is the maximiser of ``g`` over the box."""
-    for i in range(g.size):
-        if (g[i] > 0.0 and scale * g[i] < high[i]) or (g[i] < 0.0 and scale * g[i] > low[i]):
-            return False
-    return True
 
 
 @apart
@@ -277,18 +278,6 @@ def _tilted_squares(
     return clipped, free, count
 
 
-@kernel
-def _tilted_at_ends(
-    g: FloatArray, low: FloatArray, high: FloatArray, tilt: float, scale: float
-) -> bool:
-    """Whether ``clip(scale g - tilt)`` is the maximiser of ``g`` over the box."""
-    for i in range(g.size):
-        wish = scale * g[i] - tilt
-        if (g[i] > 0.0 and wish < high[i]) or (g[i] < 0.0 and wish > low[i]):
-            return False
-    return True
-
-
 @search_kernel
 def _find_tilted_scale(
     g: FloatArray, low: FloatArray, high: FloatArray, radius: float, tilt: float
@@ -313,7 +302,7 @@ def _find_tilted_scale(
             return float(scale)
         if spent < square:
             below = scale
-            if _tilted_at_ends(g, low, high, tilt, scale):
+            if _at_ends(g, low, high, tilt, scale):
                 return np.inf
         else:
             above = scale

@@ -99,7 +99,7 @@ def prepare(names: Sequence[str], workers: int | None = None) -> int:
             absent = _absent(wanted)  # another process may have compiled them meanwhile
             count = len(absent)
             if sum(absent.values()) > WORTH_PROCESSES:
-                _Compilation(absent, workers or _cores()).run()
+                _ParallelCompilation(absent, workers or _cores()).run()
         for each in wanted:
             make(each)
     _ready.update(names)
@@ -142,7 +142,7 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-class _Compilation:
+class _ParallelCompilation:
     """Kernels that are compiled by processes, the slow ones first."""
 
     def __init__(self, costs: Mapping[str, float], workers: int) -> None:

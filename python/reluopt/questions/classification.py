@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.input_sets import Box
-from reluopt.questions.tasks import Task, fitting_box, flat_image
+from reluopt.questions.input_sets import Box, InputSet
+from reluopt.questions.tasks import Logits, Task, fitting_box, flat_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +19,12 @@ class Classification:
     image: ArrayLike
 
     def task(self, network: ReLUNetwork) -> Task:
-        """Any logit over the image alone, or an InputError where it does not fit the network.
+        """The logits of the image alone, or an InputError where it does not fit the network.
 
         Bounds hold over more: otherwise every neuron would be stable and the program would have
         nothing to decide.
         """
         image = flat_image(network, self.image)
         hull = Box(np.minimum(image, 0.0), np.maximum(image, 1.0))
-        task = Task.largest_logit(0, Box(image, image))
-        return replace(task, surroundings=fitting_box(network, hull))
+        inputs = InputSet(Box(image, image))
+        return Task(Logits(), inputs, surroundings=fitting_box(network, hull))

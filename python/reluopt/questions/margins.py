@@ -72,6 +72,11 @@ def _leads(target: int, classes: int, factor: float) -> FloatArray:
     return np.delete(rows, target, axis=0)
 
 
+def _check_fraction(fraction: float) -> None:
+    if not (np.isfinite(fraction) and fraction >= 0.0):
+        raise InputError(f"margin: expected a fraction >= 0, found {fraction}")
+
+
 @dataclass(frozen=True)
 class RelativeMargin:
     """``x_t >= (1 + fraction) x_j`` and ``x_t >= x_j + strict_gap`` for every other label j.
@@ -89,8 +94,7 @@ class RelativeMargin:
     bare: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.fraction) and self.fraction >= 0.0):
-            raise InputError(f"margin: expected a fraction >= 0, found {self.fraction}")
+        _check_fraction(self.fraction)
         if not (np.isfinite(self.strict_gap) and self.strict_gap > 0.0):
             raise InputError(f"margin: expected a strict gap > 0, found {self.strict_gap}")
 
@@ -119,8 +123,7 @@ class BareRelativeMargin:
     bare: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.fraction) and self.fraction >= 0.0):
-            raise InputError(f"margin: expected a fraction >= 0, found {self.fraction}")
+        _check_fraction(self.fraction)
 
     def conditions(self, target: int, classes: int) -> LogitConditions:
         """The ratio rows alone."""
@@ -167,18 +170,22 @@ def parse_margin(text: str) -> Margin:
     Raises:
         InputError: anything else, or a number out of range.
     """
-    kinds = (("bare-x", "bare"), ("x", "relative"), ("+", "absolute"))
-    for prefix, kind in kinds:
-        if not text.startswith(prefix):
-            continue
-        try:
-            value = float(text.removeprefix(prefix))
-        except ValueError:
-            break
-        if kind != "absolute" and not value >= 1.0:
-            raise InputError(f"margin: expected a ratio of at least 1, found {text!r}")
-        fraction = round(value - 1.0, RATIO_DIGITS)
-        if kind == "relative":
-            return RelativeMargin(fraction)
-        return BareRelativeMargin(fraction) if kind == "bare" else AbsoluteMargin(value)
-    raise InputError(f"margin: expected x1.2, +0.1 or bare-x1.2, found {text!r}")
+    prefix, kind = next(((p, k) for p, k in _KINDS if text.startswith(p)), ("", None))
+    try:
+        value = float(text.removeprefix(prefix))
+    except ValueError:
+        kind = None
+    if kind is None:
+        raise InputError(f"margin: expected x1.2, +0.1 or bare-x1.2, found {text!r}")
+    if kind is AbsoluteMargin:
+        return AbsoluteMargin(value)
+    if not value >= 1.0:
+        raise InputError(f"margin: expected a ratio of at least 1, found {text!r}")
+    return kind(round(value - 1.0, RATIO_DIGITS))
+
+
+_KINDS: tuple[tuple[str, type[RelativeMargin | BareRelativeMargin | AbsoluteMargin]], ...] = (
+    ("bare-x", BareRelativeMargin),
+    ("x", RelativeMargin),
+    ("+", AbsoluteMargin),
+)

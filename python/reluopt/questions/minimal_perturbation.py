@@ -61,7 +61,10 @@ class MinimalPerturbation:
             raise InputError("network: expected at least two classes to choose from, found one")
         candidates = self.target.candidates(self.label, network.forward(image))
         classes = network.output_size
-        alternatives = tuple(Alternative(t, self.margin.conditions(t, classes)) for t in candidates)
+        alternatives = tuple(
+            Alternative(target, self.margin.conditions(target, classes), self.margin.bare)
+            for target in candidates
+        )
         for alternative in alternatives:
             refuse_large_conditions(alternative.conditions, network, box.lower, box.upper)
         limits = None

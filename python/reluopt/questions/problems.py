@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from reluopt.questions.change_limits import ChangeLimits
 from reluopt.questions.classification import Classification
 from reluopt.questions.input_sets import Box, InputSet
@@ -55,12 +53,9 @@ __all__ = [
     "LinearForm",
     "LogitConditions",
     "Margin",
-    "Measure",
     "MinimalPerturbation",
     "Norm",
     "OptimalInput",
-    "PerturbationTask",
-    "Problem",
     "Question",
     "RelativeMargin",
     "RunnerUpTarget",
@@ -74,7 +69,3 @@ __all__ = [
     "parse_norm",
     "parse_target",
 ]
-
-Problem: TypeAlias = Question
-Measure: TypeAlias = Norm
-PerturbationTask: TypeAlias = Task

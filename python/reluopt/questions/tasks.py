@@ -28,10 +28,17 @@ from reluopt.questions.overflow import refuse_overflow
 
 @dataclass(frozen=True, eq=False)
 class Alternative:
-    """One way to satisfy a :class:`Task`: a target and its conditions."""
+    """One way to satisfy a :class:`Task`.
+
+    Attributes:
+        target: the label that shall be answered.
+        conditions: what its logit has to meet.
+        bare: whether images that are not classified as the target can meet them.
+    """
 
     target: int
     conditions: LogitConditions
+    bare: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +82,13 @@ class LinearForm:
     def label(self) -> int | None:
         """The label whose logit is all that it is, or None."""
         return self.terms[0][0] if len(self.terms) == 1 and self.terms[0][1] == 1.0 else None
+
+
+@dataclass(frozen=True)
+class Logits(LinearForm):
+    """The logits themselves, at the one input that is allowed: nothing has to be optimised."""
+
+    terms: tuple[tuple[int, float], ...] = ((0, 1.0),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +144,13 @@ class Task:
         return self.objective
 
     @property
+    def form(self) -> LinearForm:
+        """The objective of a task that maximises one."""
+        if isinstance(self.objective, Distance):
+            raise ValueError("task: expected one that maximises a form of the logits")
+        return self.objective
+
+    @property
     def image(self) -> FloatArray:
         """The image from which a distance counts."""
         return self.distance.image
@@ -150,7 +171,7 @@ class Task:
 
 
 class Question(Protocol):
-    """What people ask; :mod:`reluopt.answers.verdict` says how its answer is judged."""
+    """What people ask. How its answer is judged follows from the objective of its task."""
 
     def task(self, network: ReLUNetwork) -> Task:
         """The task whose answer answers the question, or an InputError where it does not fit."""

@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reluopt.numerics.arrays import FloatArray
-from reluopt.report.runs import Run, flag, number, series, settled
+from reluopt.report.runs import Entry, Run, series
 from reluopt.report.tables import shared_images
 
 WIDTH, HEIGHT = 440.0, 300.0
@@ -135,21 +134,21 @@ def charts(runs: Sequence[Run]) -> list[Chart]:
     return [chart for chart in drawn if chart is not None]
 
 
-def _comparable(runs: Sequence[Run]) -> dict[str, list[Mapping[str, Any]]]:
+def _comparable(runs: Sequence[Run]) -> dict[str, list[Entry]]:
     """Rows of the images that all series share; all rows where they share none."""
     shared = set(shared_images(runs))
     found = {}
-    for name, (_, rows) in list(series(runs).items())[:MAX_SERIES]:
-        found[name] = [row for row in rows if str(row.get("image")) in shared] or rows
+    for name, entries in list(series(runs).items())[:MAX_SERIES]:
+        found[name] = [each for each in entries if each.image in shared] or entries
     return found
 
 
 def _proof_chart(runs: Sequence[Run]) -> Chart | None:
     """Share of instances proven against time."""
     curves = {}
-    for name, rows in _comparable(runs).items():
-        times = sorted(number(row, "seconds") for row in rows if settled(row))
-        curves[name] = ([max(t, 1e-3) for t in times if math.isfinite(t)], len(rows))
+    for name, entries in _comparable(runs).items():
+        times = sorted(each.seconds for each in entries if each.proven)
+        curves[name] = ([max(t, 1e-3) for t in times if math.isfinite(t)], len(entries))
     every = [time for times, _ in curves.values() for time in times]
     if len(every) < 2:
         return None
@@ -176,11 +175,9 @@ def _steps_chart(
     return Chart(title, caption, across, up, xlabel, ylabel, shown, names, curves=curves)
 
 
-def _measured(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Rows with a checked image; a damaged one may lack its distance."""
-    return [
-        row for row in rows if flag(row, "certified") and math.isfinite(number(row, "distance"))
-    ]
+def _measured(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries with a checked image; a damaged one may lack its distance."""
+    return [each for each in entries if each.checked and math.isfinite(each.value)]
 
 
 def _distance_chart(runs: Sequence[Run]) -> Chart | None:
@@ -190,9 +187,9 @@ def _distance_chart(runs: Sequence[Run]) -> Chart | None:
     if len(norms) > 1 or None in norms or len(found) < 2:
         return None
     curves = {}
-    for name, rows in found.items():
-        values = sorted(number(row, "distance") for row in _measured(rows))
-        curves[name] = (values, len(rows))
+    for name, entries in found.items():
+        values = sorted(each.value for each in _measured(entries))
+        curves[name] = (values, len(entries))
     largest = max((values[-1] for values, _ in curves.values() if values), default=0.0)
     if largest <= 0.0:
         return None
@@ -209,27 +206,29 @@ def _distance_chart(runs: Sequence[Run]) -> Chart | None:
 def _label_chart(runs: Sequence[Run]) -> Chart | None:
     """Distance by true label, for a single run."""
     run = runs[0]
-    if len(series(runs)) > 1 or run.norm is None:
+    first, *others = series(runs).values()
+    if others or run.norm is None:
         return None
-    rows = [row for row in _measured(run.rows) if math.isfinite(number(row, "label"))]
-    if len(rows) < 2:
+    shown = [each for each in _measured(first) if math.isfinite(each.label)]
+    if len(shown) < 2:
         return None
-    by_label: dict[int, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        by_label.setdefault(int(number(row, "label")), []).append(row)
+    by_label: dict[int, list[Entry]] = {}
+    for each in shown:
+        by_label.setdefault(int(each.label), []).append(each)
     labels = sorted(by_label)
-    top = 1.05 * max(number(row, "distance") for row in rows)
+    top = 1.05 * max(each.value for each in shown)
     if top <= 0.0:
         return None
     points, bars = [], []
     for place, label in enumerate(labels):
         own = by_label[label]
-        distances = [number(row, "distance") for row in own]
-        bars.append((place, float(np.median(distances))))
-        words = [f"{row.get('image')}: {far:.4g}" for row, far in zip(own, distances, strict=True)]
+        bars.append((place, float(np.median([each.value for each in own]))))
         places = (place + _offsets(len(own))).tolist()
-        points += list(zip(places, distances, words, map(settled, own), strict=True))
-    hollow = " Hollow: not proven smallest." if not all(settled(row) for row in rows) else ""
+        points += [
+            (x, each.value, f"{each.image}: {each.value:.4g}", each.proven)
+            for x, each in zip(places, own, strict=True)
+        ]
+    hollow = "" if all(each.proven for each in shown) else " Hollow: not proven smallest."
     name = run.norm.label
     return Chart(
         title="Distance by label",

@@ -14,16 +14,7 @@ from markupsafe import Markup
 
 from reluopt.report.charts import charts, environment
 from reluopt.report.pictures import change_png, change_scale, folded, grey_png
-from reluopt.report.runs import (
-    Run,
-    flag,
-    measured,
-    measured_bound,
-    natural,
-    number,
-    series,
-    settled,
-)
+from reluopt.report.runs import Entry, Run, natural, series
 from reluopt.report.tables import (
     averages,
     comparison_table,
@@ -66,19 +57,19 @@ def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
     """The page of these runs."""
     shown, left = _gallery(runs, max_images)
     several = len(series(runs)) > 1
-    rows = [row for run in runs for row in run.rows]
+    entries = [each for own in series(runs).values() for each in own]
     return (
         environment()
         .get_template("page.html.j2")
         .render(
             runs=runs,
-            rows=len(rows),
-            proven=sum(settled(row) for row in rows),
-            checked=sum(flag(row, "certified") for row in rows),
+            rows=len(entries),
+            proven=sum(each.proven for each in entries),
+            checked=sum(each.checked for each in entries),
             answers=sum(place in run.answers for run in runs for place in range(len(run.rows))),
             one_question=one_question(runs),
-            networks=sorted({str(row["network"]) for row in rows if row.get("network")}),
-            images=len({str(row.get("image")) for row in rows}),
+            networks=sorted({str(e.row["network"]) for e in entries if e.row.get("network")}),
+            images=len({each.image for each in entries}),
             tiles=_tiles(runs),
             provenance=[_provenance(run) for run in runs],
             summary=summary_table(runs) if several else None,
@@ -116,9 +107,9 @@ def _embedded(value: Any) -> Markup:
 
 def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """A few large numbers."""
-    rows = [row for run in runs for row in run.rows]
-    proven = sum(settled(row) for row in rows)
-    tiles = [(f"{len(rows):,}", "instances"), (_percent(proven, len(rows)), "proven")]
+    entries = [each for own in series(runs).values() for each in own]
+    proven, total = sum(each.proven for each in entries), len(entries)
+    tiles = [(f"{total:,}", "instances"), (_percent(proven, total), "proven")]
     count = len(series(runs))
     if count > 1:
         return [
@@ -126,12 +117,12 @@ def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:
             (str(count), "compared"),
             (f"{len(shared_images(runs)):,}", "shared images"),
         ]
-    middle, _ = averages(runs[0], rows)
+    middle, _ = averages(entries)
     tiles.append((str(middle), f"median {_measure(runs[0])}"))
-    known = [seconds for row in rows if math.isfinite(seconds := number(row, "seconds"))]
+    known = [each.seconds for each in entries if math.isfinite(each.seconds)]
     if known:
         # A stopped run sorts where its limit is, which is below its true time.
-        mark = "≥ " if 2 * (len(rows) - proven) >= len(rows) else ""
+        mark = "≥ " if 2 * (total - proven) >= total else ""
         tiles.append((f"{mark}{np.median(known):.3g} s", "median time"))
     return tiles
 
@@ -203,45 +194,43 @@ def _gallery(runs: Sequence[Run], limit: int) -> tuple[list[dict[str, Any]], str
 
 def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
     """One instance of the gallery: its images and its numbers."""
-    row = run.rows[place]
-    own = number(row, "label")
-    before = own if run.norm is None else number(row, "original_predicted")
+    each = Entry.of(run, run.rows[place])
     original, answer = run.originals.get(place), run.answers.get(place)
     difference = None
     if original is not None and answer is not None:
         difference = change_png(original, answer, scale)
     height, width = folded(answer if answer is not None else run.originals[place]).shape
     numbers = [
-        (_measure(run), numeral(measured(run, row)).text),
-        ("proven bound", numeral(measured_bound(run, row)).text),
-        ("gap", numeral(number(row, "gap"), ".1e").text),
-        ("lead of the target (logits)", numeral(number(row, "margin"), ".3g").text),
-        ("seconds", numeral(number(row, "seconds"), ".3f").text),
-        ("nodes", numeral(number(row, "nodes"), ".0f").text),
-        ("engine", str(row.get("engine") or DASH)),
+        (_measure(run), numeral(each.value).text),
+        ("proven bound", numeral(each.bound).text),
+        ("gap", numeral(each.gap, ".1e").text),
+        ("lead of the target (logits)", numeral(each.lead, ".3g").text),
+        ("seconds", numeral(each.seconds, ".3f").text),
+        ("nodes", numeral(each.nodes, ".0f").text),
+        ("engine", str(each.row.get("engine") or DASH)),
     ]
     pixels = _changed_pixels(original, answer)
     if pixels is not None:
         numbers.insert(2, ("pixels changed", f"{pixels} of {height * width}"))
     return {
-        "key": str(row.get("image")),
+        "key": each.image,
         "run": run.name,
-        "status": str(row.get("status")),
-        "label": label(own),
-        "change": change_words(own, before, number(row, "predicted")),
-        "short": numeral(measured(run, row), ".3g").text,
+        "status": each.status,
+        "label": label(each.label),
+        "change": change_words(each.label, each.before, each.after),
+        "short": numeral(each.value, ".3g").text,
         "norm": run.measure if run.norm is None else run.norm.label,
         "sort": {
             name: value if math.isfinite(value) else None
             for name, value in (
-                ("distance", measured(run, row)),
-                ("seconds", number(row, "seconds")),
-                ("lead", number(row, "margin")),
+                ("distance", each.value),
+                ("seconds", each.seconds),
+                ("lead", each.lead),
             )
         },
         "numbers": numbers,
-        "checked": flag(row, "certified"),
-        "message": str(row.get("message") or ""),
+        "checked": each.checked,
+        "message": str(each.row.get("message") or ""),
         "size": [height, width],
         "scale": f"{scale:g}",
         "original": None if original is None else grey_png(original),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from reluopt.images.display import folded_shape, full_scale
 from reluopt.numerics.arrays import FloatArray
 
 BRIGHTER, DARKER = (0xD9, 0x4A, 0x2B), (0x2F, 0x7F, 0xC1)
@@ -25,11 +25,7 @@ VISIBLE = 0.5 / 255.0
 
 def folded(image: FloatArray) -> FloatArray:
     """An image of two axes: a flat one becomes a square if it can, else one row."""
-    if image.ndim == 2:
-        return image
-    flat = image.reshape(-1)
-    side = math.isqrt(flat.size)
-    return flat.reshape(side if side * side == flat.size else 1, -1)
+    return image if image.ndim == 2 else image.reshape(folded_shape(image.size))
 
 
 def grey_png(image: FloatArray) -> str:
@@ -54,12 +50,8 @@ def change_png(original: FloatArray, answer: FloatArray, scale: float) -> str:
 
 def change_scale(changes: list[FloatArray]) -> float:
     """The largest change, rounded up to one digit; 1 without any."""
-    largest = max((float(np.abs(change).max(initial=0.0)) for change in changes), default=0.0)
-    if not (math.isfinite(largest) and largest > 0.0):
-        return 1.0
-    step = 10.0 ** math.floor(math.log10(largest))
-    # A change of 0.30000000000000004 is one of 0.3.
-    return float(f"{math.ceil(largest / step - 1e-9) * step:.1g}")
+    sizes = (float(np.abs(change).max(initial=0.0)) for change in changes)
+    return full_scale(max(sizes, default=0.0))
 
 
 def _data_uri(image: Image.Image) -> str:

@@ -18,7 +18,7 @@ from reluopt.errors import InputError, ReluoptError
 from reluopt.networks.metadata import RELU
 from reluopt.networks.zoo import open_network
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import Measure, parse_norm
+from reluopt.questions.problems import Norm, parse_norm
 from reluopt.runs.answers import Answers
 from reluopt.runs.instances import load_by_key
 from reluopt.runs.record import RECORD, read_record
@@ -57,7 +57,7 @@ class Run:
         return found
 
     @property
-    def norm(self) -> Measure | None:
+    def norm(self) -> Norm | None:
         """How changes are measured, if the run says so."""
         name = self.settings.get("norm")
         return None if name is None else parse_norm(str(name))
@@ -182,64 +182,102 @@ def _read_originals(
     return originals, ""
 
 
-def series(runs: Sequence[Run]) -> dict[str, tuple[Run, list[Mapping[str, Any]]]]:
-    """Rows by what is compared: runs, or the methods of a benchmark."""
-    found: dict[str, tuple[Run, list[Mapping[str, Any]]]] = {}
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One instance of a run as reports tell it; a number that is missing or damaged is NaN.
+
+    Attributes:
+        run: where it comes from.
+        row: what its table says, as it is.
+        image: what it is called.
+        label: the true label.
+        before: the network's answer to the original image; the label of an optimal input.
+        after: its answer to the image that was found.
+        status: how it ended.
+        proven: whether the question is answered with proof.
+        checked: whether the real network confirmed the answer.
+        value: the distance or logit that was reached.
+        bound: the proven bound on it: from below for a distance, from above for a logit.
+        gap, seconds, nodes: of the solve.
+        lead: logit of the target minus the largest other one.
+    """
+
+    run: Run
+    row: Mapping[str, Any]
+    image: str
+    label: float
+    before: float
+    after: float
+    status: str
+    proven: bool
+    checked: bool
+    value: float
+    bound: float
+    gap: float
+    seconds: float
+    nodes: float
+    lead: float
+
+    @classmethod
+    def of(cls, run: Run, row: Mapping[str, Any]) -> Entry:
+        """What a row tells."""
+
+        def number(name: str) -> float:
+            value = row.get(name)
+            return float("nan") if value is None else float(value)
+
+        bound, label = number("bound"), number("label")
+        if run.norm is not None and np.isfinite(bound):
+            bound = run.norm.distance_of(max(bound, 0.0))
+        return cls(
+            run=run,
+            row=row,
+            image=str(row.get("image")),
+            label=label,
+            before=label if run.norm is None else number("original_predicted"),
+            after=number("predicted"),
+            status=str(row.get("status")),
+            proven=row.get("status") in SETTLED,
+            checked=str(row.get("certified")) == "True",
+            value=number("objective" if run.norm is None else "distance"),
+            bound=bound,
+            gap=number("gap"),
+            seconds=number("seconds"),
+            nodes=number("nodes"),
+            lead=number("margin"),
+        )
+
+
+def series(runs: Sequence[Run]) -> dict[str, list[Entry]]:
+    """Entries by what is compared: runs, or the methods of a benchmark."""
+    found: dict[str, list[Entry]] = {}
     for run in runs:
         for row in run.rows:
             method = row.get("method")
             parts = [run.name] if len(runs) > 1 or method is None else []
             name = ", ".join([*parts, *([str(method)] if method is not None else [])])
-            found.setdefault(name, (run, []))[1].append(row)
+            found.setdefault(name, []).append(Entry.of(run, row))
     return found
-
-
-def number(row: Mapping[str, Any], name: str) -> float:
-    """A number of a row; NaN when it is missing."""
-    value = row.get(name)
-    return float("nan") if value is None else float(value)
-
-
-def measured(run: Run, row: Mapping[str, Any]) -> float:
-    """The distance or logit that was reached; NaN without an answer."""
-    return number(row, "objective" if run.norm is None else "distance")
-
-
-def settled(row: Mapping[str, Any]) -> bool:
-    """Whether a row's question is answered with proof."""
-    return row.get("status") in SETTLED
-
-
-def flag(row: Mapping[str, Any], name: str) -> bool:
-    """A truth value of a row."""
-    return str(row.get(name)) == "True"
-
-
-def measured_bound(run: Run, row: Mapping[str, Any]) -> float:
-    """The proven bound on the distance (from below) or the logit (from above)."""
-    bound = number(row, "bound")
-    if run.norm is None or not np.isfinite(bound):
-        return bound
-    return run.norm.distance_of(max(bound, 0.0))
 
 
 def time_table(runs: Sequence[Run]) -> pd.DataFrame:
     """Times as :mod:`reluopt.bench.statistics` wants them, one method a series."""
     rows = []
-    for name, (run, members) in series(runs).items():
-        limit = run.settings.get("time_limit")
-        for row in members:
-            own_limit = row.get("time_limit", limit)
+    for name, entries in series(runs).items():
+        for each in entries:
+            row = each.row
+            limit = row.get("time_limit", each.run.settings.get("time_limit"))
+            bounds = {key: row.get(key) for key in ("objective", "bound")}
             rows.append(
                 {
                     "network": "",
                     "image": f"{row.get('network', '')} {row.get('image')}".strip(),
                     "method": name,
-                    "seconds": number(row, "seconds"),
-                    "time_limit": float("inf") if own_limit is None else float(own_limit),
-                    "proven": settled(row),
+                    "seconds": each.seconds,
+                    "time_limit": float("inf") if limit is None else float(limit),
+                    "proven": each.proven,
                     **{key: row.get(key) for key in ("status", "certified")},
-                    **{key: number(row, key) for key in ("objective", "bound")},
+                    **{key: np.nan if v is None else float(v) for key, v in bounds.items()},
                     **dict.fromkeys(("cpu_seconds", "memory_before", "memory_peak"), np.nan),
                 }
             )

@@ -20,16 +20,7 @@ from reluopt.bench.statistics import (
     summarise_methods,
     summarise_ratios,
 )
-from reluopt.report.runs import (
-    Run,
-    flag,
-    measured,
-    measured_bound,
-    number,
-    series,
-    settled,
-    time_table,
-)
+from reluopt.report.runs import Entry, Run, series, time_table
 from reluopt.runs.tables import DASH, escape_latex, markdown_grid
 from reluopt.runs.wording import change_words
 
@@ -42,8 +33,8 @@ _VARYING_LIMITS = ("time_limit", "gap", "threads", "seed")
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column: its heading, and whether it holds numbers, which stand to the right."""
+class Heading:
+    """What stands above a column; numbers stand to the right."""
 
     title: str
     numeric: bool = False
@@ -64,7 +55,7 @@ class Table:
     """A titled table; ``tags`` has one mapping for each row, for filters."""
 
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[Heading]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     tags: Sequence[Mapping[str, str]] = ()
@@ -79,7 +70,7 @@ def tabulated(
 ) -> Table:
     """Lines of cells by their heading, all with the same headings and at least one, as a table."""
     told = hints or {}
-    columns = [Column(name, cell.numeric, told.get(name, "")) for name, cell in lines[0].items()]
+    columns = [Heading(name, cell.numeric, told.get(name, "")) for name, cell in lines[0].items()]
     return Table(title, columns, [list(line.values()) for line in lines], note, tags)
 
 
@@ -117,16 +108,17 @@ def summary_table(runs: Sequence[Run]) -> Table:
     varying, measure = _varying_settings(runs), measure_of(runs)
     times = {summary.method: summary for summary in summarise_methods(time_table(runs))}
     lines, sizes = [], {len(shared_images(runs))}
-    for name, (run, rows) in series(runs).items():
-        middle, mean = averages(run, rows)
-        settings = {key.replace("_", " "): word(_spoken(run.settings.get(key))) for key in varying}
+    for name, entries in series(runs).items():
+        middle, mean = averages(entries)
+        asked = entries[0].run.settings
+        settings = {key.replace("_", " "): word(_spoken(asked.get(key))) for key in varying}
         lines.append(
             {
                 "run": Cell(name, name),
                 **settings,
-                "instances": counted(len(rows)),
-                "proven": counted(sum(settled(row) for row in rows)),
-                "checked": counted(sum(flag(row, "certified") for row in rows)),
+                "instances": counted(len(entries)),
+                "proven": counted(sum(each.proven for each in entries)),
+                "checked": counted(sum(each.checked for each in entries)),
                 f"median {measure}": estimate(middle),
                 f"mean {measure}": estimate(mean),
                 "median time": estimate(times[name].median, seconds=True),
@@ -134,7 +126,7 @@ def summary_table(runs: Sequence[Run]) -> Table:
                 "slowest": estimate(times[name].largest, seconds=True),
             }
         )
-        sizes.add(len(rows))
+        sizes.add(len(entries))
     hints = {
         "proven": "proven optimal or infeasible within the limits",
         "checked": "answers that passed the check by the real network",
@@ -152,13 +144,13 @@ def measure_of(runs: Sequence[Run]) -> str:
     return " or ".join(dict.fromkeys(run.measure for run in runs))
 
 
-def averages(run: Run, rows: Sequence[Mapping[str, Any]]) -> tuple[Estimate, Estimate]:
+def averages(entries: Sequence[Entry]) -> tuple[Estimate, Estimate]:
     """Median and mean of checked answers; bounds on the optima's when some are not proven."""
-    answered = [row for row in rows if flag(row, "certified")]
-    found = np.array([measured(run, row) for row in answered])
+    answered = [each for each in entries if each.checked]
+    found = np.array([each.value for each in answered])
     if not found.size:
         return Estimate(math.nan), Estimate(math.nan)
-    relation = EXACT if all(settled(row) for row in answered) else _unproven(run)
+    relation = EXACT if all(e.proven for e in answered) else _unproven(answered[0].run)
     return Estimate(float(np.median(found)), relation), Estimate(float(found.mean()), relation)
 
 
@@ -184,32 +176,30 @@ def _spoken(value: Any) -> Any:
 
 def instance_table(runs: Sequence[Run], limit: int | None = None) -> Table:
     """One row for each instance of each run, at most ``limit``."""
-    every = [(name, run, row) for name, (run, rows) in series(runs).items() for row in rows]
-    several = len({name for name, _, _ in every}) > 1
+    every = [(name, each) for name, entries in series(runs).items() for each in entries]
+    several = len({name for name, _ in every}) > 1
     change = "change" if any(run.norm is not None for run in runs) else "label → answer"
     shown = every if limit is None else every[:limit]
-    lines = []
-    for name, run, row in shown:
-        own = number(row, "label")
-        before = own if run.norm is None else number(row, "original_predicted")
-        words = change_words(own, before, number(row, "predicted"))
-        checked = flag(row, "certified")
-        lines.append(
-            {
-                "image": word(row.get("image")),
-                **({"run": Cell(name, name)} if several else {}),
-                change: Cell(words, before if math.isfinite(before) else None),
-                "status": word(row.get("status")),
-                measure_of(runs): numeral(measured(run, row)),
-                "bound": numeral(measured_bound(run, row)),
-                "gap": numeral(number(row, "gap"), ".1e"),
-                "seconds": numeral(number(row, "seconds"), ".3f"),
-                "nodes": numeral(number(row, "nodes"), ".0f"),
-                "lead": numeral(number(row, "margin"), ".3g"),
-                "checked": Cell("yes" if checked else "no", str(checked)),
-            }
-        )
-    tags = [{"status": str(row.get("status")), "run": name} for name, _, row in shown]
+    lines = [
+        {
+            "image": word(each.row.get("image")),
+            **({"run": Cell(name, name)} if several else {}),
+            change: Cell(
+                change_words(each.label, each.before, each.after),
+                each.before if math.isfinite(each.before) else None,
+            ),
+            "status": word(each.row.get("status")),
+            measure_of(runs): numeral(each.value),
+            "bound": numeral(each.bound),
+            "gap": numeral(each.gap, ".1e"),
+            "seconds": numeral(each.seconds, ".3f"),
+            "nodes": numeral(each.nodes, ".0f"),
+            "lead": numeral(each.lead, ".3g"),
+            "checked": Cell("yes" if each.checked else "no", str(each.checked)),
+        }
+        for name, each in shown
+    ]
+    tags = [{"status": each.status, "run": name} for name, each in shown]
     left = len(every) - len(shown)
     note = f"The first {len(shown):,} of {len(every):,} rows; results.csv has all." if left else ""
     hints = {**_INSTANCE_HINTS, measure_of(runs): "of the best answer found"}
@@ -229,18 +219,15 @@ _INSTANCE_HINTS = {
 
 def comparison_table(runs: Sequence[Run], limit: int | None = None) -> Table | None:
     """Distances and seconds of every image that all runs share, side by side; None without any."""
-    found = {
-        name: (run, {str(row.get("image")): row for row in rows})
-        for name, (run, rows) in series(runs).items()
-    }
+    found = {n: {each.image: each for each in entries} for n, entries in series(runs).items()}
     shared = shared_images(runs)
     if len(found) < 2 or not shared:
         return None
     lines = []
     for image in shared[:limit]:
-        own = [(name, run, rows_of[image]) for name, (run, rows_of) in found.items()]
-        values = {f"{run.measure}, {name}": _measured_cell(run, row) for name, run, row in own}
-        seconds = {f"seconds, {name}": _seconds_cell(row) for name, _, row in own}
+        own = {name: entries[image] for name, entries in found.items()}
+        values = {f"{each.run.measure}, {n}": _measured_cell(each) for n, each in own.items()}
+        seconds = {f"seconds, {name}": _seconds_cell(each) for name, each in own.items()}
         lines.append({"image": word(image), **values, **seconds})
     note = "≤ before a distance: not proven smallest. ≥ before seconds: stopped without a proof."
     if len(lines) < len(shared):
@@ -250,15 +237,15 @@ def comparison_table(runs: Sequence[Run], limit: int | None = None) -> Table | N
 
 def shared_images(runs: Sequence[Run]) -> list[str]:
     """Images that every series holds, in order."""
-    members = [[str(row.get("image")) for row in rows] for _, rows in series(runs).values()]
+    members = [[each.image for each in entries] for entries in series(runs).values()]
     common = set(members[0]).intersection(*members[1:])
     return [image for image in members[0] if image in common]
 
 
-def _measured_cell(run: Run, row: Mapping[str, Any]) -> Cell:
-    if not flag(row, "certified"):
-        return Cell(str(row.get("status")).replace("_", " ").lower(), numeric=True)
-    return estimate(Estimate(measured(run, row), EXACT if settled(row) else _unproven(run)))
+def _measured_cell(each: Entry) -> Cell:
+    if not each.checked:
+        return Cell(each.status.replace("_", " ").lower(), numeric=True)
+    return estimate(Estimate(each.value, EXACT if each.proven else _unproven(each.run)))
 
 
 def _unproven(run: Run) -> str:
@@ -266,8 +253,8 @@ def _unproven(run: Run) -> str:
     return AT_LEAST if run.norm is None else AT_MOST
 
 
-def _seconds_cell(row: Mapping[str, Any]) -> Cell:
-    return estimate(Estimate(number(row, "seconds"), EXACT if settled(row) else AT_LEAST))
+def _seconds_cell(each: Entry) -> Cell:
+    return estimate(Estimate(each.seconds, EXACT if each.proven else AT_LEAST))
 
 
 def ratio_table(runs: Sequence[Run]) -> Table | None:

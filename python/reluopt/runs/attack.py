@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from reluopt.answers.solution import Solution
-from reluopt.engines.base import ProgressCallback
-from reluopt.engines.proving import ProvingEngine, proving_engine
+from reluopt.engines.proving import ProvingEngine
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.metadata import NetworkMetadata
@@ -21,8 +19,8 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, engine_for, solve
 from reluopt.questions.problems import (
     Margin,
-    Measure,
     MinimalPerturbation,
+    Norm,
     ShiftTarget,
     Target,
 )
@@ -52,7 +50,7 @@ class AttackSettings:
     """
 
     target: Target
-    norm: Measure
+    norm: Norm
     margin: Margin
     method: Method
     network_path: str = ""
@@ -130,18 +128,9 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
         options = replace(self.options, time_limit=WARM_UP_SECONDS)
         solve(toy, problem, replace(self.method, options=options))
 
-    def run(self, unit: Instance, progress: ProgressCallback | None = None) -> Finished[AttackRow]:
-        """Row and answer (in the network's input shape) of one instance."""
-        started = time.perf_counter()
-        problem = self.settings.problem(unit)
-        solution = solve(self.network, problem, self.method, progress=progress)
-        row = self.row(unit, solution, time.perf_counter() - started)
-        image, proof = solution.image, solution.proof
-        return Finished(
-            row,
-            None if image is None else image.reshape(self.network.input_shape),
-            None if proof is None else proving_engine(solution.engine).proof_bytes(proof),
-        )
+    def problem(self, unit: Instance) -> MinimalPerturbation:
+        """What is asked of one image."""
+        return self.settings.problem(unit)
 
     def row(self, unit: Instance, solution: Solution, seconds: float) -> AttackRow:
         """The row of a solved instance."""
@@ -155,7 +144,7 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
             for step in ("attack", "bounds", "build", "search", "polish")
         }
         return replace(
-            self.failed(unit, str(solution.status), "").row,
+            self.blank(unit, str(solution.status)),
             target=solution.target,
             objective=objective,
             distance=self.settings.norm.distance_of(objective)
@@ -170,11 +159,9 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
             **solved(solution),
         )
 
-    def failed(
-        self, unit: Instance, status: str, message: str, seconds: float | None = None
-    ) -> Finished[AttackRow]:
-        """The row of an instance whose solve crashed: all that is known without an answer."""
-        row = AttackRow(
+    def blank(self, unit: Instance, status: str) -> AttackRow:
+        """All that is known without an answer."""
+        return AttackRow(
             image=unit.key,
             label=unit.label,
             norm=str(self.settings.norm),
@@ -185,10 +172,8 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
             original_predicted=int(self.network.predict(unit.image)),
             certified=False,
             image_sha256=unit.fingerprint,
-            message=message,
             **self.limits(),
         )
-        return Finished(row)
 
     def check_targets(self, instances: Sequence[Instance]) -> None:
         """Refuse what cannot work before anything is compiled or solved.

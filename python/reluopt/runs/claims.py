@@ -48,7 +48,7 @@ class Has(Enum):
 
 
 @dataclass(frozen=True)
-class Claim:
+class StatusClaim:
     """What a row of one status says.
 
     Attributes:
@@ -95,22 +95,22 @@ def _presence(row: AttackRow, columns: tuple[str, ...], has: Has) -> Iterator[st
             yield f"{name} is {value}, but {row.status} claims none"
 
 
-_FAILED = Claim(False, Has.NO, Has.NO, Has.NO, Has.NO, solved=False, bounds=False)
+_FAILED = StatusClaim(False, Has.NO, Has.NO, Has.NO, Has.NO, solved=False, bounds=False)
 
-CLAIMS: Mapping[str, Claim] = {
-    Status.OPTIMAL: Claim(True, Has.YES, Has.YES, Has.YES, Has.YES),
-    Status.FEASIBLE: Claim(True, Has.YES, Has.YES, Has.YES, Has.YES),
-    Status.NOT_ADVERSARIAL: Claim(False, Has.YES, Has.YES, Has.YES, Has.YES),
+CLAIMS: Mapping[str, StatusClaim] = {
+    Status.OPTIMAL: StatusClaim(True, Has.YES, Has.YES, Has.YES, Has.YES),
+    Status.FEASIBLE: StatusClaim(True, Has.YES, Has.YES, Has.YES, Has.YES),
+    Status.NOT_ADVERSARIAL: StatusClaim(False, Has.YES, Has.YES, Has.YES, Has.YES),
     # Nothing at all meets the conditions: the bound is infinite, which a cell shows as nothing.
-    Status.INFEASIBLE: Claim(False, Has.NO, Has.NO, Has.NO, Has.NO),
-    Status.TIME_LIMIT: Claim(False, Has.NO, Has.NO, Has.MAYBE, Has.NO),
-    Status.NUMERICAL: Claim(None, Has.MAYBE, Has.MAYBE, Has.MAYBE, Has.MAYBE, bounds=False),
+    Status.INFEASIBLE: StatusClaim(False, Has.NO, Has.NO, Has.NO, Has.NO),
+    Status.TIME_LIMIT: StatusClaim(False, Has.NO, Has.NO, Has.MAYBE, Has.NO),
+    Status.NUMERICAL: StatusClaim(None, Has.MAYBE, Has.MAYBE, Has.MAYBE, Has.MAYBE, bounds=False),
     **dict.fromkeys(FAILURES, _FAILED),
 }
 """Claims by status."""
 
 _WITH_ANSWERS = ("attack", "ideal", "estimate")
-"""Experiments that store an image beside every row that tells what the network answers to it."""
+"""Jobs that store an image beside every row that tells what the network answers to it."""
 
 
 def keeps_answer(settings: Mapping[str, Any], row: Row, any_answers: bool) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from reluopt.answers.solution import Solution
 from reluopt.engines.base import ProgressCallback
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
@@ -35,34 +35,32 @@ class ClassifyJob(ImageJob[ClassifyRow], SolverJob[Instance, ClassifyRow]):
         """Everything that determines the results, JSON-serialisable."""
         return {"experiment": "classify", **self.asked(), "extra": dict(self.options.extra)}
 
+    def problem(self, unit: Instance) -> Classification:
+        """What is asked of one image."""
+        return Classification(unit.image)
+
     def run(
         self, unit: Instance, progress: ProgressCallback | None = None
     ) -> Finished[ClassifyRow]:
         """The row of one image; there is no image to keep."""
-        started = time.perf_counter()
-        solution = solve(self.network, Classification(unit.image), self.method, progress=progress)
-        seconds = time.perf_counter() - started
-        row = self._row(unit, str(solution.status))
-        same = solution.target == row.predicted
-        differ = "" if same else f"program answers {solution.target}, network {row.predicted}"
-        row = replace(
-            row,
+        return Finished(super().run(unit, progress).row)
+
+    def row(self, unit: Instance, solution: Solution, seconds: float) -> ClassifyRow:
+        """The row of an image: whether program and network agree."""
+        blank = self.blank(unit, str(solution.status))
+        same = solution.target == blank.predicted
+        differ = "" if same else f"program answers {solution.target}, network {blank.predicted}"
+        return replace(
+            blank,
             program=solution.target,
             agrees=solution.certified and same,
             certified=solution.certified,
             seconds=seconds,
             **solved(solution) | {"message": solution.message or differ},
         )
-        return Finished(row)
 
-    def failed(
-        self, unit: Instance, status: str, message: str, seconds: float | None = None
-    ) -> Finished[ClassifyRow]:
-        """The row of an image whose solve crashed: it agrees with nothing."""
-        return Finished(replace(self._row(unit, status), message=message))
-
-    def _row(self, unit: Instance, status: str) -> ClassifyRow:
-        """What is known before an image is classified."""
+    def blank(self, unit: Instance, status: str) -> ClassifyRow:
+        """What is known before an image is classified; a crash agrees with nothing."""
         return ClassifyRow(
             image=unit.key,
             label=unit.label,

@@ -28,8 +28,8 @@ from typing import Any
 
 from reluopt.errors import EngineUnavailableError, InputError, ReluoptError
 from reluopt.install import install_command
-from reluopt.runs.job import CRASHED, Outcome, ResultT, UnitT, Work
-from reluopt.runs.worker import WorkerProcess
+from reluopt.runs.job import CRASHED, Outcome, Procedure, ResultT, UnitT
+from reluopt.runs.worker import WorkerPool
 
 AHEAD = 1000
 """Units that the scheduler knows of at a time: enough to show an adaptive cluster that it should
@@ -64,7 +64,7 @@ class DaskExecutor:
         self._address = address
 
     def outcomes(
-        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+        self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes as units finish on the cluster."""
         packed = pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL)
@@ -98,7 +98,7 @@ class DaskExecutor:
 
 
 class _Packed:
-    """Work on its way: the receiver unpacks it in a process of its own."""
+    """A procedure on its way: the receiver unpacks it in a process of its own."""
 
     def __init__(self, data: bytes, run: str) -> None:
         self.data = data
@@ -106,7 +106,7 @@ class _Packed:
 
 
 def _collect(
-    client: Any, shared: Any, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+    client: Any, shared: Any, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
 ) -> Iterator[Outcome[ResultT]]:
     """Submit all units, :data:`AHEAD` at a time, and yield what becomes of them."""
     waiting = iter(units)
@@ -130,7 +130,7 @@ def _collect(
         submit()
 
 
-def _outcome(future: Any, work: Work[UnitT, ResultT], unit: UnitT) -> Outcome[ResultT]:
+def _outcome(future: Any, work: Procedure[UnitT, ResultT], unit: UnitT) -> Outcome[ResultT]:
     """What a finished future holds."""
     try:
         outcome: Outcome[ResultT] = future.result()
@@ -147,42 +147,18 @@ def _outcome(future: Any, work: Work[UnitT, ResultT], unit: UnitT) -> Outcome[Re
     return outcome
 
 
-class _Pool:
-    """In a Dask worker: the processes of one run."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._all: list[WorkerProcess[Any, Any]] = []
-        self._idle: list[WorkerProcess[Any, Any]] = []
-
-    def run(self, data: bytes, unit: Any) -> Outcome[Any]:
-        """Do a unit in an idle process, or in a new one."""
-        with self._guard:
-            if not self._idle:
-                self._idle.append(WorkerProcess(pickle.loads(data)))
-                self._all.append(self._idle[-1])
-            worker = self._idle.pop()
-        outcome = worker.run(unit)
-        with self._guard:
-            self._idle.append(worker)
-        return outcome
-
-    def close(self) -> None:
-        """End all processes, also those at work."""
-        with self._guard:
-            for worker in self._all:
-                worker.close()
-
-
-_POOLS: dict[str, _Pool] = {}
+_POOLS: dict[str, WorkerPool[Any, Any]] = {}
 _POOLS_GUARD = threading.Lock()
+"""In a Dask worker: the processes of each run."""
 
 
 def _run(packed: _Packed, unit: Any) -> Outcome[Any]:
     """In a Dask worker: do a unit."""
     with _POOLS_GUARD:
-        pool = _POOLS.setdefault(packed.run, _Pool())
-    return pool.run(packed.data, unit)
+        pool = _POOLS.get(packed.run)
+        if pool is None:
+            pool = _POOLS[packed.run] = WorkerPool(pickle.loads(packed.data))
+    return pool.run(unit)
 
 
 def _close_pool(run: str) -> None:

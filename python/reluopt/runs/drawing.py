@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from reluopt.answers.solution import Status
 from reluopt.figures import optimal_input_figure, perturbation_figure
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Measure
+from reluopt.questions.problems import Norm
 from reluopt.runs.attack import Finished
 from reluopt.runs.instances import Instance
 from reluopt.runs.row import AttackRow, IdealRow, known
@@ -20,7 +20,7 @@ def attack_figure(
     network: ReLUNetwork,
     instances: Sequence[Instance],
     finished: Sequence[Finished[AttackRow]],
-    norm: Measure,
+    norm: Norm,
 ) -> Figure | None:
     """Original, answer and difference of every certified answer; None when there is none."""
     by_key = {instance.key: instance for instance in instances}

@@ -16,11 +16,11 @@ import numpy as np
 
 from reluopt.answers.check import check_perturbation
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Certificate, Incumbent
-from reluopt.attacks.region import find_incumbent
+from reluopt.attacks.linear_regions import find_incumbent
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import PerturbationTask
+from reluopt.questions.problems import Task
 
 AGREEMENT = 1e-9
 """Allowed relative difference between stored and recomputed numbers. Both are float64 sums of the
@@ -38,6 +38,16 @@ REFUTING_SHARE = 1e-6
 def at_most(left: float, right: float, least: float = 1.0) -> bool:
     """``left <= right`` up to rounding; numbers below ``least`` count as ``least``."""
     return left <= right or left - right <= AGREEMENT * max(least, abs(right))
+
+
+def close(stored: float | None, value: float, least: float) -> bool:
+    """Whether a stored number is the recomputed one, up to rounding.
+
+    Numbers below ``least`` count as ``least``. What is NaN or infinite is stored as nothing.
+    """
+    if stored is None or not math.isfinite(value):
+        return stored is None and not math.isfinite(value)
+    return abs(stored - value) <= AGREEMENT * max(least, abs(value))
 
 
 def fools_nobody(certificate: Certificate) -> bool:
@@ -78,7 +88,7 @@ class BoundClaim:
     """
 
     network: ReLUNetwork
-    task: PerturbationTask
+    task: Task
     bound: float
     answer: Incumbent | None
     gap: float

@@ -7,14 +7,13 @@ and becomes an outcome with its error when that keeps happening.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Protocol
 
 from reluopt.errors import InputError
-from reluopt.runs.job import Outcome, ResultT, UnitT, Work, attempt
-from reluopt.runs.worker import WorkerClosedError, WorkerProcess
+from reluopt.runs.job import Outcome, Procedure, ResultT, UnitT, attempt
+from reluopt.runs.worker import WorkerPool
 
 if TYPE_CHECKING:  # workers should not load every engine before they know their work
     from reluopt.engines.base import ProgressCallback
@@ -24,7 +23,7 @@ class Executor(Protocol):
     """Does the units of some work somewhere."""
 
     def outcomes(
-        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+        self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes as they come; closing the iterator ends what still runs.
 
@@ -52,7 +51,7 @@ class SerialExecutor:
         self._progress = progress
 
     def outcomes(
-        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+        self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes in the order of ``units``."""
         for unit in units:
@@ -80,50 +79,22 @@ class LocalExecutor:
         self._workers = workers
 
     def outcomes(
-        self, work: Work[UnitT, ResultT], units: Sequence[UnitT]
+        self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes as units finish."""
-        waiting: queue.SimpleQueue[UnitT] = queue.SimpleQueue()
-        for unit in units:
-            waiting.put(unit)
-        ready: queue.SimpleQueue[Outcome[ResultT] | BaseException] = queue.SimpleQueue()
-        workers = [WorkerProcess(work) for _ in range(min(self._workers, len(units)))]
-        threads = [
-            threading.Thread(target=_drive, args=(worker, waiting, ready), daemon=True)
-            for worker in workers
-        ]
+        pool = WorkerPool(work)
+        threads = ThreadPoolExecutor(min(self._workers, len(units)))
         try:
-            for thread in threads:
-                thread.start()
-            for _ in units:
-                outcome = ready.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                yield outcome
+            for future in as_completed([threads.submit(pool.run, unit) for unit in units]):
+                yield future.result()
         finally:
-            for worker in workers:
-                worker.close()
-            for thread in threads:
-                thread.join()
+            threads.shutdown(wait=False, cancel_futures=True)
+            pool.close()
+            threads.shutdown()
 
     def describe(self) -> str:
         """One line for the record."""
         return f"{self._workers} local processes"
-
-
-def _drive(
-    worker: WorkerProcess[UnitT, ResultT],
-    waiting: queue.SimpleQueue[UnitT],
-    ready: queue.SimpleQueue[Outcome[ResultT] | BaseException],
-) -> None:
-    """Give one worker unit after unit until none is left."""
-    try:
-        while True:
-            ready.put(worker.run(waiting.get_nowait()))
-    except (queue.Empty, WorkerClosedError):
-        pass
-    except BaseException as error:
-        ready.put(error)
 
 
 def choose_executor(

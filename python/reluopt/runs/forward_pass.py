@@ -44,20 +44,16 @@ class ForwardJob(ImageJob[ForwardRow]):
             started = time.perf_counter()
             self.network.forward(unit.image)
             times.append(time.perf_counter() - started)
-        row = self.failed(unit, DONE, "").row
+        row = self.blank(unit, DONE)
         return Finished(replace(row, seconds=statistics.median(times), repeats=self.repeats))
 
-    def failed(
-        self, unit: Instance, status: str, message: str, seconds: float | None = None
-    ) -> Finished[ForwardRow]:
-        """The row of an image whose pass crashed: all that is known without it."""
-        row = ForwardRow(
+    def blank(self, unit: Instance, status: str) -> ForwardRow:
+        """What is known without a clock."""
+        return ForwardRow(
             image=unit.key,
             label=unit.label,
             predicted=int(self.network.predict(unit.image)),
             status=status,
             network=self.network.metadata.name,
             image_sha256=unit.fingerprint,
-            message=message,
         )
-        return Finished(row)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reluopt.engines.base import ProgressCallback
+from reluopt.answers.solution import Solution
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
 from reluopt.questions.problems import OptimalInput
-from reluopt.runs.job import Finished
 from reluopt.runs.row import IdealRow
 from reluopt.runs.solving import SolverJob, solved, toy_network
 
@@ -48,32 +46,26 @@ class IdealJob(SolverJob[LabelUnit, IdealRow]):
         """Everything that determines the results, JSON-serialisable."""
         return {"experiment": "ideal", **self.asked()}
 
-    def run(self, unit: LabelUnit, progress: ProgressCallback | None = None) -> Finished[IdealRow]:
-        """Row and optimal input (in the network's input shape) of one label."""
-        started = time.perf_counter()
-        solution = solve(self.network, OptimalInput(unit.label), self.method, progress=progress)
+    def problem(self, unit: LabelUnit) -> OptimalInput:
+        """What is asked of one label."""
+        return OptimalInput(unit.label)
+
+    def row(self, unit: LabelUnit, solution: Solution, seconds: float) -> IdealRow:
+        """The row of a label."""
         certificate = solution.certificate
-        row = replace(
-            self._row(unit, str(solution.status)),
+        return replace(
+            self.blank(unit, str(solution.status)),
             objective=solution.objective,
             bound=solution.bound,
             gap=solution.gap,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             predicted=None if certificate is None else certificate.predicted,
             margin=None if certificate is None else certificate.lead,
             certified=solution.certified,
             **solved(solution),
         )
-        image = solution.image
-        return Finished(row, None if image is None else image.reshape(self.network.input_shape))
 
-    def failed(
-        self, unit: LabelUnit, status: str, message: str, seconds: float | None = None
-    ) -> Finished[IdealRow]:
-        """The row of a label whose solve crashed."""
-        return Finished(replace(self._row(unit, status), message=message))
-
-    def _row(self, unit: LabelUnit, status: str) -> IdealRow:
+    def blank(self, unit: LabelUnit, status: str) -> IdealRow:
         """What is known before a label is solved."""
         return IdealRow(
             image=unit.key,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from reluopt.images.mnist import load_selection
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import check_label, flat_image
-from reluopt.runs.row import text_of
+from reluopt.runs.column import text_of
 
 _SELECTION = re.compile(r"^(train|test):")
 _KEY = re.compile(r"(train|test):(0|[1-9][0-9]*)")
@@ -72,23 +72,7 @@ def load_instances(
             f"label: expected for image files only, found {label} for {known_labels}, whose labels "
             "are known"
         )
-    instances: list[Instance] = []
-    for text in selections:
-        if _SELECTION.match(text):
-            dataset, indices = load_selection(text, data_dir)
-            split = text.partition(":")[0]
-            for place, index in enumerate(indices):
-                image = flat_image(network, dataset.image(place))
-                instances.append(Instance(f"{split}:{index}", image, dataset.label(place)))
-        elif text.lower().endswith((".png", ".npy")):
-            image = flat_image(network, load_image_file(text, network.input_shape))
-            known = int(network.predict(image)) if label is None else label
-            instances.append(Instance(text, image, known))
-        else:
-            raise InputError(
-                f"images: expected train: or test: and indices, or a .png or .npy file, "
-                f"found '{text}'"
-            )
+    instances = [each for text in selections for each in _load(network, text, data_dir, label)]
     for instance in instances:
         check_label(network, instance.label)
         if text_of(instance.key) != instance.key:
@@ -100,6 +84,25 @@ def load_instances(
     if twice is not None:
         raise InputError(f"images: expected each image once, found {twice} twice")
     return instances
+
+
+def _load(
+    network: ReLUNetwork, text: str, data_dir: Path | None, label: int | None
+) -> Iterator[Instance]:
+    """The images of one selection, or the image of a file."""
+    if _SELECTION.match(text):
+        dataset, indices = load_selection(text, data_dir)
+        split = text.partition(":")[0]
+        for place, index in enumerate(indices):
+            image = flat_image(network, dataset.image(place))
+            yield Instance(f"{split}:{index}", image, dataset.label(place))
+    elif text.lower().endswith((".png", ".npy")):
+        image = flat_image(network, load_image_file(text, network.input_shape))
+        yield Instance(text, image, int(network.predict(image)) if label is None else label)
+    else:
+        raise InputError(
+            f"images: expected train: or test: and indices, or a .png or .npy file, found '{text}'"
+        )
 
 
 def load_by_key(

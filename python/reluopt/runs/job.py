@@ -69,7 +69,7 @@ class Finished(Generic[RowT]):
     resumed: bool = False
 
 
-class Work(ABC, Generic[UnitT, ResultT]):
+class Procedure(ABC, Generic[UnitT, ResultT]):
     """What is done to every unit, here or in worker processes; sent once to each of them."""
 
     @property
@@ -103,11 +103,22 @@ class Work(ABC, Generic[UnitT, ResultT]):
         """
 
 
-class Job(Work[UnitT, Finished[RowT]], Generic[UnitT, RowT]):
-    """Work whose results are rows of one table."""
+class Job(Procedure[UnitT, Finished[RowT]], Generic[UnitT, RowT]):
+    """A procedure whose results are rows of one table."""
 
     row_class: type[RowT]
     """What its rows are."""
+
+    @abstractmethod
+    def blank(self, unit: UnitT, status: str) -> RowT:
+        """The row of a unit of which nothing is known but what is asked."""
+
+    def failed(
+        self, unit: UnitT, status: str, message: str, seconds: float | None = None
+    ) -> Finished[RowT]:
+        """The row of a unit without an answer."""
+        del seconds
+        return Finished(self.blank(unit, status).but(message=message))
 
     @abstractmethod
     def describe(self) -> Mapping[str, Any]:
@@ -129,7 +140,7 @@ Outcome: TypeAlias = tuple[str, ResultT | ReluoptError]
 
 
 def attempt(
-    work: Work[UnitT, ResultT], unit: UnitT, progress: ProgressCallback | None = None
+    work: Procedure[UnitT, ResultT], unit: UnitT, progress: ProgressCallback | None = None
 ) -> Outcome[ResultT]:
     """Do one unit; an unexpected exception is a result of its own, not the end of the run."""
     try:

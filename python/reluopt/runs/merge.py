@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reluopt.errors import InputError
 from reluopt.runs.answers import Answers
 from reluopt.runs.claims import keeps_answer, keeps_proof
 from reluopt.runs.job import Finished
-from reluopt.runs.record import read_record
+from reluopt.runs.record import Record, read_record
 from reluopt.runs.row import Row
 from reluopt.runs.row_table import RowTable
-from reluopt.runs.store import ResultStore, class_of, missing_rows, named, proof_path, read_table
+from reluopt.runs.store import ResultStore, class_of, named, proof_path, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +34,7 @@ class _Source:
     """A folder that is merged, read and found whole."""
 
     folder: Path
-    record: Mapping[str, Any]
+    record: Record
     table: RowTable
     rows: Sequence[Row]
     answers: Answers
@@ -49,8 +47,8 @@ class _Source:
             InputError: it holds no results, a file is damaged, an instance has several rows, or an
                 answer or a proof that a row speaks of is gone.
         """
-        record = read_record(folder)
-        table, settings = read_table(folder), record["settings"]
+        record = Record(folder, read_record(folder))
+        table, settings = read_table(folder), record.settings
         source = cls(folder, record, table, table.typed(class_of(table)), Answers(folder))
         for key, lines in table.repeated.items():
             places = ", ".join(map(str, lines))
@@ -97,7 +95,7 @@ def merge_runs(folders: Sequence[Path], out: Path) -> Merged:
     sources = [_Source.read(folder) for folder in folders]
     first = sources[0]
     for source in sources:
-        same = source.record["settings"] == first.record["settings"]
+        same = source.record.settings == first.record.settings
         if not same or source.table.columns != first.table.columns:
             raise InputError(
                 f"{source.folder}: expected the settings and columns of {first.folder}, found "
@@ -105,8 +103,8 @@ def merge_runs(folders: Sequence[Path], out: Path) -> Merged:
             )
     _refuse_shared(sources)
     own = ("settings", "sessions", "instances", "finished")
-    record = {key: value for key, value in first.record.items() if key not in own}
-    store = ResultStore(out, class_of(first.table), first.record["settings"], record)
+    record = {key: value for key, value in first.record.entries.items() if key not in own}
+    store = ResultStore(out, class_of(first.table), first.record.settings, record)
     _copy_records(sources, store)
     done = store.done
     for source in sources:
@@ -117,7 +115,7 @@ def merge_runs(folders: Sequence[Path], out: Path) -> Merged:
                 raise InputError(
                     f"{out}: expected {row.row_key} to be as in {source.folder}, found another row"
                 )
-    missing = _missing(read_record(out), store)
+    missing = _missing(store)
     if not missing:
         store.finish()
     return Merged(store, tuple(missing))
@@ -137,37 +135,21 @@ def _refuse_shared(sources: Sequence[_Source]) -> None:
 
 def _copy_records(sources: Sequence[_Source], store: ResultStore[Row]) -> None:
     """Sessions and instances that the filled folder does not know yet."""
-    known = read_record(store.folder).get("sessions") or []
+    known = list(store.record.sessions)
     for source in sources:
-        for session in source.record.get("sessions") or []:
+        for session in source.record.sessions:
             if session not in known:
                 store.add_session(session)
-        store.expect(source.record.get("instances") or source.table.keys)
+        store.expect(source.record.instances or source.table.keys)
 
 
-def _missing(record: Mapping[str, Any], store: ResultStore[Row]) -> list[str]:
+def _missing(store: ResultStore[Row]) -> list[str]:
     """What a finished run would have."""
-    told = []
-    keys = missing_rows(record, store.done)
+    sentences = []
+    keys, shards = store.record.missing(store.done), store.record.absent_shards()
     if keys:
-        total = len(record["instances"])
-        told.append(f"{len(keys)} of {total} instances have no row yet: {named(keys)}")
-    shards = absent_shards(record)
+        total = len(store.record.instances)
+        sentences.append(f"{len(keys)} of {total} instances have no row yet: {named(keys)}")
     if shards:
-        told.append(f"shards that were not merged: {named(shards)}")
-    return told
-
-
-_SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
-
-
-def absent_shards(record: Mapping[str, Any]) -> list[str]:
-    """Shards ``i/n`` that no session computed, where all sessions computed shards of one n."""
-    names = [str(session.get("shard")) for session in record.get("sessions") or []]
-    matches = [_SHARD.fullmatch(name) for name in names]
-    present = {(int(m[1]), int(m[2])) for m in matches if m is not None}
-    counts = {count for _, count in present}
-    if None in matches or len(counts) != 1:
-        return []
-    (count,) = counts
-    return [f"{i}/{count}" for i in range(1, count + 1) if (i, count) not in present]
+        sentences.append(f"shards that were not merged: {named(shards)}")
+    return sentences

@@ -19,10 +19,10 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import open_network
 from reluopt.questions.problems import (
     Margin,
-    Measure,
     MinimalPerturbation,
-    PerturbationTask,
+    Norm,
     Target,
+    Task,
 )
 from reluopt.runs.instances import Instance
 
@@ -54,7 +54,7 @@ def profile(
     network_name: str,
     instance: Instance,
     target: Target,
-    norm: Measure,
+    norm: Norm,
     margin: Margin,
     options: EngineOptions,
     repeats: int = 5,
@@ -89,7 +89,7 @@ def profile(
 
 
 def _root_seconds(
-    network: ReLUNetwork, task: PerturbationTask, answer: EngineAnswer, gap: float, repeats: int
+    network: ReLUNetwork, task: Task, answer: EngineAnswer, gap: float, repeats: int
 ) -> float | None:
     """See :attr:`Profile.root`; other targets may be excluded without any relaxation."""
     if answer.objective == 0.0:

@@ -1,8 +1,8 @@
 """How far a run is, and how long it still takes, guessed from the durations of what is finished.
 
 Times of exact solves have heavy tails: most take hundredths of a second, a few take minutes. Two
-things follow. What is left is *means* times tasks, never medians, and finished tasks of earlier
-sessions teach the mean as well. And a task that has run for long is likely to run on: it is given
+things follow. What is left is *means* times units, never medians, and finished units of earlier
+sessions teach the mean as well. And a unit that has run for long is likely to run on: it is given
 the mean of what the longer ones took beyond its age, or, when none was longer, as long again.
 """
 
@@ -25,11 +25,11 @@ class Forecast:
     """What is left of a run at some moment.
 
     Attributes:
-        pending: unfinished tasks.
-        mean: seconds of one task, on average; NaN when unknown.
-        pace: wall-clock seconds of this session for each second of its tasks: below 1 where tasks
+        pending: unfinished units.
+        mean: seconds of one unit, on average; NaN when unknown.
+        pace: wall-clock seconds of this session for each second of its units: below 1 where units
             run side by side, above 1 where something else takes time too.
-        durations: those of finished tasks in rising order.
+        durations: those of finished units in rising order.
     """
 
     pending: int
@@ -38,7 +38,7 @@ class Forecast:
     durations: Sequence[float]
 
     def after(self, age: float) -> float:
-        """Seconds that are left ``age`` seconds after the last task ended; NaN when unknown."""
+        """Seconds that are left ``age`` seconds after the last unit ended; NaN when unknown."""
         if not self.pending:
             return 0.0
         parallel = max(1.0 / self.pace, 1.0)
@@ -46,7 +46,7 @@ class Forecast:
         return waiting + self._rest(age) * max(self.pace, 1.0)
 
     def _rest(self, age: float) -> float:
-        """Seconds that a task that has run for ``age`` seconds still takes."""
+        """Seconds that a unit that has run for ``age`` seconds still takes."""
         longer = self.durations[bisect_right(self.durations, age) :]
         return sum(longer) / len(longer) - age if longer else age
 
@@ -56,14 +56,14 @@ UNKNOWN = Forecast(0, math.nan, 1.0, ())
 
 
 class Forecaster:
-    """Learns from finished tasks."""
+    """Learns from finished units."""
 
     def __init__(self) -> None:
         self._durations: list[float] = []
         self._total = self._fresh = 0.0
 
     def add(self, seconds: float, *, fresh: bool = True) -> None:
-        """Learn how long a task took; ``fresh`` ones ran in this session."""
+        """Learn how long a unit took; ``fresh`` ones ran in this session."""
         insort(self._durations, seconds)
         self._total += seconds
         self._fresh += seconds if fresh else 0.0
@@ -72,8 +72,8 @@ class Forecaster:
         """What is left.
 
         Args:
-            pending: unfinished tasks.
-            elapsed: seconds from the beginning of this session to the end of its last task.
+            pending: unfinished units.
+            elapsed: seconds from the beginning of this session to the end of its last unit.
         """
         count = len(self._durations)
         mean = self._total / count if count else math.nan

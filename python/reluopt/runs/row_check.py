@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +19,35 @@ from reluopt.answers.solution import (
     relative_gap,
 )
 from reluopt.engines import engine_names
+from reluopt.engines.base import ProgressCallback
+from reluopt.errors import ReluoptError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import (
     BareRelativeMargin,
     MinimalPerturbation,
-    PerturbationTask,
+    Task,
     parse_margin,
     parse_norm,
     parse_target,
 )
-from reluopt.runs.claims import CLAIMS, LENGTHS, Claim, Has, keeps_proof
-from reluopt.runs.evidence import AGREEMENT, BoundClaim, Evidence, at_most, fools_nobody
+from reluopt.runs.claims import CLAIMS, LENGTHS, Has, StatusClaim, keeps_proof
+from reluopt.runs.column import TEXT
+from reluopt.runs.evidence import BoundClaim, Evidence, at_most, close, fools_nobody
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import FAILURES
-from reluopt.runs.row import COLUMNS, AttackRow
+from reluopt.runs.job import CRASHED, FAILURES, Procedure
+from reluopt.runs.row import AttackRow
 from reluopt.runs.store import proof_path
 
-RECORDED = {
-    "norm": "norm",
-    "margin_rule": "margin",
-    "seed": "seed",
-    "threads": "threads",
-    "time_limit": "time_limit",
-    "network": "network",
+RECORDED = {"margin_rule": "margin"} | {
+    name: name for name in ("norm", "seed", "threads", "time_limit", "network")
 }
 """Columns that repeat a setting of the run."""
+
+_COLUMNS = {
+    column.name: replace(column, empty="" if column.kind is TEXT else None)
+    for column in AttackRow.schema()
+}
 
 
 @dataclass(frozen=True)
@@ -86,22 +89,34 @@ class StoredRow:
 
 
 @dataclass(frozen=True, eq=False)
-class RunCheck:
-    """What the checks of all rows of a run share."""
+class RunCheck(Procedure[StoredRow, Verified]):
+    """The check of every row of a run, here or in worker processes."""
 
     folder: Path
     network: ReLUNetwork
     settings: Mapping[str, Any]
 
-    def verify(self, stored: StoredRow) -> Verified:
+    def run(self, unit: StoredRow, progress: ProgressCallback | None = None) -> Verified:
         """Check one row.
 
         Raises:
-            InputError: a cell that must be filled is empty, or a proof is damaged.
+            InputError: a proof is damaged.
         """
+        del progress
         # Stored images may hold anything; what overflows is no answer, and no warning either.
         with np.errstate(over="ignore", invalid="ignore"):
-            return _RowCheck(self, stored).verify()
+            return _RowCheck(self, unit).verify()
+
+    def failed(
+        self, unit: StoredRow, status: str, message: str, seconds: float | None = None
+    ) -> ReluoptError:
+        """Nothing is known of the row: verification ends."""
+        if status != CRASHED:
+            return ReluoptError(f"{unit.row.image}: {message}")
+        return ReluoptError(
+            f"{self.folder}: a process died while it verified rows (out of memory?); fewer "
+            "--workers need less"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,18 +173,14 @@ class _RowCheck:
         row, instance = self._row, self._instance
         self.fail_unless(instance.label == row.label, f"the true label is {instance.label}")
         for column, name in RECORDED.items():
-            asked, stored = COLUMNS[column].keep(self._settings[name]), row[column]
-            self.fail_unless(
-                (stored or None) == (asked or None), f"{column} is {asked}, not {stored}"
-            )
+            asked, stored = _COLUMNS[column].keep(self._settings[name]), row[column]
+            self.fail_unless(stored == asked, f"{column} is {asked}, not {stored}")
         self._check_method()
         answered = int(self._network.predict(instance.image))
         same = row.original_predicted == answered
         self.fail_unless(same, f"original_predicted is {answered}")
-        self.fail_unless(
-            row.image_sha256 == instance.fingerprint,
-            "the original image has another SHA-256 now",
-        )
+        same = row.image_sha256 == instance.fingerprint
+        self.fail_unless(same, "the original image has another SHA-256 now")
 
     def _check_method(self) -> None:
         """The engine and the formulation that were asked for, or one that there is."""
@@ -183,7 +194,7 @@ class _RowCheck:
             found = str(self._row.formulation)
             self.fail_unless(found == formulation, f"formulation is {formulation}, not {found}")
 
-    def _check_columns(self, claim: Claim) -> None:
+    def _check_columns(self, claim: StatusClaim) -> None:
         """Whether the row fills what its status claims, and no more."""
         status = self._status
         if claim.certified is False and self._certified:
@@ -196,7 +207,7 @@ class _RowCheck:
         if keeps_proof(self._settings, self._row) and not self._proof.exists():
             self._failures.append("a proof was to be kept, but there is none")
 
-    def _task(self) -> PerturbationTask:
+    def _task(self) -> Task:
         settings, instance = self._settings, self._instance
         return MinimalPerturbation(
             instance.image,
@@ -207,7 +218,7 @@ class _RowCheck:
             smoothness=settings.get("smoothness"),
         ).task(self._network)
 
-    def _measure(self, task: PerturbationTask, claim: Claim) -> _Measured | None:
+    def _measure(self, task: Task, claim: StatusClaim) -> _Measured | None:
         """The stored image, if it fits the network and names an alternative."""
         image = self._image
         targets = [alternative.target for alternative in task.alternatives]
@@ -232,7 +243,7 @@ class _RowCheck:
         certificate = check_perturbation(self._network, task, task.alternatives[index], image)
         return _Measured(image, index, certificate)
 
-    def _refute(self, task: PerturbationTask, image: FloatArray) -> None:
+    def _refute(self, task: Task, image: FloatArray) -> None:
         """An image beside a row that claims none: is it even an answer?"""
         for alternative in task.alternatives:
             if check_perturbation(self._network, task, alternative, image).certified:
@@ -263,7 +274,7 @@ class _RowCheck:
             }
         for name, value in recomputed.items():
             least = GAP_DENOMINATOR_FLOOR if name in LENGTHS else 1.0
-            if not _close(stored := self._row[name], value, least):
+            if not close(stored := self._row[name], value, least):
                 self._failures.append(f"{name} is {value:.12g}, not {stored}")
 
     @property
@@ -274,9 +285,7 @@ class _RowCheck:
         infinite = self._status in (Status.INFEASIBLE, Status.NUMERICAL)
         return math.inf if infinite else -math.inf
 
-    def _check_bound(
-        self, task: PerturbationTask, claim: Claim, measured: _Measured | None
-    ) -> Verified:
+    def _check_bound(self, task: Task, claim: StatusClaim, measured: _Measured | None) -> Verified:
         """Whether the bound is consistent with the answer, and what stands behind it."""
         if not claim.bounds:
             return self._verified(Evidence.NONE)
@@ -319,18 +328,17 @@ class _RowCheck:
 
     def check_optimal(self, measured: _Measured | None) -> None:
         """OPTIMAL: a checked answer within the gap that was asked for."""
-        gap = math.inf if measured is None else self._gap(measured)
+        gap = self._gap(measured)
         good = measured is not None and measured.certificate.certified
-        allowed = float(self._settings["gap"])
-        self.fail_unless(good and gap <= allowed, f"OPTIMAL is claimed with a gap of {gap:.3g}")
+        proven = good and gap <= float(self._settings["gap"])
+        self.fail_unless(proven, f"OPTIMAL is claimed with a gap of {gap:.3g}")
 
     def check_feasible(self, measured: _Measured | None) -> None:
         """FEASIBLE: the proof is not finished."""
-        gap = math.inf if measured is None else self._gap(measured)
+        gap = self._gap(measured)
         unfinished = at_most(float(self._settings["gap"]), gap, 0.0)
-        self.fail_unless(
-            unfinished, f"FEASIBLE is claimed with a gap of {gap:.3g}, which is OPTIMAL"
-        )
+        text = f"FEASIBLE is claimed with a gap of {gap:.3g}, which is OPTIMAL"
+        self.fail_unless(unfinished, text)
 
     def check_infeasible(self, measured: _Measured | None) -> None:
         """INFEASIBLE: the bound is infinite."""
@@ -351,9 +359,8 @@ class _RowCheck:
     def check_numerical(self, measured: _Measured | None) -> None:
         """NUMERICAL: a certified answer is no answer only where the engine's bound denies it."""
         if measured is None:
-            self.fail_unless(
-                self._row.predicted is None, "an answer is told, but no image is stored"
-            )
+            unknown = self._row.predicted is None
+            self.fail_unless(unknown, "an answer is told, but no image is stored")
         if measured is None or not measured.certificate.certified:
             lengths = [n for n in (*LENGTHS, "gap") if self._row[n] is not None]
             if not self._certified:
@@ -361,12 +368,12 @@ class _RowCheck:
             return
         objective = measured.certificate.objective
         denied = self._bound - objective > OBJECTIVE_TOLERANCE * max(1.0, objective)
-        self.fail_unless(
-            denied,
-            f"a certified answer is claimed with status {self._status}, and no bound denies it",
-        )
+        text = f"a certified answer is claimed with status {self._status}, and no bound denies it"
+        self.fail_unless(denied, text)
 
-    def _gap(self, measured: _Measured) -> float:
+    def _gap(self, measured: _Measured | None) -> float:
+        if measured is None:
+            return math.inf
         return relative_gap(measured.certificate.objective, self._bound)
 
     def _verified(
@@ -375,16 +382,6 @@ class _RowCheck:
         bound = self._bound if self._status == Status.INFEASIBLE else self._row.bound
         failures = tuple(self._failures)
         return Verified(self._row.image, self._status, failures, evidence, bound, root, proven)
-
-
-def _close(stored: float | None, value: float, least: float) -> bool:
-    """Whether a stored number is the recomputed one, up to rounding.
-
-    Numbers below ``least`` count as ``least``. What is NaN or infinite is stored as nothing.
-    """
-    if stored is None or not math.isfinite(value):
-        return stored is None and not math.isfinite(value)
-    return abs(stored - value) <= AGREEMENT * max(least, abs(value))
 
 
 _STATUS_CHECKS: Mapping[str, Callable[[_RowCheck, _Measured | None], None]] = {

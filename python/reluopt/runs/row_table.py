@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from reluopt.errors import InputError
 from reluopt.files import read_regular_file
-from reluopt.runs.row import Column, Row, column_of, typed_frame
+from reluopt.runs.column import Column
+from reluopt.runs.row import Row, column_of, typed_frame
 
 if TYPE_CHECKING:
     import pandas as pd

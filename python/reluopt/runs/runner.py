@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reluopt.errors import InputError, ReluoptError
 from reluopt.runs.executors import Executor, SerialExecutor
@@ -31,7 +31,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``index`` of ``count`` (from 1): every ``count``-th task."""
+    """Part ``index`` of ``count`` (from 1): every ``count``-th unit."""
 
     index: int = 1
     count: int = 1
@@ -54,11 +54,11 @@ def parse_shard(text: str) -> Shard:
 
 
 def select(
-    tasks: Sequence[_Item], limit: int | None = None, shard: Shard | None = None
+    units: Sequence[_Item], limit: int | None = None, shard: Shard | None = None
 ) -> list[_Item]:
-    """The first ``limit`` tasks, and of these the part that ``shard`` names.
+    """The first ``limit`` units, and of these the part that ``shard`` names.
 
-    Shards of the same tasks and limit share no task, and together hold all of them.
+    Shards of the same units and limit share no unit, and together hold all of them.
 
     Raises:
         InputError: a limit below 1, or nothing is left.
@@ -66,7 +66,7 @@ def select(
     if limit is not None and limit < 1:
         raise InputError(f"--limit: expected at least 1, found {limit}")
     part = Shard() if shard is None else shard
-    chosen = list(tasks[:limit])[part.index - 1 :: part.count]
+    chosen = list(units[:limit])[part.index - 1 :: part.count]
     if not chosen:
         raise InputError(f"--shard {part}: expected at least as many tasks as shards, found none")
     return chosen
@@ -104,42 +104,71 @@ def run_job(
             row of another unit under the same key, or the executor is out of reach. Finished rows
             are in the store by then.
     """
-    chosen = SerialExecutor() if executor is None else executor
-    done = {} if store is None else store.done
     counter = Tracker(len(units)) if tracker is None else tracker
-    finished: dict[str, Finished[RowT]] = {}
-
-    def add(key: str, result: Finished[RowT]) -> None:
-        finished[key] = result
-        on_finished(result)
-        row = result.row
-        seconds: float | None = row.get("seconds")
-        on_progress(counter.add(row.status, seconds, resumed=result.resumed, unit=key, row=row))
-
-    if store is not None:
-        _refuse_strangers(job, units, done, store.folder)
-        store.expect(unit.key for unit in units)
-        for unit in units:
-            if unit.key in done:
-                add(unit.key, Finished(done[unit.key], store.image(unit.key), resumed=True))
-    pending = [unit for unit in units if unit.key not in done]
+    run = _Run(job, units, store, counter, on_finished, on_progress)
+    pending = run.resume()
     if pending:
-        if store is not None:
-            told = {**job.session(units), **(session or {})}
-            counts = {"executor": chosen.describe(), "tasks": len(units), "pending": len(pending)}
-            store.add_session({**told, **counts})
-        job.warm_up()
-        counter.start()
-        with contextlib.closing(_generator(chosen, job, pending)) as outcomes:
+        run.solve(pending, SerialExecutor() if executor is None else executor, session or {})
+    if store is not None:
+        store.finish()
+    return [run.finished[unit.key] for unit in units]
+
+
+class _Run(Generic[UnitT, RowT]):
+    """One call of :func:`run_job`; the arguments are its own."""
+
+    def __init__(
+        self,
+        job: Job[UnitT, RowT],
+        units: Sequence[UnitT],
+        store: ResultStore[RowT] | None,
+        tracker: Tracker,
+        on_finished: Callable[[Finished[RowT]], None],
+        on_progress: Callable[[RunProgress], None],
+    ) -> None:
+        self._job, self._units, self._store, self._tracker = job, units, store, tracker
+        self._on_finished, self._on_progress = on_finished, on_progress
+        self.finished: dict[str, Finished[RowT]] = {}
+
+    def resume(self) -> list[UnitT]:
+        """Take up the rows of earlier sessions; what is left."""
+        store = self._store
+        if store is None:
+            return list(self._units)
+        done = store.done
+        _refuse_strangers(self._job, self._units, done, store.folder)
+        store.expect(unit.key for unit in self._units)
+        for unit in self._units:
+            if unit.key in done:
+                image = store.image(unit.key)
+                self._add(unit.key, Finished(done[unit.key], image, resumed=True))
+        return [unit for unit in self._units if unit.key not in done]
+
+    def solve(self, units: Sequence[UnitT], executor: Executor, session: Mapping[str, Any]) -> None:
+        """Do these units, and store what comes of them."""
+        if self._store is not None:
+            counts = {"tasks": len(self._units), "pending": len(units)}
+            entry = {**self._job.session(self._units), **session}
+            self._store.add_session({**entry, "executor": executor.describe(), **counts})
+        self._job.warm_up()
+        self._tracker.start()
+        with contextlib.closing(_generator(executor, self._job, units)) as outcomes:
             for key, outcome in outcomes:
                 if isinstance(outcome, ReluoptError):
                     raise outcome
-                if store is not None:
-                    store.append(outcome)
-                add(key, outcome)
-    if store is not None:
-        store.finish()
-    return [finished[unit.key] for unit in units]
+                if self._store is not None:
+                    self._store.append(outcome)
+                self._add(key, outcome)
+
+    def _add(self, key: str, result: Finished[RowT]) -> None:
+        """Pass a finished unit on."""
+        self.finished[key] = result
+        self._on_finished(result)
+        row, resumed = result.row, result.resumed
+        seconds: float | None = row.get("seconds")
+        self._on_progress(
+            self._tracker.add(row.status, seconds, resumed=resumed, unit=key, row=row)
+        )
 
 
 def _generator(executor: Executor, job: Job[UnitT, RowT], units: Sequence[UnitT]) -> Any:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reluopt.engines.proving import proving_engine
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import engine_for
+from reluopt.pipeline import engine_for, solve
 from reluopt.questions.problems import Box
 from reluopt.questions.tasks import Task
 from reluopt.runs.instances import Instance, data_fingerprint
-from reluopt.runs.job import Job, RowT, UnitT, hard_limit
+from reluopt.runs.job import Finished, Job, RowT, UnitT, hard_limit
 
 if TYPE_CHECKING:
     from reluopt.answers.solution import Solution
+    from reluopt.engines.base import ProgressCallback
     from reluopt.engines.options import EngineOptions
     from reluopt.pipeline import Method
+    from reluopt.questions.tasks import Question
 
 
 class ImageJob(Job[Instance, RowT]):
@@ -47,6 +52,26 @@ class SolverJob(Job[UnitT, RowT]):
         def method(self) -> Method:
             """How each is solved."""
             ...
+
+    @abstractmethod
+    def problem(self, unit: UnitT) -> Question:
+        """What is asked of a unit."""
+
+    @abstractmethod
+    def row(self, unit: UnitT, solution: Solution, seconds: float) -> RowT:
+        """The row of a unit that was solved in that time."""
+
+    def run(self, unit: UnitT, progress: ProgressCallback | None = None) -> Finished[RowT]:
+        """Row, answer (in the network's input shape) and proof of one unit."""
+        started = time.perf_counter()
+        solution = solve(self.network, self.problem(unit), self.method, progress=progress)
+        row = self.row(unit, solution, time.perf_counter() - started)
+        image, proof = solution.image, solution.proof
+        return Finished(
+            row,
+            None if image is None else image.reshape(self.network.input_shape),
+            None if proof is None else proving_engine(solution.engine).proof_bytes(proof),
+        )
 
     @property
     def options(self) -> EngineOptions:

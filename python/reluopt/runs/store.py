@@ -25,10 +25,7 @@ Opening a folder that holds results of other settings is refused, and nothing in
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import os
-import platform
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -38,14 +35,12 @@ from urllib.parse import quote
 from reluopt.errors import InputError
 from reluopt.files import read_regular_file, write_atomically
 from reluopt.numerics.arrays import FloatArray
-from reluopt.runs.answers import IMAGES_PER_FILE as IMAGES_PER_FILE
 from reluopt.runs.answers import Answers
 from reluopt.runs.claims import keeps_answer, keeps_proof
 from reluopt.runs.job import Finished, RowT
-from reluopt.runs.lock import ANOTHER_FOLDER, lock_folder
-from reluopt.runs.record import RECORD, add_instances, now, read_record, write_record
-from reluopt.runs.row import Row as Row
-from reluopt.runs.row import row_class
+from reluopt.runs.lock import lock_folder
+from reluopt.runs.record import RECORD, Record
+from reluopt.runs.row import Row, row_class
 from reluopt.runs.row_table import RowTable, read_rows
 
 SYNC_SECONDS = 1.0
@@ -59,40 +54,6 @@ MAX_NAMED = 5
 """Folders or instances that a message names."""
 
 
-def plain(value: Any) -> Any:
-    """``value`` as JSON knows it: numpy scalars unpacked, NaN and infinity as None."""
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    return value
-
-
-def machine() -> dict[str, Any]:
-    """What this run ran on."""
-    return {
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-    }
-
-
-def _processor() -> str:
-    """The processor's name, from the kernel where it tells."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
 class ResultStore(Generic[RowT]):
     """Results of one run in one folder; see the module's docstring.
 
@@ -104,6 +65,7 @@ class ResultStore(Generic[RowT]):
 
     Attributes:
         rows: finished rows.
+        record: what ``run.json`` holds.
         repairs: a sentence for each thing that was lost or doubled in the folder, and what is
             done about it.
 
@@ -128,12 +90,12 @@ class ResultStore(Generic[RowT]):
             raise InputError(f"{folder}: expected a folder for results, found a file")
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = lock_folder(folder)  # ours until this object goes
-        self._record = self._opened_record(plain(settings), plain(record))
+        self.record = Record.opened(folder, settings, record, self._table)
         self._answers = Answers(folder)
         self._recover()
         self._synced = time.monotonic()
         if not (folder / RECORD).exists():
-            write_record(folder, self._record)
+            self.record.save()
 
     @property
     def done(self) -> dict[str, RowT]:
@@ -180,42 +142,17 @@ class ResultStore(Generic[RowT]):
     def expect(self, keys: Iterable[str]) -> None:
         """Note instances that are asked for: a finished run has a row of each."""
         # Folders of earlier versions do not tell: what has a row was asked for.
-        known = [] if self._record.get("instances") else list(self.done)
-        if add_instances(self._record, [*known, *keys]):
-            write_record(self.folder, self._record)
+        known = [] if self.record.instances else list(self.done)
+        self.record.expect([*known, *keys])
 
     def add_session(self, session: Mapping[str, Any]) -> None:
-        """Add an entry to ``sessions`` in ``run.json``: who computed what, when and where."""
-        entry = {"started": now(), **plain(session)}
-        if self.repairs:
-            entry["repairs"] = list(self.repairs)
-        self._record.setdefault("sessions", []).append(entry)
-        write_record(self.folder, self._record)
+        """Note who computes what, when and where, and what was lost or doubled before."""
+        repairs = {"repairs": list(self.repairs)} if self.repairs else {}
+        self.record.add_session({**session, **repairs})
 
     def finish(self) -> None:
-        """Note that everything that was asked for now has a row, and how many there are."""
-        if (self._record.get("finished") or {}).get("rows") != len(self.rows):
-            self._record["finished"] = {"at": now(), "rows": len(self.rows)}
-            write_record(self.folder, self._record)
-
-    def _opened_record(self, settings: Any, record: Any) -> dict[str, Any]:
-        """The folder's record, or a new one; nothing is written."""
-        path = self.folder / RECORD
-        if not path.exists():
-            if self._table.exists():
-                raise InputError(f"{self.folder}: expected run.json beside results.csv, found none")
-            return {"settings": settings, "started": now(), "machine": machine(), **record}
-        held = read_record(self.folder)
-        found = held["settings"]
-        wanted = json.loads(json.dumps(settings))
-        names = sorted(n for n in {*found, *wanted} if found.get(n) != wanted.get(n))
-        if names:
-            name = names[0]
-            raise InputError(
-                f"{self.folder}: holds results with {name} = {found.get(name)!r}, and this command "
-                f"asks for {wanted.get(name)!r}; {ANOTHER_FOLDER}"
-            )
-        return held
+        """Note that everything that was asked for now has a row."""
+        self.record.finish(len(self.rows))
 
     def _recover(self) -> None:
         """Rows of an earlier session; what cannot be kept is dropped, with a sentence."""
@@ -247,7 +184,7 @@ class ResultStore(Generic[RowT]):
 
     def _drop_incomplete(self) -> None:
         """Rows whose answer or proof is gone are dropped, and their instances run again."""
-        settings, any_answers = self._record["settings"], bool(self._answers)
+        settings, any_answers = self.record.settings, bool(self._answers)
         answers = [
             row.row_key
             for row in self.rows
@@ -270,8 +207,8 @@ class ResultStore(Generic[RowT]):
 
     def _tell_missing(self) -> None:
         """Say it when a run that was finished has lost rows."""
-        missing = [] if self.repairs else missing_rows(self._record, self.done)
-        if missing and was_finished(self._record, len(self.rows)):
+        missing = [] if self.repairs else self.record.missing(self.done)
+        if missing and self.record.had_more(len(self.rows)):
             self.repairs.append(
                 f"{self._table}: the run was finished, but has lost rows, which are computed "
                 f"again: {named(missing)}"
@@ -282,17 +219,6 @@ class ResultStore(Generic[RowT]):
         lines = [self.cls.header(), *(row.line() for row in rows)]
         write_atomically(self._table, b"".join(lines))
         self.rows = rows
-
-
-def missing_rows(record: Mapping[str, Any], keys: Collection[str]) -> list[str]:
-    """Instances that the run was asked for and that are not among ``keys``."""
-    return [key for key in record.get("instances") or [] if key not in keys]
-
-
-def was_finished(record: Mapping[str, Any], rows: int) -> bool:
-    """Whether a session was finished when there were more rows than now."""
-    last = (record.get("finished") or {}).get("rows")
-    return isinstance(last, int) and last > rows
 
 
 def named(keys: Collection[str]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from reluopt.answers.check import check_perturbation
 from reluopt.attacks import shortest
-from reluopt.attacks.region import find_incumbent
+from reluopt.attacks.linear_regions import find_incumbent
 from reluopt.engines.base import ProgressCallback
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
@@ -25,7 +25,7 @@ from reluopt.questions.problems import (
     Margin,
     MinimalPerturbation,
     Norm,
-    PerturbationTask,
+    Task,
 )
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Finished
@@ -40,7 +40,7 @@ class Attack(StrEnum):
     """Which attack looks for the nearest image.
 
     * ``PGD``: :func:`~reluopt.attacks.shortest.shortest_pgd`.
-    * ``REGION``: :func:`~reluopt.attacks.region.find_incumbent`.
+    * ``REGION``: :func:`~reluopt.attacks.linear_regions.find_incumbent`.
     """
 
     PGD = "pgd"
@@ -102,18 +102,12 @@ class UpperBoundJob(ImageJob[UpperBoundRow]):
         asked = self._task(unit)
         started = time.perf_counter()
         found = self._find(unit, asked)
-        row = replace(self._row(unit, NOTHING), seconds=time.perf_counter() - started)
+        row = replace(self.blank(unit, NOTHING), seconds=time.perf_counter() - started)
         if found is None:
             return Finished(row)
         return Finished(self._checked(row, asked, found), found.reshape(self.network.input_shape))
 
-    def failed(
-        self, unit: Instance, status: str, message: str, seconds: float | None = None
-    ) -> Finished[UpperBoundRow]:
-        """The row of an instance whose attack crashed."""
-        return Finished(replace(self._row(unit, status), message=message))
-
-    def _row(self, unit: Instance, status: str) -> UpperBoundRow:
+    def blank(self, unit: Instance, status: str) -> UpperBoundRow:
         """What is known before an attack."""
         return UpperBoundRow(
             image=unit.key,
@@ -128,13 +122,13 @@ class UpperBoundJob(ImageJob[UpperBoundRow]):
             image_sha256=unit.fingerprint,
         )
 
-    def _task(self, instance: Instance) -> PerturbationTask:
+    def _task(self, instance: Instance) -> Task:
         problem = MinimalPerturbation(
             instance.image, instance.label, AnyTarget(), self.norm, self.margin
         )
         return problem.task(self.network)
 
-    def _find(self, instance: Instance, task: PerturbationTask) -> FloatArray | None:
+    def _find(self, instance: Instance, task: Task) -> FloatArray | None:
         """The image that the attack finds."""
         if self.attack is Attack.REGION:
             incumbent = find_incumbent(self.network, task, seed=self.seed)
@@ -148,9 +142,7 @@ class UpperBoundJob(ImageJob[UpperBoundRow]):
             seed=self.seed,
         )
 
-    def _checked(
-        self, row: UpperBoundRow, task: PerturbationTask, image: FloatArray
-    ) -> UpperBoundRow:
+    def _checked(self, row: UpperBoundRow, task: Task, image: FloatArray) -> UpperBoundRow:
         """What the check says about an image: its answer is the label that leads."""
         target = int(self.network.predict(image))
         alternatives = [each for each in task.alternatives if each.target == target]

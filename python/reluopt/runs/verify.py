@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,12 @@ from reluopt.runs.answers import Answers
 from reluopt.runs.evidence import Evidence as Evidence
 from reluopt.runs.executors import LocalExecutor
 from reluopt.runs.instances import load_by_key
-from reluopt.runs.job import CRASHED, Work
-from reluopt.runs.merge import absent_shards
 from reluopt.runs.progress import RunProgress, Tracker
-from reluopt.runs.record import RECORD, read_record
+from reluopt.runs.record import RECORD, Record, read_record
 from reluopt.runs.row import AttackRow
 from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
 from reluopt.runs.row_table import RowTable
-from reluopt.runs.store import missing_rows, named, read_table, runs_inside, was_finished
+from reluopt.runs.store import named, read_table, runs_inside
 
 MISSING = "MISSING"
 """Status that is told of an instance that should have a row and has none."""
@@ -67,11 +65,11 @@ def verify_run(
     if workers < 1:
         raise InputError(f"--workers: expected at least 1, found {workers}")
     record = _record(folder)
-    settings = record["settings"]
+    settings = record.settings
     network = _network(folder, settings, network_name, activation)
     table, answers = read_table(folder), Answers(folder)
     missing = _missing(folder, record, table, answers)
-    asked = set(record.get("instances") or table.keys)
+    asked = set(record.instances or table.keys)
     seen: set[str] = set()
     tracker = Tracker(len(table.rows))
     rows = _stored(network, table, answers, data_dir)
@@ -100,48 +98,42 @@ def _stored(
     ]
 
 
-def _missing(
-    folder: Path, record: Mapping[str, Any], table: RowTable, answers: Answers
-) -> list[Verified]:
+def _missing(folder: Path, record: Record, table: RowTable, answers: Answers) -> list[Verified]:
     """What the run must have and has not.
 
     Raises:
         InputError: there are no rows at all, and the record does not say which there must be.
     """
     keys = set(table.keys)
-    gone = was_finished(record, len(table.rows))
+    gone = record.had_more(len(table.rows))
     why = "it was in the finished run" if gone else "the run was stopped, or it was removed"
-    lost = [Verified(key, MISSING, (f"no row: {why}",)) for key in missing_rows(record, keys)]
+    lost = [Verified(key, MISSING, (f"no row: {why}",)) for key in record.missing(keys)]
     known = {entry.image for entry in lost}
     stray = sorted(answers.keys - keys - known)
     lost += [Verified(key, MISSING, ("no row: only an answer is stored",)) for key in stray]
-    counts = [session.get("tasks") for session in record.get("sessions") or []]
+    counts = [session.get("tasks") for session in record.sessions]
     tasks = max((count for count in counts if isinstance(count, int)), default=0)
-    if record.get("instances") is None and tasks > len(table.rows):
+    if not record.instances and tasks > len(table.rows):
         text = f"no row: {tasks} instances were asked for, {len(table.rows)} have one"
         lost.append(Verified(f"{tasks - len(table.rows)} rows", MISSING, (text,)))
-    shards = absent_shards(record)
-    if shards and len(record["sessions"]) > 1 and not _one_shard(record):
+    computed = {str(session.get("shard")) for session in record.sessions}
+    shards = record.absent_shards()
+    if shards and len(computed) > 1:  # a single shard is whole by itself
         lost.append(Verified(f"shards {named(shards)}", MISSING, ("no rows: not merged",)))
     if not (table.rows or lost):
         raise InputError(f"{folder / 'results.csv'}: expected finished rows, found none")
     return lost
 
 
-def _one_shard(record: Mapping[str, Any]) -> bool:
-    """Whether all sessions computed the same shard: it is whole by itself."""
-    return len({str(session.get("shard")) for session in record["sessions"]}) == 1
-
-
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Path) -> Record:
     """The record of an attack, with all settings that rows are verified by."""
     path = folder / RECORD
     if not path.exists():
         raise InputError(
             f"{folder}: expected a result folder, found no run.json{runs_inside(folder)}"
         )
-    record = read_record(folder, "an attack")
-    settings = record["settings"]
+    record = Record(folder, read_record(folder, "an attack"))
+    settings = record.settings
     if settings.get("experiment") != "attack":
         raise InputError(f"{path}: expected the record of an attack, found something else")
     for name in ("network_path", "network_sha256", "target", "gap", "engine", *RECORDED.values()):
@@ -179,38 +171,15 @@ def _network(
     return network
 
 
-@dataclass(frozen=True, eq=False)
-class _RowChecks(Work[StoredRow, Verified]):
-    """The check of every row, here or in worker processes."""
-
-    check: RunCheck
-
-    def run(self, unit: StoredRow, progress: Any = None) -> Verified:
-        """Check one row."""
-        del progress
-        return self.check.verify(unit)
-
-    def failed(
-        self, unit: StoredRow, status: str, message: str, seconds: float | None = None
-    ) -> ReluoptError:
-        """Nothing is known of the row: verification ends."""
-        if status != CRASHED:
-            return ReluoptError(f"{unit.row.image}: {message}")
-        return ReluoptError(
-            f"{self.check.folder}: a process died while it verified rows (out of memory?); "
-            "fewer --workers need less"
-        )
-
-
 def _verify_rows(check: RunCheck, rows: Sequence[StoredRow], workers: int) -> Iterator[Verified]:
     """Check rows here, or in processes that are given the network once; in their order."""
     if min(workers, len(rows)) <= 1:
-        yield from map(check.verify, rows)
+        yield from map(check.run, rows)
         return
     ready: dict[str, Verified] = {}
     waiting = iter(rows)
     row = next(waiting, None)
-    for key, outcome in LocalExecutor(workers).outcomes(_RowChecks(check), rows):
+    for key, outcome in LocalExecutor(workers).outcomes(check, rows):
         if isinstance(outcome, ReluoptError):
             raise outcome
         ready[key] = outcome

@@ -21,7 +21,7 @@ import time
 from typing import Any, BinaryIO, Generic
 
 from reluopt.errors import ReluoptError
-from reluopt.runs.job import CRASHED, KILLED, Outcome, ResultT, UnitT, Work, attempt
+from reluopt.runs.job import CRASHED, KILLED, Outcome, Procedure, ResultT, UnitT, attempt
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -60,7 +60,7 @@ class WorkerProcess(Generic[UnitT, ResultT]):
         attempts: how many processes may die of a unit before it is to blame.
     """
 
-    def __init__(self, work: Work[UnitT, ResultT], attempts: int = ATTEMPTS) -> None:
+    def __init__(self, work: Procedure[UnitT, ResultT], attempts: int = ATTEMPTS) -> None:
         self._work = work
         self._attempts = attempts
         self._process: subprocess.Popen[bytes] | None = None
@@ -163,6 +163,39 @@ class WorkerProcess(Generic[UnitT, ResultT]):
                 raise WorkerClosedError
             self._process = None
         return code
+
+
+class WorkerPool(Generic[UnitT, ResultT]):
+    """As many processes for one kind of work as threads ask for at a time."""
+
+    def __init__(self, work: Procedure[UnitT, ResultT]) -> None:
+        self._work = work
+        self._guard = threading.Lock()
+        self._all: list[WorkerProcess[UnitT, ResultT]] = []
+        self._idle: list[WorkerProcess[UnitT, ResultT]] = []
+        self._closed = False
+
+    def run(self, unit: UnitT) -> Outcome[ResultT]:
+        """Do a unit in an idle process, or in a new one; see :meth:`WorkerProcess.run`."""
+        with self._guard:
+            if self._closed:
+                raise WorkerClosedError
+            if not self._idle:
+                self._idle.append(WorkerProcess(self._work))
+                self._all.append(self._idle[-1])
+            worker = self._idle.pop()
+        try:
+            return worker.run(unit)
+        finally:
+            with self._guard:
+                self._idle.append(worker)
+
+    def close(self) -> None:
+        """End all processes, also those at work."""
+        with self._guard:
+            self._closed = True
+            for worker in self._all:
+                worker.close()
 
 
 class _Deadline:

@@ -13,19 +13,25 @@ from typing import Any
 import pandas as pd
 
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.questions.problems import Norm
 from reluopt.runs.drawing import attack_figure
 from reluopt.runs.instances import Instance
+from reluopt.runs.row import known
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK, thesis_digits
-from reluopt.studies.solved import finite, is_proven, median, printed, row_table
+from reluopt.studies.solved import (
+    MARGIN,
+    NORMS,
+    TARGET,
+    FinishedAttack,
+    finite,
+    is_proven,
+    median,
+    printed,
+    row_table,
+)
 
 NAME = "adversarial"
-
-NORMS = (Norm.L1, Norm.L2)
-TARGET = ShiftTarget(5)
-MARGIN = RelativeMargin(0.2)
 
 TABLE_COLUMNS = (
     "image",
@@ -55,7 +61,7 @@ class NearestImages:
 
     network: ReLUNetwork
     instances: Sequence[Instance]
-    finished: dict[Norm, list[Finished]]
+    finished: dict[Norm, list[FinishedAttack]]
 
 
 def nearest_images(folder: StudyFolder) -> NearestImages:
@@ -65,13 +71,7 @@ def nearest_images(folder: StudyFolder) -> NearestImages:
         folder: this study's folder; other studies that read its rows open the same one.
     """
     network, instances = thesis_digits(folder.context)
-    method = folder.context.method()
-    finished = {
-        norm: folder.solve(
-            str(norm), network, instances, AttackSettings(TARGET, norm, MARGIN, method)
-        )
-        for norm in NORMS
-    }
+    finished = {n: folder.solve(str(n), network, instances, n, MARGIN, TARGET) for n in NORMS}
     return NearestImages(network, instances, finished)
 
 
@@ -95,7 +95,7 @@ def run(context: StudyContext) -> StudyResult:
     return folder.finish(facts, complete=context.limit is None)
 
 
-def _table(results: Sequence[Finished], norm: Norm) -> pd.DataFrame:
+def _table(results: Sequence[FinishedAttack], norm: Norm) -> pd.DataFrame:
     """One row for each digit, without timings."""
     rows = row_table(results)
     rows["distance_bound"] = [
@@ -106,9 +106,9 @@ def _table(results: Sequence[Finished], norm: Norm) -> pd.DataFrame:
     return printed(rows, places)[list(TABLE_COLUMNS)]
 
 
-def _facts(results: Sequence[Finished]) -> dict[str, Any]:
+def _facts(results: Sequence[FinishedAttack]) -> dict[str, Any]:
     """How many, and how far."""
-    distances = finite(float(r.row["distance"]) for r in results if r.row["certified"])
+    distances = finite(known(r.row.distance) for r in results if r.row.certified)
     return {
         "proven": sum(map(is_proven, results)),
         "adversarial": len(distances),

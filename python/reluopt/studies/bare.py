@@ -22,14 +22,22 @@ from reluopt.questions.problems import (
     STRICT_GAP,
     BareRelativeMargin,
     Norm,
-    RelativeMargin,
-    ShiftTarget,
 )
-from reluopt.runs.attack import AttackSettings, Finished
 from reluopt.runs.instances import Instance
+from reluopt.runs.row import known
 from reluopt.runs.tables import fixed
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
-from reluopt.studies.solved import image_index, is_proven, printed, recognised_images, row_table
+from reluopt.studies.solved import (
+    MARGIN,
+    NORMS,
+    TARGET,
+    FinishedAttack,
+    image_index,
+    is_proven,
+    printed,
+    recognised_images,
+    row_table,
+)
 from reluopt.studies.words import share_text
 
 NAME = "bare"
@@ -37,9 +45,7 @@ REDUCED = {"thesis": 5}
 COMPLETE = {"thesis": 200, "thesis-96": 100, "dnn2": 50, "ctu": 50, "dnn3": 20}
 """Networks and numbers of images; fewer where proofs take longer."""
 
-NORMS = (Norm.L1, Norm.L2)
-TARGET = ShiftTarget(5)
-FRACTION = 0.2
+FRACTION = MARGIN.fraction
 TIME_LIMIT = 30.0
 """Seconds for one problem; some of ``dnn3`` are not settled in it, and counted as open."""
 
@@ -60,8 +66,8 @@ class Part:
     network: ReLUNetwork
     norm: Norm
     images: Sequence[Instance]
-    bare: Sequence[Finished]
-    true: Mapping[str, Finished]
+    bare: Sequence[FinishedAttack]
+    true: Mapping[str, FinishedAttack]
 
     @property
     def name(self) -> str:
@@ -69,17 +75,17 @@ class Part:
         return str(self.network.metadata.name)
 
 
-def is_optimum(result: Finished, gap: float) -> bool:
+def is_optimum(result: FinishedAttack, gap: float) -> bool:
     """Whether the row is a proven optimum of the bare condition, adversarial or not."""
     if not fools_nobody(result):
         return is_proven(result)
-    own = result.row.get("gap")
+    own = result.row.gap
     return own is not None and float(own) <= gap
 
 
-def fools_nobody(result: Finished) -> bool:
+def fools_nobody(result: FinishedAttack) -> bool:
     """Whether the network does not classify the answer as the target."""
-    return bool(result.row["status"] == Status.NOT_ADVERSARIAL)
+    return bool(result.row.status == Status.NOT_ADVERSARIAL)
 
 
 def run(context: StudyContext) -> StudyResult:
@@ -112,28 +118,26 @@ def _solve(
     folder: StudyFolder, network: ReLUNetwork, images: Sequence[Instance], norm: Norm
 ) -> Part:
     """Both conditions for one network and norm."""
-    method = folder.context.method(TIME_LIMIT)
     name = f"{network.metadata.name}-{norm}"
-    settings = AttackSettings(TARGET, norm, BareRelativeMargin(FRACTION), method)
-    bare = folder.solve(f"{name}-bare", network, images, settings)
+    asked = BareRelativeMargin(FRACTION)
+    bare = folder.solve(f"{name}-bare", network, images, norm, asked, TARGET, time_limit=TIME_LIMIT)
     wrong = [image for image, result in zip(images, bare, strict=True) if fools_nobody(result)]
     if not wrong:
         return Part(network, norm, images, bare, {})
-    settings = AttackSettings(TARGET, norm, RelativeMargin(FRACTION), method)
-    true = folder.solve(f"{name}-x1.2", network, wrong, settings)
-    return Part(network, norm, images, bare, {str(r.row["image"]): r for r in true})
+    true = folder.solve(f"{name}-x1.2", network, wrong, norm, MARGIN, TARGET, time_limit=TIME_LIMIT)
+    return Part(network, norm, images, bare, {r.row.image: r for r in true})
 
 
 def _facts(part: Part, gap: float) -> dict[str, Any]:
     """What is told about one network and norm."""
     optima = [result for result in part.bare if is_optimum(result, gap)]
     wrong = [result for result in optima if fools_nobody(result)]
-    leads = [float(result.row["margin"]) for result in wrong]
-    unchanged = sum(r.row["original_predicted"] in _foremost(part, r) for r in wrong)
+    leads = [known(result.row.margin) for result in wrong]
+    unchanged = sum(r.row.original_predicted in _foremost(part, r) for r in wrong)
     farther = [
-        float(true.row["distance"]) / float(result.row["distance"]) - 1.0
+        known(true.row.distance) / known(result.row.distance) - 1.0
         for result in wrong
-        if is_proven(true := part.true[str(result.row["image"])])
+        if is_proven(true := part.true[result.row.image])
     ]
     logits = [part.network.forward(r.image.ravel()).max() for r in wrong if r.image is not None]
     return {
@@ -153,7 +157,7 @@ def _facts(part: Part, gap: float) -> dict[str, Any]:
     }
 
 
-def _foremost(part: Part, result: Finished) -> list[int]:
+def _foremost(part: Part, result: FinishedAttack) -> list[int]:
     """Labels whose logits are the largest, or level with it by less than the strict gap.
 
     Many optima lie where several labels tie. Which of them is ahead by some 1e-12 differs from one
@@ -200,7 +204,7 @@ def _leads(parts: Sequence[Part], gap: float) -> Figure | None:
     """A strip for each network, a panel for each norm."""
     panels: dict[str, dict[str, list[float]]] = {}
     for part in parts:
-        leads = [float(r.row["margin"]) for r in part.bare if is_optimum(r, gap)]
+        leads = [known(r.row.margin) for r in part.bare if is_optimum(r, gap)]
         panels.setdefault(str(part.norm), {})[part.name] = leads
     return lead_figure(panels) if any(any(p.values()) for p in panels.values()) else None
 
@@ -210,16 +214,16 @@ def _example(part: Part, gap: float) -> dict[str, Any] | None:
     wrong = [r for r in part.bare if is_optimum(r, gap) and fools_nobody(r) and r.image is not None]
     if not wrong:
         return None
-    chosen = min(wrong, key=lambda result: float(result.row["margin"]))
-    row, true = chosen.row, part.true[str(chosen.row["image"])]
+    chosen = min(wrong, key=lambda result: known(result.row.margin))
+    row, true = chosen.row, part.true[chosen.row.image]
     logits = part.network.forward(np.ravel(np.asarray(chosen.image)))
     return {
-        "image": row["image"],
-        "label": int(row["label"]),
-        "target": int(row["target"]),
-        "answer": int(row["predicted"]),
-        "distance": round(float(row["distance"]), 4),
-        "true_distance": round(float(true.row["distance"]), 4) if is_proven(true) else None,
+        "image": row.image,
+        "label": row.label,
+        "target": known(row.target),
+        "answer": known(row.predicted),
+        "distance": round(known(row.distance), 4),
+        "true_distance": round(known(true.row.distance), 4) if is_proven(true) else None,
         "logits": [round(float(value), 4) for value in logits],
     }
 

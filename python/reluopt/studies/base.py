@@ -26,12 +26,15 @@ from reluopt.figures import save_figure
 from reluopt.files import write_atomically
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method
+from reluopt.questions.problems import Margin, Norm, Target
 from reluopt.runs.attack import AttackJob, AttackSettings, Finished
 from reluopt.runs.executors import Executor, choose_executor
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Job, RowT, UnitT
+from reluopt.runs.record import machine, plain
+from reluopt.runs.row import AttackRow
 from reluopt.runs.runner import RunProgress, run_job
-from reluopt.runs.store import ResultStore, machine, plain
+from reluopt.runs.store import ResultStore
 from reluopt.runs.tables import latex_table, markdown_table
 from reluopt.studies.words import paragraphs, render, sentence
 from reluopt.versions import all_versions
@@ -183,19 +186,31 @@ class StudyFolder:
         stage: str,
         network: ReLUNetwork,
         instances: Sequence[Instance],
-        settings: AttackSettings,
-    ) -> list[Finished]:
+        norm: Norm,
+        margin: Margin,
+        target: Target,
+        *,
+        time_limit: float = 60.0,
+        smoothness: float | None = None,
+    ) -> list[Finished[AttackRow]]:
         """Smallest changes of all instances, kept and resumed in the subfolder ``stage``.
 
         Args:
             stage: name of the subfolder, and of this part of the study on the progress bar.
             network: the network.
             instances: the images.
-            settings: what is asked.
+            norm: how changes are measured.
+            margin: by how much the target shall lead.
+            target: what the network shall answer.
+            time_limit: seconds for one problem, unless the context limits them.
+            smoothness: largest difference of neighbouring changes, None for any.
         """
-        job = AttackJob(network, settings)
+        method = self.context.method(time_limit)
+        job = AttackJob(
+            network, AttackSettings(target, norm, margin, method, smoothness=smoothness)
+        )
         job.check_targets(instances)
-        return self.run(stage, job, instances, settings.method, self.context.executor())
+        return self.run(stage, job, instances, method, self.context.executor())
 
     def run(
         self,

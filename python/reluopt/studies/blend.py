@@ -18,20 +18,27 @@ from matplotlib.figure import Figure
 from reluopt.figures import blend_figure, blend_pictures
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
-from reluopt.questions.problems import Blend, Measure, Norm, RelativeMargin, ShiftTarget, parse_norm
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.questions.problems import Blend, Norm, parse_norm
 from reluopt.runs.instances import Instance, load_instances
+from reluopt.runs.row import known
 from reluopt.runs.tables import fixed
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
-from reluopt.studies.solved import change_of, count_unproven, median, printed, row_table
+from reluopt.studies.solved import (
+    MARGIN,
+    TARGET,
+    FinishedAttack,
+    change_of,
+    count_unproven,
+    median,
+    printed,
+    row_table,
+)
 from reluopt.studies.words import excess_text
 
 NAME = "blend"
 NETWORK = "thesis"
-TARGET = ShiftTarget(5)
-MARGIN = RelativeMargin(0.2)
 
-MEASURES: tuple[Measure, ...] = (
+MEASURES: tuple[Norm, ...] = (
     Norm.L2,
     *(Blend(weight) for weight in (0.1, 0.25, 0.5, 0.75, 0.9)),
     Norm.L1,
@@ -47,7 +54,7 @@ SECONDS = 300.0
 CHANGED = 0.01
 """Change from which on a pixel counts as changed: two and a half grey levels of 255."""
 
-Groups = Mapping[Measure, Sequence[Finished]]
+Groups = Mapping[Norm, Sequence[FinishedAttack]]
 
 QUANTITIES = ("l1", "l2", "changed_pixels", "largest_change", "lead")
 """What is measured of every answer."""
@@ -70,16 +77,12 @@ def run(context: StudyContext) -> StudyResult:
     count = context.count(REDUCED, COMPLETE)
     network = load_bundled(NETWORK)
     instances = load_instances(network, [f"test:0-{count - 1}"])
-    method = context.method(SECONDS)
-    groups = {
-        measure: folder.solve(
-            str(measure).replace(":", "-"),
-            network,
-            instances,
-            AttackSettings(TARGET, measure, MARGIN, method),
+    groups = {}
+    for measure in MEASURES:
+        stage = str(measure).replace(":", "-")
+        groups[measure] = folder.solve(
+            stage, network, instances, measure, MARGIN, TARGET, time_limit=SECONDS
         )
-        for measure in MEASURES
-    }
     table = result_table(instances, groups)
     parts = [_facts(measure, table) for measure in MEASURES]
     blends = [part for part in parts if 0.0 < part["weight"] < 1.0]
@@ -102,7 +105,7 @@ def run(context: StudyContext) -> StudyResult:
     return folder.finish(facts, complete=context.full and count == COMPLETE)
 
 
-def weight_of(measure: Measure) -> float:
+def weight_of(measure: Norm) -> float:
     """Weight of L1, 0 for L2 and 1 for L1."""
     return measure.costs[0]
 
@@ -119,14 +122,14 @@ def result_table(instances: Sequence[Instance], groups: Groups) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _quantities(instance: Instance, result: Finished) -> list[float]:
+def _quantities(instance: Instance, result: FinishedAttack) -> list[float]:
     """What one answer is in every respect."""
     change = change_of(instance, result)
     if change is None:
         return [math.nan] * len(QUANTITIES)
     size = np.abs(change)
     found = (size.sum(), math.sqrt(size @ size), (size > CHANGED).sum(), size.max())
-    return [*map(float, found), float(result.row["margin"])]
+    return [*map(float, found), known(result.row.margin)]
 
 
 def _wide(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -141,7 +144,7 @@ def _ratios(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     return wide[least > 0.0].div(least[least > 0.0], axis=0)
 
 
-def _facts(measure: Measure, table: pd.DataFrame) -> dict[str, Any]:
+def _facts(measure: Norm, table: pd.DataFrame) -> dict[str, Any]:
     """Medians of one measure."""
     weight = weight_of(measure)
     own = table[table["weight"] == weight]

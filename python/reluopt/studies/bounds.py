@@ -75,7 +75,7 @@ def measurement(context: StudyContext) -> Measurement:
 
 
 def run(context: StudyContext) -> StudyResult:
-    """Measure, draw and put the averages beside the published ones."""
+    """Norm, draw and put the averages beside the published ones."""
     asked = measurement(context)
     check_methods(context, [asked])
     folder = StudyFolder(context, NAME)

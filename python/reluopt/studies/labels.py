@@ -15,9 +15,10 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Norm
 from reluopt.runs.tables import fixed
 from reluopt.studies import adversarial
-from reluopt.studies.adversarial import MARGIN, NORMS, TARGET, NearestImages, nearest_images
+from reluopt.studies.adversarial import NearestImages, nearest_images
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK, answer_and_lead
+from reluopt.studies.solved import MARGIN, NORMS, TARGET
 
 NAME = "labels"
 

@@ -16,18 +16,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reluopt.answers.solution import Status
-from reluopt.figures import growth_figure, perturbation_figure
+from reluopt.figures import growth_figure
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
-from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.questions.problems import Norm, RelativeMargin
 from reluopt.runs.instances import Instance
 from reluopt.runs.tables import fixed, markdown_table
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult, read_table
 from reluopt.studies.solved import (
+    NORMS,
     SAME,
+    TARGET,
+    FinishedAttack,
     count_unproven,
     image_index,
+    perturbations,
     printed,
     proven_distances,
     recognised_images,
@@ -43,8 +46,6 @@ REDUCED, COMPLETE = 5, 100
 ROWS = f"{NAME}-rows"
 """The table of rows."""
 
-NORMS = (Norm.L1, Norm.L2)
-TARGET = ShiftTarget(5)
 PERCENTS = (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 SHOWN = (0, 5, 10, 20, 30, 40, 50, 60, 80, 100)
@@ -53,7 +54,7 @@ SHOWN = (0, 5, 10, 20, 30, 40, 50, 60, 80, 100)
 TOLD = (0, 10, 20, 50, 100)
 """Margins of the table in the documents."""
 
-Group = Mapping[int, Sequence[Finished]]
+Group = Mapping[int, Sequence[FinishedAttack]]
 """Results by margin in per cent."""
 
 
@@ -88,11 +89,10 @@ def _solve(
     folder: StudyFolder, network: ReLUNetwork, images: Sequence[Instance], norm: Norm
 ) -> Group:
     """All margins in one norm."""
-    method = folder.context.method()
-    asked = {p: AttackSettings(TARGET, norm, RelativeMargin(p / 100), method) for p in PERCENTS}
+    margins = {percent: RelativeMargin(percent / 100) for percent in PERCENTS}
     return {
-        percent: folder.solve(f"{norm}-{percent:03d}", network, images, settings)
-        for percent, settings in asked.items()
+        percent: folder.solve(f"{norm}-{percent:03d}", network, images, norm, margin, TARGET)
+        for percent, margin in margins.items()
     }
 
 
@@ -181,7 +181,7 @@ def _answers(network: ReLUNetwork, group: Group) -> dict[str, Any]:
     winning = np.array([float(network.forward(image.ravel()).max()) for image in nearest])
     return {
         "infeasible": [
-            sum(result.row["status"] == Status.INFEASIBLE for result in group[percent])
+            sum(result.row.status == Status.INFEASIBLE for result in group[percent])
             for percent in PERCENTS
         ],
         "not_positive": round(float((winning <= 0.0).mean()), 4) if winning.size else None,
@@ -198,16 +198,8 @@ def _example(
     chosen = (growth - np.quantile(growth, 0.9)).abs().idxmin()
     place = next(number for number, image in enumerate(images) if image.key == chosen)
     shown = [group[percent][place] for percent in SHOWN]
-    return perturbation_figure(
-        [images[place].image] * len(shown),
-        [result.image for result in shown],
-        labels=[images[place].label] * len(shown),
-        predicted_original=[int(result.row["original_predicted"]) for result in shown],
-        predicted_changed=[int(result.row["predicted"]) for result in shown],
-        distances=[float(result.row["distance"]) for result in shown],
-        norm=str(norm),
-        proven=[f"margin {percent} %" for percent in SHOWN],
-    )
+    words = [f"margin {percent} %" for percent in SHOWN]
+    return perturbations([images[place]] * len(shown), shown, norm, words)
 
 
 def _brief_table(data: Path, _facts: Mapping[str, Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from reluopt.bench.run import run_bench, usable_method
+from reluopt.bench.run import BenchPlan, run_bench, usable_method
 from reluopt.bench.statistics import (
     AT_LEAST,
     EXACT,
@@ -108,8 +108,8 @@ def measure(folder: StudyFolder, measurement: Measurement, images: int) -> pd.Da
         ReluoptError: see :func:`~reluopt.bench.run.run_bench`.
     """
     context, stage = folder.context, measurement.subfolder(folder.context)
-    result = run_bench(
-        measurement.networks,
+    plan = BenchPlan(
+        networks=measurement.networks,
         images=[f"{measurement.split}:0-{images - 1}"],
         methods=measurement.methods,
         out=folder.path / stage,
@@ -121,9 +121,8 @@ def measure(folder: StudyFolder, measurement: Measurement, images: int) -> pd.Da
         seed=context.seed,
         baseline=measurement.methods[-1],
         command=context.session()["command"],
-        progress=folder.progress(stage),
     )
-    return result.table
+    return run_bench(plan, folder.progress(stage)).table
 
 
 def published_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def run(context: StudyContext) -> StudyResult:
 def _facts(finished: Sequence[Finished], seed: int) -> dict[str, Any]:
     """What came out."""
     shown = [result.row for result in finished if result.image is not None]
-    logits = [round(float(row["objective"]), 4) for row in shown]
+    logits = [round(float(row.objective), 4) for row in shown]
     return {
         "network": NETWORK,
         "seed": seed,
@@ -61,11 +61,11 @@ def _facts(finished: Sequence[Finished], seed: int) -> dict[str, Any]:
         "gap": GAP,
         "proven": sum(map(is_proven, finished)),
         "found": len(shown),
-        "own": sum(row["predicted"] == row["label"] for row in shown),
+        "own": sum(row.predicted == row.label for row in shown),
         "others": [
-            {"label": int(row["label"]), "classified_as": int(row["predicted"])}
+            {"label": int(row.label), "classified_as": int(row.predicted)}
             for row in shown
-            if row["predicted"] != row["label"]
+            if row.predicted != row.label
         ],
         "largest_logit": max(logits, default=None),
         "smallest_logit": min(logits, default=None),

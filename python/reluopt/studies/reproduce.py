@@ -18,14 +18,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from reluopt.errors import InputError, ReluoptError
 from reluopt.files import write_atomically
+from reluopt.runs.record import machine
 from reluopt.runs.runner import RunProgress
-from reluopt.runs.store import machine, read_table
+from reluopt.runs.store import read_table
 from reluopt.studies import STUDIES, load_study
 from reluopt.studies.base import Study, StudyContext, StudyResult, publish
 
@@ -128,20 +129,21 @@ def reproduce(
     studies = [load_study(name) for name in names]
     context.method()
     context.executor()
-    record = _Record(context.runs / RECORD)
+    path = context.runs / RECORD
+    record = _Record.read(path)
     outcomes = []
     for place, study in enumerate(studies, start=1):
         on_start(place, len(studies), study.name)
         outcomes.append(_run_one(study, context, figures, record))
         on_outcome(outcomes[-1])
-    published = [path for outcome in outcomes for path in outcome.published]
-    if context.full and record.complete:
-        published.append(record.publish(figures / "data"))
-    return Reproduction(tuple(outcomes), record.path, tuple(published))
+    published = [copy for outcome in outcomes for copy in outcome.published]
+    if context.full and all(record.complete.get(name) for name in STUDIES):
+        published.append(record.write(figures / "data" / RECORD))
+    return Reproduction(tuple(outcomes), path, tuple(published))
 
 
 def _run_one(study: Study, context: StudyContext, figures: Path, record: _Record) -> StudyOutcome:
-    """One study, timed; its deliberate errors become an outcome."""
+    """One study, timed and noted; its deliberate errors become an outcome."""
     folder = context.runs / study.name
     totals: dict[str, int] = {}
 
@@ -157,7 +159,8 @@ def _run_one(study: Study, context: StudyContext, figures: Path, record: _Record
         seconds = time.perf_counter() - started
         return StudyOutcome(study.name, folder, None, seconds, None, " ".join(str(error).split()))
     seconds = time.perf_counter() - started
-    record.add(study.name, before, _Stored.of(folder), seconds, result.complete, context)
+    record.add(result, before, seconds, context)
+    record.write(context.runs / RECORD)
     images = result.facts.get("images")
     taken = images if isinstance(images, int) else max(totals.values(), default=0)
     copies = tuple(publish(result, figures))
@@ -166,12 +169,7 @@ def _run_one(study: Study, context: StudyContext, figures: Path, record: _Record
 
 @dataclass(frozen=True)
 class _Stored:
-    """Rows that lie in a study's folder.
-
-    Attributes:
-        rows: how many.
-        seconds: of their solves.
-    """
+    """How many rows lie in a study's folder, and the seconds of their solves."""
 
     rows: int = 0
     seconds: float = 0.0
@@ -184,74 +182,58 @@ class _Stored:
         return cls(len(rows), sum(float(row.get("seconds") or 0.0) for row in rows))
 
 
+@dataclass
 class _Record:
-    """``reproduce.json``; see the module's docstring.
+    """``reproduce.json``; see the module's docstring."""
 
-    Args:
-        path: the file, which need not exist.
+    command: str = ""
+    machine: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    solve_seconds: dict[str, float] = field(default_factory=dict)
+    complete: dict[str, bool] = field(default_factory=dict)
 
-    Raises:
-        InputError: it holds something else.
-    """
+    @classmethod
+    def read(cls, path: Path) -> _Record:
+        """The record in a file, which need not exist.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._body: dict[str, Any] = {}
-        if path.exists():
-            try:
-                self._body = json.loads(path.read_text(encoding="utf-8"))
-                self._known("")
-            except (ValueError, TypeError, AttributeError) as error:
-                raise InputError(f"{path}: expected a record of times, found {error!r}") from None
+        Raises:
+            InputError: it holds something else.
+        """
+        if not path.exists():
+            return cls()
+        try:
+            record = cls(**json.loads(path.read_text(encoding="utf-8")))
+            for column in (record.seconds, record.rows, record.solve_seconds, record.complete):
+                dict(column)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: expected a record of times, found {error!r}") from None
+        return record
+
+    def write(self, path: Path) -> Path:
+        """Put it into a file."""
+        write_atomically(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+        return path
 
     def add(
-        self,
-        name: str,
-        before: _Stored,
-        after: _Stored,
-        seconds: float,
-        complete: bool,
-        context: StudyContext,
+        self, result: StudyResult, before: _Stored, seconds: float, context: StudyContext
     ) -> None:
-        """Note a study that ended well, and write the file."""
-        known, taken = self._known(name)
+        """Note a study that ended well, and what lay in its folder before."""
+        name, after = result.name, _Stored.of(result.folder)
+        known = _Stored(self.rows.get(name, 0), self.solve_seconds.get(name, 0.0))
+        taken = self.seconds.get(name)
         first = taken is None
         if before.rows < known.rows:  # they were deleted, and their time with them
             known, taken = _Stored(), None
-            self._body["complete"].pop(name, None)
+            self.complete.pop(name, None)
         total = (taken or 0.0) + max(0.0, before.seconds - known.seconds)
         if after.rows > before.rows or (first and not after.rows):
             total += round(seconds, 1)
         if total != taken:
-            self._body |= {"command": _command(context), "machine": machine()}
-        entries = {
-            "seconds": total,
-            "rows": after.rows,
-            "solve_seconds": after.seconds,
-            "complete": complete or self._body.get("complete", {}).get(name, False),
-        }
-        for column, value in entries.items():
-            self._body.setdefault(column, {})[name] = value
-        write_atomically(self.path, self._text())
-
-    @property
-    def complete(self) -> bool:
-        """Whether all studies ran on all images."""
-        return all(self._body.get("complete", {}).get(name) for name in STUDIES)
-
-    def publish(self, data: Path) -> Path:
-        """Copy the record to the folder of published tables."""
-        write_atomically(data / RECORD, self._text())
-        return data / RECORD
-
-    def _known(self, name: str) -> tuple[_Stored, float | None]:
-        """Rows of a study that are accounted for, and its seconds so far."""
-        columns = (self._body.get(key, {}) for key in ("rows", "solve_seconds", "seconds"))
-        rows, solves, seconds = (column.get(name) for column in columns)
-        return _Stored(rows or 0, solves or 0.0), seconds
-
-    def _text(self) -> bytes:
-        return (json.dumps(self._body, indent=2) + "\n").encode()
+            self.command, self.machine = _command(context), machine()
+        self.seconds[name], self.rows[name] = total, after.rows
+        self.solve_seconds[name] = after.seconds
+        self.complete[name] = result.complete or self.complete.get(name, False)
 
 
 def _command(context: StudyContext) -> str:

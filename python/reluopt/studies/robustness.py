@@ -31,12 +31,10 @@ from reluopt.questions.problems import (
     AnyTarget,
     Norm,
     RelativeMargin,
-    ShiftTarget,
     Target,
 )
-from reluopt.runs.attack import AttackSettings
 from reluopt.runs.instances import Instance, load_instances
-from reluopt.runs.runner import Finished
+from reluopt.runs.row import known as answered
 from reluopt.runs.upper_bound import FOUND, Attack, UpperBoundJob
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.exact_distances import (
@@ -50,7 +48,7 @@ from reluopt.studies.exact_distances import (
     overestimates,
     right,
 )
-from reluopt.studies.solved import image_index, row_table
+from reluopt.studies.solved import MARGIN, TARGET, FinishedAttack, image_index, row_table
 
 NAME = "robustness"
 
@@ -75,7 +73,7 @@ NEAREST = {Norm.L1: "l1_any", Norm.L2: "l2_any"}
 
 QUESTIONS: dict[str, tuple[Norm, Target, RelativeMargin]] = {
     "l1_any": (Norm.L1, AnyTarget(), MISCLASSIFIED),
-    SHIFTED: (Norm.L1, ShiftTarget(5), RelativeMargin(0.2)),
+    SHIFTED: (Norm.L1, TARGET, MARGIN),
     "l2_any": (Norm.L2, AnyTarget(), MISCLASSIFIED),
 }
 """Stages, and what each asks."""
@@ -95,10 +93,10 @@ def run(context: StudyContext) -> StudyResult:
     network = load_bundled("thesis")
     count = context.count(REDUCED, COMPLETE)
     instances = load_instances(network, [f"test:0-{count - 1}"])
-    exact: dict[str, Sequence[Finished]] = {}
+    exact: dict[str, Sequence[FinishedAttack]] = {}
     for stage, (norm, target, margin) in QUESTIONS.items():
-        settings = AttackSettings(target, norm, margin, context.method())
-        exact[stage] = folder.solve(stage.replace("_", "-"), network, instances, settings)
+        name = stage.replace("_", "-")
+        exact[stage] = folder.solve(name, network, instances, norm, margin, target)
     table = image_table(network, instances, exact)
     some = instances[: min(context.count(ATTACKED_REDUCED, ATTACKED), count)]
     estimated = {
@@ -140,14 +138,14 @@ def _attack(
     context = folder.context
     job = UpperBoundJob(network, attack, norm, MISCLASSIFIED, context.seed)
     finished = folder.run(f"{attack}-{norm}", job, instances, context.method(), context.executor())
-    found = [float(r.row["distance"]) if r.row["status"] == FOUND else np.inf for r in finished]
+    found = [answered(r.row.distance) if r.row.status == FOUND else np.inf for r in finished]
     return estimates(table, NEAREST[norm], list(map(image_index, instances)), found)
 
 
 def image_table(
     network: ReLUNetwork,
     instances: Sequence[Instance],
-    exact: Mapping[str, Sequence[Finished]],
+    exact: Mapping[str, Sequence[FinishedAttack]],
 ) -> pd.DataFrame:
     """One row for each image: the network's answer and what each stage found out.
 
@@ -305,7 +303,7 @@ def _draw_overestimates(folder: StudyFolder, estimated: _Estimated) -> None:
 
 def _gallery(
     instances: Sequence[Instance],
-    exact: Sequence[Finished],
+    exact: Sequence[FinishedAttack],
     table: pd.DataFrame,
     norm: Norm,
     stage: str,
@@ -342,9 +340,9 @@ def _shift_facts(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _seconds(finished: Sequence[Finished]) -> dict[str, float]:
+def _seconds(finished: Sequence[FinishedAttack]) -> dict[str, float]:
     """Median and slowest time in seconds; these differ from run to run."""
-    seconds = np.array([result.row["seconds"] for result in finished], dtype=np.float64)
+    seconds = np.array([result.row.seconds for result in finished], dtype=np.float64)
     return {"median": float(np.median(seconds)), "slowest": float(seconds.max())}
 
 

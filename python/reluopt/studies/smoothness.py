@@ -19,18 +19,26 @@ from matplotlib.figure import Figure
 from reluopt.answers.solution import Status
 from reluopt.figures import limit_figure, limit_pictures
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.questions.problems import Norm
 from reluopt.runs.instances import Instance
+from reluopt.runs.row import known
 from reluopt.runs.tables import fixed
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK, thesis_digits
-from reluopt.studies.solved import change_of, count_unproven, finite, median, printed, row_table
+from reluopt.studies.solved import (
+    MARGIN,
+    TARGET,
+    FinishedAttack,
+    change_of,
+    count_unproven,
+    finite,
+    median,
+    printed,
+    row_table,
+)
 
 NAME = "smoothness"
 NORM = Norm.L1
-TARGET = ShiftTarget(5)
-MARGIN = RelativeMargin(0.2)
 
 LIMITS = (None, 0.5, 0.2, 0.1, 0.05, 0.02)
 """Limits s in pixel units, None for none; at 0.01 most digits have no such image at all."""
@@ -50,7 +58,7 @@ SHOWN = 4
 CHANGED = 1e-6
 """Smallest change of a pixel that counts as one; grey levels are 4e-3 apart."""
 
-Groups = Mapping[float | None, Sequence[Finished]]
+Groups = Mapping[float | None, Sequence[FinishedAttack]]
 
 
 def run(context: StudyContext) -> StudyResult:
@@ -88,17 +96,19 @@ def _solve(
     folder: StudyFolder, network: ReLUNetwork, digits: Sequence[Instance], whole: bool
 ) -> Groups:
     """All limits; the first look has another time limit, and so folders of its own."""
-    method = folder.context.method(SECONDS if whole else FEW_SECONDS)
+    seconds = SECONDS if whole else FEW_SECONDS
     groups = {}
     for limit in LIMITS if whole else (None, *FEW_LIMITS):
         name = "none" if limit is None else f"{limit:g}"
-        settings = AttackSettings(TARGET, NORM, MARGIN, method, smoothness=limit)
-        groups[limit] = folder.solve(name if whole else f"few-{name}", network, digits, settings)
+        stage = name if whole else f"few-{name}"
+        groups[limit] = folder.solve(
+            stage, network, digits, NORM, MARGIN, TARGET, time_limit=seconds, smoothness=limit
+        )
     return groups
 
 
 def _answers(
-    digits: Sequence[Instance], limit: float | None, results: Sequence[Finished]
+    digits: Sequence[Instance], limit: float | None, results: Sequence[FinishedAttack]
 ) -> pd.DataFrame:
     """Every problem under one limit on a line of its own, without timings."""
     table = row_table(results)[["image", "label", "target", "status", "distance", "bound"]]
@@ -110,9 +120,9 @@ def _answers(
     return table
 
 
-def _distance(result: Finished) -> float:
+def _distance(result: FinishedAttack) -> float:
     """Distance of a checked answer, NaN without one."""
-    return float(result.row["distance"]) if result.row["certified"] else math.nan
+    return known(result.row.distance) if result.row.certified else math.nan
 
 
 def _at_least_0(bound: float | None) -> float | None:
@@ -176,15 +186,15 @@ def _pictures(network: ReLUNetwork, digits: Sequence[Instance], groups: Groups) 
     }  # fmt: skip
     words = [[_caption(result) for result in rows[: len(digits)]] for rows in groups.values()]
     titles = [
-        f"{digit.label} \N{RIGHTWARDS ARROW} {result.row['target']}"
+        f"{digit.label} \N{RIGHTWARDS ARROW} {result.row.target}"
         for digit, result in zip(digits, groups[None], strict=False)
     ]
     return limit_pictures(list(groups), np.array(images), changed, titles, words)
 
 
-def _caption(result: Finished) -> str:
+def _caption(result: FinishedAttack) -> str:
     """The distance, and what is known about it."""
-    status, distance, bound = result.row["status"], _distance(result), result.row.get("bound")
+    status, distance, bound = result.row.status, _distance(result), result.row.bound
     if status == Status.INFEASIBLE:
         return "proven: there is none"
     if not math.isfinite(distance):

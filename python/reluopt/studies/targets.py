@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reluopt.figures import distance_matrix_figure, distribution_figure, perturbation_figure
+from reluopt.figures import distance_matrix_figure, distribution_figure
 from reluopt.images.mnist import load_images
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.numerics.arrays import BoolArray, FloatArray
-from reluopt.questions.problems import Norm, RelativeMargin, parse_target
-from reluopt.runs.attack import AttackSettings, Finished
+from reluopt.questions.problems import Norm, parse_target
 from reluopt.runs.instances import Instance
+from reluopt.runs.row import known
 from reluopt.runs.tables import fixed, markdown_table
 from reluopt.studies.base import (
     Study,
@@ -33,9 +33,13 @@ from reluopt.studies.base import (
     read_table,
 )
 from reluopt.studies.solved import (
+    MARGIN,
+    NORMS,
     SAME,
+    FinishedAttack,
     count_unproven,
     image_index,
+    perturbations,
     printed,
     proven_distances,
     recognised_images,
@@ -49,8 +53,6 @@ NETWORK = "thesis"
 ROWS = f"{NAME}-rows"
 """The table of rows."""
 
-NORMS = (Norm.L1, Norm.L2)
-
 ANY, RUNNER_UP, PLUS_5 = "any", "runner-up", "+5"
 CHOICES = {ANY: "any", RUNNER_UP: "runner-up", PLUS_5: "plus5"}
 """Targets that depend on the image, and the folder names of their rows."""
@@ -61,8 +63,6 @@ REDUCED, COMPLETE = 10, 500
 FIXED = 200
 """Images for which every label is a target; the first ones of all."""
 
-MARGIN = RelativeMargin(0.2)
-
 _SEEN = ("changed", "largest", "mean", "black_share", "similarity")
 """Measures of :mod:`reluopt.studies.visibility`."""
 
@@ -71,7 +71,7 @@ _PLACES = {"distance": 5, "over_any": 4, "largest": 3, "mean": 5, "black_share":
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class NormAnswers:
     """All answers in one norm.
 
     Attributes:
@@ -81,11 +81,11 @@ class Answers:
     """
 
     norm: Norm
-    chosen: Mapping[str, Sequence[Finished]]
-    fixed: Mapping[int, Sequence[Finished]]
+    chosen: Mapping[str, Sequence[FinishedAttack]]
+    fixed: Mapping[int, Sequence[FinishedAttack]]
 
     @property
-    def groups(self) -> dict[str, Sequence[Finished]]:
+    def groups(self) -> dict[str, Sequence[FinishedAttack]]:
         """Everything by choice, labels for all digits last."""
         return {**self.chosen, **{str(label): rows for label, rows in self.fixed.items()}}
 
@@ -121,15 +121,14 @@ def run(context: StudyContext) -> StudyResult:
 
 def _solve(
     folder: StudyFolder, network: ReLUNetwork, images: Sequence[Instance], norm: Norm
-) -> Answers:
+) -> NormAnswers:
     """All choices in one norm."""
 
-    def ask(stage: str, target: str, asked: Sequence[Instance]) -> list[Finished]:
-        settings = AttackSettings(parse_target(target), norm, MARGIN, folder.context.method())
-        return folder.solve(f"{norm}-{stage}", network, asked, settings)
+    def ask(stage: str, target: str, asked: Sequence[Instance]) -> list[FinishedAttack]:
+        return folder.solve(f"{norm}-{stage}", network, asked, norm, MARGIN, parse_target(target))
 
     first = images[:FIXED]
-    return Answers(
+    return NormAnswers(
         norm,
         {choice: ask(stage, choice, images) for choice, stage in CHOICES.items()},
         {
@@ -140,7 +139,7 @@ def _solve(
 
 
 def _image_rows(
-    network: ReLUNetwork, images: Sequence[Instance], answers: Answers, black: BoolArray
+    network: ReLUNetwork, images: Sequence[Instance], answers: NormAnswers, black: BoolArray
 ) -> pd.DataFrame:
     """One line for each problem, with distance (NaN if not proven), rank and visibility.
 
@@ -158,10 +157,10 @@ def _image_rows(
         rows["over_any"] = (distances / nearest[distances.index]).to_numpy()
         seen: list[dict[str, Any]] = [{} for _ in finished]
         for line, result in zip(seen, finished, strict=True):
-            original, row = originals[str(result.row["image"])], result.row
+            original, row = originals[result.row.image], result.row
             if result.image is not None:
                 logits = network.forward(original)
-                line["rank"] = _rank(logits, int(row["label"]), int(row["target"]))
+                line["rank"] = _rank(logits, row.label, known(row.target))
                 changed = result.image.reshape(shape)
                 line |= asdict(visibility(original.reshape(shape), changed, black))
         names = ["image", "label", "norm", "choice", "target", "status", "distance", "over_any"]
@@ -206,30 +205,22 @@ def _distributions(
     return panels
 
 
-def _example(images: Sequence[Instance], answers: Answers) -> Figure | None:
+def _example(images: Sequence[Instance], answers: NormAnswers) -> Figure | None:
     """One digit with all nine targets: the first for which all choices take different ones.
 
     The figure says which target each choice takes. None when there is no such digit.
     """
-    chosen = {c: {r.row["image"]: r for r in rows} for c, rows in answers.chosen.items()}
+    chosen = {c: {r.row.image: r for r in rows} for c, rows in answers.chosen.items()}
     for image in images[:FIXED]:
-        targets = {choice: int(rows[image.key].row["target"]) for choice, rows in chosen.items()}
+        targets = {choice: known(rows[image.key].row.target) for choice, rows in chosen.items()}
         if len(set(targets.values())) == len(targets):
             break
     else:
         return None
-    shown = [r for rows in answers.fixed.values() for r in rows if r.row["image"] == image.key]
+    shown = [r for rows in answers.fixed.values() for r in rows if r.row.image == image.key]
     names = {target: choice for choice, target in targets.items()}
-    return perturbation_figure(
-        [image.image] * len(shown),
-        [result.image for result in shown],
-        labels=[image.label] * len(shown),
-        predicted_original=[int(result.row["original_predicted"]) for result in shown],
-        predicted_changed=[int(result.row["predicted"]) for result in shown],
-        distances=[float(result.row["distance"]) for result in shown],
-        norm=str(answers.norm),
-        proven=[names.get(int(result.row["target"]), "") for result in shown],
-    )
+    words = [names.get(known(result.row.target), "") for result in shown]
+    return perturbations([image] * len(shown), shown, answers.norm, words)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:

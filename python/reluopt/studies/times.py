@@ -92,10 +92,11 @@ _PROBLEMS = {
 }
 
 _WEIGHTS = "constraints as the thesis counts"
+_SIZES = ("variables", "constraints", "binaries")
 
 
 def run(context: StudyContext) -> StudyResult:
-    """Measure all four problems, draw the last two, and put the sizes beside the thesis'."""
+    """Norm all four problems, draw the last two, and put the sizes beside the thesis'."""
     check_methods(context, list(MEASUREMENTS.values()))
     folder = StudyFolder(context, NAME)
     network = load_bundled(NETWORK)
@@ -185,11 +186,11 @@ def _classifications(
 
 def _simple_facts(finished: Sequence[Finished]) -> dict[str, Any]:
     """Average, fastest and slowest; dashes when a run died, lower bounds when one was stopped."""
-    seconds = [result.row.get("seconds") for result in finished]
+    seconds = [result.row.seconds for result in finished]
     known = [float(value) for value in seconds if value is not None]
     if len(known) < len(seconds):
         return {"images": len(seconds), "average": None, "fastest": None, "slowest": None}
-    stopped = any(result.row["status"] == Status.TIME_LIMIT for result in finished)
+    stopped = any(result.row.status == Status.TIME_LIMIT for result in finished)
     relation = AT_LEAST if stopped else EXACT
     return {
         "images": len(known),
@@ -202,34 +203,36 @@ def _simple_facts(finished: Sequence[Finished]) -> dict[str, Any]:
 def _classification_facts(finished: Sequence[Finished]) -> dict[str, Any]:
     """Times, sizes, and how many answers are those of the network."""
     rows = [result.row for result in finished]
-    sizes = {name: rows[0].get(name) for name in ("variables", "constraints", "binaries")}
-    agreeing = sum(bool(row["agrees"]) for row in rows)
+    sizes = {name: rows[0].get(name) for name in _SIZES}
+    agreeing = sum(row.agrees for row in rows)
     return {**_simple_facts(finished), "agreeing": agreeing, **sizes}
 
 
 def _table(facts: Mapping[str, Any]) -> pd.DataFrame:
     """The table: what was measured, and below it what the thesis printed."""
-    found = facts[CLASSIFICATION]
+    found, weights = facts[CLASSIFICATION], facts["weights"]
+    agreeing = f"{found['agreeing']}/{found['images']}"
     rows = [
         _row(FORWARD, "float64", facts[FORWARD], None, DASH),
         _printed(FORWARD),
-        _row(
-            CLASSIFICATION,
-            "HiGHS, thesis' model",
-            found,
-            facts["weights"][CLASSIFICATION],
-            f"{found['agreeing']}/{found['images']}",
-        ),
+        _row(CLASSIFICATION, "HiGHS, thesis' model", found, weights[CLASSIFICATION], agreeing),
         _printed(CLASSIFICATION),
     ]
     for norm, measurement in MEASUREMENTS.items():
         for method in measurement.methods:
             found = facts[norm]["methods"][method]
-            weights = facts["weights"][norm] if ":thesis" in method else None
+            counted = weights[norm] if ":thesis" in method else None
             proven = f"{found['proven']}/{found['images']}"
-            rows.append(_row(norm, method_words(method), found, weights, proven))
+            rows.append(_row(norm, method_words(method), found, counted, proven))
         rows.append(_printed(norm))
-    return pd.DataFrame(rows, dtype=object)
+    return pd.DataFrame(rows, columns=list(_COLUMNS), dtype=object).fillna(DASH)
+
+
+_TIMES = ("average", "fastest", "slowest")
+_COLUMNS = (
+    *("problem", "method", "variables", "constraints", _WEIGHTS, "binaries", "proven"),
+    *(f"{name} (s)" for name in _TIMES),
+)
 
 
 def _row(
@@ -239,14 +242,10 @@ def _row(
     return {
         "problem": _PROBLEMS[problem],
         "method": method,
-        "variables": count_text(found.get("variables")),
-        "constraints": count_text(found.get("constraints")),
+        **{name: count_text(found.get(name)) for name in _SIZES},
         _WEIGHTS: count_text(weights),
-        "binaries": count_text(found.get("binaries")),
         "proven": proven,
-        "average (s)": seconds_text(found["average"]),
-        "fastest (s)": seconds_text(found["fastest"]),
-        "slowest (s)": seconds_text(found["slowest"]),
+        **{f"{name} (s)": seconds_text(found[name]) for name in _TIMES},
     }
 
 
@@ -257,13 +256,8 @@ def _printed(problem: str) -> dict[str, str]:
         "problem": _PROBLEMS[problem],
         "method": "as the thesis printed it",
         "variables": count_text(published.variables),
-        "constraints": DASH,
         _WEIGHTS: count_text(published.constraints),
-        "binaries": DASH,
-        "proven": DASH,
-        "average (s)": f"{published.average:.5g}",
-        "fastest (s)": f"{published.fastest:.5g}",
-        "slowest (s)": f"{published.slowest:.5g}",
+        **{f"{name} (s)": f"{getattr(published, name):.5g}" for name in _TIMES},
     }
 
 

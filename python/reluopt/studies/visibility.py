@@ -44,7 +44,7 @@ class Visibility:
 
 
 def visibility(original: FloatArray, changed: FloatArray, black: BoolArray) -> Visibility:
-    """Measure the change from one image to another.
+    """Norm the change from one image to another.
 
     Args:
         original: shape ``(height, width)``, pixels in [0, 1].

@@ -9,7 +9,7 @@ from scipy.optimize import LinearConstraint, minimize
 
 from helpers.regions import enumerate_patterns, split_rooms
 from reluopt.answers.solution import Incumbent, Status
-from reluopt.attacks.region import find_incumbent, region_minimum
+from reluopt.attacks.linear_regions import find_incumbent, linear_region_minimum
 from reluopt.engines import get_engine
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.ball import make_ball
@@ -159,7 +159,7 @@ def test_incumbents_progress_and_regions_speak_of_the_blend(make_network):
     assert seen[0].objective <= incumbent.objective * (1.0 + 1e-9)
     best = answer.image if answer.image is not None else incumbent.image
     alternative = task.alternatives[answer.alternative]
-    again = region_minimum(network, task, alternative, network.activation_pattern(best))
+    again = linear_region_minimum(network, task, alternative, network.activation_pattern(best))
     assert task.objective(again) == pytest.approx(answer.objective, rel=1e-6)
 
 

@@ -21,13 +21,13 @@ from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.rounding import gamma
-from reluopt.questions.problems import PerturbationTask
+from reluopt.questions.problems import Task
 
 LEAST_CHAIN = 16.0
 """Roundings that every kernel allows for in the first layer, besides one for each input."""
 
 
-def lifted_frame(network: ReLUNetwork, task: PerturbationTask) -> tuple[Frame, Lift]:
+def lifted_frame(network: ReLUNetwork, task: Task) -> tuple[Frame, Lift]:
     r"""The frame of a blend's lifted task.
 
     Kernels allow for at least :math:`\gamma_{N+16}` times the magnitudes, N being the number of

@@ -13,7 +13,7 @@ from typing import Any
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Status, relative_gap
 from reluopt.deadline import Deadline
-from reluopt.engines.base import Engine, EngineRequest, EngineState, EngineTask
+from reluopt.engines.base import Engine, EngineRequest, EngineState
 from reluopt.engines.branch_and_bound import NORMS
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
 from reluopt.engines.branch_and_bound.forest import Forest
@@ -24,7 +24,7 @@ from reluopt.engines.branch_and_bound.proof_search import prove, root_bound
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Blend, PerturbationTask
+from reluopt.questions.problems import Blend, Task
 
 ROUNDING = 1.0 + 1e-6
 """Slack of the test whether the gap has been reached: the cutoff is computed by a subtraction."""
@@ -48,7 +48,7 @@ class BranchAndBoundEngine(Engine):
     name = "bnb"
     self_contained = True
 
-    def kernels(self, task: EngineTask) -> tuple[str, ...]:
+    def kernels(self, task: Task) -> tuple[str, ...]:
         """Those of the norm's relaxation; blends are L2 problems here."""
         norm = task.norm.name if task.minimises_distance else ""
         return (norm,) if norm in NORMS else ("l2",)
@@ -58,7 +58,7 @@ class BranchAndBoundEngine(Engine):
         detail = f"own branch and bound, compiled by numba {_version('numba')}; L1, L2 and blends"
         return EngineState(True, _version("reluopt"), detail)
 
-    def supports(self, task: EngineTask) -> bool:
+    def supports(self, task: Task) -> bool:
         """Perturbation tasks in L1, L2 and blends of both, without limits on the change."""
         if not task.minimises_distance or task.limits is not None:
             return False
@@ -83,7 +83,7 @@ class BranchAndBoundEngine(Engine):
         return self._search(make_frame(request.network, task), request, task, started)
 
     def _search(
-        self, frame: Frame, request: EngineRequest, asked: PerturbationTask, started: float
+        self, frame: Frame, request: EngineRequest, asked: Task, started: float
     ) -> EngineAnswer:
         """Search an L1 or L2 task, and make a proof of it if asked."""
         search = Search(
@@ -103,7 +103,7 @@ class BranchAndBoundEngine(Engine):
         forest.bounds = [proven]
         return replace(_answer(search, forest, request, started), proof=made)
 
-    def keeps_proofs(self, task: EngineTask) -> bool:
+    def keeps_proofs(self, task: Task) -> bool:
         """Of tasks that are searched as they are: not of blends."""
         return self.supports(task) and task.norm.name in NORMS
 
@@ -115,12 +115,12 @@ class BranchAndBoundEngine(Engine):
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""
         return read_proof(path)
 
-    def replay(self, proof: Any, network: ReLUNetwork, task: PerturbationTask) -> float:
+    def replay(self, proof: Any, network: ReLUNetwork, task: Task) -> float:
         """See :class:`~reluopt.engines.proving.ProvingEngine`, and :func:`.proof.replay`."""
         return replay(proof, network, task)
 
     def root_bound(
-        self, network: ReLUNetwork, task: PerturbationTask, incumbent: Incumbent | None, gap: float
+        self, network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float
     ) -> float:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""
         return root_bound(network, task, incumbent, gap * GAP_SHARE)

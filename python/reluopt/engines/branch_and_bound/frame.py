@@ -24,7 +24,7 @@ from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet, with_radius
 from reluopt.numerics.propagate import tighten
 from reluopt.questions.input_sets import InputSet
-from reluopt.questions.problems import Alternative, Blend, Box, LogitConditions, PerturbationTask
+from reluopt.questions.problems import Alternative, Blend, Box, LogitConditions, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Frame:
 
     network: ReLUNetwork
     flat: FlatNetwork
-    task: PerturbationTask
+    task: Task
     inputs: FlatInputSet
 
     @cached_property
@@ -90,7 +90,7 @@ class Frame:
         )
 
 
-def make_frame(network: ReLUNetwork, task: PerturbationTask) -> Frame:
+def make_frame(network: ReLUNetwork, task: Task) -> Frame:
     """Network, task and box as kernels take them, centred at the image.
 
     Raises:

@@ -43,7 +43,7 @@ class LeafCheck(Protocol):
         ...
 
 
-class Attempt(NamedTuple):
+class Trial(NamedTuple):
     """What one try at a node gave.
 
     Attributes:
@@ -64,6 +64,6 @@ class Prover(Protocol):
 
     check: LeafCheck
 
-    def attempt(self, lower: FloatArray, upper: FloatArray, warm: Any, cutoff: float) -> Attempt:
+    def attempt(self, lower: FloatArray, upper: FloatArray, warm: Any, cutoff: float) -> Trial:
         """Try to prove that the node holds nothing below ``cutoff``."""
         ...

@@ -34,7 +34,7 @@ from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, IntArray
-from reluopt.questions.problems import Norm, PerturbationTask
+from reluopt.questions.problems import Norm, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Proof:
         return sum(len(tree.leaves) for tree in self.trees)
 
 
-def task_fingerprint(task: PerturbationTask) -> str:
+def task_fingerprint(task: Task) -> str:
     """SHA-256 (hex) of everything that the task asks."""
     digest = hashlib.sha256(str(task.norm).encode())
     arrays = [task.image, task.box.lower, task.box.upper]
@@ -106,7 +106,7 @@ def child_bounds(
     return lower, upper
 
 
-def replay(proof: Proof, network: ReLUNetwork, task: PerturbationTask) -> float:
+def replay(proof: Proof, network: ReLUNetwork, task: Task) -> float:
     """Verify a proof; see the module.
 
     Returns:

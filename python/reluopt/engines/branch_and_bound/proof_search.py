@@ -20,7 +20,7 @@ from reluopt.answers.solution import Incumbent
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame
-from reluopt.engines.branch_and_bound.leaf import EMPTY, LEAF, Attempt, Leaf, Prover
+from reluopt.engines.branch_and_bound.leaf import EMPTY, LEAF, Leaf, Prover, Trial
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.plan import Plan
 from reluopt.engines.branch_and_bound.proof import (
@@ -33,7 +33,7 @@ from reluopt.engines.branch_and_bound.proof import (
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import PerturbationTask
+from reluopt.questions.problems import Task
 
 
 class _Unproven(NamedTuple):
@@ -104,12 +104,12 @@ class _TreeWalk:
         """Bounds given the phases, in place; False when they prove the node empty."""
         return self._frame.tighten(self._ball.radius, node.lower, node.upper)
 
-    def _attempt(self, node: _Unproven) -> Attempt:
+    def _attempt(self, node: _Unproven) -> Trial:
         """Solve the node's relaxation; out of time, what an ancestor's multipliers give here."""
         if not self._deadline.passed or node.inherited.kind == EMPTY:
             return self._prover.attempt(node.lower, node.upper, node.warm, self._cutoff)
         proven = self._prover.check.bound(node.inherited, node.lower, node.upper)
-        return Attempt(node.inherited, proven, LEAF, None)
+        return Trial(node.inherited, proven, LEAF, None)
 
     def _close(self, refined: bool, leaf: Leaf, bound: float) -> list[_Unproven]:
         self._splits.append(LEAF)
@@ -129,7 +129,7 @@ def _reached(plan: Plan, lower: FloatArray, upper: FloatArray) -> Plan:
 def prove(
     search: Search,
     network: ReLUNetwork,
-    task: PerturbationTask,
+    task: Task,
     plans: Sequence[Plan],
     limit: float,
 ) -> tuple[Proof, float]:
@@ -162,9 +162,7 @@ def prove(
     return Proof(task.norm, *fingerprints, radius, tuple(trees)), max(bound, 0.0)
 
 
-def root_bound(
-    network: ReLUNetwork, task: PerturbationTask, incumbent: Incumbent | None, gap: float
-) -> float:
+def root_bound(network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float) -> float:
     """Safe bound of the root relaxations alone, over the ball of an incumbent.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
-from reluopt.questions.problems import Alternative, PerturbationTask
+from reluopt.questions.problems import Alternative, Task
 
 TIGHT = 1e-8
 """A neuron of at most this pre-activation, or a condition of at most this slack, relative to the
@@ -26,7 +26,7 @@ where rounding in the layers before takes more. The last is a hundredth of solve
 
 
 def repaired(
-    network: ReLUNetwork, task: PerturbationTask, alternative: Alternative, image: FloatArray
+    network: ReLUNetwork, task: Task, alternative: Alternative, image: FloatArray
 ) -> FloatArray | None:
     """An image beside ``image`` whose float64 forward pass meets the conditions exactly.
 

@@ -6,7 +6,7 @@ import math
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:  # what encodes and what is compiled takes its time to load
 
 SMALLEST_LENGTH = 1e-300
 """Lengths are divided by no less, so that rows of zeros stay zeros."""
+
+
+Ends: TypeAlias = tuple[FloatArray, FloatArray]
+"""Lower and upper ends of a box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +135,7 @@ class Norm(metaclass=_Norms):
         return self.ball(1.0)[0].dual
 
     def flat_ball(
-        self,
-        flat: FlatNetwork,
-        ends: tuple[FloatArray, FloatArray],
-        center: FloatArray,
-        radius: float,
+        self, flat: FlatNetwork, ends: Ends, center: FloatArray, radius: float
     ) -> FlatInputSet:
         """The ball of this radius around ``center``, cut by a box, as kernels take it."""
         norm, reach = self.ball(radius)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.norms.base import Change, Norm
+from reluopt.questions.norms.base import Change, Ends, Norm
 from reluopt.questions.norms.parts import split_change
 
 if TYPE_CHECKING:
@@ -44,11 +44,7 @@ class L1(Norm):
         return split_change(builder, low, high, self.costs)
 
     def flat_ball(
-        self,
-        flat: FlatNetwork,
-        ends: tuple[FloatArray, FloatArray],
-        center: FloatArray,
-        radius: float,
+        self, flat: FlatNetwork, ends: Ends, center: FloatArray, radius: float
     ) -> FlatInputSet:
         from reluopt.numerics.input_sets import L1_BALL, around, sum_rounding
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.norms.base import Change, Norm, free_change
+from reluopt.questions.norms.base import Change, Ends, Norm, free_change
 
 if TYPE_CHECKING:
     from reluopt.numerics.flat import FlatNetwork
@@ -48,11 +48,7 @@ class LInf(Norm):
         )
 
     def flat_ball(
-        self,
-        flat: FlatNetwork,
-        ends: tuple[FloatArray, FloatArray],
-        center: FloatArray,
-        radius: float,
+        self, flat: FlatNetwork, ends: Ends, center: FloatArray, radius: float
     ) -> FlatInputSet:
         from reluopt.numerics.input_sets import BOX_ONLY, around, difference
 

@@ -12,7 +12,7 @@ from reluopt.engines.branch_and_bound.l1.ball import make_row_ball, no_ball_rows
 from reluopt.engines.branch_and_bound.l1.certificate import (
     L1_OBJECTIVE,
     NO_OBJECTIVE,
-    make_claim,
+    make_setting,
     safe_bound,
 )
 from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
@@ -100,12 +100,12 @@ def exact_lagrangian(frame, ball, lower, upper, pi, mu, tau, objective):
 def test_safe_bound_never_exceeds_the_exact_lagrangian(seed, objective):
     frame, ball, generator = make_case(seed)
     conditions = frame.task.alternatives[0].conditions
-    claim = make_claim(frame, conditions, ball)
+    setting = make_setting(frame, conditions, ball)
     hidden = int(frame.flat.neuron_offsets[-2])
     pi = generator.normal(size=frame.flat.biases.size)
     mu = generator.random(conditions.rhs.size)
     tau = generator.normal(size=ball.rows.neurons.size)
-    safe = safe_bound(claim, ball.lower, ball.upper, pi, mu, tau, objective)
+    safe = safe_bound(setting, ball.lower, ball.upper, pi, mu, tau, objective)
     true = exact_lagrangian(
         frame, ball, ball.lower, ball.upper, pi[:hidden], mu, tau, int(objective)
     )

@@ -12,14 +12,15 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     first_layer,
     safe_quadratic_bound,
 )
+from reluopt.engines.branch_and_bound.l2.interior import Effort
 from reluopt.engines.branch_and_bound.l2.model import (
     CONDITION,
     NEGATIVE,
     PHASE,
-    Setting,
+    L2Setting,
     build_model,
 )
-from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation
 from reluopt.networks.flattening import flatten
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.network import ReLUNetwork
@@ -127,7 +128,7 @@ def test_forms_are_nonnegative_within_their_error(make_network, sizes, decide):
     for seed in range(4):
         frame, conditions, lower, upper, root = make_node(make_network, sizes, seed, decide)
         matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-        model = build_model(Setting(frame.flat, frame.inputs, matrix, rhs, root), lower, upper)
+        model = build_model(L2Setting(frame.flat, frame.inputs, matrix, rhs, root), lower, upper)
         q = conditions.rhs.size
         assert model.error.max(initial=0.0) < 1e-10
         for delta, hidden, slacks, _ in exact_points(frame, lower, upper, conditions, 200, seed):
@@ -165,7 +166,7 @@ def test_errors_of_forms_hold_where_sums_cancel(sizes):
         for h in np.flatnonzero(root)[seed % 2 :: 2]:
             lower[h], upper[h] = (0.0, upper[h]) if values[h] > 0 else (lower[h], 0.0)
         matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-        model = build_model(Setting(frame.flat, frame.inputs, matrix, rhs, root), lower, upper)
+        model = build_model(L2Setting(frame.flat, frame.inputs, matrix, rhs, root), lower, upper)
         for delta, hidden, slacks, _ in exact_points(frame, lower, upper, conditions, 60, seed):
             values = exact_form_values(model, frame.inputs, frame, delta, hidden)
             errors = [Fraction(e) for e in model.error.tolist()]

@@ -14,7 +14,7 @@ from reluopt.engines.branch_and_bound.l2.algebra import (
     is_positive_definite,
     product,
 )
-from reluopt.engines.branch_and_bound.l2.interior import CUT_OFF, SOLVED, solve_program
+from reluopt.engines.branch_and_bound.l2.interior import CUT_OFF, SOLVED, Effort, solve_program
 from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
 
 NO_INDEX = np.zeros(0, dtype=np.int64)
@@ -55,7 +55,7 @@ def test_plain_quadratic_programs_against_scipy(seed, tilt):
     rhs = rows @ inside + generator.uniform(0.0, 0.2, q)
     low, high = np.full(n, -1.0), np.full(n, 1.0)
     program = plain_program(rows, rhs, low, high, tilt)
-    answer = solve_program(program, np.zeros(0), 1e9, 1e-9, 0.0, 100)
+    answer = solve_program(program, np.zeros(0), 1e9, Effort(100, 1e-9, 0.0))
     expected = minimize(
         lambda d: d @ d + 2.0 * tilt * d.sum(),
         inside,
@@ -73,7 +73,7 @@ def test_plain_quadratic_programs_against_scipy(seed, tilt):
 def test_an_empty_program_runs_into_the_cutoff():
     rows = np.array([[1.0, 0.0], [-1.0, 0.0]])
     program = plain_program(rows, np.array([-0.6, 0.4]), np.full(2, -1.0), np.full(2, 1.0))
-    answer = solve_program(program, np.zeros(0), 2.1, 1e-9, 0.0, 100)
+    answer = solve_program(program, np.zeros(0), 2.1, Effort(100, 1e-9, 0.0))
     assert answer.status == CUT_OFF
     assert answer.bound >= 2.1
 
@@ -110,7 +110,7 @@ def test_one_neuron_gives_its_convex_hull(demand):
     """Without a chord: the hull mixes staying (x = 0) with going to x = max(demand, -offset)."""
     weight, offset = np.array([1.0, -2.0, 0.5]), -0.7
     answer = solve_program(
-        one_neuron(weight, offset, demand), np.array([0.01]), 1e9, 1e-9, 0.0, 100
+        one_neuron(weight, offset, demand), np.array([0.01]), 1e9, Effort(100, 1e-9, 0.0)
     )
     goal = max(demand, -offset)
     hull = demand / goal * (goal - offset) ** 2 / (weight @ weight)
@@ -120,7 +120,7 @@ def test_one_neuron_gives_its_convex_hull(demand):
 
 def test_multipliers_stay_convex():
     program = one_neuron(np.array([1.0, -2.0, 0.5]), -0.7, 0.4)
-    answer = solve_program(program, np.array([0.01]), 1e9, 1e-9, 0.0, 100)
+    answer = solve_program(program, np.array([0.01]), 1e9, Effort(100, 1e-9, 0.0))
     assert is_positive_definite(curvature(program, answer.best.theta).reduced)
 
 

@@ -11,7 +11,7 @@ from scipy.optimize import linprog, minimize
 
 from helpers.regions import enumerate_patterns
 from reluopt.answers.solution import Status
-from reluopt.attacks.region import find_incumbent
+from reluopt.attacks.linear_regions import find_incumbent
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.options import EngineOptions

@@ -7,11 +7,11 @@ import pytest
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
 from reluopt.engines.branch_and_bound.frame import make_frame
-from reluopt.engines.branch_and_bound.l2.interior import solve_program
+from reluopt.engines.branch_and_bound.l2.interior import Effort, solve_program
 from reluopt.engines.branch_and_bound.l2.iterate import residuals_at, start_iterate
 from reluopt.engines.branch_and_bound.l2.model import POSITIVE
 from reluopt.engines.branch_and_bound.l2.program import curvature, start_multipliers
-from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation
 from reluopt.engines.branch_and_bound.l2.units import SMALL, from_units, in_units, unit_of
 from reluopt.engines.options import EngineOptions
 from reluopt.numerics.input_sets import with_radius
@@ -84,8 +84,8 @@ def test_scaling_rounds_nothing(program_and_layers):
 def test_answers_come_back_in_the_units_of_the_image(program_and_layers):
     program, layer = program_and_layers
     theta = start_multipliers(program, layer)
-    plain = solve_program(program, theta, math.inf, 1e-9, 0.0, 80)
-    scaled = solve_program(in_units(program, 0.25), theta, math.inf, 1e-9, 0.0, 80)
+    plain = solve_program(program, theta, math.inf, Effort(80, 1e-9, 0.0))
+    scaled = solve_program(in_units(program, 0.25), theta, math.inf, Effort(80, 1e-9, 0.0))
     answer = from_units(scaled, 0.25)
     assert answer.bound == pytest.approx(plain.bound, rel=1e-7)
     assert answer.objective == pytest.approx(plain.objective, rel=1e-7)

@@ -43,7 +43,7 @@ class Layout(NamedTuple):
     sides: FloatMatrix
 
 
-class _Rows(NamedTuple):
+class _RowLayout(NamedTuple):
     """Which row is whose.
 
     Attributes:
@@ -65,13 +65,9 @@ class _Rows(NamedTuple):
 
 
 def build(
-    frame: Frame,
-    conditions: LogitConditions,
-    lower: FloatArray,
-    upper: FloatArray,
-    balls: BallRows,
+    frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray, balls: BallRows
 ) -> tuple[LinearProgram, Layout]:
-    """The program for root bounds ``lower``, ``upper`` of all hidden neurons.
+    """The program for root bounds of all hidden neurons.
 
     Neurons with ``upper <= 0`` are left out. Undecided ones get a triangle, except those of the
     first :data:`DEEP` layers that have a ball row.
@@ -79,15 +75,12 @@ def build(
     rows = _lay_out_rows(frame, conditions, lower, upper, balls)
     block, above = _upper_layers(frame, conditions, rows, balls.neurons.size)
     pixel, sign, pixels, rhs = _pixel_columns(frame, conditions, rows, balls)
-    hidden = rows.kept.size
-    reach = np.empty(frame.flat.biases.size)
-    for layer in range(frame.flat.weight_offsets.size):
-        layer_magnitudes(frame.flat, frame.inputs, reach, layer, reach)
+    hidden, reach = rows.kept.size, _reach(frame)
     layout = Layout(rows.kept, pixel, sign, 2.0 * reach[rows.kept] + 1.0, np.zeros((2, hidden)))
     first_pixel, first_logical = 2 * hidden, 2 * hidden + pixel.size
     columns = np.arange(first_logical + rows.total, dtype=np.int64)
     of_neurons, of_pixels, logicals = np.split(columns, [first_pixel, first_logical])
-    cost, low, high = np.zeros(columns.size), np.zeros(columns.size), np.zeros(columns.size)
+    cost, low, high = (np.zeros(columns.size) for _ in range(3))
     cost[of_pixels] = 1.0
     high[of_pixels] = room = np.where(
         sign > 0.0, frame.inputs.high[pixel], -frame.inputs.low[pixel]
@@ -95,9 +88,9 @@ def build(
     # Logicals of conditions and of ball rows: what they can reach, and some more.
     largest = np.abs(conditions.matrix) @ reach[frame.hidden :] + np.abs(conditions.rhs)
     low[logicals[rows.first_condition :][: largest.size]] = -(2.0 * largest + 1.0)
-    widest = balls.offset + balls.largest * room.sum() + 1.0
-    high[logicals[rows.ball[rows.ball >= 0]]] = widest
-    program = LinearProgram(
+    of_balls = logicals[rows.ball[rows.ball >= 0]]
+    high[of_balls] = balls.offset + balls.largest * room.sum() + 1.0
+    return LinearProgram(
         first_s=hidden,
         first_pixel=first_pixel,
         first_logical=first_logical,
@@ -116,17 +109,20 @@ def build(
         listed=np.concatenate([of_neurons, logicals, of_pixels]),
         listed_count=np.array([columns.size], dtype=np.int64),
         first_listed_pixel=first_pixel + rows.total,
-    )
-    return program, layout
+    ), layout
+
+
+def _reach(frame: Frame) -> FloatArray:
+    """Bounds on ``|a|`` of all neurons over the whole box."""
+    reach = np.empty(frame.flat.biases.size)
+    for layer in range(frame.flat.weight_offsets.size):
+        layer_magnitudes(frame.flat, frame.inputs, reach, layer, reach)
+    return reach
 
 
 def _lay_out_rows(
-    frame: Frame,
-    conditions: LogitConditions,
-    lower: FloatArray,
-    upper: FloatArray,
-    balls: BallRows,
-) -> _Rows:
+    frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray, balls: BallRows
+) -> _RowLayout:
     """First layer, ball rows, other neurons, conditions, triangles."""
     sizes = frame.network.hidden_sizes
     kept = np.flatnonzero(upper > 0.0).astype(np.int64)
@@ -145,11 +141,11 @@ def _lay_out_rows(
     first_triangle = first_condition + conditions.rhs.size
     triangle[unstable] = first_triangle + np.arange(unstable.size)
     total = first_triangle + unstable.size
-    return _Rows(kept, starts, layers, neuron, ball, triangle, first_condition, total)
+    return _RowLayout(kept, starts, layers, neuron, ball, triangle, first_condition, total)
 
 
 def _upper_layers(
-    frame: Frame, conditions: LogitConditions, rows: _Rows, extra: int
+    frame: Frame, conditions: LogitConditions, rows: _RowLayout, extra: int
 ) -> tuple[FloatArray, IntArray]:
     """``block`` and ``above`` of :class:`LinearProgram`; ``extra`` is the number of ball rows."""
     kept, starts, layers = rows.kept, rows.starts, rows.layers
@@ -171,7 +167,7 @@ def _upper_layers(
 
 
 def _pixel_columns(
-    frame: Frame, conditions: LogitConditions, rows: _Rows, balls: BallRows
+    frame: Frame, conditions: LogitConditions, rows: _RowLayout, balls: BallRows
 ) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
     """``pixel`` and ``sign`` of :class:`Layout`, ``pixels`` and ``rhs`` of the program."""
     layers, last = frame.network.affine_layers, frame.network.affine_layers[-1]

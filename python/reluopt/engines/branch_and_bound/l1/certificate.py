@@ -75,7 +75,7 @@ NO_OBJECTIVE, L1_OBJECTIVE = 0.0, 1.0
 """Factor of :math:`f`: nothing (Farkas) or ``sum|delta|``."""
 
 
-class Claim(NamedTuple):
+class L1Setting(NamedTuple):
     """What a safe bound is about, apart from bounds and multipliers.
 
     Attributes:
@@ -94,19 +94,19 @@ class Claim(NamedTuple):
     balls: BallRows
 
 
-def make_claim(frame: Frame, conditions: LogitConditions, ball: RowBall) -> Claim:
-    """The claim about one alternative over a ball."""
+def make_setting(frame: Frame, conditions: LogitConditions, ball: RowBall) -> L1Setting:
+    """The setting of one alternative over a ball."""
     magnitudes = np.empty(frame.flat.biases.size)
     for layer in range(frame.flat.weight_offsets.size):
         layer_magnitudes(frame.flat, frame.inputs, ball.upper, layer, magnitudes)
     matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-    return Claim(frame.flat, frame.inputs, matrix, rhs, magnitudes, ball.rows)
+    return L1Setting(frame.flat, frame.inputs, matrix, rhs, magnitudes, ball.rows)
 
 
 @apart
 @kernel
 def safe_bound(
-    claim: Claim,
+    setting: L1Setting,
     lower: FloatArray,
     upper: FloatArray,
     neurons: FloatArray,
@@ -114,36 +114,30 @@ def safe_bound(
     balls: FloatArray,
     objective: float,
 ) -> float:
-    r"""The lower bound of the module's derivation.
+    r"""The lower bound of the module's derivation, for any multipliers.
 
-    Args:
-        claim: network, image, box and conditions.
-        lower: lower bounds of all hidden neurons (longer vectors are fine).
-        upper: their upper bounds.
-        neurons: multipliers :math:`\pi` of the hidden neurons, shape ``(H,)``.
-        conditions: multipliers :math:`\mu` of the conditions; negative entries count as 0.
-        balls: multipliers :math:`\tau` of the ball rows; negative entries count as 0.
-        objective: ``L1_OBJECTIVE`` or ``NO_OBJECTIVE``.
+    ``lower`` and ``upper`` bound (at least) all hidden neurons, ``neurons`` are :math:`\pi`,
+    ``conditions`` :math:`\mu` and ``balls`` :math:`\tau`, whose negative entries count as 0.
+    ``objective`` is ``L1_OBJECTIVE`` or ``NO_OBJECTIVE``.
 
     Returns:
         A number not above the exact value, -inf when something overflows. With ``NO_OBJECTIVE`` a
         positive number proves that the node holds no input that meets the conditions.
     """
-    flat = claim.flat
-    depth = flat.weight_offsets.size
+    flat, depth = setting.flat, setting.flat.weight_offsets.size
     current = np.zeros(flat.sizes[depth])
-    value, size_of_all = _condition_terms(claim, conditions, current)
+    value, size_of_all = _condition_terms(setting, conditions, current)
     shares, taus = np.zeros(neurons.size), np.empty(balls.size)
     for b in range(taus.size):
         taus[b] = 0.0 if balls[b] <= 0.0 else balls[b]  # NaN stays NaN
-        shares[claim.balls.neurons[b]] = taus[b]
-        value -= taus[b] * claim.balls.offset[b]
-        size_of_all += taus[b] * claim.balls.offset[b]
+        shares[setting.balls.neurons[b]] = taus[b]
+        value -= taus[b] * setting.balls.offset[b]
+        size_of_all += taus[b] * setting.balls.offset[b]
     for k in range(depth - 1, -1, -1):
         start, size = flat.neuron_offsets[k], flat.sizes[k]
         for i in range(current.size):
             value -= current[i] * flat.biases[start + i]
-            size_of_all += abs(current[i]) * claim.magnitudes[start + i]
+            size_of_all += abs(current[i]) * setting.magnitudes[start + i]
         below = np.zeros(size)
         add_scaled_rows(flat.weights, flat.weight_offsets[k], size, current, below)
         if k > 0:
@@ -155,29 +149,29 @@ def safe_bound(
                 size_of_all += room
                 below[j] = pi
         current = below
-    pixels, size_of_pixels = _pixel_terms(claim, current, taus, objective)
+    pixels, size_of_pixels = _pixel_terms(setting, current, taus, objective)
     value += pixels
     size_of_all += size_of_pixels
-    chain = rounding_chain(flat) + 8.0 * (claim.rhs.size + taus.size)
+    chain = rounding_chain(flat) + 8.0 * (setting.rhs.size + taus.size)
     result = value - gamma(chain) * size_of_all - TINY
     return result if result == result else -np.inf
 
 
 @kernel
 def _condition_terms(
-    claim: Claim, conditions: FloatArray, current: FloatArray
+    setting: L1Setting, conditions: FloatArray, current: FloatArray
 ) -> tuple[float, float]:
     """``mu @ d`` and the sum of the absolute terms; ``current`` becomes ``C^T mu``."""
     value, size = 0.0, 0.0
-    top = claim.magnitudes.size - current.size
-    for c in range(claim.rhs.size):
+    top = setting.magnitudes.size - current.size
+    for c in range(setting.rhs.size):
         mu = conditions[c]
         if mu > 0.0:
-            value += mu * claim.rhs[c]
-            size += mu * abs(claim.rhs[c])
+            value += mu * setting.rhs[c]
+            size += mu * abs(setting.rhs[c])
             for i in range(current.size):
-                current[i] += mu * claim.matrix[c, i]
-                size += mu * abs(claim.matrix[c, i]) * claim.magnitudes[top + i]
+                current[i] += mu * setting.matrix[c, i]
+                size += mu * abs(setting.matrix[c, i]) * setting.magnitudes[top + i]
     return value, size
 
 
@@ -193,17 +187,17 @@ def _corner(p: float, pi: float, low: float, high: float) -> tuple[float, float]
 
 @kernel
 def _pixel_terms(
-    claim: Claim, u: FloatArray, taus: FloatArray, objective: float
+    setting: L1Setting, u: FloatArray, taus: FloatArray, objective: float
 ) -> tuple[float, float]:
     """Minimum of everything that depends on the pixels, and the sum of its absolute terms."""
-    inputs = claim.inputs
+    inputs = setting.inputs
     rise, fall = np.zeros(u.size), np.zeros(u.size)
-    add_scaled_rows(claim.balls.rise, 0, u.size, taus, rise)
-    add_scaled_rows(claim.balls.fall, 0, u.size, taus, fall)
+    add_scaled_rows(setting.balls.rise, 0, u.size, taus, rise)
+    add_scaled_rows(setting.balls.fall, 0, u.size, taus, fall)
     largest = 0.0
     value, size = 0.0, 0.0
     for b in range(taus.size):
-        largest += taus[b] * claim.balls.largest[b]
+        largest += taus[b] * setting.balls.largest[b]
     for j in range(u.size):
         low, high, slope = inputs.low[j], inputs.high[j], u[j]
         value -= slope * inputs.center[j]

@@ -12,19 +12,11 @@ from reluopt.engines.branch_and_bound.l1.ball import RowBall
 from reluopt.engines.branch_and_bound.l1.certificate import (
     L1_OBJECTIVE,
     NO_OBJECTIVE,
-    make_claim,
+    make_setting,
     safe_bound,
 )
 from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
-from reluopt.engines.branch_and_bound.leaf import (
-    BOUND,
-    FARKAS,
-    LEAF,
-    Attempt,
-    Leaf,
-    LeafCheck,
-    Parts,
-)
+from reluopt.engines.branch_and_bound.leaf import BOUND, FARKAS, LEAF, Leaf, LeafCheck, Parts, Trial
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import LogitConditions
 
@@ -40,20 +32,20 @@ class L1Check:
 
     def __init__(self, frame: Frame, conditions: LogitConditions, ball: RowBall) -> None:
         self._hidden = frame.hidden
-        self._claim = make_claim(frame, conditions, ball)
+        self._setting = make_setting(frame, conditions, ball)
 
     def bound(self, leaf: Leaf, lower: FloatArray, upper: FloatArray) -> float:
         """See :class:`~reluopt.engines.branch_and_bound.leaf.LeafCheck`."""
         neurons, conditions, balls = leaf.parts
         sizes = (neurons.size, conditions.size, balls.size)
-        if sizes != (self._hidden, self._claim.rhs.size, self._hidden):
+        if sizes != (self._hidden, self._setting.rhs.size, self._hidden):
             return -math.inf
         pi = np.zeros(lower.size)
         pi[: self._hidden] = neurons
-        tau = np.ascontiguousarray(balls[self._claim.balls.neurons])
+        tau = np.ascontiguousarray(balls[self._setting.balls.neurons])
         objective = NO_OBJECTIVE if leaf.kind == FARKAS else L1_OBJECTIVE
         value = float(
-            safe_bound(self._claim, lower, upper, pi, np.array(conditions), tau, objective)
+            safe_bound(self._setting, lower, upper, pi, np.array(conditions), tau, objective)
         )
         if leaf.kind == FARKAS:
             return math.inf if value > 0.0 else -math.inf
@@ -68,7 +60,7 @@ class L1Prover:
         self._frame, self._rows = frame, ball.rows.neurons
         self._relaxation = L1Relaxation(frame, conditions, ball)
 
-    def attempt(self, lower: FloatArray, upper: FloatArray, warm: Any, cutoff: float) -> Attempt:
+    def attempt(self, lower: FloatArray, upper: FloatArray, warm: Any, cutoff: float) -> Trial:
         """See :class:`~reluopt.engines.branch_and_bound.leaf.Prover`."""
         relaxation = self._relaxation
         if warm is not None:
@@ -85,8 +77,8 @@ class L1Prover:
         leaf = Leaf(kind, (found.neurons, found.conditions, balls))
         proven = self.check.bound(leaf, lower, upper)
         if proven >= cutoff:
-            return Attempt(leaf, proven, LEAF, None)
+            return Trial(leaf, proven, LEAF, None)
         open_ = self._frame.undecided(lower, upper)
         both = np.where(open_, np.minimum(*relaxation.split()), -1.0)
         neuron = int(np.argmax(both)) if open_.any() else LEAF
-        return Attempt(leaf, proven, neuron, relaxation.snapshot())
+        return Trial(leaf, proven, neuron, relaxation.snapshot())

@@ -24,7 +24,7 @@ from reluopt.engines.branch_and_bound.l1.build import Layout, set_sides
 from reluopt.engines.branch_and_bound.l1.certificate import (
     L1_OBJECTIVE,
     NO_OBJECTIVE,
-    Claim,
+    L1Setting,
     safe_bound,
 )
 from reluopt.engines.branch_and_bound.l1.program import (
@@ -44,6 +44,7 @@ from reluopt.engines.branch_and_bound.l1.simplex import (
     dual_simplex,
 )
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
 from reluopt.numerics.vectors import ascending
 
@@ -80,7 +81,7 @@ class NodeProgram(NamedTuple):
         lp: the program.
         layout: where the neurons stand in it.
         work: buffers.
-        claim: what bounds are about.
+        setting: what bounds are about.
         lower, upper: the node's bounds of all hidden neurons, shape ``(neurons,)``.
         pi: multipliers of the hidden neurons, shape ``(neurons,)``.
         mu: multipliers of the conditions.
@@ -91,7 +92,7 @@ class NodeProgram(NamedTuple):
     lp: LinearProgram
     layout: Layout
     work: Work
-    claim: Claim
+    setting: L1Setting
     lower: FloatArray
     upper: FloatArray
     pi: FloatArray
@@ -118,7 +119,7 @@ def _set_multipliers(node: NodeProgram, y: FloatArray) -> None:
 @kernel
 def bound_by(node: NodeProgram, objective: float) -> float:
     """Safe bound of the node by its multipliers; ``objective`` as for :func:`safe_bound`."""
-    return safe_bound(node.claim, node.lower, node.upper, node.pi, node.mu, node.tau, objective)
+    return safe_bound(node.setting, node.lower, node.upper, node.pi, node.mu, node.tau, objective)
 
 
 @apart
@@ -202,11 +203,11 @@ def set_phase(lp: LinearProgram, work: Work, state: State, i: int, low: float, h
 
 
 @kernel
-def start_trial(node: NodeProgram, state: State, trial: State) -> None:
+def start_trial(lp: LinearProgram, work: Work, state: State, trial: State) -> None:
     """Begin a trial at a state; pixels that others took in meanwhile are priced."""
     copy_state(state, trial)
-    if trial.counters[LISTED] != node.lp.listed_count[0]:
-        resynchronise(node.lp, trial, node.work)
+    if trial.counters[LISTED] != lp.listed_count[0]:
+        resynchronise(lp, trial, work)
 
 
 @kernel
@@ -220,19 +221,15 @@ def probe(
     patience: int,
     bounds: FloatMatrix,
 ) -> int:
-    """Strong branching; see :meth:`~.relaxation.L1Relaxation.probe`.
+    """Strong branching; see :meth:`~.relaxation.L1Relaxation.probe`, which returns ``bounds``.
 
-    Where one child is cut off, the node becomes the other child at once, with its bounds and its
-    basis (``state``), so that later probes profit. ``neurons`` are those of the program, ``trial``
-    is scratch, and ``bounds``, of shape ``(n, 3)``, receives what the method returns.
+    Where one child is cut off, ``node`` and its ``state`` become the other child at once.
 
     Returns:
         How many neurons were probed; negative when both children of the last one were cut off.
     """
-    lp, work = node.lp, node.work
-    best, since = 0.0, 0
-    for n in range(neurons.size):
-        i = neurons[n]
+    lp, work, best, since = node.lp, node.work, 0.0, 0
+    for n, i in enumerate(neurons):
         h = node.layout.kept[i]
         bounds[n, 2] = state.scalars[OBJECTIVE]
         if n > 0 and min(state.value[i], state.value[lp.first_s + i]) <= CONSISTENT:
@@ -240,12 +237,13 @@ def probe(
             continue
         low, high = node.lower[h], node.upper[h]
         for phase in range(2):
-            start_trial(node, state, trial)
+            start_trial(lp, work, state, trial)
             node.lower[h], node.upper[h] = (low, 0.0) if phase == 0 else (0.0, high)
             set_phase(lp, work, trial, i, node.lower[h], node.upper[h])
             _, code = solve_node(node, trial, cutoff, limit)
             estimate = min(trial.scalars[OBJECTIVE], LARGEST_ESTIMATE)
             bounds[n, phase] = np.inf if code == CUTOFF else estimate
+        product = _gain_product(bounds[n], cutoff)
         if bounds[n, 0] == np.inf and bounds[n, 1] == np.inf:
             return -n - 1
         if bounds[n, 0] == np.inf:
@@ -258,7 +256,6 @@ def probe(
             node.lower[h], node.upper[h] = low, high
             set_sides(lp, i, low, high)
         since += 1
-        product = _gain_product(bounds[n], cutoff)
         if product > best:
             best, since = product, 0
         elif since >= patience:
@@ -278,9 +275,10 @@ def _gain_product(bounds: FloatArray, cutoff: float) -> float:
 
 
 @kernel
-def read_point(node: NodeProgram, state: State, image: FloatArray) -> None:
+def read_point(
+    lp: LinearProgram, layout: Layout, inputs: FlatInputSet, state: State, image: FloatArray
+) -> None:
     """Write the input of the state into ``image``, clipped to the box."""
-    lp, layout, inputs = node.lp, node.layout, node.claim.inputs
     image[:] = 0.0
     for q in range(lp.first_listed_pixel, state.counters[LISTED]):
         j = lp.listed[q]
@@ -312,7 +310,9 @@ def _load_region(lp: LinearProgram, layout: Layout, pattern: BoolArray) -> None:
 
 @kernel
 def solve_region(
-    node: NodeProgram,
+    lp: LinearProgram,
+    layout: Layout,
+    work: Work,
     state: State,
     pattern: BoolArray,
     cutoff: float,
@@ -327,8 +327,8 @@ def solve_region(
     Returns:
         A code of :mod:`simplex` and the number of flips.
     """
-    lp, work, kept = node.lp, node.work, node.layout.kept
-    _load_region(lp, node.layout, pattern)
+    kept = layout.kept
+    _load_region(lp, layout, pattern)
     resynchronise(lp, state, work)
     code = LIMIT
     for _ in range(MAX_ROUNDS):
@@ -357,17 +357,16 @@ def solve_region(
 
 
 @kernel
-def start(node: NodeProgram, state: State, active: BoolArray) -> None:
-    """Begin at the image: every neuron's ``x`` or ``s`` is basic as the image has it."""
-    lp, kept = node.lp, node.layout.kept
+def start(lp: LinearProgram, work: Work, state: State, kept: IntArray, active: BoolArray) -> None:
+    """Begin at the image: every kept neuron's ``x`` or ``s`` is basic as the image has it."""
     for r in range(lp.rhs.size):
         state.head[r] = lp.first_logical + r
     for i in range(kept.size):
         state.head[lp.row[i]] = i if active[kept[i]] else lp.first_s + i
     state.side[:] = 0.0
     state.reduced_cost[:] = 0.0
-    factor(lp, state, node.work)
-    resynchronise(lp, state, node.work)
+    factor(lp, state, work)
+    resynchronise(lp, state, work)
 
 
 @kernel

@@ -15,7 +15,7 @@ from reluopt.engines.branch_and_bound.l1 import node as node_kernels
 from reluopt.engines.branch_and_bound.l1.ball import RowBall
 from reluopt.engines.branch_and_bound.l1.basis import copy_state, refresh
 from reluopt.engines.branch_and_bound.l1.build import build, load_bounds
-from reluopt.engines.branch_and_bound.l1.certificate import make_claim
+from reluopt.engines.branch_and_bound.l1.certificate import make_setting
 from reluopt.engines.branch_and_bound.l1.program import (
     OBJECTIVE,
     State,
@@ -40,7 +40,7 @@ ROOT_PIVOTS = 1000
 """Pivots of a program between two layers whose neurons are squeezed: ten times what is usual."""
 
 
-class Outcome(NamedTuple):
+class NodeBound(NamedTuple):
     """What one solve of a relaxation proved.
 
     Attributes:
@@ -103,7 +103,7 @@ class L1Relaxation:
             lp,
             layout,
             empty_work(rows, columns),
-            make_claim(frame, conditions, ball),
+            make_setting(frame, conditions, ball),
             lower=np.zeros(neurons),
             upper=np.zeros(neurons),
             pi=np.zeros(neurons),
@@ -117,7 +117,7 @@ class L1Relaxation:
         values = np.empty(neurons)
         forward(frame.flat, frame.inputs.center, values)
         self.set_bounds(lower, upper)
-        node_kernels.start(self._node, self._state, values > 0.0)
+        node_kernels.start(lp, self._node.work, self._state, layout.kept, values > 0.0)
         self._stale = False
 
     def set_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
@@ -130,7 +130,7 @@ class L1Relaxation:
         load_bounds(node.lp, node.layout, node.lower, node.upper)
         self._stale = True
 
-    def solve(self, cutoff: float, limit: int) -> Outcome:
+    def solve(self, cutoff: float, limit: int) -> NodeBound:
         """Solve from the present warm start.
 
         Args:
@@ -146,7 +146,7 @@ class L1Relaxation:
         if code == OPTIMAL and not self._shrunk:
             node_kernels.keep_promising(lp, self._state, KEEP_REDUCED_COST, KEEP_AT_LEAST)
             self._shrunk = True
-        return Outcome(bound, code == OPTIMAL)
+        return NodeBound(bound, code == OPTIMAL)
 
     def point(self) -> FloatArray:
         """Input :math:`x^0` of the last solve, inside the box, shape ``(n_0,)``."""
@@ -229,11 +229,13 @@ class L1Relaxation:
         left as it was before. None when the region is empty or has nothing below ``cutoff``, or
         when ``limit`` pivots did not do.
         """
-        lp, trial = self._node.lp, self._trial
+        lp, layout, work, trial = self._node.lp, self._node.layout, self._node.work, self._trial
         low, high = lp.lower.copy(), lp.upper.copy()
         copy_state(self._state, trial)
         flips = np.empty(lp.first_s, dtype=np.int64)
-        code, count = node_kernels.solve_region(self._node, trial, pattern, cutoff, limit, flips)
+        code, count = node_kernels.solve_region(
+            lp, layout, work, trial, pattern, cutoff, limit, flips
+        )
         lp.lower[:], lp.upper[:] = low, high
         if code != OPTIMAL:
             return None
@@ -243,7 +245,8 @@ class L1Relaxation:
     def _read(self, state: State) -> FloatArray:
         """The input of a state, clipped to the box."""
         image = np.empty(self.frame.inputs.center.size)
-        node_kernels.read_point(self._node, state, image)
+        node = self._node
+        node_kernels.read_point(node.lp, node.layout, self.frame.inputs, state, image)
         return self.frame.task.box.clip(image)
 
     def snapshot(self) -> State:

@@ -85,7 +85,7 @@ def squeeze(node: NodeProgram, state: State, trial: State, i: int, cutoff: float
     """
     h = node.layout.kept[i]
     for upward in (True, False):
-        start_trial(node, state, trial)
+        start_trial(node.lp, node.work, state, trial)
         for share in SHARES:
             low, high = node.lower[h], node.upper[h]
             if low >= 0.0 or high <= 0.0:

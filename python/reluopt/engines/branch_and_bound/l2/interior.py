@@ -74,6 +74,20 @@ SHORT_STEP, SHORT_CENTRING = 0.5, 0.1
 """Where the predictor runs into a limit before the first, at least the second share is aimed at."""
 
 
+class Effort(NamedTuple):
+    """When the method stops before it reaches its goal.
+
+    Attributes:
+        steps: after so many steps.
+        tolerance: at this relative gap.
+        slackness: at a gap of this share of what is missing to the goal.
+    """
+
+    steps: int
+    tolerance: float
+    slackness: float
+
+
 class InteriorPoint(NamedTuple):
     """How the method ended.
 
@@ -96,30 +110,22 @@ class InteriorPoint(NamedTuple):
 
 @search_kernel
 def solve_program(
-    program: QuadraticProgram,
-    theta: FloatArray,
-    cutoff: float,
-    tolerance: float,
-    slackness: float,
-    limit: int,
+    program: QuadraticProgram, theta: FloatArray, cutoff: float, effort: Effort
 ) -> InteriorPoint:
-    """Solve the program from scratch.
+    """Solve a program from scratch.
 
     Args:
         program: the program.
         theta: strictly convex multipliers to start from (:func:`program.start_multipliers`).
         cutoff: stop once the estimate of the bound reaches it.
-        tolerance: relative gap at which to stop.
-        slackness: gap at which to stop, relative to what is missing to the cutoff.
-        limit: most iterations.
+        effort: when to stop otherwise.
     """
     iterate = start_iterate(program, theta)
     u = program.cap.size
     count = iterate.z.size + 2 * iterate.delta.size + 3 * u + (theta.size - u)
     best, best_bound, objective = iterate, -np.inf, np.inf
-    status, steps = OUT_OF_STEPS, 0
-    system = np.zeros((0, 0))
-    for steps in range(limit):  # noqa: B007
+    status, steps, system = OUT_OF_STEPS, 0, np.zeros((0, 0))
+    for steps in range(effort.steps):  # noqa: B007
         shape = curvature(program, iterate.theta)
         residuals = residuals_at(program, iterate, shape)
         bound = estimate(program, iterate, residuals)
@@ -129,7 +135,7 @@ def solve_program(
             status = CUT_OFF
             break
         average = complementarity(program, iterate, shape.reduced) / count
-        if _is_solved(residuals, best_bound, average, cutoff, tolerance, slackness):
+        if _is_solved(residuals, best_bound, average, cutoff, effort):
             status = SOLVED
             break
         factors = factorise(program, iterate, shape, residuals)
@@ -154,18 +160,13 @@ def solve_program(
 
 @search_kernel
 def _is_solved(
-    residuals: Residuals,
-    best_bound: float,
-    average: float,
-    cutoff: float,
-    tolerance: float,
-    slackness: float,
+    residuals: Residuals, best_bound: float, average: float, cutoff: float, effort: Effort
 ) -> bool:
     """Whether rows and gap are as small as was asked, or cannot become any smaller."""
     worst = np.abs(residuals.rows).max() if residuals.rows.size > 0 else 0.0
     difference = abs(residuals.objective - best_bound)  # a bound above: rows that cannot be met
-    close = difference < tolerance * max(LEAST_OBJECTIVE, abs(residuals.objective))
-    missing = slackness * (cutoff - residuals.objective)
+    close = difference < effort.tolerance * max(LEAST_OBJECTIVE, abs(residuals.objective))
+    missing = effort.slackness * (cutoff - residuals.objective)
     if worst < LOOSE_TOLERANCE and difference < missing:
         return True
     return (worst < ROW_TOLERANCE and close) or average < SMALLEST_PRODUCT

@@ -14,10 +14,11 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     first_layer,
     safe_quadratic_bound,
 )
+from reluopt.engines.branch_and_bound.l2.interior import Effort
 from reluopt.engines.branch_and_bound.l2.model import NEGATIVE, Model, build_model, make_setting
-from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation
 from reluopt.engines.branch_and_bound.l2.tree import STEPS, TOLERANCES
-from reluopt.engines.branch_and_bound.leaf import BOUND, LEAF, Attempt, Leaf, LeafCheck, Parts
+from reluopt.engines.branch_and_bound.leaf import BOUND, LEAF, Leaf, LeafCheck, Parts, Trial
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.input_sets import largest_square
 from reluopt.questions.problems import LogitConditions
@@ -75,13 +76,13 @@ class L2Prover:
         self._hidden = frame.hidden
         self._relaxation = L2Relaxation(frame, conditions, ball.lower, ball.upper)
 
-    def attempt(self, lower: FloatArray, upper: FloatArray, warm: Any, cutoff: float) -> Attempt:
+    def attempt(self, lower: FloatArray, upper: FloatArray, warm: Any, cutoff: float) -> Trial:
         """See :class:`~reluopt.engines.branch_and_bound.leaf.Prover`."""
         relaxation = self._relaxation
         cuts = Cuts.none() if warm is None else warm
         width = np.minimum(-lower, upper)[: self._hidden]
         widest = int(np.argmax(width)) if width.max(initial=0.0) > 0.0 else LEAF
-        best = Attempt(Leaf(BOUND), -math.inf, widest, cuts)
+        best = Trial(Leaf(BOUND), -math.inf, widest, cuts)
         goal = min(cutoff, relaxation.largest)
         for turn in range(CUT_ROUNDS):
             # The finest tolerance may be out of reach; then less is more.

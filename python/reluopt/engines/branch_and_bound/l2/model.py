@@ -100,7 +100,7 @@ class _Stage(NamedTuple):
     size: FloatArray
 
 
-class Setting(NamedTuple):
+class L2Setting(NamedTuple):
     """What the forms of all nodes of an alternative are about.
 
     Attributes:
@@ -119,14 +119,14 @@ class Setting(NamedTuple):
 
 def make_setting(
     frame: Frame, conditions: LogitConditions, lower: FloatArray, upper: FloatArray
-) -> Setting:
+) -> L2Setting:
     """The setting of an alternative whose root has these bounds."""
     matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-    return Setting(frame.flat, frame.inputs, matrix, rhs, frame.undecided(lower, upper))
+    return L2Setting(frame.flat, frame.inputs, matrix, rhs, frame.undecided(lower, upper))
 
 
 @kernel
-def build_model(setting: Setting, lower: FloatArray, upper: FloatArray) -> Model:
+def build_model(setting: L2Setting, lower: FloatArray, upper: FloatArray) -> Model:
     """The model of the node with bounds ``lower``, ``upper`` of (at least) all hidden neurons."""
     flat, inputs = setting.flat, setting.inputs
     model = _empty_model(setting, lower, upper)
@@ -160,7 +160,7 @@ def build_model(setting: Setting, lower: FloatArray, upper: FloatArray) -> Model
 
 
 @kernel
-def _empty_model(setting: Setting, lower: FloatArray, upper: FloatArray) -> Model:
+def _empty_model(setting: L2Setting, lower: FloatArray, upper: FloatArray) -> Model:
     """A model of the right shapes that knows its undecided neurons."""
     flat = setting.flat
     hidden = flat.neuron_offsets[flat.weight_offsets.size - 1]
@@ -275,7 +275,7 @@ def _undecided(model: Model, variable: int, stage: _Stage, i: int, low: float, h
 
 
 @kernel
-def _conditions(setting: Setting, below: _Stage, model: Model, row: int) -> None:
+def _conditions(setting: L2Setting, below: _Stage, model: Model, row: int) -> None:
     """Forms ``C (W x + b) - d``; without hidden layers ``x`` is the image itself."""
     flat = setting.flat
     last = flat.weight_offsets.size - 1

@@ -78,16 +78,7 @@ def factorise(
         theta_system = _theta_system(program, iterate, half, derivative, reduced)
         ok = cholesky(theta_system)
     return Factors(
-        ok,
-        diagonal,
-        scaled,
-        inverse,
-        system,
-        gradients,
-        half,
-        derivative,
-        theta_system,
-        reduced,
+        ok, diagonal, scaled, inverse, system, gradients, half, derivative, theta_system, reduced
     )
 
 

@@ -22,6 +22,7 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
 )
 from reluopt.engines.branch_and_bound.l2.interior import (
     TROUBLE,
+    Effort,
     InteriorPoint,
     gains,
     solve_program,
@@ -61,21 +62,6 @@ by its rounding terms, still reaches it."""
 
 VIOLATION = 1e-5
 """Smallest violation of a product, relative to the goal, that is worth a cut."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """When the interior point method stops before it reaches its goal.
-
-    Attributes:
-        steps: after so many steps.
-        tolerance: at this relative gap.
-        slackness: at a gap of this share of what is missing to the goal.
-    """
-
-    steps: int
-    tolerance: float
-    slackness: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,12 +134,7 @@ class L2Relaxation:
 
     @interrupts_wait()
     def solve(
-        self,
-        lower: FloatArray,
-        upper: FloatArray,
-        cuts: Cuts,
-        goal: float,
-        effort: Effort,
+        self, lower: FloatArray, upper: FloatArray, cuts: Cuts, goal: float, effort: Effort
     ) -> Solved:
         """Solve and certify a node.
 
@@ -174,9 +155,7 @@ class L2Relaxation:
         unit = unit_of(goal)
         above = goal / unit**2
         above += SAFETY * max(1.0, above)
-        answer = solve_program(
-            in_units(program, unit), theta, above, effort.tolerance, effort.slackness, effort.steps
-        )
+        answer = solve_program(in_units(program, unit), theta, above, effort)
         answer = from_units(answer, unit)
         z = np.zeros(model.constant.size)
         z[program.form] = answer.best.z / program.scale

@@ -21,10 +21,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reluopt.answers.solution import Incumbent
-from reluopt.attacks.region import improve_by_regions
+from reluopt.attacks.linear_regions import improve_by_linear_regions
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
-from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, Effort, L2Relaxation, Solved
+from reluopt.engines.branch_and_bound.l2.interior import Effort
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation, Solved
 from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.input_sets import with_radius
@@ -105,10 +106,7 @@ class L2Tree:
         self._relaxation = L2Relaxation(search.frame, conditions, lower, upper)
         undecided = int(np.count_nonzero((lower < 0.0) & (upper > 0.0)))
         pixels = int(search.frame.inputs.center.size)
-        self.size = {
-            "variables": pixels + undecided,
-            "constraints": 2 * undecided + self._rhs.size,
-        }
+        self.size = {"variables": pixels + undecided, "constraints": 2 * undecided + self._rhs.size}
         root = L2Node(lower, upper, math.inf, 0.0, 0, Cuts.none(), events.planted())
         self.open: list[L2Node] = [root]
         self._floor = math.inf
@@ -238,7 +236,9 @@ class L2Tree:
         objective = search.objective
         search.offer(image, self.alternative)
         start = Incumbent(image, math.inf, self.alternative)
-        found = improve_by_regions(frame.network, frame.task, start, REGIONS, search.deadline)
+        found = improve_by_linear_regions(
+            frame.network, frame.task, start, REGIONS, search.deadline
+        )
         if math.isfinite(found.objective):
             search.offer(found.image, self.alternative)
         return search.objective < objective * SMALLER_BALL

@@ -22,6 +22,7 @@ from reluopt.cli.console import (
     print_table,
     printable,
     progress_bar,
+    say,
     table,
     tell,
 )
@@ -30,9 +31,11 @@ from reluopt.errors import shown as shown_text
 
 if TYPE_CHECKING:
     from reluopt.runs.profile import Profile
+    from reluopt.runs.row_check import Verified
 
 
 @app.command()
+@options.expanded
 def bench(
     networks: Annotated[
         list[str], typer.Argument(metavar="NET...", help="Bundled names or weights files.")
@@ -43,10 +46,8 @@ def bench(
         typer.Option(help="engine[:formulation[:bounds]], such as bnb or gurobi:thesis:thesis."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for results; the same command resumes there.")],
+    question: options.QuestionOptions,
     activation: options.Activation = None,
-    norm: options.NormName = "l1",
-    target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
-    margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
     baseline: Annotated[
         str | None, typer.Option(help="Method that the others are compared with (default: last).")
     ] = None,
@@ -60,29 +61,26 @@ def bench(
     ] = None,
 ) -> None:
     """Compare methods image by image, taking turns; exit code 1 when they contradict each other."""
-    from reluopt.bench.run import run_bench
+    from reluopt.bench.run import BenchPlan, run_bench
 
+    plan = BenchPlan(
+        networks=networks,
+        images=images,
+        methods=method,
+        out=out,
+        **vars(question),
+        time_limit=time_limit,
+        threads=threads,
+        gap=gap,
+        seed=seed,
+        baseline=baseline,
+        figure=figure,
+        data_dir=data_dir,
+        activation=activation,
+        command=["reluopt", *sys.argv[1:]],
+    )
     with progress_bar("bench", 1) as bar:
-        result = run_bench(
-            networks,
-            images=images,
-            methods=method,
-            out=out,
-            norm=norm,
-            target=target,
-            margin=margin,
-            time_limit=time_limit,
-            threads=threads,
-            gap=gap,
-            seed=seed,
-            baseline=baseline,
-            figure=figure,
-            data_dir=data_dir,
-            activation=activation,
-            command=["reluopt", *sys.argv[1:]],
-            progress=bar.run,
-            tell=tell,
-        )
+        result = run_bench(plan, bar.run, tell)
     print(result.summary)
     for path in result.files:
         errors.print(f"wrote {path}", markup=False)
@@ -90,13 +88,12 @@ def bench(
 
 
 @app.command()
+@options.expanded
 def profile(
     network_name: options.NetworkName,
     image: Annotated[str, typer.Option(help="One image: test:131, or a .png or .npy file.")],
+    question: options.QuestionOptions,
     activation: options.Activation = None,
-    norm: options.NormName = "l1",
-    target: Annotated[str, typer.Option(help="A label, +5, runner-up, or any.")] = "+5",
-    margin: Annotated[str, typer.Option(help="x1.2, +0.1 or bare-x1.2.")] = "x1.2",
     time_limit: options.TimeLimit = 60.0,
     gap: options.Gap = 1e-6,
     seed: options.Seed = 0,
@@ -105,10 +102,9 @@ def profile(
 ) -> None:
     """Show where our engine's time goes, step by step, against the least a solve can cost."""
     from reluopt.networks.zoo import open_network
-    from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 
     network = open_network(network_name, activation)
-    asked = parse_target(target), parse_norm(norm), parse_margin(margin)
+    asked = question.parse()
 
     from reluopt.engines.options import EngineOptions
     from reluopt.runs.instances import load_instances
@@ -117,19 +113,18 @@ def profile(
     instances = load_instances(network, [image], data_dir)
     if len(instances) != 1:
         raise InputError(f"--image: expected one image, found {len(instances)}")
-    made = run(
-        network_name,
-        instances[0],
-        *asked,
-        EngineOptions(time_limit, gap, seed=seed),
-        repeats,
-        activation,
-    )
-    columns = [("step", "left"), ("calls", "right"), ("ms", "right"), ("share", "right")]
     title = (
-        f"{shown_text(network.metadata.name)}, {image}, {norm_title(parse_norm(norm))}, "
-        f"target {target}: bnb"
+        f"{shown_text(network.metadata.name)}, {image}, {norm_title(asked[1])}, "
+        f"target {question.target}: bnb"
     )
+    limits = EngineOptions(time_limit, gap, seed=seed)
+    made = run(network_name, instances[0], *asked, limits, repeats, activation)
+    _print_steps(made, title)
+
+
+def _print_steps(made: Profile, title: str) -> None:
+    """The table of steps, and how the least cost compares."""
+    columns = [("step", "left"), ("calls", "right"), ("ms", "right"), ("share", "right")]
     shown = table(title, columns)
     for step, (calls, seconds) in made.steps.items():
         shown.add_row(step, str(calls), f"{1e3 * seconds:.2f}", f"{seconds / made.seconds:.0%}")
@@ -173,42 +168,45 @@ def verify_result(
     number" means that gap and status were recomputed from the stored bound, and that an attack
     found nothing below it; "engine's word" says the same of rows without any answer.
     """
-    from reluopt.runs.store import named
     from reluopt.runs.verify import MISSING, verify_run
 
     columns = [("image", "left"), ("status", "left"), ("bound", "right"), ("root", "right")]
     shown = table(f"bounds of {folder}", [*columns, ("proof", "right"), ("shown by", "left")])
-    count = wrong = 0
-    statuses: Counter[str] = Counter()
-    evidence: Counter[str] = Counter()
-    missing: dict[str, list[str]] = {}
+    found: list[Verified] = []
     with progress_bar("verify", 1) as bar:
         for verified in verify_run(folder, network_name, data_dir, workers, bar.run, activation):
-            count += 1
-            wrong += bool(verified.failures)
-            statuses[verified.status] += 1
+            found.append(verified)
             if verified.status == MISSING:
-                missing.setdefault(verified.failures[0], []).append(verified.image)
                 continue
-            evidence[str(verified.evidence)] += 1
             for failure in verified.failures:
-                line = printable(f"{verified.image}: {failure}")
-                output.print(line, markup=False, soft_wrap=True)
+                say(f"{verified.image}: {failure}")
             bounds = map(_bound, (verified.bound, verified.root, verified.proven))
-            if evidence.total() <= MAX_TABLE_ROWS:
+            if shown.row_count < MAX_TABLE_ROWS:
                 names = (escape(printable(name)) for name in (verified.image, verified.status))
                 shown.add_row(*names, *bounds, str(verified.evidence))
+    wrong = sum(bool(verified.failures) for verified in found)
+    evidence = Counter(str(each.evidence) for each in found if each.status != MISSING)
     if evidence:
         print_table(shown, evidence.total())
-    for why, keys in missing.items():
-        output.print(printable(f"{named(keys)}: {why}"), markup=False, soft_wrap=True)
+    _print_missing([verified for verified in found if verified.status == MISSING])
     if evidence:
-        kinds = ", ".join(f"{times} {kind}" for kind, times in evidence.items())
-        output.print(f"bounds: {kinds}")
-    found = ", ".join(f"{times} {status}" for status, times in statuses.items())
-    output.print(printable(f"{count - wrong} of {count} rows verified ({found})"), markup=False)
+        say(f"bounds: {', '.join(f'{times} {kind}' for kind, times in evidence.items())}")
+    statuses = Counter(verified.status for verified in found)
+    kinds = ", ".join(f"{times} {status}" for status, times in statuses.items())
+    say(f"{len(found) - wrong} of {len(found)} rows verified ({kinds})")
     if wrong:
         raise typer.Exit(1)
+
+
+def _print_missing(found: list[Verified]) -> None:
+    """Which rows there should be, by the reason why they are missed."""
+    from reluopt.runs.store import named
+
+    reasons: dict[str, list[str]] = {}
+    for verified in found:
+        reasons.setdefault(verified.failures[0], []).append(verified.image)
+    for why, keys in reasons.items():
+        say(f"{named(keys)}: {why}")
 
 
 def _bound(value: float | None) -> str:

@@ -6,12 +6,12 @@ Where the phases of all hidden neurons are fixed, every pre-activation is an aff
 .. math:: \min \|\delta\| \quad\text{s.t.}\quad \pm(G\delta + c) \ge 0,\quad
           C (G^K\delta + c^K) \ge d, \quad l \le image + \delta \le u,
 
-and the task's limits on the change, if it has any. :func:`region_minimum` solves it: L2 by the dual
-Newton method of :mod:`~reluopt.attacks.dual_newton`, other norms, and limits, as an LP or QP with
-HiGHS. :func:`find_incumbent` walks from linear region to linear region: a neuron whose constraint
-is tight with a positive dual would help on its other side, so its phase is flipped and the
-neighbour solved, until none is better (Croce and Hein 2018, A randomized
-gradient-free attack on ReLU networks, with duals in place of random regions).
+and the task's limits on the change, if it has any. :func:`linear_region_minimum` solves it: L2 by
+the dual Newton method of :mod:`~reluopt.attacks.dual_newton`, other norms, and limits, as an LP or
+QP with HiGHS. :func:`find_incumbent` walks from linear region to linear region: a neuron whose
+constraint is tight with a positive dual would help on its other side, so its phase is flipped and
+the neighbour solved, until none is better (Croce and Hein 2018, A randomized gradient-free attack
+on ReLU networks, with duals in place of random linear regions).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Pattern = Sequence[BoolArray]
 
 
 @dataclass(frozen=True, eq=False)
-class RegionRows:
+class LinearRegionRows:
     """A linear region and the conditions in it: ``matrix @ delta >= rhs``, every row of length 1.
 
     Attributes:
@@ -75,7 +75,7 @@ class RegionRows:
 
 
 @dataclass(frozen=True, eq=False)
-class RegionOptimum:
+class LinearRegionOptimum:
     """The nearest image of one linear region, and what its constraints cost.
 
     Attributes:
@@ -91,7 +91,7 @@ class RegionOptimum:
     duals: FloatArray
 
 
-def region_minimum(
+def linear_region_minimum(
     network: ReLUNetwork,
     task: Task,
     alternative: Alternative,
@@ -112,20 +112,22 @@ def region_minimum(
         1e-9 in the conditions), or None when the linear region holds none or time ran out.
     """
     raised = lifted(network, task)
-    optimum = solve_region(raised.network, raised.task, alternative, pattern, deadline=deadline)
+    optimum = solve_linear_region(
+        raised.network, raised.task, alternative, pattern, deadline=deadline
+    )
     return None if optimum is None else raised.image(optimum.image)
 
 
-def solve_region(
+def solve_linear_region(
     network: ReLUNetwork,
     task: Task,
     alternative: Alternative,
     pattern: Pattern,
     cutoff: float = np.inf,
     deadline: Deadline = NEVER,
-) -> RegionOptimum | None:
-    """:func:`region_minimum` with duals; linear regions worse than ``cutoff`` may give None."""
-    rows = region_rows(network, task.image, alternative, pattern)
+) -> LinearRegionOptimum | None:
+    """:func:`linear_region_minimum` with duals; None perhaps where it is worse than ``cutoff``."""
+    rows = linear_region_rows(network, task.image, alternative, pattern)
     if _impossible(rows) or deadline.passed:
         return None
     amount = safety_of(alternative.conditions)
@@ -139,14 +141,14 @@ def solve_region(
         slack = float(alternative.conditions.slack(network.forward(image)).min(initial=np.inf))
         if slack >= 0.0:
             duals = start[: rows.hidden]
-            return RegionOptimum(image, task.distance(image), tuple(pattern), duals)
+            return LinearRegionOptimum(image, task.distance(image), tuple(pattern), duals)
         amount += 2.0 * max(-slack, amount)
     return None
 
 
-def region_rows(
+def linear_region_rows(
     network: ReLUNetwork, image: FloatArray, alternative: Alternative, pattern: Pattern
-) -> RegionRows:
+) -> LinearRegionRows:
     """Rows of a linear region and of the conditions in it, about ``image``."""
     maps = network.region_map(pattern)
     blocks, sides = [], []
@@ -162,7 +164,7 @@ def region_rows(
     lengths = np.sqrt((matrix * matrix).sum(axis=1))
     lengths[lengths == 0.0] = 1.0
     hidden = rhs.size - conditions.rhs.size
-    return RegionRows(matrix / lengths[:, None], rhs / lengths, lengths, hidden)
+    return LinearRegionRows(matrix / lengths[:, None], rhs / lengths, lengths, hidden)
 
 
 def find_incumbent(
@@ -195,13 +197,13 @@ def find_incumbent(
         starts = linearised_starts(network, task, seed=seed, deadline=deadline)
     best = starts[0] if starts else None
     for start in starts[:MAX_STARTS]:
-        walked = improve_by_regions(network, task, start, deadline=deadline)
+        walked = improve_by_linear_regions(network, task, start, deadline=deadline)
         if best is None or walked.objective < best.objective:
             best = walked
     return raised.lowered(best)
 
 
-def improve_by_regions(
+def improve_by_linear_regions(
     network: ReLUNetwork,
     task: Task,
     start: Incumbent,
@@ -222,7 +224,7 @@ def improve_by_regions(
     budget = task.norm.most_linear_regions if max_regions is None else max_regions
     alternative = task.alternatives[start.alternative]
     pattern = network.activation_pattern(start.image)
-    current = solve_region(network, task, alternative, pattern, deadline=deadline)
+    current = solve_linear_region(network, task, alternative, pattern, deadline=deadline)
     budget -= 1
     best = start
     while current is not None:
@@ -234,7 +236,7 @@ def improve_by_regions(
                 return best
             budget -= 1
             limit = current.objective * (1.0 - IMPROVEMENT)
-            neighbour = solve_region(network, task, alternative, flipped, limit, deadline)
+            neighbour = solve_linear_region(network, task, alternative, flipped, limit, deadline)
             if neighbour is not None and neighbour.objective < limit:
                 better = neighbour
                 break
@@ -242,7 +244,7 @@ def improve_by_regions(
     return best
 
 
-def _flips(optimum: RegionOptimum) -> list[Pattern]:
+def _flips(optimum: LinearRegionOptimum) -> list[Pattern]:
     """Neighbours that may be better: all helpful flips at once, then one by one."""
     largest = float(optimum.duals.max(initial=0.0))
     if largest <= 0.0:
@@ -261,14 +263,14 @@ def _flips(optimum: RegionOptimum) -> list[Pattern]:
     return result
 
 
-def _impossible(rows: RegionRows) -> bool:
+def _impossible(rows: LinearRegionRows) -> bool:
     """Whether a row of zeros (a neuron cut off from the inputs) asks for what cannot be."""
     silent = ~rows.matrix.any(axis=1)
     return bool((rows.rhs[silent] > 0.0).any())
 
 
 def _minimise(
-    rows: RegionRows,
+    rows: LinearRegionRows,
     rhs: FloatArray,
     task: Task,
     cutoff: float,
@@ -279,7 +281,7 @@ def _minimise(
     low, high = task.box.lower - task.image, task.box.upper - task.image
     norm, limits = task.norm, task.limits
     if limits is not None or norm.costs != SQUARES:
-        from reluopt.attacks.region_lp import nearest_change  # loads HiGHS and scipy
+        from reluopt.attacks.linear_region_lp import nearest_change  # loads HiGHS and scipy
 
         return nearest_change(rows.matrix, rhs, low, high, norm, limits, deadline)
     delta, duals = np.empty(low.size), start.copy()

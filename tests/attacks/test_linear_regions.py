@@ -13,12 +13,12 @@ from scipy.optimize import linprog, minimize
 from reluopt.answers.check import check_perturbation
 from reluopt.attacks import dual_newton
 from reluopt.attacks.dual_newton import nearest_point
-from reluopt.attacks.region import (
+from reluopt.attacks.linear_regions import (
     find_incumbent,
-    improve_by_regions,
-    region_minimum,
-    region_rows,
-    solve_region,
+    improve_by_linear_regions,
+    linear_region_minimum,
+    linear_region_rows,
+    solve_linear_region,
 )
 from reluopt.attacks.start import starting_points
 from reluopt.errors import InputError
@@ -33,8 +33,8 @@ from reluopt.questions.problems import (
     FixedTarget,
     MinimalPerturbation,
     Norm,
-    PerturbationTask,
     ShiftTarget,
+    Task,
 )
 
 Vector = NDArray[np.float64]
@@ -43,14 +43,14 @@ MakeNetwork = Callable[[tuple[int, ...], int], ReLUNetwork]
 
 def image_task(
     network: ReLUNetwork, data: Dataset, index: int, norm: Norm, target: object = None
-) -> PerturbationTask:
+) -> Task:
     image = np.asarray(data.images[index], dtype=np.float64).reshape(-1)
     asked = ShiftTarget(5) if target is None else target
     problem = MinimalPerturbation(image, int(data.labels[index]), asked, norm)  # type: ignore[arg-type]
     return problem.task(network)
 
 
-def assert_meets(network: ReLUNetwork, task: PerturbationTask, image: Vector, index: int) -> None:
+def assert_meets(network: ReLUNetwork, task: Task, image: Vector, index: int) -> None:
     """Box, conditions (without any tolerance) and answer are what was asked."""
     alternative = task.alternatives[index]
     assert task.box.violation(image) == 0.0
@@ -107,7 +107,7 @@ def test_nothing_is_found_where_nothing_is() -> None:
         task = MinimalPerturbation(np.zeros(3), 0, FixedTarget(1), norm).task(network)
         assert starting_points(network, task) == []
         assert find_incumbent(network, task) is None
-        assert region_minimum(network, task, task.alternatives[0], ()) is None
+        assert linear_region_minimum(network, task, task.alternatives[0], ()) is None
 
 
 def test_tasks_of_other_networks_are_refused(
@@ -140,10 +140,10 @@ def test_random_starts_reach_over_a_flat_valley() -> None:
 
 
 def reference_objective(
-    network: ReLUNetwork, task: PerturbationTask, pattern: tuple[NDArray[np.bool_], ...]
+    network: ReLUNetwork, task: Task, pattern: tuple[NDArray[np.bool_], ...]
 ) -> float | None:
     """The region's optimum by scipy, infeasible as None."""
-    rows = region_rows(network, task.image, task.alternatives[0], pattern)
+    rows = linear_region_rows(network, task.image, task.alternatives[0], pattern)
     size = task.image.size
     low, high = task.box.lower - task.image, task.box.upper - task.image
     if task.norm is Norm.L2:
@@ -200,7 +200,7 @@ def test_region_minimum_agrees_with_scipy(seed: int, norm: Norm) -> None:
     task = MinimalPerturbation(image, 0, FixedTarget(1), norm, margin).task(network)
     pattern = network.activation_pattern(generator.random(sizes[0]))
     expected = reference_objective(network, task, pattern)
-    found = region_minimum(network, task, task.alternatives[0], pattern)
+    found = linear_region_minimum(network, task, task.alternatives[0], pattern)
     if expected is None:
         assert found is None
     elif found is not None:
@@ -208,7 +208,7 @@ def test_region_minimum_agrees_with_scipy(seed: int, norm: Norm) -> None:
         assert task.objective(found) == pytest.approx(expected, abs=1e-6)
     else:
         # Only a region that is feasible by less than the safety may be missed.
-        rows = region_rows(network, task.image, task.alternatives[0], pattern)
+        rows = linear_region_rows(network, task.image, task.alternatives[0], pattern)
         low, high = task.box.lower - task.image, task.box.upper - task.image
         size = image.size
         deepest = linprog(
@@ -226,10 +226,10 @@ def test_walks_through_regions_only_improve(
 ) -> None:
     task = image_task(thesis, test_images, 1, norm)
     start = starting_points(thesis, task, flat=flatten(thesis))[0]
-    one = improve_by_regions(thesis, task, start, max_regions=1)
-    many = improve_by_regions(thesis, task, start)
+    one = improve_by_linear_regions(thesis, task, start, max_regions=1)
+    many = improve_by_linear_regions(thesis, task, start)
     assert many.objective <= one.objective <= start.objective
-    optimum = solve_region(
+    optimum = solve_linear_region(
         thesis, task, task.alternatives[0], thesis.activation_pattern(start.image)
     )
     assert optimum is not None
