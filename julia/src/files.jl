@@ -9,10 +9,11 @@ the answer to another one; the Python package drives Julia by it.
 The request has the metadata entry `"request"`, a JSON object with `task`
 (`"perturbation"` or `"logit"`), `norm` (`"l1"`, `"l2"`, `"linf"`), `target` or
 `label`, `formulation`, `optimizer` (a key of `optimizers`, whose values are what
-`JuMP.Model` takes), `time_limit`, `gap`, `threads`, `seed` and `verbose`, and the tensors `lower` and `upper` (the box), `image`, `matrix` and
-`rhs` (the conditions), and optionally `incumbent` and, for every layer `k`
-counted from 0, `bounds.{k}.lower` and `bounds.{k}.upper`. `cutoff` may be given
-for a perturbation.
+`JuMP.Model` takes), `time_limit`, `gap`, `threads`, `seed` and `verbose`, and the
+tensors `lower` and `upper` (the box), `image`, `matrix` and `rhs` (the
+conditions), and optionally `incumbent` and, for every layer `k` counted from 0,
+`bounds.{k}.lower` and `bounds.{k}.upper`. `cutoff` may be given for a
+perturbation.
 
 The answer has the metadata entry `"answer"`, a JSON object with `status`,
 `objective`, `bound`, `nodes`, `build_seconds`, `search_seconds`, `variables`,

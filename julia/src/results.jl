@@ -107,8 +107,22 @@ Base.@kwdef struct PerturbationResult
     message::String = ""
 end
 
+function Base.show(io::IO, result::PerturbationResult)
+    print(
+        io,
+        "PerturbationResult(",
+        Symbol(result.status),
+        ", objective = ",
+        result.objective,
+        ", bound = ",
+        result.bound,
+        ")",
+    )
+    return
+end
+
 function Base.show(io::IO, ::MIME"text/plain", result::PerturbationResult)
-    println(io, "PerturbationResult: ", result.status, " (", result.termination_status, ")")
+    println(io, "PerturbationResult: ", Symbol(result.status), " (", result.termination_status, ")")
     println(io, "  objective  ", result.objective)
     println(io, "  bound      ", result.bound)
     println(io, "  gap        ", result.gap)
@@ -152,8 +166,22 @@ Base.@kwdef struct LogitResult
     message::String = ""
 end
 
+function Base.show(io::IO, result::LogitResult)
+    print(
+        io,
+        "LogitResult(",
+        Symbol(result.status),
+        ", objective = ",
+        result.objective,
+        ", bound = ",
+        result.bound,
+        ")",
+    )
+    return
+end
+
 function Base.show(io::IO, ::MIME"text/plain", result::LogitResult)
-    println(io, "LogitResult: ", result.status, " (", result.termination_status, ")")
+    println(io, "LogitResult: ", Symbol(result.status), " (", result.termination_status, ")")
     println(io, "  label      ", result.label)
     println(io, "  objective  ", result.objective)
     println(io, "  bound      ", result.bound)

@@ -126,6 +126,17 @@ function test_image_that_is_the_target_already()
     return
 end
 
+function test_results_are_shown_in_one_line_and_in_several()
+    network = ReLUNetwork([Dense([1.0 0.0; 0.0 1.0], zeros(2))])
+    result = minimal_perturbation(network, [0.9, 0.1], 0)
+    @test startswith(sprint(show, result), "PerturbationResult(OPTIMAL, objective = ")
+    @test !occursin('\n', sprint(show, [result]))
+    text = sprint(show, MIME("text/plain"), result)
+    @test startswith(text, "PerturbationResult: OPTIMAL (OPTIMAL)\n")
+    @test startswith(sprint(show, optimal_input(network, 0)), "LogitResult(OPTIMAL, ")
+    return
+end
+
 function test_time_limit_keeps_a_valid_bound()
     network = random_network(21, 30, 20, 20, 10)
     image = random_inputs(22, 30, 1)[1]
