@@ -92,10 +92,24 @@ def solve(
     timings = Timings(
         attack_seconds, bounds_seconds, answer.build_seconds, search_seconds, clock.lap()
     )
+    return _solution(request, engine, answer, verdict, bounds, timings)
+
+
+def _solution(
+    request: EngineRequest,
+    engine: Engine,
+    answer: EngineAnswer,
+    verdict: Verdict,
+    bounds: str,
+    timings: Timings,
+) -> Solution:
+    """What is left of an answer, and how it came about."""
+    options, program = request.options, request.formulation
+    trivial = request.task.objective.trivial_bound
     return Solution(
         status=verdict.status,
         objective=verdict.objective,
-        bound=task.objective.trivial_bound if math.isnan(answer.bound) else answer.bound,
+        bound=trivial if math.isnan(answer.bound) else answer.bound,
         image=verdict.image,
         target=verdict.target,
         certificate=verdict.certificate,
@@ -104,10 +118,10 @@ def solve(
         bounds=bounds,
         nodes=answer.nodes,
         timings=timings,
-        seed=method.options.seed,
-        threads=method.options.threads,
-        time_limit=method.options.time_limit,
-        gap_tolerance=method.options.gap,
+        seed=options.seed,
+        threads=options.threads,
+        time_limit=options.time_limit,
+        gap_tolerance=options.gap,
         versions=versions(engine.name),
         size=dict(answer.size),
         message=verdict.message,

@@ -293,6 +293,7 @@ def test_a_failing_newton_call_costs_no_more_than_a_successful_one(
         return np.asarray(solve(*arguments))
 
     monkeypatch.setattr(dual_newton, "_newton_step", counted)
+    monkeypatch.setattr(dual_newton, "_ascent", dual_newton._ascent.py_func)  # type: ignore[attr-defined]
     python = nearest_point.py_func  # type: ignore[attr-defined]
     found = []
     for count in (rows - 1, rows):

@@ -76,12 +76,7 @@ def check_perturbation(
         failures.append(f"a margin condition is violated by {-margin:.3g}")
     if not objective < np.inf:
         failures.append(f"the objective is {objective}, which is not finite")
-    if claimed_objective is not None:
-        allowed = OBJECTIVE_TOLERANCE * max(1.0, abs(objective))
-        if not abs(claimed_objective - objective) <= allowed:
-            failures.append(
-                f"the claimed objective {claimed_objective:.9g} is {objective:.9g} when recomputed"
-            )
+    failures += _claim_failures(objective, claimed_objective)
     return Certificate(
         certified=not failures,
         failures=tuple(failures),
@@ -94,6 +89,14 @@ def check_perturbation(
         logits=logits,
         activation=network.metadata.activation,
     )
+
+
+def _claim_failures(objective: float, claimed: float | None) -> list[str]:
+    """A claimed objective that is another one when recomputed."""
+    allowed = OBJECTIVE_TOLERANCE * max(1.0, abs(objective))
+    if claimed is None or abs(claimed - objective) <= allowed:
+        return []
+    return [f"the claimed objective {claimed:.9g} is {objective:.9g} when recomputed"]
 
 
 @_overflow_is_a_failure

@@ -93,36 +93,31 @@ def pgd(
     Raises:
         InputError: images, labels, epsilons or counts do not fit.
     """
-    for name, count in (("steps", steps), ("restarts", restarts)):
-        if count < 1:
-            raise InputError(f"{name}: expected at least 1, found {count}")
-    share = TOTAL_TRAVEL / steps if step_size is None else step_size
-    if not share > 0.0:
-        raise InputError(f"step size: expected a share of epsilon > 0, found {share}")
+    share = TOTAL_TRAVEL / steps if step_size is None and steps > 0 else step_size
+    _refuse_counts(steps, restarts, share)
     several = not isinstance(epsilons, int | float | np.floating | np.integer)
     radii = [float(each) for each in np.atleast_1d(np.asarray(epsilons, dtype=np.float64))]
     batch = _Batch(network, images, criterion, norm, box)
     if not all(np.isfinite(each) and each >= 0.0 for each in radii):
         raise InputError(f"epsilons: expected finite numbers >= 0, found {epsilons}")
-    generator = np.random.default_rng(seed)
-    made, flags = [], []
-    for epsilon in radii:
-        best = batch.images.copy()
-        done = batch.success(best)
-        for _ in range(restarts):
-            if done.all():
-                break
-            start = np.zeros_like(best)
-            if random_start:
-                start = norm.random_changes(generator, start.shape, epsilon)
-            batch.run(start, epsilon, (steps, share * epsilon), best, done)
-        flags.append(batch.success(best))
-        made.append(best.reshape(np.shape(images)))
-    success = np.array(flags)
+    generator = np.random.default_rng(seed) if random_start else None
+    plan = (steps, share or 0.0)
+    found = [batch.restarted(epsilon, restarts, plan, generator) for epsilon in radii]
+    made = [best.reshape(np.shape(images)) for best in found]
+    success = np.array([batch.success(best) for best in found])
     success = success[:, 0] if batch.single else success
     if several:
         return AttackResult(made, made, success)
     return AttackResult(made[0], made[0], success[0])
+
+
+def _refuse_counts(steps: int, restarts: int, share: float | None) -> None:
+    """Raise an InputError unless there are steps of some length, and runs."""
+    for name, count in (("steps", steps), ("restarts", restarts)):
+        if count < 1:
+            raise InputError(f"{name}: expected at least 1, found {count}")
+    if share is None or not share > 0.0:
+        raise InputError(f"step size: expected a share of epsilon > 0, found {share}")
 
 
 class _Batch:
@@ -153,6 +148,26 @@ class _Batch:
     def success(self, points: FloatArray) -> BoolArray:
         """Which points meet the criterion, by a forward pass."""
         return self._criterion.success(self._network.forward(points))
+
+    def restarted(
+        self,
+        epsilon: float,
+        restarts: int,
+        plan: tuple[int, float],
+        generator: np.random.Generator | None,
+    ) -> FloatArray:
+        """The successes of several runs from random points, or from the images without any."""
+        steps, share = plan
+        best = self.images.copy()
+        done = self.success(best)
+        for _ in range(restarts):
+            if done.all():
+                break
+            start = np.zeros_like(best)
+            if generator is not None:
+                start = self._norm.random_changes(generator, start.shape, epsilon)
+            self.run(start, epsilon, (steps, share * epsilon), best, done)
+        return best
 
     def run(
         self,

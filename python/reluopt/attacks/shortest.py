@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
@@ -74,7 +76,7 @@ def shortest_pgd(
     # An epsilon of its own number has random starts of its own.
     calls = iter(range(restarts * seed, restarts * seed + 10_000))
 
-    def attempt(epsilon: float) -> tuple[float, FloatArray] | None:
+    def attempt(epsilon: float) -> Found | None:
         result = pgd(network, batch, criterion, epsilon, norm=norm, steps=steps, seed=next(calls))
         found = np.asarray(result.clipped)[result.success]
         if not len(found):
@@ -82,8 +84,21 @@ def shortest_pgd(
         sizes = norm.lengths(found - start)
         return float(sizes.min()), found[int(np.argmin(sizes))]
 
+    guess = _linear_guess(network, start, label, norm)
+    found = _smallest_success(attempt, guess, precision)
+    return None if found is None else found[1]
+
+
+Found: TypeAlias = tuple[float, FloatArray]
+"""How far an image is, and the image."""
+
+
+def _smallest_success(
+    attempt: Callable[[float], Found | None], guess: float, precision: float
+) -> Found | None:
+    """What the smallest epsilon finds that finds something, by doubling and bisection."""
     best = attempt(0.0)
-    below, epsilon = 0.0, _linear_guess(network, start, label, norm)
+    below, epsilon = 0.0, guess
     for _ in range(MOST_DOUBLINGS):
         if best is not None:
             break
@@ -99,7 +114,7 @@ def shortest_pgd(
         else:
             best = closer  # perhaps shorter than an epsilon that failed
             below = below if below < best[0] else 0.5 * best[0]
-    return best[1]
+    return best
 
 
 def _linear_guess(network: ReLUNetwork, image: FloatArray, label: int, norm: Norm) -> float:

@@ -85,7 +85,7 @@ class JuliaEngine(Engine):
         session = julia_session()
         session.provide(optimizer)
         deadline = Deadline.after(request.options.time_limit)
-        search = _Search(request, name, optimizer, session, deadline)
+        search = _AlternativesSearch(request, name, optimizer, session, deadline)
         if isinstance(request.task.objective, LinearForm):
             return search.maximise(request.task.objective.label, request.task.box)
         return search.minimise(request.task)
@@ -129,7 +129,7 @@ class _JuliaAnswer:
 
 
 @dataclass
-class _Search:
+class _AlternativesSearch:
     """One request.
 
     Attributes:
