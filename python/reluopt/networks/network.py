@@ -29,6 +29,9 @@ from reluopt.networks.layers.dense import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.numerics.arrays import BoolArray, FloatArray
 
+MAX_ENTRIES = 30_000_000
+"""Most weights of layers written as matrices: a quarter of a gigabyte, several times over."""
+
 
 @dataclass(frozen=True, eq=False)
 class ReLUNetwork:
@@ -67,7 +70,18 @@ class ReLUNetwork:
 
     @cached_property
     def affine_layers(self) -> tuple[Dense, ...]:
-        """The affine maps that the layers lower to, with a ReLU between every two of them."""
+        """The affine maps that the layers lower to, with a ReLU between every two of them.
+
+        Raises:
+            InputError: as matrices they are too large (:data:`MAX_ENTRIES`).
+        """
+        others = (layer for layer in self.layers if not isinstance(layer, Dense))
+        entries = sum(layer.input_size * layer.output_size for layer in others)
+        if entries > MAX_ENTRIES:
+            raise InputError(
+                f"network {self.metadata.name}: expected layers of at most {MAX_ENTRIES} weights "
+                f"when written as matrices, found {entries}: it can be evaluated, not answered for"
+            )
         return tuple(part for layer in self.layers for part in layer.lower())
 
     @property

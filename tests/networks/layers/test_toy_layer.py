@@ -23,7 +23,6 @@ class PairwiseMaximum:
     """A toy layer: the larger of every two neighbours, ``max(a, b) = (a - b)+ + b+ - (-b)+``."""
 
     kind: ClassVar[str] = "pairwise-maximum"
-    tensor_names: ClassVar[tuple[str, ...]] = ()
 
     input_size: int
 
@@ -45,6 +44,11 @@ class PairwiseMaximum:
 
     def tensors(self):
         return {}
+
+    @classmethod
+    def names(cls, settings):
+        del settings
+        return ()
 
     @classmethod
     def build(cls, settings, tensors):

@@ -9,6 +9,13 @@ from reluopt.networks.layers.base import Layer
 
 PLACES = {
     "dense": ("reluopt.networks.layers.dense", "Dense"),
+    "conv2d": ("reluopt.networks.layers.conv2d", "Conv2d"),
+    "max-pool2d": ("reluopt.networks.layers.pooling", "MaxPool2d"),
+    "average-pool2d": ("reluopt.networks.layers.pooling", "AveragePool2d"),
+    "scale": ("reluopt.networks.layers.elementwise", "Scale"),
+    "leaky-relu": ("reluopt.networks.layers.elementwise", "LeakyReLU"),
+    "permute": ("reluopt.networks.layers.elementwise", "Permute"),
+    "chain": ("reluopt.networks.layers.chain", "Chain"),
 }
 """Module and class of every kind of layer, by the name that files use."""
 

@@ -16,11 +16,9 @@ class Layer(Protocol):
 
     Attributes:
         kind: its name in :data:`reluopt.networks.layers.PLACES` and in files.
-        tensor_names: the arrays that make it, as files call them after ``layers.{i}.``.
     """
 
     kind: ClassVar[str]
-    tensor_names: ClassVar[tuple[str, ...]]
 
     @property
     def input_size(self) -> int:
@@ -45,7 +43,16 @@ class Layer(Protocol):
         ...
 
     def tensors(self) -> dict[str, FloatArray]:
-        """The arrays that make it, by :attr:`tensor_names`."""
+        """The arrays that make it, by :meth:`names`."""
+        ...
+
+    @classmethod
+    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """The arrays that make a layer of these settings, as files call them after ``layers.{i}.``.
+
+        Raises:
+            InputError: there is no such layer.
+        """
         ...
 
     @classmethod

@@ -25,7 +25,6 @@ class Dense:
     """
 
     kind: ClassVar[str] = "dense"
-    tensor_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
 
     weight: FloatArray
     bias: FloatArray
@@ -76,6 +75,12 @@ class Dense:
     def tensors(self) -> dict[str, FloatArray]:
         """Weight and bias."""
         return {"weight": self.weight, "bias": self.bias}
+
+    @classmethod
+    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of its tensors."""
+        del settings
+        return ("weight", "bias")
 
     @classmethod
     def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Dense:

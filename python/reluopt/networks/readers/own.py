@@ -159,7 +159,7 @@ def _any_layers(source: TensorFile, architecture: Mapping[str, Any]) -> tuple[St
 
 
 def _stored(kind: str, settings: Mapping[str, Any], i: int) -> StoredLayer:
-    names = layer_kind(kind).tensor_names
+    names = layer_kind(kind).names(settings)
     return StoredLayer(kind, {name: f"layers.{i}.{name}" for name in names}, settings)
 
 

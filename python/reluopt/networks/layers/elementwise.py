@@ -1,0 +1,200 @@
+"""Layers that treat every value for itself: scales (normalisation), leaky ReLUs, an order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from reluopt.errors import InputError, shown
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.windows import MAX_LENGTH
+from reluopt.numerics.arrays import FloatArray, IntArray, frozen_array
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """``scale * v + shift``: normalisation by mean and deviation, batch normalisation.
+
+    Attributes:
+        scale, shift: shape ``(n,)``, finite.
+    """
+
+    kind: ClassVar[str] = "scale"
+
+    scale: FloatArray
+    shift: FloatArray
+
+    def __post_init__(self) -> None:
+        scale, shift = frozen_array(self.scale), frozen_array(self.shift)
+        if scale.ndim != 1 or scale.size == 0 or shift.shape != scale.shape:
+            raise InputError(
+                f"scale: expected two vectors of one length, found {scale.shape} and {shift.shape}"
+            )
+        if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
+            raise InputError("scale: expected finite numbers, found NaN or infinity")
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "shift", shift)
+
+    @classmethod
+    def of_channels(cls, scale: FloatArray, shift: FloatArray, entries: int) -> Scale:
+        """The same scale and shift for all ``entries`` values of a channel."""
+        return cls(np.repeat(scale, entries), np.repeat(shift, entries))
+
+    @property
+    def input_size(self) -> int:
+        """Number of values."""
+        return int(self.scale.size)
+
+    output_size = input_size
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """Map a batch ``(batch, n)`` to ``(batch, n)``."""
+        return values * self.scale + self.shift
+
+    def lower(self) -> tuple[Dense, ...]:
+        """A diagonal map."""
+        return (Dense(np.diag(self.scale), self.shift),)
+
+    def settings(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def tensors(self) -> dict[str, FloatArray]:
+        """Scale and shift."""
+        return {"scale": self.scale, "shift": self.shift}
+
+    @classmethod
+    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of its tensors."""
+        del settings
+        return ("scale", "shift")
+
+    @classmethod
+    def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Scale:
+        """The layer of these tensors."""
+        del settings
+        return cls(tensors["scale"], tensors["shift"])
+
+
+@dataclass(frozen=True, eq=False)
+class LeakyReLU:
+    r"""``max(v, slope v)`` for a slope from 0 to 1, :math:`v^+ - slope\,(-v)^+`.
+
+    Attributes:
+        size: number of values.
+        slope: of the negative side.
+    """
+
+    kind: ClassVar[str] = "leaky-relu"
+
+    size: int
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        if type(self.size) is not int or not 0 < self.size <= MAX_LENGTH:
+            raise InputError(f"size: expected a number of values, found {shown(repr(self.size))}")
+        if isinstance(self.slope, bool) or not isinstance(self.slope, int | float):
+            raise InputError(f"slope: expected a number, found {shown(repr(self.slope))}")
+        if not 0.0 <= self.slope <= 1.0:
+            raise InputError(f"slope: expected 0 to 1, found {self.slope}")
+
+    @property
+    def input_size(self) -> int:
+        """Number of values."""
+        return self.size
+
+    output_size = input_size
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """Map a batch ``(batch, n)`` to ``(batch, n)``."""
+        return np.where(values > 0.0, values, self.slope * values)
+
+    def lower(self) -> tuple[Dense, ...]:
+        """Two maps around the ReLUs of both sides."""
+        eye, zeros = np.eye(self.size), np.zeros(self.size)
+        sides = Dense(np.concatenate([eye, -eye]), np.zeros(2 * self.size))
+        return sides, Dense(np.concatenate([eye, -self.slope * eye], axis=1), zeros)
+
+    def settings(self) -> dict[str, Any]:
+        """Size and slope."""
+        return {"size": self.size, "slope": self.slope}
+
+    def tensors(self) -> dict[str, FloatArray]:
+        """None."""
+        return {}
+
+    @classmethod
+    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """No tensors."""
+        del settings
+        return ()
+
+    @classmethod
+    def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> LeakyReLU:
+        """The layer of these settings."""
+        del tensors
+        return cls(settings.get("size"), settings.get("slope"))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class Permute:
+    """The same values in another order: rows x columns x channels to channels x rows x columns.
+
+    Attributes:
+        order: shape ``(n,)``; value i of the output is value ``order[i]`` of the input.
+    """
+
+    kind: ClassVar[str] = "permute"
+
+    order: IntArray
+
+    def __post_init__(self) -> None:
+        order = np.array(self.order)
+        if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(order.size)):
+            raise InputError(f"order: expected every number from 0 on once, found {order[:10]}...")
+        order = order.astype(np.int64)
+        order.setflags(write=False)
+        object.__setattr__(self, "order", order)
+
+    @classmethod
+    def of_axes(cls, shape: tuple[int, ...], axes: tuple[int, ...]) -> Permute:
+        """What ``transpose(axes)`` does to an array of this shape."""
+        return cls(np.arange(int(np.prod(shape))).reshape(shape).transpose(axes).ravel())
+
+    @property
+    def input_size(self) -> int:
+        """Number of values."""
+        return int(self.order.size)
+
+    output_size = input_size
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """Map a batch ``(batch, n)`` to ``(batch, n)``."""
+        return values[:, self.order]
+
+    def lower(self) -> tuple[Dense, ...]:
+        """A map of zeros and ones."""
+        return (Dense(np.eye(self.input_size)[self.order], np.zeros(self.input_size)),)
+
+    def settings(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def tensors(self) -> dict[str, FloatArray]:
+        """The order, as numbers of float64."""
+        return {"order": self.order.astype(np.float64)}
+
+    @classmethod
+    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Name of its tensor."""
+        del settings
+        return ("order",)
+
+    @classmethod
+    def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Permute:
+        """The layer of this order."""
+        del settings
+        return cls(tensors["order"].astype(np.int64))  # other numbers are no order
