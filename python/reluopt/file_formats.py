@@ -69,8 +69,7 @@ _KERAS = (
 _FORMATS = (
     FileFormat(
         "an ONNX file",
-        "safetensors.numpy.save_file({t.name: onnx.numpy_helper.to_array(t) for t in "
-        "onnx.load(path).graph.initializer}, 'net.safetensors') writes its weights",
+        "a network is named first: reluopt attack net.onnx",
         _is_onnx,
     ),
     FileFormat("a PyTorch file", _TORCH, _zip_of(r"[^/]+/(data\.pkl|\.format_version)")),

@@ -17,7 +17,7 @@ from pathlib import Path
 from reluopt.errors import AssumptionWarning
 from reluopt.networks.metadata import ACTIVATION_KEY, RELU, ActivationSource, require_relu
 from reluopt.networks.network import ReLUNetwork
-from reluopt.networks.readers import reader_of
+from reluopt.networks.readers import ReaderOptions, reader_of
 
 
 def load_network(
@@ -25,6 +25,7 @@ def load_network(
     input_shape: Sequence[int] | None = None,
     *,
     activation: str | None = None,
+    architecture: str | None = None,
 ) -> ReLUNetwork:
     """Read a network from a file (:mod:`reluopt.networks.readers`).
 
@@ -33,6 +34,8 @@ def load_network(
         input_shape: shape of one input; overrides what the file says. If neither tells, a square
             number of inputs (64 or more) is taken as a square image.
         activation: ``relu`` confirms that ReLUs stand between the layers.
+        architecture: how the tensors of a file are put together, for convolutions for example
+            (:mod:`reluopt.networks.readers.architecture`).
 
     Returns:
         The network; ``network.metadata.activation`` tells how its ReLUs are known.
@@ -49,7 +52,7 @@ def load_network(
         require_relu(activation)
     place = Path(path)
     shape = None if input_shape is None else tuple(input_shape)
-    network = reader_of(place)(place, shape)
+    network = reader_of(place)(place, ReaderOptions(shape, architecture))
     if network.metadata.activation is not ActivationSource.ASSUMED:
         return network
     if activation is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,23 +44,29 @@ def load_bundled(name: str) -> ReLUNetwork:
 
 
 def open_network(
-    name_or_path: str | os.PathLike[str], activation: str | None = None
+    name_or_path: str | os.PathLike[str],
+    activation: str | None = None,
+    *,
+    input_shape: Sequence[int] | None = None,
+    architecture: str | None = None,
 ) -> ReLUNetwork:
-    """Load a bundled network, or a safetensors file.
+    """Load a bundled network, or a file.
 
     A text that is exactly a bundled name means the bundled network; write ``./thesis`` for a file
     of that name.
 
     Args:
         name_or_path: a bundled name, or a weights file.
-        activation: ``relu`` confirms what stands between the layers, see
-            :func:`~reluopt.networks.weights.load_network`.
+        activation: ``relu`` confirms what stands between the layers.
+        input_shape: shape of one input, where the file does not tell.
+        architecture: how the tensors of a file are put together; see
+            :func:`~reluopt.networks.loading.load_network` for all three.
 
     Raises:
         InputError: neither a bundled name nor a readable weights file.
 
     Warns:
-        AssumptionWarning: see :func:`~reluopt.networks.weights.load_network`.
+        AssumptionWarning: see :func:`~reluopt.networks.loading.load_network`.
     """
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and name_or_path in bundled_names():
@@ -71,4 +78,4 @@ def open_network(
         )
     from reluopt.networks.loading import load_network  # loads safetensors
 
-    return load_network(path, activation=activation)
+    return load_network(path, input_shape, activation=activation, architecture=architecture)

@@ -1,6 +1,6 @@
 """Readers of network files: one module for each format, and its line in :data:`PLACES`.
 
-A reader is a function ``read(path, input_shape)`` that returns the network or raises an
+A reader is a function ``read(path, options)`` that returns the network or raises an
 :class:`~reluopt.errors.InputError` that names the file. It states how the activation is known in
 ``network.metadata.activation``, and assumes nothing in silence.
 """
@@ -8,6 +8,7 @@ A reader is a function ``read(path, input_shape)`` that returns the network or r
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
@@ -17,10 +18,27 @@ from reluopt.file_formats import HEAD_BYTES, recognise
 from reluopt.files import open_input
 from reluopt.networks.network import ReLUNetwork
 
-Reader: TypeAlias = Callable[[Path, tuple[int, ...] | None], ReLUNetwork]
 
-PLACES: dict[str, str] = {}
+@dataclass(frozen=True)
+class ReaderOptions:
+    """What whoever loads a network tells of it.
+
+    Attributes:
+        input_shape: shape of one input.
+        architecture: how tensors are put together (:mod:`.architecture`).
+    """
+
+    input_shape: tuple[int, ...] | None = None
+    architecture: str | None = None
+
+
+Reader: TypeAlias = Callable[[Path, ReaderOptions], ReLUNetwork]
+
+PLACES: dict[str, str] = {"an ONNX file": "reluopt.networks.readers.onnx"}
 """Modules of the readers by the name that :mod:`reluopt.file_formats` gives their format."""
+
+PACKED = {".onnx.gz": "reluopt.networks.readers.onnx"}
+"""Modules of readers that unpack, by the ending of the file: a packed file does not tell."""
 
 USUAL = "reluopt.networks.readers.safetensors"
 """Reads what is of no format above, or says what it is and how it becomes a safetensors file."""
@@ -29,12 +47,12 @@ USUAL = "reluopt.networks.readers.safetensors"
 def reader_of(path: Path) -> Reader:
     """The reader for the format that the first bytes of a file tell."""
     known = None
-    if PLACES:
-        try:
-            with open_input(path, "a file of a network") as (stream, _):
-                known = recognise(stream.read(HEAD_BYTES))
-        except InputError:
-            pass  # the usual reader says what is wrong
-    place = USUAL if known is None else PLACES.get(known.name, USUAL)
+    try:
+        with open_input(path, "a file of a network") as (stream, _):
+            known = recognise(stream.read(HEAD_BYTES))
+    except InputError:
+        pass  # the usual reader says what is wrong
+    name = known.name if known is not None else ""
+    place = PACKED.get("".join(path.suffixes[-2:]).lower()) or PLACES.get(name, USUAL)
     read: Reader = import_module(place).read
     return read

@@ -6,6 +6,7 @@ Numbers are read into float64. Files of other tools may say ``activation`` in th
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,21 +19,31 @@ from reluopt.networks.metadata import (
     require_relu,
 )
 from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.readers import ReaderOptions
+from reluopt.networks.readers.architecture import assemble, input_shape_of, parse_architecture
 from reluopt.networks.readers.chain import infer_chain
 from reluopt.networks.readers.own import METADATA_KEY, own_layers, own_metadata, parse_fields
 from reluopt.networks.readers.stored import StoredLayer
 from reluopt.networks.tensor_files import TensorFile, open_tensor_file
+
+#: Where files of other tools say their architecture.
+ARCHITECTURE_KEY = "architecture"
 
 #: A file that does not tell its input shape is read as a square image from this side on (784 inputs
 #: are 28 x 28); fewer inputs are more likely plain features. The shape only matters for display.
 MIN_IMAGE_SIDE = 8
 
 
-def read(path: Path, input_shape: tuple[int, ...] | None) -> ReLUNetwork:
+def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
     """Read a network; see :func:`reluopt.networks.loading.load_network`."""
     source = open_tensor_file(path)
     text = source.metadata.get(METADATA_KEY)
     try:
+        if text is not None and options.architecture is not None:
+            raise InputError("architecture: expected none, since the file tells its own")
+        told = None if text is not None else _told_architecture(source, options)
+        if told is not None:
+            return _by_architecture(source, told, options)
         if text is None:
             layers = infer_chain({name: info.shape for name, info in source.tensors.items()})
             metadata = _foreign_metadata(source, layers)
@@ -42,9 +53,39 @@ def read(path: Path, input_shape: tuple[int, ...] | None) -> ReLUNetwork:
             metadata = own_metadata(fields, source.path.stem)
     except InputError as error:
         raise InputError(f"{source.path}: {error}") from error
-    if input_shape is not None:
-        metadata = replace(metadata, input_shape=input_shape)
+    if options.input_shape is not None:
+        metadata = replace(metadata, input_shape=options.input_shape)
     return _assemble(source, layers, metadata)
+
+
+def _told_architecture(source: TensorFile, options: ReaderOptions) -> str | None:
+    """The architecture that is given or, for tensors that need one, what the metadata say."""
+    needed = any(len(info.shape) not in (1, 2) for info in source.tensors.values())
+    return options.architecture or (source.metadata.get(ARCHITECTURE_KEY) if needed else None)
+
+
+def _by_architecture(source: TensorFile, text: str, options: ReaderOptions) -> ReLUNetwork:
+    """The network of an architecture; a text that is given says that ReLUs stand between layers."""
+    steps = parse_architecture(text)
+    stated = source.metadata.get(ACTIVATION_KEY)
+    if stated is not None:
+        require_relu(stated)
+    known = stated is not None or options.architecture is not None
+    size = re.search(r"\b(\d{1,4})x(\d{1,4})\b", source.metadata.get("input", ""))
+    told = options.input_shape or (None if size is None else (int(size[1]), int(size[2])))
+    inputs = input_shape_of(steps, told)
+    picture = inputs[1:] if len(inputs) == 3 and inputs[0] == 1 else inputs
+    if len(inputs) == 1:
+        side = math.isqrt(inputs[0])
+        square = side * side == inputs[0] and side >= MIN_IMAGE_SIDE
+        picture = (side, side) if square else inputs
+    metadata = NetworkMetadata(
+        name=source.path.stem,
+        input_shape=options.input_shape or picture,
+        recipe={"architecture": text},
+        activation=ActivationSource.STATED if known else ActivationSource.ASSUMED,
+    )
+    return assemble(steps, source.read(), inputs, metadata)
 
 
 def _assemble(

@@ -1,0 +1,207 @@
+"""Architectures as texts, for tensors whose file does not say how they are put together.
+
+Steps are separated by ``/`` or line ends::
+
+    conv(16, 1, 4, 4) s2 p1 / conv(32, 16, 4, 4) s2 p1 / fc1568-100 / fc100-10
+
+* ``conv(OUT, IN, ROWS, COLUMNS) sSTRIDE pPADDING``: a convolution of the next tensors in the file;
+* ``fcIN-OUT``: a dense layer of the next tensors;
+* ``maxpoolSIZE`` and ``avgpoolSIZE`` with ``sSTRIDE pPADDING``; the stride is the size unless told;
+* ``leakySLOPE``: a leaky ReLU.
+
+A ReLU follows every convolution and dense layer but the last, unless a ``leaky`` does. Images are
+channels x rows x columns, as in PyTorch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from reluopt.errors import InputError, shown
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.readers.assembly import Assembly
+from reluopt.numerics.arrays import FloatArray
+
+MAX_STEPS = 1_000
+"""More steps than this are no architecture that anybody writes down."""
+
+Pair: TypeAlias = tuple[str, FloatArray, FloatArray]
+"""Name of the weight, weight and bias of a layer."""
+
+_STEP = re.compile(
+    r"(?P<kind>conv|fc|maxpool|avgpool|leaky)"
+    r"(?P<sizes>\(\d+(?: *, *\d+){3}\)|\d+-\d+|\d+(?:\.\d+)?)"
+    r"(?: +s(?P<stride>\d+))?(?: +p(?P<padding>\d+))?"
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of an architecture; stride 0 means that none was told."""
+
+    kind: str
+    sizes: tuple[int, ...]
+    stride: int = 0
+    padding: int = 0
+    slope: float = 0.0
+
+
+def parse_architecture(text: str) -> tuple[Step, ...]:
+    """The steps of a text.
+
+    Raises:
+        InputError: a step that is none.
+    """
+    parts = [part.strip() for part in re.split(r"[/\n]", text) if part.strip()]
+    if not 0 < len(parts) <= MAX_STEPS:
+        raise InputError(f"architecture: expected 1 to {MAX_STEPS} steps, found {len(parts)}")
+    steps = []
+    for part in parts:
+        match = _STEP.fullmatch(part)
+        sizes = () if match is None else tuple(re.findall(r"\d+(?:\.\d+)?", match["sizes"]))
+        counts = {"conv": 4, "fc": 2, "maxpool": 1, "avgpool": 1, "leaky": 1}
+        if match is None or len(sizes) != counts[match["kind"]] or max(map(len, sizes)) > 9:
+            raise InputError(
+                "architecture: expected steps such as conv(16, 1, 4, 4) s2 p1, maxpool2, leaky0.1 "
+                f"or fc784-10, found '{shown(part)}'"
+            )
+        leaky = match["kind"] == "leaky"
+        numbers = () if leaky else tuple(int(float(size)) for size in sizes)
+        stride, padding = (int((match[name] or "0")[:9]) for name in ("stride", "padding"))
+        slope = float(sizes[0]) if leaky else 0.0
+        steps.append(Step(match["kind"], numbers, stride, padding, slope))
+    return tuple(steps)
+
+
+def assemble(
+    steps: tuple[Step, ...],
+    tensors: Mapping[str, FloatArray],
+    input_shape: tuple[int, ...],
+    metadata: NetworkMetadata,
+) -> ReLUNetwork:
+    """The network of an architecture and the tensors of its layers.
+
+    Args:
+        steps: the architecture.
+        tensors: a ``weight`` and a ``bias`` of each layer. A step takes the first that have its
+            shape, in the order of their names, 2 before 10.
+        input_shape: channels, rows and columns, or the number of inputs.
+        metadata: of the network.
+
+    Raises:
+        InputError: tensors and steps do not fit.
+    """
+    pairs = _pairs(tensors)
+    assembly = Assembly(input_shape)
+    ends = [i for i, step in enumerate(steps) if step.kind in ("conv", "fc")]
+    for i, step in enumerate(steps):
+        try:
+            _add(step, assembly, pairs)
+        except InputError as error:
+            raise InputError(f"architecture, step {i + 1} ({step.kind}): {error}") from error
+        leaky = i + 1 < len(steps) and steps[i + 1].kind == "leaky"
+        if i in ends[:-1] and not leaky:
+            assembly.relu()
+    if pairs:
+        raise InputError(f"tensor '{shown(pairs[0][0])}': expected a step for it, found none")
+    return assembly.finish(metadata)
+
+
+def _add(step: Step, assembly: Assembly, pairs: list[Pair]) -> None:
+    """Add one step; what it takes leaves ``pairs``."""
+    pads = (step.padding,) * 4
+    if step.kind == "leaky":
+        assembly.leaky_relu(step.slope)
+        return
+    if step.kind.endswith("pool"):
+        size = (step.sizes[0],) * 2
+        stride = (step.stride or step.sizes[0],) * 2
+        pool = assembly.max_pool if step.kind == "maxpool" else assembly.average_pool
+        pool(size, stride, pads)
+        return
+    shape = step.sizes if step.kind == "conv" else step.sizes[::-1]
+    taken = next((i for i, pair in enumerate(pairs) if pair[1].shape == shape), None)
+    if taken is None:
+        left = ", ".join(f"{shown(name)} {weight.shape}" for name, weight, _ in pairs[:5])
+        raise InputError(f"expected a weight of shape {shape}, found {left or 'none left'}")
+    _, weight, bias = pairs.pop(taken)
+    if step.kind == "conv":
+        assembly.conv(weight, bias, (step.stride or 1,) * 2, pads)
+    else:
+        assembly.reshape((assembly.size,))
+        assembly.dense(weight, bias)
+
+
+def _pairs(tensors: Mapping[str, FloatArray]) -> list[Pair]:
+    """Name, weight and bias of every layer, in the natural order of their names."""
+
+    def natural(name: str) -> list[tuple[int, int, str]]:
+        parts = re.findall(r"\d{1,18}|\D+", name)
+        return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+
+    pairs = []
+    stems = sorted({name.rpartition(".")[0] for name in tensors}, key=natural)
+    for stem in stems:
+        weight, bias = tensors.get(f"{stem}.weight"), tensors.get(f"{stem}.bias")
+        if weight is None or bias is None:
+            raise InputError(f"tensors '{shown(stem)}.*': expected a weight and a bias")
+        pairs.append((f"{stem}.weight", weight, bias))
+    return pairs
+
+
+def input_shape_of(steps: tuple[Step, ...], told: tuple[int, ...] | None = None) -> tuple[int, ...]:
+    """The inputs of an architecture: their number, or images that fit its dense layer.
+
+    Args:
+        steps: the architecture.
+        told: what else is known: rows and columns, perhaps behind channels.
+
+    Raises:
+        InputError: no side of square images fits, or several do and none is told.
+    """
+    first = steps[0]
+    if first.kind == "fc":
+        return (first.sizes[0],)
+    if told is not None and len(told) in (2, 3):
+        return told if len(told) == 3 else (1, *told)
+    sides = _image_sides(steps)
+    if first.kind != "conv" or len(sides) != 1:
+        found = " or ".join(f"{side} x {side}" for side in sides) or "none that fit"
+        raise InputError(
+            f"input_shape: expected rows and columns of the images, which the steps leave open: "
+            f"found {found}"
+        )
+    return first.sizes[1], sides[0], sides[0]
+
+
+LARGEST_SIDE = 512
+"""Of square images whose side is looked for."""
+
+
+def _image_sides(steps: tuple[Step, ...]) -> list[int]:
+    """Sides of square images of which as much reaches the first dense layer as it takes."""
+    before = list(itertools.takewhile(lambda step: step.kind != "fc", steps))
+    dense = next((step for step in steps if step.kind == "fc"), None)
+    if dense is None:
+        return []
+    channels = [step.sizes[0] for step in before if step.kind == "conv"][-1:] or [0]
+    return [
+        side
+        for side in range(1, LARGEST_SIDE + 1)
+        if channels[0] * _side_after(before, side) ** 2 == dense.sizes[0]
+    ]
+
+
+def _side_after(steps: list[Step], side: int) -> int:
+    """The side of what is left of square images, 0 when nothing is."""
+    for step in steps:
+        if step.kind in ("conv", "maxpool", "avgpool") and side > 0:
+            kernel = step.sizes[2] if step.kind == "conv" else step.sizes[0]
+            stride = step.stride or (1 if step.kind == "conv" else step.sizes[0])
+            side = max(0, (side + 2 * step.padding - kernel) // stride + 1)
+    return side

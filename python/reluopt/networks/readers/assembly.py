@@ -1,0 +1,156 @@
+"""Putting a network together from the steps that a file or a framework tells, one after the other.
+
+A network has a ReLU between every two of its layers; what stands between two ReLUs of the source
+becomes one layer, a :class:`~reluopt.networks.layers.chain.Chain` where it is several.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from reluopt.errors import InputError
+from reluopt.networks.layers.base import Layer
+from reluopt.networks.layers.chain import Chain
+from reluopt.networks.layers.conv2d import Conv2d
+from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.elementwise import LeakyReLU, Permute, Scale
+from reluopt.networks.layers.pooling import AveragePool2d, MaxPool2d
+from reluopt.networks.layers.windows import Pair, Shape, Windows
+from reluopt.networks.metadata import NetworkMetadata
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+
+Padding = tuple[int, int, int, int]
+
+MAX_INPUTS = 2**24
+"""More inputs than this are no network that can be evaluated."""
+
+
+class Assembly:
+    """A network that grows step by step.
+
+    Attributes:
+        shape: of the present values, such as ``(16, 14, 14)`` or ``(100,)``.
+
+    Raises:
+        InputError: there are more than :data:`MAX_INPUTS` inputs.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        if math.prod(shape) > MAX_INPUTS:
+            raise InputError(f"expected at most {MAX_INPUTS} inputs, found shape {shape}")
+        self.shape = shape
+        self._blocks: list[list[Layer]] = [[]]
+
+    @property
+    def size(self) -> int:
+        """Number of present values."""
+        return math.prod(self.shape)
+
+    @property
+    def image_shape(self) -> Shape:
+        """Channels, rows and columns.
+
+        Raises:
+            InputError: the present values are no image.
+        """
+        if len(self.shape) != 3:
+            raise InputError(f"expected channels x rows x columns, found shape {self.shape}")
+        return self.shape[0], self.shape[1], self.shape[2]
+
+    def relu(self) -> None:
+        """A ReLU; two in a row are one."""
+        if not self._blocks[-1]:
+            self._blocks[-1].append(Permute(np.arange(self.size)))
+        self._blocks.append([])
+
+    def dense(self, weight: FloatArray, bias: FloatArray | None = None) -> None:
+        """An affine map; ``weight`` out x in."""
+        if weight.ndim != 2 or weight.shape[1] != self.size:
+            raise InputError(
+                f"expected a matrix with {self.size} columns, found shape {weight.shape}"
+            )
+        zeros = np.zeros(weight.shape[0])
+        self._add(Dense(weight, zeros if bias is None else bias), (weight.shape[0],))
+
+    def conv(
+        self,
+        weight: FloatArray,
+        bias: FloatArray | None = None,
+        stride: Pair = (1, 1),
+        padding: Padding = (0, 0, 0, 0),
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> None:
+        """A convolution; ``weight`` is channels out x channels in / groups x rows x columns."""
+        if weight.ndim != 4:
+            raise InputError(f"expected weights with four axes, found shape {weight.shape}")
+        kernel = weight.shape[2], weight.shape[3]
+        windows = Windows(self.image_shape, kernel, stride, padding, dilation)
+        zeros = np.zeros(weight.shape[0])
+        layer = Conv2d(weight, zeros if bias is None else bias, windows, groups)
+        self._add(layer, layer.output_shape)
+
+    def max_pool(
+        self,
+        kernel: Pair,
+        stride: Pair,
+        padding: Padding = (0, 0, 0, 0),
+        dilation: Pair = (1, 1),
+        ceil: bool = False,
+    ) -> None:
+        """The largest entry of every window."""
+        windows = Windows(self.image_shape, kernel, stride, padding, dilation, ceil)
+        self._add(MaxPool2d(windows), (windows.input_shape[0], *windows.output_sides))
+
+    def average_pool(
+        self,
+        kernel: Pair,
+        stride: Pair,
+        padding: Padding = (0, 0, 0, 0),
+        ceil: bool = False,
+        counts_padding: bool = False,
+    ) -> None:
+        """The mean entry of every window."""
+        windows = Windows(self.image_shape, kernel, stride, padding, ceil=ceil)
+        layer = AveragePool2d(windows, counts_padding)
+        self._add(layer, (windows.input_shape[0], *windows.output_sides))
+
+    def scale(self, scale: FloatArray | float, shift: FloatArray | float) -> None:
+        """``scale * v + shift``, both broadcast to the present shape as numpy does."""
+        try:
+            both = [np.broadcast_to(values, self.shape).ravel() for values in (scale, shift)]
+        except ValueError as error:
+            raise InputError(
+                f"expected a constant that fits {self.shape}, found shapes {np.shape(scale)} and "
+                f"{np.shape(shift)}"
+            ) from error
+        self._add(Scale(both[0], both[1]), self.shape)
+
+    def leaky_relu(self, slope: float) -> None:
+        """A leaky ReLU."""
+        self._add(LeakyReLU(self.size, slope), self.shape)
+
+    def transpose(self, axes: tuple[int, ...]) -> None:
+        """Axes in another order, such as channels first."""
+        layer = Permute.of_axes(self.shape, axes)
+        self._add(layer, tuple(self.shape[axis] for axis in axes))
+
+    def reshape(self, shape: tuple[int, ...]) -> None:
+        """The same values, row-major, in another shape."""
+        if math.prod(shape) != self.size:
+            raise InputError(f"expected a shape of {self.size} values, found {shape}")
+        self.shape = shape
+
+    def finish(self, metadata: NetworkMetadata) -> ReLUNetwork:
+        """The network of all steps."""
+        if not self._blocks[-1]:
+            self._blocks[-1].append(Permute(np.arange(self.size)))
+        layers = (block[0] if len(block) == 1 else Chain(tuple(block)) for block in self._blocks)
+        return ReLUNetwork(tuple(layers), metadata)
+
+    def _add(self, layer: Layer, shape: tuple[int, ...]) -> None:
+        self._blocks[-1].append(layer)
+        self.shape = shape
