@@ -88,7 +88,7 @@ def compare(model: Any, network: ReLUNetwork) -> float:
 
     if min(each.version for each in model.opset_import) < MODERN:
         model = convert_version(model, MODERN)
-    evaluator = ReferenceEvaluator(model)
+    evaluator: Any = ReferenceEvaluator(model)
     value = _input_of(model.graph)
     shape = [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
     inputs = np.random.default_rng(0).random((TRIALS, network.input_size)).astype(np.float32)
