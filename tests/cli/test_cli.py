@@ -370,9 +370,9 @@ def test_names_in_a_file_reach_the_terminal_harmlessly(run, tmp_path):
 
 
 def test_a_file_of_another_format_is_named(run, tmp_path):
-    path = tmp_path / "net.onnx"
-    path.write_bytes(b"\x08\x0a\x12\x07pytorch\x1a\x052.5.1:\xd2\x09" + bytes(50))
+    path = tmp_path / "net.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50))
     code, _, err = run("evaluate", path)
     assert code == 2
-    assert f"error: {path}: expected a safetensors file, found an ONNX file; " in err
+    assert f"error: {path}: expected a safetensors file, found an HDF5 file" in err
     assert err.count("\n") == 1
