@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from reluopt.errors import InputError
+from reluopt.errors import InputError, shown
 
 Thing = TypeVar("Thing")
 
@@ -42,16 +42,20 @@ class Registry(Generic[Thing]):
         if name not in (*others, *self._makers):
             known = f"one of {', '.join(self._makers)}"
             expected = " or ".join([*others, known])
-            raise InputError(f"{self.kind}: expected {expected}, found {name!r}")
+            raise InputError(f"{self.kind}: expected {expected}, found {shown(repr(name))}")
+
+    def load(self, name: str) -> Any:
+        """The class or function behind ``name``, or an InputError when nothing is."""
+        self.refuse_unknown(name)
+        maker = self._makers[name]
+        if not isinstance(maker, str):
+            return maker
+        module, _, attribute = maker.partition(":")
+        return getattr(import_module(f"reluopt.{module}"), attribute)
 
     def make(self, name: str, *arguments: Any) -> Thing:
         """A new one of what is called ``name``, or an InputError when nothing is."""
-        self.refuse_unknown(name)
-        maker: Any = self._makers[name]
-        if isinstance(maker, str):
-            module, _, attribute = maker.partition(":")
-            maker = getattr(import_module(f"reluopt.{module}"), attribute)
-        made: Thing = maker(*arguments)
+        made: Thing = self.load(name)(*arguments)
         return made
 
     def get(self, name: str) -> Thing:

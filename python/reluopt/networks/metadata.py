@@ -10,6 +10,9 @@ from typing import Any
 
 from reluopt.errors import InputError, shown
 
+#: Fewer inputs than those of a square image of this side are more likely plain features.
+MIN_IMAGE_SIDE = 8
+
 #: The only activation there is, as files and options spell it; also its key in metadata.
 RELU = "relu"
 ACTIVATION_KEY = "activation"
@@ -64,6 +67,19 @@ class NetworkMetadata:
         if len(names) != outputs:
             raise InputError(f"class_names: expected {outputs} names, found {len(names)}")
         return replace(self, input_shape=shape, class_names=names, recipe=dict(self.recipe))
+
+
+def picture_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """How inputs of this shape are seen, where nobody tells.
+
+    One channel is none, and a square number of plain values (64 or more) is taken as a square
+    image, as all MNIST networks mean it. This only matters for display.
+    """
+    sides = tuple(length for length in shape if length > 1) or (1,)
+    if len(sides) > 1:
+        return shape[1:] if shape[0] == 1 else shape
+    side = math.isqrt(sides[0])
+    return (side, side) if side * side == sides[0] and side >= MIN_IMAGE_SIDE else sides
 
 
 def require_relu(activation: object) -> None:

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reluopt.errors import InputError
 from reluopt.networks.layers.base import Layer
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.dense import Dense, affine_maps
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.numerics.arrays import BoolArray, FloatArray
 
@@ -82,7 +82,7 @@ class ReLUNetwork:
                 f"network {self.metadata.name}: expected layers of at most {MAX_ENTRIES} weights "
                 f"when written as matrices, found {entries}: it can be evaluated, not answered for"
             )
-        return tuple(part for layer in self.layers for part in layer.lower())
+        return tuple(part for layer in self.layers for part in affine_maps(layer))
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -16,9 +16,9 @@ from reluopt.files import write_atomically
 from reluopt.networks.metadata import ACTIVATION_KEY, RELU, ActivationSource
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.readers.own import (
+    ANY,
     ASSUMED_KEY,
     DENSE,
-    LAYERS,
     METADATA_KEY,
     PIXEL_ORDER,
     SCHEMA_VERSION,
@@ -72,4 +72,4 @@ def _architecture(network: ReLUNetwork) -> dict[str, Any]:
     if all(layer.kind == DENSE for layer in network.layers):
         return {"type": DENSE, "sizes": list(network.sizes)}
     layers = [{**layer.settings(), "kind": layer.kind} for layer in network.layers]
-    return {"type": LAYERS, "layers": layers}
+    return {"type": ANY, "layers": layers}

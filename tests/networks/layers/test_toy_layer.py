@@ -1,15 +1,14 @@
 """CONTRIBUTING's checklists, tried: what is added touches one file and one registry line."""
 
-import sys
 from dataclasses import dataclass
-from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from reluopt.errors import InputError
-from reluopt.networks import layers
+from reluopt.networks.layers import LAYERS
+from reluopt.networks.layers.base import Layer
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.loading import load_network
 from reluopt.networks.network import ReLUNetwork
@@ -19,16 +18,25 @@ from reluopt.questions.problems import AbsoluteMargin, AnyTarget, MinimalPerturb
 
 
 @dataclass(frozen=True, eq=False)
-class PairwiseMaximum:
+class PairwiseMaximum(Layer):
     """A toy layer: the larger of every two neighbours, ``max(a, b) = (a - b)+ + b+ - (-b)+``."""
 
     kind: ClassVar[str] = "pairwise-maximum"
+    setting_names: ClassVar[tuple[str, ...]] = ("size",)
 
-    input_size: int
+    size: int
+
+    def __post_init__(self):
+        if not isinstance(self.size, int):
+            raise InputError(f"size: expected a number, found {self.size}")
+
+    @property
+    def input_size(self):
+        return self.size
 
     @property
     def output_size(self):
-        return self.input_size // 2
+        return self.size // 2
 
     def forward(self, values):
         return values.reshape(len(values), -1, 2).max(axis=2)
@@ -39,32 +47,12 @@ class PairwiseMaximum:
         first, second = np.kron(pairs, parts), np.kron(pairs, [1.0, 1.0, -1.0])
         return Dense(first, np.zeros(len(first))), Dense(second, np.zeros(len(second)))
 
-    def settings(self):
-        return {"input_size": self.input_size}
-
-    def tensors(self):
-        return {}
-
-    @classmethod
-    def names(cls, settings):
-        del settings
-        return ()
-
-    @classmethod
-    def build(cls, settings, tensors):
-        del tensors
-        if not isinstance(settings.get("input_size"), int):
-            raise InputError(f"input_size: expected a number, found {settings.get('input_size')}")
-        return cls(settings["input_size"])
-
 
 @pytest.fixture
 def pooled(monkeypatch):
     """A network with the toy layer between dense ones, the layer being registered."""
-    module = ModuleType("toy_layers")
-    vars(module)["PairwiseMaximum"] = PairwiseMaximum
-    monkeypatch.setitem(sys.modules, "toy_layers", module)
-    monkeypatch.setitem(layers.PLACES, PairwiseMaximum.kind, ("toy_layers", "PairwiseMaximum"))
+    monkeypatch.setattr(LAYERS, "_makers", {**LAYERS._makers})
+    LAYERS.add(PairwiseMaximum.kind, PairwiseMaximum)
     random = np.random.default_rng(6)
 
     def dense(outputs, inputs):
@@ -90,9 +78,9 @@ def test_a_layer_is_written_and_read(pooled, tmp_path):
     assert other.fingerprint != pooled.fingerprint
 
 
-def test_a_file_with_a_layer_of_an_unknown_kind_is_refused(pooled, tmp_path, monkeypatch):
+def test_a_file_with_a_layer_of_an_unknown_kind_is_refused(pooled, tmp_path):
     save_network(pooled, tmp_path / "pooled.safetensors")
-    monkeypatch.delitem(layers.PLACES, PairwiseMaximum.kind)
+    LAYERS._makers.pop(PairwiseMaximum.kind)
     with pytest.raises(InputError, match=r"pooled\.safetensors: layer: expected one of dense"):
         load_network(tmp_path / "pooled.safetensors")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers import layer_kind
+from reluopt.networks.layers import LAYERS
 from reluopt.networks.layers.base import Layer
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.dense import Dense, affine_maps
 from reluopt.numerics.arrays import FloatArray
 
 MAX_PARTS = 100
@@ -18,7 +18,7 @@ MAX_PARTS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class Chain(Layer):
     """``parts[-1](...parts[0](v))``: a pool and the layer behind it, a convolution and its scale.
 
     Attributes:
@@ -62,9 +62,9 @@ class Chain:
 
     def lower(self) -> tuple[Dense, ...]:
         """The maps of the parts; where two parts meet, one map is made of two."""
-        maps = list(self.parts[0].lower())
+        maps = list(affine_maps(self.parts[0]))
         for part in self.parts[1:]:
-            first, *others = part.lower()
+            first, *others = affine_maps(part)
             last = maps.pop()
             weight, bias = first.weight @ last.weight, first.weight @ last.bias + first.bias
             maps += [Dense(weight, bias), *others]
@@ -88,7 +88,7 @@ class Chain:
         return tuple(
             f"{i}.{name}"
             for i, (kind, own) in enumerate(_parts(settings))
-            for name in layer_kind(kind).names(own)
+            for name in LAYERS.load(kind).names(own)
         )
 
     @classmethod
@@ -96,7 +96,7 @@ class Chain:
         """The chain of these parts."""
         parts = []
         for i, (kind, own) in enumerate(_parts(settings)):
-            layer = layer_kind(kind)
+            layer = LAYERS.load(kind)
             parts.append(layer.build(own, {n: tensors[f"{i}.{n}"] for n in layer.names(own)}))
         return cls(tuple(parts))
 

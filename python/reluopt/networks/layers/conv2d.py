@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from reluopt.errors import InputError, shown
+from reluopt.networks.layers.base import Layer
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.layers.windows import Windows
 from reluopt.numerics.arrays import FloatArray, frozen_array
@@ -18,7 +19,7 @@ MAX_ENTRIES = 2**22
 
 
 @dataclass(frozen=True, eq=False)
-class Conv2d:
+class Conv2d(Layer):
     r"""A convolution: the same weights in every window.
 
     .. math:: a_{o,y,x} = b_o + \sum_{c,h,w} W_{o,c,h,w}\,
@@ -37,6 +38,7 @@ class Conv2d:
     """
 
     kind: ClassVar[str] = "conv2d"
+    array_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
 
     weight: FloatArray
     bias: FloatArray
@@ -118,16 +120,6 @@ class Conv2d:
     def settings(self) -> dict[str, Any]:
         """Windows and groups."""
         return {**self.windows.settings(), "groups": self.groups}
-
-    def tensors(self) -> dict[str, FloatArray]:
-        """Weight and bias."""
-        return {"weight": self.weight, "bias": self.bias}
-
-    @classmethod
-    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """Names of its tensors."""
-        del settings
-        return ("weight", "bias")
 
     @classmethod
     def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Conv2d:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
 from reluopt.errors import InputError
+from reluopt.networks.layers.base import Layer
 from reluopt.numerics.arrays import FloatArray, frozen_array
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(Layer):
     """A fully connected affine layer ``a = weight @ x + bias``.
 
     Attributes:
@@ -25,6 +25,7 @@ class Dense:
     """
 
     kind: ClassVar[str] = "dense"
+    array_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
 
     weight: FloatArray
     bias: FloatArray
@@ -68,22 +69,7 @@ class Dense:
         """The layer itself: it is an affine map."""
         return (self,)
 
-    def settings(self) -> dict[str, Any]:
-        """Nothing: the tensors say it all."""
-        return {}
 
-    def tensors(self) -> dict[str, FloatArray]:
-        """Weight and bias."""
-        return {"weight": self.weight, "bias": self.bias}
-
-    @classmethod
-    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """Names of its tensors."""
-        del settings
-        return ("weight", "bias")
-
-    @classmethod
-    def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Dense:
-        """The layer of these tensors."""
-        del settings
-        return cls(tensors["weight"], tensors["bias"])
+def affine_maps(layer: Layer) -> tuple[Dense, ...]:
+    """What a layer lowers to: dense layers, which do not stand below :class:`Layer`."""
+    return cast("tuple[Dense, ...]", layer.lower())

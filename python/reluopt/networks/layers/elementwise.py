@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from reluopt.errors import InputError, shown
+from reluopt.networks.layers.base import ElementwiseLayer
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.layers.windows import MAX_LENGTH
 from reluopt.numerics.arrays import FloatArray, IntArray, frozen_array
 
 
 @dataclass(frozen=True, eq=False)
-class Scale:
+class Scale(ElementwiseLayer):
     """``scale * v + shift``: normalisation by mean and deviation, batch normalisation.
 
     Attributes:
@@ -23,6 +24,7 @@ class Scale:
     """
 
     kind: ClassVar[str] = "scale"
+    array_names: ClassVar[tuple[str, ...]] = ("scale", "shift")
 
     scale: FloatArray
     shift: FloatArray
@@ -48,8 +50,6 @@ class Scale:
         """Number of values."""
         return int(self.scale.size)
 
-    output_size = input_size
-
     def forward(self, values: FloatArray) -> FloatArray:
         """Map a batch ``(batch, n)`` to ``(batch, n)``."""
         return values * self.scale + self.shift
@@ -58,29 +58,9 @@ class Scale:
         """A diagonal map."""
         return (Dense(np.diag(self.scale), self.shift),)
 
-    def settings(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
-    def tensors(self) -> dict[str, FloatArray]:
-        """Scale and shift."""
-        return {"scale": self.scale, "shift": self.shift}
-
-    @classmethod
-    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """Names of its tensors."""
-        del settings
-        return ("scale", "shift")
-
-    @classmethod
-    def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Scale:
-        """The layer of these tensors."""
-        del settings
-        return cls(tensors["scale"], tensors["shift"])
-
 
 @dataclass(frozen=True, eq=False)
-class LeakyReLU:
+class LeakyReLU(ElementwiseLayer):
     r"""``max(v, slope v)`` for a slope from 0 to 1, :math:`v^+ - slope\,(-v)^+`.
 
     Attributes:
@@ -89,6 +69,7 @@ class LeakyReLU:
     """
 
     kind: ClassVar[str] = "leaky-relu"
+    setting_names: ClassVar[tuple[str, ...]] = ("size", "slope")
 
     size: int
     slope: float = 0.01
@@ -106,8 +87,6 @@ class LeakyReLU:
         """Number of values."""
         return self.size
 
-    output_size = input_size
-
     def forward(self, values: FloatArray) -> FloatArray:
         """Map a batch ``(batch, n)`` to ``(batch, n)``."""
         return np.where(values > 0.0, values, self.slope * values)
@@ -118,29 +97,9 @@ class LeakyReLU:
         sides = Dense(np.concatenate([eye, -eye]), np.zeros(2 * self.size))
         return sides, Dense(np.concatenate([eye, -self.slope * eye], axis=1), zeros)
 
-    def settings(self) -> dict[str, Any]:
-        """Size and slope."""
-        return {"size": self.size, "slope": self.slope}
-
-    def tensors(self) -> dict[str, FloatArray]:
-        """None."""
-        return {}
-
-    @classmethod
-    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """No tensors."""
-        del settings
-        return ()
-
-    @classmethod
-    def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> LeakyReLU:
-        """The layer of these settings."""
-        del tensors
-        return cls(settings.get("size"), settings.get("slope"))  # type: ignore[arg-type]
-
 
 @dataclass(frozen=True, eq=False)
-class Permute:
+class Permute(ElementwiseLayer):
     """The same values in another order: rows x columns x channels to channels x rows x columns.
 
     Attributes:
@@ -148,6 +107,7 @@ class Permute:
     """
 
     kind: ClassVar[str] = "permute"
+    array_names: ClassVar[tuple[str, ...]] = ("order",)
 
     order: IntArray
 
@@ -169,8 +129,6 @@ class Permute:
         """Number of values."""
         return int(self.order.size)
 
-    output_size = input_size
-
     def forward(self, values: FloatArray) -> FloatArray:
         """Map a batch ``(batch, n)`` to ``(batch, n)``."""
         return values[:, self.order]
@@ -179,19 +137,9 @@ class Permute:
         """A map of zeros and ones."""
         return (Dense(np.eye(self.input_size)[self.order], np.zeros(self.input_size)),)
 
-    def settings(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
     def tensors(self) -> dict[str, FloatArray]:
         """The order, as numbers of float64."""
         return {"order": self.order.astype(np.float64)}
-
-    @classmethod
-    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """Name of its tensor."""
-        del settings
-        return ("order",)
 
     @classmethod
     def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Permute:

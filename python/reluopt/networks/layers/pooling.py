@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from reluopt.errors import InputError, shown
+from reluopt.networks.layers.base import Layer
 from reluopt.networks.layers.dense import Dense
 from reluopt.networks.layers.windows import Windows
 from reluopt.numerics.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class _Pool2d:
+class _Pool2d(Layer):
     """What both pools are."""
 
     windows: Windows
@@ -42,16 +43,6 @@ class _Pool2d:
     def settings(self) -> dict[str, Any]:
         """Where the windows lie."""
         return self.windows.settings()
-
-    def tensors(self) -> dict[str, FloatArray]:
-        """None."""
-        return {}
-
-    @classmethod
-    def names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """No tensors."""
-        del settings
-        return ()
 
     @classmethod
     def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Self:

@@ -1,4 +1,4 @@
-"""Readers of network files: one module for each format, and its line in :data:`PLACES`.
+"""Readers of network files: one module for each format, and its line in :data:`READERS`.
 
 A reader is a function ``read(path, options)`` that returns the network or raises an
 :class:`~reluopt.errors.InputError` that names the file. It states how the activation is known in
@@ -8,8 +8,8 @@ A reader is a function ``read(path, options)`` that returns the network or raise
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from reluopt.errors import InputError
 from reluopt.file_formats import HEAD_BYTES, recognise
 from reluopt.files import open_input
 from reluopt.networks.network import ReLUNetwork
+from reluopt.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,26 @@ class ReaderOptions:
 
 Reader: TypeAlias = Callable[[Path, ReaderOptions], ReLUNetwork]
 
-PLACES: dict[str, str] = {"an ONNX file": "reluopt.networks.readers.onnx"}
-"""Modules of the readers by the name that :mod:`reluopt.file_formats` gives their format."""
+READERS: Registry[ReLUNetwork] = Registry(
+    "format",
+    **{
+        "a safetensors file": "networks.readers.safetensors:read",
+        "an ONNX file": "networks.readers.onnx:read",
+    },
+)
+"""By the names that :mod:`reluopt.file_formats` gives the formats. The first one reads what is of
+no other, or says what it is and how it becomes a safetensors file."""
 
-PACKED = {".onnx.gz": "reluopt.networks.readers.onnx"}
-"""Modules of readers that unpack, by the ending of the file: a packed file does not tell."""
-
-USUAL = "reluopt.networks.readers.safetensors"
-"""Reads what is of no format above, or says what it is and how it becomes a safetensors file."""
+PACKED = {".onnx.gz": "an ONNX file"}
+"""Formats that readers unpack, by the ending of the file: a packed file does not tell."""
 
 
 def reader_of(path: Path) -> Reader:
     """The reader for the format that the first bytes of a file tell."""
-    known = None
-    try:
-        with open_input(path, "a file of a network") as (stream, _):
+    name = PACKED.get("".join(path.suffixes[-2:]).lower(), "")
+    if not name:
+        with suppress(InputError), open_input(path, "a file of a network") as (stream, _):
             known = recognise(stream.read(HEAD_BYTES))
-    except InputError:
-        pass  # the usual reader says what is wrong
-    name = known.name if known is not None else ""
-    place = PACKED.get("".join(path.suffixes[-2:]).lower()) or PLACES.get(name, USUAL)
-    read: Reader = import_module(place).read
+            name = "" if known is None else known.name
+    read: Reader = READERS.load(name if name in READERS.names else READERS.names[0])
     return read

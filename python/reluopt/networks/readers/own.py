@@ -20,7 +20,7 @@ from typing import Any
 
 from reluopt.errors import InputError, shown
 from reluopt.files import parse_json
-from reluopt.networks.layers import layer_kind
+from reluopt.networks.layers import LAYERS
 from reluopt.networks.metadata import (
     ACTIVATION_KEY,
     ActivationSource,
@@ -30,7 +30,7 @@ from reluopt.networks.metadata import (
 from reluopt.networks.readers.stored import StoredLayer
 from reluopt.networks.tensor_files import TensorFile
 
-DENSE, LAYERS = "dense", "layers"
+DENSE, ANY = "dense", "layers"
 """Types of architectures: dense layers by their sizes, or layers of any kinds."""
 
 SCHEMA_VERSION = 1
@@ -110,7 +110,7 @@ def own_metadata(fields: Mapping[str, Any], default_name: str) -> NetworkMetadat
 def own_layers(source: TensorFile, fields: Mapping[str, Any]) -> tuple[StoredLayer, ...]:
     """The layers that our metadata promises, checked against the tensors that are there."""
     architecture = fields.get("architecture")
-    kinds = {DENSE: _dense_layers, LAYERS: _any_layers}
+    kinds = {DENSE: _dense_layers, ANY: _any_layers}
     found = architecture.get("type") if isinstance(architecture, dict) else None
     if not isinstance(architecture, dict) or found not in kinds:
         raise InputError(f"architecture: expected type 'dense', found {shown(architecture)}")
@@ -159,7 +159,7 @@ def _any_layers(source: TensorFile, architecture: Mapping[str, Any]) -> tuple[St
 
 
 def _stored(kind: str, settings: Mapping[str, Any], i: int) -> StoredLayer:
-    names = layer_kind(kind).names(settings)
+    names = LAYERS.load(kind).names(settings)
     return StoredLayer(kind, {name: f"layers.{i}.{name}" for name in names}, settings)
 
 

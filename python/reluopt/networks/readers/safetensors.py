@@ -5,7 +5,6 @@ Numbers are read into float64. Files of other tools may say ``activation`` in th
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from reluopt.networks.metadata import (
     ACTIVATION_KEY,
     ActivationSource,
     NetworkMetadata,
+    picture_shape,
     require_relu,
 )
 from reluopt.networks.network import ReLUNetwork
@@ -28,10 +28,6 @@ from reluopt.networks.tensor_files import TensorFile, open_tensor_file
 
 #: Where files of other tools say their architecture.
 ARCHITECTURE_KEY = "architecture"
-
-#: A file that does not tell its input shape is read as a square image from this side on (784 inputs
-#: are 28 x 28); fewer inputs are more likely plain features. The shape only matters for display.
-MIN_IMAGE_SIDE = 8
 
 
 def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
@@ -74,14 +70,9 @@ def _by_architecture(source: TensorFile, text: str, options: ReaderOptions) -> R
     size = re.search(r"\b(\d{1,4})x(\d{1,4})\b", source.metadata.get("input", ""))
     told = options.input_shape or (None if size is None else (int(size[1]), int(size[2])))
     inputs = input_shape_of(steps, told)
-    picture = inputs[1:] if len(inputs) == 3 and inputs[0] == 1 else inputs
-    if len(inputs) == 1:
-        side = math.isqrt(inputs[0])
-        square = side * side == inputs[0] and side >= MIN_IMAGE_SIDE
-        picture = (side, side) if square else inputs
     metadata = NetworkMetadata(
         name=source.path.stem,
-        input_shape=options.input_shape or picture,
+        input_shape=options.input_shape or picture_shape(inputs),
         recipe={"architecture": text},
         activation=ActivationSource.STATED if known else ActivationSource.ASSUMED,
     )
@@ -111,8 +102,6 @@ def _foreign_metadata(source: TensorFile, chain: Sequence[StoredLayer]) -> Netwo
     """What can be said of a network of another tool: its origin, and its likely input shape."""
     rows, columns = source.tensors[chain[0].tensors["weight"]].shape
     inputs = rows if chain[0].transposed else columns
-    side = math.isqrt(inputs)
-    square = side * side == inputs and side >= MIN_IMAGE_SIDE
     orientation = "in x out" if chain[0].transposed else "out x in"
     stated = source.metadata.get(ACTIVATION_KEY)
     if stated is not None:
@@ -121,7 +110,7 @@ def _foreign_metadata(source: TensorFile, chain: Sequence[StoredLayer]) -> Netwo
     known = stated is not None or len(chain) == 1
     return NetworkMetadata(
         name=source.path.stem,
-        input_shape=(side, side) if square else (inputs,),
+        input_shape=picture_shape((inputs,)),
         recipe={
             "inferred": {
                 "tensors": [n.tensors["weight"] for n in chain],

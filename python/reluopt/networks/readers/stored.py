@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reluopt.networks.layers import layer_kind
+from reluopt.networks.layers import LAYERS
 from reluopt.networks.layers.base import Layer
 from reluopt.numerics.arrays import FloatArray
 
@@ -16,7 +16,7 @@ class StoredLayer:
     """A layer as a file tells it.
 
     Attributes:
-        kind: kind of layer (:data:`reluopt.networks.layers.PLACES`).
+        kind: kind of layer (:data:`reluopt.networks.layers.LAYERS`).
         tensors: names of its arrays in the file, by its own names for them.
         settings: what determines it besides.
         transposed: whether its matrices are stored in x out.
@@ -35,4 +35,5 @@ class StoredLayer:
         """
         if self.transposed:
             arrays = {name: array.T for name, array in arrays.items()}
-        return layer_kind(self.kind).build(self.settings, arrays)
+        layer: Layer = LAYERS.load(self.kind).build(self.settings, arrays)
+        return layer
