@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from reluopt.cli import main
 from reluopt.images.mnist import Dataset, load_images
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.numerics.prepare import prepare

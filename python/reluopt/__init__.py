@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from reluopt.images.mnist import Dataset, load_images
     from reluopt.install import own_version
     from reluopt.networks.evaluation import evaluate
-    from reluopt.networks.layers.dense import Dense
+    from reluopt.networks.layers.base import Dense
     from reluopt.networks.metadata import NetworkMetadata
     from reluopt.networks.network import ReLUNetwork
     from reluopt.networks.saving import save_network
@@ -70,7 +70,7 @@ _PLACES = {
     "Certificate": "answers.solution",
     "Classification": _QUESTIONS,
     "Dataset": "images.mnist",
-    "Dense": "networks.layers.dense",
+    "Dense": "networks.layers.base",
     "EngineOptions": "engines.base",
     "EngineUnavailableError": "errors",
     "FixedTarget": _QUESTIONS,

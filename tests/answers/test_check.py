@@ -7,7 +7,7 @@ import pytest
 
 from reluopt.answers.check import check_logit, check_perturbation
 from reluopt.answers.solution import Status, relative_gap
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import ActivationSource
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (

@@ -15,7 +15,7 @@ from reluopt.answers.verdict import (
     verdict_without_image,
 )
 from reluopt.engines.options import EngineOptions
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,

@@ -10,7 +10,7 @@ from reluopt.attacks.criteria import Misclassification, TargetedMisclassificatio
 from reluopt.attacks.gradient import pgd
 from reluopt.errors import InputError
 from reluopt.images.mnist import Dataset
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import AbsoluteMargin, Box, Norm, RelativeMargin
 

@@ -24,7 +24,7 @@ from reluopt.attacks.start import starting_points
 from reluopt.errors import InputError
 from reluopt.images.mnist import Dataset
 from reluopt.networks.flattening import flatten
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,

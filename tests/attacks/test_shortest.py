@@ -5,7 +5,7 @@ import pytest
 
 from reluopt.attacks.shortest import shortest_pgd
 from reluopt.errors import InputError
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Norm, RelativeMargin
 

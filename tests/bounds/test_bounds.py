@@ -20,7 +20,7 @@ from reluopt.bounds.lp import OBBT
 from reluopt.deadline import Deadline
 from reluopt.errors import InputError
 from reluopt.images.mnist import Dataset
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import Box, Norm

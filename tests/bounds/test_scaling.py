@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reluopt.bounds.scaling import balanced, balanced_logits
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 
 

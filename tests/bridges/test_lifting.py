@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reluopt.answers.solution import Incumbent
 from reluopt.bridges.lifting import lift
 from reluopt.errors import InputError
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     Alternative,

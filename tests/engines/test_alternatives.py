@@ -14,7 +14,7 @@ from reluopt.attacks.linear_model import linear_distances
 from reluopt.deadline import Deadline
 from reluopt.engines.alternatives import promising_first, settle
 from reluopt.engines.base import EngineRequest
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm
 

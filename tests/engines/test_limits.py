@@ -124,7 +124,7 @@ def test_a_limit_of_zero_leaves_the_same_change_everywhere():
 
 
 def _dense(weight, bias):
-    from reluopt.networks.layers.dense import Dense
+    from reluopt.networks.layers.base import Dense
 
     return Dense(np.array(weight), np.array(bias))
 

@@ -23,7 +23,7 @@ from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProble
 from reluopt.formulation import FORMULATIONS
 from reluopt.formulation.forms.bigm import BigM
 from reluopt.install import install_command
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.questions.input_sets import InputSet

@@ -16,7 +16,7 @@ from reluopt.engines.program_engine import ProgramTask
 from reluopt.errors import InputError
 from reluopt.formulation import FORMULATIONS
 from reluopt.formulation.forms.bigm import BigM
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import InputSet

@@ -7,7 +7,7 @@ import numpy as np
 from reluopt.engines.branch_and_bound.ball import no_bounds
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.l1.ball import make_row_ball
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Box, FixedTarget, MinimalPerturbation, Norm, RelativeMargin
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,

@@ -31,7 +31,7 @@ from reluopt.engines.branch_and_bound.proof import Proof, TreeProof
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.images.idx import FREE_BYTES, read_idx
 from reluopt.images.image_files import load_image_file
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.loading import load_network
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork

@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 from reluopt.answers.solution import Status
 from reluopt.engines.options import EngineOptions
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network

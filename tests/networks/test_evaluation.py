@@ -3,7 +3,7 @@ import pytest
 
 from reluopt.errors import InputError
 from reluopt.networks.evaluation import evaluate
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 
 

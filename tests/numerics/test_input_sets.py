@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reluopt.images.mnist import Dataset
 from reluopt.networks.flattening import flatten
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.rounding import gamma
 from reluopt.questions.input_sets import InputSet

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reluopt.images.mnist import Dataset
 from reluopt.networks.flattening import flatten
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.flat import FlatNetwork, forward
 from reluopt.numerics.input_sets import FlatInputSet, with_radius

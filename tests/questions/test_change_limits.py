@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from reluopt.errors import InputError
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.change_limits import ChangeLimits, smoothness_limits

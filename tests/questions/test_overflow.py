@@ -8,7 +8,7 @@ from reluopt.attacks.gradient import pgd
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.errors import InputError
 from reluopt.networks.evaluation import evaluate
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve

@@ -6,7 +6,7 @@ import pytest
 
 from reluopt.errors import InputError
 from reluopt.images.mnist import load_images
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.studies.base import StudyContext, publish

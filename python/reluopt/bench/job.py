@@ -23,7 +23,7 @@ from reluopt.answers.solution import Solution, Status
 from reluopt.engines.base import ProgressCallback
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import ReluoptError
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, solve
 from reluopt.questions.problems import Margin, MinimalPerturbation, Norm, Target

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.bounds.base import PreActivationBounds
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 

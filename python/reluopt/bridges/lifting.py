@@ -27,7 +27,7 @@ import numpy as np
 
 from reluopt.answers.solution import Incumbent
 from reluopt.errors import InputError
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.input_sets import difference

@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reluopt.errors import InputError
-from reluopt.networks.layers.base import Layer
-from reluopt.networks.layers.dense import Dense, affine_maps
+from reluopt.networks.layers.base import Dense, Layer
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.numerics.arrays import BoolArray, FloatArray
 
@@ -76,19 +75,19 @@ class ReLUNetwork:
             InputError: as matrices they are too large (:data:`MAX_ENTRIES`).
         """
         others = (layer for layer in self.layers if not isinstance(layer, Dense))
-        entries = sum(layer.input_size * layer.output_size for layer in others)
+        entries = sum(layer.entries() for layer in others)
         if entries > MAX_ENTRIES:
             raise InputError(
                 f"network {self.metadata.name}: expected layers of at most {MAX_ENTRIES} weights "
                 f"when written as matrices, found {entries}: it can be evaluated, not answered for"
             )
-        return tuple(part for layer in self.layers for part in affine_maps(layer))
+        return tuple(part for layer in self.layers for part in layer.lower())
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of nodes of every layer, ``(n_0, n_1, ..., n_K)``."""
-        layers = self.affine_layers
-        return (layers[0].input_size, *(layer.output_size for layer in layers))
+        behind = (width for layer in self.layers for width in layer.widths()[1:])
+        return (self.layers[0].input_size, *behind)
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:

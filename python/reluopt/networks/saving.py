@@ -13,6 +13,7 @@ from safetensors.numpy import save
 
 from reluopt.errors import InputError
 from reluopt.files import write_atomically
+from reluopt.networks.layers.entries import entry_of
 from reluopt.networks.metadata import ACTIVATION_KEY, RELU, ActivationSource
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.readers.own import (
@@ -71,5 +72,5 @@ def _architecture(network: ReLUNetwork) -> dict[str, Any]:
     """What the metadata say of the layers: sizes of dense ones, else kinds and settings."""
     if all(layer.kind == DENSE for layer in network.layers):
         return {"type": DENSE, "sizes": list(network.sizes)}
-    layers = [{**layer.settings(), "kind": layer.kind} for layer in network.layers]
+    layers = [entry_of(layer) for layer in network.layers]
     return {"type": ANY, "layers": layers}

@@ -28,7 +28,7 @@ from reluopt.errors import EngineUnavailableError, InputError
 from reluopt.images.mnist import Dataset
 from reluopt.install import install_command
 from reluopt.networks.evaluation import evaluate
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 

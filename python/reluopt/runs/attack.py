@@ -13,7 +13,7 @@ import numpy as np
 from reluopt.answers.solution import Solution
 from reluopt.engines.proving import ProvingEngine
 from reluopt.errors import UnsupportedProblemError
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import Method, engine_for, solve

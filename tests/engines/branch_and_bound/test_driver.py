@@ -11,7 +11,7 @@ from reluopt.engines.base import EngineRequest, Task
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.pipeline import Method

@@ -16,7 +16,7 @@ from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.engines.options import EngineOptions
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from scipy.signal import correlate2d
 
 from reluopt.errors import InputError
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.layers.chain import Chain
 from reluopt.networks.layers.conv2d import Conv2d
-from reluopt.networks.layers.dense import Dense
 from reluopt.networks.layers.elementwise import LeakyReLU, Permute, Scale
+from reluopt.networks.layers.entries import build_layer
 from reluopt.networks.layers.pooling import AveragePool2d, MaxPool2d
 from reluopt.networks.layers.windows import Windows
 from reluopt.networks.loading import load_network
@@ -85,6 +86,9 @@ def agrees(layer):
     expected = layer.forward(values)
     assert expected.shape == (5, layer.output_size)
     np.testing.assert_allclose(run_lowered(layer, values), expected, rtol=1e-12, atol=1e-12)
+    maps = layer.lower()
+    assert layer.widths() == (layer.input_size, *(each.output_size for each in maps))
+    assert layer.entries() == sum(each.weight.size for each in maps)
 
 
 @given(convolutions())
@@ -142,7 +146,7 @@ def small_network():
         random.normal(size=2),
         Windows((1, 5, 5), (3, 3), padding=(1,) * 4),
     )
-    scale = Scale.of_channels(random.random(2) + 0.5, random.normal(size=2), 25)
+    scale = Scale(np.repeat(random.random(2) + 0.5, 25), np.repeat(random.normal(size=2), 25))
     pool = MaxPool2d(Windows((2, 5, 5), (2, 2), (2, 2), ceil=True))
     average = AveragePool2d(Windows((2, 3, 3), (2, 2)))
     dense = Dense(random.normal(size=(3, 8)), random.normal(size=3))
@@ -187,6 +191,15 @@ def test_a_network_of_all_layers_is_written_and_read(tmp_path):
         (lambda: LeakyReLU(3, 1.5), "slope: expected 0 to 1"),
         (lambda: LeakyReLU(0), "size: expected a number of values"),
         (lambda: Permute([0, 0, 1]), "order: expected every number from 0 on once"),
+        (lambda: Permute([]), "order: expected every number from 0 on once"),
+        (
+            lambda: Permute.build({}, {"order": np.array([0.9, 1.9])}),
+            "order: expected every number",
+        ),
+        (
+            lambda: build_layer(Dense, {"activation": "tanh"}, {"weight": [[1.0]], "bias": [0.0]}),
+            "layer dense: expected settings none, found 'activation'",
+        ),
         (lambda: Chain(()), "chain: expected 1 to"),
         (lambda: Chain((LeakyReLU(2), LeakyReLU(3))), "chain: expected 2 inputs of leaky-relu"),
     ],
@@ -222,5 +235,42 @@ def test_a_network_that_is_too_large_as_matrices_is_refused_with_its_size():
     conv = Conv2d(np.zeros((1, 1, 3, 3)), [0.0], windows)
     network = ReLUNetwork((conv, Chain((conv, AveragePool2d(Windows((1, 100, 100), (100, 100)))))))
     assert network.forward(np.zeros(10_000)).shape == (1,)
-    with pytest.raises(InputError, match="found 100010000: it can be evaluated"):
+    with pytest.raises(InputError, match="found 200020000: it can be evaluated"):
         _ = network.affine_layers
+
+
+def test_what_a_chain_holds_inside_counts():
+    """Between its ends a chain may be as large as it likes."""
+    conv = Conv2d(
+        np.zeros((64, 3, 3, 3)), np.zeros(64), Windows((3, 32, 32), (3, 3), padding=(1,) * 4)
+    )
+    chain = Chain((conv, AveragePool2d(Windows((64, 32, 32), (32, 32)))))
+    assert chain.input_size * chain.output_size < 200_000
+    with pytest.raises(InputError, match="when written as matrices"):
+        _ = ReLUNetwork((chain,)).affine_layers
+
+
+def test_a_large_network_has_sizes_and_a_fingerprint_without_being_lowered():
+    pool = MaxPool2d(Windows((1, 20, 20), (10, 10)))
+    network = ReLUNetwork((pool,))
+    assert network.sizes[0] == 400
+    assert network.sizes[-1] == 121
+    assert len(network.fingerprint) == 64
+    assert "affine_layers" not in vars(network)
+
+
+def test_scales_and_orders_in_a_chain_multiply_nothing_by_zeros():
+    random = np.random.default_rng(0)
+    dense = Dense(random.normal(size=(4, 3)), random.normal(size=4))
+    scale, order = Scale(random.normal(size=4), random.normal(size=4)), Permute([2, 0, 3, 1])
+    (found,) = Chain((dense, scale, order)).lower()
+    kept = scale.scale[:, None] * dense.weight
+    np.testing.assert_array_equal(found.weight, kept[[2, 0, 3, 1]])
+
+
+def test_a_chain_in_a_chain_is_one_chain(tmp_path):
+    inner = Chain((LeakyReLU(3), Scale(np.ones(3), np.zeros(3))))
+    outer = Chain((inner, Dense(np.eye(2, 3), np.zeros(2))))
+    assert [part.kind for part in outer.parts] == ["leaky-relu", "scale", "dense"]
+    save_network(ReLUNetwork((outer,)), tmp_path / "chain.safetensors")
+    assert load_network(tmp_path / "chain.safetensors").output_size == 2

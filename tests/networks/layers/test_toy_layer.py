@@ -8,8 +8,7 @@ import pytest
 
 from reluopt.errors import InputError
 from reluopt.networks.layers import LAYERS
-from reluopt.networks.layers.base import Layer
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense, Layer
 from reluopt.networks.loading import load_network
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network

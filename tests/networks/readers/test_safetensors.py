@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from reluopt.errors import AssumptionWarning, InputError
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.loading import load_network
 from reluopt.networks.metadata import ActivationSource, NetworkMetadata
 from reluopt.networks.network import ReLUNetwork

@@ -17,7 +17,7 @@ from reluopt.bridges.lifting import Lift, lift
 from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.frame import Frame, largest_input, make_frame
 from reluopt.errors import UnsupportedProblemError
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.rounding import gamma

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 LAYERS: Registry[Layer] = Registry(
     "layer",
     **{
-        "dense": "networks.layers.dense:Dense",
+        "dense": "networks.layers.base:Dense",
         "conv2d": "networks.layers.conv2d:Conv2d",
         "max-pool2d": "networks.layers.pooling:MaxPool2d",
         "average-pool2d": "networks.layers.pooling:AveragePool2d",

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers import LAYERS
-from reluopt.networks.layers.base import Layer
-from reluopt.networks.layers.dense import Dense, affine_maps
+from reluopt.networks.layers.base import Dense, Layer
+from reluopt.networks.layers.entries import build_layer, entry_of, read_entry
 from reluopt.numerics.arrays import FloatArray
 
 MAX_PARTS = 100
@@ -33,7 +32,11 @@ class Chain(Layer):
     parts: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        parts = tuple(self.parts)
+        parts = tuple(
+            inner
+            for part in self.parts
+            for inner in (part.parts if isinstance(part, Chain) else (part,))
+        )
         if not 0 < len(parts) <= MAX_PARTS:
             raise InputError(f"chain: expected 1 to {MAX_PARTS} layers, found {len(parts)}")
         for before, after in itertools.pairwise(parts):
@@ -62,17 +65,25 @@ class Chain(Layer):
 
     def lower(self) -> tuple[Dense, ...]:
         """The maps of the parts; where two parts meet, one map is made of two."""
-        maps = list(affine_maps(self.parts[0]))
+        maps = list(self.parts[0].lower())
         for part in self.parts[1:]:
-            first, *others = affine_maps(part)
-            last = maps.pop()
-            weight, bias = first.weight @ last.weight, first.weight @ last.bias + first.bias
-            maps += [Dense(weight, bias), *others]
+            maps += part.after(maps.pop())
         return tuple(maps)
+
+    def widths(self) -> tuple[int, ...]:
+        """What stands between two parts is no width: their maps are made one."""
+        found = self.parts[0].widths()
+        for part in self.parts[1:]:
+            found = (*found[:-1], *part.widths()[1:])
+        return found
+
+    def entries(self) -> int:
+        """Those of the parts count too, since the maps are made of theirs."""
+        return super().entries() + sum(part.entries() for part in self.parts)
 
     def settings(self) -> dict[str, Any]:
         """Kind and settings of every part."""
-        return {"parts": [{**part.settings(), "kind": part.kind} for part in self.parts]}
+        return {"parts": [entry_of(part) for part in self.parts]}
 
     def tensors(self) -> dict[str, FloatArray]:
         """Those of the parts, after the number of the part and a point."""
@@ -88,28 +99,26 @@ class Chain(Layer):
         return tuple(
             f"{i}.{name}"
             for i, (kind, own) in enumerate(_parts(settings))
-            for name in LAYERS.load(kind).names(own)
+            for name in kind.names(own)
         )
 
     @classmethod
     def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Chain:
         """The chain of these parts."""
-        parts = []
-        for i, (kind, own) in enumerate(_parts(settings)):
-            layer = LAYERS.load(kind)
-            parts.append(layer.build(own, {n: tensors[f"{i}.{n}"] for n in layer.names(own)}))
-        return cls(tuple(parts))
+        return cls(
+            tuple(
+                build_layer(kind, own, {n: tensors[f"{i}.{n}"] for n in kind.names(own)})
+                for i, (kind, own) in enumerate(_parts(settings))
+            )
+        )
 
 
-def _parts(settings: Mapping[str, Any]) -> Sequence[tuple[str, dict[str, Any]]]:
-    """Kind and settings of every part; chains do not hold chains."""
+def _parts(settings: Mapping[str, Any]) -> Sequence[tuple[type[Layer], dict[str, Any]]]:
+    """Class and settings of every part; chains do not hold chains."""
     parts = settings.get("parts")
     if not isinstance(parts, list) or not 0 < len(parts) <= MAX_PARTS:
         raise InputError(f"parts: expected a list of 1 to {MAX_PARTS}, found {shown(repr(parts))}")
-    found = []
-    for part in parts:
-        kind = part.get("kind") if isinstance(part, dict) else None
-        if not isinstance(kind, str) or kind == Chain.kind:
-            raise InputError(f"parts: expected a kind of each, found {shown(repr(part))}")
-        found.append((kind, {name: value for name, value in part.items() if name != "kind"}))
+    found = [read_entry(part) for part in parts]
+    if any(kind is Chain for kind, _ in found):
+        raise InputError("parts: expected layers of other kinds, found a chain in a chain")
     return found

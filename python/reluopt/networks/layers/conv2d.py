@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import Layer
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import AffineLayer, Dense
 from reluopt.networks.layers.windows import Windows
 from reluopt.numerics.arrays import FloatArray, frozen_array
 
@@ -19,7 +18,7 @@ MAX_ENTRIES = 2**22
 
 
 @dataclass(frozen=True, eq=False)
-class Conv2d(Layer):
+class Conv2d(AffineLayer):
     r"""A convolution: the same weights in every window.
 
     .. math:: a_{o,y,x} = b_o + \sum_{c,h,w} W_{o,c,h,w}\,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import ElementwiseLayer
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense, ElementwiseLayer
 from reluopt.networks.layers.windows import MAX_LENGTH
 from reluopt.numerics.arrays import FloatArray, IntArray, frozen_array
 
@@ -40,11 +38,6 @@ class Scale(ElementwiseLayer):
         object.__setattr__(self, "scale", scale)
         object.__setattr__(self, "shift", shift)
 
-    @classmethod
-    def of_channels(cls, scale: FloatArray, shift: FloatArray, entries: int) -> Scale:
-        """The same scale and shift for all ``entries`` values of a channel."""
-        return cls(np.repeat(scale, entries), np.repeat(shift, entries))
-
     @property
     def input_size(self) -> int:
         """Number of values."""
@@ -57,6 +50,11 @@ class Scale(ElementwiseLayer):
     def lower(self) -> tuple[Dense, ...]:
         """A diagonal map."""
         return (Dense(np.diag(self.scale), self.shift),)
+
+    def after(self, last: Dense) -> tuple[Dense, ...]:
+        """Rows scaled, and nothing multiplied by zeros."""
+        weight = self.scale[:, None] * last.weight
+        return (Dense(weight, self.scale * last.bias + self.shift),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +89,10 @@ class LeakyReLU(ElementwiseLayer):
         """Map a batch ``(batch, n)`` to ``(batch, n)``."""
         return np.where(values > 0.0, values, self.slope * values)
 
+    def widths(self) -> tuple[int, ...]:
+        """Both sides of every value stand between."""
+        return self.size, 2 * self.size, self.size
+
     def lower(self) -> tuple[Dense, ...]:
         """Two maps around the ReLUs of both sides."""
         eye, zeros = np.eye(self.size), np.zeros(self.size)
@@ -113,7 +115,8 @@ class Permute(ElementwiseLayer):
 
     def __post_init__(self) -> None:
         order = np.array(self.order)
-        if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(order.size)):
+        numbers = np.arange(max(order.size, 1))
+        if order.ndim != 1 or not np.array_equal(np.sort(order), numbers):
             raise InputError(f"order: expected every number from 0 on once, found {order[:10]}...")
         order = order.astype(np.int64)
         order.setflags(write=False)
@@ -137,12 +140,10 @@ class Permute(ElementwiseLayer):
         """A map of zeros and ones."""
         return (Dense(np.eye(self.input_size)[self.order], np.zeros(self.input_size)),)
 
+    def after(self, last: Dense) -> tuple[Dense, ...]:
+        """Rows in another order."""
+        return (Dense(last.weight[self.order], last.bias[self.order]),)
+
     def tensors(self) -> dict[str, FloatArray]:
         """The order, as numbers of float64."""
         return {"order": self.order.astype(np.float64)}
-
-    @classmethod
-    def build(cls, settings: Mapping[str, Any], tensors: Mapping[str, FloatArray]) -> Permute:
-        """The layer of this order."""
-        del settings
-        return cls(tensors["order"].astype(np.int64))  # other numbers are no order

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import Layer
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import AffineLayer, Dense, Layer
 from reluopt.networks.layers.windows import Windows
 from reluopt.numerics.arrays import FloatArray, IntArray
 
@@ -69,6 +68,15 @@ class MaxPool2d(_Pool2d):
         """Map a batch ``(batch, n_in)`` to ``(batch, n_out)``."""
         return np.asarray(self._taken(values, -np.inf).max(axis=2))
 
+    def widths(self) -> tuple[int, ...]:
+        """Three neurons of every match, two of every entry that is carried on, in every round."""
+        found = [self.input_size]
+        left = (self._numbers() >= 0).sum(axis=1)
+        while left.max() > 1:
+            found.append(int((3 * (left // 2) + 2 * (left % 2)).sum()))
+            left = -(-left // 2)
+        return (*found, self.output_size)
+
     def lower(self) -> tuple[Dense, ...]:
         r"""A tournament: :math:`\max(a, b) = (a - b)^+ + b^+ - (-b)^+`, window by window.
 
@@ -117,7 +125,7 @@ def _affine(forms: list[Form], size: int) -> Dense:
 
 
 @dataclass(frozen=True, eq=False)
-class AveragePool2d(_Pool2d):
+class AveragePool2d(AffineLayer, _Pool2d):
     """The mean entry of every window.
 
     Attributes:

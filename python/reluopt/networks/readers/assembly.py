@@ -11,10 +11,9 @@ import math
 import numpy as np
 
 from reluopt.errors import InputError
-from reluopt.networks.layers.base import Layer
+from reluopt.networks.layers.base import Dense, Layer
 from reluopt.networks.layers.chain import Chain
 from reluopt.networks.layers.conv2d import Conv2d
-from reluopt.networks.layers.dense import Dense
 from reluopt.networks.layers.elementwise import LeakyReLU, Permute, Scale
 from reluopt.networks.layers.pooling import AveragePool2d, MaxPool2d
 from reluopt.networks.layers.windows import Pair, Shape, Windows

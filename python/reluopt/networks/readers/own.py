@@ -21,6 +21,7 @@ from typing import Any
 from reluopt.errors import InputError, shown
 from reluopt.files import parse_json
 from reluopt.networks.layers import LAYERS
+from reluopt.networks.layers.entries import read_entry
 from reluopt.networks.metadata import (
     ACTIVATION_KEY,
     ActivationSource,
@@ -113,7 +114,8 @@ def own_layers(source: TensorFile, fields: Mapping[str, Any]) -> tuple[StoredLay
     kinds = {DENSE: _dense_layers, ANY: _any_layers}
     found = architecture.get("type") if isinstance(architecture, dict) else None
     if not isinstance(architecture, dict) or found not in kinds:
-        raise InputError(f"architecture: expected type 'dense', found {shown(architecture)}")
+        known = " or ".join(f"'{kind}'" for kind in kinds)
+        raise InputError(f"architecture: expected type {known}, found {shown(architecture)}")
     layers = kinds[found](source, architecture)
     expected = {name for layer in layers for name in layer.tensors.values()}
     for name in source.tensors:
@@ -149,10 +151,8 @@ def _any_layers(source: TensorFile, architecture: Mapping[str, Any]) -> tuple[St
         )
     layers = []
     for i, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
-            raise InputError(f"architecture layers: expected a kind of each, found {shown(entry)}")
-        settings = {name: value for name, value in entry.items() if name != "kind"}
-        layers.append(_stored(entry["kind"], settings, i))
+        kind, settings = read_entry(entry)
+        layers.append(_stored(kind.kind, settings, i))
         for name in layers[-1].tensors.values():
             _require(source, name, None)
     return tuple(layers)

@@ -8,6 +8,7 @@ from typing import Any
 
 from reluopt.networks.layers import LAYERS
 from reluopt.networks.layers.base import Layer
+from reluopt.networks.layers.entries import build_layer
 from reluopt.numerics.arrays import FloatArray
 
 
@@ -35,5 +36,4 @@ class StoredLayer:
         """
         if self.transposed:
             arrays = {name: array.T for name, array in arrays.items()}
-        layer: Layer = LAYERS.load(self.kind).build(self.settings, arrays)
-        return layer
+        return build_layer(LAYERS.load(self.kind), self.settings, arrays)

@@ -17,7 +17,7 @@ from reluopt.engines.branch_and_bound.l1.certificate import (
 )
 from reluopt.engines.branch_and_bound.l1.relaxation import L1Relaxation
 from reluopt.networks.flattening import flatten
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import AbsoluteMargin, Box, FixedTarget, MinimalPerturbation, Norm

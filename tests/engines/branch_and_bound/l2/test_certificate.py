@@ -22,7 +22,7 @@ from reluopt.engines.branch_and_bound.l2.model import (
 )
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation
 from reluopt.networks.flattening import flatten
-from reluopt.networks.layers.dense import Dense
+from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import tighten
