@@ -41,9 +41,10 @@ def load_network(
         The network; ``network.metadata.activation`` tells how its ReLUs are known.
 
     Raises:
-        InputError: the file cannot be read, is no chain of dense layers, leaves open which one,
+        InputError: the file cannot be read, is no chain of layers, leaves open which one,
             says that its activation is another one, or holds NaN or infinite numbers. The message
             names the file and the tensor.
+        EngineUnavailableError: the file is ONNX, and the package ``onnx`` is not installed.
 
     Warns:
         AssumptionWarning: neither the file nor ``activation`` says what stands between the layers.

@@ -85,6 +85,9 @@ def test_the_metadata_tell_the_architecture_but_no_relus(small):
         (SMALL.replace("fc27-5", "fc28-5"), r"expected a matrix|weight of shape \(5, 28\)"),
         (SMALL.replace("(3, 4, 2, 2)", "(3, 4, 2, 3)"), r"weight of shape \(3, 4, 2, 3\)"),
         (SMALL + " / fc3-3", "none left"),
+        (SMALL.replace("fc5-3", "fc5-3 s2"), "padding of windows only"),
+        (SMALL.replace("leaky0.1", "leaky0.1 p1"), "padding of windows only"),
+        (SMALL.replace("3) s2", "3) s0"), "stride from 1 on"),
         (SMALL.replace(" / fc5-3", ""), "expected a step for it"),
         ("leaky2.5 / fc784-10", "slope|shape"),
     ],
@@ -103,6 +106,27 @@ def test_sides_that_the_steps_leave_open_are_asked_for(tmp_path):
     with pytest.raises(InputError, match="found 4 x 4 or 5 x 5"):
         load_network(path, architecture=text)
     assert load_network(path, (5, 5), architecture=text).input_size == 25
+
+
+def test_equal_tensors_whose_names_have_no_order_are_refused(tmp_path):
+    """As they are without the text: input, hidden, output would be read as hidden, input."""
+    path = tmp_path / "names.safetensors"
+    names, random = ("input", "hidden", "output"), np.random.default_rng(0)
+    arrays = {f"{n}.weight": random.normal(size=(4, 4)).astype(np.float32) for n in names}
+    arrays |= {f"{n}.bias": np.zeros(4, np.float32) for n in names}
+    save_file(arrays, path)
+    with pytest.raises(InputError, match="number the names in the order"):
+        load_network(path, architecture="fc4-4 / fc4-4 / fc4-4")
+    numbers = dict(zip(names, ("1", "2", "10"), strict=True))
+    numbered = {
+        f"{number}.{part}": arrays[f"{name}.{part}"]
+        for name, number in numbers.items()
+        for part in ("weight", "bias")
+    }
+    save_file(numbered, path)
+    network = load_network(path, architecture="fc4-4 / fc4-4 / fc4-4")
+    last = network.affine_layers[-1].weight
+    np.testing.assert_array_equal(last, arrays["output.weight"].astype(float))
 
 
 def test_stride_padding_and_slope_are_read():

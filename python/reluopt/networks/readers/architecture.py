@@ -4,8 +4,8 @@ Steps are separated by ``/`` or line ends::
 
     conv(16, 1, 4, 4) s2 p1 / conv(32, 16, 4, 4) s2 p1 / fc1568-100 / fc100-10
 
-* ``conv(OUT, IN, ROWS, COLUMNS) sSTRIDE pPADDING``: a convolution of the next tensors in the file;
-* ``fcIN-OUT``: a dense layer of the next tensors;
+* ``conv(OUT, IN, ROWS, COLUMNS) sSTRIDE pPADDING``: a convolution of the tensors of this shape;
+* ``fcIN-OUT``: a dense layer of the tensors of this shape;
 * ``maxpoolSIZE`` and ``avgpoolSIZE`` with ``sSTRIDE pPADDING``; the stride is the size unless told;
 * ``leakySLOPE``: a leaky ReLU.
 
@@ -19,24 +19,32 @@ import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from reluopt.errors import InputError, shown
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.readers.assembly import Assembly
+from reluopt.networks.readers.chain import LayerKey, numbers_of, pair_tensors, words_of
 from reluopt.numerics.arrays import FloatArray
 
 MAX_STEPS = 1_000
 """More steps than this are no architecture that anybody writes down."""
 
-Pair: TypeAlias = tuple[str, FloatArray, FloatArray]
-"""Name of the weight, weight and bias of a layer."""
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Weight and bias of a layer, with the key that the names give it and the weight's name."""
+
+    key: LayerKey
+    name: str
+    weight: FloatArray
+    bias: FloatArray
+
 
 _STEP = re.compile(
     r"(?P<kind>conv|fc|maxpool|avgpool|leaky)"
     r"(?P<sizes>\(\d+(?: *, *\d+){3}\)|\d+-\d+|\d+(?:\.\d+)?)"
-    r"(?: +s(?P<stride>\d+))?(?: +p(?P<padding>\d+))?"
+    r"(?: +s(?P<stride>\d{1,9}))?(?: +p(?P<padding>\d{1,9}))?"
 )
 
 
@@ -70,9 +78,17 @@ def parse_architecture(text: str) -> tuple[Step, ...]:
                 "architecture: expected steps such as conv(16, 1, 4, 4) s2 p1, maxpool2, leaky0.1 "
                 f"or fc784-10, found '{shown(part)}'"
             )
+        told = [match[name] for name in ("stride", "padding") if match[name] is not None]
+        if (told and match["kind"] in ("fc", "leaky")) or (
+            match["stride"] is not None and not int(match["stride"])
+        ):
+            raise InputError(
+                "architecture: expected a stride from 1 on and a padding of windows only, found "
+                f"'{shown(part)}'"
+            )
         leaky = match["kind"] == "leaky"
         numbers = () if leaky else tuple(int(float(size)) for size in sizes)
-        stride, padding = (int((match[name] or "0")[:9]) for name in ("stride", "padding"))
+        stride, padding = (int(match[name] or 0) for name in ("stride", "padding"))
         slope = float(sizes[0]) if leaky else 0.0
         steps.append(Step(match["kind"], numbers, stride, padding, slope))
     return tuple(steps)
@@ -88,8 +104,8 @@ def assemble(
 
     Args:
         steps: the architecture.
-        tensors: a ``weight`` and a ``bias`` of each layer. A step takes the first that have its
-            shape, in the order of their names, 2 before 10.
+        tensors: weight and bias of each layer, by the names that :mod:`.chain` knows. A step takes
+            those of its shape, in the order of the numbers in their names, 2 before 10.
         input_shape: channels, rows and columns, or the number of inputs.
         metadata: of the network.
 
@@ -108,7 +124,7 @@ def assemble(
         if i in ends[:-1] and not leaky:
             assembly.relu()
     if pairs:
-        raise InputError(f"tensor '{shown(pairs[0][0])}': expected a step for it, found none")
+        raise InputError(f"tensor '{shown(pairs[0].name)}': expected a step for it, found none")
     return assembly.finish(metadata)
 
 
@@ -125,33 +141,42 @@ def _add(step: Step, assembly: Assembly, pairs: list[Pair]) -> None:
         pool(size, stride, pads)
         return
     shape = step.sizes if step.kind == "conv" else step.sizes[::-1]
-    taken = next((i for i, pair in enumerate(pairs) if pair[1].shape == shape), None)
-    if taken is None:
-        left = ", ".join(f"{shown(name)} {weight.shape}" for name, weight, _ in pairs[:5])
-        raise InputError(f"expected a weight of shape {shape}, found {left or 'none left'}")
-    _, weight, bias = pairs.pop(taken)
+    taken = _take(shape, pairs)
     if step.kind == "conv":
-        assembly.conv(weight, bias, (step.stride or 1,) * 2, pads)
+        assembly.conv(taken.weight, taken.bias, (step.stride or 1,) * 2, pads)
     else:
         assembly.reshape((assembly.size,))
-        assembly.dense(weight, bias)
+        assembly.dense(taken.weight, taken.bias)
+
+
+def _take(shape: tuple[int, ...], pairs: list[Pair]) -> Pair:
+    """The first layer of a shape by the numbers in the names; it leaves ``pairs``.
+
+    Raises:
+        InputError: none has the shape, or several do whose names have no order.
+    """
+    fitting = [pair for pair in pairs if pair.weight.shape == shape]
+    if not fitting:
+        left = ", ".join(f"{shown(pair.name)} {pair.weight.shape}" for pair in pairs[:5])
+        raise InputError(f"expected a weight of shape {shape}, found {left or 'none left'}")
+    if len({words_of(pair.key) for pair in fitting}) > 1:
+        names = " or ".join(shown(pair.name) for pair in fitting[:5])
+        raise InputError(
+            f"expected one weight of shape {shape}, found {names}; number the names in the order "
+            "of the layers"
+        )
+    taken = min(fitting, key=lambda pair: numbers_of(pair.key))
+    pairs.remove(taken)
+    return taken
 
 
 def _pairs(tensors: Mapping[str, FloatArray]) -> list[Pair]:
-    """Name, weight and bias of every layer, in the natural order of their names."""
-
-    def natural(name: str) -> list[tuple[int, int, str]]:
-        parts = re.findall(r"\d{1,18}|\D+", name)
-        return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
-
-    pairs = []
-    stems = sorted({name.rpartition(".")[0] for name in tensors}, key=natural)
-    for stem in stems:
-        weight, bias = tensors.get(f"{stem}.weight"), tensors.get(f"{stem}.bias")
-        if weight is None or bias is None:
-            raise InputError(f"tensors '{shown(stem)}.*': expected a weight and a bias")
-        pairs.append((f"{stem}.weight", weight, bias))
-    return pairs
+    """The layers that the tensors make."""
+    shapes = {name: array.shape for name, array in tensors.items()}
+    return [
+        Pair(key, weight, tensors[weight], tensors[bias])
+        for key, (weight, bias) in pair_tensors(shapes, convolutions=True).items()
+    ]
 
 
 def input_shape_of(steps: tuple[Step, ...], told: tuple[int, ...] | None = None) -> tuple[int, ...]:

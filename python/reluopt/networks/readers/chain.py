@@ -78,7 +78,7 @@ def infer_chain(shapes: Mapping[str, Shape]) -> tuple[StoredLayer, ...]:
     Raises:
         InputError: the tensors form no such chain, or more than one.
     """
-    pairs = _pair(shapes)
+    pairs = pair_tensors(shapes)
     found: list[tuple[_Candidate, ...]] = []
     for transposed in (False, True):
         layers = _oriented(pairs, shapes, transposed)
@@ -100,14 +100,24 @@ def infer_chain(shapes: Mapping[str, Shape]) -> tuple[StoredLayer, ...]:
     return tuple(each.layer for each in found[0])
 
 
-def _pair(shapes: Mapping[str, Shape]) -> dict[LayerKey, tuple[str, str]]:
-    """Names of matrix and bias of every layer (rules 1 and 2)."""
+def pair_tensors(
+    shapes: Mapping[str, Shape], *, convolutions: bool = False
+) -> dict[LayerKey, tuple[str, str]]:
+    """Names of weight and bias of every layer (rules 1 and 2).
+
+    Args:
+        shapes: shape of every tensor, by name.
+        convolutions: whether weights may have four axes, too.
+
+    Raises:
+        InputError: a tensor is neither, or a layer lacks one or has two.
+    """
     matrices: dict[LayerKey, str] = {}
     biases: dict[LayerKey, str] = {}
     for name, shape in shapes.items():
         key, is_weight = _split_name(name)
-        dimensions = 2 if is_weight else 1
-        if len(shape) != dimensions or 0 in shape:
+        axes = ((2, 4) if convolutions else (2,)) if is_weight else (1,)
+        if len(shape) not in axes or 0 in shape:
             raise InputError(
                 f"tensor '{shown(name)}': expected {'a matrix' if is_weight else 'a vector'} (only "
                 f"dense layers can be read), found shape {shape}"
@@ -208,9 +218,9 @@ def _chains(layers: Sequence[_Candidate]) -> Iterator[tuple[_Candidate, ...]]:
 def _queues(layers: Sequence[_Candidate]) -> list[list[_Candidate]]:
     """Layers with the same words, sorted by number."""
     queues: dict[tuple[str, ...], list[_Candidate]] = {}
-    for layer in sorted(layers, key=lambda layer: _numbers(layer.key)):
-        queue = queues.setdefault(_words(layer.key), [])
-        if queue and _numbers(queue[-1].key) == _numbers(layer.key):
+    for layer in sorted(layers, key=lambda layer: numbers_of(layer.key)):
+        queue = queues.setdefault(words_of(layer.key), [])
+        if queue and numbers_of(queue[-1].key) == numbers_of(layer.key):
             raise InputError(
                 f"tensor '{shown(layer.weight)}': expected a number that differs from that "
                 f"of '{shown(queue[-1].weight)}', found the same"
@@ -245,11 +255,11 @@ def _first_sizes(layers: Sequence[_Candidate]) -> list[int]:
     return first or list(surplus)
 
 
-def _words(key: LayerKey) -> tuple[str, ...]:
+def words_of(key: LayerKey) -> tuple[str, ...]:
     return tuple(part for part in key if isinstance(part, str))
 
 
-def _numbers(key: LayerKey) -> tuple[int, ...]:
+def numbers_of(key: LayerKey) -> tuple[int, ...]:
     return tuple(part for part in key if isinstance(part, int))
 
 

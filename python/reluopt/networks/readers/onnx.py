@@ -1,6 +1,6 @@
 """ONNX files (the extra ``onnx``): chains of :data:`~.onnx_operators.OPERATORS`.
 
-The file is read without external data, its constants are folded, and the nodes are followed from
+The file is read without external data, and its nodes are followed from
 the input to the output; whatever is no chain, or another operator, is refused by the node's name.
 What was read is run beside the ONNX reference implementation on random inputs: outputs that differ
 by more than :data:`AGREEMENT` are refused.
@@ -11,6 +11,7 @@ Source of the operators' meaning: https://onnx.ai/onnx/operators (opset 7 and la
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +59,9 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
     with _library(path):
         model = onnx.load_model_from_string(data)
         onnx.checker.check_model(model)
-        network = _Graph(model, path.name.split(".")[0], options.input_shape).network()
+        network = _Graph(
+            model, re.sub(r"(\.onnx)?(\.gz)?$", "", path.name, flags=re.I), options.input_shape
+        ).network()
         difference = compare(model, network)
     if not difference <= AGREEMENT:
         raise InputError(
@@ -176,7 +179,9 @@ class _Graph:
         try:
             if node.op_type == "Constant":
                 attributes = {each.name: self._attribute(each) for each in node.attribute}
-                self._keep(node.output[0], attributes.get("value"))
+                if "value" not in attributes:
+                    raise InputError(f"expected a tensor, found {', '.join(attributes)}")
+                self._keep(node.output[0], attributes["value"])
                 return
             places = [i for i, name in enumerate(node.input) if name == self._present]
             unknown = [

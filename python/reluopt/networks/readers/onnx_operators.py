@@ -52,9 +52,9 @@ class Node:
     @property
     def padding(self) -> Padding:
         """Of a convolution or pool: ONNX gives all begins, then all ends, as we do."""
-        for attribute, usual in (("auto_pad", b"NOTSET"),):
-            if self.attributes.get(attribute, usual) not in (usual, b"VALID"):
-                raise InputError(f"{attribute}: expected explicit pads, found {attribute}")
+        automatic = self.attributes.get("auto_pad", b"NOTSET")
+        if automatic not in (b"NOTSET", b"VALID"):
+            raise InputError(f"auto_pad: expected explicit pads, found {shown(automatic)}")
         pads = [int(pad) for pad in self.attributes.get("pads", (0, 0, 0, 0))]
         if len(pads) != 4:
             raise InputError(f"pads: expected four numbers, found {shown(pads)}")
@@ -150,7 +150,7 @@ def _flatten(node: Node, assembly: Assembly) -> None:
 
 def _reshape(node: Node, assembly: Assembly) -> None:
     target = [int(length) for length in node.constant(1).ravel()]
-    if len(target) < 2 or target[0] not in (1, -1, 0):
+    if len(target) < 2 or target[0] not in (1, -1, 0) or 0 in target[1 + len(assembly.shape) :]:
         raise InputError(f"expected a shape that keeps the batch axis, found {target}")
     rest = [assembly.shape[i] if length == 0 else length for i, length in enumerate(target[1:])]
     if rest.count(-1) == 1:
@@ -192,4 +192,4 @@ OPERATORS: Mapping[str, Operator] = {
     "Identity": _nothing,
     "Dropout": _nothing,
 }
-"""What becomes of each operator; ``Constant`` nodes are folded."""
+"""What becomes of each operator; ``Constant`` nodes are kept for those that read them."""
