@@ -10,7 +10,8 @@ from reluopt.engines.base import EngineOptions
 from reluopt.formulation import FORMULATIONS
 from reluopt.formulation.forms.bigm import BigM
 from reluopt.formulation.relu import add_neurons
-from reluopt.pipeline import Method, solve
+from reluopt.method import Method
+from reluopt.pipeline import solve
 from reluopt.questions.norms import NORMS
 from reluopt.questions.norms.base import Change, Norm, parse_norm
 from reluopt.questions.problems import AbsoluteMargin, AnyTarget, MinimalPerturbation

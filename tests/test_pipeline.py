@@ -13,10 +13,11 @@ from reluopt.engines import get_engine
 from reluopt.engines.highs import HighsEngine
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
+from reluopt.method import Method, engine_for
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import bundled_names, load_bundled
-from reluopt.pipeline import Method, engine_for, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,

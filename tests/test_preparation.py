@@ -8,7 +8,8 @@ from reluopt import preparation
 from reluopt.answers.solution import Status
 from reluopt.engines import get_engine
 from reluopt.engines.options import EngineOptions
-from reluopt.pipeline import Method, solve
+from reluopt.method import Method
+from reluopt.pipeline import solve
 from reluopt.questions.problems import MinimalPerturbation, Task, fitting_box, parse_norm
 
 

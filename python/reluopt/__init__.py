@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from reluopt.images.image_files import load_image_file
     from reluopt.images.mnist import Dataset, load_images
     from reluopt.install import own_version
+    from reluopt.method import Method
     from reluopt.networks.evaluation import evaluate
     from reluopt.networks.layers.base import Dense
     from reluopt.networks.metadata import NetworkMetadata
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from reluopt.networks.training import Recipe, train
     from reluopt.networks.zoo import bundled_names
     from reluopt.networks.zoo import open_network as load_network
-    from reluopt.pipeline import Method, solve
+    from reluopt.pipeline import solve
     from reluopt.questions.problems import (
         AbsoluteMargin,
         AnyTarget,
@@ -71,12 +72,12 @@ _PLACES = {
     "Classification": _QUESTIONS,
     "Dataset": "images.mnist",
     "Dense": "networks.layers.base",
-    "EngineOptions": "engines.base",
+    "EngineOptions": "engines.options",
     "EngineUnavailableError": "errors",
     "FixedTarget": _QUESTIONS,
     "InputError": "errors",
     "InputSet": _QUESTIONS,
-    "Method": "pipeline",
+    "Method": "method",
     "MinimalPerturbation": _QUESTIONS,
     "NetworkMetadata": "networks.metadata",
     "Norm": _QUESTIONS,

@@ -42,7 +42,8 @@ class Method:
         options: limits, gap, threads, seed.
 
     Raises:
-        InputError: nothing has one of the names.
+        InputError: no formulation or bounds have one of the names; engines are judged when one is
+            asked (:func:`engine_for`).
     """
 
     engine: str
@@ -65,8 +66,8 @@ class Method:
         if isinstance(formulation, str):
             formulation = FORMULATIONS.get(formulation)
         if isinstance(bounds, str):
-            over_ball = bounds == BALL
-            bounds = None if over_ball else BOUNDING_METHODS.get(bounds)
+            over_ball = over_ball or bounds == BALL
+            bounds = None if bounds == BALL else BOUNDING_METHODS.get(bounds)
         options = EngineOptions() if options is None else options
         values = (engine, formulation, bounds, over_ball, attack, options)
         for name, value in zip(self.__dataclass_fields__, values, strict=True):

@@ -17,15 +17,12 @@ from reluopt.attacks.linear_regions import find_incumbent, linear_region_minimum
 from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.deadline import Deadline, Laps
 from reluopt.engines.base import Engine, EngineRequest, ProgressCallback
-from reluopt.engines.options import EngineOptions
 from reluopt.method import BALL, Method, engine_for
 from reluopt.networks.network import ReLUNetwork
 from reluopt.preparation import prepare_solve
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.tasks import Question, Task
 from reluopt.versions import versions
-
-__all__ = ["EngineOptions", "Method", "engine_for", "solve"]
 
 ATTACK_SHARE, BOUNDS_SHARE = 0.25, 0.5
 """Most of the time limit that the attack may use, and most of what is then left that bounds may
@@ -176,7 +173,8 @@ def _bounded(
     if not over_ball:
         return replace(request, bounds=bounds), bounding.name
     hopeless = hopeless_alternatives(network, inputs, bounds, task)
-    return replace(request, bounds=bounds, hopeless=hopeless), BALL
+    name = method.bounds_name or BALL
+    return replace(request, bounds=bounds, hopeless=hopeless), name
 
 
 def _inputs(task: Task, incumbent: Incumbent | None, over_ball: bool) -> InputSet:

@@ -36,6 +36,7 @@ class Registry(Generic[Thing]):
     def add(self, name: str, maker: str | Callable[..., Thing]) -> None:
         """One more thing: where its class is, or what makes it."""
         self._makers[name] = maker
+        self._made.pop(name, None)
 
     def refuse_unknown(self, name: str, *others: str) -> None:
         """Raise an InputError unless ``name`` is one of the names or of ``others``."""

@@ -7,7 +7,8 @@ from reluopt.answers.solution import Status
 from reluopt.bounds.conditions import hopeless_alternatives
 from reluopt.bounds.linear import Linear
 from reluopt.engines.options import EngineOptions
-from reluopt.pipeline import Method, solve
+from reluopt.method import Method
+from reluopt.pipeline import solve
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import (
     AbsoluteMargin,

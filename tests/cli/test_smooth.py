@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from reluopt.method import Method
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network
-from reluopt.pipeline import Method
 from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
 from reluopt.runs.attack import AttackSettings
 

@@ -23,7 +23,8 @@ from reluopt.engines.julia_setup import (
 )
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
-from reluopt.pipeline import Method, solve
+from reluopt.method import Method
+from reluopt.pipeline import solve
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import (
     AbsoluteMargin,

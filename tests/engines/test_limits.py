@@ -14,9 +14,10 @@ from reluopt.bounds import BOUNDING_METHODS
 from reluopt.engines import choose_engine, engines_for
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
+from reluopt.method import Method
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import Method, solve
+from reluopt.pipeline import solve
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import (
     AbsoluteMargin,

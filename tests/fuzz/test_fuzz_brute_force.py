@@ -21,7 +21,8 @@ from helpers.exact import (
 from helpers.instances import random_network, random_problem
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
 from reluopt.engines.options import EngineOptions
-from reluopt.pipeline import Method, solve
+from reluopt.method import Method
+from reluopt.pipeline import solve
 
 INSTANCES = 10_000
 

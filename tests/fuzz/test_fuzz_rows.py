@@ -23,8 +23,9 @@ from helpers.result_folders import (
 from reluopt.answers.solution import Status
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import ReluoptError
+from reluopt.method import Method
 from reluopt.networks.zoo import open_network
-from reluopt.pipeline import Method, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import (
     MinimalPerturbation,
     Norm,

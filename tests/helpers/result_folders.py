@@ -13,11 +13,11 @@ from safetensors.numpy import load, save
 
 from reluopt.answers.solution import Status
 from reluopt.engines.options import EngineOptions
+from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network
-from reluopt.pipeline import Method
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,

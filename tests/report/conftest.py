@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from reluopt.engines.options import EngineOptions
+from reluopt.method import Method
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network
-from reluopt.pipeline import Method
 from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
 from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.instances import load_instances

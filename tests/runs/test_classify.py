@@ -8,7 +8,8 @@ import pytest
 
 from reluopt.answers.solution import Status
 from reluopt.engines.options import EngineOptions
-from reluopt.pipeline import Method, solve
+from reluopt.method import Method
+from reluopt.pipeline import solve
 from reluopt.runs import solving
 from reluopt.runs.classify import ClassifyJob
 from reluopt.runs.instances import load_instances

@@ -22,7 +22,7 @@ import pytest
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import EngineUnavailableError, InputError, ReluoptError
 from reluopt.install import install_command
-from reluopt.pipeline import Method
+from reluopt.method import Method
 from reluopt.questions.problems import AbsoluteMargin, Norm, ShiftTarget
 from reluopt.runs import dask_executor
 from reluopt.runs.attack import AttackJob, AttackSettings

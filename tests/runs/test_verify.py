@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError
-from reluopt.pipeline import Method, solve
+from reluopt.method import Method
+from reluopt.pipeline import solve
 from reluopt.questions.problems import MinimalPerturbation, Norm, RelativeMargin, ShiftTarget
 from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.instances import load_instances

@@ -14,7 +14,7 @@ from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.instances import load_instances
 from reluopt.preparation import prepare_solve
 from reluopt.questions.problems import RelativeMargin, parse_norm, parse_target
-from reluopt.pipeline import Method
+from reluopt.method import Method
 from reluopt.networks.zoo import load_bundled
 
 def loaded():

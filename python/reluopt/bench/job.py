@@ -23,9 +23,10 @@ from reluopt.answers.solution import Solution, Status
 from reluopt.engines.base import ProgressCallback
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import ReluoptError
+from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import Method, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import Margin, MinimalPerturbation, Norm, Target
 from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.column import text_of

@@ -34,8 +34,8 @@ from reluopt.figures import (
     time_versus_size_figure,
 )
 from reluopt.files import write_atomically
+from reluopt.method import Method
 from reluopt.networks.zoo import open_network
-from reluopt.pipeline import Method
 from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 from reluopt.runs.instances import load_instances
 from reluopt.runs.methods import method_titles

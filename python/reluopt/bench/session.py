@@ -16,8 +16,8 @@ import pandas as pd
 import reluopt
 from reluopt.bench.job import WARM_UP, BenchJob, BenchSettings, BenchUnit, TakingTurns
 from reluopt.errors import InputError, ReluoptError
+from reluopt.method import Method, engine_for
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import Method, engine_for
 from reluopt.preparation import prepare_solve
 from reluopt.runs.instances import Instance
 from reluopt.runs.lock import ANOTHER_FOLDER

@@ -17,7 +17,7 @@ from reluopt.method import CHOICES, names_of, refuse_unknown
 from reluopt.questions.norms import NORMS
 
 if TYPE_CHECKING:
-    from reluopt.pipeline import Method
+    from reluopt.method import Method
     from reluopt.questions.problems import Margin, Norm, Target
 
 NetworkName: TypeAlias = Annotated[
@@ -159,7 +159,7 @@ class SolverOptions:
             InputError: a limit is none, or ``--optimizer`` is given for another engine than julia.
         """
         from reluopt.engines.options import EngineOptions
-        from reluopt.pipeline import Method
+        from reluopt.method import Method
 
         extra: dict[str, Any] = {"proof": True} if proof else {}
         if self.optimizer is not None:

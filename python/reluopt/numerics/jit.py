@@ -269,6 +269,7 @@ class _Cache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except (AttributeError, ImportError):
+            self._index_key(sig, target_context.codegen())  # where an error of ours comes out again
             self.flush()
             return None
 

@@ -225,6 +225,16 @@ def _find_scale(g: FloatArray, low: FloatArray, high: FloatArray, radius: float)
     return float(scale)
 
 
+@kernel
+def _cauchy_schwarz(g: FloatArray, radius: float, buffer: FloatArray) -> float:
+    """Above ``|g| radius``, whatever the box."""
+    size = g.size
+    for i in range(size):
+        buffer[i] = g[i] * g[i]
+    length = np.sqrt(pairwise_sum(buffer, size))
+    return float(radius * length * (1.0 + gamma(size + 16.0)) + TINY)
+
+
 @apart
 @kernel
 def l2_maximum(
@@ -241,11 +251,8 @@ def l2_maximum(
     scale = _find_scale(g, low, high, radius)
     box = box_maximum(g, low, high, buffer)
     size = g.size
-    if not (1e-150 < scale < 1e150):  # radius 0, or the box lies in the ball: Cauchy-Schwarz
-        for i in range(size):
-            buffer[i] = g[i] * g[i]
-        length = np.sqrt(pairwise_sum(buffer, size))
-        return float(min(box, radius * length * (1.0 + gamma(size + 16.0)) + TINY))
+    if not (1e-150 < scale < 1e150):  # radius 0, or the box lies in the ball
+        return min(box, _cauchy_schwarz(g, radius, buffer))
     multiplier = 0.5 / scale
     half = 0.5 * scale
     for i in range(size):
@@ -337,10 +344,7 @@ def tilted_maximum(
     scale = _find_tilted_scale(g, low, high, radius, tilt)
     box = box_maximum(g, low, high, buffer)
     if not (1e-150 < scale < 1e150):
-        for i in range(size):
-            buffer[i] = g[i] * g[i]
-        length = np.sqrt(pairwise_sum(buffer, size))
-        return float(min(box, radius * length * (1.0 + gamma(size + 16.0)) + TINY))
+        return min(box, _cauchy_schwarz(g, radius, buffer))
     multiplier, half = 0.5 / scale, 0.5 * scale
     for i in range(size):
         wish = scale * g[i] - tilt

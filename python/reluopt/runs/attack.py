@@ -13,10 +13,11 @@ import numpy as np
 from reluopt.answers.solution import Solution
 from reluopt.engines.proving import ProvingEngine
 from reluopt.errors import UnsupportedProblemError
+from reluopt.method import Method, engine_for
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import Method, engine_for, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import (
     Margin,
     MinimalPerturbation,
@@ -25,7 +26,6 @@ from reluopt.questions.problems import (
     Target,
 )
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import Finished as Finished
 from reluopt.runs.row import AttackRow
 from reluopt.runs.solving import ImageJob, SolverJob, limit_settings, solved
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from reluopt.answers.solution import Solution
 from reluopt.engines.base import ProgressCallback
+from reluopt.method import Method
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import Method, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import Classification
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Finished

@@ -11,8 +11,8 @@ from reluopt.answers.solution import Status
 from reluopt.figures import optimal_input_figure, perturbation_figure
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Norm
-from reluopt.runs.attack import Finished
 from reluopt.runs.instances import Instance
+from reluopt.runs.job import Finished
 from reluopt.runs.row import AttackRow, IdealRow, known
 
 

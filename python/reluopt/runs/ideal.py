@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reluopt.answers.solution import Solution
+from reluopt.method import Method
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import Method, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import OptimalInput
 from reluopt.runs.row import IdealRow
 from reluopt.runs.solving import SolverJob, solved, toy_network

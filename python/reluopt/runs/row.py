@@ -84,7 +84,7 @@ class Row:
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a column, or ``default`` where there is none."""
-        value = getattr(self, name, default)
+        value = getattr(self, name) if name in self.columns() else None
         return default if value is None else value
 
     def __getitem__(self, name: str) -> Any:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reluopt.errors import InputError, ReluoptError
 from reluopt.runs.executors import Executor, SerialExecutor
-from reluopt.runs.job import Finished as Finished
-from reluopt.runs.job import Job, RowT, UnitT
+from reluopt.runs.job import Finished, Job, RowT, UnitT
 from reluopt.runs.lock import ANOTHER_FOLDER
 from reluopt.runs.progress import RunProgress as RunProgress
 from reluopt.runs.progress import Tracker

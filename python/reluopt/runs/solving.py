@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reluopt.engines.proving import proving_engine
+from reluopt.method import engine_for
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import engine_for, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import Box
 from reluopt.questions.tasks import Task
 from reluopt.runs.instances import Instance, data_fingerprint
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from reluopt.answers.solution import Solution
     from reluopt.engines.base import ProgressCallback
     from reluopt.engines.options import EngineOptions
-    from reluopt.pipeline import Method
+    from reluopt.method import Method
     from reluopt.questions.tasks import Question
 
 

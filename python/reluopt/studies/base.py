@@ -24,13 +24,13 @@ from matplotlib.figure import Figure
 from reluopt.engines.base import EngineOptions
 from reluopt.figures import save_figure
 from reluopt.files import write_atomically
+from reluopt.method import Method
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import Method
 from reluopt.questions.problems import Margin, Norm, Target
-from reluopt.runs.attack import AttackJob, AttackSettings, Finished
+from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.executors import Executor, choose_executor
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import Job, RowT, UnitT
+from reluopt.runs.job import Finished, Job, RowT, UnitT
 from reluopt.runs.record import machine, plain
 from reluopt.runs.row import AttackRow
 from reluopt.runs.runner import RunProgress, run_job

@@ -9,7 +9,7 @@ from typing import Any
 from reluopt.networks.zoo import load_bundled
 from reluopt.runs.drawing import ideal_figure
 from reluopt.runs.ideal import IdealJob, LabelUnit
-from reluopt.runs.runner import Finished
+from reluopt.runs.job import Finished
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.digits import NETWORK
 from reluopt.studies.solved import is_proven, printed, row_table

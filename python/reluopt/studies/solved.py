@@ -19,8 +19,8 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
 from reluopt.runs.instances import Instance, load_instances
+from reluopt.runs.job import Finished
 from reluopt.runs.row import AttackRow, known
-from reluopt.runs.runner import Finished
 from reluopt.runs.tables import fixed
 
 NORMS = (Norm.L1, Norm.L2)

@@ -23,8 +23,8 @@ from reluopt.networks.zoo import load_bundled
 from reluopt.runs.classify import ClassifyJob
 from reluopt.runs.forward_pass import ForwardJob
 from reluopt.runs.instances import Instance, load_instances
+from reluopt.runs.job import Finished
 from reluopt.runs.methods import method_titles, method_words
-from reluopt.runs.runner import Finished
 from reluopt.runs.tables import DASH
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult, read_facts
 from reluopt.studies.measuring import (

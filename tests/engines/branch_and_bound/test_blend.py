@@ -17,9 +17,10 @@ from reluopt.engines.branch_and_bound.blend import lifted_frame
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
+from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
-from reluopt.pipeline import Method, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,

@@ -11,10 +11,10 @@ from reluopt.engines.base import EngineRequest, Task
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
+from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
-from reluopt.pipeline import Method
 from reluopt.pipeline import solve as solve_and_check
 from reluopt.questions.problems import (
     AbsoluteMargin,

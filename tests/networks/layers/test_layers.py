@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.signal import correlate2d
 
 from reluopt.errors import InputError
+from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.layers.chain import Chain
 from reluopt.networks.layers.conv2d import Conv2d
@@ -17,7 +18,7 @@ from reluopt.networks.layers.windows import Windows
 from reluopt.networks.loading import load_network
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network
-from reluopt.pipeline import Method, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,

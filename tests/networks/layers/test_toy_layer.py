@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from reluopt.errors import InputError
+from reluopt.method import Method
 from reluopt.networks.layers import LAYERS
 from reluopt.networks.layers.base import Dense, Layer
 from reluopt.networks.loading import load_network
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network
-from reluopt.pipeline import Method, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import AbsoluteMargin, AnyTarget, MinimalPerturbation, Norm
 
 

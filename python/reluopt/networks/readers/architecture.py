@@ -79,9 +79,8 @@ def parse_architecture(text: str) -> tuple[Step, ...]:
                 f"or fc784-10, found '{shown(part)}'"
             )
         told = [match[name] for name in ("stride", "padding") if match[name] is not None]
-        if (told and match["kind"] in ("fc", "leaky")) or (
-            match["stride"] is not None and not int(match["stride"])
-        ):
+        still = match["stride"] is not None and int(match["stride"]) == 0
+        if still or (told and match["kind"] in ("fc", "leaky")):
             raise InputError(
                 "architecture: expected a stride from 1 on and a padding of windows only, found "
                 f"'{shown(part)}'"

@@ -256,10 +256,12 @@ def _first_sizes(layers: Sequence[_Candidate]) -> list[int]:
 
 
 def words_of(key: LayerKey) -> tuple[str, ...]:
+    """The words of a layer's name."""
     return tuple(part for part in key if isinstance(part, str))
 
 
 def numbers_of(key: LayerKey) -> tuple[int, ...]:
+    """The numbers of a layer's name, by which layers of the same words are ordered."""
     return tuple(part for part in key if isinstance(part, int))
 
 

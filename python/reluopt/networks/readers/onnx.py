@@ -59,9 +59,8 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
     with _library(path):
         model = onnx.load_model_from_string(data)
         onnx.checker.check_model(model)
-        network = _Graph(
-            model, re.sub(r"(\.onnx)?(\.gz)?$", "", path.name, flags=re.I), options.input_shape
-        ).network()
+        name = re.sub(r"(\.onnx)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+        network = _Graph(model, name, options.input_shape).network()
         difference = compare(model, network)
     if not difference <= AGREEMENT:
         raise InputError(

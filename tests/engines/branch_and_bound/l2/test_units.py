@@ -14,9 +14,10 @@ from reluopt.engines.branch_and_bound.l2.program import curvature, start_multipl
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation
 from reluopt.engines.branch_and_bound.l2.units import SMALL, from_units, in_units, unit_of
 from reluopt.engines.options import EngineOptions
+from reluopt.method import Method
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import tighten
-from reluopt.pipeline import Method, solve
+from reluopt.pipeline import solve
 from reluopt.questions.problems import (
     Alternative,
     AnyTarget,

@@ -182,19 +182,11 @@ def direction(
     r = program.basis.shape[0]
     second = 1.0 if corrected else 0.0
     aim = target, second
-    # What the multipliers of limits and rows become if nothing else moves.
     below, above = iterate.delta - program.low, program.high - iterate.delta
-    down = (target - second * last.delta * last.delta_low) / below - iterate.delta_low
-    up = (target + second * last.delta * last.delta_high) / above - iterate.delta_high
     x_above = program.cap - iterate.x
-    x_down = (target - second * last.x * last.x_low) / iterate.x - iterate.x_low
-    x_up = (target + second * last.x * last.x_high) / x_above - iterate.x_high
     weight = iterate.z / iterate.slack
-    zeta = (
-        (target - second * last.slack * last.z) / iterate.slack
-        - iterate.z
-        + weight * residuals.rows
-    )
+    down, up, x_down, x_up = _limits_pull(iterate, last, (below, above, x_above), aim)
+    zeta = _rows_pull(iterate, last, weight, residuals, aim)
     # Gradients still contain no pull of the limits: subtract what the limits pull now.
     right_delta = -(residuals.gradient_delta - iterate.delta_low + iterate.delta_high) + down - up
     right_x = -(residuals.gradient_x - iterate.x_low + iterate.x_high) + x_down - x_up
@@ -229,6 +221,40 @@ def direction(
         room,
         moment,
     )
+
+
+@part
+def _limits_pull(
+    iterate: Iterate,
+    last: Iterate,
+    room: tuple[FloatArray, FloatArray, FloatArray],
+    aim: tuple[float, float],
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """How the multipliers of the limits change if nothing else moves.
+
+    ``room`` is what pixels have below and above them, and x above.
+    """
+    target, second = aim
+    below, above, x_above = room
+    down = (target - second * last.delta * last.delta_low) / below - iterate.delta_low
+    up = (target + second * last.delta * last.delta_high) / above - iterate.delta_high
+    x_down = (target - second * last.x * last.x_low) / iterate.x - iterate.x_low
+    x_up = (target + second * last.x * last.x_high) / x_above - iterate.x_high
+    return down, up, x_down, x_up
+
+
+@part
+def _rows_pull(
+    iterate: Iterate,
+    last: Iterate,
+    weight: FloatArray,
+    residuals: Residuals,
+    aim: tuple[float, float],
+) -> FloatArray:
+    """How the multipliers of the rows change if nothing but their residuals moves."""
+    target, second = aim
+    own = (target - second * last.slack * last.z) / iterate.slack - iterate.z
+    return own + weight * residuals.rows
 
 
 @part
