@@ -9,7 +9,15 @@ import pytest
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError
 from reluopt.method import Method, names_of
-from reluopt.questions.problems import AnyTarget, Box, MinimalPerturbation, Norm, Task
+from reluopt.pipeline import solve
+from reluopt.questions.problems import (
+    AbsoluteMargin,
+    AnyTarget,
+    Box,
+    MinimalPerturbation,
+    Norm,
+    Task,
+)
 
 
 def test_names_are_taken_for_what_they_name():
@@ -49,3 +57,22 @@ def test_bounds_hold_over_the_ball_unless_others_are_asked_for(make_network):
     assert found[None, None] == found[None, "ball"] == found["thesis", "ball"] == over_ball
     assert found["thesis", None] == [("thesis", False)] * 2
     assert found[None, "interval"] == found["thesis", "interval"] == [("interval", False)] * 2
+
+
+def test_a_name_of_bounds_and_the_ball_go_together():
+    both = Method("highs", bounds="interval", over_ball=True)
+    assert both.over_ball
+    assert both.bounds_name == "interval over the ball"
+    assert not Method("highs", bounds="linear").over_ball
+
+
+def test_a_solution_tells_which_bounds_ran_over_the_ball(make_network):
+    network = make_network((4, 5, 3), 1)
+    image = np.full(4, 0.5)
+    question = MinimalPerturbation(
+        image, int(network.predict(image)), AnyTarget(), margin=AbsoluteMargin(0.01)
+    )
+    names = []
+    for method in (Method("highs"), Method("highs", bounds="interval", over_ball=True)):
+        names.append(solve(network, question, method).bounds)
+    assert names == ["ball", "interval over the ball"]

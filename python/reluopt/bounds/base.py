@@ -72,7 +72,7 @@ class BoundingMethod(ABC):
         """Bounds valid for every input of a set; ``empty`` when it provably is.
 
         Args:
-            network: any dense ReLU network.
+            network: the network, as its layers lower.
             inputs: the inputs over which they must hold.
             deadline: when methods that take their time stop with what they have.
 
