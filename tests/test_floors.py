@@ -90,4 +90,4 @@ def test_no_two_modules_import_each_other():
 def test_imports_are_found():
     """A check of the check: what an import in a function, a module and a package look like."""
     assert "networks.network" in GRAPH["pipeline"]
-    assert "numerics.jit" in GRAPH["numerics.flat"]
+    assert "numerics.jit" in GRAPH["numerics.passes"]

@@ -14,7 +14,7 @@ from reluopt.numerics.jit import load, place_of, with_called
 from reluopt.numerics.sets import COSTS, SETS
 from reluopt.numerics.signatures import signature_of
 
-TINY = ("numerics.rounding:gamma", "numerics.maxima:_select_multiplier", "numerics.flat:forward")
+TINY = ("numerics.rounding:gamma", "numerics.maxima:_select_multiplier", "numerics.passes:forward")
 
 SCRIPT = f"""
 import sys
@@ -45,11 +45,11 @@ def _prepared(cache, command=""):
 def test_processes_compile_once_and_report(tmp_path):
     """The two that Python calls, and what those call by symbol; the second process finds them."""
     wanted = {place_of(k) for place in TINY for k in with_called(prepare._find(place))}
-    assert len(wanted) == 4  # add_scaled_rows is behind forward
+    assert len(wanted) == 5  # add_columns and add_scaled_rows are behind forward
     count, reports, last = _prepared(tmp_path)
     assert int(count) == len(wanted)
     assert int(reports) == len(wanted) + 1
-    assert last.strip() == "(4, 4, 2)"
+    assert last.strip() == "(5, 5, 2)"
     assert _prepared(tmp_path) == ["0", "0"]
 
 

@@ -13,8 +13,9 @@ from reluopt.images.mnist import Dataset
 from reluopt.networks.flattening import flatten
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.flat import FlatNetwork, forward
+from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet, with_radius
+from reluopt.numerics.passes import forward
 from reluopt.numerics.propagate import condition_maxima, tighten, tighten_intervals
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import Box, MinimalPerturbation, Norm

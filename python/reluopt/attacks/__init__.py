@@ -9,7 +9,7 @@ WALKS = (
     "attacks.descent:decoupled_steps",
     "attacks.descent:least_slack",
     "attacks.descent:walk",
-    "numerics.flat:forward",
+    "numerics.passes:forward",
 )
 """Kernels that walk towards a target, in every norm."""
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
-from reluopt.numerics.flat import FlatNetwork, forward, pull_back
+from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.jit import apart, kernel, part
+from reluopt.numerics.passes import forward, pull_back
 from reluopt.numerics.vectors import copy_vector
 
 SHRINK_STEPS = 12

@@ -27,8 +27,8 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
-from reluopt.numerics.flat import add_scaled_rows
 from reluopt.numerics.jit import apart, part, search_kernel
+from reluopt.numerics.products import add_scaled_rows
 
 MAX_NEWTON_STEPS = 30
 """3 to 10 are usual, for a polyhedron that misses the box as well; more than 20 were not seen to

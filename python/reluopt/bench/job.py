@@ -24,7 +24,6 @@ from reluopt.engines.base import ProgressCallback
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import ReluoptError
 from reluopt.method import Method
-from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
 from reluopt.questions.problems import Margin, MinimalPerturbation, Norm, Target
@@ -235,7 +234,7 @@ def shuffled(network: ReLUNetwork, instance: Instance) -> tuple[ReLUNetwork, Ins
     """The same task with its inputs in another order: equally hard, but not the same arrays."""
     order = np.random.default_rng(0).permutation(network.input_size)
     first = network.affine_layers[0]
-    layers = (Dense(first.weight[:, order], first.bias), *network.affine_layers[1:])
+    layers = (first.of_columns(order), *network.affine_layers[1:])
     key = f"{instance.key} (shuffled)"
     moved = Instance(key, instance.image[order], instance.label)
     return ReLUNetwork(layers, network.metadata), moved

@@ -39,6 +39,7 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.flat import split_layers
 from reluopt.numerics.input_sets import BOX_ONLY, L2_BALL
 from reluopt.numerics.linear_programs import highs_lp
+from reluopt.numerics.products import copy_row
 from reluopt.numerics.propagate import tighten
 from reluopt.numerics.quiet_highs import QuietHighs
 from reluopt.numerics.rounding import ROUNDOFF, gamma
@@ -138,9 +139,9 @@ class _Tightening:
         if inputs.limits is not None and inputs.center is not None:
             relaxation = relaxation.with_limits(inputs.limits, inputs.center)
         part, size = self.part(layer), int(flat.sizes[layer])
-        offset = int(flat.weight_offsets[layer])
-        weights = flat.weights[offset : offset + (part.stop - part.start) * size]
-        weights = weights.reshape(-1, size)[wanted]
+        weights = np.empty((wanted.size, size))
+        for neuron, row in zip(wanted, weights, strict=True):
+            copy_row(flat, layer, int(neuron), row)
         parts = min(workers, wanted.size, os.cpu_count() or 1)
         shares = [
             (relaxation, share, lp_time_limit, deadline) for share in np.array_split(weights, parts)

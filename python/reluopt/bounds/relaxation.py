@@ -12,6 +12,7 @@ from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.maxima import linear_maximum
+from reluopt.numerics.products import copy_row
 from reluopt.numerics.rounding import TINY, chord, gamma
 from reluopt.questions.change_limits import REACH_SLACK, ChangeLimits
 
@@ -95,9 +96,7 @@ def relax_before(
     posts = np.arange(size)
     for k in range(layer):
         start, stop = int(flat.neuron_offsets[k]), int(flat.neuron_offsets[k + 1])
-        offset = int(flat.weight_offsets[k])
-        weights = flat.weights[offset : offset + (stop - start) * posts.size]
-        weights = weights.reshape(stop - start, posts.size)
+        row = np.empty(posts.size)
         constants, slacks = flat.biases[start:stop], np.zeros(stop - start)
         if k == 0:
             constants = place.values
@@ -107,7 +106,9 @@ def relax_before(
         for i in range(stop - start):
             low, high = float(lower[start + i]), float(upper[start + i])
             if high > 0.0:
-                pre = builder.affine(posts[used], weights[i, used], constants[i], slacks[i])
+                copy_row(flat, k, i, row)
+                there = used if flat.row_places[k] < 0 else used & (row != 0.0)
+                pre = builder.affine(posts[there], row[there], constants[i], slacks[i])
                 next_posts[i] = builder.relu(pre, low, high)
         posts = next_posts
     return builder.relaxation(place, posts)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.bounds.base import PreActivationBounds
-from reluopt.networks.layers.base import Dense
+from reluopt.networks.layers.base import Affine
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 
@@ -41,14 +41,14 @@ def balanced(network: ReLUNetwork, largest_input: float = 1.0) -> ReLUNetwork:
     layers, before, changed = [], np.ones(network.input_size), False
     reach = np.full(network.input_size, largest_input)
     for k, layer in enumerate(network.affine_layers):
-        weight = layer.weight / before[None, :]
-        sizes = _sizes(weight, layer.bias, reach)
+        unscaled = layer.scaled(np.ones(layer.output_size), 1.0 / before)
+        sizes = _sizes(unscaled, reach)
         factor = np.ones(sizes.size)
         if k < len(network.affine_layers) - 1:
             exponents = _extreme_exponents(sizes)
             changed = changed or bool(exponents.any())
             factor = np.exp2(-exponents)
-        layers.append(Dense(factor[:, None] * weight, factor * layer.bias))
+        layers.append(unscaled.scaled(factor, np.ones(layer.input_size)))
         before, reach = factor, factor * sizes
     return ReLUNetwork(tuple(layers), network.metadata) if changed else network
 
@@ -65,7 +65,7 @@ def balanced_logits(network: ReLUNetwork, largest_input: float = 1.0) -> tuple[R
     """
     reach = np.full(network.input_size, largest_input)
     for layer in network.affine_layers:
-        reach = _sizes(layer.weight, layer.bias, reach)
+        reach = _sizes(layer, reach)
     factor = float(np.exp2(-_extreme_exponents(reach.max(keepdims=True))[0]))
     return _with_logits(network, factor), factor
 
@@ -75,22 +75,22 @@ def _with_logits(network: ReLUNetwork, factor: float) -> ReLUNetwork:
     if factor == 1.0:
         return network
     last = network.affine_layers[-1]
-    multiplied = Dense(factor * last.weight, factor * last.bias)
+    multiplied = last.scaled(np.full(last.output_size, factor), np.ones(last.input_size))
     return ReLUNetwork((*network.affine_layers[:-1], multiplied), network.metadata)
 
 
-def _sizes(weight: FloatArray, bias: FloatArray, reach: FloatArray) -> FloatArray:
+def _sizes(layer: Affine, reach: FloatArray) -> FloatArray:
     """Sizes of neurons: the sum of absolute weights and bias, and less where inputs are small.
 
     Args:
-        weight: shape ``(n_out, n_in)``.
-        bias: shape ``(n_out,)``.
+        layer: their weights and biases.
         reach: how large the inputs may get, shape ``(n_in,)``; no more than 1 is made of it, since
             these sums grow from layer to layer as no value does.
     """
     with np.errstate(over="ignore"):
-        sums = (np.abs(weight) * np.minimum(reach, 1.0)).sum(axis=1)
-    sizes: FloatArray = sums + np.abs(bias)
+        used = layer.scaled(np.ones(layer.output_size), np.minimum(reach, 1.0))
+        sums = abs(used.weight).sum(axis=1)
+    sizes: FloatArray = sums + np.abs(layer.bias)
     return sizes
 
 
@@ -126,8 +126,7 @@ def scaled(
     factors.append(np.ones(network.output_size))
     layers, before = [], np.ones(network.input_size)
     for layer, factor in zip(network.affine_layers, factors, strict=True):
-        weight = factor[:, None] * layer.weight / before[None, :]
-        layers.append(Dense(weight, factor * layer.bias))
+        layers.append(layer.scaled(factor, 1.0 / before))
         before = factor
     rescaled = PreActivationBounds(
         tuple(f * values for f, values in zip(factors, bounds.lower, strict=True)),

@@ -27,7 +27,7 @@ import numpy as np
 
 from reluopt.answers.solution import Incumbent
 from reluopt.errors import InputError
-from reluopt.networks.layers.base import Dense
+from reluopt.networks.layers.base import affine
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.input_sets import difference
@@ -124,7 +124,8 @@ def lift(network: ReLUNetwork, task: Task) -> Lift:
         parts = Parts(np.zeros(1, dtype=np.intp), np.ones(1), np.zeros(1))
     tilt = _rounded_down(Fraction(weight) / (2 * (1 - Fraction(weight))))
     origin = np.zeros(parts.rooms.size)
-    layer = Dense(first.weight[:, parts.inputs] * parts.signs, first.weight @ image + first.bias)
+    parted = first.of_columns(parts.inputs).scaled(np.ones(first.output_size), parts.signs)
+    layer = affine(parted.weight, first.weight @ image + first.bias)
     return Lift(
         original=task,
         network=ReLUNetwork((layer, *network.affine_layers[1:])),
@@ -136,7 +137,7 @@ def lift(network: ReLUNetwork, task: Task) -> Lift:
         signs=parts.signs,
         pixels=parts.inputs,
         weight=weight,
-        bias_sizes=np.abs(first.weight) @ np.abs(image) + np.abs(first.bias),
+        bias_sizes=abs(first.weight) @ np.abs(image) + np.abs(first.bias),
     )
 
 

@@ -24,12 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reluopt.errors import InputError
-from reluopt.networks.layers.base import Dense, Layer
+from reluopt.networks.layers.base import Affine, Layer, refuse_entries
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.numerics.arrays import BoolArray, FloatArray
-
-MAX_ENTRIES = 30_000_000
-"""Most weights of layers written as matrices: a quarter of a gigabyte, several times over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +65,18 @@ class ReLUNetwork:
         object.__setattr__(self, "metadata", self.metadata.completed(*sizes))
 
     @cached_property
-    def affine_layers(self) -> tuple[Dense, ...]:
+    def affine_layers(self) -> tuple[Affine, ...]:
         """The affine maps that the layers lower to, with a ReLU between every two of them.
 
         Raises:
-            InputError: as matrices they are too large (:data:`MAX_ENTRIES`).
+            InputError: they have too many weights (:data:`.layers.base.MAX_ENTRIES`).
         """
-        others = (layer for layer in self.layers if not isinstance(layer, Dense))
-        entries = sum(layer.entries() for layer in others)
-        if entries > MAX_ENTRIES:
-            raise InputError(
-                f"network {self.metadata.name}: expected layers of at most {MAX_ENTRIES} weights "
-                f"when written as matrices, found {entries}: it can be evaluated, not answered for"
-            )
-        return tuple(part for layer in self.layers for part in layer.lower())
+        others = (layer for layer in self.layers if not isinstance(layer, Affine))
+        try:
+            refuse_entries(sum(layer.entries() for layer in others))
+            return tuple(part for layer in self.layers for part in layer.lower())
+        except InputError as error:
+            raise InputError(f"network {self.metadata.name}: {error}") from error
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -130,7 +125,7 @@ class ReLUNetwork:
         """For each layer the largest sum of ``|weight|`` over a row, and the largest ``|bias|``."""
         with np.errstate(over="ignore"):
             return tuple(
-                (float(np.abs(layer.weight).sum(axis=1).max()), float(np.abs(layer.bias).max()))
+                (float(abs(layer.weight).sum(axis=1).max()), float(np.abs(layer.bias).max()))
                 for layer in self.affine_layers
             )
 
@@ -221,7 +216,7 @@ class ReLUNetwork:
         maps: list[tuple[FloatArray, FloatArray]] = []
         for k, layer in enumerate(self.affine_layers):
             if k == 0:
-                maps.append((layer.weight, layer.bias))
+                maps.append((layer.matrix, layer.bias))
                 continue
             slope, offset = maps[-1]
             mask = pattern[k - 1].astype(np.float64)

@@ -1,6 +1,8 @@
 """Compiled kernels (numba) that bounds, attacks and the branch and bound share.
 
-* :mod:`reluopt.numerics.flat`: networks as flat arrays, forward pass and gradients;
+* :mod:`reluopt.numerics.flat`: networks as flat arrays, dense and sparse;
+* :mod:`reluopt.numerics.products`, :mod:`reluopt.numerics.passes`: products with their matrices,
+  forward passes and gradients;
 * :mod:`reluopt.numerics.input_sets`: the input set {ball ∩ box};
 * :mod:`reluopt.numerics.maxima`: linear maxima over it, rounded outward;
 * :mod:`reluopt.numerics.propagate`: pre-activation bounds, interval arithmetic and CROWN;
@@ -14,8 +16,9 @@ of a kernel for read-only arguments, so callers copy frozen arrays first.
 """
 
 TIGHTENING = (
-    "numerics.flat:forward",
+    "numerics.passes:forward",
     "numerics.input_sets:make_flat_input_set",
+    "numerics.products:copy_row",
     "numerics.propagate:layer_magnitudes",
     "numerics.propagate:tighten",
     "numerics.rounding:gamma",

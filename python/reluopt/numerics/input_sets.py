@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from reluopt.numerics.arrays import FloatArray
-from reluopt.numerics.flat import FlatNetwork, forward
+from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.jit import kernel
+from reluopt.numerics.passes import forward
+from reluopt.numerics.products import add_sizes
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
 BOX_ONLY, L1_BALL, L2_BALL = 0, 1, 2
@@ -64,14 +66,13 @@ def make_flat_input_set(
     for i in range(width):
         magnitudes[i] = errors[i] = abs(flat.biases[i])
     count = 0
+    here, reach = np.empty(size), np.empty(size)
     for j in range(size):
-        here = abs(center[j])
-        count += 1 if here != 0.0 else 0
-        reach = here + max(abs(low[j]), abs(high[j]))
-        column = flat.columns[j * width : (j + 1) * width]
-        for i in range(width):
-            magnitudes[i] += abs(column[i]) * reach
-            errors[i] += abs(column[i]) * here
+        here[j] = abs(center[j])
+        count += 1 if here[j] != 0.0 else 0
+        reach[j] = here[j] + max(abs(low[j]), abs(high[j]))
+    add_sizes(flat, 0, reach, magnitudes)
+    add_sizes(flat, 0, here, errors)
     share = gamma(count + 8.0)
     for i in range(width):
         errors[i] = share * errors[i] + TINY

@@ -42,10 +42,11 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
-from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
+from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel
 from reluopt.numerics.maxima import linear_maximum
+from reluopt.numerics.products import add_ranges, add_rows, add_sizes, copy_row, reads_zeros
 from reluopt.numerics.rounding import TINY, chord, gamma
 from reluopt.numerics.vectors import copy_vector
 
@@ -105,7 +106,7 @@ def linear_form_maximum(
             constant += current[i] * flat.biases[start + i]
             size_of_all += abs(current[i]) * magnitudes[start + i]
         below = np.zeros(size)
-        add_scaled_rows(flat.weights, flat.weight_offsets[k], size, current, below)
+        add_rows(flat, k, current, below)
         for j in range(size):
             line, offset = _line(below[j], lower[below_start + j], upper[below_start + j])
             below[j] = line
@@ -117,7 +118,7 @@ def linear_form_maximum(
         size_of_all += abs(current[i]) * magnitudes[i]
     g = scratch[0]
     g[:] = 0.0
-    add_scaled_rows(flat.weights, 0, g.size, current, g)
+    add_rows(flat, 0, current, g)
     reach = linear_maximum(inputs, g, scratch[1], scratch[2])
     error = gamma(rounding_chain(flat)) * (size_of_all + abs(reach))
     return constant + reach + error + TINY
@@ -137,13 +138,7 @@ def layer_magnitudes(
     for i in range(out.size):
         out[i] = abs(flat.biases[start + i])
     below = flat.neuron_offsets[layer - 1]
-    for j in range(flat.sizes[layer]):
-        reach = upper[below + j]
-        if reach > 0.0:
-            first = flat.weight_offsets[layer] + j * out.size
-            column = flat.columns[first : first + out.size]
-            for i in range(out.size):
-                out[i] += abs(column[i]) * reach
+    add_sizes(flat, layer, upper[below : below + flat.sizes[layer]], out)
 
 
 @kernel
@@ -160,7 +155,7 @@ def first_layer(
     g = scratch[0]
     for i in range(flat.sizes[1]):
         error = factor * inputs.magnitudes[i] + TINY
-        copy_vector(flat.weights[i * size : (i + 1) * size], g)
+        copy_row(flat, 0, i, g)
         reach = linear_maximum(inputs, g, scratch[1], scratch[2])
         bound = inputs.values[i] + reach + (error + factor * abs(reach))
         if bound < upper[i]:
@@ -177,29 +172,33 @@ def first_layer(
 def interval_layer(
     flat: FlatNetwork, lower: FloatArray, upper: FloatArray, magnitudes: FloatArray, layer: int
 ) -> None:
-    """Tighten one layer behind the first by interval arithmetic."""
+    """Tighten one layer behind the first by interval arithmetic.
+
+    What reads nothing but zeros is its bias, which is 0 where the magnitude is; and what has no
+    negative (positive) term is not negative (positive), whatever was rounded.
+    """
     start, stop = flat.neuron_offsets[layer], flat.neuron_offsets[layer + 1]
     below, size = flat.neuron_offsets[layer - 1], flat.sizes[layer]
     high = flat.biases[start:stop].copy()
     low = high.copy()
+    largest, smallest = np.empty(size), np.empty(size)
     for j in range(size):
-        largest = max(upper[below + j], 0.0)
-        smallest = max(lower[below + j], 0.0)
-        if largest == 0.0:
-            continue
-        first = flat.weight_offsets[layer] + j * high.size
-        column = flat.columns[first : first + high.size]
-        for i in range(high.size):
-            positive, negative = max(column[i], 0.0), min(column[i], 0.0)
-            high[i] += positive * largest + negative * smallest
-            low[i] += positive * smallest + negative * largest
+        largest[j], smallest[j] = max(upper[below + j], 0.0), max(lower[below + j], 0.0)
+    add_ranges(flat, layer, smallest, largest, low, high)
     factor = gamma(size + 8.0)
     for i in range(high.size):
         error = factor * magnitudes[start + i] + TINY
-        if high[i] + error < upper[start + i]:
-            upper[start + i] = high[i] + error
-        if low[i] - error > lower[start + i]:
-            lower[start + i] = low[i] - error
+        if magnitudes[start + i] == 0.0 and reads_zeros(flat, layer, i, largest):
+            error = 0.0
+        top, bottom = high[i] + error, low[i] - error
+        if flat.signs[start + i] > 0 and bottom < 0.0:
+            bottom = 0.0
+        if flat.signs[start + i] < 0 and top > 0.0:
+            top = 0.0
+        if top < upper[start + i]:
+            upper[start + i] = top
+        if bottom > lower[start + i]:
+            lower[start + i] = bottom
 
 
 @kernel

@@ -75,7 +75,7 @@ def _largest_logit(network: ReLUNetwork, inputs: FloatArray) -> float:
     reach = inputs
     for k, layer in enumerate(network.affine_layers, start=1):
         with np.errstate(over="ignore"):
-            reach = np.abs(layer.weight) @ reach + np.abs(layer.bias)
+            reach = abs(layer.weight) @ reach + np.abs(layer.bias)
         worst = int(np.argmax(reach))
         if not reach[worst] <= LARGEST_SIZE:
             raise InputError(

@@ -162,7 +162,7 @@ def weight_count(network: ReLUNetwork, *, changed: bool) -> int:
 
     With the change it adds two rows for each pixel and one for each label.
     """
-    weights = sum(layer.weight.size for layer in network.affine_layers)
+    weights = sum(int(layer.weight.size) for layer in network.affine_layers)
     return weights + (2 * network.input_size + network.output_size if changed else 0)
 
 

@@ -1,5 +1,8 @@
 """Every layer: what it computes, what it lowers to, and how it is written and read."""
 
+from contextlib import contextmanager, nullcontext
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +11,8 @@ from scipy.signal import correlate2d
 
 from reluopt.errors import InputError
 from reluopt.method import Method
-from reluopt.networks.layers.base import Dense
+from reluopt.networks.layers import base
+from reluopt.networks.layers.base import Dense, Sparse
 from reluopt.networks.layers.chain import Chain
 from reluopt.networks.layers.conv2d import Conv2d
 from reluopt.networks.layers.elementwise import LeakyReLU, Permute, Scale
@@ -82,14 +86,24 @@ def run_lowered(layer, values):
     return values
 
 
+@contextmanager
+def sparse_maps():
+    """Small networks have sparse maps, too."""
+    with patch.object(base, "SMALL", 0), patch.object(base, "SPARSE_SHARE", 1.0):
+        yield
+
+
 def agrees(layer):
     values = np.random.default_rng(0).normal(size=(5, layer.input_size))
     expected = layer.forward(values)
     assert expected.shape == (5, layer.output_size)
-    np.testing.assert_allclose(run_lowered(layer, values), expected, rtol=1e-12, atol=1e-12)
-    maps = layer.lower()
-    assert layer.widths() == (layer.input_size, *(each.output_size for each in maps))
-    assert layer.entries() == sum(each.weight.size for each in maps)
+    for all_sparse in (False, True):
+        with sparse_maps() if all_sparse else nullcontext():
+            found, maps = run_lowered(layer, values), layer.lower()
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+        assert layer.widths() == (layer.input_size, *(each.output_size for each in maps))
+        assert layer.entries() >= sum(np.count_nonzero(each.matrix) for each in maps)
+        assert not all_sparse or all(isinstance(each, Sparse) for each in maps)
 
 
 @given(convolutions())
@@ -231,24 +245,43 @@ def test_engines_answer_for_a_network_of_all_layers(norm, engines):
     assert found[0].objective == pytest.approx(found[-1].objective, rel=1e-5)
 
 
-def test_a_network_that_is_too_large_as_matrices_is_refused_with_its_size():
-    windows = Windows((1, 100, 100), (3, 3), padding=(1,) * 4)
-    conv = Conv2d(np.zeros((1, 1, 3, 3)), [0.0], windows)
-    network = ReLUNetwork((conv, Chain((conv, AveragePool2d(Windows((1, 100, 100), (100, 100)))))))
-    assert network.forward(np.zeros(10_000)).shape == (1,)
-    with pytest.raises(InputError, match="found 200020000: it can be evaluated"):
+def test_a_network_of_too_many_weights_is_refused_with_their_number():
+    windows = Windows((8, 100, 100), (7, 7), padding=(3,) * 4)
+    conv = Conv2d(np.zeros((8, 8, 7, 7)), np.zeros(8), windows)
+    pool = AveragePool2d(Windows((8, 100, 100), (10, 10)))
+    network = ReLUNetwork((conv, Chain((conv, pool))))
+    assert network.forward(np.zeros(80_000)).shape == (66248,)
+    with pytest.raises(InputError, match="found 69344800: the network can be evaluated"):
         _ = network.affine_layers
+
+
+def test_a_wide_convolution_has_no_matrix_of_zeros():
+    conv = Conv2d(
+        np.ones((16, 3, 4, 4)), np.zeros(16), Windows((3, 32, 32), (4, 4), (2, 2), (1,) * 4)
+    )
+    (found,) = ReLUNetwork((conv,)).affine_layers
+    assert found.weight.shape == (4096, 3072)
+    assert found.weight.nnz < 4096 * 48
 
 
 def test_what_a_chain_holds_inside_counts():
     """Between its ends a chain may be as large as it likes."""
     conv = Conv2d(
-        np.zeros((64, 3, 3, 3)), np.zeros(64), Windows((3, 32, 32), (3, 3), padding=(1,) * 4)
+        np.zeros((64, 3, 21, 21)), np.zeros(64), Windows((3, 32, 32), (21, 21), padding=(10,) * 4)
     )
     chain = Chain((conv, AveragePool2d(Windows((64, 32, 32), (32, 32)))))
     assert chain.input_size * chain.output_size < 200_000
-    with pytest.raises(InputError, match="when written as matrices"):
+    with pytest.raises(InputError, match="expected affine maps of at most"):
         _ = ReLUNetwork((chain,)).affine_layers
+
+
+def test_what_two_sparse_maps_make_is_counted_before_it_is_made():
+    random = np.random.default_rng(0)
+    wide = Permute(random.permutation(6000))
+    (spread,) = wide.lower()
+    full = base.affine(random.random((6000, 6000)) < 0.5, np.zeros(6000))
+    with pytest.raises(InputError, match="found 36000000"):
+        full.behind(spread)
 
 
 def test_a_large_network_has_sizes_and_a_fingerprint_without_being_lowered():

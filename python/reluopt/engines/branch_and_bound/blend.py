@@ -17,7 +17,7 @@ from reluopt.bridges.lifting import Lift, lift
 from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.frame import Frame, largest_input, make_frame
 from reluopt.errors import UnsupportedProblemError
-from reluopt.networks.layers.base import Dense
+from reluopt.networks.layers.base import Affine
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.rounding import gamma
@@ -53,9 +53,9 @@ def lifted_frame(network: ReLUNetwork, task: Task) -> tuple[Frame, Lift]:
     return replace(frame, inputs=allowed), raised
 
 
-def _row_sizes(layer: Dense) -> FloatArray:
+def _row_sizes(layer: Affine) -> FloatArray:
     """Sums of absolute weights and bias, shape ``(outputs,)``; powers of two scale them exactly."""
-    sizes: FloatArray = np.abs(layer.weight).sum(axis=1) + np.abs(layer.bias)
+    sizes: FloatArray = abs(layer.weight).sum(axis=1) + np.abs(layer.bias)
     return sizes
 
 

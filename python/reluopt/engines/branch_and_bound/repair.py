@@ -67,7 +67,7 @@ def _step(
     conditions = alternative.conditions
     values = network.pre_activations(point)
     rows, sides = [], []
-    slope = network.affine_layers[0].weight[:, pixels]
+    slope = network.affine_layers[0].of_columns(pixels).matrix
     for k, reached in enumerate(values):
         slope = slope if k == 0 else network.affine_layers[k].weight @ slope
         size = float(np.abs(reached).max())

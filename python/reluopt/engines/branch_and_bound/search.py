@@ -18,8 +18,8 @@ from reluopt.engines.base import Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.numerics.arrays import FloatArray
-from reluopt.numerics.flat import forward
 from reluopt.numerics.input_sets import enclosing_radius
+from reluopt.numerics.passes import forward
 
 REPAIRABLE = 1e-9
 """How much an image may miss a condition, relative to ``max(1, |logits|)``, for being worth a

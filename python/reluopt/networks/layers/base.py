@@ -1,4 +1,4 @@
-"""What every layer of a network is, and the dense layer, which all others lower to."""
+"""What every layer of a network is, and the affine maps, dense or sparse, that all lower to."""
 
 from __future__ import annotations
 
@@ -6,12 +6,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
 from reluopt.errors import InputError
 from reluopt.numerics.arrays import FloatArray, frozen_array
+
+if TYPE_CHECKING:  # scipy takes its time to load, and dense networks do without
+    import scipy.sparse as sp
+
+MAX_ENTRIES = 30_000_000
+"""Most weights of a network's affine maps: a quarter of a gigabyte, several times over."""
+
+SMALL = 10_000
+"""Matrices of up to so many entries are dense: sparse ones save nothing there."""
+
+SPARSE_SHARE = 0.2
+"""Largest share of entries other than zero in a sparse matrix; a product with it takes about four
+times as long for each of them as a dense one."""
 
 
 class Layer(ABC):
@@ -44,26 +57,25 @@ class Layer(ABC):
         """Map a batch ``(batch, n_in)`` to ``(batch, n_out)``, as the layer itself computes it."""
 
     @abstractmethod
-    def lower(self) -> tuple[Dense, ...]:
-        """Dense layers with a ReLU between every two of them that are equal to the layer.
+    def lower(self) -> tuple[Affine, ...]:
+        """Affine maps with a ReLU between every two of them that are equal to the layer.
 
         Their weights are numbers of float64. Where they are products or quotients of the layer's
         own (scales, means, chains), what is proven holds of these rounded weights.
         """
 
     def widths(self) -> tuple[int, ...]:
-        """Numbers of values before, between and after the dense layers that it lowers to."""
+        """Numbers of values before, between and after the affine maps that it lowers to."""
         return (self.input_size, *(each.output_size for each in self.lower()))
 
     def entries(self) -> int:
-        """Entries of the matrices that :meth:`lower` makes."""
+        """At most so many numbers are in the matrices that :meth:`lower` makes."""
         return sum(rows * columns for columns, rows in pairwise(self.widths()))
 
-    def after(self, last: Dense) -> tuple[Dense, ...]:
+    def after(self, last: Affine) -> tuple[Affine, ...]:
         """What the layer lowers to behind ``last``, without a ReLU between the two."""
         first, *others = self.lower()
-        bias = first.weight @ last.bias + first.bias
-        return Dense(first.weight @ last.weight, bias), *others
+        return first.behind(last), *others
 
     def settings(self) -> dict[str, Any]:
         """What determines the layer besides its arrays, JSON-serialisable."""
@@ -101,8 +113,140 @@ class AffineLayer(Layer):
         return self.input_size, self.output_size
 
 
+class Affine(AffineLayer):
+    """An affine map ``weight @ v + bias`` of known weights, what all layers lower to.
+
+    Attributes:
+        weight: shape ``(n_out, n_in)``, an array or a sparse one.
+        bias: shape ``(n_out,)``, read-only ``float64``.
+    """
+
+    weight: Any
+    bias: FloatArray
+
+    @property
+    @abstractmethod
+    def matrix(self) -> FloatArray:
+        """The weights as an array."""
+
+    @property
+    def input_size(self) -> int:
+        """Number of values the map reads, :math:`n_{k-1}`."""
+        return int(self.weight.shape[1])
+
+    @property
+    def output_size(self) -> int:
+        """Number of values the map gives, :math:`n_k`."""
+        return int(self.weight.shape[0])
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """Map a batch ``(batch, n_in)`` to ``(batch, n_out)``."""
+        return np.ascontiguousarray(values @ self.weight.T + self.bias)
+
+    def backward(self, gradient: FloatArray) -> FloatArray:
+        """Pull a batch of gradients ``(batch, n_out)`` back to ``(batch, n_in)``."""
+        return np.ascontiguousarray(gradient @ self.weight)
+
+    def lower(self) -> tuple[Affine, ...]:
+        """The map itself."""
+        return (self,)
+
+    @abstractmethod
+    def scaled(self, rows: FloatArray, columns: FloatArray) -> Affine:
+        """The map with its outputs multiplied by ``rows`` and its weights by ``columns``."""
+
+    def of_columns(self, columns: Any) -> Affine:
+        """The map of some of its inputs, or of all in another order."""
+        return affine(self.weight[:, columns], self.bias)
+
+    def behind(self, last: Affine) -> Affine:
+        """The map of ``last`` and then this one.
+
+        Raises:
+            InputError: it would have more than :data:`MAX_ENTRIES` weights.
+        """
+        if isinstance(self, Sparse) and isinstance(last, Sparse):
+            most = int((abs(self.weight.sign()) @ np.diff(last.weight.indptr)).sum())
+            entries = min(most, self.output_size * last.input_size)
+        else:
+            entries = self.output_size * last.input_size
+        refuse_entries(entries)
+        bias = self.weight @ last.bias + self.bias
+        return affine(self.weight @ last.weight, bias)
+
+
+def refuse_entries(entries: int) -> None:
+    """Raise an InputError for more than :data:`MAX_ENTRIES` weights."""
+    if entries > MAX_ENTRIES:
+        raise InputError(
+            f"expected affine maps of at most {MAX_ENTRIES} weights, found {entries}: the network "
+            "can be evaluated, not answered for"
+        )
+
+
 @dataclass(frozen=True, eq=False)
-class Dense(AffineLayer):
+class Sparse(Affine):
+    """An affine map most of whose weights are zero, such as a convolution's.
+
+    Attributes:
+        weight: shape ``(n_out, n_in)``, CSR of ``float64`` with sorted rows.
+        bias: shape ``(n_out,)``, read-only ``float64``.
+    """
+
+    kind: ClassVar[str] = "sparse"
+
+    weight: sp.csr_array
+    bias: FloatArray
+
+    def __post_init__(self) -> None:
+        self.weight.sum_duplicates()
+        object.__setattr__(self, "bias", frozen_array(self.bias))
+
+    @property
+    def matrix(self) -> FloatArray:
+        """The weights as an array."""
+        return np.asarray(self.weight.toarray())
+
+    def scaled(self, rows: FloatArray, columns: FloatArray) -> Sparse:
+        """See :meth:`Affine.scaled`."""
+        weight = self.weight.copy()
+        weight.data *= np.repeat(rows, np.diff(weight.indptr)) * columns[weight.indices]
+        return Sparse(weight, rows * self.bias)
+
+    def tensors(self) -> dict[str, FloatArray]:
+        """What tells one from another; no file holds such a layer."""
+        weight = self.weight
+        return {
+            "data": weight.data,
+            "indices": weight.indices.astype(np.float64),
+            "indptr": weight.indptr.astype(np.float64),
+            "bias": self.bias,
+        }
+
+
+def affine(weight: Any, bias: FloatArray) -> Affine:
+    """The affine map of a matrix, sparse where that is worth it; zeros need not be left out."""
+    if isinstance(weight, np.ndarray):
+        return Dense(weight, bias)
+    entries = weight.shape[0] * weight.shape[1]
+    if entries <= SMALL or weight.nnz > SPARSE_SHARE * entries:
+        return Dense(weight.toarray(), bias)
+    return Sparse(weight.tocsr(), bias)
+
+
+Entries: TypeAlias = tuple[FloatArray, tuple[Any, Any]]
+"""Numbers with their rows and columns."""
+
+
+def map_of_entries(entries: Entries, shape: tuple[int, int], bias: FloatArray) -> Affine:
+    """The affine map with these weights; what is at one place is added up."""
+    import scipy.sparse as sp
+
+    return affine(sp.csr_array(entries, shape=shape), bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Affine):
     """A fully connected affine layer ``a = weight @ x + bias``.
 
     Attributes:
@@ -137,30 +281,21 @@ class Dense(AffineLayer):
         object.__setattr__(self, "bias", bias)
 
     @property
-    def input_size(self) -> int:
-        """Number of values the layer reads, :math:`n_{k-1}`."""
-        return int(self.weight.shape[1])
+    def matrix(self) -> FloatArray:
+        """The weights."""
+        return self.weight
 
-    @property
-    def output_size(self) -> int:
-        """Number of values the layer gives, :math:`n_k`."""
-        return int(self.weight.shape[0])
-
-    def forward(self, values: FloatArray) -> FloatArray:
-        """Map a batch ``(batch, n_in)`` to ``(batch, n_out)``."""
-        return values @ self.weight.T + self.bias
-
-    def backward(self, gradient: FloatArray) -> FloatArray:
-        """Pull a batch of gradients ``(batch, n_out)`` back to ``(batch, n_in)``."""
-        return gradient @ self.weight
-
-    def lower(self) -> tuple[Dense, ...]:
-        """The layer itself: it is an affine map."""
-        return (self,)
+    def scaled(self, rows: FloatArray, columns: FloatArray) -> Dense:
+        """See :meth:`Affine.scaled`."""
+        return Dense(rows[:, None] * self.weight * columns[None, :], rows * self.bias)
 
 
 class ElementwiseLayer(AffineLayer):
-    """A layer that gives as many values as it reads."""
+    """A layer that gives as many values as it reads, each from one."""
+
+    def entries(self) -> int:
+        """At most two for each value in each of two maps."""
+        return 4 * self.input_size
 
     @property
     def output_size(self) -> int:

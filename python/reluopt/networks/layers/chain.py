@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import Dense, Layer
+from reluopt.networks.layers.base import Affine, Layer
 from reluopt.networks.layers.entries import build_layer, entry_of, read_entry
 from reluopt.numerics.arrays import FloatArray
 
@@ -63,7 +63,7 @@ class Chain(Layer):
             values = part.forward(values)
         return values
 
-    def lower(self) -> tuple[Dense, ...]:
+    def lower(self) -> tuple[Affine, ...]:
         """The maps of the parts; where two parts meet, one map is made of two."""
         maps = list(self.parts[0].lower())
         for part in self.parts[1:]:
@@ -78,8 +78,8 @@ class Chain(Layer):
         return found
 
     def entries(self) -> int:
-        """Those of the parts count too, since the maps are made of theirs."""
-        return super().entries() + sum(part.entries() for part in self.parts)
+        """Those of the parts, which its maps are made of; they are counted when they are made."""
+        return sum(part.entries() for part in self.parts)
 
     def settings(self) -> dict[str, Any]:
         """Kind and settings of every part."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import AffineLayer, Dense
+from reluopt.networks.layers.base import Affine, AffineLayer, map_of_entries
 from reluopt.networks.layers.windows import Windows
 from reluopt.numerics.arrays import FloatArray, frozen_array
 
@@ -103,18 +103,27 @@ class Conv2d(AffineLayer):
         found = np.concatenate(maps, axis=1) + self.bias[:, None, None]
         return np.asarray(found.reshape(count, -1))
 
-    def lower(self) -> tuple[Dense, ...]:
+    def entries(self) -> int:
+        """As many as all windows hold."""
+        return int(self.output_size * self.weight[0].size)
+
+    def lower(self) -> tuple[Affine, ...]:
         """One affine map, a row for each window and channel."""
         rows = np.arange(self.output_size).reshape(self.output_shape)
-        matrix = np.zeros((self.output_size, self.input_size + 1))  # padding has the last column
         numbers = self.windows.numbers()
         inputs, outputs = self.weight.shape[1], self.weight.shape[0] // self.groups
+        parts = []
         for channel, kernel in enumerate(self.weight):
             first = channel // outputs * inputs
             entries = np.moveaxis(numbers[first : first + inputs], 0, 2)  # (y, x, c, h, w)
+            inside = (entries >= 0) & (kernel != 0.0)
             places = np.broadcast_to(rows[channel][:, :, None, None, None], entries.shape)
-            np.add.at(matrix, (places, entries), np.broadcast_to(kernel, entries.shape))
-        return (Dense(matrix[:, :-1], np.repeat(self.bias, rows[0].size)),)
+            weights = np.broadcast_to(kernel, entries.shape)
+            parts.append((weights[inside], places[inside], entries[inside]))
+        weights, places, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
+        shape = self.output_size, self.input_size
+        bias = np.repeat(self.bias, rows[0].size)
+        return (map_of_entries((weights, (places, columns)), shape, bias),)
 
     def settings(self) -> dict[str, Any]:
         """Windows and groups."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import Dense, ElementwiseLayer
+from reluopt.networks.layers.base import Affine, Dense, ElementwiseLayer, affine, map_of_entries
 from reluopt.networks.layers.windows import MAX_LENGTH
 from reluopt.numerics.arrays import FloatArray, IntArray, frozen_array
 
@@ -47,12 +47,16 @@ class Scale(ElementwiseLayer):
         """Map a batch ``(batch, n)`` to ``(batch, n)``."""
         return values * self.scale + self.shift
 
-    def lower(self) -> tuple[Dense, ...]:
+    def lower(self) -> tuple[Affine, ...]:
         """A diagonal map."""
-        return (Dense(np.diag(self.scale), self.shift),)
+        places = np.arange(self.input_size)
+        entries = self.scale, (places, places)
+        return (map_of_entries(entries, (self.input_size,) * 2, self.shift),)
 
-    def after(self, last: Dense) -> tuple[Dense, ...]:
+    def after(self, last: Affine) -> tuple[Affine, ...]:
         """Rows scaled, and nothing multiplied by zeros."""
+        if not isinstance(last, Dense):
+            return super().after(last)
         weight = self.scale[:, None] * last.weight
         return (Dense(weight, self.scale * last.bias + self.shift),)
 
@@ -93,11 +97,16 @@ class LeakyReLU(ElementwiseLayer):
         """Both sides of every value stand between."""
         return self.size, 2 * self.size, self.size
 
-    def lower(self) -> tuple[Dense, ...]:
+    def lower(self) -> tuple[Affine, ...]:
         """Two maps around the ReLUs of both sides."""
-        eye, zeros = np.eye(self.size), np.zeros(self.size)
-        sides = Dense(np.concatenate([eye, -eye]), np.zeros(2 * self.size))
-        return sides, Dense(np.concatenate([eye, -self.slope * eye], axis=1), zeros)
+        size, ones = self.size, np.ones(self.size)
+        values, both = np.tile(np.arange(size), 2), np.arange(2 * size)
+        sides = np.concatenate([ones, -ones]), (both, values)
+        joined = np.concatenate([ones, -self.slope * ones]), (values, both)
+        return (
+            map_of_entries(sides, (2 * size, size), np.zeros(2 * size)),
+            map_of_entries(joined, (size, 2 * size), np.zeros(size)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +145,15 @@ class Permute(ElementwiseLayer):
         """Map a batch ``(batch, n)`` to ``(batch, n)``."""
         return values[:, self.order]
 
-    def lower(self) -> tuple[Dense, ...]:
+    def lower(self) -> tuple[Affine, ...]:
         """A map of zeros and ones."""
-        return (Dense(np.eye(self.input_size)[self.order], np.zeros(self.input_size)),)
+        size = self.input_size
+        entries = np.ones(size), (np.arange(size), self.order)
+        return (map_of_entries(entries, (size, size), np.zeros(size)),)
 
-    def after(self, last: Dense) -> tuple[Dense, ...]:
+    def after(self, last: Affine) -> tuple[Affine, ...]:
         """Rows in another order."""
-        return (Dense(last.weight[self.order], last.bias[self.order]),)
+        return (affine(last.weight[self.order], last.bias[self.order]),)
 
     def tensors(self) -> dict[str, FloatArray]:
         """The order, as numbers of float64."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import AffineLayer, Dense, Layer
+from reluopt.networks.layers.base import Affine, AffineLayer, Layer, map_of_entries
 from reluopt.networks.layers.windows import Windows
 from reluopt.numerics.arrays import FloatArray, IntArray
 
@@ -77,7 +77,11 @@ class MaxPool2d(_Pool2d):
             left = -(-left // 2)
         return (*found, self.output_size)
 
-    def lower(self) -> tuple[Dense, ...]:
+    def entries(self) -> int:
+        """Four of every match and two of every entry that is carried on, and six to read them."""
+        return 10 * self._numbers().size
+
+    def lower(self) -> tuple[Affine, ...]:
         r"""A tournament: :math:`\max(a, b) = (a - b)^+ + b^+ - (-b)^+`, window by window.
 
         As many ReLU layers as the base-2 logarithm of the largest window, rounded up. An entry
@@ -116,12 +120,12 @@ def _winner(match: list[Form], neurons: list[Form]) -> Form:
     return {first: 1.0, first + 1: 1.0, first + 2: -1.0}
 
 
-def _affine(forms: list[Form], size: int) -> Dense:
+def _affine(forms: list[Form], size: int) -> Affine:
     """The forms as rows of a matrix, without a bias."""
-    matrix = np.zeros((len(forms), size))
-    for row, form in zip(matrix, forms, strict=True):
-        row[list(form)] = list(form.values())
-    return Dense(matrix, np.zeros(len(forms)))
+    factors = np.array([factor for form in forms for factor in form.values()])
+    columns = np.array([number for form in forms for number in form])
+    rows = np.repeat(np.arange(len(forms)), [len(form) for form in forms])
+    return map_of_entries((factors, (rows, columns)), (len(forms), size), np.zeros(len(forms)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +144,17 @@ class AveragePool2d(AffineLayer, _Pool2d):
         """Map a batch ``(batch, n_in)`` to ``(batch, n_out)``."""
         return np.asarray(self._taken(values, 0.0).sum(axis=2) / self._counts())
 
-    def lower(self) -> tuple[Dense, ...]:
+    def entries(self) -> int:
+        """As many as all windows hold."""
+        return self._numbers().size
+
+    def lower(self) -> tuple[Affine, ...]:
         """One affine map."""
         numbers, counts = self._numbers(), self._counts()
-        matrix = np.zeros((self.output_size, self.input_size + 1))  # padding has the last column
-        rows = np.broadcast_to(np.arange(self.output_size)[:, None], numbers.shape)
-        np.add.at(matrix, (rows, numbers), 1.0)
-        return (Dense(matrix[:, :-1] / counts[:, None], np.zeros(self.output_size)),)
+        rows, places = np.nonzero(numbers >= 0)
+        entries = 1.0 / counts[rows], (rows, numbers[rows, places])
+        shape = self.output_size, self.input_size
+        return (map_of_entries(entries, shape, np.zeros(self.output_size)),)
 
     def _counts(self) -> FloatArray:
         """What the sum of each window is divided by."""

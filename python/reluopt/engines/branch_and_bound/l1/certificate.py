@@ -64,9 +64,10 @@ import numpy as np
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.l1.ball import BallRows, RowBall
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
-from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
+from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel, part
+from reluopt.numerics.products import add_rows, add_scaled_rows
 from reluopt.numerics.propagate import layer_magnitudes, rounding_chain
 from reluopt.numerics.rounding import TINY, gamma
 from reluopt.questions.problems import LogitConditions
@@ -139,7 +140,7 @@ def safe_bound(
             value -= current[i] * flat.biases[start + i]
             size_of_all += abs(current[i]) * setting.magnitudes[start + i]
         below = np.zeros(size)
-        add_scaled_rows(flat.weights, flat.weight_offsets[k], size, current, below)
+        add_rows(flat, k, current, below)
         if k > 0:
             first = flat.neuron_offsets[k - 1]
             for j in range(size):

@@ -26,7 +26,7 @@ from reluopt.engines.branch_and_bound.l1.program import (
 from reluopt.engines.branch_and_bound.l1.simplex import OPTIMAL
 from reluopt.engines.branch_and_bound.l1.squeeze import squeeze
 from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
-from reluopt.numerics.flat import forward
+from reluopt.numerics.passes import forward
 from reluopt.questions.problems import LogitConditions
 
 KEEP_REDUCED_COST = 0.35

@@ -63,9 +63,10 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.l2.model import Model
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
-from reluopt.numerics.flat import FlatNetwork, add_scaled_rows
+from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel, part
+from reluopt.numerics.products import add_columns, add_rows
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
 SHIFTS = 12
@@ -175,7 +176,7 @@ def _pixel_terms(
 ) -> tuple[float, float]:
     """Add what depends on the pixels to the bound and to the sum of absolute terms."""
     gradient = np.zeros(delta.size)
-    add_scaled_rows(flat.weights, 0, delta.size, on_a, gradient)
+    add_rows(flat, 0, on_a, gradient)
     for j in range(delta.size):
         slope = gradient[j] + 2.0 * (delta[j] + inputs.tilt)
         value += delta[j] * (delta[j] + 2.0 * inputs.tilt)
@@ -200,7 +201,7 @@ def _form_values(
     """Values of the forms at a point, and the sums of absolute values behind them."""
     width = flat.sizes[1]
     first = inputs.values.copy()
-    add_scaled_rows(flat.columns, 0, width, delta, first)
+    add_columns(flat, 0, delta, first)
     values, sizes = model.constant.copy(), np.abs(model.constant)
     for f in range(values.size):
         for i in range(x.size):
