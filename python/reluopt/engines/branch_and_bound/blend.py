@@ -47,10 +47,11 @@ def lifted_frame(network: ReLUNetwork, task: Task) -> tuple[Frame, Lift]:
     factors = np.divide(after, before, out=np.ones_like(before), where=before > 0.0)
     sizes = factors * raised.bias_sizes
     magnitudes = frame.inputs.magnitudes + 1.01 * share * sizes
-    errors = frame.inputs.errors + gamma(inputs + LEAST_CHAIN) * sizes
+    mistaken = gamma(inputs + LEAST_CHAIN) * sizes
+    errors = frame.inputs.errors + mistaken
     tilt = raised.task.distance.tilt
     allowed = frame.inputs._replace(errors=errors, magnitudes=magnitudes, tilt=tilt)
-    return replace(frame, inputs=allowed), raised
+    return replace(frame, inputs=allowed, bias_errors=mistaken), raised
 
 
 def _row_sizes(layer: Affine) -> FloatArray:

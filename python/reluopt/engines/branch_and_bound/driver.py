@@ -16,8 +16,10 @@ from reluopt.deadline import Deadline
 from reluopt.engines.base import Engine, EngineRequest, EngineState
 from reluopt.engines.branch_and_bound import NORMS
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
+from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame
+from reluopt.engines.branch_and_bound.growth import Balls
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.branch_and_bound.proof_search import prove, root_bound
@@ -35,9 +37,6 @@ numbers and must not come out a last digit above what was asked."""
 
 LEAST_PROOF_SECONDS = 1.0
 """A kept proof is made after the search, in at most the search's time limit again, or this."""
-
-UNSETTLED = "some leaves could not be settled in double precision"
-"""Message of a search that ended before its time without closing the gap."""
 
 _version = cache(version)  # reads files, and auto asks for every image
 
@@ -94,14 +93,15 @@ class BranchAndBoundEngine(Engine):
             request.incumbent,
         )
         proof = bool(request.options.extra.get("proof"))
-        forest = Forest(search, request.options.seed, proof)
+        kind = Balls if is_folded(frame.network) else Forest
+        forest = kind(search, request.options.seed, proof)
         forest.grow()
         if not proof:
-            return _answer(search, forest, request, started)
+            return _answer(search, forest, request, started, forest.bound)
         limit = max(request.options.time_limit, LEAST_PROOF_SECONDS)
         made, proven = prove(search, request.network, asked, forest.plans, limit)
-        forest.bounds = [proven]
-        return replace(_answer(search, forest, request, started), proof=made)
+        answer = _answer(search, forest, request, started, proven)
+        return replace(answer, proof=made)
 
     def keeps_proofs(self, task: Task) -> bool:
         """Of tasks that are searched as they are: not of blends."""
@@ -126,13 +126,15 @@ class BranchAndBoundEngine(Engine):
         return root_bound(network, task, incumbent, gap * GAP_SHARE)
 
 
-def _answer(search: Search, forest: Forest, request: EngineRequest, started: float) -> EngineAnswer:
+def _answer(
+    search: Search, forest: Forest | Balls, request: EngineRequest, started: float, proven: float
+) -> EngineAnswer:
     """What the search claims."""
     best = search.best
     found = best is not None and best is not request.incumbent
     objective = search.objective
-    bound = min(forest.bound, objective)
-    closed = forest.bound == math.inf or relative_gap(objective, bound) <= search.gap * ROUNDING
+    bound = min(proven, objective)
+    closed = proven == math.inf or relative_gap(objective, bound) <= search.gap * ROUNDING
     unsettled = not closed and not search.out_of_time
     if best is None and not closed:
         status = Status.NUMERICAL if unsettled else Status.TIME_LIMIT
@@ -149,6 +151,6 @@ def _answer(search: Search, forest: Forest, request: EngineRequest, started: flo
         nodes=search.nodes,
         search_seconds=time.perf_counter() - started,
         size=forest.size,
-        message=UNSETTLED if unsettled else "",
+        message=forest.message if unsettled else "",
         steps=search.steps,
     )

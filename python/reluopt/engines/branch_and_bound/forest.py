@@ -29,6 +29,10 @@ SMALL_TREE = 20
 """Searches with more nodes (beyond one for each alternative) look harder for incumbents."""
 
 
+UNSETTLED = "some leaves could not be settled in double precision"
+"""Message of a search that ended before its time without closing the gap."""
+
+
 class Forest:
     """Grows a tree for each alternative of a task.
 
@@ -36,9 +40,19 @@ class Forest:
         search: what all trees share.
         bounds: proven bounds of the alternatives.
         size: of the largest root relaxation.
+        message: why it ended before its time with an open gap.
     """
 
-    def __init__(self, search: Search, seed: int, keeps_proof: bool) -> None:
+    message = UNSETTLED
+
+    def __init__(
+        self,
+        search: Search,
+        seed: int,
+        keeps_proof: bool,
+        starts: list[Incumbent] | None = None,
+        excluded: frozenset[int] = frozenset(),
+    ) -> None:
         self.search, self._seed = search, seed
         self._norm = norm_search(search.frame.task.norm)
         alternatives = len(search.frame.task.alternatives)
@@ -49,7 +63,7 @@ class Forest:
         self._squeezer = None if keeps_proof else self._norm.squeezer(search.frame)
         self._ball: Ball | None = None
         self._squeezed: dict[int, Ball] = {}
-        self._starts: list[Incumbent] = []
+        self._starts, self._excluded = starts, excluded
         self._trees: list[GrowingTree | None] = []
 
     @property
@@ -69,8 +83,8 @@ class Forest:
             search.offer(np.array(search.frame.task.image), index)
         if search.objective <= 0.0:
             return
-        if search.best is None:
-            self._find_incumbents()
+        if self._starts is None:
+            self._starts = find_incumbents(search, self._seed) if search.best is None else []
         for index in range(len(self.bounds)):
             if search.out_of_time:
                 return
@@ -86,26 +100,12 @@ class Forest:
         for index in sorted(range(len(roots)), key=roots.__getitem__):
             self._finish(index, roots[index])
 
-    def _find_incumbents(self) -> None:
-        """Offer the images that attacks find."""
-        search, frame = self.search, self.search.frame
-        with search.step("incumbents"):
-            self._starts = starting_points(
-                frame.network,
-                frame.task,
-                seed=self._seed,
-                flat=frame.flat,
-                deadline=search.deadline,
-            )
-        for start in self._starts:
-            search.offer(start.image, start.alternative)
-
     def _plant(self, index: int) -> GrowingTree | None:
-        """A new tree for one alternative; None when its root is proven empty."""
+        """A new tree for one alternative; None when it is known that nothing is in it."""
         ball = self._ball_bounds(index)
         before = self._trees[index] if index < len(self._trees) else None
         events = self._recorders[index] if self._recorders else TreeEvents()
-        if ball.empty:
+        if ball.empty or index in self._excluded:
             self.bounds[index] = self.search.cutoff
             events.closed(events.planted())
             return None
@@ -140,7 +140,7 @@ class Forest:
 
     def _descend(self) -> None:
         """Once a tree turns out not to be small: better incumbents from all starting points."""
-        for start in self._starts:
+        for start in self._starts or []:
             tree = self._trees[start.alternative]
             if tree is not None and not self.search.out_of_time:
                 tree.descend(start.image)
@@ -176,3 +176,15 @@ class Forest:
         else:
             self._ball = ball
         return ball
+
+
+def find_incumbents(search: Search, seed: int) -> list[Incumbent]:
+    """Offer the images that attacks find, and return them."""
+    frame = search.frame
+    with search.step("incumbents"):
+        starts = starting_points(
+            frame.network, frame.task, seed=seed, flat=frame.flat, deadline=search.deadline
+        )
+    for start in starts:
+        search.offer(start.image, start.alternative)
+    return starts

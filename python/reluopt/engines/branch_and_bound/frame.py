@@ -10,12 +10,14 @@ layer after layer, the hidden ones first. They carry the branching decisions:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from reluopt.bounds.scaling import balanced, balanced_logits
+from reluopt.engines.branch_and_bound.folding import fold, is_folded
 from reluopt.errors import InputError
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
@@ -36,12 +38,19 @@ class Frame:
         flat: the same for kernels.
         task: what is asked, in units of these logits.
         inputs: image and box for kernels, without a ball.
+        judge: network and task by which images are judged; where neurons are folded away
+            (:mod:`.folding`) those of before.
+        fold_radius: over the ball of which radius they are; infinite where none are.
+        bias_errors: how far the first layer's biases may be from those that are meant, None if not.
     """
 
     network: ReLUNetwork
     flat: FlatNetwork
     task: Task
     inputs: FlatInputSet
+    judge: tuple[ReLUNetwork, Task]
+    fold_radius: float = math.inf
+    bias_errors: FloatArray | None = None
 
     @cached_property
     def hidden(self) -> int:
@@ -105,7 +114,24 @@ def make_frame(network: ReLUNetwork, task: Task) -> Frame:
     flat = flatten(network)
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0
     inputs = InputSet(task.box, np.array(task.image), norm, wide).flat(flat)
-    return Frame(network, flat, task, inputs)
+    return Frame(network, flat, task, inputs, (network, task))
+
+
+def folded(frame: Frame, radius: float) -> Frame:
+    """The frame of the folded network over a ball, or the same where nothing is to be folded.
+
+    Raises:
+        InputError: too many neurons are undecided over it.
+    """
+    if not is_folded(frame.network):
+        return frame
+    lower, upper = (np.full(frame.flat.biases.size, end) for end in (-np.inf, np.inf))
+    if not frame.tighten(radius, lower, upper, 0):
+        return replace(frame, fold_radius=radius)  # whoever bounds it finds that nothing is left
+    ball = with_radius(frame.inputs, radius)
+    made = make_frame(*fold(frame.network, frame.task, ball, lower, upper, frame.bias_errors))
+    inputs = made.inputs._replace(tilt=frame.inputs.tilt)
+    return replace(made, inputs=inputs, judge=frame.judge, fold_radius=radius)
 
 
 def largest_input(box: Box) -> float:

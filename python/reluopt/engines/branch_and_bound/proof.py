@@ -28,7 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import Ball, no_bounds
-from reluopt.engines.branch_and_bound.frame import Frame, make_frame
+from reluopt.engines.branch_and_bound.folding import is_folded
+from reluopt.engines.branch_and_bound.frame import Frame, folded, make_frame
 from reluopt.engines.branch_and_bound.leaf import EMPTY, LEAF, Leaf, LeafCheck
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.errors import InputError
@@ -63,6 +64,8 @@ class Proof:
         task_sha256: fingerprint of image, box and conditions, see :func:`task_fingerprint`.
         radius: length of the ball's radius.
         trees: one for each alternative.
+        fold_radius: over the ball of which radius the network was folded (:mod:`.folding`);
+            infinite where it was not.
     """
 
     norm: Norm
@@ -70,6 +73,7 @@ class Proof:
     task_sha256: str
     radius: float
     trees: tuple[TreeProof, ...]
+    fold_radius: float = math.inf
 
     @property
     def leaves(self) -> int:
@@ -127,7 +131,7 @@ def replay(proof: Proof, network: ReLUNetwork, task: Task) -> float:
         )
     if not 0.0 <= proof.radius < math.inf:
         raise InputError(f"proof: expected a radius >= 0, found {proof.radius}")
-    frame, norm = make_frame(network, task), norm_search(task.norm)
+    frame, norm = replayed_frame(proof, network, task), norm_search(task.norm)
     bound = norm.objective_outside(frame, proof.radius)
     ball = proof_ball(frame, proof.radius)
     for tree, alternative in zip(proof.trees, frame.task.alternatives, strict=True):
@@ -136,6 +140,25 @@ def replay(proof: Proof, network: ReLUNetwork, task: Task) -> float:
             check = norm.check(frame, alternative.conditions, ball)
             bound = min(bound, _replay_tree(tree, check, frame, ball))
     return max(bound, 0.0)
+
+
+def replayed_frame(proof: Proof, network: ReLUNetwork, task: Task) -> Frame:
+    """The frame in which a proof was made.
+
+    Raises:
+        InputError: its ball is larger than that over which the network was folded.
+    """
+    frame = make_frame(network, task)
+    if proof.fold_radius == math.inf:
+        if is_folded(frame.network):
+            raise InputError("proof: expected the radius over which the network is folded")
+        return frame
+    if not 0.0 <= proof.radius <= proof.fold_radius:
+        raise InputError(
+            f"proof: expected a radius up to {proof.fold_radius} (the network is folded over that "
+            f"ball), found {proof.radius}"
+        )
+    return folded(frame, proof.fold_radius)
 
 
 def check_shape(tree: TreeProof, hidden: int) -> None:

@@ -9,6 +9,7 @@ key ``reluopt`` holds a JSON object with everything else.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -54,6 +55,8 @@ def proof_bytes(proof: Proof) -> bytes:
         "radius": proof.radius,
         "trees": len(proof.trees),
     }
+    if proof.fold_radius < math.inf:
+        description["fold_radius"] = proof.fold_radius
     return save(tensors, {"reluopt": json.dumps(description)})
 
 
@@ -82,7 +85,8 @@ def read_proof(path: str | os.PathLike[str]) -> Proof:
         raise InputError(
             f"{path}: expected a proof of schema version {SCHEMA_VERSION}, found {shown(error)}"
         ) from None
-    return Proof(norm, about["network_sha256"], about["task_sha256"], radius, trees)
+    fold_radius = float(about.get("fold_radius", math.inf))
+    return Proof(norm, about["network_sha256"], about["task_sha256"], radius, trees, fold_radius)
 
 
 def _described(about: Any, most: int) -> tuple[Norm, float, int]:
@@ -90,6 +94,8 @@ def _described(about: Any, most: int) -> tuple[Norm, float, int]:
     kinds: dict[str, tuple[type, ...]] = {"schema_version": (int,), "trees": (int,)}
     kinds |= dict.fromkeys(("kind", "norm", "network_sha256", "task_sha256"), (str,))
     kinds["radius"] = (float, int)
+    if isinstance(about, dict) and "fold_radius" in about:
+        kinds["fold_radius"] = (float, int)
     for name, kind in kinds.items():
         found = about.get(name) if isinstance(about, dict) else None
         if not isinstance(found, kind) or isinstance(found, bool):

@@ -19,7 +19,7 @@ import numpy as np
 from reluopt.answers.solution import Incumbent
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.ball import Ball
-from reluopt.engines.branch_and_bound.frame import Frame, make_frame
+from reluopt.engines.branch_and_bound.frame import Frame, folded, make_frame
 from reluopt.engines.branch_and_bound.leaf import EMPTY, LEAF, Leaf, Prover, Trial
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.plan import Plan
@@ -159,7 +159,8 @@ def prove(
         trees.append(walk.go(plan))
         bound = min(bound, walk.bound)
     fingerprints = network.fingerprint, task_fingerprint(task)
-    return Proof(task.norm, *fingerprints, radius, tuple(trees)), max(bound, 0.0)
+    proof = Proof(task.norm, *fingerprints, radius, tuple(trees), frame.fold_radius)
+    return proof, max(bound, 0.0)
 
 
 def root_bound(network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float) -> float:
@@ -176,4 +177,5 @@ def root_bound(network: ReLUNetwork, task: Task, incumbent: Incumbent | None, ga
         that nothing meets the task.
     """
     search = Search(make_frame(network, task), gap, NEVER, best=incumbent)
+    search.frame = folded(search.frame, search.radius)
     return prove(search, network, task, [Plan() for _ in task.alternatives], math.inf)[1]

@@ -42,6 +42,7 @@ class Search:
         deadline: when to stop.
         progress: callback or None.
         best: incumbent or None.
+        ceiling: objective from which on nothing is of interest for now, incumbent or not.
         nodes: nodes processed.
         started: when the search began.
         steps: calls and seconds of every step, see :func:`timed`.
@@ -52,6 +53,7 @@ class Search:
     deadline: Deadline
     progress: ProgressCallback | None = None
     best: Incumbent | None = None
+    ceiling: float = math.inf
     nodes: int = 0
     started: float = field(default_factory=time.perf_counter)
     steps: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -61,7 +63,6 @@ class Search:
         self.gap = max(self.gap, SMALLEST_GAP)
         if self.best is not None and not self.best.objective < math.inf:
             self.best = None
-        self._values = np.empty(self.frame.flat.biases.size)
 
     @property
     def objective(self) -> float:
@@ -71,7 +72,7 @@ class Search:
     @property
     def cutoff(self) -> float:
         """Nodes with a bound from here on need no further work."""
-        objective = self.objective
+        objective = min(self.objective, self.ceiling)
         if objective == math.inf:
             return math.inf
         return max(objective - self.gap * max(objective, GAP_DENOMINATOR_FLOOR), 0.0)
@@ -87,9 +88,10 @@ class Search:
         return self.deadline.passed
 
     def pre_activations(self, image: FloatArray) -> FloatArray:
-        """Pre-activations of all neurons at ``image`` (a shared buffer, logits last)."""
-        forward(self.frame.flat, image, self._values)
-        return self._values
+        """Pre-activations of all neurons at ``image`` (logits last)."""
+        values = np.empty(self.frame.flat.biases.size)
+        forward(self.frame.flat, image, values)
+        return values
 
     def offer(self, image: FloatArray, alternative: int) -> bool:
         """Take ``image`` as incumbent if it meets ``alternative`` and is better.
@@ -98,19 +100,20 @@ class Search:
         incumbent meets all of them in a float64 forward pass, so that its objective is an upper
         bound on the optimum, up to the rounding of that pass.
         """
-        if not self.frame.task.objective(image) < self.objective:
+        network, task = self.frame.judge
+        if not task.objective(image) < self.objective:
             return False
-        asked = self.frame.task.alternatives[alternative]
-        slack = float(asked.conditions.slack(self.frame.network.forward(image)).min(initial=0.0))
+        asked = task.alternatives[alternative]
+        slack = float(asked.conditions.slack(network.forward(image)).min(initial=0.0))
         if not slack >= 0.0:
             scale = max(1.0, float(np.abs(self.pre_activations(image)).max()))
             if not slack >= -REPAIRABLE * scale:
                 return False
-            better = repaired(self.frame.network, self.frame.task, asked, image)
+            better = repaired(network, task, asked, image)
             if better is None:
                 return False
             image = better
-        objective = self.frame.task.objective(image)
+        objective = task.objective(image)
         if not objective < self.objective:
             return False
         self.best = Incumbent(image.copy(), objective, alternative)

@@ -1,0 +1,185 @@
+"""Searches of large networks: balls that grow from what is proven to the incumbent's.
+
+Relaxations are dense, and for few neurons. Over the incumbent's ball most neurons of a convolution
+may be undecided, over a smaller one hardly any is. So a network that is folded
+(:mod:`.folding`) is searched one ball after the other:
+
+1. bisection finds a radius within which linear forms exclude every alternative;
+2. the ball grows by :data:`GROWTH`; the network is folded over it and its trees are grown as if the
+   radius were the incumbent's. Either nothing lies within, and the radius is the proven bound, or
+   something does, and it becomes the incumbent;
+3. the last ball is the incumbent's, and closes the gap. Where no more neurons are undecided over it
+   than relaxations take lightly it is the only one.
+
+A search that ends before leaves the largest proven radius.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from reluopt.answers.solution import Incumbent
+from reluopt.engines.branch_and_bound.forest import UNSETTLED, Forest, find_incumbents
+from reluopt.engines.branch_and_bound.frame import folded
+from reluopt.engines.branch_and_bound.norm_search import norm_search
+from reluopt.engines.branch_and_bound.plan import Plan
+from reluopt.engines.branch_and_bound.search import Search
+from reluopt.errors import InputError
+from reluopt.numerics.input_sets import with_radius
+from reluopt.numerics.propagate import condition_maxima
+
+LIGHT = 250
+"""Undecided neurons over the incumbent's ball up to which it is searched at once."""
+
+HEAVY = 1500
+"""Undecided neurons beyond which a relaxation takes a minute and gigabytes, for little."""
+
+GROWTH = 1.2
+"""A ball's radius relative to that of the one before. The last, hardest ball decides the time."""
+
+LEAST_GROWTH = 1.02
+"""Smaller steps than this are not worth a search of their own."""
+
+HALVINGS = 8
+"""Balls that the bisection tries."""
+
+
+class Balls:
+    """Grows one forest after the other; see the module.
+
+    Attributes:
+        search: what all share.
+        bound: proven bound on the task's optimum.
+        plans: what was branched on in the largest ball that was proven, or else in the last.
+        size: of the largest root relaxation.
+        message: why it ended before its time with an open gap.
+    """
+
+    message = UNSETTLED
+
+    def __init__(self, search: Search, seed: int, keeps_proof: bool) -> None:
+        self.search, self._seed, self._keeps_proof = search, seed, keeps_proof
+        self._whole = search.frame
+        self._outside = norm_search(search.frame.task.norm).objective_outside
+        self.bound = 0.0
+        self.size: dict[str, int] = {}
+        self.plans: list[Plan] = []
+
+    def grow(self) -> None:
+        """Search until the gap is closed or time is up."""
+        search = self.search
+        for index in range(len(self._whole.task.alternatives)):
+            search.offer(np.array(self._whole.task.image), index)
+        if search.objective <= 0.0:
+            return
+        starts = find_incumbents(search, self._seed) if search.best is None else []
+        if self._undecided(search.radius) <= LIGHT:
+            self._grow_within(search.radius, starts)
+            return
+        with search.step("linear forms"):
+            radius = self._excluded_radius(search.radius)
+        self._found(self._outside(self._whole, radius))
+        if self._keeps_proof:  # of what is known by now, should nothing else be proven
+            self._stand(radius)
+            self.plans = [Plan() for _ in self._whole.task.alternatives]
+        self._widen(radius, starts)
+
+    def _widen(self, radius: float, starts: list[Incumbent]) -> None:
+        """Search ever larger balls."""
+        growth = GROWTH
+        while growth > LEAST_GROWTH and not self.search.out_of_time and self._open:
+            wanted = min(max(radius, 1e-3 * self._reach) * growth, self._reach)
+            undecided = self._undecided(wanted)
+            if undecided <= HEAVY and self._grow_within(wanted, starts):
+                radius = wanted
+                continue
+            growth = math.sqrt(growth)
+            if undecided > HEAVY:
+                self.message = f"{undecided} neurons are undecided in the next ball: too many"
+
+    @property
+    def _reach(self) -> float:
+        """Radius of the incumbent's ball."""
+        self.search.ceiling = math.inf
+        return self.search.radius
+
+    @property
+    def _open(self) -> bool:
+        """Whether the gap is open."""
+        self.search.ceiling = math.inf
+        return self.bound < self.search.cutoff
+
+    def _stand(self, radius: float) -> None:
+        """Let the search look at a ball alone.
+
+        Raises:
+            InputError: too many neurons are undecided over it.
+        """
+        frame = folded(self._whole, radius)
+        last = radius >= self._reach
+        self.search.ceiling = math.inf if last else self._outside(self._whole, radius)
+        self.search.frame = frame
+
+    def _grow_within(self, radius: float, starts: list[Incumbent]) -> bool:
+        """Search a ball; whether it was searched to its end."""
+        search, before = self.search, (self.search.frame, self.search.ceiling)
+        try:
+            with search.step("folding"):
+                self._stand(radius)
+        except InputError:
+            return False
+        known = self._excluded(radius)
+        forest = Forest(search, self._seed, self._keeps_proof, starts, known)
+        forest.grow()
+        self.size = max(self.size, forest.size, key=lambda size: size.get("variables", 0))
+        done = forest.bound >= search.cutoff
+        self._found(
+            forest.bound if search.ceiling == math.inf else min(forest.bound, search.cutoff)
+        )
+        if done or not self.plans:
+            self.plans = forest.plans
+        else:  # a proof is made of the ball before
+            search.frame, search.ceiling = before
+        return done
+
+    def _found(self, bound: float) -> None:
+        self.bound = max(self.bound, bound)
+        self.search.report(self.bound)
+
+    def _undecided(self, radius: float) -> int:
+        """Undecided neurons over a ball."""
+        frame = self._whole
+        lower, upper = (np.full(frame.flat.biases.size, end) for end in (-np.inf, np.inf))
+        frame.tighten(radius, lower, upper, 0)
+        return int(np.count_nonzero(frame.undecided(lower, upper)))
+
+    def _excluded_radius(self, most: float) -> float:
+        """A radius within which linear forms exclude every alternative."""
+        least, count = 0.0, len(self._whole.task.alternatives)
+        for _ in range(HALVINGS):
+            radius = 0.5 * (least + most) if least else most / 4.0
+            if len(self._excluded(radius)) == count:
+                least = radius
+            else:
+                most = radius
+            if self.search.out_of_time:
+                break
+        return least
+
+    def _excluded(self, radius: float) -> frozenset[int]:
+        """Alternatives that linear forms exclude within a radius."""
+        frame = self._whole
+        size, alternatives = frame.flat.biases.size, range(len(frame.task.alternatives))
+        lower, upper, magnitudes = np.full(size, -np.inf), np.full(size, np.inf), np.empty(size)
+        if not frame.tighten(radius, lower, upper, 0, magnitudes):
+            return frozenset(alternatives)
+        ball, excluded = with_radius(frame.inputs, radius), set()
+        for index in alternatives:
+            conditions = frame.conditions(index)
+            matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
+            bounds = lower, upper, magnitudes
+            if not condition_maxima(frame.flat, ball, *bounds, matrix, rhs, np.empty(rhs.size)):
+                excluded.add(index)
+        return frozenset(excluded)

@@ -1,0 +1,143 @@
+"""Folded networks: what is left of a network over a ball computes the same, and so do searches."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reluopt.engines.branch_and_bound import growth
+from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.folding import fold, is_folded
+from reluopt.engines.branch_and_bound.frame import folded, make_frame
+from reluopt.engines.branch_and_bound.proof import replay
+from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
+from reluopt.engines.options import EngineOptions
+from reluopt.errors import InputError
+from reluopt.method import Method
+from reluopt.networks.layers import base
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.layers.chain import Chain
+from reluopt.networks.layers.conv2d import Conv2d
+from reluopt.networks.layers.pooling import MaxPool2d
+from reluopt.networks.layers.windows import Windows
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.input_sets import with_radius
+from reluopt.pipeline import solve
+from reluopt.questions.norms.blend import Blend
+from reluopt.questions.problems import AbsoluteMargin, AnyTarget, MinimalPerturbation, Norm
+
+SIDE = 5
+PIXELS = SIDE * SIDE
+
+
+@pytest.fixture(autouse=True)
+def sparse_maps(monkeypatch):
+    """Small networks have sparse maps, too, so that they are folded."""
+    monkeypatch.setattr(base, "SMALL", 0)
+    monkeypatch.setattr(base, "SPARSE_SHARE", 1.0)
+
+
+def convolutional(seed):
+    """A convolution, a pool and two dense layers."""
+    random = np.random.default_rng(seed)
+    conv = Conv2d(
+        random.normal(size=(2, 1, 3, 3)), random.normal(size=2), Windows((1, SIDE, SIDE), (3, 3))
+    )
+    pool = MaxPool2d(Windows((2, 3, 3), (2, 2), (1, 1)))
+    first = Dense(random.normal(size=(6, 8)), random.normal(size=6))
+    last = Dense(random.normal(size=(3, 6)), random.normal(size=3))
+    return ReLUNetwork((conv, Chain((pool, first)), last))
+
+
+def question(network, seed, norm, margin=0.01):
+    image = np.random.default_rng(seed).random(PIXELS)
+    label = int(network.predict(image))
+    return MinimalPerturbation(image, label, AnyTarget(), norm, AbsoluteMargin(margin))
+
+
+@given(
+    st.integers(0, 10**6), st.sampled_from([Norm.L1, Norm.L2]), st.sampled_from([0.01, 0.3, 2.0])
+)
+@settings(max_examples=60, deadline=None)
+def test_a_folded_network_computes_the_same_within_its_ball(seed, norm, radius):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "SMALL", 0)
+        patch.setattr(base, "SPARSE_SHARE", 1.0)
+        network = convolutional(seed)
+        task = question(network, seed, norm).task(network)
+        frame = make_frame(network, task)
+        assert is_folded(frame.network)
+        lower, upper = (np.full(frame.flat.biases.size, end) for end in (-np.inf, np.inf))
+        assert frame.tighten(radius, lower, upper, 0)
+        ball = with_radius(frame.inputs, radius)
+        small, weaker = fold(frame.network, frame.task, ball, lower, upper)
+    undecided = np.count_nonzero(frame.undecided(lower, upper))
+    assert sum(small.hidden_sizes) >= undecided
+    random = np.random.default_rng(seed)
+    room = [
+        old.conditions.rhs - new.conditions.rhs
+        for old, new in zip(frame.task.alternatives, weaker.alternatives, strict=True)
+    ]
+    assert 0.0 < min(map(np.min, room)) <= max(map(np.max, room)) < 1e-9
+    for _ in range(20):
+        change = random.normal(size=PIXELS) * (random.random(PIXELS) < 0.5)
+        change *= random.random() * radius / max(norm.lengths(change[None])[0], 1e-9)
+        point = task.box.clip(task.image + change)
+        difference = small.forward(point) - frame.network.forward(point)
+        assert np.abs(difference).max() < 1e-11
+
+
+def test_a_ball_without_undecided_neurons_leaves_one_affine_map():
+    network = convolutional(3)
+    frame = make_frame(network, question(network, 3, Norm.L1).task(network))
+    assert len(folded(frame, 1e-9).network.affine_layers) == 1
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2, Blend(0.3)], ids=str)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("light", [0, 250], ids=["growing balls", "one ball"])
+def test_folded_searches_find_what_others_find(norm, seed, light, monkeypatch):
+    monkeypatch.setattr(growth, "LIGHT", light)
+    network = convolutional(seed)
+    asked = question(network, seed, norm)
+    options = EngineOptions(gap=1e-4)
+    found = solve(network, asked, Method("bnb", options=options))
+    other = solve(network, asked, Method("highs" if norm is Norm.L1 else "scip", options=options))
+    assert found.proven, found.message
+    assert other.proven, other.message
+    assert found.objective == pytest.approx(other.objective, rel=2e-4)
+    assert found.bound <= other.objective * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2], ids=str)
+@pytest.mark.parametrize("light", [0, 250], ids=["growing balls", "one ball"])
+def test_proofs_of_folded_searches_are_replayed(norm, light, monkeypatch, tmp_path):
+    monkeypatch.setattr(growth, "LIGHT", light)
+    network = convolutional(1)
+    asked = question(network, 1, norm)
+    options = EngineOptions(extra={"proof": True})
+    found = solve(network, asked, Method("bnb", options=options))
+    assert found.proven
+    (tmp_path / "proof").write_bytes(proof_bytes(found.proof))
+    proof, task = read_proof(tmp_path / "proof"), asked.task(network)
+    assert proof.fold_radius >= proof.radius
+    bound = BranchAndBoundEngine().replay(proof, network, task)
+    assert bound == pytest.approx(found.bound, rel=1e-9)
+    assert found.objective * (1 - 2e-6) <= bound <= found.objective
+    with pytest.raises(InputError, match="expected a radius up to"):
+        replay(replace(proof, radius=2.0 * proof.fold_radius), network, task)
+    with pytest.raises(InputError, match="over which the network is folded"):
+        replay(replace(proof, fold_radius=np.inf), network, task)
+
+
+def test_a_search_that_ends_early_leaves_the_largest_proven_ball(monkeypatch):
+    monkeypatch.setattr(growth, "LIGHT", 0)
+    monkeypatch.setattr(growth, "HEAVY", 0)
+    network = convolutional(2)
+    asked = question(network, 2, Norm.L1)
+    found = solve(network, asked, Method("bnb"))
+    exact = solve(network, asked, Method("highs"))
+    assert 0.0 < found.bound < exact.objective <= found.objective * (1.0 + 1e-6)
+    assert "neurons are undecided in the next ball: too many" in found.message
