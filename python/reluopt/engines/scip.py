@@ -71,8 +71,11 @@ class ScipEngine(ProgramEngine):
         if task.start is not None:
             _add_start(model, variables, epigraph, task.program, task.start)
         model.setParam("limits/time", min(task.deadline.solver_seconds, LONGEST_TIME))
-        with without_lines(SOPLEX_WARNING):
-            model.optimize()
+        try:
+            with without_lines(SOPLEX_WARNING):
+                model.optimize()
+        except Exception as error:  # pyscipopt has no kind of its own for what SCIP gives up on
+            return ProgramResult(Status.NUMERICAL, None, task.program.no_bound, 0, str(error))
         return _read(model, variables, task.program)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from reluopt.bounds.base import BoundingMethod, PreActivationBounds
+from reluopt.networks.layers.base import Affine, Rectifier, Stage
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.questions.tasks import Task
@@ -66,12 +67,47 @@ class EncodedLayer:
     Attributes:
         x, s, z: shape ``(n_k,)``, indices into the program's variables.
         always_active: neurons known to be active (``L >= 0``).
+        output: whether these are the logits.
     """
 
     x: IndexArray
     s: IndexArray
     z: IndexArray
     always_active: BoolArray
+    output: bool = False
+
+    def assign(self, values: FloatArray, before: FloatArray, after: FloatArray) -> None:
+        """Set the variables; ``before`` are the pre-activations, for logits ``after`` are."""
+        a = after if self.output else before
+        parts = (
+            (self.x, a if self.output else np.maximum(a, 0.0)),
+            (self.s, np.zeros_like(a) if self.output else np.maximum(-a, 0.0)),
+            (self.z, (a > 0.0).astype(np.float64)),
+        )
+        for columns, numbers in parts:
+            has = columns != ABSENT
+            values[columns[has]] = numbers[has]
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedValues:
+    """Variables for what an affine map gives, ``ABSENT`` where there is none; shape ``(n,)``."""
+
+    columns: IndexArray
+
+    def assign(self, values: FloatArray, before: FloatArray, after: FloatArray) -> None:
+        """Set them to what stands ``after`` the map."""
+        del before
+        has = self.columns != ABSENT
+        values[self.columns[has]] = after[has]
+
+
+class EncodedStage(Protocol):
+    """Variables of one stage."""
+
+    def assign(self, values: FloatArray, before: FloatArray, after: FloatArray) -> None:
+        """Set them, given what stands before and after the stage at some input."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +117,17 @@ class EncodedNetwork:
     Attributes:
         network: the network.
         input: how the input enters.
-        layers: K encoded layers, the logits last.
+        steps: the stages with their variables, if they have any.
     """
 
     network: ReLUNetwork
     input: InputEncoding
-    layers: tuple[EncodedLayer, ...]
+    steps: tuple[tuple[Stage, EncodedStage | None], ...]
+
+    @property
+    def layers(self) -> tuple[EncodedLayer, ...]:
+        """What has x, s and z, the logits last."""
+        return tuple(each for _, each in self.steps if isinstance(each, EncodedLayer))
 
     @property
     def logits(self) -> IndexArray:
@@ -97,8 +138,17 @@ class EncodedNetwork:
         """The input that program values describe."""
         return self.input.point(values)
 
-    def pattern(self, values: FloatArray) -> tuple[BoolArray, ...]:
-        """Phases of the hidden neurons by their rounded binaries (or by their stability)."""
+    def pattern(self, values: FloatArray) -> tuple[BoolArray, ...] | None:
+        """Phases of the hidden neurons by their rounded binaries (or by their stability).
+
+        None where maxima or leaky ReLUs stand in the place of neurons.
+        """
+        plain = all(isinstance(stage, Affine) or stage == Rectifier() for stage, _ in self.steps)
+        if (
+            not plain
+            or tuple(each.x.size for each in self.layers[:-1]) != self.network.hidden_sizes
+        ):
+            return None
         patterns = []
         for layer in self.layers[:-1]:
             active = layer.always_active.copy()
@@ -116,17 +166,11 @@ class EncodedNetwork:
         """
         values = np.zeros(size)
         self.input.assign(values, point)
-        pre_activations = self.network.pre_activations(point)
-        for k, (layer, a) in enumerate(zip(self.layers, pre_activations, strict=True)):
-            last = k == len(self.layers) - 1
-            parts = (
-                (layer.x, a if last else np.maximum(a, 0.0)),
-                (layer.s, np.zeros_like(a) if last else np.maximum(-a, 0.0)),
-                (layer.z, (a > 0.0).astype(np.float64)),
-            )
-            for columns, numbers in parts:
-                has = columns != ABSENT
-                values[columns[has]] = numbers[has]
+        after = np.asarray(point, dtype=np.float64)
+        for stage, encoded in self.steps:
+            before, after = after, stage.forward(after[None])[0]
+            if encoded is not None:
+                encoded.assign(values, before, after)
         return values
 
 

@@ -15,7 +15,7 @@ enters and which neurons get which variables.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TypeAlias
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,17 +27,27 @@ from reluopt.formulation.base import (
     EncodedLayer,
     EncodedNetwork,
     EncodedProblem,
+    EncodedStage,
+    EncodedValues,
     Formulation,
     InputEncoding,
 )
+from reluopt.formulation.maxima import add_maximum
+from reluopt.formulation.stages import (
+    Ends,
+    Form,
+    Values,
+    bounded_stages,
+    is_plain,
+    rectified,
+    variables,
+)
+from reluopt.networks.layers.base import Affine, Rectifier, Stage
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.numerics.linear_programs import IndexArray, ProgramBuilder
 from reluopt.questions.input_sets import Box
 from reluopt.questions.tasks import Distance, Task
-
-Affine: TypeAlias = tuple[sp.csr_array, IndexArray, FloatArray]
-"""``slope @ v[columns] + offset``: the pre-activations of a layer."""
 
 
 class ReLUProgram(Formulation):
@@ -49,10 +59,14 @@ class ReLUProgram(Formulation):
         """See :meth:`.Formulation.encode`."""
         if len(task.alternatives) > 1:
             raise InputError(f"task: expected one alternative, found {len(task.alternatives)}")
-        network, bounds, factor = self.rescaled(network, bounds, task)
+        factor = 1.0
+        if is_plain(network):
+            network, bounds, factor = self.rescaled(network, bounds, task)
         builder = ProgramBuilder(maximise=not task.minimises_distance)
         entry = self.add_input(builder, task)
-        encoded = EncodedNetwork(network, entry, self._layers(builder, network, entry, bounds))
+        box = task.surroundings or task.box
+        steps = tuple(self._steps(builder, network, entry, bounds, box))
+        encoded = EncodedNetwork(network, entry, steps)
         for alternative in task.alternatives:
             matrix, rhs = alternative.conditions.matrix, alternative.conditions.rhs
             builder.add_rows([(matrix, encoded.logits)], factor * rhs, np.inf)
@@ -74,38 +88,71 @@ class ReLUProgram(Formulation):
 
     @abstractmethod
     def add_hidden(
-        self, builder: ProgramBuilder, affine: Affine, lower: FloatArray, upper: FloatArray
+        self, builder: ProgramBuilder, affine: Form, lower: FloatArray, upper: FloatArray
     ) -> EncodedLayer:
         """One hidden layer with pre-activations ``affine`` between ``lower`` and ``upper``."""
 
     def add_output(
-        self, builder: ProgramBuilder, affine: Affine, lower: FloatArray, upper: FloatArray
+        self, builder: ProgramBuilder, affine: Form, lower: FloatArray, upper: FloatArray
     ) -> EncodedLayer:
         """The logits: variables without sign."""
         x = builder.add_variables(lower, upper)
         none = np.full(lower.size, ABSENT, dtype=np.intp)
         add_affine_rows(builder, affine, x, none)
-        return EncodedLayer(x, none, none, np.zeros(lower.size, dtype=np.bool_))
+        return EncodedLayer(x, none, none, np.zeros(lower.size, dtype=np.bool_), output=True)
 
-    def _layers(
+    def _steps(
         self,
         builder: ProgramBuilder,
         network: ReLUNetwork,
         entry: InputEncoding,
         bounds: PreActivationBounds,
-    ) -> tuple[EncodedLayer, ...]:
-        encoded: list[EncodedLayer] = []
-        for k, layer in enumerate(network.affine_layers):
-            if k == 0:
-                slope = sp.csr_array(layer.weight @ entry.matrix)
-                affine = (slope, entry.columns, layer.weight @ entry.base + layer.bias)
+        box: Box,
+    ) -> Iterator[tuple[Stage, EncodedStage | None]]:
+        """Write one stage after the other."""
+        values = Values(entry.matrix, entry.columns, entry.base)
+        stages = list(bounded_stages(network, bounds, (box.lower, box.upper)))
+        before = box.lower, box.upper
+        for number, (stage, ends) in enumerate(stages):
+            encoded: EncodedStage | None = None
+            if isinstance(stage, Affine):
+                form = values.through(stage)
+                values = Values(*form)
+                if number == len(stages) - 1:
+                    encoded = self.add_output(builder, form, *ends)
+            elif isinstance(stage, Rectifier):
+                hidden = self._rectify(builder, values, before, stage.slope)
+                encoded, values = hidden, rectified(hidden, stage.slope)
             else:
-                present = encoded[-1].x != ABSENT
-                slope = sp.csr_array(layer.weight[:, present])
-                affine = (slope, encoded[-1].x[present], layer.bias)
-            add = self.add_output if k == len(network.affine_layers) - 1 else self.add_hidden
-            encoded.append(add(builder, affine, bounds.lower[k], bounds.upper[k]))
-        return tuple(encoded)
+                if values.slope is not None:
+                    columns = add_values(builder, values, before)
+                    yield Rectifier(1.0), EncodedValues(columns)
+                    values = variables(columns)
+                encoded = add_maximum(builder, stage, values.columns, *before)
+                values = variables(encoded.y)
+            before = ends
+            yield stage, encoded
+        if not isinstance(stages[-1][0], Affine):
+            yield Rectifier(1.0), self.add_output(builder, _form(values, before[0].size), *before)
+
+    def _rectify(
+        self, builder: ProgramBuilder, values: Values, ends: Ends, slope: float
+    ) -> EncodedLayer:
+        """Neurons for some values; leaky ones have an s wherever they may be negative."""
+        form = _form(values, ends[0].size)
+        if slope == 0.0:
+            return self.add_hidden(builder, form, *ends)
+        return add_leaky_neurons(builder, form, *ends)
+
+
+def _form(values: Values, size: int) -> Form:
+    """Values as forms, whatever they are."""
+    if values.slope is not None:
+        return values.slope, values.columns, values.offset
+    present = np.flatnonzero(values.present)
+    shape = size, present.size
+    slope = sp.csr_array((np.ones(present.size), (present, np.arange(present.size))), shape=shape)
+    return slope, values.columns[present], np.zeros(size)
 
 
 def add_free_input(builder: ProgramBuilder, box: Box) -> InputEncoding:
@@ -135,7 +182,7 @@ def _add_change_limits(builder: ProgramBuilder, entry: InputEncoding, task: Task
 
 def add_neurons(
     builder: ProgramBuilder,
-    affine: Affine,
+    affine: Form,
     lower: FloatArray,
     upper: FloatArray,
     unstable: BoolArray,
@@ -154,14 +201,42 @@ def add_neurons(
     return EncodedLayer(x, s, z, active)
 
 
-def add_affine_rows(builder: ProgramBuilder, affine: Affine, x: IndexArray, s: IndexArray) -> None:
-    """``slope @ v - x + s = -offset`` for every neuron that has an x."""
+def add_leaky_neurons(
+    builder: ProgramBuilder, affine: Form, lower: FloatArray, upper: FloatArray
+) -> EncodedLayer:
+    """Leaky neurons: x where they may be positive, s where they may be negative, z for both."""
+    unstable, active = (lower < 0.0) & (upper > 0.0), lower >= 0.0
+    x, s, z = (np.full(lower.size, ABSENT, dtype=np.intp) for _ in range(3))
+    has_x, has_s = unstable | active, ~active
+    x_lower = np.where(active, lower, 0.0)
+    s_lower = np.where(unstable, 0.0, np.maximum(-upper, 0.0))
+    x[has_x] = builder.add_variables(x_lower[has_x], np.maximum(upper, 0.0)[has_x])
+    s[has_s] = builder.add_variables(s_lower[has_s], np.maximum(-lower, 0.0)[has_s])
+    zeros = np.zeros(int(np.count_nonzero(unstable)))
+    z[unstable] = builder.add_variables(zeros, 1.0 + zeros, binary=True)
+    add_affine_rows(builder, affine, x, s)
+    ends = lower[unstable], upper[unstable]
+    add_big_m_rows(builder, (x[unstable], s[unstable], z[unstable]), *ends)
+    return EncodedLayer(x, s, z, active)
+
+
+def add_values(builder: ProgramBuilder, values: Values, ends: Ends) -> IndexArray:
+    """Variables that are equal to some forms."""
+    columns = builder.add_variables(*ends)
+    form = _form(values, columns.size)
+    add_affine_rows(builder, form, columns, np.full(columns.size, ABSENT, dtype=np.intp))
+    return columns
+
+
+def add_affine_rows(builder: ProgramBuilder, affine: Form, x: IndexArray, s: IndexArray) -> None:
+    """``slope @ v - x + s = -offset`` for every neuron that has an x or an s."""
     slope, columns, offset = affine
-    present, slack = x != ABSENT, s != ABSENT
+    has_x, slack = x != ABSENT, s != ABSENT
+    present = has_x | slack
     if not present.any():
         return
     eye = sp.csr_array(sp.eye_array(x.size))
-    terms = [(slope[present], columns), (-eye[present][:, present], x[present])]
+    terms = [(slope[present], columns), (-eye[present][:, has_x], x[has_x])]
     if slack.any():
         terms.append((eye[present][:, slack], s[slack]))
     builder.add_rows(terms, -offset[present], -offset[present])

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reluopt.errors import InputError
-from reluopt.networks.layers.base import Affine, Layer, refuse_entries
+from reluopt.networks.layers.base import Affine, Layer, Stage, refuse_entries
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.numerics.arrays import BoolArray, FloatArray
 
@@ -77,6 +77,11 @@ class ReLUNetwork:
             return tuple(part for layer in self.layers for part in layer.lower())
         except InputError as error:
             raise InputError(f"network {self.metadata.name}: {error}") from error
+
+    @cached_property
+    def stages(self) -> tuple[tuple[Stage, ...], ...]:
+        """What programs write for each of the layers; a ReLU stands between every two of them."""
+        return tuple(layer.stages() for layer in self.layers)
 
     @property
     def sizes(self) -> tuple[int, ...]:

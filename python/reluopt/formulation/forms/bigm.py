@@ -5,7 +5,8 @@ from __future__ import annotations
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.bounds.scaling import scaled, scaled_logits
 from reluopt.formulation.base import EncodedLayer, InputEncoding
-from reluopt.formulation.relu import Affine, ReLUProgram, add_change, add_free_input, add_neurons
+from reluopt.formulation.relu import ReLUProgram, add_change, add_free_input, add_neurons
+from reluopt.formulation.stages import Form
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.linear_programs import ProgramBuilder
@@ -32,6 +33,6 @@ class BigM(ReLUProgram):
         return add_free_input(builder, task.box)
 
     def add_hidden(
-        self, builder: ProgramBuilder, affine: Affine, lower: FloatArray, upper: FloatArray
+        self, builder: ProgramBuilder, affine: Form, lower: FloatArray, upper: FloatArray
     ) -> EncodedLayer:
         return add_neurons(builder, affine, lower, upper, (lower < 0.0) & (upper > 0.0))

@@ -8,7 +8,6 @@ import scipy.sparse as sp
 from reluopt.bounds.constant import Constant
 from reluopt.formulation.base import EncodedLayer, InputEncoding
 from reluopt.formulation.relu import (
-    Affine,
     ReLUProgram,
     add_affine_rows,
     add_big_m_rows,
@@ -16,6 +15,7 @@ from reluopt.formulation.relu import (
     add_free_input,
     add_neurons,
 )
+from reluopt.formulation.stages import Form
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.linear_programs import ProgramBuilder
 from reluopt.questions.input_sets import Box
@@ -41,12 +41,12 @@ class Thesis(ReLUProgram):
         return add_change(builder, task.objective, task.box)
 
     def add_hidden(
-        self, builder: ProgramBuilder, affine: Affine, lower: FloatArray, upper: FloatArray
+        self, builder: ProgramBuilder, affine: Form, lower: FloatArray, upper: FloatArray
     ) -> EncodedLayer:
         return add_neurons(builder, affine, lower, upper, np.ones(lower.size, dtype=np.bool_))
 
     def add_output(
-        self, builder: ProgramBuilder, affine: Affine, lower: FloatArray, upper: FloatArray
+        self, builder: ProgramBuilder, affine: Form, lower: FloatArray, upper: FloatArray
     ) -> EncodedLayer:
         """Variables x, free because logits may be negative, s fixed at zero, and z."""
         zeros = np.zeros(lower.size)
@@ -55,7 +55,7 @@ class Thesis(ReLUProgram):
         z = builder.add_variables(zeros, 1.0 + zeros, binary=True)
         add_big_m_rows(builder, (x, s, z), lower, upper)
         add_affine_rows(builder, affine, x, s)
-        return EncodedLayer(x, s, z, np.zeros(lower.size, dtype=np.bool_))
+        return EncodedLayer(x, s, z, np.zeros(lower.size, dtype=np.bool_), output=True)
 
 
 def _add_sizes(builder: ProgramBuilder, distance: Distance, box: Box) -> InputEncoding:

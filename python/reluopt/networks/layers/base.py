@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from reluopt.errors import InputError
-from reluopt.numerics.arrays import FloatArray, frozen_array
+from reluopt.numerics.arrays import FloatArray, IntArray, frozen_array
 
 if TYPE_CHECKING:  # scipy takes its time to load, and dense networks do without
     import scipy.sparse as sp
@@ -63,6 +63,14 @@ class Layer(ABC):
         Their weights are numbers of float64. Where they are products or quotients of the layer's
         own (scales, means, chains), what is proven holds of these rounded weights.
         """
+
+    def stages(self) -> tuple[Stage, ...]:
+        """What programs write for the layer: those of :meth:`lower`, or what takes fewer binaries.
+
+        Two affine maps never stand side by side.
+        """
+        first, *others = self.lower()
+        return (first, *(stage for each in others for stage in (Rectifier(), each)))
 
     def widths(self) -> tuple[int, ...]:
         """Numbers of values before, between and after the affine maps that it lowers to."""
@@ -288,6 +296,49 @@ class Dense(Affine):
     def scaled(self, rows: FloatArray, columns: FloatArray) -> Dense:
         """See :meth:`Affine.scaled`."""
         return Dense(rows[:, None] * self.weight * columns[None, :], rows * self.bias)
+
+
+@dataclass(frozen=True)
+class Rectifier:
+    """``max(v, slope v)`` for every value: a ReLU, or a leaky one.
+
+    Attributes:
+        slope: of the negative side, from 0 to 1.
+    """
+
+    slope: float = 0.0
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """The same for every entry."""
+        return np.where(values > 0.0, values, self.slope * values)
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """The largest value of every window.
+
+    Attributes:
+        numbers: of the values in every window, -1 for none; shape ``(windows, entries)``, with an
+            entry in every window.
+    """
+
+    numbers: IntArray
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """Map ``(..., n_in)`` to ``(..., windows)``."""
+        taken = np.where(self.numbers >= 0, values[..., self.numbers], -np.inf)
+        return np.asarray(taken.max(axis=-1))
+
+
+Stage: TypeAlias = Affine | Rectifier | Maximum
+"""A step of what programs write."""
+
+
+def joined_stages(before: Sequence[Stage], after: Sequence[Stage]) -> tuple[Stage, ...]:
+    """One after the other, two affine maps that meet being made one."""
+    if before and isinstance(before[-1], Affine) and isinstance(after[0], Affine):
+        return (*before[:-1], after[0].behind(before[-1]), *after[1:])
+    return (*before, *after)
 
 
 class ElementwiseLayer(AffineLayer):

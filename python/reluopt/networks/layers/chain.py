@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import Affine, Layer
+from reluopt.networks.layers.base import Affine, Layer, Stage, joined_stages
 from reluopt.networks.layers.entries import build_layer, entry_of, read_entry
 from reluopt.numerics.arrays import FloatArray
 
@@ -69,6 +69,13 @@ class Chain(Layer):
         for part in self.parts[1:]:
             maps += part.after(maps.pop())
         return tuple(maps)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Those of the parts."""
+        found = self.parts[0].stages()
+        for part in self.parts[1:]:
+            found = joined_stages(found, part.stages())
+        return found
 
     def widths(self) -> tuple[int, ...]:
         """What stands between two parts is no width: their maps are made one."""

@@ -8,7 +8,15 @@ from typing import ClassVar
 import numpy as np
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import Affine, Dense, ElementwiseLayer, affine, map_of_entries
+from reluopt.networks.layers.base import (
+    Affine,
+    Dense,
+    ElementwiseLayer,
+    Rectifier,
+    Stage,
+    affine,
+    map_of_entries,
+)
 from reluopt.networks.layers.windows import MAX_LENGTH
 from reluopt.numerics.arrays import FloatArray, IntArray, frozen_array
 
@@ -96,6 +104,10 @@ class LeakyReLU(ElementwiseLayer):
     def widths(self) -> tuple[int, ...]:
         """Both sides of every value stand between."""
         return self.size, 2 * self.size, self.size
+
+    def stages(self) -> tuple[Stage, ...]:
+        """``x - slope s``: programs have both sides of every value."""
+        return (Rectifier(self.slope),)
 
     def lower(self) -> tuple[Affine, ...]:
         """Two maps around the ReLUs of both sides."""

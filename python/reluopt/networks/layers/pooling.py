@@ -9,7 +9,14 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from reluopt.errors import InputError, shown
-from reluopt.networks.layers.base import Affine, AffineLayer, Layer, map_of_entries
+from reluopt.networks.layers.base import (
+    Affine,
+    AffineLayer,
+    Layer,
+    Maximum,
+    Stage,
+    map_of_entries,
+)
 from reluopt.networks.layers.windows import Windows
 from reluopt.numerics.arrays import FloatArray, IntArray
 
@@ -76,6 +83,10 @@ class MaxPool2d(_Pool2d):
             found.append(int((3 * (left // 2) + 2 * (left % 2)).sum()))
             left = -(-left // 2)
         return (*found, self.output_size)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The largest of every window: programs have a binary for every candidate."""
+        return (Maximum(self._numbers()),)
 
     def entries(self) -> int:
         """Four of every match and two of every entry that is carried on, and six to read them."""

@@ -46,7 +46,7 @@ def make_case(seed, hidden=(5, 4)):
     task = problem.task(network)
     flat = flatten(network)
     region = InputSet(task.box, np.array(task.image), Norm.L1, 100.0).flat(flat)
-    frame = Frame(network, flat, task, region)
+    frame = Frame(network, flat, task, region, (network, task))
     return frame, make_row_ball(frame, 2.0, *no_bounds(frame)), generator
 
 

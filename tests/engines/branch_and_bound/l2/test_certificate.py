@@ -62,7 +62,7 @@ def make_node(make_network, sizes, seed, decide=0.0):
                 lower[h] = 0.0
             else:
                 upper[h] = 0.0
-    frame = Frame(network, flat, task, region)
+    frame = Frame(network, flat, task, region, (network, task))
     return frame, task.alternatives[0].conditions, lower[:hidden], upper[:hidden], root
 
 
