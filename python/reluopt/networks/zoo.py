@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,25 @@ if TYPE_CHECKING:  # a misspelt name must not wait for numpy
 
 _FOLDER = Path(__file__).parent.parent / "data" / "networks"
 _ENDING = ".safetensors"
+
+TRAINED_BY: Mapping[str, str] = {
+    "thesis": "--hidden 32,16 --recipe thesis --seed 3",
+    "thesis-96": "--hidden 32,16 --recipe mini-batch",
+    "dnn2": "--hidden 32,24,16 --recipe thesis",
+    "dnn3": "--hidden 40,30,20,10 --recipe thesis",
+    "ctu": "--hidden 48,27 --recipe mini-batch",
+    "mlp-100": "--hidden 100,100 --recipe mini-batch",
+    "nor-b": "--hidden 100,100 --recipe torch",
+    "adv-b": ("--hidden 100,100 --recipe pgd --eps 0.1 --epochs 40 --batch-size 64 --pgd-steps 7"),
+    "cnn-small": (
+        '--architecture "conv(16, 1, 4, 4) s2 p1 / conv(32, 16, 4, 4) s2 p1 / fc1568-100 / '
+        'fc100-10" --recipe torch'
+    ),
+    "adm": (
+        '--architecture "conv(8, 1, 3, 3) / conv(16, 8, 3, 3) / maxpool4 / fc576-10" --recipe torch'
+    ),
+}
+"""Options of ``reluopt train`` that made each bundled network; what is not told is the default."""
 
 
 def bundled_names() -> tuple[str, ...]:
