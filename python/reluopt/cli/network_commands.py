@@ -144,9 +144,10 @@ def train(
 
 
 @app.command(name="evaluate")
+@options.expanded
 def evaluate_command(
-    network_name: Annotated[str, typer.Argument(metavar="NET", help="Weights file or name.")],
-    activation: options.Activation = None,
+    network_name: options.NetworkName,
+    loading: options.LoadingOptions,
     images: Annotated[str, typer.Option(help="Images, such as test:0-9999.")] = "test:0-9999",
     data_dir: Annotated[Path | None, typer.Option(help="Folder of idx files.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix.")] = None,
@@ -156,9 +157,8 @@ def evaluate_command(
 
     from reluopt.images.mnist import load_selection
     from reluopt.networks.evaluation import evaluate
-    from reluopt.networks.zoo import open_network
 
-    network = open_network(network_name, activation)
+    network = loading.open(network_name)
     data, _ = load_selection(images, data_dir)
     result = evaluate(network, data.images, data.labels)
     names = [shown(name, 20) for name in network.class_names]

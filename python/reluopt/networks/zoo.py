@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reluopt.errors import InputError
+from reluopt.networks.input_box import checked_box
 
 if TYPE_CHECKING:  # a misspelt name must not wait for numpy
     from reluopt.networks.network import ReLUNetwork
@@ -68,6 +70,7 @@ def open_network(
     *,
     input_shape: Sequence[int] | None = None,
     architecture: str | None = None,
+    input_box: Sequence[Sequence[float]] | None = None,
 ) -> ReLUNetwork:
     """Load a bundled network, or a file.
 
@@ -80,6 +83,8 @@ def open_network(
         input_shape: shape of one input, where the file does not tell.
         architecture: how the tensors of a file are put together; see
             :func:`~reluopt.networks.loading.load_network` for all three.
+        input_box: lower and upper bounds of the inputs, one for each or a single one for all, in
+            place of those that the file tells.
 
     Raises:
         InputError: neither a bundled name nor a readable weights file.
@@ -97,4 +102,11 @@ def open_network(
         )
     from reluopt.networks.loading import load_network  # loads safetensors
 
-    return load_network(path, input_shape, activation=activation, architecture=architecture)
+    network = load_network(path, input_shape, activation=activation, architecture=architecture)
+    told: dict[str, Any] = {} if input_shape is None else {"input_shape": list(input_shape)}
+    if architecture is not None:
+        told["architecture"] = architecture
+    if not told and input_box is None:
+        return network
+    box = network.metadata.input_box if input_box is None else checked_box(input_box)
+    return replace(network, metadata=replace(network.metadata, told=told, input_box=box))
