@@ -33,8 +33,8 @@ from reluopt import (
     Norm,
     OptimalInput,
     PreActivationBounds,
-    Recipe,
     RelativeMargin,
+    ScikitRecipe,
     Status,
     Task,
     compute_bounds,
@@ -98,8 +98,9 @@ assert always_black[0].all(), "the top row is always black"
 # from weights and biases, and compare.
 
 # %%
+short = ScikitRecipe("short", epochs=5, batch_size=128, learning_rate=0.001)
 try:
-    own = train(training.images, training.labels, (16,), Recipe("short", 5, 128, 0.001), seed=0)
+    own = train(training.images, training.labels, (16,), short, seed=0)
 except EngineUnavailableError as missing:
     print(missing)
     own = load_network("thesis")

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from reluopt.networks.metadata import NetworkMetadata
     from reluopt.networks.network import ReLUNetwork
     from reluopt.networks.saving import save_network
-    from reluopt.networks.training import Recipe, train
+    from reluopt.networks.training.adversarial import AdversarialRecipe
+    from reluopt.networks.training.scikit import ScikitRecipe
+    from reluopt.networks.training.torch_recipe import TorchRecipe
+    from reluopt.networks.training.training import train
     from reluopt.networks.zoo import bundled_names
     from reluopt.networks.zoo import open_network as load_network
     from reluopt.pipeline import solve
@@ -64,6 +67,7 @@ _QUESTIONS = "questions.problems"
 
 _PLACES = {
     "AbsoluteMargin": _QUESTIONS,
+    "AdversarialRecipe": "networks.training.adversarial",
     "AnyTarget": _QUESTIONS,
     "BareRelativeMargin": _QUESTIONS,
     "Blend": _QUESTIONS,
@@ -84,14 +88,15 @@ _PLACES = {
     "OptimalInput": _QUESTIONS,
     "PreActivationBounds": "bounds.base",
     "ReLUNetwork": "networks.network",
-    "Recipe": "networks.training",
     "RelativeMargin": _QUESTIONS,
     "ReluoptError": "errors",
     "RunnerUpTarget": _QUESTIONS,
+    "ScikitRecipe": "networks.training.scikit",
     "ShiftTarget": _QUESTIONS,
     "Solution": "answers.solution",
     "Status": "answers.solution",
     "Task": _QUESTIONS,
+    "TorchRecipe": "networks.training.torch_recipe",
     "UnsupportedProblemError": "errors",
     "bundled_names": "networks.zoo",
     "choose_engine": "engines",
@@ -105,7 +110,7 @@ _PLACES = {
     "own_version": "install",
     "save_network": "networks.saving",
     "solve": "pipeline",
-    "train": "networks.training",
+    "train": "networks.training.training",
 }
 """Module of every public name; after a colon, what it is called there."""
 

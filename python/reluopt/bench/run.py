@@ -14,7 +14,7 @@ they come, and the same command continues where an interrupted one stopped;
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from reluopt.questions.problems import parse_margin, parse_norm, parse_target
 from reluopt.runs.instances import load_instances
 from reluopt.runs.methods import method_titles
 from reluopt.runs.progress import RunProgress
-from reluopt.runs.record import machine
+from reluopt.runs.record import machine, told
 from reluopt.runs.row import BenchRow
 from reluopt.runs.store import ResultStore
 from reluopt.versions import all_versions
@@ -87,7 +87,7 @@ class BenchPlan:
         figure: ``.png`` (with a PDF beside it), ``.pdf`` or ``.svg``. Networks of different sizes
             get a second figure, ``NAME-size``.
         data_dir: folder of idx files in place of the bundled MNIST.
-        activation: ``relu`` confirms what stands between the layers of all networks.
+        loading: what is told of all networks, see :func:`~reluopt.networks.zoo.open_network`.
         command: the command line, for the record.
     """
 
@@ -105,7 +105,7 @@ class BenchPlan:
     baseline: str | None = None
     figure: Path | None = None
     data_dir: Path | None = None
-    activation: str | None = None
+    loading: Mapping[str, Any] = field(default_factory=dict)
     command: Sequence[str] = ()
 
     def settings(self) -> BenchSettings:
@@ -153,12 +153,13 @@ def run_bench(
     if plan.figure is not None:
         check_figure_path(plan.figure)
     _once("network", plan.networks)
-    networks = {name: open_network(name, plan.activation) for name in plan.networks}
+    networks = {name: open_network(name, **plan.loading) for name in plan.networks}
     instances = {n: load_instances(net, plan.images, plan.data_dir) for n, net in networks.items()}
     engines = [method.engine for method in methods.values() if method.engine != "auto"]
     record: dict[str, Any] = {"command": list(plan.command), "versions": all_versions(engines)}
     record["activation"] = {n: f"relu ({net.metadata.activation})" for n, net in networks.items()}
-    store = ResultStore(plan.out, BenchRow, settings.describe(), record)
+    described = {**settings.describe(), **told(plan.loading)}
+    store = ResultStore(plan.out, BenchRow, described, record)
     for sentence in store.repairs:
         tell(sentence)
     table = bench(networks, instances, methods, settings, store, record=record, progress=progress)

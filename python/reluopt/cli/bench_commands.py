@@ -47,7 +47,7 @@ def bench(
     ],
     out: Annotated[Path, typer.Option(help="Folder for results; the same command resumes there.")],
     question: options.QuestionOptions,
-    activation: options.Activation = None,
+    loading: options.LoadingOptions,
     baseline: Annotated[
         str | None, typer.Option(help="Method that the others are compared with (default: last).")
     ] = None,
@@ -76,7 +76,7 @@ def bench(
         baseline=baseline,
         figure=figure,
         data_dir=data_dir,
-        activation=activation,
+        loading=loading.told(),
         command=["reluopt", *sys.argv[1:]],
     )
     with progress_bar("bench", 1) as bar:
@@ -93,7 +93,7 @@ def profile(
     network_name: options.NetworkName,
     image: Annotated[str, typer.Option(help="One image: test:131, or a .png or .npy file.")],
     question: options.QuestionOptions,
-    activation: options.Activation = None,
+    loading: options.LoadingOptions,
     time_limit: options.TimeLimit = 60.0,
     gap: options.Gap = 1e-6,
     seed: options.Seed = 0,
@@ -101,9 +101,7 @@ def profile(
     data_dir: options.DataDir = None,
 ) -> None:
     """Show where our engine's time goes, step by step, against the least a solve can cost."""
-    from reluopt.networks.zoo import open_network
-
-    network = open_network(network_name, activation)
+    network = loading.open(network_name)
     asked = question.parse()
 
     from reluopt.engines.options import EngineOptions
@@ -118,7 +116,7 @@ def profile(
         f"target {question.target}: bnb"
     )
     limits = EngineOptions(time_limit, gap, seed=seed)
-    made = run(network_name, instances[0], *asked, limits, repeats, activation)
+    made = run(network_name, instances[0], *asked, limits, repeats, loading.told())
     _print_steps(made, title)
 
 
@@ -156,7 +154,9 @@ def verify_result(
     network_name: Annotated[
         str | None, typer.Option("--network", help="Weights, if they are elsewhere now.")
     ] = None,
-    activation: options.Activation = None,
+    activation: Annotated[
+        str | None, typer.Option(help="relu confirms what stands between layers.")
+    ] = None,
     data_dir: options.DataDir = None,
     workers: Annotated[int, typer.Option(help="Processes that share the rows.")] = 1,
 ) -> None:

@@ -27,14 +27,12 @@ def classify(
     network_name: options.NetworkName,
     images: options.Images,
     solver: options.SolverOptions,
+    loading: options.LoadingOptions,
     asked: options.RunOptions,
-    activation: options.Activation = None,
 ) -> None:
     """Classify images by the mixed-integer program and compare with the forward pass."""
-    from reluopt.networks.zoo import open_network
-
     solver.check()
-    network = open_network(network_name, activation)
+    network = loading.open(network_name)
 
     from reluopt.cli.runs import chosen_instances, run_units
     from reluopt.runs.classify import ClassifyJob

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +15,23 @@ from reluopt.cli.console import number, output, table
 from reluopt.engines import engine_names, get_engine
 from reluopt.errors import InputError, shown
 from reluopt.install import own_version
+from reluopt.networks.training import RECIPES
+from reluopt.networks.zoo import TRAINED_BY
 
 if TYPE_CHECKING:
     from reluopt.networks.network import ReLUNetwork
+    from reluopt.networks.training.recipe import Recipe
 
-_LIBRARIES = ("numpy", "scipy", "numba", "highspy", "gurobipy", "pyscipopt", "scikit-learn")
+_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "highspy",
+    "gurobipy",
+    "pyscipopt",
+    "scikit-learn",
+    "torch",
+)
 
 
 @app.command()
@@ -49,11 +62,49 @@ def info() -> None:
     output.print(networks)
 
 
-@app.command()
+@dataclass(frozen=True)
+class RecipeOptions:
+    """Settings that replace those of a recipe."""
+
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over all images, in place of the recipe's.")
+    ] = None
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images in one step.")] = None
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None
+    eps: Annotated[
+        float | None, typer.Option(help="pgd: largest change of a pixel (0.1 unless told).")
+    ] = None
+    pgd_steps: Annotated[int | None, typer.Option(min=1, help="pgd: steps of ascent (10).")] = None
+    pgd_step_size: Annotated[
+        float | None, typer.Option(help="pgd: size of a step (2.5 eps / steps).")
+    ] = None
+    random_start: Annotated[
+        bool | None, typer.Option(help="pgd: start anywhere within eps, not at the image.")
+    ] = None
+
+    def given(self) -> dict[str, int | float]:
+        """Those that are given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+_BUNDLED = "\n".join(f"- {name}: `{made}`" for name, made in TRAINED_BY.items())
+
+
+@app.command(epilog=f"Options that made the bundled networks:\n{_BUNDLED}")
+@options.expanded
 def train(
+    *,
     out: Annotated[Path, typer.Option(help="Weights file to write (safetensors).")],
-    hidden: Annotated[str, typer.Option(help="Hidden layer sizes.")] = "32,16",
-    recipe: Annotated[str, typer.Option(help="thesis or mini-batch.")] = "thesis",
+    hidden: Annotated[
+        str | None, typer.Option(help="Hidden layer sizes (32,16 unless --architecture).")
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(help='Layers in place of --hidden: "conv(8, 1, 4, 4) s2 p1 / fc1568-10".'),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help=f"{', '.join(RECIPES.names)} (pgd: adversarial training).")
+    ] = "thesis",
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     images: Annotated[
         int | None, typer.Option(min=1, help="Use the first so many training images only.")
@@ -62,37 +113,41 @@ def train(
         Path | None, typer.Option(help="Folder of idx files (MNIST, Fashion-MNIST, ...).")
     ] = None,
     force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False,
+    changes: RecipeOptions,
 ) -> None:
     """Train a network on MNIST and write it with its recipe and measured accuracy.
 
-    Needs scikit-learn, which the extra `train` installs.
-    The full training set is downloaded once when --data-dir is not given.
+    Recipes thesis and mini-batch need scikit-learn, which the extra `train` installs; torch and pgd
+    need PyTorch, the extra `torch`. The full training set is downloaded once when --data-dir is
+    not given.
     """
     from reluopt.images.mnist import FULL_COUNT, load_images
     from reluopt.networks.saving import save_network
-    from reluopt.networks.training import check_plan, check_training, train_and_test
+    from reluopt.networks.training.training import check_plan, train_and_test
 
-    check_training()
-    sizes = _sizes(hidden)
-    check_plan(sizes, recipe)
+    if hidden is not None and architecture is not None:
+        raise InputError("--architecture: expected instead of --hidden, found both")
+    layers = architecture if architecture is not None else _sizes(hidden or "32,16")
+    adjusted: Recipe = RECIPES.load(recipe).adjusted(**changes.given())
+    check_plan(layers, adjusted)
     if out.exists() and not force:
         raise InputError(f"--out {out}: expected a new file, found one (--force overwrites it)")
     wanted = images or (FULL_COUNT["train"] if data_dir is None else 1)
     training = load_images("train", data_dir, count=wanted, download=data_dir is None)
     if images is not None:
         training = training.subset(range(images))
-    network = train_and_test(
-        training, load_images("test", data_dir), sizes, recipe, seed, name=out.stem
-    )
+    test = load_images("test", data_dir)
+    network = train_and_test(training, test, layers, adjusted, seed, name=out.stem)
     save_network(network, out)
     accuracy = _percent(network.metadata.test_accuracy)
     output.print(f"{out}: {_shape(network)}, test accuracy {accuracy}")
 
 
 @app.command(name="evaluate")
+@options.expanded
 def evaluate_command(
-    network_name: Annotated[str, typer.Argument(metavar="NET", help="Weights file or name.")],
-    activation: options.Activation = None,
+    network_name: options.NetworkName,
+    loading: options.LoadingOptions,
     images: Annotated[str, typer.Option(help="Images, such as test:0-9999.")] = "test:0-9999",
     data_dir: Annotated[Path | None, typer.Option(help="Folder of idx files.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix.")] = None,
@@ -102,9 +157,8 @@ def evaluate_command(
 
     from reluopt.images.mnist import load_selection
     from reluopt.networks.evaluation import evaluate
-    from reluopt.networks.zoo import open_network
 
-    network = open_network(network_name, activation)
+    network = loading.open(network_name)
     data, _ = load_selection(images, data_dir)
     result = evaluate(network, data.images, data.labels)
     names = [shown(name, 20) for name in network.class_names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -18,18 +19,18 @@ from reluopt.questions.norms import NORMS
 
 if TYPE_CHECKING:
     from reluopt.method import Method
+    from reluopt.networks.network import ReLUNetwork
     from reluopt.questions.problems import Margin, Norm, Target
 
 NetworkName: TypeAlias = Annotated[
     str, typer.Argument(metavar="NET", help="Bundled name (see `reluopt info`) or weights file.")
 ]
-Activation: TypeAlias = Annotated[
-    str | None,
-    typer.Option(help="relu confirms what stands between layers, where a file does not say."),
-]
 Images: TypeAlias = Annotated[
     list[str],
-    typer.Option(help="train: or test: with indices (test:0-9,17), or a .png or .npy file."),
+    typer.Option(
+        help="train: or test: with indices (test:0-9,17), or a .png, .npy or .csv file, of a table "
+        "perhaps some rows (rows.csv:0-9)."
+    ),
 ]
 DataDir: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder of idx files instead of the bundled MNIST.")
@@ -83,6 +84,63 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+@dataclass(frozen=True)
+class LoadingOptions:
+    """What a file does not tell of its network."""
+
+    activation: Annotated[
+        str | None,
+        typer.Option(help="relu confirms what stands between layers, where a file does not say."),
+    ] = None
+    input_shape: Annotated[
+        str | None, typer.Option(help="Shape of one input, such as 28x28 or 3x32x32 (colours).")
+    ] = None
+    architecture: Annotated[
+        str | None,
+        typer.Option(help='How tensors are put together: "conv(8, 1, 4, 4) s2 p1 / fc1568-10".'),
+    ] = None
+    box: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BOX",
+            help="Inputs allowed: LOWER:UPPER, or a .csv or .npy file with both for each input, a "
+            "row each (default: what the file tells, or 0:1).",
+        ),
+    ] = None
+
+    def told(self) -> dict[str, Any]:
+        """Arguments of :func:`~reluopt.networks.zoo.open_network`.
+
+        Raises:
+            InputError: a shape or box that is none.
+        """
+        from reluopt.networks.input_box import parse_box
+
+        return {
+            "activation": self.activation,
+            "input_shape": None if self.input_shape is None else _shape(self.input_shape),
+            "architecture": self.architecture,
+            "input_box": None if self.box is None else parse_box(self.box),
+        }
+
+    def open(self, name: str) -> ReLUNetwork:
+        """The network of a bundled name or file.
+
+        Raises:
+            InputError: there is none, or an option does not fit it.
+        """
+        from reluopt.networks.zoo import open_network
+
+        return open_network(name, **self.told())
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """Read ``3x32x32``."""
+    if not re.fullmatch(r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,3}", text):
+        raise InputError(f"--input-shape: expected such as 28x28 or 3x32x32, found {text!r}")
+    return tuple(map(int, text.split("x")))
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ def attack(
     images: options.Images,
     question: options.QuestionOptions,
     solver: options.SolverOptions,
+    loading: options.LoadingOptions,
     asked: options.RunOptions,
-    activation: options.Activation = None,
     smooth: Annotated[
         float | None,
         typer.Option(
@@ -58,11 +58,9 @@ def attack(
     figure: options.Figure = None,
 ) -> None:
     """Find the smallest change that makes the network answer the target, proven and checked."""
-    from reluopt.networks.zoo import open_network
-
     options.check_figure_path(figure)
     solver.check()
-    network = open_network(network_name, activation)
+    network = loading.open(network_name)
     parsed = question.parse()
 
     from reluopt.cli.runs import chosen_instances, run_units, save
@@ -137,18 +135,16 @@ def _print_sums(rows: list[AttackRow]) -> None:
 def ideal(
     network_name: options.NetworkName,
     solver: options.SolverOptions,
-    activation: options.Activation = None,
+    loading: options.LoadingOptions,
     label: Annotated[str, typer.Option(help="A label, several (0,3,7), or all.")] = "all",
     out: options.Out = None,
     figure: options.Figure = None,
     jsonl: options.JsonLines = False,
 ) -> None:
     """Find the input that maximises the logit of a label (the network's ideal of a class)."""
-    from reluopt.networks.zoo import open_network
-
     options.check_figure_path(figure)
     solver.check()
-    network = open_network(network_name, activation)
+    network = loading.open(network_name)
     labels = _labels(label, network.output_size)
 
     from reluopt.cli.runs import run_units, save

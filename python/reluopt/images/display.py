@@ -4,6 +4,49 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from reluopt.numerics.arrays import FloatArray
+
+COLOURS = 3
+"""Red, green and blue: channels of a colour image, and axes of its picture."""
+
+MIN_SIDE = 8
+"""Plain values make a square picture from this side on; fewer of them are features."""
+
+
+def picture_axes(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Rows and columns, and 3 for colours, of the picture of an input; None where there is none.
+
+    Args:
+        shape: rows x columns, or those behind 1 or 3 channels.
+    """
+    if len(shape) == COLOURS and shape[0] in (1, COLOURS):
+        return shape[1:] if shape[0] == 1 else (*shape[1:], COLOURS)
+    return shape if len(shape) == 2 else None
+
+
+def as_picture(image: FloatArray) -> FloatArray | None:
+    """An input as it is drawn: rows x columns, or those x 3 for colours; None for features.
+
+    A square number of plain values, 64 or more, is a square image.
+    """
+    side = math.isqrt(image.size)
+    if image.ndim == 1 and side * side == image.size and side >= MIN_SIDE:
+        return image.reshape(side, side)
+    axes = picture_axes(image.shape)
+    if axes is None or len(axes) == 2:
+        return None if axes is None else image.reshape(axes)
+    return np.moveaxis(image, 0, -1)
+
+
+def strongest(change: FloatArray) -> FloatArray:
+    """The change of a picture, rows x columns: of its colours the one that changes most."""
+    if change.ndim < COLOURS:
+        return change
+    places = np.abs(change).argmax(axis=-1)[..., None]
+    return np.take_along_axis(change, places, axis=-1)[..., 0]
+
 
 def folded_shape(size: int) -> tuple[int, int]:
     """Height and width of a flat image of ``size`` pixels: those of a square, or else one row."""

@@ -1,4 +1,4 @@
-"""Reading one image from a PNG or NPY file."""
+"""Reading one image from a PNG or NPY file, in the shape that a network reads."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from reluopt.errors import InputError, shown
 from reluopt.file_formats import HEAD_BYTES, recognise
 from reluopt.files import open_input
+from reluopt.images.display import COLOURS, picture_axes
+from reluopt.images.tables import npy_array
 from reluopt.numerics.arrays import FloatArray, frozen_array
 
 #: Bytes of a file beyond those of its pixels: colour profiles and texts of a PNG, headers.
@@ -34,19 +35,15 @@ _DEEP = ("I;16", "I")
 
 _PNG_MAGIC, _FIRST_CHUNK_AT = b"\x89PNG\r\n\x1a\n", 12
 
-_NPY_HEADERS = {
-    (1, 0): npy_format.read_array_header_1_0,
-    (2, 0): npy_format.read_array_header_2_0,
-}
-
 
 def load_image_file(path: str | os.PathLike[str], shape: Sequence[int] = (28, 28)) -> FloatArray:
     """Read one image.
 
-    A PNG must be grey (a colour image whose channels are equal counts as grey) and opaque, with at
-    most 8 bits a channel, or grey with 16 bits; black is 0 and white is 1. A NPY file holds
-    unsigned bytes (0 to 255) or floating-point numbers in [0, 1], as an array of the network's
-    input shape or flattened.
+    A PNG must be opaque, with at most 8 bits a channel, or grey with 16 bits; black is 0 and white
+    is 1. It must be grey (a colour image whose channels are equal counts as grey) unless the shape
+    is that of colours, 3 x rows x columns: red, green and blue, which are equal for a grey file. A
+    NPY file holds unsigned bytes (0 to 255) or floating-point numbers in [0, 1], as an array of
+    the network's input shape or flattened.
 
     Args:
         path: a file ending in ``.png`` or ``.npy``.
@@ -83,17 +80,17 @@ def _read_png(data: bytes, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             warnings.simplefilter("ignore")  # what matters is refused below
-            return _grey_pixels(image, path, shape)
+            return _pixels(image, path, shape)
     except InputError:
         raise
     except Exception as error:  # whatever pillow raises for a damaged file
         raise InputError(f"{path}: expected a readable image, found: {shown(error)}") from error
 
 
-def _grey_pixels(image: ImageFile.ImageFile, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Pixels in [0, 1] of an image that is grey and opaque."""
-    found = (image.height, image.width)
-    if found != shape:
+def _pixels(image: ImageFile.ImageFile, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Pixels in [0, 1] of an opaque image, grey or in the colours of three channels."""
+    found, wanted = (image.height, image.width), picture_axes(shape)
+    if wanted is None or found != wanted[:2]:
         raise InputError(f"{path}: expected an image of shape {shape}, found {found}")
     stored = str(image.tile[0][3])  # how the file holds its pixels: "L;2", "I;16B", "RGB;16B"
     if "16" in stored and image.mode not in _DEEP:
@@ -105,54 +102,41 @@ def _grey_pixels(image: ImageFile.ImageFile, path: Path, shape: tuple[int, ...])
     if image.mode != "P" and "transparency" in image.info:
         raise InputError(f"{path}: expected an opaque image, found a transparent colour")
     white = _WHITE.get(image.mode)
+    colours = len(wanted) == COLOURS
     if white is not None:
-        return np.asarray(image, dtype=np.float64) / white
+        grey = np.asarray(image, dtype=np.float64) / white
+        return np.broadcast_to(grey, shape) if colours else grey.reshape(shape)
     channels = np.asarray(image.convert("RGBA"))
     if (channels[..., 3] != 255).any():
         raise InputError(f"{path}: expected an opaque image, found transparent pixels")
+    if colours:
+        return np.moveaxis(channels[..., :3], -1, 0) / 255.0
     if (channels[..., :3] != channels[..., :1]).any():
         raise InputError(f"{path}: expected a grey image, found colours")
-    return channels[..., 0] / 255.0
+    return channels[..., 0].reshape(shape) / 255.0
 
 
 def _read_npy(data: bytes, path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
     """The numbers of an NPY file."""
-    stream = io.BytesIO(data)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
-            read_header = _NPY_HEADERS.get(npy_format.read_magic(stream))
-            if read_header is None:
-                raise ValueError("a version other than 1 and 2")
-            found, by_columns, dtype = read_header(stream)
-    except Exception as error:  # whatever numpy raises for a damaged header
-        known = None if data.startswith(npy_format.MAGIC_PREFIX) else recognise(data[:HEAD_BYTES])
-        what = known.name if known else shown(error)
-        raise InputError(f"{path}: expected a readable image, found: {what}") from error
-    if dtype.hasobject:
-        raise InputError(f"{path}: expected a readable image, found: a pickle of Python objects")
+    array = npy_array(data, path, "image")
     flat = (math.prod(shape),)
-    if found not in (shape, flat):
+    if array.shape not in (shape, flat):
         raise InputError(
-            f"{path}: expected an array of shape {shape} or {flat}, found {shown(found)}"
+            f"{path}: expected an array of shape {shape} or {flat}, found {shown(array.shape)}"
         )
-    if dtype != np.uint8 and dtype.kind != "f":
+    return in_pixels(array.reshape(shape), path)
+
+
+def in_pixels(array: NDArray[Any], path: Path) -> FloatArray:
+    """Numbers as pixels: bytes from 0 to 255, others in [0, 1] as they are.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
+    if array.dtype == np.uint8:
+        return array / 255.0
+    if not np.isfinite(array).all() or array.min() < 0.0 or array.max() > 1.0:
         raise InputError(
-            f"{path}: expected unsigned bytes or floating-point numbers, found {shown(dtype)}"
+            f"{path}: expected numbers in [0, 1], found {array.min()} to {array.max()}"
         )
-    numbers = data[stream.tell() :]
-    if len(numbers) != flat[0] * dtype.itemsize:
-        raise InputError(
-            f"{path}: expected a readable image, found: {len(numbers)} bytes for {flat[0]} numbers "
-            f"of type {dtype}"
-        )
-    array = np.frombuffer(numbers, dtype=dtype).reshape(shape, order="F" if by_columns else "C")
-    with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are refused below
-        values = np.asarray(array, dtype=np.float64)
-    if dtype == np.uint8:
-        return values / 255.0
-    if not np.isfinite(values).all() or values.min() < 0.0 or values.max() > 1.0:
-        raise InputError(
-            f"{path}: expected numbers in [0, 1], found {values.min()} to {values.max()}"
-        )
-    return values
+    return array

@@ -183,6 +183,15 @@ def parse_selection(text: str) -> tuple[str, tuple[int, ...]]:
         raise InputError(
             f"images: expected train: or test: and indices, such as test:0-99,105, found '{text}'"
         )
+    return split, parse_indices(ranges, text)
+
+
+def parse_indices(ranges: str, text: str) -> tuple[int, ...]:
+    """Read ``0-99,105``, part of ``text``; ranges include both ends.
+
+    Raises:
+        InputError: it is no such list, or names an index twice.
+    """
     indices: list[int] = []
     for part in ranges.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?", part)
@@ -203,7 +212,7 @@ def parse_selection(text: str) -> tuple[str, tuple[int, ...]]:
     if len(counts) != len(indices):
         twice = counts.most_common(1)[0][0]
         raise InputError(f"images: expected each image once, found {twice} twice in '{text}'")
-    return split, tuple(indices)
+    return tuple(indices)
 
 
 def cache_folder() -> Path:

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from reluopt.errors import InputError, shown
+from reluopt.networks.input_box import InputBox, checked_box
+from reluopt.numerics.arrays import FloatArray
 
 #: Fewer inputs than those of a square image of this side are more likely plain features.
 MIN_IMAGE_SIDE = 8
@@ -42,6 +46,9 @@ class NetworkMetadata:
         recipe: how the network was trained (free-form, JSON-serialisable).
         test_accuracy: measured fraction in [0, 1] of test images classified correctly, if known.
         activation: how it is known that ReLUs stand between the layers.
+        input_box: lower and upper bounds of the inputs, in units of the data; None for pixels in
+            [0, 1].
+        told: what whoever loaded the network told of it beyond its file, JSON-serialisable.
     """
 
     name: str = "network"
@@ -50,6 +57,8 @@ class NetworkMetadata:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     test_accuracy: float | None = None
     activation: ActivationSource = ActivationSource.STATED
+    input_box: InputBox | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     def completed(self, inputs: int, outputs: int) -> NetworkMetadata:
         """Fill in the silent parts for a network of these sizes.
@@ -66,7 +75,21 @@ class NetworkMetadata:
             )
         if len(names) != outputs:
             raise InputError(f"class_names: expected {outputs} names, found {len(names)}")
-        return replace(self, input_shape=shape, class_names=names, recipe=dict(self.recipe))
+        box = None if self.input_box is None else checked_box(self.input_box, inputs)
+        recipe = dict(self.recipe)
+        return replace(self, input_shape=shape, class_names=names, recipe=recipe, input_box=box)
+
+    def input_ends(self) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper bounds of the inputs, each of shape ``(n_0,)``."""
+        ends = self.input_box or ((0.0,), (1.0,))
+        size = math.prod(self.input_shape)
+        lower, upper = (np.broadcast_to(np.array(each), (size,)) for each in ends)
+        return lower, upper
+
+    def recorded(self) -> dict[str, Any]:
+        """What records of runs keep beside the fingerprint: what was told, and the box."""
+        box = {} if self.input_box is None else {"input_box": [list(e) for e in self.input_box]}
+        return {**self.told, **box}
 
 
 def picture_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

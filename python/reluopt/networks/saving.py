@@ -54,6 +54,8 @@ def save_network(network: ReLUNetwork, path: str | os.PathLike[str]) -> None:
         "recipe": dict(metadata.recipe),
         "test_accuracy": metadata.test_accuracy,
     }
+    if metadata.input_box is not None:
+        fields["input_box"] = metadata.input_box
     if metadata.activation is ActivationSource.ASSUMED:
         fields[ASSUMED_KEY] = True  # an assumption that is written down is still one
     try:

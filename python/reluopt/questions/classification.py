@@ -25,6 +25,7 @@ class Classification:
         nothing to decide.
         """
         image = flat_image(network, self.image)
-        hull = Box(np.minimum(image, 0.0), np.maximum(image, 1.0))
+        lower, upper = network.metadata.input_ends()
+        hull = Box(np.minimum(image, lower), np.maximum(image, upper))
         inputs = InputSet(Box(image, image))
         return Task(Logits(), inputs, surroundings=fitting_box(network, hull))

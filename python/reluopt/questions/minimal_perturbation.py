@@ -29,7 +29,7 @@ class MinimalPerturbation:
         target: which label shall be answered.
         norm: L1 (``sum|delta|``), L2 (``sum delta^2``), Linf, or a :class:`Blend` of L1 and L2.
         margin: by how much the target must lead.
-        box: inputs allowed; None means [0, 1] for every input.
+        box: inputs allowed; None means those of the network, [0, 1] for images.
         smoothness: how much the change of a pixel may differ from that of the pixels beside, above
             and below it, in pixel units; None means without limit. It needs a network whose
             ``input_shape`` has rows and columns.

@@ -11,7 +11,7 @@ from reluopt.questions.tasks import Task, check_label, fitting_box
 
 @dataclass(frozen=True, eq=False)
 class OptimalInput:
-    """The input in a box that maximises the logit of ``label``; None means the box [0, 1]."""
+    """The input in a box (None: that of the network) that maximises the logit of ``label``."""
 
     label: int
     box: Box | None = None

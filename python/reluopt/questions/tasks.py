@@ -189,13 +189,13 @@ def flat_image(network: ReLUNetwork, image: ArrayLike) -> FloatArray:
 
 
 def fitting_box(network: ReLUNetwork, box: Box | None) -> Box:
-    """``box``, or [0, 1] for every input: what every question asks about.
+    """``box``, or that of the network ([0, 1] for images): what every question asks about.
 
     Raises:
         InputError: its length does not fit, or the network may overflow over it
             (:mod:`reluopt.questions.overflow`).
     """
-    chosen = Box.unit(network.input_size) if box is None else box
+    chosen = Box(*network.metadata.input_ends()) if box is None else box
     if chosen.lower.size != network.input_size:
         raise InputError(
             f"box: expected {network.input_size} bounds (one for each input), "

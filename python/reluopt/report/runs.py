@@ -21,7 +21,7 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Norm, parse_norm
 from reluopt.runs.answers import Answers
 from reluopt.runs.instances import load_by_key
-from reluopt.runs.record import RECORD, read_record
+from reluopt.runs.record import RECORD, read_record, told
 from reluopt.runs.store import read_table
 
 SETTLED = (Status.OPTIMAL, Status.INFEASIBLE)
@@ -165,7 +165,8 @@ def _read_originals(
         return {}, ""  # optimal inputs, say: they start from no image
     name = network_name or settings.get("network_path") or settings.get("network")
     try:
-        network = open_network(str(name), RELU)  # of which only the shape of inputs matters
+        # Of which only the shape of inputs matters.
+        network = open_network(str(name), RELU, **told(settings))
         labels = {str(row.get("image")): 0 for row in rows}  # only pixels matter
         loaded = load_by_key(network, labels, data_dir)
     except ReluoptError as error:

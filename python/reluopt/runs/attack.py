@@ -27,7 +27,13 @@ from reluopt.questions.problems import (
 )
 from reluopt.runs.instances import Instance
 from reluopt.runs.row import AttackRow
-from reluopt.runs.solving import ImageJob, SolverJob, limit_settings, solved
+from reluopt.runs.solving import (
+    ImageJob,
+    SolverJob,
+    limit_settings,
+    network_settings,
+    solved,
+)
 
 TOY_SIZES, TOY_SEED, TOY_SHIFT = (8, 8, 6, 3), 14, 2
 """The toy of the warm-up: gradient attacks find an image, and the proof needs 11 nodes in L1, 9 in
@@ -72,9 +78,8 @@ class AttackSettings:
         method = self.method
         return {
             "experiment": "attack",
-            "network": network.metadata.name,
+            **network_settings(network),
             "network_path": self.network_path or network.metadata.name,
-            "network_sha256": network.fingerprint,
             "target": str(self.target),
             "norm": str(self.norm),
             "margin": str(self.margin),

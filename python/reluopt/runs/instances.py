@@ -1,24 +1,26 @@
-"""Which images a job runs on: ``split:ranges`` of MNIST, or PNG and NPY files."""
+"""Which inputs a job runs on: ``split:ranges`` of MNIST, or PNG, NPY and CSV files."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reluopt.errors import InputError
-from reluopt.images.image_files import load_image_file
-from reluopt.images.mnist import load_selection
+from reluopt.images.input_files import READERS, Inputs, load_inputs
+from reluopt.images.mnist import load_selection, parse_indices
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import check_label, flat_image
 from reluopt.runs.column import text_of
 
 _SELECTION = re.compile(r"^(train|test):")
-_KEY = re.compile(r"(train|test):(0|[1-9][0-9]*)")
+_FILE = rf".+(?:{'|'.join(map(re.escape, READERS))})"
+_ROWS = re.compile(rf"({_FILE})(?::([0-9, -]+))?", re.IGNORECASE | re.DOTALL)
+_KEY = re.compile(rf"(train|test|{_FILE}):(0|[1-9][0-9]*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +28,8 @@ class Instance:
     """One image with a name of its own.
 
     Attributes:
-        key: ``test:17`` or the file's path.
-        image: shape ``(n_0,)``, in [0, 1].
+        key: ``test:17``, the file's path, or ``rows.csv:17``.
+        image: shape ``(n_0,)``, pixels in [0, 1] or in units of the network's box.
         label: the true label; for a file without one, the network's own answer.
     """
 
@@ -57,9 +59,10 @@ def load_instances(
 
     Args:
         network: gives the input shape, and the label of files when ``label`` is None.
-        selections: texts such as ``test:0-9,17``, or paths that end in .png or .npy.
+        selections: texts such as ``test:0-9,17``, or paths of files
+            (:mod:`~reluopt.images.input_files`), a table's perhaps with rows: ``rows.csv:0-9``.
         data_dir: folder of idx files that takes the place of the bundled MNIST.
-        label: true label of image files; images of a split bring their own.
+        label: true label of what files hold; images of a split bring their own.
 
     Raises:
         InputError: a selection, file, shape or label does not fit, an image is named twice, or a
@@ -72,7 +75,12 @@ def load_instances(
             f"label: expected for image files only, found {label} for {known_labels}, whose labels "
             "are known"
         )
-    instances = [each for text in selections for each in _load(network, text, data_dir, label)]
+    instances = [each for text in selections for each in _load(network, text, data_dir, label, {})]
+    return _checked(network, instances)
+
+
+def _checked(network: ReLUNetwork, instances: list[Instance]) -> list[Instance]:
+    """Instances whose labels and keys are what they should be, each once."""
     for instance in instances:
         check_label(network, instance.label)
         if text_of(instance.key) != instance.key:
@@ -87,44 +95,71 @@ def load_instances(
 
 
 def _load(
-    network: ReLUNetwork, text: str, data_dir: Path | None, label: int | None
+    network: ReLUNetwork,
+    text: str,
+    data_dir: Path | None,
+    label: int | None,
+    recorded: Mapping[str, int],
 ) -> Iterator[Instance]:
-    """The images of one selection, or the image of a file."""
+    """The images of one selection, or the inputs of a file."""
     if _SELECTION.match(text):
         dataset, indices = load_selection(text, data_dir)
         split = text.partition(":")[0]
         for place, index in enumerate(indices):
             image = flat_image(network, dataset.image(place))
             yield Instance(f"{split}:{index}", image, dataset.label(place))
-    elif text.lower().endswith((".png", ".npy")):
-        image = flat_image(network, load_image_file(text, network.input_shape))
-        yield Instance(text, image, int(network.predict(image)) if label is None else label)
-    else:
+        return
+    match = _ROWS.fullmatch(text)
+    if match is None:
         raise InputError(
-            f"images: expected train: or test: and indices, or a .png or .npy file, found '{text}'"
+            f"images: expected train: or test: and indices, or a {', '.join(READERS)} file, found "
+            f"'{text}'"
         )
+    found = load_inputs(Path(match[1]), network.input_shape, network.metadata.input_box is None)
+    if label is not None and found.labels is not None:
+        raise InputError(f"label: expected for files without labels only, found {label} for {text}")
+    for row in _rows(text, match, found):
+        key = f"{match[1]}:{row}" if found.table else text
+        image = flat_image(network, found.values[row])
+        known = label if found.labels is None else int(found.labels[row])
+        if known is None:
+            known = recorded.get(key)
+        yield Instance(key, image, int(network.predict(image)) if known is None else known)
+
+
+def _rows(text: str, match: re.Match[str], found: Inputs) -> Sequence[int]:
+    """The rows of a table that a text asks for: all of them, unless it tells some."""
+    count = len(found.values)
+    if match[2] is None:
+        return range(count)
+    rows = parse_indices(match[2], text)
+    if not found.table or max(rows) >= count:
+        held = f"a table with rows 0 to {count - 1}" if found.table else "a single input"
+        raise InputError(f"images: expected rows that are there, found {held} in '{text}'")
+    return rows
 
 
 def load_by_key(
     network: ReLUNetwork, labels: Mapping[str, int], data_dir: Path | None = None
 ) -> dict[str, Instance]:
-    """Load the images of a finished run by their keys; those of one split are read in one go.
+    """Load the images of a finished run by their keys; those of one split or file in one go.
 
     Args:
         network: gives the input shape.
-        labels: keys of instances, with the label of each that is an image file.
+        labels: keys of instances, with the label of each that no split or file tells.
         data_dir: folder of idx files that takes the place of the bundled MNIST.
 
     Raises:
         InputError: see :func:`load_instances`.
     """
-    splits: dict[str, list[str]] = {}
-    loaded: dict[str, Instance] = {}
-    for key, label in labels.items():
+    rows: dict[str, list[str]] = {}
+    texts = []
+    for key in labels:
         match = _KEY.fullmatch(key)
         if match:
-            splits.setdefault(match[1], []).append(match[2])
+            rows.setdefault(match[1], []).append(match[2])
         else:
-            loaded[key] = load_instances(network, [key], data_dir, label)[0]
-    selections = [f"{split}:{','.join(indices)}" for split, indices in splits.items()]
-    return loaded | {each.key: each for each in load_instances(network, selections, data_dir)}
+            texts.append(key)
+    texts += [f"{source}:{','.join(indices)}" for source, indices in rows.items()]
+    loaded = [each for text in texts for each in _load(network, text, data_dir, None, labels)]
+    return {each.key: each for each in _checked(network, loaded)}

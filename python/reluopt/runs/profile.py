@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent
@@ -58,14 +58,17 @@ def profile(
     margin: Margin,
     options: EngineOptions,
     repeats: int = 5,
-    activation: str | None = None,
+    loading: Mapping[str, Any] | None = None,
 ) -> Profile:
     """Solve an instance several times and take the medians.
+
+    ``loading`` has further arguments of :func:`~reluopt.networks.zoo.open_network`.
 
     Raises:
         UnsupportedProblemError: the engine does not know the norm.
     """
-    network: ReLUNetwork = open_network(network_name, activation)
+    told = loading or {}
+    network: ReLUNetwork = open_network(network_name, **told)
     task = MinimalPerturbation(instance.image, instance.label, target, norm, margin).task(network)
     engine = proving_engine()
     if not engine.keeps_proofs(task):
@@ -83,7 +86,7 @@ def profile(
     }
     seconds = statistics.median(taken for taken, _ in timed)
     steps["rest"] = (1, max(seconds - sum(step[1] for step in steps.values()), 0.0))
-    reading = [_timed(lambda: open_network(network_name, activation))[0] for _ in range(repeats)]
+    reading = [_timed(lambda: open_network(network_name, **told))[0] for _ in range(repeats)]
     root = _root_seconds(network, task, answer, options.gap, repeats)
     return Profile(answer, seconds, steps, statistics.median(reading), root)
 

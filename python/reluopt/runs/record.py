@@ -68,6 +68,16 @@ _WHOLE: Check = ("a whole number", _is_whole)
 _MAPPING: Check = ("an object", lambda value: isinstance(value, dict))
 _TEXTS = _list_of(str, "a list of texts")
 
+
+def _is_box(value: Any) -> bool:
+    ends = value if isinstance(value, list) and len(value) == 2 else [None]
+    return all(isinstance(each, list) and each and all(map(_is_number, each)) for each in ends)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_whole(each) and each > 0 for each in value)
+
+
 _KINDS = {
     "settings": _MAPPING,
     "instances": _TEXTS,
@@ -86,8 +96,17 @@ _SETTING_KINDS = {
     **dict.fromkeys(("time_limit", "gap", "smoothness"), _NUMBER),
     **dict.fromkeys(("threads", "seed"), _WHOLE),
     "extra": _MAPPING,
+    "architecture": _TEXT,
+    "input_shape": ("a list of whole numbers", _is_shape),
+    "input_box": ("lower and upper bounds", _is_box),
 }
 """What settings are, where they are there; None is none (no time limit, say)."""
+
+
+def told(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What was told of the network beyond its file, and its box: arguments to open it."""
+    names = ("input_shape", "architecture", "input_box")
+    return {name: settings[name] for name in names if settings.get(name) is not None}
 
 
 def read_record(folder: Path, what: str = "a run") -> dict[str, Any]:

@@ -97,9 +97,8 @@ class SolverJob(Job[UnitT, RowT]):
             UnsupportedProblemError: the engine cannot solve such tasks.
             EngineUnavailableError: the engine is not usable on this machine.
         """
-        engine_for(
-            self.method, Task.largest_logit(0, Box.unit(self.network.input_size)), self.network
-        )
+        box = Box(*self.network.metadata.input_ends())
+        engine_for(self.method, Task.largest_logit(0, box), self.network)
 
     def limits(self) -> dict[str, Any]:
         """Columns that tell network and options."""
@@ -123,8 +122,13 @@ class SolverJob(Job[UnitT, RowT]):
 
 
 def network_settings(network: ReLUNetwork) -> dict[str, Any]:
-    """Name and fingerprint of the network, as settings of a run."""
-    return {"network": network.metadata.name, "network_sha256": network.fingerprint}
+    """What tells the network from others, as settings of a run."""
+    metadata = network.metadata
+    return {
+        "network": metadata.name,
+        "network_sha256": network.fingerprint,
+        **metadata.recorded(),
+    }
 
 
 def limit_settings(options: EngineOptions) -> dict[str, Any]:

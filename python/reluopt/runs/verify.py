@@ -29,7 +29,7 @@ from reluopt.runs.evidence import Evidence as Evidence
 from reluopt.runs.executors import LocalExecutor
 from reluopt.runs.instances import load_by_key
 from reluopt.runs.progress import RunProgress, Tracker
-from reluopt.runs.record import RECORD, Record, read_record
+from reluopt.runs.record import RECORD, Record, read_record, told
 from reluopt.runs.row import AttackRow
 from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
 from reluopt.runs.row_table import RowTable
@@ -155,7 +155,7 @@ def _network(
     """The network of the run, by its fingerprint."""
     path = str(settings["network_path"])
     try:
-        network = open_network(name or path, activation)
+        network = open_network(name or path, activation, **told(settings))
     except InputError as error:
         if name is not None:
             raise

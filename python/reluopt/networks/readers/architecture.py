@@ -93,6 +93,13 @@ def parse_architecture(text: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def relu_follows(steps: tuple[Step, ...]) -> tuple[bool, ...]:
+    """Whether a ReLU follows each step."""
+    ends = [i for i, step in enumerate(steps) if step.kind in ("conv", "fc")]
+    leaky = {i - 1 for i, step in enumerate(steps) if step.kind == "leaky"}
+    return tuple(i in ends[:-1] and i not in leaky for i in range(len(steps)))
+
+
 def assemble(
     steps: tuple[Step, ...],
     tensors: Mapping[str, FloatArray],
@@ -113,14 +120,12 @@ def assemble(
     """
     pairs = _pairs(tensors)
     assembly = Assembly(input_shape)
-    ends = [i for i, step in enumerate(steps) if step.kind in ("conv", "fc")]
-    for i, step in enumerate(steps):
+    for i, (step, relu) in enumerate(zip(steps, relu_follows(steps), strict=True)):
         try:
             _add(step, assembly, pairs)
         except InputError as error:
             raise InputError(f"architecture, step {i + 1} ({step.kind}): {error}") from error
-        leaky = i + 1 < len(steps) and steps[i + 1].kind == "leaky"
-        if i in ends[:-1] and not leaky:
+        if relu:
             assembly.relu()
     if pairs:
         raise InputError(f"tensor '{shown(pairs[0].name)}': expected a step for it, found none")

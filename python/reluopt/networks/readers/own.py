@@ -20,6 +20,7 @@ from typing import Any
 
 from reluopt.errors import InputError, shown
 from reluopt.files import parse_json
+from reluopt.networks.input_box import InputBox, checked_box
 from reluopt.networks.layers import LAYERS
 from reluopt.networks.layers.entries import read_entry
 from reluopt.networks.metadata import (
@@ -105,7 +106,22 @@ def own_metadata(fields: Mapping[str, Any], default_name: str) -> NetworkMetadat
         recipe=recipe,
         test_accuracy=accuracy,
         activation=ActivationSource.ASSUMED if assumed else ActivationSource.STATED,
+        input_box=_box(fields.get("input_box")),
     )
+
+
+def _box(value: Any) -> InputBox | None:
+    """Lower and upper bounds of the inputs, if the file tells them."""
+    if value is None:
+        return None
+    numbers = (
+        [end for ends in value if isinstance(ends, list) for end in ends]
+        if isinstance(value, list)
+        else [None]
+    )
+    if len(value) != 2 or any(type(number) not in (int, float) for number in numbers):
+        raise InputError(f"input_box: expected two lists of numbers, found {shown(value)}")
+    return checked_box(value)
 
 
 def own_layers(source: TensorFile, fields: Mapping[str, Any]) -> tuple[StoredLayer, ...]:

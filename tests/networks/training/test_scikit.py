@@ -13,11 +13,14 @@ from reluopt.networks.evaluation import evaluate
 from reluopt.networks.loading import load_network
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.saving import save_network
-from reluopt.networks.training import RECIPES, Recipe, initial_parameters, train, train_and_test
+from reluopt.networks.training import RECIPES
+from reluopt.networks.training.plan import initial_parameters, steps_of
+from reluopt.networks.training.scikit import ScikitRecipe
+from reluopt.networks.training.training import train, train_and_test
 
 pytest.importorskip("sklearn")
 
-SHORT = Recipe("short", epochs=6, batch_size=32, learning_rate=0.005)
+SHORT = ScikitRecipe("short", epochs=6, batch_size=32, learning_rate=0.005)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,9 @@ def test_thesis_recipe_learns_in_fifty_steps(digits, thesis_network):
 
 def test_thesis_recipe_is_that_of_the_thesis(thesis_network, digits):
     recipe = thesis_network.metadata.recipe
-    assert RECIPES["thesis"] == Recipe("thesis", epochs=50, batch_size=None, learning_rate=0.01)
+    assert RECIPES.load("thesis") == ScikitRecipe(
+        "thesis", epochs=50, batch_size=None, learning_rate=0.01
+    )
     assert recipe["steps"] == 50
     assert recipe["batch_size"] == recipe["training_images"] == len(digits)
     assert recipe["seed"] == 1
@@ -50,9 +55,9 @@ def test_thesis_recipe_is_that_of_the_thesis(thesis_network, digits):
 
 def test_first_step_of_adam_moves_by_the_learning_rate(digits):
     """Adam's first step is the learning rate times the sign of the gradient (epsilon aside)."""
-    one_step = Recipe("one", epochs=1, batch_size=None, learning_rate=0.01)
+    one_step = ScikitRecipe("one", epochs=1, batch_size=None, learning_rate=0.01)
     network = train(digits.images, digits.labels, (8,), one_step, seed=2)
-    start = initial_parameters(network.sizes, 2)
+    start = initial_parameters(steps_of((8,), 784, 10), 2)
     moved = network.layers[-1].bias - start[-1][1]
     np.testing.assert_allclose(np.abs(moved), 0.01, rtol=1e-3)
     # All logits start about equal: the bias of a class rises if it is more frequent than predicted.
@@ -66,7 +71,7 @@ def test_first_step_of_adam_moves_by_the_learning_rate(digits):
 
 def test_pixels_that_are_always_black_keep_their_initial_weights(digits, thesis_network):
     black = digits.pixels.reshape(len(digits), -1).max(axis=0) == 0
-    start = initial_parameters(thesis_network.sizes, 1)[0][0]
+    start = initial_parameters(steps_of((16, 12), 784, 10), 1)[0][0]
     weight = thesis_network.layers[0].weight
     assert 100 < black.sum() < 500
     np.testing.assert_array_equal(weight[:, black], start[:, black])
@@ -74,7 +79,7 @@ def test_pixels_that_are_always_black_keep_their_initial_weights(digits, thesis_
 
 
 def test_initial_weights_are_glorot_uniform_with_zero_biases():
-    (first, bias), (second, _) = initial_parameters((784, 100, 10), 0)
+    (first, bias), (second, _) = initial_parameters(steps_of((100,), 784, 10), 0)
     radius = np.sqrt(6 / 884)
     assert first.shape == (100, 784)
     assert second.shape == (10, 100)
@@ -125,15 +130,12 @@ def test_measured_accuracy_and_data_are_recorded(digits):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"recipe": "sgd"}, "recipe: expected thesis or mini-batch, found 'sgd'"),
-        ({"recipe": Recipe("x", 0, None, 0.1)}, "positive epochs"),
-        ({"recipe": Recipe("x", 1, -2, 0.1)}, "positive epochs"),
-        ({"recipe": Recipe("x", 1, None, float("nan"))}, "positive epochs"),
+        ({"recipe": "sgd"}, "recipe: expected one of thesis, mini-batch, torch, pgd, found 'sgd'"),
         ({"seed": -1}, "seed: expected"),
         ({"seed": 2**32}, "seed: expected"),
         ({"seed": 1.5}, "seed: expected"),
-        ({"hidden_sizes": ()}, "hidden sizes: expected"),
-        ({"hidden_sizes": (8, 0)}, "hidden sizes: expected"),
+        ({"layers": ()}, "hidden sizes: expected"),
+        ({"layers": (8, 0)}, "hidden sizes: expected"),
         ({"labels": np.zeros(5, int)}, r"images of shape \(6, 2\) and labels of shape \(5,\)"),
         ({"images": np.zeros((0, 2)), "labels": np.zeros(0, int)}, "non-empty batch"),
         ({"images": np.full((6, 2), 255.0)}, r"values in \[0, 1\], found 255.0"),
@@ -148,7 +150,7 @@ def test_arguments_that_do_not_fit_are_refused(changes, message):
     arguments = {
         "images": np.linspace(0.0, 1.0, 12).reshape(6, 2),
         "labels": np.array([0, 1, 2, 0, 1, 2]),
-        "hidden_sizes": (4,),
+        "layers": (4,),
         "recipe": "thesis",
         "seed": 0,
     }
@@ -156,9 +158,28 @@ def test_arguments_that_do_not_fit_are_refused(changes, message):
         train(**{**arguments, **changes})
 
 
+@pytest.mark.parametrize("numbers", [(0, None, 0.1), (1, -2, 0.1), (1, None, float("nan"))])
+def test_recipes_of_no_steps_are_refused(numbers):
+    with pytest.raises(InputError, match="positive epochs"):
+        ScikitRecipe("x", *numbers)
+
+
+def test_layers_that_are_not_dense_are_refused(digits):
+    architecture = "conv(2, 1, 3, 3) / fc1352-10"
+    with pytest.raises(InputError, match=r"recipe 'short': expected dense layers.*found conv"):
+        train(digits.images, digits.labels, architecture, SHORT)
+
+
+def test_hidden_sizes_and_their_architecture_give_the_same_network(digits):
+    sizes = train(digits.images, digits.labels, (8,), SHORT)
+    text = train(digits.images, digits.labels, "fc784-8 / fc8-10", SHORT)
+    assert sizes.fingerprint == text.fingerprint
+    assert text.metadata.recipe["architecture"] == "fc784-8 / fc8-10"
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_training_that_diverges_is_refused(digits):
-    wild = Recipe("wild", epochs=3, batch_size=32, learning_rate=1e30)
+    wild = ScikitRecipe("wild", epochs=3, batch_size=32, learning_rate=1e30)
     with pytest.raises(InputError, match="recipe 'wild': expected training to converge"):
         train(digits.images, digits.labels, (8,), wild)
 
