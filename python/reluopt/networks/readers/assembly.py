@@ -128,6 +128,30 @@ class Assembly:
             ) from error
         self._add(Scale(both[0], both[1]), self.shape)
 
+    def combine(self, sign: str, constant: FloatArray, first: bool = True) -> None:
+        """Present values ``+``, ``-``, ``*`` or ``/`` a constant; ``first`` says which comes first.
+
+        A batch axis of the constant is none: it has length 1.
+        """
+        if constant.ndim == len(self.shape) + 1 and constant.shape[0] == 1:
+            constant = np.asarray(constant[0])
+        if sign == "/" and (not first or (constant == 0.0).any()):
+            raise InputError("expected a division by a constant other than zero")
+        match sign:
+            case "+":
+                self.scale(1.0, constant)
+            case "-":
+                self.scale(1.0 if first else -1.0, -constant if first else constant)
+            case "*":
+                self.scale(constant, 0.0)
+            case _:
+                self.scale(1.0 / constant, 0.0)
+
+    def zero_pad(self, padding: Padding) -> None:
+        """Zeros around images: a convolution with one weight for each channel."""
+        channels = self.image_shape[0]
+        self.conv(np.ones((channels, 1, 1, 1)), None, (1, 1), padding, (1, 1), channels)
+
     def leaky_relu(self, slope: float) -> None:
         """A leaky ReLU."""
         self._add(LeakyReLU(self.size, slope), self.shape)

@@ -83,29 +83,11 @@ def _matmul(node: Node, assembly: Assembly) -> None:
     assembly.dense(weight.T if node.place == 0 else weight)
 
 
-def _arithmetic(sign: float, *, multiplies: bool) -> Operator:
+def _arithmetic(sign: str) -> Operator:
     """``Add``, ``Sub``, ``Mul`` and ``Div`` by a constant."""
-
-    def apply(node: Node, assembly: Assembly) -> None:
-        constant = _without_batch(node.constant(1 - node.place), assembly.shape)
-        if multiplies and sign < 0.0:
-            if node.place != 0 or (constant == 0.0).any():
-                raise InputError("expected a division by a constant other than zero")
-            constant = 1.0 / constant
-        if multiplies:
-            assembly.scale(constant, 0.0)
-        elif sign < 0.0 and node.place == 1:
-            assembly.scale(-1.0, constant)
-        else:
-            assembly.scale(1.0, sign * constant)
-
-    return apply
-
-
-def _without_batch(constant: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """A constant without its batch axis."""
-    batched = constant.ndim == len(shape) + 1 and constant.shape[0] == 1
-    return np.asarray(constant[0]) if batched else constant
+    return lambda node, assembly: assembly.combine(
+        sign, node.constant(1 - node.place), node.place == 0
+    )
 
 
 def _conv(node: Node, assembly: Assembly) -> None:
@@ -175,10 +157,10 @@ def _nothing(node: Node, assembly: Assembly) -> None:
 OPERATORS: Mapping[str, Operator] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
-    "Add": _arithmetic(1.0, multiplies=False),
-    "Sub": _arithmetic(-1.0, multiplies=False),
-    "Mul": _arithmetic(1.0, multiplies=True),
-    "Div": _arithmetic(-1.0, multiplies=True),
+    "Add": _arithmetic("+"),
+    "Sub": _arithmetic("-"),
+    "Mul": _arithmetic("*"),
+    "Div": _arithmetic("/"),
     "Conv": _conv,
     "MaxPool": _max_pool,
     "AveragePool": _average_pool,
