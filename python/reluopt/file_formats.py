@@ -72,7 +72,7 @@ _FORMATS = (
         "a network is named first: reluopt attack net.onnx",
         _is_onnx,
     ),
-    FileFormat("a PyTorch file", _TORCH, _zip_of(r"[^/]+/(data\.pkl|\.format_version)")),
+    FileFormat("a PyTorch file", _TORCH, _zip_of(r"[^/]+/(data\.pkl|\.format_version|data/0)")),
     FileFormat(
         "a numpy archive (.npz)",
         "safetensors.numpy.save_file(dict(numpy.load(path)), 'net.safetensors') writes its arrays",

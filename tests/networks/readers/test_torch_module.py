@@ -157,7 +157,7 @@ class Branches(nn.Module):
         (lambda m, x: m.a(x) if x.sum() > 0 else x, "forward that can be traced"),
         (lambda m, x: functional.dropout(m.a(x)), r"node 'dropout'.*training: expected False"),
         (lambda m, x: m.b(m.a(x).softmax(1)), "nothing behind the softmax"),
-        (lambda m, x: functional.softmax(m.a(x), dim=0), "softmax over flat values, dim=1"),
+        (lambda m, x: functional.softmax(m.a(x), dim=0), "dim: expected 1, the classes, found 0"),
         (lambda m, x: m.a(x).view(-1), "keeps the batch axis"),
         (lambda m, x: m.a(x.view(-1, 2, 2)), "flatten them first"),
         (lambda m, x: (m.a(x), x), "output: expected the end of the chain"),

@@ -7,7 +7,7 @@ box may hide. The two halves are judged apart, since outputs far outside are lar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -155,25 +155,48 @@ def _outputs(
         yield expected, found
 
 
-def log_probabilities(logits: FloatArray) -> FloatArray:
-    """Logarithms of the probabilities that a softmax makes of logits; tiny ones are cut off."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return np.asarray(np.maximum(logs, LEAST_LOG))
+def before(end: str, source: Source) -> Source:
+    """A source whose last step is left out of the network: logarithms are compared.
 
-
-def log_of(probabilities: Any) -> FloatArray:
-    """Logarithms of probabilities, to be compared with :func:`log_probabilities`."""
-    return np.asarray(
-        np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), np.exp(LEAST_LOG)))
+    Args:
+        end: ``softmax``, ``log-softmax``, or nothing.
+        source: with outputs behind it.
+    """
+    if not end:
+        return source
+    logs, run = _LOGS[end], source.run
+    return replace(
+        source,
+        run=lambda inputs: logs(np.asarray(run(inputs), dtype=np.float64)),
+        finish=_log_probabilities,
+        notes=(*source.notes, NOTE.format(end)),
     )
 
+
+NOTE = (
+    "the {} at the end is left out: it keeps the order of the classes, so that answers are the "
+    "same; margins are of logits"
+)
 
 LEAST_LOG = -60.0
 """Logarithms of probabilities below this are not compared: float32 ends at -87."""
 
-SOFTMAX_NOTE = (
-    "the softmax at the end is left out: it keeps the order of the classes, so that answers are "
-    "the same; margins are of logits"
-)
-"""What is told of a softmax that is left out."""
+
+def _log_probabilities(logits: FloatArray) -> FloatArray:
+    """Logarithms of the probabilities that a softmax makes of logits."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return _cut_off(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _cut_off(logs: FloatArray) -> FloatArray:
+    return np.asarray(np.maximum(logs, LEAST_LOG))
+
+
+def _logs(probabilities: FloatArray) -> FloatArray:
+    return np.asarray(np.log(np.maximum(probabilities, np.exp(LEAST_LOG))))
+
+
+_LOGS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
+    "softmax": _logs,
+    "log-softmax": _cut_off,
+}

@@ -32,6 +32,7 @@ class Assembly:
 
     Attributes:
         shape: of the present values, such as ``(16, 14, 14)`` or ``(100,)``.
+        end: what the source has behind the last step (:meth:`softmax`), empty for nothing.
 
     Raises:
         InputError: there are more than :data:`MAX_INPUTS` inputs.
@@ -41,6 +42,7 @@ class Assembly:
         if math.prod(shape) > MAX_INPUTS:
             raise InputError(f"expected at most {MAX_INPUTS} inputs, found shape {shape}")
         self.shape = shape
+        self.end = ""
         self._blocks: list[list[Layer]] = [[]]
 
     @property
@@ -61,6 +63,7 @@ class Assembly:
 
     def relu(self) -> None:
         """A ReLU; two in a row are one."""
+        self._require_no_end()
         if not self._blocks[-1]:
             self._blocks[-1].append(Permute(np.arange(self.size)))
         self._blocks.append([])
@@ -167,6 +170,13 @@ class Assembly:
             raise InputError(f"expected a shape of {self.size} values, found {shape}")
         self.shape = shape
 
+    def softmax(self, kind: str = "softmax") -> None:
+        """A softmax or log-softmax of flat values, which ends the network and is left out of it."""
+        self._require_no_end()
+        if len(self.shape) != 1:
+            raise InputError(f"expected a {kind} over flat values, found shape {self.shape}")
+        self.end = kind
+
     def finish(self, metadata: NetworkMetadata) -> ReLUNetwork:
         """The network of all steps."""
         if not self._blocks[-1]:
@@ -174,6 +184,11 @@ class Assembly:
         layers = (block[0] if len(block) == 1 else Chain(tuple(block)) for block in self._blocks)
         return ReLUNetwork(tuple(layers), metadata)
 
+    def _require_no_end(self) -> None:
+        if self.end:
+            raise InputError(f"expected nothing behind the {self.end}; take it out of the source")
+
     def _add(self, layer: Layer, shape: tuple[int, ...]) -> None:
+        self._require_no_end()
         self._blocks[-1].append(layer)
         self.shape = shape

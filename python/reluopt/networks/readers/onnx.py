@@ -2,8 +2,8 @@
 
 The file is read without external data, and its nodes are followed from
 the input to the output; whatever is no chain, or another operator, is refused by the node's name.
-What was read is run beside the ONNX reference implementation on random inputs: outputs that differ
-by more than :data:`AGREEMENT` are refused.
+What was read is run beside onnxruntime, or the ONNX reference implementation where that is not
+installed, on random inputs (:mod:`.agreement`).
 
 Source of the operators' meaning: https://onnx.ai/onnx/operators (opset 7 and later).
 """
@@ -12,33 +12,29 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reluopt.errors import EngineUnavailableError, InputError, shown
+from reluopt.errors import InputError, shown
 from reluopt.files import MAX_FILE_BYTES, open_input
-from reluopt.install import install_command
 from reluopt.networks.metadata import NetworkMetadata, picture_shape
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.readers import ReaderOptions
+from reluopt.networks.readers.agreement import Source, before, verified
 from reluopt.networks.readers.assembly import Assembly
+from reluopt.networks.readers.frameworks import framework
 from reluopt.networks.readers.onnx_operators import OPERATORS, Node
 from reluopt.numerics.arrays import FloatArray
-
-AGREEMENT = 1e-4
-"""Largest difference from the reference's outputs, relative to the largest of them: it computes in
-float32, whose unit is 6e-8, over sums of up to some thousand terms."""
 
 MODERN = 15
 """Version of the operators to which older files are converted for the reference implementation: it
 normalises batches of versions below 14 as in training."""
-
-TRIALS = 8
-"""Random inputs on which both are run."""
 
 _EXPECTED = "an ONNX file"
 
@@ -51,7 +47,7 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
     """
     if options.architecture is not None:
         raise InputError(f"{path}: architecture: expected none, since the file tells its own")
-    onnx = _onnx()
+    onnx: Any = framework("onnx", "ONNX files", "onnx")
     with open_input(path, _EXPECTED) as (stream, _):
         data = stream.read()
     if data.startswith(b"\x1f\x8b"):
@@ -60,14 +56,8 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
         model = onnx.load_model_from_string(data)
         onnx.checker.check_model(model)
         name = re.sub(r"(\.onnx)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
-        network = _Graph(model, name, options.input_shape).network()
-        difference = compare(model, network)
-    if not difference <= AGREEMENT:
-        raise InputError(
-            f"{path}: expected the outputs of the ONNX reference implementation, found a "
-            f"difference of {difference:.1e}"
-        )
-    return network
+        network, end = _Graph(model, name, options.input_shape).network()
+        return verified(network, before(end, source_of(model)))
 
 
 @contextmanager
@@ -82,33 +72,41 @@ def _library(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: expected {_EXPECTED}, found: {found}") from error
 
 
-def compare(model: Any, network: ReLUNetwork) -> float:
-    """Largest relative difference of a network's outputs from those of the ONNX reference."""
+def source_of(model: Any) -> Source:
+    """A model as what a network is compared with."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    value = _input_of(model.graph)
+    kind = tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    shape = [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
+    framework, run = _runner(model)
+
+    def outputs(inputs: NDArray[np.float32]) -> Any:
+        return [
+            np.ravel(run(None, {value.name: row.reshape(shape).astype(kind)})[0]) for row in inputs
+        ]
+
+    return Source("the ONNX file", framework, outputs)
+
+
+def _runner(model: Any) -> tuple[str, Callable[..., Any]]:
+    """What runs a model, with its version, and how."""
+    import onnx
     from onnx.reference import ReferenceEvaluator
     from onnx.version_converter import convert_version
 
+    with suppress(Exception):  # not installed, or one that does not know what the file holds
+        runtime = import_module("onnxruntime")
+        options = runtime.SessionOptions()
+        options.log_severity_level, options.intra_op_num_threads = 4, 1
+        session = runtime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return f"onnxruntime {runtime.__version__}", session.run
     if min(each.version for each in model.opset_import) < MODERN:
         model = convert_version(model, MODERN)
     evaluator: Any = ReferenceEvaluator(model)
-    value = _input_of(model.graph)
-    shape = [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
-    inputs = np.random.default_rng(0).random((TRIALS, network.input_size)).astype(np.float32)
-    expected = [
-        np.ravel(evaluator.run(None, {value.name: row.reshape(shape)})[0]) for row in inputs
-    ]
-    found = network.forward(inputs.astype(np.float64))
-    largest = max(float(np.abs(expected).max()), 1e-30)
-    return float(np.abs(found - np.array(expected, dtype=np.float64)).max()) / largest
-
-
-def _onnx() -> Any:
-    try:
-        import onnx
-    except ImportError as error:
-        raise EngineUnavailableError(
-            f"ONNX files need the package onnx, found it not installed: {install_command('onnx')}"
-        ) from error
-    return onnx
+    return f"the reference of onnx {onnx.__version__}", evaluator.run
 
 
 def _unpacked(data: bytes, path: Path) -> bytes:
@@ -159,8 +157,8 @@ class _Graph:
         for tensor in model.graph.initializer:
             self._keep(tensor.name, tensor)
 
-    def network(self) -> ReLUNetwork:
-        """The network that the graph describes."""
+    def network(self) -> tuple[ReLUNetwork, str]:
+        """The network that the graph describes, and what it left out at the end."""
         assembly = Assembly(self._shape)
         for node in self._graph.node:
             self._follow(node, assembly)
@@ -170,7 +168,8 @@ class _Graph:
                 f"found that it ends in '{shown(self._present)}'"
             )
         shape = self._input_shape or picture_shape(self._shape)
-        return assembly.finish(NetworkMetadata(name=self._name, input_shape=shape))
+        network = assembly.finish(NetworkMetadata(name=self._name, input_shape=shape))
+        return network, assembly.end
 
     def _follow(self, node: Any, assembly: Assembly) -> None:
         """Take one node."""

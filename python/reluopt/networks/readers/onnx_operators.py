@@ -150,6 +150,17 @@ def _transpose(node: Node, assembly: Assembly) -> None:
     assembly.transpose(tuple(int(axis) - 1 for axis in axes[1:]))
 
 
+def _softmax(kind: str) -> Operator:
+    """``Softmax`` and ``LogSoftmax``."""
+
+    def apply(node: Node, assembly: Assembly) -> None:
+        if node.attributes.get("axis", -1) not in (1, -1):
+            raise InputError("axis: expected that of the classes, 1")
+        assembly.softmax(kind)
+
+    return apply
+
+
 def _nothing(node: Node, assembly: Assembly) -> None:
     """What changes nothing when a network answers."""
 
@@ -171,6 +182,8 @@ OPERATORS: Mapping[str, Operator] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Transpose": _transpose,
+    "Softmax": _softmax("softmax"),
+    "LogSoftmax": _softmax("log-softmax"),
     "Identity": _nothing,
     "Dropout": _nothing,
 }

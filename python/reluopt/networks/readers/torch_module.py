@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -23,18 +23,10 @@ from numpy.typing import NDArray
 from reluopt.errors import InputError, shown
 from reluopt.networks.metadata import NetworkMetadata, picture_shape
 from reluopt.networks.network import ReLUNetwork
-from reluopt.networks.readers.agreement import (
-    LEAST_LOG,
-    SOFTMAX_NOTE,
-    Source,
-    log_of,
-    log_probabilities,
-    verified,
-)
+from reluopt.networks.readers.agreement import Source, before, verified
 from reluopt.networks.readers.assembly import Assembly
 from reluopt.networks.readers.frameworks import framework, input_shape_told
 from reluopt.networks.readers.torch_operations import MODULES, OPERATIONS, numbers
-from reluopt.numerics.arrays import FloatArray
 
 _SHAPES = ("flatten", "view", "reshape", "unflatten", "squeeze", "unsqueeze")
 _SHAPE_MODULES = ("Flatten", "Unflatten")
@@ -97,37 +89,23 @@ def from_torch(module: Any, input_shape: Sequence[int], *, name: str | None = No
     metadata = NetworkMetadata(name or type(module).__name__, picture_shape(shape))
     network = assembly.finish(metadata)
     try:
-        return verified(network, _source(torch, twin, shape, walk.end))
+        return verified(network, before(assembly.end, _source(torch, twin, shape)))
     except InputError as error:
         raise InputError(f"{label}: {error}") from error
 
 
-def _source(torch: Any, module: Any, shape: tuple[int, ...], end: str) -> Source:
+def _source(torch: Any, module: Any, shape: tuple[int, ...]) -> Source:
     """The module as what the network is compared with."""
-    first = next(
-        (p for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()), None
-    )
+    tensors = (*module.parameters(), *module.buffers())
+    first = next((tensor for tensor in tensors if tensor.is_floating_point()), None)
     kind, device = (torch.float32, "cpu") if first is None else (first.dtype, first.device)
 
-    def run(inputs: NDArray[np.float32]) -> FloatArray:
+    def run(inputs: NDArray[np.float32]) -> Any:
         with torch.no_grad():
             outputs = module(torch.from_numpy(inputs).to(device, kind).reshape(-1, *shape))
-        return _LOGS[end](np.asarray(outputs.to("cpu", torch.float64).numpy()))
+        return outputs.to("cpu", torch.float64).numpy()
 
-    source = Source("the PyTorch module", f"torch {torch.__version__}", run)
-    return replace(source, finish=log_probabilities, notes=(SOFTMAX_NOTE,)) if end else source
-
-
-def _cut_off(logs: FloatArray) -> FloatArray:
-    return np.asarray(np.maximum(logs, LEAST_LOG))
-
-
-_LOGS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
-    "": np.asarray,
-    "softmax": log_of,
-    "log_softmax": _cut_off,
-}
-"""What the outputs behind each end are compared as."""
+    return Source("the PyTorch module", f"torch {torch.__version__}", run)
 
 
 @dataclass(frozen=True)
@@ -138,14 +116,9 @@ class _Values:
 
 
 class _Walk:
-    """A traced forward that is followed from its input to its output.
-
-    Attributes:
-        end: the softmax that was met, empty before.
-    """
+    """A traced forward that is followed from its input to its output."""
 
     def __init__(self, torch: Any, traced: Any, assembly: Assembly) -> None:
-        self.end = ""
         self._torch, self._traced, self._assembly = torch, traced, assembly
         self._found: dict[Any, Any] = {}
         self._last: Any = None
@@ -196,8 +169,6 @@ class _Walk:
                 "expected a chain in which every step reads what the one before it gave; a branch "
                 "or a sum of two branches cannot be read"
             )
-        if self.end and name not in _NOTHING and name != "nothing":
-            raise InputError(f"expected nothing behind the {self.end}; take it out of the module")
         self._step(node, name)
         self._last = node
         return _Values(self._assembly.shape)
@@ -247,15 +218,14 @@ class _Walk:
 
     def _softmax(self, node: Any, name: str) -> None:
         """Only at the end, over all values."""
-        args, kwargs = self._arguments(node)
-        axis = (
-            getattr(self._traced.get_submodule(node.target), "dim", None)
-            if (node.op == "call_module")
-            else kwargs.get("dim", args[1] if len(args) > 1 else None)
-        )
-        if len(self._assembly.shape) != 1 or axis not in (1, -1, None):
-            raise InputError("expected a softmax over flat values, dim=1")
-        self.end = name
+        if node.op == "call_module":
+            axis = self._traced.get_submodule(node.target).dim
+        else:
+            args, kwargs = self._arguments(node)
+            axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
+        if axis not in (1, -1, None):
+            raise InputError(f"dim: expected 1, the classes, found {shown(axis)}")
+        self._assembly.softmax(name.replace("_", "-"))
 
     def _arguments(self, node: Any) -> tuple[list[Any], dict[str, Any]]:
         """Arguments with constants in place of nodes; the values come first unless told."""
