@@ -114,11 +114,11 @@ def as_big(name, content):
         (lambda p: saved(p, {"x.weight": torch.empty(3, device="meta")}), "it has no numbers"),
         (
             lambda p: repacked(saved(p, dense().state_dict()), lambda n, c: c, 8),
-            "none of them pack",
+            "without packed members",
         ),
         (lambda p: repacked(saved(p, dense().state_dict()), long_claim), "bytes in the file"),
         (lambda p: repacked(saved(p, dense().state_dict()), as_big), "little-endian"),
-        (lambda p: torch.jit.script(dense()).save(p) or p, "none of them packed|module itself"),
+        (lambda p: torch.jit.script(dense()).save(p) or p, "without packed members"),
     ],
 )
 def test_what_is_no_plain_state_dict_is_refused(tmp_path, make, message):

@@ -9,7 +9,6 @@ on the tensors that ``torch.load`` gives.
 from __future__ import annotations
 
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,17 +22,14 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.readers import ReaderOptions
 from reluopt.networks.readers.agreement import Source, verified
 from reluopt.networks.readers.architecture import Step, input_shape_of, parse_architecture
+from reluopt.networks.readers.archives import stored_members
 from reluopt.networks.readers.chain import numbers_of, pair_tensors
 from reluopt.networks.readers.frameworks import framework
 from reluopt.networks.readers.state_dict import StateDict, read_foreign
 from reluopt.networks.tensor_files import FLOAT_BYTES, TensorFile, TensorInfo
 
-MAX_RECORDS = 10_000
-"""More records than this are no state dict of a network that can be answered for."""
-
 _EXPECTED = "a PyTorch file"
 _TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-_LOCAL_HEADER = 30
 
 
 def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
@@ -60,29 +56,13 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
 
 
 def _records(stream: BinaryIO, size: int, path: Path) -> Mapping[int, int]:
-    """Sizes of the records of a zip file by the byte where each begins."""
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            members = archive.infolist()
-            orders = [archive.read(m) for m in members if m.filename.endswith("/byteorder")]
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-        found = shown(error)
-        raise InputError(f"{path}: expected {_EXPECTED}, found a damaged one: {found}") from error
-    packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-    if packed or len(members) > MAX_RECORDS or sum(m.file_size for m in members) > size:
-        raise InputError(
-            f"{path}: expected {_EXPECTED} of at most {MAX_RECORDS} records, none of them packed, "
-            "found others"
-        )
-    if any(order != b"little" for order in orders):
-        raise InputError(f"{path}: expected little-endian numbers, found others")
-    records = {}
-    for member in members:
-        stream.seek(member.header_offset)
-        header = stream.read(_LOCAL_HEADER)
-        lengths = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
-        records[member.header_offset + _LOCAL_HEADER + sum(lengths)] = member.file_size
-    return records
+    """Sizes of the records of a file by the byte where each begins."""
+    members = stored_members(stream, size, path, _EXPECTED)
+    for name, member in members.items():
+        stream.seek(member.start)
+        if name.endswith("/byteorder") and stream.read(member.size) != b"little":
+            raise InputError(f"{path}: expected little-endian numbers, found others")
+    return {member.start: member.size for member in members.values()}
 
 
 def _state_dict(torch: Any, stream: BinaryIO, device: str, path: Path) -> dict[str, Any]:
