@@ -207,8 +207,8 @@ def _loaded(
         except Exception as error:  # weights that do not fit
             found = shown(str(error).strip().partition("\n")[0], 200)
             raise InputError(f"expected weights that fit the layers, found: {found}") from None
-    found = sum(info.dtype[0] == "F" for info in arrays.values())
+    held = sum(info.dtype[0] == "F" for info in arrays.values())
     wanted = sum("float" in variable.dtype for variable in model.variables)
-    if found != wanted:
-        raise InputError(f"expected {wanted} arrays of its layers, found {found}")
+    if held != wanted:
+        raise InputError(f"expected {wanted} arrays of its layers, found {held}")
     return model
