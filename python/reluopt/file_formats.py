@@ -88,6 +88,12 @@ _FORMATS = (
     FileFormat(
         "a zip file", "unpack it and name the file inside", _begins(b"PK\x03\x04", b"PK\x05\x06")
     ),
+    FileFormat("a MATLAB file", _FIRST.format("net.mat"), _begins(b"MATLAB 5.0 MAT-file")),
+    FileFormat(
+        "a MATLAB file of version 7.3",
+        "save('net.mat', '-v7') writes one that is read",
+        _begins(b"MATLAB 7.3 MAT-file"),
+    ),
     FileFormat("an HDF5 file (of Keras?)", _KERAS, _begins(b"\x89HDF\r\n\x1a\n")),
     FileFormat(
         "a Python pickle (of PyTorch or scikit-learn?)",

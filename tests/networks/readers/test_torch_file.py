@@ -65,6 +65,29 @@ def test_an_architecture_puts_convolutions_together(tmp_path):
     assert network.metadata.activation is ActivationSource.STATED
 
 
+def test_images_flattened_with_channels_last(tmp_path):
+    module = nn.Sequential(nn.Conv2d(1, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2))
+    text = "conv(3, 1, 2, 2) / flatten-hwc / fc12-2"
+    network = load_network(saved(tmp_path / "n.pt", module.state_dict()), (3, 3), architecture=text)
+    inputs = np.random.default_rng(0).normal(size=(9, 3, 3))
+    images = torch.from_numpy(inputs).float()[:, None]
+    with torch.no_grad():
+        expected = module[3](module[:2](images).permute(0, 2, 3, 1).flatten(1)).numpy()
+    np.testing.assert_allclose(network.forward(inputs), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("pool", ["maxpool3", "avgpool3"])
+def test_same_padding_agrees_with_functions_of_pytorch(tmp_path, stride, pool):
+    """The reader compares: two ways to the same padding."""
+    size = 2 * -(-9 // stride) * -(-8 // stride)
+    module = nn.Sequential(nn.Conv2d(1, 2, (3, 2)), nn.ReLU(), nn.Linear(size, 3))
+    text = f"conv(2, 1, 3, 2) psame / {pool} s{stride} psame / fc{size}-3"
+    path = saved(tmp_path / "net.pt", module.state_dict())
+    network = load_network(path, (9, 8), architecture=text)
+    assert "64 random inputs" in network.metadata.recipe["imported"]["agreement"]
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_kinds_of_numbers_are_read_exactly(tmp_path, kind):
     state = {name: values.to(kind) for name, values in dense().state_dict().items()}

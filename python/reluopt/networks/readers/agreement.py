@@ -31,6 +31,9 @@ CHUNK_VALUES = 2**18
 IMPORTED = "imported"
 """Where a network's recipe says what it was read from, and how well it agreed."""
 
+NOTHING = "nothing to compare with"
+"""In place of an agreement, where there is no model that could be run."""
+
 Run: TypeAlias = Callable[[NDArray[np.float32]], Any]
 """Outputs, shape ``(batch, ...)``, of inputs ``(batch, n_0)`` in float32 numbers."""
 

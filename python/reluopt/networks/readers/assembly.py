@@ -192,3 +192,13 @@ class Assembly:
         self._require_no_end()
         self._blocks[-1].append(layer)
         self.shape = shape
+
+
+def same_padding(shape: Shape, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Padding:
+    """What TensorFlow's ``same`` pads: each stride has a window, and what is odd goes behind."""
+    before, behind = [], []
+    for side, k, s, d in zip(shape[1:], kernel, stride, dilation, strict=True):
+        total = max((-(-side // s) - 1) * s + d * (k - 1) + 1 - side, 0)
+        before.append(total // 2)
+        behind.append(total - total // 2)
+    return before[0], before[1], behind[0], behind[1]

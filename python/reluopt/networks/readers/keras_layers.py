@@ -15,7 +15,7 @@ import numpy as np
 
 from reluopt.errors import InputError, shown
 from reluopt.networks.layers.windows import Pair
-from reluopt.networks.readers.assembly import Assembly, Padding
+from reluopt.networks.readers.assembly import Assembly, Padding, same_padding
 from reluopt.numerics.arrays import FloatArray
 
 Apply: TypeAlias = Callable[[Any, Assembly], None]
@@ -63,19 +63,13 @@ def _axis(layer: Any, assembly: Assembly) -> None:
 
 
 def _padding(layer: Any, kernel: Pair, stride: Pair, dilation: Pair, assembly: Assembly) -> Padding:
-    """``same`` pads so that each stride has a window; what is odd goes behind."""
+    """Zeros around an image."""
     _refuse_unless(layer, data_format="channels_last")
-    sides = assembly.image_shape[1:]
     if layer.padding == "valid":
         return 0, 0, 0, 0
     if layer.padding != "same":
         raise InputError(f"padding: expected valid or same, found {shown(layer.padding)}")
-    before, behind = [], []
-    for side, k, s, d in zip(sides, kernel, stride, dilation, strict=True):
-        total = max(((side + s - 1) // s - 1) * s + d * (k - 1) + 1 - side, 0)
-        before.append(total // 2)
-        behind.append(total - total // 2)
-    return before[0], before[1], behind[0], behind[1]
+    return same_padding(assembly.image_shape, kernel, stride, dilation)
 
 
 def _pair(values: Any) -> Pair:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from reluopt.errors import InputError, shown
 from reluopt.networks.metadata import (
@@ -21,7 +22,12 @@ from reluopt.networks.metadata import (
 )
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.readers import ReaderOptions
-from reluopt.networks.readers.architecture import assemble, input_shape_of, parse_architecture
+from reluopt.networks.readers.architecture import (
+    Step,
+    assemble,
+    input_shape_of,
+    parse_architecture,
+)
 from reluopt.networks.readers.chain import infer_chain
 from reluopt.networks.readers.stored import StoredLayer
 from reluopt.numerics.arrays import FloatArray
@@ -47,7 +53,13 @@ class StateDict:
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_foreign(source: StateDict, options: ReaderOptions) -> ReLUNetwork:
+Meaning: TypeAlias = Callable[[tuple[Step, ...]], tuple[Step, ...]]
+"""What the steps of an architecture mean in a format, which may refuse some."""
+
+
+def read_foreign(
+    source: StateDict, options: ReaderOptions, meaning: Meaning = tuple
+) -> ReLUNetwork:
     """The network of the tensors.
 
     Raises:
@@ -58,7 +70,7 @@ def read_foreign(source: StateDict, options: ReaderOptions) -> ReLUNetwork:
         needed = any(len(shape) not in (1, 2) for shape in source.shapes.values())
         told = options.architecture or (source.texts.get(ARCHITECTURE_KEY) if needed else None)
         if told is not None:
-            return _by_architecture(source, told, options)
+            return _by_architecture(source, told, options, meaning)
         layers = infer_chain(source.shapes)
         metadata = _chain_metadata(source, layers, options)
     except InputError as error:
@@ -90,9 +102,11 @@ def build(
         raise InputError(f"{source.path}: {error}") from error
 
 
-def _by_architecture(source: StateDict, text: str, options: ReaderOptions) -> ReLUNetwork:
+def _by_architecture(
+    source: StateDict, text: str, options: ReaderOptions, meaning: Meaning
+) -> ReLUNetwork:
     """The network of an architecture; a text that is given says that ReLUs stand between layers."""
-    steps = parse_architecture(text)
+    steps = meaning(parse_architecture(text))
     size = re.search(r"\b(\d{1,4})x(\d{1,4})\b", source.texts.get("input", ""))
     told = options.input_shape or (None if size is None else (int(size[1]), int(size[2])))
     inputs = input_shape_of(steps, told)

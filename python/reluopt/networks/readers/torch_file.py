@@ -178,16 +178,34 @@ def _step(functional: Any, step: Step, values: Any, left: list[Any]) -> Any:
     match step.kind:
         case "conv":
             weight, bias = left.pop(0)
-            return functional.conv2d(values, weight, bias, step.stride or 1, step.padding)
+            values, pads = _padded(functional, values, step, 0.0)
+            return functional.conv2d(values, weight, bias, step.stride or 1, pads)
         case "fc":
             weight, bias = left.pop(0)
             return functional.linear(values.flatten(1), weight, bias)
         case "leaky":
             return functional.leaky_relu(values, step.slope)
+        case "flatten":
+            return values.permute(0, 2, 3, 1).flatten(1) if step.order == "hwc" else values
         case "maxpool":
-            return functional.max_pool2d(values, step.sizes[0], step.stride or None, step.padding)
-        case _:
+            values, pads = _padded(functional, values, step, -np.inf)
+            return functional.max_pool2d(values, step.sizes[0], step.stride or None, pads)
+        case _:  # the mean of what is no padding
             size, stride = step.sizes[0], step.stride or None
-            return functional.avg_pool2d(
-                values, size, stride, step.padding, count_include_pad=False
-            )
+            ones = values.new_ones(values.shape)
+            (values, pads), (ones, _) = (_padded(functional, v, step, 0.0) for v in (values, ones))
+            sums, counts = (functional.avg_pool2d(v, size, stride, pads) for v in (values, ones))
+            return sums / counts
+
+
+def _padded(functional: Any, values: Any, step: Step, fill: float) -> tuple[Any, int]:
+    """Values with what ``same`` pads, and what the function itself must pad."""
+    if step.padding is not None:
+        return values, step.padding
+    sizes = step.sizes[2:] or step.sizes * 2
+    pads: list[int] = []
+    for side, size in zip(values.shape[:1:-1], sizes[::-1], strict=True):
+        stride = step.stride or (1 if step.kind == "conv" else size)
+        missing = size - (stride if side % stride == 0 else side % stride)
+        pads += [max(missing, 0) // 2, max(missing, 0) - max(missing, 0) // 2]
+    return functional.pad(values, pads, value=fill), 0
