@@ -164,6 +164,12 @@ class Assembly:
         layer = Permute.of_axes(self.shape, axes)
         self._add(layer, tuple(self.shape[axis] for axis in axes))
 
+    def permute(self, order: FloatArray) -> None:
+        """Flat values in another order; all of them."""
+        if self.shape != order.shape or (order != np.floor(order)).any():
+            raise InputError(f"expected the numbers of {self.shape} values, found {order.shape}")
+        self._add(Permute(order.astype(np.int64)), self.shape)
+
     def reshape(self, shape: tuple[int, ...]) -> None:
         """The same values, row-major, in another shape."""
         if math.prod(shape) != self.size:

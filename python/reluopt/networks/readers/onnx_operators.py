@@ -150,6 +150,13 @@ def _transpose(node: Node, assembly: Assembly) -> None:
     assembly.transpose(tuple(int(axis) - 1 for axis in axes[1:]))
 
 
+def _gather(node: Node, assembly: Assembly) -> None:
+    """All of flat values, in another order."""
+    if node.place != 0 or node.attributes.get("axis", 0) not in (1, -1):
+        raise InputError("axis: expected that of the values, 1, found another")
+    assembly.permute(node.constant(1))
+
+
 def _softmax(kind: str) -> Operator:
     """``Softmax`` and ``LogSoftmax``."""
 
@@ -182,6 +189,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Transpose": _transpose,
+    "Gather": _gather,
     "Softmax": _softmax("softmax"),
     "LogSoftmax": _softmax("log-softmax"),
     "Identity": _nothing,
