@@ -7,6 +7,7 @@ box may hide. The two halves are judged apart, since outputs far outside are lar
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.errors import InputError
+from reluopt.errors import InputError, NoteWarning
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 
@@ -94,10 +95,15 @@ def verified(network: ReLUNetwork, source: Source) -> ReLUNetwork:
 
     Raises:
         InputError: it does not agree with its source.
+
+    Warns:
+        NoteWarning: of every note of the source.
     """
     agreement = compare(network, source)
     if not agreement.holds:
         raise InputError(f"expected the outputs of {source.kind}, found a {agreement}")
+    for note in source.notes:
+        warnings.warn(NoteWarning(note), stacklevel=2)
     return told(network, source.kind, str(agreement), source.notes)
 
 

@@ -64,6 +64,9 @@ def from_keras(
         InputError: the model is no chain, holds a layer that cannot be represented (the message
             names it), or its outputs differ from the network's.
         EngineUnavailableError: Keras is not installed.
+
+    Warns:
+        NoteWarning: a softmax was left out.
     """
     keras = load_keras()
     if not isinstance(model, keras.Model) or type(model).__name__ not in MODELS:

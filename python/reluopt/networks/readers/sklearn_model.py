@@ -58,6 +58,9 @@ def from_sklearn(
     Raises:
         InputError: the estimator is another one, not fitted, or its outputs differ.
         EngineUnavailableError: scikit-learn is not installed.
+
+    Warns:
+        NoteWarning: of the two logits, and of outputs that are no classes.
     """
     framework("sklearn", "estimators", "sklearn")
     steps = [step for _, step in estimator.steps] if _kind(estimator) == "Pipeline" else [estimator]

@@ -63,6 +63,9 @@ def from_torch(module: Any, input_shape: Sequence[int], *, name: str | None = No
         InputError: the module is no chain, holds a step that cannot be represented (the message
             names it), or its outputs differ from the network's.
         EngineUnavailableError: PyTorch is not installed.
+
+    Warns:
+        NoteWarning: a softmax was left out.
     """
     torch: Any = framework("torch", "PyTorch modules", "torch")
     if not isinstance(module, torch.nn.Module):
