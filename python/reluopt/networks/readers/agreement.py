@@ -7,6 +7,7 @@ box may hide. The two halves are judged apart, since outputs far outside are lar
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluopt.errors import InputError, NoteWarning
+from reluopt.networks.layers.base import Layer
+from reluopt.networks.layers.chain import Chain
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 
@@ -26,8 +29,8 @@ float32, whose unit is 6e-8, over sums of up to some thousand terms."""
 INPUTS = 64
 """Random inputs on which both are run."""
 
-CHUNK_VALUES = 2**18
-"""Inputs (batch times values) that are run at once, so that large images take no large memory."""
+CHUNK_VALUES = 2**21
+"""Values (inputs times the most values of a layer) that are run at once, 16 MB."""
 
 IMPORTED = "imported"
 """Where a network's recipe says what it was read from, and how well it agreed."""
@@ -150,7 +153,7 @@ def _outputs(
     Raises:
         InputError: the source gives another number of outputs.
     """
-    count = max(1, CHUNK_VALUES // network.input_size)
+    count = max(1, CHUNK_VALUES // max(map(_most_values, network.layers)))
     for start in range(0, len(inputs), count):
         chunk = inputs[start : start + count]
         with np.errstate(all="ignore"):  # what is no number fails by itself
@@ -162,6 +165,16 @@ def _outputs(
                 f"{found.shape[1]}"
             )
         yield expected, found
+
+
+def _most_values(layer: Layer) -> int:
+    """The most values that a layer has at once for an input."""
+    if isinstance(layer, Chain):
+        return max(map(_most_values, layer.parts))
+    windows = getattr(layer, "windows", None)
+    taken = 0 if windows is None else math.prod((*windows.kernel, *windows.output_sides))
+    taken *= 1 if windows is None else windows.input_shape[0]
+    return max(layer.input_size, layer.output_size, taken)
 
 
 def before(end: str, source: Source) -> Source:

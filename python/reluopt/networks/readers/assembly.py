@@ -7,6 +7,7 @@ becomes one layer, a :class:`~reluopt.networks.layers.chain.Chain` where it is s
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,14 @@ from reluopt.numerics.arrays import FloatArray
 
 Padding = tuple[int, int, int, int]
 
-MAX_INPUTS = 2**24
-"""More inputs than this are no network that can be evaluated."""
+MAX_VALUES = 2**22
+"""More values between two steps than this are no network that can be answered for."""
+
+MAX_ENTRIES = 2**25
+"""Entries of all windows of an image."""
+
+MAX_HELD = 2**24
+"""Numbers that steps hold for each value although the source tells few: scales, orders."""
 
 
 class Assembly:
@@ -35,13 +42,13 @@ class Assembly:
         end: what the source has behind the last step (:meth:`softmax`), empty for nothing.
 
     Raises:
-        InputError: there are more than :data:`MAX_INPUTS` inputs.
+        InputError: there are more than :data:`MAX_VALUES` values.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        if math.prod(shape) > MAX_INPUTS:
-            raise InputError(f"expected at most {MAX_INPUTS} inputs, found shape {shape}")
+        _require_few(shape)
         self.shape = shape
+        self._held = 0
         self.end = ""
         self._blocks: list[list[Layer]] = [[]]
 
@@ -64,8 +71,7 @@ class Assembly:
     def relu(self) -> None:
         """A ReLU; two in a row are one."""
         self._require_no_end()
-        if not self._blocks[-1]:
-            self._blocks[-1].append(Permute(np.arange(self.size)))
+        self._fill()
         self._blocks.append([])
 
     def dense(self, weight: FloatArray, bias: FloatArray | None = None) -> None:
@@ -90,7 +96,7 @@ class Assembly:
         if weight.ndim != 4:
             raise InputError(f"expected weights with four axes, found shape {weight.shape}")
         kernel = weight.shape[2], weight.shape[3]
-        windows = Windows(self.image_shape, kernel, stride, padding, dilation)
+        windows = self._windows(kernel, stride, padding, dilation)
         zeros = np.zeros(weight.shape[0])
         layer = Conv2d(weight, zeros if bias is None else bias, windows, groups)
         self._add(layer, layer.output_shape)
@@ -104,7 +110,7 @@ class Assembly:
         ceil: bool = False,
     ) -> None:
         """The largest entry of every window."""
-        windows = Windows(self.image_shape, kernel, stride, padding, dilation, ceil)
+        windows = self._windows(kernel, stride, padding, dilation, ceil)
         self._add(MaxPool2d(windows), (windows.input_shape[0], *windows.output_sides))
 
     def average_pool(
@@ -116,20 +122,21 @@ class Assembly:
         counts_padding: bool = False,
     ) -> None:
         """The mean entry of every window."""
-        windows = Windows(self.image_shape, kernel, stride, padding, ceil=ceil)
+        windows = self._windows(kernel, stride, padding, (1, 1), ceil)
         layer = AveragePool2d(windows, counts_padding)
         self._add(layer, (windows.input_shape[0], *windows.output_sides))
 
     def scale(self, scale: FloatArray | float, shift: FloatArray | float) -> None:
         """``scale * v + shift``, both broadcast to the present shape as numpy does."""
         try:
-            both = [np.broadcast_to(values, self.shape).ravel() for values in (scale, shift)]
+            views = [np.broadcast_to(values, self.shape) for values in (scale, shift)]
         except ValueError as error:
             raise InputError(
                 f"expected a constant that fits {self.shape}, found shapes {np.shape(scale)} and "
                 f"{np.shape(shift)}"
             ) from error
-        self._add(Scale(both[0], both[1]), self.shape)
+        self._hold(2)
+        self._add(Scale(views[0].ravel(), views[1].ravel()), self.shape)
 
     def combine(self, sign: str, constant: FloatArray, first: bool = True) -> None:
         """Present values ``+``, ``-``, ``*`` or ``/`` a constant; ``first`` says which comes first.
@@ -161,6 +168,7 @@ class Assembly:
 
     def transpose(self, axes: tuple[int, ...]) -> None:
         """Axes in another order, such as channels first."""
+        self._hold(1)
         layer = Permute.of_axes(self.shape, axes)
         self._add(layer, tuple(self.shape[axis] for axis in axes))
 
@@ -185,10 +193,31 @@ class Assembly:
 
     def finish(self, metadata: NetworkMetadata) -> ReLUNetwork:
         """The network of all steps."""
-        if not self._blocks[-1]:
-            self._blocks[-1].append(Permute(np.arange(self.size)))
+        self._fill()
         layers = (block[0] if len(block) == 1 else Chain(tuple(block)) for block in self._blocks)
         return ReLUNetwork(tuple(layers), metadata)
+
+    def _windows(self, *settings: Any) -> Windows:
+        """Windows of the present image, of bounded size."""
+        windows = Windows(self.image_shape, *settings)
+        entries = math.prod((*windows.kernel, *windows.output_sides, windows.input_shape[0]))
+        if entries > MAX_ENTRIES:
+            raise InputError(f"expected at most {MAX_ENTRIES} entries of windows, found {entries}")
+        return windows
+
+    def _fill(self) -> None:
+        """Something must stand between two ReLUs: an order that changes none."""
+        if not self._blocks[-1]:
+            self._hold(1)
+            self._blocks[-1].append(Permute(np.arange(self.size)))
+
+    def _hold(self, numbers: int) -> None:
+        """So many numbers for each present value are about to be held."""
+        self._held += numbers * self.size
+        if self._held > MAX_HELD:
+            raise InputError(
+                f"expected scales and orders of at most {MAX_HELD} numbers, found more"
+            )
 
     def _require_no_end(self) -> None:
         if self.end:
@@ -196,8 +225,14 @@ class Assembly:
 
     def _add(self, layer: Layer, shape: tuple[int, ...]) -> None:
         self._require_no_end()
+        _require_few(shape)
         self._blocks[-1].append(layer)
         self.shape = shape
+
+
+def _require_few(shape: tuple[int, ...]) -> None:
+    if math.prod(shape) > MAX_VALUES:
+        raise InputError(f"expected at most {MAX_VALUES} values, found shape {shape}")
 
 
 def same_padding(shape: Shape, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Padding:

@@ -213,6 +213,9 @@ class _Graph:
             array = self._to_array(tensor)
         except (TypeError, ValueError) as error:
             raise InputError(f"constant '{shown(name)}': found: {shown(error)}") from error
-        if array.dtype.kind not in "fiu":
-            raise InputError(f"constant '{shown(name)}': expected numbers, found {array.dtype}")
+        if array.dtype.kind not in "fi" or (array.dtype.kind == "i" and array.itemsize < 4):
+            raise InputError(
+                f"constant '{shown(name)}': expected floats, or whole numbers of 32 or "
+                f"64 bits, found {array.dtype}"
+            )
         self._constants[name] = array.astype(np.float64)
