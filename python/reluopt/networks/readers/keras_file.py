@@ -10,7 +10,6 @@ that the layers would take are counted. What is left is written anew, as a Seque
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import tempfile
@@ -73,7 +72,10 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
         needed = _needed(keras, config)
         if needed > stored:
             raise InputError(f"expected {needed} bytes of weights for its layers, found {stored}")
-        model = _loaded(keras, config, weights, arrays)
+        with tempfile.TemporaryDirectory() as folder:
+            place = _written(Path(folder), keras.__version__, config, weights, arrays)
+            del weights
+            model = _loaded(keras, place, arrays)
         return from_keras(model, options.input_shape, name=path.stem)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -184,29 +186,36 @@ _WEIGHTS_OF: Mapping[str, Any] = {
 """Least numbers of weights of a layer behind values of a shape."""
 
 
-def _loaded(
-    keras: Any, config: Mapping[str, Any], weights: bytes, arrays: Mapping[str, TensorInfo]
-) -> Any:
-    """The model that Keras makes of a clean configuration and plain arrays."""
-    h5py = framework("h5py", "Keras files", "keras")
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder, "model.keras")
-        copy = io.BytesIO()
-        with h5py.File(copy, "w") as file:
-            for name, info in arrays.items():
-                kind = np.dtype(f"<{_NUMPY[info.dtype[0]]}{int(info.dtype[1:]) // 8}")
-                count = math.prod(info.shape)
-                flat = np.frombuffer(weights, kind, count, info.start if count else 0)
-                file[name] = flat.reshape(info.shape)
-        with zipfile.ZipFile(place, "w") as archive:
-            archive.writestr(_CONFIG, json.dumps(config))
-            archive.writestr(_METADATA, json.dumps({"keras_version": keras.__version__}))
-            archive.writestr(_WEIGHTS, copy.getvalue())
-        try:
-            model = keras.saving.load_model(place, compile=False, safe_mode=True)
-        except Exception as error:  # weights that do not fit
-            found = shown(str(error).strip().partition("\n")[0], 200)
-            raise InputError(f"expected weights that fit the layers, found: {found}") from None
+def _written(
+    folder: Path,
+    version: str,
+    config: Mapping[str, Any],
+    weights: bytes,
+    arrays: Mapping[str, TensorInfo],
+) -> Path:
+    """A file of a clean configuration and plain arrays."""
+    h5py: Any = framework("h5py", "Keras files", "keras")
+    copy, place = folder / _WEIGHTS, folder / "model.keras"
+    with h5py.File(copy, "w") as file:
+        for name, info in arrays.items():
+            kind = np.dtype(f"<{_NUMPY[info.dtype[0]]}{int(info.dtype[1:]) // 8}")
+            count = math.prod(info.shape)
+            flat = np.frombuffer(weights, kind, count, info.start if count else 0)
+            file[name] = flat.reshape(info.shape)
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr(_CONFIG, json.dumps(config))
+        archive.writestr(_METADATA, json.dumps({"keras_version": version}))
+        archive.write(copy, _WEIGHTS)
+    return place
+
+
+def _loaded(keras: Any, place: Path, arrays: Mapping[str, TensorInfo]) -> Any:
+    """The model that Keras makes of a clean file."""
+    try:
+        model = keras.saving.load_model(place, compile=False, safe_mode=True)
+    except Exception as error:  # weights that do not fit
+        found = shown(str(error).strip().partition("\n")[0], 200)
+        raise InputError(f"expected weights that fit the layers, found: {found}") from None
     held = sum(info.dtype[0] == "F" for info in arrays.values())
     wanted = sum("float" in variable.dtype for variable in model.variables)
     if held != wanted:

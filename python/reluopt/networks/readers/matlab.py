@@ -48,12 +48,11 @@ _HEADER = 128
 def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
     """Read a network; see :func:`reluopt.networks.loading.load_network`."""
     with open_input(path, _EXPECTED) as (stream, _):
-        data = stream.read()
-    try:
-        arrays = _arrays(data)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    source = StateDict(path, {n: a.shape for n, a in arrays.items()}, lambda: dict(arrays))
+        try:
+            arrays = _arrays(stream.read())
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    source = StateDict(path, {n: a.shape for n, a in arrays.items()}, lambda: arrays)
     network = read_foreign(source, options, _as_mipverify)
     return told(network, "a MATLAB file", NOTHING)
 
@@ -83,7 +82,8 @@ def _arrays(data: bytes) -> dict[str, FloatArray]:
         found = reader.loadmat(io.BytesIO(data), variable_names=names, struct_as_record=True)
     except Exception as error:
         raise _damaged(error) from None
-    return {name: _ordered(name, found[name]) for name in names if name in found}
+    del data
+    return {name: _ordered(name, found.pop(name)) for name in names if name in found}
 
 
 def _damaged(error: Exception) -> InputError:

@@ -14,6 +14,7 @@ import gzip
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ MODERN = 15
 """Version of the operators to which older files are converted for the reference implementation: it
 normalises batches of versions below 14 as in training."""
 
+FREE_BYTES = 2**26
+"""Bytes that any file may unpack to, beyond three times its own."""
+
+MAX_SHARED = 1_000
+"""Largest constant that several nodes may read: copies of larger ones would fill the memory."""
+
 _EXPECTED = "an ONNX file"
 
 
@@ -53,11 +60,13 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
     if data.startswith(b"\x1f\x8b"):
         data = _unpacked(data, path)
     with _library(path):
+        onnx.checker.check_model(data)
         model = onnx.load_model_from_string(data)
-        onnx.checker.check_model(model)
         name = re.sub(r"(\.onnx)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
         network, end = _Graph(model, name, options.input_shape).network()
-        return verified(network, before(end, source_of(model)))
+        asked = question_of(model)
+        del model  # as large as the file, which is parsed once more
+        return verified(network, before(end, source_of(data, asked)))
 
 
 @contextmanager
@@ -72,24 +81,39 @@ def _library(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: expected {_EXPECTED}, found: {found}") from error
 
 
-def source_of(model: Any) -> Source:
-    """A model as what a network is compared with."""
+@dataclass(frozen=True)
+class Question:
+    """How a model is asked: name, type and shape of its input, batch included, and its version."""
+
+    name: str
+    kind: Any
+    shape: tuple[int, ...]
+    version: int
+
+
+def question_of(model: Any) -> Question:
+    """How a model is asked for one input."""
     from onnx.helper import tensor_dtype_to_np_dtype
 
     value = _input_of(model.graph)
-    kind = tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-    shape = [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
-    framework, run = _runner(model)
+    tensor = value.type.tensor_type
+    shape = tuple(dim.dim_value or 1 for dim in tensor.shape.dim)
+    version = min(each.version for each in model.opset_import)
+    return Question(value.name, tensor_dtype_to_np_dtype(tensor.elem_type), shape, version)
+
+
+def source_of(data: bytes, asked: Question) -> Source:
+    """The bytes of a file as what a network is compared with."""
+    tool, run = _runner(data, asked)
 
     def outputs(inputs: NDArray[np.float32]) -> Any:
-        return [
-            np.ravel(run(None, {value.name: row.reshape(shape).astype(kind)})[0]) for row in inputs
-        ]
+        rows = (row.reshape(asked.shape).astype(asked.kind) for row in inputs)
+        return [np.ravel(run(None, {asked.name: row})[0]) for row in rows]
 
-    return Source("the ONNX file", framework, outputs)
+    return Source("the ONNX file", tool, outputs)
 
 
-def _runner(model: Any) -> tuple[str, Callable[..., Any]]:
+def _runner(data: bytes, asked: Question) -> tuple[str, Callable[..., Any]]:
     """What runs a model, with its version, and how."""
     import onnx
     from onnx.reference import ReferenceEvaluator
@@ -99,11 +123,11 @@ def _runner(model: Any) -> tuple[str, Callable[..., Any]]:
         runtime = import_module("onnxruntime")
         options = runtime.SessionOptions()
         options.log_severity_level, options.intra_op_num_threads = 4, 1
-        session = runtime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        options.add_session_config_entry("session.disable_prepacking", "1")  # a copy of the weights
+        session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         return f"onnxruntime {runtime.__version__}", session.run
-    if min(each.version for each in model.opset_import) < MODERN:
+    model = onnx.load_model_from_string(data)
+    if asked.version < MODERN:
         model = convert_version(model, MODERN)
     evaluator: Any = ReferenceEvaluator(model)
     return f"the reference of onnx {onnx.__version__}", evaluator.run
@@ -113,13 +137,14 @@ def _unpacked(data: bytes, path: Path) -> bytes:
     """The content of a gzip file, of bounded size."""
     import io
 
+    largest = min(MAX_FILE_BYTES, 3 * len(data) + FREE_BYTES)
     try:
         with gzip.open(io.BytesIO(data)) as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
+            content = stream.read(largest + 1)
     except (OSError, EOFError) as error:
         raise InputError(f"{path}: expected {_EXPECTED}, found a damaged gzip file") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise InputError(f"{path}: expected at most {MAX_FILE_BYTES} bytes unpacked, found more")
+    if len(content) > largest:
+        raise InputError(f"{path}: expected at most {largest} bytes unpacked, found more")
     return content
 
 
@@ -153,7 +178,7 @@ class _Graph:
                 f"input '{shown(value.name)}': expected a batch axis and fixed sizes, found {dims}"
             )
         self._input_shape = input_shape
-        self._constants: dict[str, FloatArray] = {}
+        self._constants: dict[str, NDArray[Any]] = {}
         for tensor in model.graph.initializer:
             self._keep(tensor.name, tensor)
 
@@ -188,14 +213,15 @@ class _Graph:
                 if name and name != self._present and name not in self._constants
             ]
             if len(places) != 1 or unknown:
+                found = ", ".join(shown(name) for name in node.input)
                 raise InputError(
-                    "expected a chain in which every node reads what the one before it gave, "
-                    f"found inputs {', '.join(shown(name) for name in node.input)}"
+                    "expected a chain in which every node reads what the one before it gave, and "
+                    f"large constants of its own, found inputs {found}"
                 )
             if node.op_type not in OPERATORS:
                 raise InputError(f"expected one of {', '.join(OPERATORS)}")
             constants = {
-                i: self._constants[name]
+                i: self._take(name)
                 for i, name in enumerate(node.input)
                 if name in self._constants and i not in places
             }
@@ -218,4 +244,11 @@ class _Graph:
                 f"constant '{shown(name)}': expected floats, or whole numbers of 32 or "
                 f"64 bits, found {array.dtype}"
             )
-        self._constants[name] = array.astype(np.float64)
+        self._constants[name] = array
+
+    def _take(self, name: str) -> FloatArray:
+        """A constant in float64; a large one is gone then."""
+        array = self._constants[name]
+        if array.size > MAX_SHARED:
+            del self._constants[name]
+        return array.astype(np.float64)

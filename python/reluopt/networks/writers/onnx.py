@@ -30,7 +30,7 @@ from reluopt.networks.layers.windows import Windows
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.readers.agreement import compare
 from reluopt.networks.readers.frameworks import framework
-from reluopt.networks.readers.onnx import source_of
+from reluopt.networks.readers.onnx import question_of, source_of
 from reluopt.numerics.arrays import FloatArray
 
 OPSET = 15
@@ -50,13 +50,14 @@ def encode(network: ReLUNetwork) -> bytes:
     onnx: Any = framework("onnx", "ONNX files", "onnx")
     model = _Graph(onnx, network).model()
     onnx.checker.check_model(model)
-    agreement = compare(network, source_of(model))
+    data, asked = bytes(model.SerializeToString()), question_of(model)
+    agreement = compare(network, source_of(data, asked))
     if not agreement.holds:
         raise InputError(
             f"network {network.metadata.name}: expected an ONNX file that agrees, found a "
             f"{agreement}"
         )
-    return bytes(model.SerializeToString())
+    return data
 
 
 class _Graph:
