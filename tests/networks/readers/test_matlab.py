@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from reluopt.errors import InputError
 from reluopt.networks.loading import load_network
 from reluopt.networks.metadata import ActivationSource
+from reluopt.networks.readers.mat5 import read_arrays
 
 
 def conv2d(image, weight, bias, stride, same):
@@ -77,6 +78,20 @@ def test_a_network_is_what_the_layers_of_mipverify_make_of_it(tmp_path, flatten,
         np.testing.assert_allclose(found, values, rtol=1e-10, atol=1e-10)
 
 
+def test_numbers_of_every_type_are_those_that_scipy_reads(tmp_path):
+    random = np.random.default_rng(0)
+    kinds = ("f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
+    arrays = {f"a{kind}": (9 * random.random((3, 2))).astype(kind) for kind in kinds}
+    arrays |= {"row": np.ones((1, 2)), "small": np.array([[7]], "u1"), "cube": np.ones((2, 3, 4))}
+    for packed in (False, True):
+        savemat(tmp_path / "a.mat", arrays, do_compression=packed)
+        found = read_arrays((tmp_path / "a.mat").read_bytes())
+        expected = loadmat(tmp_path / "a.mat")
+        assert found.keys() == arrays.keys()
+        for name, array in found.items():
+            np.testing.assert_array_equal(array, expected[name])
+
+
 def test_dense_layers_need_no_architecture(tmp_path):
     arrays = {n: a for n, a in weights().items() if not n.startswith("conv")}
     savemat(tmp_path / "net.mat", arrays)
@@ -90,13 +105,26 @@ def test_dense_layers_need_no_architecture(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a.update({"fc1/weight": np.array([["x"]])}), "'fc1/weight': expected one array"),
-        (lambda a: a.update({"fc1/weight": np.ones((36, 5)) * 1j}), "expected real numbers"),
+        (
+            lambda a: a.update({"fc1/weight": np.array([["x"]])}),
+            "'fc1/weight': expected an array of real",
+        ),
+        (
+            lambda a: a.update({"fc1/weight": np.ones((36, 5)) * 1j}),
+            "expected an array of real numbers",
+        ),
         (lambda a: a.update({"fc1/weight": np.ones((2, 2, 2))}), "expected two or four axes"),
         (lambda a: a.update({"fc1/bias": np.ones((2, 3))}), "expected a vector"),
         (lambda a: a.update({"extra": np.ones((2, 2))}), "a name with weight, kernel or bias"),
-        (lambda a: a.update({"fc1/weight": np.zeros((3000, 3000))}), "claims of far more"),
-        (lambda a: a.update({"fc1/weight": {"a": 1.0}}), "expected one array of numbers"),
+        (
+            lambda a: a.update({"fc1/weight": np.zeros((3000, 3000))}),
+            "found a damaged one",
+        ),
+        (lambda a: a.update({"fc1/weight": {"a": 1.0}}), "expected an array of real numbers"),
+        (
+            lambda a: a.update({"fc1/weight": np.ones((36, 5)) > 0}),
+            "expected an array of real numbers",
+        ),
         (lambda a: a.pop("fc1/bias"), "expected a bias"),
     ],
 )

@@ -45,7 +45,7 @@ def datasets(data: bytes) -> dict[str, TensorInfo]:
     """
     try:
         return dict(_File(data).datasets())
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+    except (struct.error, OverflowError, UnicodeDecodeError) as error:
         raise InputError("expected an HDF5 file as h5py writes it, found a damaged one") from error
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ def _unpacked(data: bytes, path: Path) -> bytes:
     try:
         with gzip.open(io.BytesIO(data)) as stream:
             content = stream.read(largest + 1)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: expected {_EXPECTED}, found a damaged gzip file") from error
     if len(content) > largest:
         raise InputError(f"{path}: expected at most {largest} bytes unpacked, found more")

@@ -68,7 +68,8 @@ def _gemm(node: Node, assembly: Assembly) -> None:
     node.refuse_unless("transA", 0)
     if node.place != 0:
         raise InputError("expected the present values as its first input")
-    weight = node.constant(1) * node.attributes.get("alpha", 1.0)
+    weight, alpha = node.constant(1), node.attributes.get("alpha", 1.0)
+    weight = weight if alpha == 1.0 else weight * alpha
     weight = weight if node.attributes.get("transB", 0) else weight.T
     bias = node.constants.get(2)
     if bias is not None:
