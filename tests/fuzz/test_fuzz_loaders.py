@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.loaders import LOADERS
+from helpers.loaders import LOADERS, never
 from helpers.mutations import change_bytes, insert_hostile
 from helpers.network_files import NETWORK_LOADERS
 from reluopt.errors import InputError
@@ -88,9 +88,11 @@ def read(loader, path, data, traced=False):
 def test_every_mutant_is_refused_in_one_line_or_read_truly(tmp_path, fuzz_seed, fuzz_count, name):
     loader = ALL_LOADERS[name](tmp_path)
     path = Path(tmp_path) / loader.name
+    plain = []
     for seed in loader.seeds:  # the files themselves, and imports that happen once
         path.write_bytes(seed)
-        read(loader, path, seed)
+        plain.append(read(loader, path, seed)[0])
+    assert ("read" in plain) == (loader.check is not never)
     count, outcomes, slowest, most = fuzz_count(COUNT), Counter(), 0.0, 0.0
     for number in range(count):
         rng = np.random.default_rng([fuzz_seed, number])
