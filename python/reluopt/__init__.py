@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from reluopt.networks.layers.base import Dense
     from reluopt.networks.metadata import NetworkMetadata
     from reluopt.networks.network import ReLUNetwork
+    from reluopt.networks.readers.keras_model import from_keras
+    from reluopt.networks.readers.sklearn_model import from_sklearn
+    from reluopt.networks.readers.torch_module import from_torch
     from reluopt.networks.saving import save_network
     from reluopt.networks.training.adversarial import AdversarialRecipe
     from reluopt.networks.training.scikit import ScikitRecipe
@@ -104,6 +107,9 @@ _PLACES = {
     "encode": "formulation",
     "engine_names": "engines",
     "evaluate": "networks.evaluation",
+    "from_keras": "networks.readers.keras_model",
+    "from_sklearn": "networks.readers.sklearn_model",
+    "from_torch": "networks.readers.torch_module",
     "load_image_file": "images.image_files",
     "load_images": "images.mnist",
     "load_network": "networks.zoo:open_network",

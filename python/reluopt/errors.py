@@ -86,3 +86,7 @@ class AssumptionWarning(UserWarning):
 
     def __str__(self) -> str:
         return f"assumed: {self.assumed}; {self.option}={self.value!r} confirms"
+
+
+class NoteWarning(UserWarning):
+    """What a reader left out or made different, which changes no answer."""

@@ -57,36 +57,53 @@ def _is_onnx(head: bytes) -> bool:
     return follows and head[0] == 0x08 and 1 <= head[1] < 64
 
 
-_TORCH = (
-    "torch.load(path, weights_only=True) gives its state_dict, and "
-    "safetensors.torch.save_file(state_dict, 'net.safetensors') writes it"
-)
-_KERAS = (
-    "in Keras, safetensors.numpy.save_file({w.path: w.numpy() for w in model.weights}, "
-    "'net.safetensors') writes its weights"
+_FIRST = "a network is named first: reluopt attack {}"
+_KERAS = "in Keras, model.save('net.keras') writes a file that is read"
+_PICKLE = (
+    "reading it runs code that it holds: where it was made, reluopt.from_sklearn(model) or "
+    "from_torch reads the model, and save_network(network, 'net.safetensors') writes it"
 )
 
 _FORMATS = (
     FileFormat(
         "an ONNX file",
-        "a network is named first: reluopt attack net.onnx",
+        _FIRST.format("net.onnx"),
         _is_onnx,
     ),
-    FileFormat("a PyTorch file", _TORCH, _zip_of(r"[^/]+/(data\.pkl|\.format_version)")),
+    FileFormat(
+        "a PyTorch file",
+        _FIRST.format("net.pt"),
+        _zip_of(r"[^/]+/(data\.pkl|\.format_version|data/0)"),
+    ),
     FileFormat(
         "a numpy archive (.npz)",
         "safetensors.numpy.save_file(dict(numpy.load(path)), 'net.safetensors') writes its arrays",
         _zip_of(r".*\.npy"),
     ),
-    FileFormat("a Keras file", _KERAS, _zip_of(r"(metadata|config)\.json|model\.weights\.h5")),
+    FileFormat(
+        "a Keras file",
+        _FIRST.format("net.keras"),
+        _zip_of(r"(metadata|config)\.json|model\.weights\.h5"),
+    ),
     FileFormat(
         "a zip file", "unpack it and name the file inside", _begins(b"PK\x03\x04", b"PK\x05\x06")
+    ),
+    FileFormat("a MATLAB file", _FIRST.format("net.mat"), _begins(b"MATLAB 5.0 MAT-file")),
+    FileFormat(
+        "a MATLAB file of version 7.3",
+        "save('net.mat', '-v7') writes one that is read",
+        _begins(b"MATLAB 7.3 MAT-file"),
     ),
     FileFormat("an HDF5 file (of Keras?)", _KERAS, _begins(b"\x89HDF\r\n\x1a\n")),
     FileFormat(
         "a Python pickle (of PyTorch or scikit-learn?)",
-        "write its weights as safetensors where it was made",
+        _PICKLE,
         _begins(*(bytes((0x80, protocol)) for protocol in range(2, 6))),
+    ),
+    FileFormat(
+        "a packed Python pickle (of joblib?)",
+        _PICKLE,
+        _begins(b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"BZh", b"\xfd7zXZ"),
     ),
     FileFormat(
         "a numpy array (.npy)",

@@ -17,7 +17,7 @@ import typer
 
 from reluopt.cli.app import COMMANDS as COMMANDS
 from reluopt.cli.app import app
-from reluopt.errors import MAX_MESSAGE, AssumptionWarning, ReluoptError, shown
+from reluopt.errors import MAX_MESSAGE, AssumptionWarning, NoteWarning, ReluoptError, shown
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -58,19 +58,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _assumptions_in_one_line() -> Iterator[None]:
-    """Each assumption goes to stderr, once in a command however often it is made."""
+    """Assumptions and notes go to stderr, once in a command however often they are made."""
     told: set[str] = set()
 
     def tell(message: Warning | str, *rest: Any, **more: Any) -> None:
-        if not isinstance(message, AssumptionWarning):
-            show(message, *rest, **more)
-        elif message.assumed not in told:
-            told.add(message.assumed)
+        if isinstance(message, AssumptionWarning):
             confirms = f"--{message.option} {message.value} confirms"
-            print(f"assumed: {message.assumed}; {confirms}", file=sys.stderr)
+            line = f"assumed: {message.assumed}; {confirms}"
+        elif isinstance(message, NoteWarning):
+            line = f"note: {message}"
+        else:
+            show(message, *rest, **more)
+            return
+        if line not in told:
+            told.add(line)
+            print(line, file=sys.stderr)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", AssumptionWarning)
+        for kind in (AssumptionWarning, NoteWarning):
+            warnings.simplefilter("always", kind)
         show, warnings.showwarning = warnings.showwarning, tell
         yield
 
@@ -82,6 +88,7 @@ def _run(arguments: Sequence[str] | None) -> Any:
         classify_command,
         compile_command,
         folder_commands,
+        import_command,
         network_commands,
         solve_commands,
         study_commands,

@@ -129,6 +129,25 @@ def test_equal_tensors_whose_names_have_no_order_are_refused(tmp_path):
     np.testing.assert_array_equal(last, arrays["output.weight"].astype(float))
 
 
+def test_same_padding_and_the_order_of_a_flattened_image(tmp_path):
+    """By TensorFlow's rule, one more row goes behind."""
+    random, path = np.random.default_rng(0), tmp_path / "net.safetensors"
+    arrays = {"0.weight": random.normal(size=(2, 1, 2, 2)), "0.bias": random.normal(size=2)}
+    arrays |= {"1.weight": random.normal(size=(3, 18)), "1.bias": random.normal(size=3)}
+    save_file(arrays, path)
+    text = "conv(2, 1, 2, 2) psame / flatten-hwc / fc18-3"
+    network = load_network(path, architecture=text)
+    image = random.normal(size=(3, 3))
+    padded, values = np.pad(image, ((0, 1), (0, 1))), np.empty((3, 3, 2))
+    for y, x in np.ndindex(3, 3):
+        window = padded[y : y + 2, x : x + 2]
+        values[y, x] = (arrays["0.weight"][:, 0] * window).sum(axis=(1, 2)) + arrays["0.bias"]
+    expected = arrays["1.weight"] @ np.maximum(values, 0.0).ravel() + arrays["1.bias"]
+    np.testing.assert_allclose(network.forward(image), expected, rtol=1e-12)
+    with pytest.raises(InputError, match="expected channels x rows x columns"):
+        load_network(path, architecture=text.replace("/ fc", "/ flatten-hwc / fc"))
+
+
 def test_stride_padding_and_slope_are_read():
     steps = parse_architecture("conv(16, 1, 4, 4) s2 p1\nleaky0.2\navgpool3 s1 p1\nfc16-10")
     assert [step.kind for step in steps] == ["conv", "leaky", "avgpool", "fc"]

@@ -1,12 +1,13 @@
 """ONNX files: the reader beside the ONNX reference implementation."""
 
 import gzip
+import sys
 from contextlib import suppress
 
 import numpy as np
 import pytest
 
-from reluopt.errors import InputError
+from reluopt.errors import InputError, NoteWarning
 from reluopt.networks.loading import load_network
 
 onnx = pytest.importorskip("onnx")
@@ -28,8 +29,15 @@ class Builder:
             self.constants.append(numpy_helper.from_array(np.asarray(values), names[-1]))
         inputs = [self.last, *names] if first else [*names, self.last]
         self.last = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [self.last], kind.lower(), **attributes))
+        self.nodes.append(
+            helper.make_node(kind, inputs, [self.last], self.name(kind), **attributes)
+        )
         return self
+
+    def name(self, kind):
+        """The kind, and a number for a second one of it, since names are unique."""
+        same = sum(node.op_type == kind for node in self.nodes)
+        return f"{kind.lower()}{same or ''}"
 
     def weights(self, *shape):
         return self.random.normal(size=shape).astype(np.float32)
@@ -109,6 +117,45 @@ def test_what_cannot_be_represented_is_refused_by_its_node(tmp_path, spoil, mess
         load_network(b.save(tmp_path / "bad.onnx"))
     assert str(tmp_path / "bad.onnx") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
+def test_a_softmax_at_the_end_is_left_out_and_said(tmp_path, kind):
+    def body():
+        b = Builder(4)
+        return b.add("Gemm", b.weights(4, 3)).add("Relu").add("Gemm", b.weights(3, 3))
+
+    plain = load_network(body().save(tmp_path / "plain.onnx"))
+    with pytest.warns(NoteWarning, match="softmax at the end is left out"):
+        network = load_network(body().add(kind, axis=1).save(tmp_path / "soft.onnx"))
+    assert network.fingerprint == plain.fingerprint
+    b = body().add(kind)
+    with pytest.raises(InputError, match="expected nothing behind the"):
+        load_network(b.add("Relu").save(tmp_path / "more.onnx"))
+
+
+def test_flat_values_in_another_order(tmp_path):
+    b, order = Builder(5), np.array([3, 0, 4, 1, 2])
+    path = b.add("Gather", order, axis=1).add("Gemm", b.weights(5, 2)).save(tmp_path / "n.onnx")
+    inputs = np.random.default_rng(0).random((6, 5))
+    expected = reference(path, inputs, (5,))
+    np.testing.assert_allclose(load_network(path).forward(inputs), expected, rtol=1e-5)
+    b = Builder(5).add("Gather", order[:4], axis=1)
+    with pytest.raises(InputError, match="expected the numbers of"):
+        load_network(b.save(tmp_path / "few.onnx"))
+
+
+def agreement(network):
+    return network.metadata.recipe["imported"]["agreement"]
+
+
+def test_without_onnxruntime_the_reference_is_asked(tmp_path, monkeypatch):
+    b = Builder(4)
+    path = b.add("Gemm", b.weights(4, 3)).add("Relu").save(tmp_path / "net.onnx")
+    pytest.importorskip("onnxruntime")
+    assert "onnxruntime" in agreement(load_network(path))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert "the reference of onnx" in agreement(load_network(path))
 
 
 def test_two_ways_from_the_input_are_no_chain(tmp_path):

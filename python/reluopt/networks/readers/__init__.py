@@ -40,6 +40,9 @@ READERS: Registry[ReLUNetwork] = Registry(
     **{
         "a safetensors file": "networks.readers.safetensors:read",
         "an ONNX file": "networks.readers.onnx:read",
+        "a PyTorch file": "networks.readers.torch_file:read",
+        "a Keras file": "networks.readers.keras_file:read",
+        "a MATLAB file": "networks.readers.matlab:read",
     },
 )
 """By the names that :mod:`reluopt.file_formats` gives the formats. The first one reads what is of

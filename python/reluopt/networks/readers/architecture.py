@@ -5,9 +5,13 @@ Steps are separated by ``/`` or line ends::
     conv(16, 1, 4, 4) s2 p1 / conv(32, 16, 4, 4) s2 p1 / fc1568-100 / fc100-10
 
 * ``conv(OUT, IN, ROWS, COLUMNS) sSTRIDE pPADDING``: a convolution of the tensors of this shape;
+  ``psame`` pads as TensorFlow does, so that each stride has a window;
 * ``fcIN-OUT``: a dense layer of the tensors of this shape;
-* ``maxpoolSIZE`` and ``avgpoolSIZE`` with ``sSTRIDE pPADDING``; the stride is the size unless told;
-* ``leakySLOPE``: a leaky ReLU.
+* ``maxpoolSIZE`` and ``avgpoolSIZE`` with ``sSTRIDE pPADDING``; unless told, the stride is the
+  size;
+* ``leakySLOPE``: a leaky ReLU;
+* ``flatten-chw`` or ``flatten-hwc``: the order in which the next dense layer reads an image,
+  channels first as in PyTorch (which is meant where none is told) or last as in TensorFlow.
 
 A ReLU follows every convolution and dense layer but the last, unless a ``leaky`` does. Images are
 channels x rows x columns, as in PyTorch.
@@ -21,9 +25,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reluopt.errors import InputError, shown
+from reluopt.networks.layers.windows import Pair
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
-from reluopt.networks.readers.assembly import Assembly
+from reluopt.networks.readers.assembly import Assembly, Padding, same_padding
 from reluopt.networks.readers.chain import LayerKey, numbers_of, pair_tensors, words_of
 from reluopt.numerics.arrays import FloatArray
 
@@ -32,7 +37,7 @@ MAX_STEPS = 1_000
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class Tensors:
     """Weight and bias of a layer, with the key that the names give it and the weight's name."""
 
     key: LayerKey
@@ -44,19 +49,32 @@ class Pair:
 _STEP = re.compile(
     r"(?P<kind>conv|fc|maxpool|avgpool|leaky)"
     r"(?P<sizes>\(\d+(?: *, *\d+){3}\)|\d+-\d+|\d+(?:\.\d+)?)"
-    r"(?: +s(?P<stride>\d{1,9}))?(?: +p(?P<padding>\d{1,9}))?"
+    r"(?: +s(?P<stride>\d{1,9}))?(?: +p(?P<padding>\d{1,9}|same))?"
 )
+_FLATTEN = "flatten-"
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step of an architecture; stride 0 means that none was told."""
+    """A step of an architecture.
+
+    Attributes:
+        kind: conv, fc, maxpool, avgpool, leaky or flatten.
+        sizes: of the tensor or the window.
+        stride: 0 means that none was told.
+        padding: on every side, None for ``same``.
+        slope: of a leaky ReLU.
+        order: of a flatten, chw or hwc.
+        ceil: whether windows of a pool that do not fit count.
+    """
 
     kind: str
-    sizes: tuple[int, ...]
+    sizes: tuple[int, ...] = ()
     stride: int = 0
-    padding: int = 0
+    padding: int | None = 0
     slope: float = 0.0
+    order: str = ""
+    ceil: bool = False
 
 
 def parse_architecture(text: str) -> tuple[Step, ...]:
@@ -68,29 +86,33 @@ def parse_architecture(text: str) -> tuple[Step, ...]:
     parts = [part.strip() for part in re.split(r"[/\n]", text) if part.strip()]
     if not 0 < len(parts) <= MAX_STEPS:
         raise InputError(f"architecture: expected 1 to {MAX_STEPS} steps, found {len(parts)}")
-    steps = []
-    for part in parts:
-        match = _STEP.fullmatch(part)
-        sizes = () if match is None else tuple(re.findall(r"\d+(?:\.\d+)?", match["sizes"]))
-        counts = {"conv": 4, "fc": 2, "maxpool": 1, "avgpool": 1, "leaky": 1}
-        if match is None or len(sizes) != counts[match["kind"]] or max(map(len, sizes)) > 9:
-            raise InputError(
-                "architecture: expected steps such as conv(16, 1, 4, 4) s2 p1, maxpool2, leaky0.1 "
-                f"or fc784-10, found '{shown(part)}'"
-            )
-        told = [match[name] for name in ("stride", "padding") if match[name] is not None]
-        still = match["stride"] is not None and int(match["stride"]) == 0
-        if still or (told and match["kind"] in ("fc", "leaky")):
-            raise InputError(
-                "architecture: expected a stride from 1 on and a padding of windows only, found "
-                f"'{shown(part)}'"
-            )
-        leaky = match["kind"] == "leaky"
-        numbers = () if leaky else tuple(int(float(size)) for size in sizes)
-        stride, padding = (int(match[name] or 0) for name in ("stride", "padding"))
-        slope = float(sizes[0]) if leaky else 0.0
-        steps.append(Step(match["kind"], numbers, stride, padding, slope))
-    return tuple(steps)
+    return tuple(map(_step, parts))
+
+
+def _step(part: str) -> Step:
+    """One step of a text."""
+    if part in (f"{_FLATTEN}chw", f"{_FLATTEN}hwc"):
+        return Step("flatten", order=part.removeprefix(_FLATTEN))
+    match = _STEP.fullmatch(part)
+    sizes = () if match is None else tuple(re.findall(r"\d+(?:\.\d+)?", match["sizes"]))
+    counts = {"conv": 4, "fc": 2, "maxpool": 1, "avgpool": 1, "leaky": 1}
+    if match is None or len(sizes) != counts[match["kind"]] or max(map(len, sizes)) > 9:
+        raise InputError(
+            "architecture: expected steps such as conv(16, 1, 4, 4) s2 p1, maxpool2, leaky0.1, "
+            f"flatten-hwc or fc784-10, found '{shown(part)}'"
+        )
+    told = [match[name] for name in ("stride", "padding") if match[name] is not None]
+    still = match["stride"] is not None and int(match["stride"]) == 0
+    if still or (told and match["kind"] in ("fc", "leaky")):
+        raise InputError(
+            "architecture: expected a stride from 1 on and a padding of windows only, found "
+            f"'{shown(part)}'"
+        )
+    if match["kind"] == "leaky":
+        return Step("leaky", slope=float(sizes[0]))
+    padding = None if match["padding"] == "same" else int(match["padding"] or 0)
+    numbers = tuple(int(float(size)) for size in sizes)
+    return Step(match["kind"], numbers, int(match["stride"] or 0), padding)
 
 
 def relu_follows(steps: tuple[Step, ...]) -> tuple[bool, ...]:
@@ -132,28 +154,46 @@ def assemble(
     return assembly.finish(metadata)
 
 
-def _add(step: Step, assembly: Assembly, pairs: list[Pair]) -> None:
+def _add(step: Step, assembly: Assembly, pairs: list[Tensors]) -> None:
     """Add one step; what it takes leaves ``pairs``."""
-    pads = (step.padding,) * 4
     if step.kind == "leaky":
         assembly.leaky_relu(step.slope)
         return
-    if step.kind.endswith("pool"):
-        size = (step.sizes[0],) * 2
-        stride = (step.stride or step.sizes[0],) * 2
-        pool = assembly.max_pool if step.kind == "maxpool" else assembly.average_pool
-        pool(size, stride, pads)
+    if step.kind == "flatten":
+        _flatten(step, assembly)
         return
-    shape = step.sizes if step.kind == "conv" else step.sizes[::-1]
-    taken = _take(shape, pairs)
+    length = step.stride or (1 if step.kind == "conv" else step.sizes[0])
+    stride = length, length
+    kernel = (step.sizes[-2] if step.kind == "conv" else step.sizes[0], step.sizes[-1])
+    if step.kind.endswith("pool"):
+        pads = _padding(step, kernel, stride, assembly)
+        pool = assembly.max_pool if step.kind == "maxpool" else assembly.average_pool
+        pool(kernel, stride, pads, ceil=step.ceil)
+        return
+    taken = _take(step.sizes if step.kind == "conv" else step.sizes[::-1], pairs)
     if step.kind == "conv":
-        assembly.conv(taken.weight, taken.bias, (step.stride or 1,) * 2, pads)
+        pads = _padding(step, kernel, stride, assembly)
+        assembly.conv(taken.weight, taken.bias, stride, pads)
     else:
         assembly.reshape((assembly.size,))
         assembly.dense(taken.weight, taken.bias)
 
 
-def _take(shape: tuple[int, ...], pairs: list[Pair]) -> Pair:
+def _padding(step: Step, kernel: Pair, stride: Pair, assembly: Assembly) -> Padding:
+    if step.padding is None:
+        return same_padding(assembly.image_shape, kernel, stride)
+    return (step.padding,) * 4
+
+
+def _flatten(step: Step, assembly: Assembly) -> None:
+    """Values of an image in the order that the next dense layer reads."""
+    channels, rows, columns = assembly.image_shape
+    if step.order == "hwc" and channels > 1 and rows * columns > 1:
+        assembly.transpose((1, 2, 0))
+    assembly.reshape((assembly.size,))
+
+
+def _take(shape: tuple[int, ...], pairs: list[Tensors]) -> Tensors:
     """The first layer of a shape by the numbers in the names; it leaves ``pairs``.
 
     Raises:
@@ -174,11 +214,11 @@ def _take(shape: tuple[int, ...], pairs: list[Pair]) -> Pair:
     return taken
 
 
-def _pairs(tensors: Mapping[str, FloatArray]) -> list[Pair]:
+def _pairs(tensors: Mapping[str, FloatArray]) -> list[Tensors]:
     """The layers that the tensors make."""
     shapes = {name: array.shape for name, array in tensors.items()}
     return [
-        Pair(key, weight, tensors[weight], tensors[bias])
+        Tensors(key, weight, tensors[weight], tensors[bias])
         for key, (weight, bias) in pair_tensors(shapes, convolutions=True).items()
     ]
 
@@ -232,5 +272,9 @@ def _side_after(steps: list[Step], side: int) -> int:
         if step.kind in ("conv", "maxpool", "avgpool") and side > 0:
             kernel = step.sizes[2] if step.kind == "conv" else step.sizes[0]
             stride = step.stride or (1 if step.kind == "conv" else step.sizes[0])
-            side = max(0, (side + 2 * step.padding - kernel) // stride + 1)
+            if step.padding is None:
+                side = -(-side // stride)
+                continue
+            room = side + 2 * step.padding - kernel
+            side = max(0, (-(-room // stride) if step.ceil else room // stride) + 1)
     return side

@@ -2,8 +2,8 @@
 
 The file is read without external data, and its nodes are followed from
 the input to the output; whatever is no chain, or another operator, is refused by the node's name.
-What was read is run beside the ONNX reference implementation on random inputs: outputs that differ
-by more than :data:`AGREEMENT` are refused.
+What was read is run beside onnxruntime, or the ONNX reference implementation where that is not
+installed, on random inputs (:mod:`.agreement`).
 
 Source of the operators' meaning: https://onnx.ai/onnx/operators (opset 7 and later).
 """
@@ -12,33 +12,37 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reluopt.errors import EngineUnavailableError, InputError, shown
+from reluopt.errors import InputError, shown
 from reluopt.files import MAX_FILE_BYTES, open_input
-from reluopt.install import install_command
 from reluopt.networks.metadata import NetworkMetadata, picture_shape
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.readers import ReaderOptions
+from reluopt.networks.readers.agreement import Source, before, verified
 from reluopt.networks.readers.assembly import Assembly
+from reluopt.networks.readers.frameworks import framework
 from reluopt.networks.readers.onnx_operators import OPERATORS, Node
 from reluopt.numerics.arrays import FloatArray
-
-AGREEMENT = 1e-4
-"""Largest difference from the reference's outputs, relative to the largest of them: it computes in
-float32, whose unit is 6e-8, over sums of up to some thousand terms."""
 
 MODERN = 15
 """Version of the operators to which older files are converted for the reference implementation: it
 normalises batches of versions below 14 as in training."""
 
-TRIALS = 8
-"""Random inputs on which both are run."""
+FREE_BYTES = 2**26
+"""Bytes that any file may unpack to, beyond three times its own."""
+
+MAX_SHARED = 1_000
+"""Largest constant that several nodes may read: copies of larger ones would fill the memory."""
 
 _EXPECTED = "an ONNX file"
 
@@ -51,23 +55,19 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
     """
     if options.architecture is not None:
         raise InputError(f"{path}: architecture: expected none, since the file tells its own")
-    onnx = _onnx()
+    onnx: Any = framework("onnx", "ONNX files", "onnx")
     with open_input(path, _EXPECTED) as (stream, _):
         data = stream.read()
     if data.startswith(b"\x1f\x8b"):
         data = _unpacked(data, path)
     with _library(path):
+        onnx.checker.check_model(data)
         model = onnx.load_model_from_string(data)
-        onnx.checker.check_model(model)
         name = re.sub(r"(\.onnx)?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
-        network = _Graph(model, name, options.input_shape).network()
-        difference = compare(model, network)
-    if not difference <= AGREEMENT:
-        raise InputError(
-            f"{path}: expected the outputs of the ONNX reference implementation, found a "
-            f"difference of {difference:.1e}"
-        )
-    return network
+        network, end = _Graph(model, name, options.input_shape).network()
+        asked = question_of(model)
+        del model  # as large as the file, which is parsed once more
+        return verified(network, before(end, source_of(data, asked)))
 
 
 @contextmanager
@@ -82,46 +82,70 @@ def _library(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: expected {_EXPECTED}, found: {found}") from error
 
 
-def compare(model: Any, network: ReLUNetwork) -> float:
-    """Largest relative difference of a network's outputs from those of the ONNX reference."""
+@dataclass(frozen=True)
+class Question:
+    """How a model is asked: name, type and shape of its input, batch included, and its version."""
+
+    name: str
+    kind: Any
+    shape: tuple[int, ...]
+    version: int
+
+
+def question_of(model: Any) -> Question:
+    """How a model is asked for one input."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    value = _input_of(model.graph)
+    tensor = value.type.tensor_type
+    shape = tuple(dim.dim_value or 1 for dim in tensor.shape.dim)
+    version = min(each.version for each in model.opset_import)
+    return Question(value.name, tensor_dtype_to_np_dtype(tensor.elem_type), shape, version)
+
+
+def source_of(data: bytes, asked: Question) -> Source:
+    """The bytes of a file as what a network is compared with."""
+    tool, run = _runner(data, asked)
+
+    def outputs(inputs: NDArray[np.float32]) -> Any:
+        rows = (row.reshape(asked.shape).astype(asked.kind) for row in inputs)
+        return [np.ravel(run(None, {asked.name: row})[0]) for row in rows]
+
+    return Source("the ONNX file", tool, outputs)
+
+
+def _runner(data: bytes, asked: Question) -> tuple[str, Callable[..., Any]]:
+    """What runs a model, with its version, and how."""
+    import onnx
     from onnx.reference import ReferenceEvaluator
     from onnx.version_converter import convert_version
 
-    if min(each.version for each in model.opset_import) < MODERN:
+    with suppress(Exception):  # not installed, or one that does not know what the file holds
+        runtime = import_module("onnxruntime")
+        options = runtime.SessionOptions()
+        options.log_severity_level, options.intra_op_num_threads = 4, 1
+        options.add_session_config_entry("session.disable_prepacking", "1")  # a copy of the weights
+        session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return f"onnxruntime {runtime.__version__}", session.run
+    model = onnx.load_model_from_string(data)
+    if asked.version < MODERN:
         model = convert_version(model, MODERN)
     evaluator: Any = ReferenceEvaluator(model)
-    value = _input_of(model.graph)
-    shape = [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
-    inputs = np.random.default_rng(0).random((TRIALS, network.input_size)).astype(np.float32)
-    expected = [
-        np.ravel(evaluator.run(None, {value.name: row.reshape(shape)})[0]) for row in inputs
-    ]
-    found = network.forward(inputs.astype(np.float64))
-    largest = max(float(np.abs(expected).max()), 1e-30)
-    return float(np.abs(found - np.array(expected, dtype=np.float64)).max()) / largest
-
-
-def _onnx() -> Any:
-    try:
-        import onnx
-    except ImportError as error:
-        raise EngineUnavailableError(
-            f"ONNX files need the package onnx, found it not installed: {install_command('onnx')}"
-        ) from error
-    return onnx
+    return f"the reference of onnx {onnx.__version__}", evaluator.run
 
 
 def _unpacked(data: bytes, path: Path) -> bytes:
     """The content of a gzip file, of bounded size."""
     import io
 
+    largest = min(MAX_FILE_BYTES, 3 * len(data) + FREE_BYTES)
     try:
         with gzip.open(io.BytesIO(data)) as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
-    except (OSError, EOFError) as error:
+            content = stream.read(largest + 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: expected {_EXPECTED}, found a damaged gzip file") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise InputError(f"{path}: expected at most {MAX_FILE_BYTES} bytes unpacked, found more")
+    if len(content) > largest:
+        raise InputError(f"{path}: expected at most {largest} bytes unpacked, found more")
     return content
 
 
@@ -155,12 +179,12 @@ class _Graph:
                 f"input '{shown(value.name)}': expected a batch axis and fixed sizes, found {dims}"
             )
         self._input_shape = input_shape
-        self._constants: dict[str, FloatArray] = {}
+        self._constants: dict[str, NDArray[Any]] = {}
         for tensor in model.graph.initializer:
             self._keep(tensor.name, tensor)
 
-    def network(self) -> ReLUNetwork:
-        """The network that the graph describes."""
+    def network(self) -> tuple[ReLUNetwork, str]:
+        """The network that the graph describes, and what it left out at the end."""
         assembly = Assembly(self._shape)
         for node in self._graph.node:
             self._follow(node, assembly)
@@ -170,7 +194,8 @@ class _Graph:
                 f"found that it ends in '{shown(self._present)}'"
             )
         shape = self._input_shape or picture_shape(self._shape)
-        return assembly.finish(NetworkMetadata(name=self._name, input_shape=shape))
+        network = assembly.finish(NetworkMetadata(name=self._name, input_shape=shape))
+        return network, assembly.end
 
     def _follow(self, node: Any, assembly: Assembly) -> None:
         """Take one node."""
@@ -189,14 +214,15 @@ class _Graph:
                 if name and name != self._present and name not in self._constants
             ]
             if len(places) != 1 or unknown:
+                found = ", ".join(shown(name) for name in node.input)
                 raise InputError(
-                    "expected a chain in which every node reads what the one before it gave, "
-                    f"found inputs {', '.join(shown(name) for name in node.input)}"
+                    "expected a chain in which every node reads what the one before it gave, and "
+                    f"large constants of its own, found inputs {found}"
                 )
             if node.op_type not in OPERATORS:
                 raise InputError(f"expected one of {', '.join(OPERATORS)}")
             constants = {
-                i: self._constants[name]
+                i: self._take(name)
                 for i, name in enumerate(node.input)
                 if name in self._constants and i not in places
             }
@@ -214,6 +240,16 @@ class _Graph:
             array = self._to_array(tensor)
         except (TypeError, ValueError) as error:
             raise InputError(f"constant '{shown(name)}': found: {shown(error)}") from error
-        if array.dtype.kind not in "fiu":
-            raise InputError(f"constant '{shown(name)}': expected numbers, found {array.dtype}")
-        self._constants[name] = array.astype(np.float64)
+        if array.dtype.kind not in "fi" or (array.dtype.kind == "i" and array.itemsize < 4):
+            raise InputError(
+                f"constant '{shown(name)}': expected floats, or whole numbers of 32 or "
+                f"64 bits, found {array.dtype}"
+            )
+        self._constants[name] = array
+
+    def _take(self, name: str) -> FloatArray:
+        """A constant in float64; a large one is gone then."""
+        array = self._constants[name]
+        if array.size > MAX_SHARED:
+            del self._constants[name]
+        return array.astype(np.float64)

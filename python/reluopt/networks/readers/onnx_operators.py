@@ -68,7 +68,8 @@ def _gemm(node: Node, assembly: Assembly) -> None:
     node.refuse_unless("transA", 0)
     if node.place != 0:
         raise InputError("expected the present values as its first input")
-    weight = node.constant(1) * node.attributes.get("alpha", 1.0)
+    weight, alpha = node.constant(1), node.attributes.get("alpha", 1.0)
+    weight = weight if alpha == 1.0 else weight * alpha
     weight = weight if node.attributes.get("transB", 0) else weight.T
     bias = node.constants.get(2)
     if bias is not None:
@@ -83,29 +84,11 @@ def _matmul(node: Node, assembly: Assembly) -> None:
     assembly.dense(weight.T if node.place == 0 else weight)
 
 
-def _arithmetic(sign: float, *, multiplies: bool) -> Operator:
+def _arithmetic(sign: str) -> Operator:
     """``Add``, ``Sub``, ``Mul`` and ``Div`` by a constant."""
-
-    def apply(node: Node, assembly: Assembly) -> None:
-        constant = _without_batch(node.constant(1 - node.place), assembly.shape)
-        if multiplies and sign < 0.0:
-            if node.place != 0 or (constant == 0.0).any():
-                raise InputError("expected a division by a constant other than zero")
-            constant = 1.0 / constant
-        if multiplies:
-            assembly.scale(constant, 0.0)
-        elif sign < 0.0 and node.place == 1:
-            assembly.scale(-1.0, constant)
-        else:
-            assembly.scale(1.0, sign * constant)
-
-    return apply
-
-
-def _without_batch(constant: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """A constant without its batch axis."""
-    batched = constant.ndim == len(shape) + 1 and constant.shape[0] == 1
-    return np.asarray(constant[0]) if batched else constant
+    return lambda node, assembly: assembly.combine(
+        sign, node.constant(1 - node.place), node.place == 0
+    )
 
 
 def _conv(node: Node, assembly: Assembly) -> None:
@@ -168,6 +151,24 @@ def _transpose(node: Node, assembly: Assembly) -> None:
     assembly.transpose(tuple(int(axis) - 1 for axis in axes[1:]))
 
 
+def _gather(node: Node, assembly: Assembly) -> None:
+    """All of flat values, in another order."""
+    if node.place != 0 or node.attributes.get("axis", 0) not in (1, -1):
+        raise InputError("axis: expected that of the values, 1, found another")
+    assembly.permute(node.constant(1))
+
+
+def _softmax(kind: str) -> Operator:
+    """``Softmax`` and ``LogSoftmax``."""
+
+    def apply(node: Node, assembly: Assembly) -> None:
+        if node.attributes.get("axis", -1) not in (1, -1):
+            raise InputError("axis: expected that of the classes, 1")
+        assembly.softmax(kind)
+
+    return apply
+
+
 def _nothing(node: Node, assembly: Assembly) -> None:
     """What changes nothing when a network answers."""
 
@@ -175,10 +176,10 @@ def _nothing(node: Node, assembly: Assembly) -> None:
 OPERATORS: Mapping[str, Operator] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
-    "Add": _arithmetic(1.0, multiplies=False),
-    "Sub": _arithmetic(-1.0, multiplies=False),
-    "Mul": _arithmetic(1.0, multiplies=True),
-    "Div": _arithmetic(-1.0, multiplies=True),
+    "Add": _arithmetic("+"),
+    "Sub": _arithmetic("-"),
+    "Mul": _arithmetic("*"),
+    "Div": _arithmetic("/"),
     "Conv": _conv,
     "MaxPool": _max_pool,
     "AveragePool": _average_pool,
@@ -189,6 +190,9 @@ OPERATORS: Mapping[str, Operator] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Transpose": _transpose,
+    "Gather": _gather,
+    "Softmax": _softmax("softmax"),
+    "LogSoftmax": _softmax("log-softmax"),
     "Identity": _nothing,
     "Dropout": _nothing,
 }

@@ -84,7 +84,13 @@ def steps_of(layers: Sequence[int] | str, inputs: int = 1, outputs: int = 1) -> 
         InputError: sizes that are no sizes, or a text that is no architecture.
     """
     if isinstance(layers, str):
-        return parse_architecture(layers)
+        steps = parse_architecture(layers)
+        if any(step.padding is None or step.kind == "flatten" for step in steps):
+            raise InputError(
+                "architecture: expected paddings as numbers and images channels first, found psame "
+                "or flatten"
+            )
+        return steps
     sizes = [int(size) for size in layers]
     if not sizes or min(sizes) < 1:
         raise InputError(f"hidden sizes: expected at least one positive number, found {sizes}")

@@ -107,10 +107,15 @@ def model_of(plan: Plan, leaves: Sequence[Tensor]) -> Model:
     return model
 
 
+def _padding(step: Step) -> int:
+    """A number, as every plan has it."""
+    return step.padding or 0
+
+
 def _conv(step: Step, values: Tensor, left: Iterator[Tensor]) -> Tensor:
     from torch.nn.functional import conv2d
 
-    return conv2d(values, next(left), next(left), step.stride or 1, step.padding)
+    return conv2d(values, next(left), next(left), step.stride or 1, _padding(step))
 
 
 def _dense(_: Step, values: Tensor, left: Iterator[Tensor]) -> Tensor:
@@ -122,14 +127,14 @@ def _dense(_: Step, values: Tensor, left: Iterator[Tensor]) -> Tensor:
 def _max_pool(step: Step, values: Tensor, _: Iterator[Tensor]) -> Tensor:
     from torch.nn.functional import max_pool2d
 
-    return max_pool2d(values, step.sizes[0], step.stride or None, step.padding)
+    return max_pool2d(values, step.sizes[0], step.stride or None, _padding(step))
 
 
 def _average_pool(step: Step, values: Tensor, _: Iterator[Tensor]) -> Tensor:
     from torch.nn.functional import avg_pool2d
 
     return avg_pool2d(
-        values, step.sizes[0], step.stride or None, step.padding, count_include_pad=False
+        values, step.sizes[0], step.stride or None, _padding(step), count_include_pad=False
     )
 
 
