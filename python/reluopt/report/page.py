@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from reluopt.images.display import as_picture, changed_inputs, feature_name, feature_words
+from reluopt.images.display import (
+    as_picture,
+    changed_inputs,
+    feature_name,
+    feature_words,
+    strongest,
+)
 from reluopt.numerics.arrays import FloatArray
 from reluopt.report.charts import charts, environment
 from reluopt.report.pictures import change_png, change_scale, picture_png
@@ -215,9 +221,12 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
         ("engine", str(each.row.get("engine") or DASH)),
     ]
     if original is not None and answer is not None:
-        changed = int((np.abs(answer - original) > CHANGED).sum())
-        what = "pixels" if looks["size"] else "inputs"
-        numbers.insert(2, (f"{what} changed", f"{changed} of {answer.size}"))
+        picture = as_picture(answer - original)
+        what, change = "inputs", answer - original
+        if picture is not None:
+            what, change = "pixels", strongest(picture)
+        changed = int((np.abs(change) > CHANGED).sum())
+        numbers.insert(2, (f"{what} changed", f"{changed} of {change.size}"))
     return {
         "key": each.image,
         "run": run.name,
