@@ -114,12 +114,8 @@ def _box(value: Any) -> InputBox | None:
     """Lower and upper bounds of the inputs, if the file tells them."""
     if value is None:
         return None
-    numbers = (
-        [end for ends in value if isinstance(ends, list) for end in ends]
-        if isinstance(value, list)
-        else [None]
-    )
-    if len(value) != 2 or any(type(number) not in (int, float) for number in numbers):
+    lists = isinstance(value, list) and all(isinstance(ends, list) for ends in value)
+    if not lists or any(type(end) not in (int, float) for ends in value for end in ends):
         raise InputError(f"input_box: expected two lists of numbers, found {shown(value)}")
     return checked_box(value)
 
