@@ -57,6 +57,17 @@ def test_rows_of_a_table_are_attacked_resumed_and_verified(run, table):
     assert "data:image/png" not in page
 
 
+def test_tables_with_labels_are_evaluated(run, table):
+    name = table / "net.safetensors"
+    code, shown, _ = run("evaluate", name, "--images", table / "rows.csv")
+    assert code == 0
+    assert "accuracy 100.00 % on 6 images" in shown
+    assert "on 2 images" in run("evaluate", name, "--images", f"{table / 'rows.csv'}:2,5")[1]
+    code, _, err = run("evaluate", name, "--images", table / "rows.npy")
+    assert code == 2
+    assert "a column 'label'" in err
+
+
 def test_an_answer_outside_the_recorded_box_is_found_out(run, table):
     out = table / "run"
     assert attack(run, table, "--images", table / "rows.csv", "--out", out)[0] == 0
