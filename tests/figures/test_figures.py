@@ -177,7 +177,7 @@ def test_long_class_names_take_two_lines(test_images: Dataset) -> None:
     [
         ({"labels": [1]}, "expected 2 entries"),
         ({"norm": "l3"}, "expected norm l1, l2, linf, found 'l3'"),
-        ({"originals": np.zeros((2, 1, 28, 28))}, r"expected originals of shape"),
+        ({"originals": np.zeros((2, 5, 28, 28))}, r"expected originals of shape"),
         ({"originals": np.zeros((0, 28, 28))}, r"expected originals of shape"),
         ({"changed": [np.zeros(5), np.zeros(5)]}, r"expected changed images of shape \(28, 28\)"),
     ],

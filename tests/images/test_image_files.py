@@ -51,6 +51,19 @@ def test_npy_files_of_another_input_shape(tmp_path):
     assert load_image_file(tmp_path / "x.npy", (3,)).tolist() == [0.0, 0.5, 1.0]
 
 
+def test_colours_come_channel_by_channel(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    path = save_png(tmp_path / "x.png", pixels)
+    image = load_image_file(path, (3, 4, 5))
+    np.testing.assert_array_equal(image, np.moveaxis(pixels, -1, 0) / 255)
+    refused(path, "found (4, 5)", shape=(3, 5, 4))
+    grey = save_png(tmp_path / "y.png", BYTES.astype(np.uint8))
+    for channel in load_image_file(grey, (3, 28, 28)):
+        np.testing.assert_array_equal(channel, BYTES / 255)
+    assert load_image_file(grey, (1, 28, 28)).shape == (1, 28, 28)
+    refused(grey, "shape (2, 28, 28)", shape=(2, 28, 28))
+
+
 def test_the_image_cannot_be_changed(tmp_path):
     image = load_image_file(save_png(tmp_path / "x.png", BYTES.astype(np.uint8)))
     with pytest.raises(ValueError, match="read-only"):

@@ -20,7 +20,7 @@ from reluopt.errors import InputError
 from reluopt.questions.problems import Norm
 from reluopt.report import load_runs, render_report, write_report
 from reluopt.report.charts import _measured, charts
-from reluopt.report.pictures import change_png, change_scale, grey_png
+from reluopt.report.pictures import change_png, change_scale, picture_png
 from reluopt.report.runs import Entry, natural
 from reluopt.report.tables import (
     contradictions,
@@ -65,8 +65,11 @@ def test_the_page_holds_the_rows_and_the_images(real, entries_of):
 
 
 def test_pictures():
-    assert _pixels(grey_png(np.linspace(0, 1, 4))).tolist() == [[0, 85], [170, 255]]
-    assert _pixels(grey_png(np.zeros(3))).shape == (1, 3)
+    assert _pixels(picture_png(np.linspace(0, 1, 4).reshape(2, 2))).tolist() == [
+        [0, 85],
+        [170, 255],
+    ]
+    assert _pixels(picture_png(np.zeros((1, 3)))).shape == (1, 3)
     original, answer = np.full((1, 4), 0.5), np.array([[0.5, 1.0, 0.25, 0.5001]])
     opacity = _pixels(change_png(original, answer, 0.5))[0, :, 3]
     assert opacity.tolist() == [0, 255, 140, 0]

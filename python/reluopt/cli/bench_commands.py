@@ -91,7 +91,7 @@ def bench(
 @options.expanded
 def profile(
     network_name: options.NetworkName,
-    image: Annotated[str, typer.Option(help="One image: test:131, or a .png or .npy file.")],
+    image: Annotated[str, typer.Option(help="One image: test:131, or a file (rows.csv:3).")],
     question: options.QuestionOptions,
     loading: options.LoadingOptions,
     time_limit: options.TimeLimit = 60.0,

@@ -148,19 +148,20 @@ def train(
 def evaluate_command(
     network_name: options.NetworkName,
     loading: options.LoadingOptions,
-    images: Annotated[str, typer.Option(help="Images, such as test:0-9999.")] = "test:0-9999",
+    images: Annotated[
+        str, typer.Option(help="Images, such as test:0-9999, or a .csv file with a column label.")
+    ] = "test:0-9999",
     data_dir: Annotated[Path | None, typer.Option(help="Folder of idx files.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix.")] = None,
 ) -> None:
     """Print accuracy and confusion matrix of a network."""
     from rich.markup import escape
 
-    from reluopt.images.mnist import load_selection
     from reluopt.networks.evaluation import evaluate
+    from reluopt.runs.instances import load_labelled
 
     network = loading.open(network_name)
-    data, _ = load_selection(images, data_dir)
-    result = evaluate(network, data.images, data.labels)
+    result = evaluate(network, *load_labelled(network, images, data_dir))
     names = [shown(name, 20) for name in network.class_names]
     matrix = table(
         f"{shown(network.metadata.name)}: rows are true labels, columns predictions",

@@ -159,7 +159,7 @@ def ideal(
     if figure is not None:
         from reluopt.runs.drawing import ideal_figure
 
-        save(ideal_figure(finished), figure)
+        save(ideal_figure(network, finished), figure)
 
 
 def _labels(text: str, classes: int) -> list[int]:

@@ -1,9 +1,10 @@
 """Figures made of images: digits, perturbations, and inputs that maximise a logit.
 
-Images have shape ``(n, height, width)`` and pixels in [0, 1] (0 is drawn black). Flat ones
-``(n, size)`` are folded into squares where ``size`` is one, else shown as a row. In a difference,
-which stands on white, red pixels became brighter and blue ones darker; the darker the colour, the
-larger the change. Nothing to draw, lists of different lengths, images of another shape and unknown
+Images have shape ``(n, height, width)``, or ``(n, 3, height, width)`` in colours, and pixels in
+[0, 1] (0 is drawn black). Flat ones ``(n, size)`` are folded into squares where ``size`` is one,
+else shown as a row. In a difference, which stands on white, red pixels became brighter and blue
+ones darker; the darker the colour, the larger the change, in colours that of the one that changes
+most. Nothing to draw, lists of different lengths, images of another shape and unknown
 norms are an :class:`~reluopt.errors.InputError`.
 """
 
@@ -99,6 +100,7 @@ def perturbation_figure(
     *,
     class_names: Sequence[str] | None = None,
     scale_each_band: bool = False,
+    span: tuple[float, float] = (0.0, 1.0),
 ) -> Figure:
     """One column for each image: original, adversarial image, and what was changed.
 
@@ -118,6 +120,7 @@ def perturbation_figure(
         class_names: names of the labels; the numbers themselves if not given.
         scale_each_band: draw the differences of each :data:`~reluopt.figures.tiles.COLUMNS` images
             side by side on a scale of their own.
+        span: pixel values that are drawn black and white.
 
     Returns:
         A figure of :data:`DOUBLE_COLUMN` (up to four images: :data:`SINGLE_COLUMN`) inches.
@@ -146,8 +149,8 @@ def perturbation_figure(
         for first in range(0, tiles.count, together)
     ]
     for index, (image, answer) in enumerate(zip(images, answers, strict=True)):
-        draw_digit(tile_axes(figure, tiles, index, 0), image)
-        draw_digit(tile_axes(figure, tiles, index, 1), answer)
+        draw_digit(tile_axes(figure, tiles, index, 0), image, span)
+        draw_digit(tile_axes(figure, tiles, index, 1), answer, span)
         draw_change(tile_axes(figure, tiles, index, 2), image, answer, scales[index // together])
         title = names.arrow(predicted_original[index], predicted_changed[index])
         note = f"label {names(labels[index])}" if misread[index] else ""
@@ -170,6 +173,7 @@ def optimal_input_figure(
     proven: Sequence[bool | float | str],
     *,
     class_names: Sequence[str] | None = None,
+    span: tuple[float, float] = (0.0, 1.0),
 ) -> Figure:
     """The inputs that make one logit each as large as possible (Figure 2 of Linkola (2023)).
 
@@ -180,6 +184,7 @@ def optimal_input_figure(
         predicted: what the network answers for each image; marked where it is not the label.
         proven: as for :func:`perturbation_figure`.
         class_names: names of the labels; the numbers themselves if not given.
+        span: pixel values that are drawn black and white.
 
     Returns:
         A figure of :data:`DOUBLE_COLUMN` inches (up to two images: :data:`SINGLE_COLUMN`) with
@@ -192,7 +197,7 @@ def optimal_input_figure(
     tiles = Tiles.fitting(stack, COLUMNS // 2, width, largest=1.25)
     figure = new_figure(tiles.width, tiles.bands * tiles.band)
     for index, image in enumerate(stack):
-        draw_digit(tile_axes(figure, tiles, index, 0), image)
+        draw_digit(tile_axes(figure, tiles, index, 0), image, span)
         value = f"{logits[index]:.4g}".replace("-", "\N{MINUS SIGN}")
         draw_title(figure, tiles, index, f"label {names(labels[index])}, logit {value}", "")
         colour = INK if predicted[index] == labels[index] else BAD

@@ -29,7 +29,7 @@ from reluopt.figures.style import (
     inch_text,
     literal,
 )
-from reluopt.images.display import folded_shape, full_scale
+from reluopt.images.display import COLOURS, as_picture, folded_shape, full_scale, strongest
 from reluopt.numerics.arrays import FloatArray
 
 COLUMNS = 10
@@ -148,20 +148,26 @@ class Names:
 
 
 def stack_images(what: str, images: ArrayLike) -> FloatArray:
-    """Images as an array ``(n, height, width)``; flat ones become squares, or else one row."""
+    """Images as an array ``(n, height, width)``, or that x 3 for colours.
+
+    Flat ones become squares, or else one row; channels, 1 or 3, may come first.
+    """
     stack = np.asarray(images, dtype=np.float64)
     if stack.ndim == 2 and stack.size:
         stack = stack.reshape(len(stack), *folded_shape(stack.shape[1]))
-    if stack.ndim != 3 or stack.size == 0:
+    pictures = [as_picture(image) for image in stack] if stack.ndim in (3, 4) else []
+    found = [picture for picture in pictures if picture is not None]
+    if stack.size == 0 or not found:
         raise InputError(
-            f"figure: expected {what} of shape (n, height, width), found {stack.shape}"
+            f"figure: expected {what} of shape (n, height, width), or (n, 3, height, width) for "
+            f"colours, found {stack.shape}"
         )
-    return stack
+    return np.array(found)
 
 
 def tile_aspect(stack: FloatArray) -> float:
     """Height of a tile over its width; a single row is drawn as a square of upright bars."""
-    height, width = stack.shape[1:]
+    height, width = stack.shape[1:3]
     return 1.0 if height == 1 else height / width
 
 
@@ -190,13 +196,19 @@ def frame(
     return axes
 
 
-def draw_digit(axes: Axes, image: FloatArray | None) -> None:
-    """Pixels from black (0) to white (1), or a note that there is no image."""
+def draw_digit(
+    axes: Axes, image: FloatArray | None, span: tuple[float, float] = (0.0, 1.0)
+) -> None:
+    """Pixels from black to white, or in colours; or a note that there is no image.
+
+    ``span`` has the values of black and white.
+    """
     if image is None:
         axes.set_facecolor(_NOTHING)
         axes.text(0.5, 0.5, "no\nimage", ha="center", va="center", size=TINY, color=MUTED)
         return
-    axes.imshow(image, cmap="gray", vmin=0.0, vmax=1.0, aspect="auto")
+    levels = np.clip((image - span[0]) / (span[1] - span[0]), 0.0, 1.0)
+    axes.imshow(levels, cmap="gray", vmin=0.0, vmax=1.0, aspect="auto")
 
 
 def folded(image: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray | None:
@@ -206,7 +218,12 @@ def folded(image: ArrayLike | None, shape: tuple[int, ...]) -> FloatArray | None
     array = np.asarray(image, dtype=np.float64)
     if array.size != math.prod(shape):
         raise InputError(f"figure: expected changed images of shape {shape}, found {array.shape}")
-    return array.reshape(shape)
+    channels_first = len(shape) == COLOURS and array.shape != shape
+    return (
+        np.moveaxis(array.reshape(COLOURS, *shape[:2]), 0, -1)
+        if channels_first
+        else (array.reshape(shape))
+    )
 
 
 def change_scale(images: FloatArray, answers: Sequence[FloatArray | None]) -> float:
@@ -217,11 +234,11 @@ def change_scale(images: FloatArray, answers: Sequence[FloatArray | None]) -> fl
 
 
 def draw_change(axes: Axes, image: FloatArray, answer: FloatArray | None, scale: float) -> None:
-    """The change of every pixel, on white."""
+    """The change of every pixel, on white; in colours that of the one that changes most."""
     if answer is None:
         axes.set_facecolor(_NOTHING)
         return
-    axes.imshow(answer - image, cmap=DIVERGING, vmin=-scale, vmax=scale, aspect="auto")
+    axes.imshow(strongest(answer - image), cmap=DIVERGING, vmin=-scale, vmax=scale, aspect="auto")
 
 
 def draw_scale(figure: Figure, left: float, top: float, height: float, scale: float) -> None:

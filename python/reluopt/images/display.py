@@ -40,6 +40,35 @@ def as_picture(image: FloatArray) -> FloatArray | None:
     return np.moveaxis(image, 0, -1)
 
 
+CHANGED = 1e-6
+"""Changes up to here, as shares of what an input may be, count as none: far below a grey level, far
+above rounding."""
+
+
+def changed_inputs(
+    before: FloatArray | None, after: FloatArray, ends: tuple[FloatArray, FloatArray]
+) -> list[int]:
+    """Numbers of the inputs that changed, the largest change first; all where nothing was before.
+
+    Changes are measured in shares of what their inputs may be, ``ends`` telling the bounds.
+    """
+    if before is None:
+        return list(range(after.size))
+    shares = np.abs(after - before) / np.maximum(ends[1] - ends[0], np.finfo(float).tiny)
+    return [int(place) for place in np.argsort(-shares, kind="stable") if shares[place] > CHANGED]
+
+
+def feature_name(number: int) -> str:
+    """What an input without a name is called; numbers count from 0."""
+    return f"input {number}"
+
+
+def feature_words(before: float | None, after: float) -> str:
+    """The values of an input before and after."""
+    first = "" if before is None else f"{before:.4g} \N{RIGHTWARDS ARROW} "
+    return f"{first}{after:.4g}".replace("-", "\N{MINUS SIGN}")
+
+
 def strongest(change: FloatArray) -> FloatArray:
     """The change of a picture, rows x columns: of its colours the one that changes most."""
     if change.ndim < COLOURS:

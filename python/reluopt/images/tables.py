@@ -1,7 +1,7 @@
 """Tables of numbers: inputs, a row each, from CSV and NPY files.
 
-A CSV file holds numbers between commas, a row for each input. If its first row holds names, one of
-them may be ``label``; that column holds the true labels, whole numbers from 0 on.
+A CSV file holds numbers between commas, a row for each input. If its first row holds names and no
+number, one of them may be ``label``; that column holds the true labels, whole numbers from 0 on.
 """
 
 from __future__ import annotations
@@ -72,19 +72,19 @@ def _read_csv(data: bytes, path: Path, what: str) -> Table:
         rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig"))) if row]
     except (ValueError, csv.Error) as error:
         raise InputError(f"{path}: expected readable {what}, found: {shown(error)}") from error
-    names = rows[0] if rows and not all(map(_is_number, rows[0])) else None
-    first = 0 if names is None else 1
-    values = np.array([_numbers(row, path, i + 1) for i, row in enumerate(rows[first:], first)])
-    if values.ndim != 2 or (names is not None and len(names) != values.shape[1]):
-        found = sorted({len(row) for row in rows})
-        raise InputError(
-            f"{path}: expected rows of equally many numbers, found rows of {shown(found)}"
-        )
-    places = [i for i, name in enumerate(names or ()) if name.strip().lower() == LABEL]
+    names = rows.pop(0) if rows and not any(map(_is_number, rows[0])) else []
+    widths = {len(row) for row in rows} | ({len(names)} if names else set())
+    if len(widths) != 1 or not rows:
+        found = " or ".join(map(str, sorted(widths))) if rows else "no row"
+        raise InputError(f"{path}: expected rows of equally many numbers, found {found}")
+    first = 2 if names else 1
+    values = np.array([_numbers(row, path, line) for line, row in enumerate(rows, first)])
+    places = [i for i, name in enumerate(names) if name.strip().lower() == LABEL]
     if not places:
         return Table(values)
     labels = values[:, places[0]]
-    if len(places) > 1 or (labels < 0).any() or (labels % 1 != 0).any() or labels.max() >= 2**31:
+    fit = (labels == np.trunc(labels)) & (labels >= 0) & (labels < 2**31)
+    if len(places) > 1 or not fit.all():
         raise InputError(f"{path}: expected one column of labels, whole numbers from 0 on")
     return Table(np.delete(values, places[0], axis=1), labels.astype(np.int64))
 

@@ -45,6 +45,11 @@ def evaluate(network: ReLUNetwork, images: ArrayLike, labels: ArrayLike) -> Eval
     batch, single = network.flat_inputs(images)
     truth = np.asarray(labels)
     classes = network.output_size
+    if classes < 2:
+        raise InputError(
+            f"network {network.metadata.name}: expected at least two classes to tell apart, found "
+            "one output"
+        )
     if single or truth.shape != (len(batch),) or len(batch) == 0:
         raise InputError(
             f"labels: expected a non-empty batch with one label for each of its images, found "

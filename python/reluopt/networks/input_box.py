@@ -34,7 +34,10 @@ def checked_box(box: Sequence[Sequence[float]], inputs: int | None = None) -> In
             "input_box: expected as many lower as upper bounds, found "
             f"{' and '.join(str(len(ends)) for ends in box)}"
         )
-    lower, upper = (tuple(float(end) for end in ends) for ends in box)
+    try:
+        lower, upper = (tuple(float(end) for end in ends) for ends in box)
+    except OverflowError as error:  # a whole number of hundreds of digits
+        raise InputError(f"input_box: expected finite bounds, found: {error}") from error
     if inputs is not None and len(lower) not in (1, inputs):
         raise InputError(
             f"input_box: expected bounds for {inputs} inputs, or a single one for all, found "

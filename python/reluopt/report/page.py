@@ -12,8 +12,16 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from reluopt.images.display import (
+    as_picture,
+    changed_inputs,
+    feature_name,
+    feature_words,
+    strongest,
+)
+from reluopt.numerics.arrays import FloatArray
 from reluopt.report.charts import charts, environment
-from reluopt.report.pictures import change_png, change_scale, folded, grey_png
+from reluopt.report.pictures import change_png, change_scale, picture_png
 from reluopt.report.runs import Entry, Run, natural, series
 from reluopt.report.tables import (
     averages,
@@ -84,6 +92,7 @@ def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
             maximises=any(run.norm is None for run in runs),
             layered=any(entry["difference"] for entry in shown),
             norms=sorted({run.norm.label for run in runs if run.norm is not None}),
+            inputs=_units(runs),
             series=list(series(runs)),
             statuses=status_counts(runs).most_common(),
             data=_embedded(shown),
@@ -162,6 +171,12 @@ def _provenance(run: Run) -> dict[str, Any]:
     }
 
 
+def _units(runs: Sequence[Run]) -> str:
+    """What changes are measured in."""
+    own = any(run.settings.get("input_box") for run in runs)
+    return "inputs lie in a box of their own units." if own else "pixels lie in [0, 1]."
+
+
 def _distinct(sessions: Sequence[Mapping[str, Any]], name: str) -> str:
     """What the sessions say, each answer once."""
     return ", ".join(dict.fromkeys(str(s[name]) for s in sessions if s.get(name) is not None))
@@ -181,8 +196,7 @@ def _gallery(runs: Sequence[Run], limit: int) -> tuple[list[dict[str, Any]], str
         room = (limit - len(shown)) // (len(runs) - position)
         numbers = sorted(run.originals.keys() | run.answers.keys())[:room]
         shared = run.originals.keys() & run.answers.keys()
-        pairs = [(folded(run.originals[k]), folded(run.answers[k])) for k in sorted(shared)]
-        scale = change_scale([answer - original for original, answer in pairs])
+        scale = change_scale([run.answers[k] - run.originals[k] for k in sorted(shared)])
         shown += [_entry(run, number, scale) for number in numbers]
     shown.sort(key=lambda entry: natural(entry["key"]))
     if len(shown) == total:
@@ -196,10 +210,7 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
     """One instance of the gallery: its images and its numbers."""
     each = Entry.of(run, run.rows[place])
     original, answer = run.originals.get(place), run.answers.get(place)
-    difference = None
-    if original is not None and answer is not None:
-        difference = change_png(original, answer, scale)
-    height, width = folded(answer if answer is not None else run.originals[place]).shape
+    looks = _pictures(run, original, answer, scale)
     numbers = [
         (_measure(run), numeral(each.value).text),
         ("proven bound", numeral(each.bound).text),
@@ -209,9 +220,13 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
         ("nodes", numeral(each.nodes, ".0f").text),
         ("engine", str(each.row.get("engine") or DASH)),
     ]
-    pixels = _changed_pixels(original, answer)
-    if pixels is not None:
-        numbers.insert(2, ("pixels changed", f"{pixels} of {height * width}"))
+    if original is not None and answer is not None:
+        picture = as_picture(answer - original)
+        what, change = "inputs", answer - original
+        if picture is not None:
+            what, change = "pixels", strongest(picture)
+        changed = int((np.abs(change) > CHANGED).sum())
+        numbers.insert(2, (f"{what} changed", f"{changed} of {change.size}"))
     return {
         "key": each.image,
         "run": run.name,
@@ -231,20 +246,41 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
         "numbers": numbers,
         "checked": each.checked,
         "message": str(each.row.get("message") or ""),
-        "size": [height, width],
         "scale": f"{scale:g}",
-        "original": None if original is None else grey_png(original),
-        "adversarial": None if answer is None else grey_png(answer),
-        "difference": difference,
+        **looks,
     }
 
 
-def _changed_pixels(original: Any, answer: Any) -> int | None:
-    """How many pixels changed by more than rounding."""
-    if original is None or answer is None:
-        return None
-    return int((np.abs(folded(answer) - folded(original)) > CHANGED).sum())
+def _pictures(
+    run: Run, original: FloatArray | None, answer: FloatArray | None, scale: float
+) -> dict[str, Any]:
+    """The pictures of an instance or, where inputs are none, words on its features."""
+    before, after = (None if each is None else as_picture(each) for each in (original, answer))
+    shown = after if before is None else before
+    pngs = [None if each is None else picture_png(each, run.span) for each in (before, after)]
+    difference = None
+    if before is not None and after is not None:
+        difference = change_png(before, after, scale, run.span)
+    words: list[str] = []
+    if shown is None and answer is not None:
+        old, new = None if original is None else original.ravel(), answer.ravel()
+        rows = changed_inputs(old, new, run.ends(new.size))
+        words = [
+            f"{feature_name(row)}: {feature_words(None if old is None else old[row], new[row])}"
+            for row in rows[:MAX_FEATURES]
+        ]
+        words += [f"and {len(rows) - MAX_FEATURES} more"] if len(rows) > MAX_FEATURES else []
+    return {
+        "size": None if shown is None else list(shown.shape[:2]),
+        "original": pngs[0],
+        "adversarial": pngs[1],
+        "difference": difference,
+        "features": words,
+    }
 
+
+MAX_FEATURES = 12
+"""Changed features that are told of an input that is no picture, the largest changes first."""
 
 CHANGED = 1e-6
 """Pixel changes up to here count as none: far below a grey level, far above rounding."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reluopt.images.display import folded_shape, full_scale
+from reluopt.images.display import full_scale, strongest
 from reluopt.numerics.arrays import FloatArray
 
 BRIGHTER, DARKER = (0xD9, 0x4A, 0x2B), (0x2F, 0x7F, 0xC1)
@@ -23,23 +23,26 @@ VISIBLE = 0.5 / 255.0
 """Changes below half a grey level of an 8-bit image are not drawn."""
 
 
-def folded(image: FloatArray) -> FloatArray:
-    """An image of two axes: a flat one becomes a square if it can, else one row."""
-    return image if image.ndim == 2 else image.reshape(folded_shape(image.size))
+def picture_png(picture: FloatArray, span: tuple[float, float] = (0.0, 1.0)) -> str:
+    """Pixels from black to white, the ends of ``span``, or in colours."""
+    levels = np.clip((picture - span[0]) / (span[1] - span[0]), 0.0, 1.0)
+    return _data_uri(Image.fromarray(np.rint(levels * 255.0).astype(np.uint8), mode=None))
 
 
-def grey_png(image: FloatArray) -> str:
-    """Pixels from black (0) to white (1)."""
-    levels = np.rint(np.clip(folded(image), 0.0, 1.0) * 255.0).astype(np.uint8)
-    return _data_uri(Image.fromarray(levels, mode=None))
+def change_png(
+    original: FloatArray,
+    answer: FloatArray,
+    scale: float,
+    span: tuple[float, float] = (0.0, 1.0),
+) -> str:
+    """What changed, on a transparent ground: the more opaque, the larger, ``scale`` being full.
 
-
-def change_png(original: FloatArray, answer: FloatArray, scale: float) -> str:
-    """What changed, on a transparent ground: the more opaque, the larger, ``scale`` being full."""
-    change = folded(answer) - folded(original)
+    Of colours, the one that changes most.
+    """
+    change = strongest(answer - original)
     size = np.abs(change)
     opacity = FAINTEST + (1.0 - FAINTEST) * np.minimum(size / scale, 1.0)
-    opacity[size < VISIBLE] = 0.0
+    opacity[size < VISIBLE * (span[1] - span[0])] = 0.0
     colours = np.where(change[..., None] > 0.0, np.array(BRIGHTER), np.array(DARKER))
     pixels: NDArray[np.uint8] = np.concatenate(
         [colours, np.rint(opacity * 255.0)[..., None]], axis=-1

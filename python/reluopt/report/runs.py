@@ -62,6 +62,18 @@ class Run:
         name = self.settings.get("norm")
         return None if name is None else parse_norm(str(name))
 
+    def ends(self, size: int) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper bounds of so many inputs: those on record, or [0, 1]."""
+        box = self.settings.get("input_box") or ((0.0,), (1.0,))
+        lower, upper = (np.broadcast_to(np.array(ends, dtype=np.float64), size) for ends in box)
+        return lower, upper
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The values of black and white pixels."""
+        lower, upper = self.settings.get("input_box") or ((0.0,), (1.0,))
+        return float(min(lower)), max(float(max(upper)), float(min(lower)) + 1e-12)
+
     @property
     def measure(self) -> str:
         """What is optimised: a distance that shall be small, or a logit that shall be large."""

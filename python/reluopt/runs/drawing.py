@@ -8,12 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reluopt.answers.solution import Status
-from reluopt.figures import optimal_input_figure, perturbation_figure
+from reluopt.figures import feature_figure, optimal_input_figure, perturbation_figure
+from reluopt.figures.style import INK
+from reluopt.figures.tiles import proof_mark
+from reluopt.images.display import as_picture
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Norm
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Finished
 from reluopt.runs.row import AttackRow, IdealRow, known
+from reluopt.runs.wording import change_words
 
 
 def attack_figure(
@@ -22,23 +26,52 @@ def attack_figure(
     finished: Sequence[Finished[AttackRow]],
     norm: Norm,
 ) -> Figure | None:
-    """Original, answer and difference of every certified answer; None when there is none."""
+    """Original, answer and difference of every certified answer; None when there is none.
+
+    Inputs that are no pictures are drawn as the features that changed.
+    """
     by_key = {instance.key: instance for instance in instances}
     shown = [r for r in finished if r.image is not None and bool(r.row.certified)]
     if not shown:
         return None
     originals = [by_key[str(result.row.image)].image for result in shown]
+    answers = [np.ravel(np.asarray(result.image)) for result in shown]
+    rows = [result.row for result in shown]
+    if not _pictured(network):
+        names = [change_words(row.label, row.original_predicted, row.predicted) for row in rows]
+        captions = [
+            [(f"{norm.label} {known(row.distance):#.3g}".rstrip("."), INK), proof_mark(_proof(row))]
+            for row in rows
+        ]
+        ends = network.metadata.input_ends()
+        return feature_figure(answers, originals, ends, names, captions)
     shape = (-1, *network.input_shape)
     return perturbation_figure(
         list(np.reshape(originals, shape)),
-        [result.image for result in shown],
-        labels=[result.row.label for result in shown],
-        predicted_original=[known(result.row.original_predicted) for result in shown],
-        predicted_changed=[known(result.row.predicted) for result in shown],
-        distances=[known(result.row.distance) for result in shown],
+        list(np.reshape(answers, shape)),
+        labels=[row.label for row in rows],
+        predicted_original=[known(row.original_predicted) for row in rows],
+        predicted_changed=[known(row.predicted) for row in rows],
+        distances=[known(row.distance) for row in rows],
         norm=str(norm),
-        proven=[_proof(result.row) for result in shown],
+        proven=[_proof(row) for row in rows],
+        span=_span(network),
     )
+
+
+def _pictured(network: ReLUNetwork) -> bool:
+    """Whether inputs are pictures."""
+    return as_picture(np.zeros(network.input_shape)) is not None
+
+
+def _span(network: ReLUNetwork) -> tuple[float, float]:
+    """The values of black and white pixels."""
+    lower, upper = network.metadata.input_ends()
+    return float(lower.min()), max(float(upper.max()), float(lower.min()) + TINY_SPAN)
+
+
+TINY_SPAN = 1e-12
+"""Pixels that may not change at all are drawn black."""
 
 
 def _proof(row: AttackRow | IdealRow) -> bool | float:
@@ -48,15 +81,26 @@ def _proof(row: AttackRow | IdealRow) -> bool | float:
     return False if row.gap is None else row.gap
 
 
-def ideal_figure(finished: Sequence[Finished[IdealRow]]) -> Figure | None:
+def ideal_figure(network: ReLUNetwork, finished: Sequence[Finished[IdealRow]]) -> Figure | None:
     """The inputs that maximise each label's logit; None when there is none."""
     shown = [result for result in finished if result.image is not None]
     if not shown:
         return None
+    answers = [np.asarray(result.image) for result in shown]
+    rows = [result.row for result in shown]
+    if not _pictured(network):
+        titles = [f"label {row.label}, logit {known(row.objective):.4g}" for row in rows]
+        captions = [
+            [(f"classified as {known(row.predicted):.0f}", INK), proof_mark(_proof(row))]
+            for row in rows
+        ]
+        flat = [answer.ravel() for answer in answers]
+        return feature_figure(flat, None, network.metadata.input_ends(), titles, captions)
     return optimal_input_figure(
-        np.array([result.image for result in shown]),
-        labels=[result.row.label for result in shown],
-        logits=[known(result.row.objective) for result in shown],
-        predicted=[known(result.row.predicted) for result in shown],
-        proven=[_proof(result.row) for result in shown],
+        np.array(answers),
+        labels=[row.label for row in rows],
+        logits=[known(row.objective) for row in rows],
+        predicted=[known(row.predicted) for row in rows],
+        proven=[_proof(row) for row in rows],
+        span=_span(network),
     )

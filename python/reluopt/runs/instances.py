@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reluopt.errors import InputError
 from reluopt.images.input_files import READERS, Inputs, load_inputs
 from reluopt.images.mnist import load_selection, parse_indices
@@ -79,6 +82,33 @@ def load_instances(
     return _checked(network, instances)
 
 
+def load_labelled(
+    network: ReLUNetwork, text: str, data_dir: Path | None = None
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Inputs and labels of ``split:ranges``, or of a table that tells labels.
+
+    Returns:
+        Inputs, a batch that fits the network, and one label for each.
+
+    Raises:
+        InputError: as :func:`load_instances`, or a file tells no labels.
+    """
+    match = None if _SELECTION.match(text) else _ROWS.fullmatch(text)
+    if match is None:
+        dataset, _ = load_selection(text, data_dir)
+        return dataset.images, dataset.labels
+    found = _inputs(network, match)
+    if found.labels is None:
+        raise InputError(f"images: expected a table with a column 'label', found none in '{text}'")
+    rows = list(_rows(text, match, found))
+    return found.values[rows], found.labels[rows]
+
+
+def _inputs(network: ReLUNetwork, match: re.Match[str]) -> Inputs:
+    """What the file of a text holds."""
+    return load_inputs(Path(match[1]), network.input_shape, network.metadata.input_box is None)
+
+
 def _checked(network: ReLUNetwork, instances: list[Instance]) -> list[Instance]:
     """Instances whose labels and keys are what they should be, each once."""
     for instance in instances:
@@ -115,7 +145,7 @@ def _load(
             f"images: expected train: or test: and indices, or a {', '.join(READERS)} file, found "
             f"'{text}'"
         )
-    found = load_inputs(Path(match[1]), network.input_shape, network.metadata.input_box is None)
+    found = _inputs(network, match)
     if label is not None and found.labels is not None:
         raise InputError(f"label: expected for files without labels only, found {label} for {text}")
     for row in _rows(text, match, found):

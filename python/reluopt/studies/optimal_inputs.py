@@ -45,7 +45,7 @@ def run(context: StudyContext) -> StudyResult:
     facts = _facts(finished, context.seed)
     places = {"objective": 4, "bound": 4, "predicted": 0, "margin": 4}
     table = printed(row_table(finished).reindex(columns=list(_SHOWN)), places)
-    folder.figure(NAME, ideal_figure(finished))
+    folder.figure(NAME, ideal_figure(network, finished))
     folder.table(NAME, table.rename(columns=_SHOWN), facts)
     return folder.finish(facts, complete=context.limit is None)
 

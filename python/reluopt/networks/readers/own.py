@@ -6,10 +6,11 @@ A file of ours holds, for layer ``i = 0..K-1``, ``layers.{i}.weight`` (out x in,
     {"schema_version": 1, "name": "thesis",
      "architecture": {"type": "dense", "sizes": [784, 32, 16, 10]}, "activation": "relu",
      "input_shape": [28, 28], "pixel_order": "row-major", "class_names": ["0", ...],
-     "recipe": {...}, "test_accuracy": 0.9331}
+     "recipe": {...}, "test_accuracy": 0.9331, "input_box": [[0.0], [1.0]]}
 
-Only ``schema_version``, ``architecture`` and ``activation`` must be there. Networks with layers of
-other kinds than dense have the tensors that each layer names, and
+Only ``schema_version``, ``architecture`` and ``activation`` must be there. ``input_box`` has lower
+and upper bounds of the inputs, one for each or one for all; without it they are pixels in [0, 1].
+Networks with layers of other kinds than dense have the tensors that each layer names, and
 ``"architecture": {"type": "layers", "layers": [{"kind": "dense"}, {"kind": ..., settings}, ...]}``.
 """
 
@@ -114,12 +115,8 @@ def _box(value: Any) -> InputBox | None:
     """Lower and upper bounds of the inputs, if the file tells them."""
     if value is None:
         return None
-    numbers = (
-        [end for ends in value if isinstance(ends, list) for end in ends]
-        if isinstance(value, list)
-        else [None]
-    )
-    if len(value) != 2 or any(type(number) not in (int, float) for number in numbers):
+    lists = isinstance(value, list) and all(isinstance(ends, list) for ends in value)
+    if not lists or any(type(end) not in (int, float) for ends in value for end in ends):
         raise InputError(f"input_box: expected two lists of numbers, found {shown(value)}")
     return checked_box(value)
 

@@ -63,10 +63,13 @@
     ghost.hidden = which !== "difference" || !entry.difference;
     if (!ghost.hidden && ghost.src !== entry.original) ghost.src = entry.original;
   };
+  // Inputs that are no pictures are told in words: their features.
+  const told = (entry) => entry.features.join("\n");
   const put = (card, which) => {
     const source = picture(card.entry, which);
     card.image.hidden = !source;
     card.empty.hidden = !!source;
+    card.empty.textContent = told(card.entry) || "none";
     if (source && card.image.src !== source) card.image.src = source;
     card.image.alt = describe(card.entry, which);
     haunt(card.ghost, card.entry, which);
@@ -145,6 +148,7 @@
     find("#viewer-title").textContent = `${entry.key} · ${entry.change}`;
     large.hidden = !source;
     find("#missing").hidden = !!source;
+    find("#missing").textContent = told(entry) || "none found";
     if (source) large.src = source;
     large.alt = describe(entry, layer);
     haunt(find("#ghost"), entry, layer);
