@@ -224,7 +224,8 @@ function add_relus!(
     added::NetworkFormulation{T},
     place::Place{T},
 ) where {T}
-    k = place.relus += 1
+    place.relus += 1
+    k = place.relus
     lower, upper = added.bounds.lower[k], added.bounds.upper[k]
     triples = [
         add_relu!(model, added.formulation, added, a, lower[i], upper[i], "[$k,$i]")

@@ -60,7 +60,7 @@ function random_layers(seed::Int)
         random_pool(seed, AveragePool2d),
         random_pool(seed, w -> AveragePool2d(w; counts_padding = true)),
     ]
-    n = output_size(conv)
+    n = ReLUOpt.output_size(conv)
     chain = Chain(
         conv,
         Scale(randn(rng, n), randn(rng, n)),
@@ -167,7 +167,7 @@ function small_networks()
         "pool last" => ReLUNetwork([conv, pool]),
         "average" => ReLUNetwork([Chain(conv, average), dense(50, 3)]),
         "leaky" => ReLUNetwork([Chain(conv, LeakyReLU(50, 0.2), order, dense(50, 3))]),
-        "strided" => ReLUNetwork([dense(9, 32), strided, dense(12, 3)]),
+        "strided" => ReLUNetwork([dense(9, 32), strided, dense(6, 3)]),
         "all" => ReLUNetwork([
             Chain(conv, scale, LeakyReLU(50, 0.1)),
             Chain(order, pool, dense(18, 4), LeakyReLU(4, 0.3)),

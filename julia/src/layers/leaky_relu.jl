@@ -42,7 +42,7 @@ function add_layer!(
     layer::LeakyReLU,
     place::Place{T},
 ) where {T}
-    k, n = place.relus += 1, layer.size
+    k, n = place.relus + 1, layer.size
     # The neurons of the lowered network are v and -v.
     L, U = added.bounds.lower[k], added.bounds.upper[k]
     low, high = max.(L[1:n], -U[(n+1):end]), min.(U[1:n], -L[(n+1):end])
@@ -56,6 +56,7 @@ function add_layer!(
     push!(added.z, [z; one(T) .- z])
     slope = convert(T, layer.slope)
     place.values = x .- slope .* s
+    place.relus += 1
     place.parts += 1
     return
 end

@@ -77,7 +77,8 @@ function add_layer!(
     place::Place{T},
 ) where {T}
     windows = window_entries(layer.windows)
-    rounds = ndigits(maximum(length, windows) - 1; base = 2) * (maximum(length, windows) > 1)
+    largest = maximum(length, windows)
+    rounds = largest > 1 ? ndigits(largest - 1; base = 2) : 0
     k = place.relus + 1
     low, high = _known_limits(place.values)
     rounds > 0 && _tighten_by_matches!(low, high, windows, added.bounds, k)
@@ -87,7 +88,8 @@ function add_layer!(
     for i in (rounds > 0 ? sort!(unique(reduce(vcat, windows))) : Int[])
         values[i] = _single_term!(model, added, values[i], low[i], high[i], "a[$k,$i]")
     end
-    pool = PoolRows{T}(place.parts += 1, values, [], [], [])
+    place.parts += 1
+    pool = PoolRows{T}(place.parts, values, [], [], [])
     for (i, numbers) in enumerate(windows)
         kept = numbers[surviving_candidates(low[numbers], high[numbers])]
         y, z = add_max!(model, added, values[kept], low[kept], high[kept], "[$k,$i]")
