@@ -100,6 +100,9 @@ function add_choice!(
     gaps,
     name,
 ) where {T}
+    for i in eachindex(values)
+        note!(added, JuMP.@constraint(model, y <= values[i] + gaps[i]))
+    end
     excess = sum((y - values[i]) / gaps[i] for i in eachindex(values))
     note!(added, JuMP.@constraint(model, excess <= length(values) - 1))
     return JuMP.GenericVariableRef{T}[]
