@@ -205,20 +205,25 @@ Place(values::Vector{Affine{T}}) where {T} = Place{T}(values, 0, 0)
     add_layer!(model, added, layer, place)
 
 Add the rows of a [`Layer`](@ref) that reads `place.values`, which become what it
-gives. An affine layer has none: its values are expressions.
+gives: of the affine maps and ReLUs that it lowers to, unless its type has a method of
+its own. An affine map needs no row, its values are expressions. `place.relus` counts
+the ReLU layers of the lowered network, `place.parts` the layers themselves.
 """
 function add_layer!(
     model::JuMP.GenericModel{T},
     added::NetworkFormulation{T},
-    layer::AffineLayer,
+    layer::Layer,
     place::Place{T},
 ) where {T}
-    place.values = affine_values(T, only(lower(layer)), place.values)
+    for (i, map) in enumerate(lower(layer))
+        i == 1 || add_relus!(model, added, place)
+        place.values = affine_values(T, map, place.values)
+    end
     place.parts += 1
     return
 end
 
-"""Add a layer of ReLUs of `place.values`; returns the `(x, s)` of the neurons."""
+"""Add a layer of ReLUs of `place.values`, which become their outputs."""
 function add_relus!(
     model::JuMP.GenericModel{T},
     added::NetworkFormulation{T},

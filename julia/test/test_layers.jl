@@ -176,7 +176,7 @@ function small_networks()
     )
 end
 
-"""Tight enough for 1e-9: the binaries are fixed to what they are at `x`."""
+"""Logits of the program for a fixed input, with tolerances that allow 1e-9."""
 function program_logits(network, x, formulation, bounds)
     model = silent_model()
     JuMP.set_attribute(model, "primal_feasibility_tolerance", 1e-10)
@@ -280,6 +280,46 @@ function test_files_keep_every_layer()
     # A lowered network has dense layers in files.
     save_network(path, ReLUOpt.lowered(small_networks()["leaky"]))
     @test all(layer -> layer isa Dense, load_network(path).layers)
+    return
+end
+
+"""A layer of somebody else: the methods that `Layer` names, and no rows."""
+struct Distance <: ReLUOpt.Layer
+    from::Vector{Float64}
+end
+
+ReLUOpt.input_size(layer::Distance) = length(layer.from)
+ReLUOpt.output_size(layer::Distance) = length(layer.from)
+(layer::Distance)(x::AbstractVector{<:Real}) = abs.(x - layer.from)
+
+function ReLUOpt.lower(layer::Distance)
+    n = length(layer.from)
+    eye = [Float64(i == j) for i in 1:n, j in 1:n]
+    return [Dense([eye; -eye], [-layer.from; layer.from]), Dense([eye eye], zeros(n))]
+end
+
+ReLUOpt.kind(::Distance) = "distance"
+ReLUOpt.tensors(layer::Distance) = ["from" => layer.from]
+ReLUOpt.tensor_names(::Type{Distance}, ::AbstractDict) = ["from"]
+
+function ReLUOpt.build(::Type{Distance}, ::AbstractDict, tensors::AbstractDict)
+    return Distance(tensors["from"])
+end
+
+function test_a_layer_of_somebody_else()
+    network = ReLUNetwork([Chain(Distance([0.25, 0.5]), Dense([1.0 -1.0], [0.0]))])
+    for x in random_inputs(1, 2, 5)
+        logits, net = program_logits(network, x, BigM(), nothing)
+        @test logits ≈ forward(network, x) atol = 1e-9
+        @test ReLUOpt.solved_pattern(net) == activation_pattern(network, x)
+    end
+    @test optimal_input(network, 0).objective ≈ 0.75 atol = 1e-6
+    path = joinpath(mktempdir(), "net.safetensors")
+    save_network(path, network)
+    ReLUOpt.LAYERS["distance"] = Distance
+    @test load_network(path)([0.0, 0.0]) == [-0.25]
+    delete!(ReLUOpt.LAYERS, "distance")
+    @test occursin("one of average-pool2d", refusal(() -> load_network(path)))
     return
 end
 

@@ -15,11 +15,14 @@ end
 
 (layer::Reordered)(x::AbstractVecOrMat) = x[layer.order, axes(x)[2:end]...]
 
-exported(layer::ReLUOpt.AffineLayer) =
-    mapreduce(exported, vcat, ReLUOpt.lower(layer); init = Any[])
-
-function exported(layer::Union{ReLUOpt.Dense,ReLUOpt.SparseAffine})
-    return Any[Flux.Dense(Matrix{Float32}(layer.weight), Float32.(layer.bias))]
+"""Any layer, as the dense layers and ReLUs that it lowers to."""
+function exported(layer::ReLUOpt.Layer)
+    found = Any[]
+    for map in ReLUOpt.lower(layer)
+        isempty(found) || push!(found, Flux.relu)
+        push!(found, Flux.Dense(Matrix{Float32}(map.weight), Float32.(map.bias)))
+    end
+    return found
 end
 
 function exported(layer::ReLUOpt.Scale)
@@ -53,7 +56,7 @@ function exported(layer::ReLUOpt.AveragePool2d)
     if layer.counts_padding || _flux_padding(layer.windows) == (0, 0, 0, 0)
         return _of_images(layer.windows, _pool(Flux.MeanPool, layer))
     end
-    return exported(only(ReLUOpt.lower(layer)))
+    return invoke(exported, Tuple{ReLUOpt.Layer}, layer)
 end
 
 function _pool(make, layer)

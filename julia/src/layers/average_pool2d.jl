@@ -6,7 +6,7 @@ as zeros, otherwise not at all.
 
 Throws an `ArgumentError` for a window of padding only, unless padding counts.
 """
-struct AveragePool2d <: AffineLayer
+struct AveragePool2d <: Layer
     windows::Windows
     counts_padding::Bool
 

@@ -16,7 +16,7 @@ each channel, and the kernel of the [`Windows`](@ref) is that of the weights.
 Throws a `DimensionMismatch` if the sizes do not fit, and an `ArgumentError` for NaN,
 infinite entries or groups that do not divide the channels.
 """
-struct Conv2d <: AffineLayer
+struct Conv2d <: Layer
     weight::Array{Float64,4}
     bias::Vector{Float64}
     windows::Windows

@@ -7,7 +7,7 @@ A fully connected affine layer `a = weight * x + bias`, with `weight` of size
 Throws a `DimensionMismatch` if the sizes do not fit, and an `ArgumentError` if the
 layer is empty or an entry is NaN or infinite.
 """
-struct Dense <: AffineLayer
+struct Dense <: Layer
     weight::Matrix{Float64}
     bias::Vector{Float64}
 
@@ -59,7 +59,7 @@ The affine map `a = weight * x + bias` of a sparse matrix: what convolutions, po
 and scales lower to. `rows` is the matrix with rows as columns, so that one row is
 found in the time that it has entries.
 """
-struct SparseAffine <: AffineLayer
+struct SparseAffine <: Layer
     weight::SparseMatrixCSC{Float64,Int}
     rows::SparseMatrixCSC{Float64,Int}
     bias::Vector{Float64}

@@ -9,13 +9,10 @@ channel.
 
 Another layer is a type with methods for vectors, `input_size`, `output_size`,
 [`lower`](@ref), [`kind`](@ref), [`settings`](@ref), [`tensors`](@ref),
-[`tensor_names`](@ref) and [`build`](@ref), one line in `LAYERS`, and, unless it is an
-`AffineLayer`, [`add_layer!`](@ref).
+[`tensor_names`](@ref) and [`build`](@ref), and one line in `LAYERS`. Its rows in programs
+are those of what it lowers to, unless [`add_layer!`](@ref) has a method of its own.
 """
 abstract type Layer end
-
-"""A layer that lowers to one affine map."""
-abstract type AffineLayer <: Layer end
 
 function (layer::Layer)(x::AbstractMatrix{<:Real})
     result = Matrix{Float64}(undef, output_size(layer), size(x, 2))

@@ -8,6 +8,18 @@ as the base-2 logarithm of the largest window, rounded up. In programs it has ro
 its own, see [`ReLUOpt.add_max!`](@ref).
 
 Throws an `ArgumentError` for a window of padding only.
+
+```jldoctest
+julia> using ReLUOpt
+
+julia> pool = ReLUOpt.MaxPool2d(ReLUOpt.Windows((1, 2, 4), 2; stride = 2));
+
+julia> pool([1.0, 4.0, 0.0, 2.0,
+             3.0, 2.0, 1.0, 5.0])
+2-element Vector{Float64}:
+ 4.0
+ 5.0
+```
 """
 struct MaxPool2d <: Layer
     windows::Windows

@@ -7,7 +7,7 @@ count from 0).
 
 Throws an `ArgumentError` if `order` is no permutation.
 """
-struct Permute <: AffineLayer
+struct Permute <: Layer
     order::Vector{Int}
 
     function Permute(order::AbstractVector{<:Integer})

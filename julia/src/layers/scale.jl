@@ -6,7 +6,7 @@
 Throws a `DimensionMismatch` for vectors of two lengths, and an `ArgumentError` for empty
 ones and entries that are not finite.
 """
-struct Scale <: AffineLayer
+struct Scale <: Layer
     scale::Vector{Float64}
     shift::Vector{Float64}
 
