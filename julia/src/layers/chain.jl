@@ -43,7 +43,7 @@ output_size(layer::Chain) = output_size(last(layer.parts))
 (layer::Chain)(x::AbstractVector{<:Real}) = foldl((v, part) -> part(v), layer.parts; init = x)
 
 function lower(layer::Chain)
-    maps = lower(first(layer.parts))
+    maps = collect(AffineMap, lower(first(layer.parts)))
     for part in layer.parts[2:end]
         append!(maps, lower_behind(part, pop!(maps)))
     end

@@ -33,7 +33,7 @@ function lower end
 
 """What a layer lowers to behind the affine map `last`, without a ReLU between."""
 function lower_behind(layer::Layer, last)
-    maps = lower(layer)
+    maps = collect(AffineMap, lower(layer))
     maps[1] = composed(maps[1], last)
     return maps
 end
