@@ -231,7 +231,8 @@ function add_relus!(
 ) where {T}
     place.relus += 1
     k = place.relus
-    lower, upper = added.bounds.lower[k], added.bounds.upper[k]
+    L, U = added.bounds.lower[k], added.bounds.upper[k]
+    lower, upper = _limits_behind_pools(added.formulation, added, place.values, L, U)
     triples = [
         add_relu!(model, added.formulation, added, a, lower[i], upper[i], "[$k,$i]")
         for (i, a) in enumerate(place.values)
@@ -242,6 +243,19 @@ function add_relus!(
     place.values = added.x[end]
     return
 end
+
+"""
+Bounds of the expressions `values`, `lower` and `upper` where no max pool stands before:
+as a variable, the largest value has tighter bounds than as a tournament of ReLUs.
+"""
+function _limits_behind_pools(::AbstractFormulation, added, values, lower, upper)
+    isempty(added.pools) && return lower, upper
+    low, high = _known_limits(values)
+    # Rounding must not let the two cross.
+    return min.(max.(lower, low), upper), max.(min.(upper, high), lower)
+end
+
+_limits_behind_pools(::ThesisBigM, added, values, lower, upper) = lower, upper
 
 """One entry of the input as an affine expression of the model's number type."""
 function _affine_entry(::Type{T}, entry::Real) where {T}

@@ -1,15 +1,15 @@
 """
-    export_safetensors(path, chain; input_shape, name, class_names, recipe,
-                       test_accuracy)
+    export_safetensors(path, chain; input_shape, rows_first = false, name,
+                       class_names, recipe, test_accuracy)
 
 Write a trained `Flux.Chain` to a safetensors file that [`load_network`](@ref)
 and the Python package read. Needs Flux to be loaded.
 
-The chain consists of `Dense`, `Conv`, `MaxPool`, `MeanPool` and `BatchNorm` layers
-(the last one as at inference), `relu`, `leakyrelu` (with another slope as
-`Base.Fix2(leakyrelu, slope)`), `Flux.flatten` and `Dropout`, with no `relu` after the
-last layer. Layers of images need `input_shape = (width, height, channels)`, the size of
-one input of the chain.
+The chain consists of `Dense`, `Conv`, `MaxPool`, `MeanPool`, global pool and
+`BatchNorm` layers (the last ones as at inference), `relu`, `leakyrelu` (with another
+slope as `Base.Fix2(leakyrelu, slope)`), `Flux.flatten` and `Dropout`, with no `relu`
+after the last layer. Layers of images need `input_shape = (width, height, channels)`,
+the size of one input of the chain.
 
 Flux keeps an image as `[column, row, channel]` and flattens it with the first index
 fastest, which is the row-major order of this package. A chain that was trained on

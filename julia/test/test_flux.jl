@@ -84,6 +84,20 @@ function known_chains()
             ),
             (6, 2),
         ),
+        (
+            Flux.Chain(
+                Flux.Conv((2, 2), 1 => 4),
+                Flux.GlobalMaxPool(),
+                Flux.flatten,
+                Flux.Dense(4 => 3, Flux.relu),
+                Flux.Dense(3 => 2),
+            ),
+            (4, 5, 1),
+        ),
+        (
+            Flux.Chain(Flux.Conv((2, 2), 1 => 4, Flux.relu), Flux.GlobalMeanPool(), Flux.flatten),
+            (4, 5, 1),
+        ),
     )
 end
 
@@ -167,6 +181,19 @@ function test_exported_file()
             chain = ReLUOpt.flux_chain(network)
             @test chain(Float32.(flat_image(image))) ≈ tensors["logits"][i, :] rtol = 1e-5
         end
+    end
+    return
+end
+
+"""A chain of images with windows that are not square; see data/README.md."""
+function test_exported_images()
+    folder = joinpath(@__DIR__, "data")
+    network = load_network(joinpath(folder, "flux-cnn.safetensors"))
+    tensors, _ = ReLUOpt.read_tensors(joinpath(folder, "flux-cnn-logits.safetensors"))
+    for i in axes(tensors["images"], 1)
+        image = tensors["images"][i, :, :]
+        @test size(image) == (7, 8)
+        @test forward(network, flat_image(image)) ≈ tensors["logits"][i, :] rtol = 1e-4
     end
     return
 end

@@ -255,6 +255,23 @@ function test_bounds_hold_on_samples()
     return
 end
 
+function test_optimised_bounds_hold_on_samples()
+    for name in ("pool after conv", "leaky")
+        network = small_networks()[name]
+        n = ReLUOpt.input_size(network)
+        box = ReLUOpt.unit_box(n)
+        linear, tight = [
+            pre_activation_bounds(m, network, box) for
+            m in (LinearBounds(), OptimizationBounds())
+        ]
+        @test sum(sum, tight.upper) < sum(sum, linear.upper)
+        for x in random_inputs(8, n, 20), (k, a) in enumerate(pre_activations(network, x))
+            @test all(tight.lower[k] .- 1e-6 .<= a .<= tight.upper[k] .+ 1e-6)
+        end
+    end
+    return
+end
+
 function test_gradient_and_linear_regions()
     for (name, network) in small_networks()
         x = random_inputs(6, ReLUOpt.input_size(network), 1)[1]

@@ -123,6 +123,21 @@ function test_bounds_come_from_the_tournament()
     return
 end
 
+function test_neurons_behind_a_pool_are_bounded_by_its_variables()
+    # A tournament of four values from 0 to 1 adds up to more than 1 in intervals.
+    pool = Chain(MaxPool2d(Windows((1, 2, 2), 2)), Dense([1.0; 1.0;;], [-1.0, -0.5]))
+    network = ReLUNetwork([pool, Dense([1.0 1.0], [0.0])])
+    bounds = pre_activation_bounds(IntervalBounds(), network, ReLUOpt.unit_box(4))
+    @test bounds.upper[3] > [0.5, 0.5]
+    model = silent_model()
+    JuMP.@variable(model, 0 <= x[1:4] <= 1)
+    net = add_network!(model, network, x; bounds)
+    @test JuMP.value.(v -> 0.0, net.z[3][1]) == 0
+    @test isempty(JuMP.linear_terms(net.x[3][1]))
+    @test JuMP.upper_bound(last(only(JuMP.linear_terms(net.x[3][2])))) == 0.5
+    return
+end
+
 function test_free_inputs_with_bounds()
     model = silent_model()
     JuMP.@variable(model, x[1:4])

@@ -149,6 +149,20 @@ function import_layer!(found::Found, layer::Flux.MeanPool)
     return _take_spatial!(found, made, windows.input_shape[1], length(layer.k), identity)
 end
 
+# One window for the whole image.
+function import_layer!(found::Found, ::Flux.GlobalMaxPool)
+    return import_layer!(found, Flux.MaxPool(_image_sides(found)))
+end
+
+function import_layer!(found::Found, ::Flux.GlobalMeanPool)
+    return import_layer!(found, Flux.MeanPool(_image_sides(found)))
+end
+
+function _image_sides(found::Found)
+    found.shape === nothing && _refuse("a pool without `input_shape` (width, height, channels)")
+    return found.shape[1:(end-1)]
+end
+
 function _pool_windows(found::Found, layer)
     return _windows(found, layer.k, layer.stride, layer.pad, map(_ -> 1, layer.k))
 end

@@ -68,6 +68,8 @@ struct SparseAffine <: Layer
         weight::SparseMatrixCSC{Float64,Int},
         bias::AbstractVector{<:Real},
     )
+        require_finite("weight", nonzeros(weight))
+        require_finite("bias", bias)
         return new(weight, permutedims(weight), bias)
     end
 end

@@ -45,7 +45,13 @@ function add_layer!(
     k, n = place.relus + 1, layer.size
     # The neurons of the lowered network are v and -v.
     L, U = added.bounds.lower[k], added.bounds.upper[k]
-    low, high = max.(L[1:n], -U[(n+1):end]), min.(U[1:n], -L[(n+1):end])
+    low, high = _limits_behind_pools(
+        added.formulation,
+        added,
+        place.values,
+        max.(L[1:n], -U[(n+1):end]),
+        min.(U[1:n], -L[(n+1):end]),
+    )
     triples = [
         add_relu!(model, added.formulation, added, v, low[i], high[i], "[$k,$i]") for
         (i, v) in enumerate(place.values)
