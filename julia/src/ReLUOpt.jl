@@ -21,6 +21,8 @@ import SafeTensors
 
 import JuMP.MOI as MOI
 
+using SparseArrays: SparseMatrixCSC, nonzeros, nzrange, rowvals, sparse
+
 export AbsoluteMargin,
     LogitConditions,
     ReLUNetwork,
@@ -37,34 +39,46 @@ export AbsoluteMargin,
 const PUBLIC = (
     :AbstractFormulation,
     :AutomaticSearch,
+    :AveragePool2d,
     :BallBounds,
     :BareRelativeMargin,
     :BigM,
     :Box,
     :Certificate,
+    :Chain,
+    :Conv2d,
     :Dense,
     :Indicator,
     :InputError,
     :InputRegion,
     :IntervalBounds,
+    :Layer,
+    :LeakyReLU,
     :LinearBounds,
     :LogitResult,
+    :MaxPool2d,
     :NetworkFormulation,
     :NetworkMetadata,
     :OptimizationBounds,
+    :Permute,
     :PerturbationResult,
     :PhaseSearch,
     :PreActivationBounds,
     :ProgramSearch,
     :QuadraticSearch,
+    :Scale,
     :SearchOptions,
     :SolveStatus,
     :ThesisBigM,
     :Triangle,
     :UnsupportedProblemError,
+    :Windows,
     :activation_pattern,
+    :add_choice!,
+    :add_layer!,
     :add_unstable_relu!,
     :attack_file,
+    :build,
     :configured_optimizer,
     :export_safetensors,
     :find_incumbent,
@@ -72,6 +86,9 @@ const PUBLIC = (
     :flux_chain,
     :forward,
     :is_exact,
+    :kind,
+    :lower,
+    :lowered,
     :note!,
     :pre_activation_bounds,
     :pre_activations,
@@ -79,8 +96,11 @@ const PUBLIC = (
     :proves_quadratic,
     :read_tensors,
     :set_progress_callback!,
+    :settings,
     :solver_settings,
     :supports_integer_quadratic,
+    :tensor_names,
+    :tensors,
     :tolerance_names,
     :unit_box,
     :unstable_count,
@@ -93,13 +113,26 @@ const PUBLIC = (
 end
 
 include("errors.jl")
+include("layers/layer.jl")
+include("layers/dense.jl")
 include("network.jl")
-include("weights.jl")
 include("margins.jl")
 include("regions.jl")
 include("bounds.jl")
 include("formulations.jl")
+include("add_network.jl")
 include("relu.jl")
+include("maximum.jl")
+include("layers/windows.jl")
+include("layers/conv2d.jl")
+include("layers/average_pool2d.jl")
+include("layers/max_pool2d.jl")
+include("layers/scale.jl")
+include("layers/leaky_relu.jl")
+include("layers/permute.jl")
+include("layers/chain.jl")
+include("layers/entries.jl")
+include("weights.jl")
 include("results.jl")
 include("optimizers.jl")
 include("obbt.jl")

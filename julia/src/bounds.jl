@@ -21,11 +21,11 @@ end
 
 """Bounds of the first layers only, all of one `network` for a full one."""
 function _check_bounds(network::ReLUNetwork, bounds::PreActivationBounds)
-    if length.(bounds.lower) != output_size.(network.layers)
+    if length.(bounds.lower) != output_size.(network.affine_layers)
         throw(
             DimensionMismatch(
                 "bounds: expected one number for each of " *
-                "$(join(output_size.(network.layers), ", ")) nodes, found " *
+                "$(join(output_size.(network.affine_layers), ", ")) nodes, found " *
                 "$(join(length.(bounds.lower), ", "))",
             ),
         )
@@ -138,9 +138,9 @@ function pre_activation_bounds(
     network::ReLUNetwork,
     region::InputRegion,
 )
-    lower, upper = _first_layer_bounds(network.layers[1], region)
+    lower, upper = _first_layer_bounds(network.affine_layers[1], region)
     lowers, uppers = [lower], [upper]
-    for layer in network.layers[2:end]
+    for layer in network.affine_layers[2:end]
         lower, upper = _interval_step(layer, lower, upper)
         push!(lowers, lower)
         push!(uppers, upper)
@@ -161,14 +161,14 @@ Linear bounds, with `tighten!(k, lower, upper)` called after each layer: what it
 knows besides (fixed phases, bounds of a larger region) helps the layers behind.
 """
 function linear_bounds(network::ReLUNetwork, region::InputRegion, tighten!)
-    lower, upper = _first_layer_bounds(network.layers[1], region)
+    lower, upper = _first_layer_bounds(network.affine_layers[1], region)
     tighten!(1, lower, upper)
     lowers, uppers = [lower], [upper]
-    for k in 2:length(network.layers)
-        layer = network.layers[k]
+    for k in 2:length(network.affine_layers)
+        layer = network.affine_layers[k]
         lower, upper = _interval_step(layer, lower, upper)
         for i in 1:output_size(layer)
-            row, constant = layer.weight[i, :], layer.bias[i]
+            row, constant = weight_row(layer, i), layer.bias[i]
             bounds = (lowers, uppers)
             high = _back_substituted_maximum(network, k, row, bounds, region)
             low = _back_substituted_maximum(network, k, -row, bounds, region)
@@ -190,20 +190,20 @@ function pre_activation_bounds(
     return pre_activation_bounds(method.inner, network, region)
 end
 
-function _first_layer_bounds(layer::Dense, region::InputRegion)
+function _first_layer_bounds(layer::AffineMap, region::InputRegion)
     upper = [
-        linear_maximum(region, layer.weight[i, :]) + layer.bias[i] for
+        linear_maximum(region, weight_row(layer, i)) + layer.bias[i] for
         i in 1:output_size(layer)
     ]
     lower = [
-        layer.bias[i] - linear_maximum(region, -layer.weight[i, :]) for
+        layer.bias[i] - linear_maximum(region, -weight_row(layer, i)) for
         i in 1:output_size(layer)
     ]
     return lower, upper
 end
 
 """Bounds of a layer from those of the pre-activations before it."""
-function _interval_step(layer::Dense, lower, upper)
+function _interval_step(layer::AffineMap, lower, upper)
     low, high = max.(lower, 0.0), max.(upper, 0.0)
     positive, negative = max.(layer.weight, 0.0), min.(layer.weight, 0.0)
     return (
@@ -235,7 +235,7 @@ function _back_substituted_maximum(network, k, coefficients, bounds, region)
                 end
             end
         end
-        layer = network.layers[j]
+        layer = network.affine_layers[j]
         constant += c' * layer.bias
         c = layer.weight' * c
     end

@@ -11,8 +11,8 @@ The request has the metadata entry `"request"`, a JSON object with `task`
 `label`, `formulation`, `optimizer` (a key of `optimizers`, whose values are what
 `JuMP.Model` takes), `time_limit`, `gap`, `threads`, `seed` and `verbose`, and the
 tensors `lower` and `upper` (the box), `image`, `matrix` and `rhs` (the
-conditions), and optionally `incumbent` and, for every layer `k` counted from 0,
-`bounds.{k}.lower` and `bounds.{k}.upper`. `cutoff` may be given for a
+conditions), and optionally `incumbent` and, for every affine map `k` of the
+[`lowered`](@ref) network, counted from 0, `bounds.{k}.lower` and `bounds.{k}.upper`. `cutoff` may be given for a
 perturbation.
 
 The answer has the metadata entry `"answer"`, a JSON object with `status`,
@@ -89,7 +89,7 @@ end
 
 function _requested_bounds(network::ReLUNetwork, tensors::Dict{String,Array})
     haskey(tensors, "bounds.0.lower") || return LinearBounds()
-    layers = 0:(length(network.layers)-1)
+    layers = 0:(length(network.affine_layers)-1)
     return PreActivationBounds(
         [Vector{Float64}(tensors["bounds.$k.lower"]) for k in layers],
         [Vector{Float64}(tensors["bounds.$k.upper"]) for k in layers],

@@ -1,53 +1,4 @@
 """
-    Dense(weight, bias)
-
-A fully connected affine layer `a = weight * x + bias`, with `weight` of size
-`(n_out, n_in)` and `bias` of length `n_out`, both stored as `Float64`.
-
-Throws a `DimensionMismatch` if the sizes do not fit, and an `ArgumentError` if the
-layer is empty or an entry is NaN or infinite.
-"""
-struct Dense
-    weight::Matrix{Float64}
-    bias::Vector{Float64}
-
-    function Dense(weight::AbstractMatrix{<:Real}, bias::AbstractVector{<:Real})
-        if isempty(weight)
-            throw(
-                ArgumentError(
-                    "weight: expected a non-empty matrix (out x in), found " *
-                    "size $(size(weight))",
-                ),
-            )
-        elseif length(bias) != size(weight, 1)
-            throw(
-                DimensionMismatch(
-                    "bias: expected length $(size(weight, 1)), found " *
-                    "$(length(bias))",
-                ),
-            )
-        end
-        for (name, array) in (("weight", weight), ("bias", bias))
-            bad = count(!isfinite, array)
-            if bad > 0
-                throw(
-                    ArgumentError(
-                        "$name: expected finite numbers, found $bad NaN or " *
-                        "infinite entries",
-                    ),
-                )
-            end
-        end
-        return new(Matrix{Float64}(weight), Vector{Float64}(bias))
-    end
-end
-
-input_size(layer::Dense) = size(layer.weight, 2)
-output_size(layer::Dense) = size(layer.weight, 1)
-
-(layer::Dense)(x::AbstractVecOrMat{<:Real}) = layer.weight * x .+ layer.bias
-
-"""
     NetworkMetadata(; name, input_shape, class_names, recipe, test_accuracy)
 
 What a weights file says about its network besides the numbers.
@@ -75,7 +26,9 @@ a^k = W^k x^{k-1} + b^k, \\qquad x^k = \\max(0, a^k)\\ (k < K), \\qquad x^K = a^
 ```
 
 where ``x^0`` is the input, ``a^k`` are the *pre-activations* and ``x^K`` the
-*logits*. Inputs are vectors of length ``n_0``; pixels of an image are in
+*logits*. A [`Layer`](@ref) that is not affine lowers itself to affine maps with ReLUs
+between them: `affine_layers` are those of all `layers`, and K, ``n_k`` and ``a^k``
+count them. Inputs are vectors of length ``n_0``; pixels of an image are in
 row-major order (see [`flat_image`](@ref)). Labels count from 0, as in MNIST and
 in the Python package: label `d` has logit `x^K[d + 1]`.
 
@@ -100,11 +53,12 @@ julia> network([3.0, 1.0])
 ```
 """
 struct ReLUNetwork
-    layers::Vector{Dense}
+    layers::Vector{Layer}
     metadata::NetworkMetadata
+    affine_layers::Vector{AffineMap}
 
     function ReLUNetwork(
-        layers::AbstractVector{Dense},
+        layers::AbstractVector{<:Layer},
         metadata::NetworkMetadata = NetworkMetadata(),
     )
         if isempty(layers)
@@ -121,12 +75,16 @@ struct ReLUNetwork
                 )
             end
         end
-        return new(collect(layers), _completed(metadata, layers))
+        return new(
+            collect(Layer, layers),
+            _completed(metadata, layers),
+            reduce(vcat, lower.(layers); init = AffineMap[]),
+        )
     end
 end
 
 """Fill in the silent parts of `metadata` and refuse parts that do not fit."""
-function _completed(metadata::NetworkMetadata, layers::AbstractVector{Dense})
+function _completed(metadata::NetworkMetadata, layers::AbstractVector{<:Layer})
     inputs, outputs = input_size(first(layers)), output_size(last(layers))
     shape = isempty(metadata.input_shape) ? [inputs] : metadata.input_shape
     names = metadata.class_names
@@ -162,11 +120,22 @@ end
 Number of nodes of every layer, ``(n_0, n_1, ..., n_K)``.
 """
 function layer_sizes(network::ReLUNetwork)
-    return [input_size(network); output_size.(network.layers)]
+    return [input_size(network); output_size.(network.affine_layers)]
 end
 
 input_size(network::ReLUNetwork) = input_size(first(network.layers))
 output_size(network::ReLUNetwork) = output_size(last(network.layers))
+
+"""
+    lowered(network)
+
+The network of its affine maps alone: the same function, in which every ReLU is one
+between two layers. A network of such layers is returned as it is.
+"""
+function lowered(network::ReLUNetwork)
+    all(layer -> layer isa AffineMap, network.layers) && return network
+    return ReLUNetwork(network.affine_layers, network.metadata)
+end
 
 function Base.show(io::IO, network::ReLUNetwork)
     sizes = join(layer_sizes(network), "-")
@@ -184,6 +153,18 @@ for one input `x` of length ``n_0``, or for the columns of a matrix
 Throws a `DimensionMismatch` if `x` has another number of rows than ``n_0``.
 """
 function pre_activations(network::ReLUNetwork, x::AbstractVecOrMat{<:Real})
+    _check_input(network, x)
+    result = typeof(Array{Float64}(x))[]
+    values = Array{Float64}(x)
+    for layer in network.affine_layers
+        a = layer(values)
+        push!(result, a)
+        values = max.(a, 0.0)
+    end
+    return result
+end
+
+function _check_input(network::ReLUNetwork, x::AbstractVecOrMat{<:Real})
     if size(x, 1) != input_size(network)
         throw(
             DimensionMismatch(
@@ -192,27 +173,40 @@ function pre_activations(network::ReLUNetwork, x::AbstractVecOrMat{<:Real})
             ),
         )
     end
-    result = typeof(Array{Float64}(x))[]
-    values = Array{Float64}(x)
-    for layer in network.layers
-        a = layer(values)
-        push!(result, a)
-        values = max.(a, 0.0)
-    end
-    return result
+    return
 end
 
 """
     forward(network, x)
 
-Logits ``x^K`` for one input or for the columns of a matrix, see
-[`pre_activations`](@ref).
+Logits ``x^K`` for one input of length ``n_0``, or for the columns of a matrix
+``(n_0, \\text{batch})``, as the layers themselves compute them in `Float64`.
+
+Throws a `DimensionMismatch` if `x` has another number of rows than ``n_0``.
 """
 function forward(network::ReLUNetwork, x::AbstractVecOrMat{<:Real})
-    return last(pre_activations(network, x))
+    _check_input(network, x)
+    values = first(network.layers)(Array{Float64}(x))
+    for layer in network.layers[2:end]
+        values = layer(max.(values, 0.0))
+    end
+    return values
 end
 
 (network::ReLUNetwork)(x::AbstractVecOrMat{<:Real}) = forward(network, x)
+
+"""What each part of each layer reads at the input `x`."""
+function part_inputs(network::ReLUNetwork, x::AbstractVector{<:Real})
+    found, values = Vector{Float64}[], Vector{Float64}(x)
+    for (j, layer) in enumerate(network.layers)
+        j == 1 || (values = max.(values, 0.0))
+        for part in parts(layer)
+            push!(found, values)
+            values = part(values)
+        end
+    end
+    return found
+end
 
 """
     predict(network, x)
@@ -245,9 +239,10 @@ function gradient(
     weights::AbstractVector{<:Real},
 )
     pattern = activation_pattern(network, x)
-    result = network.layers[end].weight' * weights
-    for k in (length(network.layers)-1):-1:1
-        result = network.layers[k].weight' * (pattern[k] .* result)
+    layers = network.affine_layers
+    result = layers[end].weight' * weights
+    for k in (length(layers)-1):-1:1
+        result = layers[k].weight' * (pattern[k] .* result)
     end
     return result
 end
@@ -260,11 +255,11 @@ layer `k` a pair `(G, h)` with ``a^k = G x^0 + h`` for every input that has the
 activation `pattern`.
 """
 function region_map(network::ReLUNetwork, pattern::AbstractVector)
-    first_layer = network.layers[1]
-    maps = [(first_layer.weight, first_layer.bias)]
-    for k in 2:length(network.layers)
+    layers = network.affine_layers
+    maps = [(Matrix(layers[1].weight), layers[1].bias)]
+    for k in 2:length(layers)
         G, h = maps[end]
-        layer, mask = network.layers[k], pattern[k-1]
+        layer, mask = layers[k], pattern[k-1]
         push!(
             maps,
             (layer.weight * (mask .* G), layer.weight * (mask .* h) + layer.bias),

@@ -28,13 +28,13 @@ function pre_activation_bounds(
     start = pre_activation_bounds(LinearBounds(), network, region)
     lowers, uppers = deepcopy(start.lower), deepcopy(start.upper)
     # The first layer is exact already.
-    for k in 2:length(network.layers)
+    for k in 2:length(network.affine_layers)
         # Tighter bounds before this layer give it tighter intervals.
-        low, high = _interval_step(network.layers[k], lowers[k-1], uppers[k-1])
+        low, high = _interval_step(network.affine_layers[k], lowers[k-1], uppers[k-1])
         lowers[k] = max.(lowers[k], low)
         uppers[k] = min.(uppers[k], high)
         known = PreActivationBounds(lowers[1:k], uppers[1:k])
-        part = ReLUNetwork(network.layers[1:k])
+        part = ReLUNetwork(network.affine_layers[1:k])
         neurons = collect(eachindex(lowers[k]))
         size = cld(length(neurons), max(method.threads, 1))
         tasks = map(Iterators.partition(neurons, size)) do chunk

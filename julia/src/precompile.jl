@@ -11,7 +11,7 @@ PrecompileTools.@setup_workload begin
     target = 1 - predict(network, image)
     margin = AbsoluteMargin(0.01)
     wanted = conditions(margin, target, 2)
-    tensors = Dict{String,Array}(
+    request = Dict{String,Array}(
         "image" => image,
         "lower" => zeros(2),
         "upper" => ones(2),
@@ -49,7 +49,7 @@ PrecompileTools.@setup_workload begin
             path(name) = joinpath(folder, name)
             save_network(path("network"), network)
             loaded = load_network(path("network"))
-            write_tensors(path("request"), tensors, Dict("request" => JSON3.write(fields)))
+            write_tensors(path("request"), request, Dict("request" => JSON3.write(fields)))
             return solve_request(loaded, path("request"), path("answer"))
         end
     end

@@ -171,7 +171,7 @@ function add_output!(
     added,
     a,
 ) where {T}
-    k = length(added.network.layers)
+    k = length(added.network.affine_layers)
     return map(enumerate(a)) do (i, expression)
         name = "[$k,$i]"
         x = _variable!(model, added, "x$name", -f.big_m, f.big_m)

@@ -2,6 +2,9 @@ const SCHEMA_VERSION = 1
 const METADATA_KEY = "reluopt"
 const PIXEL_ORDER = "row-major"
 
+"""More layers than this are no network that can be answered for."""
+const MAX_LAYERS = 1_000
+
 """
     read_tensors(path) -> (tensors, metadata)
 
@@ -66,27 +69,28 @@ end
 """
     load_network(path)
 
-Read a [`ReLUNetwork`](@ref) from a safetensors file that holds
-`layers.{i}.weight` (out x in) and `layers.{i}.bias` for `i = 0..K-1`, as the
-Python package and [`save_network`](@ref) write it. The metadata entry
-`"reluopt"` is read when it is there. Without it, the text `"activation" => "relu"`
+Read a [`ReLUNetwork`](@ref) from a safetensors file, as the Python package and
+[`save_network`](@ref) write it: `layers.{i}.weight` (out x in) and `layers.{i}.bias`
+for dense layers `i = 0..K-1`, and the tensors of other layers by the kinds and settings
+that the metadata entry `"reluopt"` tells. Without that entry the layers are dense, and
+the text `"activation" => "relu"`
 says what stands between the layers; where there is none, ReLU is assumed and a
 warning says so.
 
 Throws an [`InputError`](@ref) that names file and tensor if the file cannot be
-read, comes from a newer version, or is no chain of dense layers.
+read, comes from a newer version, or holds a kind of layer that is unknown here.
 """
 function load_network(path::AbstractString)
     tensors, texts = read_tensors(path)
     try
-        layers = _read_layers(tensors)
         if !haskey(texts, METADATA_KEY)
+            layers = _read_dense_layers(tensors)
             _check_activation(texts, layers, path)
             name = first(splitext(basename(path)))
             return ReLUNetwork(layers, NetworkMetadata(; name))
         end
         fields = _parse_fields(texts[METADATA_KEY])
-        _check_architecture(fields, layers)
+        layers = _promised_layers(fields, tensors)
         return ReLUNetwork(layers, _parse_metadata(fields, path))
     catch err
         err isa REFUSALS || rethrow()
@@ -100,7 +104,7 @@ with a warning.
 """
 function _check_activation(
     texts::AbstractDict,
-    layers::Vector{Dense},
+    layers::Vector{Layer},
     path::AbstractString,
 )
     stated = get(texts, "activation", nothing)
@@ -114,7 +118,8 @@ function _check_activation(
     return
 end
 
-function _read_layers(tensors::Dict{String,Array})
+"""The dense layers of a file that does not say more."""
+function _read_dense_layers(tensors::Dict{String,Array})
     count = 0
     while haskey(tensors, "layers.$count.weight")
         count += 1
@@ -129,48 +134,50 @@ function _read_layers(tensors::Dict{String,Array})
             ),
         )
     end
+    return _read_layers(tensors, fill((Dense, Dict{String,Any}()), count))
+end
+
+"""Layers of these types and settings, and of all tensors of a file."""
+function _read_layers(tensors::Dict{String,Array}, kinds::Vector)
     known = Set{String}()
-    layers = Dense[]
-    for i in 0:(count-1)
-        weight, bias = "layers.$i.weight", "layers.$i.bias"
-        push!(known, weight, bias)
-        for (name, dimensions) in ((weight, 2), (bias, 1))
-            if !haskey(tensors, name)
-                throw(InputError("tensor '$name': expected it, found no such tensor"))
-            elseif !(eltype(tensors[name]) <: AbstractFloat)
-                throw(
-                    InputError(
-                        "tensor '$name': expected floating-point numbers, " *
-                        "found $(eltype(tensors[name]))",
-                    ),
-                )
-            elseif ndims(tensors[name]) != dimensions
-                throw(
-                    InputError(
-                        "tensor '$name': expected $dimensions dimensions, " *
-                        "found shape $(size(tensors[name]))",
-                    ),
-                )
-            end
-        end
+    layers = map(enumerate(kinds)) do (i, (type, given))
+        names = Dict(n => "layers.$(i - 1).$n" for n in tensor_names(type, given))
+        union!(known, values(names))
+        own = Dict(n => _float_tensor(tensors, full) for (n, full) in names)
         try
-            push!(layers, Dense(tensors[weight], tensors[bias]))
+            return build_layer(type, given, own)
         catch err
             err isa REFUSALS || rethrow()
-            throw(InputError("tensors '$weight' and '$bias': $(message_of(err))"))
+            listed = join(("'$n'" for n in sort!(collect(values(names)))), " and ")
+            place = isempty(names) ? "layer $(i - 1)" : "tensors $listed"
+            throw(InputError("$place: $(message_of(err))"))
         end
     end
     for name in keys(tensors)
         if !(name in known)
             throw(
                 InputError(
-                    "tensor '$name': expected layers.0 to layers.$(count - 1) " *
+                    "tensor '$name': expected layers.0 to layers.$(length(kinds) - 1) " *
                     "only, found this",
                 ),
             )
         end
     end
-    return layers
+    return collect(Layer, layers)
+end
+
+function _float_tensor(tensors::Dict{String,Array}, name::String)
+    if !haskey(tensors, name)
+        throw(InputError("tensor '$name': expected it, found no such tensor"))
+    elseif !(eltype(tensors[name]) <: AbstractFloat)
+        throw(
+            InputError(
+                "tensor '$name': expected floating-point numbers, " *
+                "found $(eltype(tensors[name]))",
+            ),
+        )
+    end
+    return tensors[name]
 end
 
 """The JSON object of our metadata entry, its version and kind checked."""
@@ -208,17 +215,39 @@ function _parse_fields(text::AbstractString)
     return fields
 end
 
-function _check_architecture(fields::Dict{String,Any}, layers::Vector{Dense})
+"""The layers that our metadata promises."""
+function _promised_layers(fields::Dict{String,Any}, tensors::Dict{String,Array})
     architecture = get(fields, "architecture", nothing)
-    if !(architecture isa AbstractDict) ||
-       get(architecture, "type", nothing) != "dense"
+    found = architecture isa AbstractDict ? get(architecture, "type", nothing) : nothing
+    if found == "dense"
+        layers = _read_dense_layers(tensors)
+        _check_sizes(architecture, layers)
+        return layers
+    elseif found == "layers"
+        return _read_layers(tensors, _promised_kinds(architecture))
+    end
+    throw(
+        InputError(
+            "architecture: expected type 'dense' or 'layers', found " *
+            first(repr(architecture), 80),
+        ),
+    )
+end
+
+function _promised_kinds(architecture::AbstractDict)
+    entries = get(architecture, "layers", nothing)
+    if !(entries isa AbstractVector && 0 < length(entries) <= MAX_LAYERS)
         throw(
             InputError(
-                "architecture: expected type 'dense', found " *
-                first(repr(architecture), 80),
+                "architecture layers: expected a list of 1 to $MAX_LAYERS, found " *
+                first(repr(entries), 80),
             ),
         )
     end
+    return read_entry.(entries)
+end
+
+function _check_sizes(architecture::AbstractDict, layers::Vector{Layer})
     sizes = _counts("architecture sizes", get(architecture, "sizes", nothing))
     found = [input_size(first(layers)); output_size.(layers)]
     if sizes != found
@@ -285,17 +314,16 @@ and the Python package read. Weights are stored in `Float32` when that loses
 nothing (as for every trained network) and in `Float64` otherwise.
 """
 function save_network(path::AbstractString, network::ReLUNetwork)
-    tensors = Dict{String,Array{Float64}}()
-    for (i, layer) in enumerate(network.layers)
-        tensors["layers.$(i - 1).weight"] = layer.weight
-        tensors["layers.$(i - 1).bias"] = layer.bias
-    end
-    exact = all(array -> Float64.(Float32.(array)) == array, values(tensors))
+    arrays = Dict{String,Array{Float64}}(
+        "layers.$(i - 1).$name" => array for (i, layer) in enumerate(network.layers) for
+        (name, array) in tensors(layer)
+    )
+    exact = all(array -> Float64.(Float32.(array)) == array, values(arrays))
     metadata = network.metadata
     fields = (;
         schema_version = SCHEMA_VERSION,
         name = metadata.name,
-        architecture = (; type = "dense", sizes = layer_sizes(network)),
+        architecture = _architecture(network),
         activation = "relu",
         input_shape = metadata.input_shape,
         pixel_order = PIXEL_ORDER,
@@ -305,8 +333,16 @@ function save_network(path::AbstractString, network::ReLUNetwork)
     )
     write_tensors(
         path,
-        exact ? Dict(name => Float32.(array) for (name, array) in tensors) : tensors,
+        exact ? Dict(name => Float32.(array) for (name, array) in arrays) : arrays,
         Dict(METADATA_KEY => JSON3.write(fields)),
     )
     return
+end
+
+"""What the metadata say of the layers: sizes of dense ones, else kinds and settings."""
+function _architecture(network::ReLUNetwork)
+    if all(layer -> kind(layer) == "dense", network.layers)
+        return (; type = "dense", sizes = layer_sizes(network))
+    end
+    return (; type = "layers", layers = entry.(network.layers))
 end

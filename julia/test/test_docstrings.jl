@@ -31,7 +31,8 @@ end
 
 function test_examples_print_what_they_say()
     count = 0
-    for file in filter(isfile, readdir(SOURCES; join = true)), block in examples(file)
+    files = [joinpath(folder, file) for (folder, _, files) in walkdir(SOURCES) for file in files]
+    for file in files, block in examples(file)
         scope = Module(:Example)
         for (code, expected) in steps(block)
             value = Core.eval(scope, Meta.parseall(code))
@@ -41,7 +42,7 @@ function test_examples_print_what_they_say()
             end
         end
     end
-    @test count >= 6
+    @test count >= 7
     return
 end
 

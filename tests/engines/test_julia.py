@@ -5,6 +5,7 @@ import math
 import signal
 import threading
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +25,16 @@ from reluopt.engines.julia_setup import (
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.method import Method
+from reluopt.networks.layers import LAYERS
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.layers.chain import Chain
+from reluopt.networks.layers.conv2d import Conv2d
+from reluopt.networks.layers.elementwise import LeakyReLU, Permute, Scale
+from reluopt.networks.layers.pooling import AveragePool2d, MaxPool2d
+from reluopt.networks.layers.windows import Windows
+from reluopt.networks.loading import load_network
+from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 from reluopt.pipeline import solve
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import (
@@ -36,6 +47,8 @@ from reluopt.questions.problems import (
     OptimalInput,
     Task,
 )
+
+JULIA_DATA = Path(__file__).parents[2] / "julia" / "test" / "data"
 
 ENABLE = (
     "no Julia with ReLUOpt: run `reluopt info`, or set PYTHON_JULIACALL_EXE and "
@@ -257,6 +270,71 @@ def test_small_problems_of_every_kind(usable, make_network, lecture):
         if ours.status is Status.OPTIMAL:
             assert ours.objective == pytest.approx(other.objective, rel=1e-5)
             assert ours.target == other.target
+
+
+@pytest.mark.julia
+def test_convolutional_network_has_rows_of_its_own(usable):
+    network = load_network(JULIA_DATA / "cnn.safetensors")
+    with safe_open(JULIA_DATA / "cnn-reference.safetensors", "numpy") as file:
+        images = file.get_tensor("images")
+    for image in images:
+        found = solve(network, Classification(image), julia_method())
+        assert found.status is Status.OPTIMAL
+        assert found.certificate.predicted == int(network.predict(image))
+    image, label = images[1], int(network.predict(images[1]))
+    for norm in Norm:
+        problem = MinimalPerturbation(image, label, AnyTarget(), norm, AbsoluteMargin(0.05))
+        found = solve(network, problem, julia_method())
+        other = solve(network, problem, Method(engine="bnb" if norm is Norm.L2 else "highs"))
+        assert (found.status, found.target) == (Status.OPTIMAL, other.target)
+        assert found.objective == pytest.approx(other.objective, rel=1e-5)
+        if norm is not Norm.L2:
+            # A binary for each candidate of a pool, not for each match of a tournament.
+            assert found.size["binaries"] < other.size["binaries"]
+    for formulation in ("indicator", "thesis"):
+        method = replace(julia_method(), formulation=formulation)
+        problem = MinimalPerturbation(image, label, margin=AbsoluteMargin(0.05), norm=Norm.LINF)
+        other = solve(network, problem, Method(engine="highs"))
+        assert solve(network, problem, method).objective == pytest.approx(other.objective, rel=1e-5)
+
+
+@pytest.mark.julia
+@pytest.mark.parametrize("kind", LAYERS.names)
+def test_julia_reads_and_writes_every_layer(usable, tmp_path, kind):
+    from juliacall import Main
+
+    network = network_with(kind)
+    inputs = np.random.default_rng(1).random((3, network.input_size))
+    save_network(network, tmp_path / "here")
+    Main.seval("import ReLUOpt")
+    loaded = Main.ReLUOpt.load_network(str(tmp_path / "here"))
+    for values in inputs:
+        found = np.asarray(Main.ReLUOpt.forward(loaded, values))
+        np.testing.assert_allclose(found, network.forward(values), rtol=1e-12, atol=1e-12)
+        ours, theirs = network.pre_activations(values), Main.ReLUOpt.pre_activations(loaded, values)
+        for mine, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(np.asarray(other), mine, rtol=1e-12, atol=1e-12)
+    Main.ReLUOpt.save_network(str(tmp_path / "there"), loaded)
+    assert load_network(tmp_path / "there").fingerprint == network.fingerprint
+
+
+def network_with(kind: str) -> ReLUNetwork:
+    """A network with a layer of this kind in it."""
+    random = np.random.default_rng(5)
+    place = Windows((2, 5, 4), (2, 3), (2, 1), (1, 0, 0, 2), (2, 1))
+    undilated = Windows((2, 5, 4), (3, 2), (2, 2), (1, 1, 0, 0), ceil=True)
+    layers = {
+        "dense": Dense(random.normal(size=(3, 40)), random.normal(size=3)),
+        "conv2d": Conv2d(random.normal(size=(4, 1, 2, 3)), random.normal(size=4), place, 2),
+        "max-pool2d": MaxPool2d(undilated),
+        "average-pool2d": AveragePool2d(undilated),
+        "scale": Scale(random.normal(size=40), random.normal(size=40)),
+        "leaky-relu": LeakyReLU(40, 0.1),
+        "permute": Permute(random.permutation(40)),
+    }
+    layers["chain"] = Chain((layers["scale"], layers["leaky-relu"], layers["max-pool2d"]))
+    layer = layers[kind]
+    return ReLUNetwork((layer, Dense(random.normal(size=(3, layer.output_size)), np.zeros(3))))
 
 
 @pytest.mark.julia

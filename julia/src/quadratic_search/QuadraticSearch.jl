@@ -49,6 +49,7 @@ using ..ReLUOpt:
     improving_region,
     linear_bounds,
     linear_combination,
+    lowered,
     objective_of,
     pre_activation_bounds,
     solve_region,

@@ -21,7 +21,7 @@ function QuadraticRelaxation(
     change = add_change!(model, L2(), problem.image, problem.box, Triangle())
     net = add_network!(
         model,
-        problem.network,
+        lowered(problem.network),
         change.input;
         bounds,
         formulation = Triangle(),

@@ -1,7 +1,8 @@
 """JuMP in Julia, through juliacall: the program in an implementation of its own.
 
 The Julia package ``ReLUOpt`` writes and solves the program independently of
-:mod:`reluopt.formulation`, so that the two check each other. Its solver is chosen with
+:mod:`reluopt.formulation`, so that the two check each other: layers cross as they are given, and a
+max pool has other rows there. Its solver is chosen with
 ``EngineOptions.extra["optimizer"]``: ``highs`` (default), ``gurobi`` or ``scip``. L2 is a branch
 and bound over ReLU phases, written in Julia, except with Gurobi. Requests and answers cross as
 safetensors files (see ``solve_request`` in the Julia package); one Julia serves all problems of a
