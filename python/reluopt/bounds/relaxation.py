@@ -107,7 +107,7 @@ def relax_before(
             low, high = float(lower[start + i]), float(upper[start + i])
             if high > 0.0:
                 copy_row(flat, k, i, row)
-                there = used if flat.row_places[k] < 0 else used & (row != 0.0)
+                there = used if flat.places[4 * k] < 0 else used & (row != 0.0)
                 pre = builder.affine(posts[there], row[there], constants[i], slacks[i])
                 next_posts[i] = builder.relu(pre, low, high)
         posts = next_posts

@@ -38,19 +38,26 @@ def balanced(network: ReLUNetwork, largest_input: float = 1.0) -> ReLUNetwork:
         network: the network.
         largest_input: the largest absolute value of an input.
     """
-    layers, before, changed = [], np.ones(network.input_size), False
+    factors, changed = [np.ones(network.input_size)], False
     reach = np.full(network.input_size, largest_input)
     for k, layer in enumerate(network.affine_layers):
-        unscaled = layer.scaled(np.ones(layer.output_size), 1.0 / before)
-        sizes = _sizes(unscaled, reach)
+        sizes = _sizes(layer, reach, factors[-1])
         factor = np.ones(sizes.size)
         if k < len(network.affine_layers) - 1:
             exponents = _extreme_exponents(sizes)
             changed = changed or bool(exponents.any())
             factor = np.exp2(-exponents)
-        layers.append(unscaled.scaled(factor, np.ones(layer.input_size)))
-        before, reach = factor, factor * sizes
-    return ReLUNetwork(tuple(layers), network.metadata) if changed else network
+        factors.append(factor)
+        reach = factor * sizes
+    if not changed:
+        return network
+    layers = [
+        layer.scaled(factor, 1.0 / before)
+        for layer, before, factor in zip(
+            network.affine_layers, factors[:-1], factors[1:], strict=True
+        )
+    ]
+    return ReLUNetwork(tuple(layers), network.metadata)
 
 
 def balanced_logits(network: ReLUNetwork, largest_input: float = 1.0) -> tuple[ReLUNetwork, float]:
@@ -65,7 +72,7 @@ def balanced_logits(network: ReLUNetwork, largest_input: float = 1.0) -> tuple[R
     """
     reach = np.full(network.input_size, largest_input)
     for layer in network.affine_layers:
-        reach = _sizes(layer, reach)
+        reach = _sizes(layer, reach, np.ones(layer.input_size))
     factor = float(np.exp2(-_extreme_exponents(reach.max(keepdims=True))[0]))
     return _with_logits(network, factor), factor
 
@@ -79,19 +86,17 @@ def _with_logits(network: ReLUNetwork, factor: float) -> ReLUNetwork:
     return ReLUNetwork((*network.affine_layers[:-1], multiplied), network.metadata)
 
 
-def _sizes(layer: Affine, reach: FloatArray) -> FloatArray:
+def _sizes(layer: Affine, reach: FloatArray, before: FloatArray) -> FloatArray:
     """Sizes of neurons: the sum of absolute weights and bias, and less where inputs are small.
 
     Args:
         layer: their weights and biases.
         reach: how large the inputs may get, shape ``(n_in,)``; no more than 1 is made of it, since
             these sums grow from layer to layer as no value does.
+        before: powers of two by which the inputs are scaled.
     """
     with np.errstate(over="ignore"):
-        used = layer.scaled(np.ones(layer.output_size), np.minimum(reach, 1.0))
-        sums = abs(used.weight).sum(axis=1)
-    sizes: FloatArray = sums + np.abs(layer.bias)
-    return sizes
+        return layer.sums(np.minimum(reach, 1.0) / before) + np.abs(layer.bias)
 
 
 def _extreme_exponents(sizes: FloatArray) -> FloatArray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -12,28 +12,64 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.flat import FlatNetwork
 
+_KEPT: WeakKeyDictionary[ReLUNetwork, FlatNetwork] = WeakKeyDictionary()
+
 
 def flatten(network: ReLUNetwork) -> FlatNetwork:
-    """The flat form of ``network``; about 0.1 ms, to be done once and kept."""
+    """The flat form of ``network``, made once and kept as long as the network is."""
+    found = _KEPT.get(network)
+    if found is None:
+        found = _KEPT[network] = _flat(network)
+    return found
+
+
+def _flat(network: ReLUNetwork) -> FlatNetwork:
+    """The arrays of a network."""
     layers = network.affine_layers
     sizes = np.array(network.sizes, dtype=np.int64)
-    rows = _stacked([layer.weight for layer in layers])
-    columns = _stacked([layer.weight.T for layer in layers])
+    index = _Index()
+    rows, columns = [], []
+    for layer in layers:
+        rows.append(index.numbers(layer.weight))
+        columns.append(index.numbers(layer.weight.T))
+    offsets = np.cumsum([0, *(numbers.size for numbers in rows)])[:-1]
     return FlatNetwork(
-        weights=rows.numbers,
-        columns=columns.numbers,
+        weights=np.concatenate(rows),
+        columns=np.concatenate(columns),
         biases=np.concatenate([layer.bias for layer in layers]),
         sizes=sizes,
-        weight_offsets=rows.offsets,
+        weight_offsets=offsets.astype(np.int64),
         neuron_offsets=np.concatenate(([0], np.cumsum(sizes[1:]))).astype(np.int64),
         signs=np.concatenate([_signs(layer) for layer in layers]),
-        row_places=rows.places,
-        row_starts=rows.starts,
-        row_indices=rows.indices,
-        column_places=columns.places,
-        column_starts=columns.starts,
-        column_indices=columns.indices,
+        places=np.array(index.places, dtype=np.int64),
+        indices=np.concatenate(index.parts),
     )
+
+
+class _Index:
+    """Where the numbers of sparse matrices stand; see :class:`~reluopt.numerics.flat.FlatNetwork`.
+
+    Attributes:
+        places: two for each matrix.
+        parts: what they point to, joined.
+    """
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.parts = [np.zeros(1, dtype=np.int64)]
+        self._size = 1
+
+    def numbers(self, matrix: Any) -> FloatArray:
+        """Those of a matrix, row after row, whose places are noted."""
+        if isinstance(matrix, np.ndarray):
+            self.places += [-1, -1]
+            return matrix.ravel()
+        rows = matrix.tocsr()
+        for part in (rows.indptr, rows.indices):
+            self.places.append(self._size)
+            self.parts.append(part.astype(np.int64))
+            self._size += part.size
+        return np.asarray(rows.data)
 
 
 def _signs(layer: Affine) -> IntArray:
@@ -44,41 +80,3 @@ def _signs(layer: Affine) -> IntArray:
     falls = np.minimum(least, layer.bias) < 0.0
     rises = np.maximum(most, layer.bias) > 0.0
     return np.where(falls, np.where(rises, 0, -1), 1).astype(np.int64)
-
-
-class _Stack(NamedTuple):
-    """Matrices one after the other; see :class:`~reluopt.numerics.flat.FlatNetwork`."""
-
-    numbers: FloatArray
-    offsets: IntArray
-    places: IntArray
-    starts: IntArray
-    indices: IntArray
-
-
-def _stacked(matrices: Sequence[Any]) -> _Stack:
-    """Dense matrices by rows, sparse ones in CSR."""
-    numbers, indices, starts = [], [], [np.zeros(0, dtype=np.int64)]
-    offsets, places, offset, place = [], [], 0, 0
-    any_sparse = not all(isinstance(matrix, np.ndarray) for matrix in matrices)
-    for matrix in matrices:
-        offsets.append(offset)
-        if isinstance(matrix, np.ndarray):
-            places.append(-1)
-            numbers.append(matrix.ravel())
-            indices.append(np.zeros(matrix.size if any_sparse else 0, dtype=np.int64))
-        else:
-            rows = matrix.tocsr()
-            places.append(place)
-            numbers.append(rows.data)
-            indices.append(rows.indices.astype(np.int64))
-            starts.append(rows.indptr.astype(np.int64) + offset)
-            place += rows.indptr.size
-        offset += numbers[-1].size
-    return _Stack(
-        np.concatenate(numbers),
-        np.array(offsets, dtype=np.int64),
-        np.array(places, dtype=np.int64),
-        np.concatenate(starts),
-        np.concatenate(indices),
-    )

@@ -3,8 +3,7 @@ r"""Networks as flat arrays: one compilation serves every depth and width.
 Layer ``k = 0..K-1`` maps ``n_k`` values to ``n_{k+1}``; all its neurons have consecutive places in
 one vector of all pre-activations, the logits last. Weights are kept twice, by rows
 (``weights``, for gradients) and by columns (``columns``, for forward passes), see
-:mod:`.products`. A matrix is dense, or sparse (CSR and CSC) with ``row_places`` and
-``column_places`` telling where its starts stand.
+:mod:`.products`. A matrix is dense, or sparse (CSR and CSC).
 """
 
 from __future__ import annotations
@@ -32,12 +31,10 @@ class FlatNetwork(NamedTuple):
         signs: 1 where neither a weight nor the bias of a neuron is negative, -1 where none is
             positive, else 0: behind the first layer, what reads post-activations has this sign;
             shape ``(neurons,)``.
-        row_places: where in ``row_starts`` the starts of a sparse matrix begin, -1 for a dense one,
-            shape ``(K,)``.
-        row_starts: where each row of the sparse matrices starts in ``weights``; the end of a
-            matrix's last row closes its part.
-        row_indices: column of every number in ``weights``; empty where no matrix is sparse.
-        column_places, column_starts, column_indices: the same of ``columns``.
+        places: where in ``indices`` the parts of a sparse matrix begin: where its rows start, which
+            column every number stands in, where its columns start, in which row; -1 for a dense
+            matrix. Shape ``(4 K,)``, four entries for each layer.
+        indices: those parts, starts counting from the matrix's first number; one entry at least.
     """
 
     weights: FloatArray
@@ -47,12 +44,8 @@ class FlatNetwork(NamedTuple):
     weight_offsets: IntArray
     neuron_offsets: IntArray
     signs: IntArray
-    row_places: IntArray
-    row_starts: IntArray
-    row_indices: IntArray
-    column_places: IntArray
-    column_starts: IntArray
-    column_indices: IntArray
+    places: IntArray
+    indices: IntArray
 
 
 def split_layers(flat: FlatNetwork, values: FloatArray) -> tuple[FloatArray, ...]:

@@ -46,61 +46,64 @@ def add_scaled_rows(
             out[q] += scale * row[q]
 
 
-@part
+@apart
+@kernel
 def _add_sparse_rows(
     matrix: FloatArray,
-    starts: IntArray,
-    indices: IntArray,
-    first: int,
+    offset: int,
+    index: IntArray,
+    starts: int,
+    columns: int,
     scales: FloatArray,
     out: FloatArray,
 ) -> None:
-    """``out += scales @ M`` for the CSR matrix whose row starts begin at ``first``."""
+    """``out += scales @ M`` for a CSR matrix at ``offset``, see :class:`.FlatNetwork`."""
     for i in range(scales.size):
         if scales[i] == 0.0:
             continue
-        for p in range(starts[first + i], starts[first + i + 1]):
-            out[indices[p]] += scales[i] * matrix[p]
+        for p in range(index[starts + i], index[starts + i + 1]):
+            out[index[columns + p]] += scales[i] * matrix[offset + p]
 
 
-@apart
-@kernel
+@part
 def add_rows(flat: FlatNetwork, layer: int, scales: FloatArray, out: FloatArray) -> None:
     """``out += scales @ W`` for the weights of a layer: one step of a gradient."""
-    first = flat.row_places[layer]
-    if first < 0:
-        add_scaled_rows(flat.weights, flat.weight_offsets[layer], out.size, scales, out)
+    offset, starts = flat.weight_offsets[layer], flat.places[4 * layer]
+    if starts < 0:
+        add_scaled_rows(flat.weights, offset, out.size, scales, out)
     else:
-        _add_sparse_rows(flat.weights, flat.row_starts, flat.row_indices, first, scales, out)
+        columns = flat.places[4 * layer + 1]
+        _add_sparse_rows(flat.weights, offset, flat.indices, starts, columns, scales, out)
 
 
-@apart
-@kernel
+@part
 def add_columns(flat: FlatNetwork, layer: int, scales: FloatArray, out: FloatArray) -> None:
     """``out += W @ scales``: one step of a forward pass."""
-    first = flat.column_places[layer]
-    if first < 0:
-        add_scaled_rows(flat.columns, flat.weight_offsets[layer], out.size, scales, out)
+    offset, starts = flat.weight_offsets[layer], flat.places[4 * layer + 2]
+    if starts < 0:
+        add_scaled_rows(flat.columns, offset, out.size, scales, out)
     else:
-        _add_sparse_rows(flat.columns, flat.column_starts, flat.column_indices, first, scales, out)
+        rows = flat.places[4 * layer + 3]
+        _add_sparse_rows(flat.columns, offset, flat.indices, starts, rows, scales, out)
 
 
 @kernel
 def add_sizes(flat: FlatNetwork, layer: int, scales: FloatArray, out: FloatArray) -> None:
     """``out += |W| @ scales`` for the positive ones of the scales."""
-    first = flat.column_places[layer]
+    offset, starts = flat.weight_offsets[layer], flat.places[4 * layer + 2]
+    rows = flat.places[4 * layer + 3]
     for j in range(scales.size):
         scale = scales[j]
         if not scale > 0.0:
             continue
-        if first < 0:
-            start = flat.weight_offsets[layer] + j * out.size
+        if starts < 0:
+            start = offset + j * out.size
             column = flat.columns[start : start + out.size]
             for i in range(out.size):
                 out[i] += abs(column[i]) * scale
         else:
-            for p in range(flat.column_starts[first + j], flat.column_starts[first + j + 1]):
-                out[flat.column_indices[p]] += abs(flat.columns[p]) * scale
+            for p in range(flat.indices[starts + j], flat.indices[starts + j + 1]):
+                out[flat.indices[rows + p]] += abs(flat.columns[offset + p]) * scale
 
 
 @kernel
@@ -113,20 +116,21 @@ def add_ranges(
     high: FloatArray,
 ) -> None:
     """Add the smallest and the largest value of ``W @ x`` for ``0 <= smallest <= x <= largest``."""
-    first = flat.column_places[layer]
+    offset, starts = flat.weight_offsets[layer], flat.places[4 * layer + 2]
+    rows = flat.places[4 * layer + 3]
     for j in range(largest.size):
         if largest[j] == 0.0:
             continue
-        if first < 0:
-            start = flat.weight_offsets[layer] + j * high.size
+        if starts < 0:
+            start = offset + j * high.size
             column = flat.columns[start : start + high.size]
             for i in range(high.size):
                 positive, negative = max(column[i], 0.0), min(column[i], 0.0)
                 high[i] += positive * largest[j] + negative * smallest[j]
                 low[i] += positive * smallest[j] + negative * largest[j]
         else:
-            for p in range(flat.column_starts[first + j], flat.column_starts[first + j + 1]):
-                i, weight = flat.column_indices[p], flat.columns[p]
+            for p in range(flat.indices[starts + j], flat.indices[starts + j + 1]):
+                i, weight = flat.indices[rows + p], flat.columns[offset + p]
                 positive, negative = max(weight, 0.0), min(weight, 0.0)
                 high[i] += positive * largest[j] + negative * smallest[j]
                 low[i] += positive * smallest[j] + negative * largest[j]
@@ -135,15 +139,16 @@ def add_ranges(
 @kernel
 def reads_zeros(flat: FlatNetwork, layer: int, row: int, largest: FloatArray) -> bool:
     """Whether all that a row of weights reads has 0 as its largest value."""
-    first = flat.row_places[layer]
-    if first < 0:
-        start = flat.weight_offsets[layer] + row * largest.size
+    offset, starts = flat.weight_offsets[layer], flat.places[4 * layer]
+    columns = flat.places[4 * layer + 1]
+    if starts < 0:
+        start = offset + row * largest.size
         for j in range(largest.size):
             if flat.weights[start + j] != 0.0 and largest[j] > 0.0:
                 return False
         return True
-    for p in range(flat.row_starts[first + row], flat.row_starts[first + row + 1]):
-        if flat.weights[p] != 0.0 and largest[flat.row_indices[p]] > 0.0:
+    for p in range(flat.indices[starts + row], flat.indices[starts + row + 1]):
+        if flat.weights[offset + p] != 0.0 and largest[flat.indices[columns + p]] > 0.0:
             return False
     return True
 
@@ -151,13 +156,14 @@ def reads_zeros(flat: FlatNetwork, layer: int, row: int, largest: FloatArray) ->
 @kernel
 def copy_row(flat: FlatNetwork, layer: int, row: int, out: FloatArray) -> None:
     """Write one row of a layer's weights, shape ``(n_in,)``."""
-    first = flat.row_places[layer]
-    if first < 0:
-        start = flat.weight_offsets[layer] + row * out.size
+    offset, starts = flat.weight_offsets[layer], flat.places[4 * layer]
+    columns = flat.places[4 * layer + 1]
+    if starts < 0:
+        start = offset + row * out.size
         for q in range(out.size):
             out[q] = flat.weights[start + q]
         return
     for q in range(out.size):
         out[q] = 0.0
-    for p in range(flat.row_starts[first + row], flat.row_starts[first + row + 1]):
-        out[flat.row_indices[p]] = flat.weights[p]
+    for p in range(flat.indices[starts + row], flat.indices[starts + row + 1]):
+        out[flat.indices[columns + p]] = flat.weights[offset + p]

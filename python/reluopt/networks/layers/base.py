@@ -160,6 +160,10 @@ class Affine(AffineLayer):
         return (self,)
 
     @abstractmethod
+    def sums(self, factors: FloatArray) -> FloatArray:
+        """For every output the sum of ``|weight| * factors``, factors not being negative."""
+
+    @abstractmethod
     def scaled(self, rows: FloatArray, columns: FloatArray) -> Affine:
         """The map with its outputs multiplied by ``rows`` and its weights by ``columns``."""
 
@@ -214,6 +218,10 @@ class Sparse(Affine):
     def matrix(self) -> FloatArray:
         """The weights as an array."""
         return np.asarray(self.weight.toarray())
+
+    def sums(self, factors: FloatArray) -> FloatArray:
+        """See :meth:`Affine.sums`."""
+        return np.asarray(abs(self.weight) @ factors)
 
     def scaled(self, rows: FloatArray, columns: FloatArray) -> Sparse:
         """See :meth:`Affine.scaled`."""
@@ -292,6 +300,10 @@ class Dense(Affine):
     def matrix(self) -> FloatArray:
         """The weights."""
         return self.weight
+
+    def sums(self, factors: FloatArray) -> FloatArray:
+        """See :meth:`Affine.sums`."""
+        return np.asarray((np.abs(self.weight) * factors).sum(axis=1))
 
     def scaled(self, rows: FloatArray, columns: FloatArray) -> Dense:
         """See :meth:`Affine.scaled`."""
