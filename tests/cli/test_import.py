@@ -79,6 +79,16 @@ def test_commands_of_the_readme(run, tmp_path, monkeypatch, command):
     assert network.output_size == 10
 
 
+def test_python_of_the_readme(tmp_path, monkeypatch):
+    for module in ("onnx", "torch"):
+        pytest.importorskip(module)
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"^```py\n(.*?)^```", section(), re.MULTILINE | re.DOTALL)
+    space = {}
+    exec(compile(block, "README.md", "exec"), space)
+    assert load_network("net.onnx").fingerprint == space["network"].fingerprint
+
+
 def test_layers_and_names_are_told(run, tmp_path):
     out = tmp_path / "mine.safetensors"
     code, printed, _ = run("import", "thesis", out, "--name", "yours")

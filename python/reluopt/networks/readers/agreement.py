@@ -60,8 +60,9 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Whether both are the same up to float32 rounding; NaN is no agreement."""
-        return self.difference <= AGREEMENT * max(self.largest, 1e-30)
+        """Whether both are the same up to float32 rounding; NaN and infinity are no agreement."""
+        small = self.difference <= AGREEMENT * max(self.largest, 1e-30)
+        return small and math.isfinite(self.largest)
 
     def __str__(self) -> str:
         return (

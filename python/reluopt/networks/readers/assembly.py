@@ -24,13 +24,13 @@ from reluopt.numerics.arrays import FloatArray
 
 Padding = tuple[int, int, int, int]
 
-MAX_VALUES = 2**22
+MAX_VALUES = 2**21
 """More values between two steps than this are no network that can be answered for."""
 
-MAX_ENTRIES = 2**25
+MAX_ENTRIES = 2**24
 """Entries of all windows of an image."""
 
-MAX_HELD = 2**24
+MAX_HELD = 2**23
 """Numbers that steps hold for each value although the source tells few: scales, orders."""
 
 

@@ -201,7 +201,10 @@ def _written(
             kind = np.dtype(f"<{_NUMPY[info.dtype[0]]}{int(info.dtype[1:]) // 8}")
             count = math.prod(info.shape)
             flat = np.frombuffer(weights, kind, count, info.start if count else 0)
-            file[name] = flat.reshape(info.shape)
+            try:
+                file[name] = flat.reshape(info.shape)
+            except Exception as error:  # names that HDF5 cannot have, or not twice
+                raise InputError(f"array '{shown(name)}': expected another name") from error
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr(_CONFIG, json.dumps(config))
         archive.writestr(_METADATA, json.dumps({"keras_version": version}))
