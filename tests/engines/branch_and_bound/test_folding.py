@@ -11,6 +11,7 @@ from reluopt.engines.branch_and_bound import growth
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.folding import fold, is_folded
 from reluopt.engines.branch_and_bound.frame import folded, make_frame
+from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.options import EngineOptions
@@ -134,7 +135,7 @@ def test_proofs_of_folded_searches_are_replayed(norm, light, monkeypatch, tmp_pa
 
 def test_a_search_that_ends_early_leaves_the_largest_proven_ball(monkeypatch):
     monkeypatch.setattr(growth, "LIGHT", 0)
-    monkeypatch.setattr(growth, "HEAVY", 0)
+    monkeypatch.setattr(growth, "norm_search", lambda norm: replace(norm_search(norm), heavy=0))
     network = convolutional(2)
     asked = question(network, 2, Norm.L1)
     found = solve(network, asked, Method("bnb"))

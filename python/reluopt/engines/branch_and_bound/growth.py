@@ -33,14 +33,14 @@ from reluopt.numerics.propagate import condition_maxima
 LIGHT = 250
 """Undecided neurons over the incumbent's ball up to which it is searched at once."""
 
-HEAVY = 1500
-"""Undecided neurons beyond which a relaxation takes a minute and gigabytes, for little."""
-
 GROWTH = 1.2
 """A ball's radius relative to that of the one before. The last, hardest ball decides the time."""
 
 LEAST_GROWTH = 1.02
 """Smaller steps than this are not worth a search of their own."""
+
+SHRINKAGE = 0.7
+"""Steps down to a ball that relaxations take, for a proof of what linear forms have shown."""
 
 HALVINGS = 8
 """Balls that the bisection tries."""
@@ -62,7 +62,8 @@ class Balls:
     def __init__(self, search: Search, seed: int, keeps_proof: bool) -> None:
         self.search, self._seed, self._keeps_proof = search, seed, keeps_proof
         self._whole = search.frame
-        self._outside = norm_search(search.frame.task.norm).objective_outside
+        norm = norm_search(search.frame.task.norm)
+        self._outside, self._heavy = norm.objective_outside, norm.heavy
         self.bound = 0.0
         self.size: dict[str, int] = {}
         self.plans: list[Plan] = []
@@ -81,8 +82,11 @@ class Balls:
         with search.step("linear forms"):
             radius = self._excluded_radius(search.radius)
         self._found(self._outside(self._whole, radius))
-        if self._keeps_proof:  # of what is known by now, should nothing else be proven
-            self._stand(radius)
+        if self._keeps_proof:  # of what relaxations can show by now, should nothing else be proven
+            least = radius
+            while self._undecided(least) > self._heavy:
+                least *= SHRINKAGE
+            self._stand(least)
             self.plans = [Plan() for _ in self._whole.task.alternatives]
         self._widen(radius, starts)
 
@@ -92,11 +96,11 @@ class Balls:
         while growth > LEAST_GROWTH and not self.search.out_of_time and self._open:
             wanted = min(max(radius, 1e-3 * self._reach) * growth, self._reach)
             undecided = self._undecided(wanted)
-            if undecided <= HEAVY and self._grow_within(wanted, starts):
+            if undecided <= self._heavy and self._grow_within(wanted, starts):
                 radius = wanted
                 continue
             growth = math.sqrt(growth)
-            if undecided > HEAVY:
+            if undecided > self._heavy:
                 self.message = f"{undecided} neurons are undecided in the next ball: too many"
 
     @property

@@ -84,6 +84,7 @@ class NormSearch(Generic[B]):
         squeezer: better bounds, if there are any for such a network.
         check: who checks the leaves of a proof about some conditions over a ball.
         prover: who proves them.
+        heavy: undecided neurons beyond which one relaxation takes a minute, or gigabytes.
     """
 
     parts: Parts
@@ -93,6 +94,7 @@ class NormSearch(Generic[B]):
     squeezer: Callable[[Frame], Squeezer | None]
     check: Callable[[Frame, LogitConditions, B], LeafCheck]
     prover: Callable[[Frame, LogitConditions, B], Prover]
+    heavy: int
 
 
 def norm_search(norm: object) -> NormSearch[Any]:

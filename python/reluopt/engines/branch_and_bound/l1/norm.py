@@ -40,5 +40,5 @@ def _squeezer(frame: Frame) -> Squeezer | None:
 
 
 SEARCH = NormSearch(
-    L1_PARTS, make_row_ball, _objective_outside, _tree, _squeezer, L1Check, L1Prover
+    L1_PARTS, make_row_ball, _objective_outside, _tree, _squeezer, L1Check, L1Prover, heavy=1500
 )

@@ -40,4 +40,6 @@ def _squeezer(frame: Frame) -> Squeezer | None:
     return None
 
 
-SEARCH = NormSearch(L2_PARTS, make_ball, _objective_outside, _tree, _squeezer, L2Check, L2Prover)
+SEARCH = NormSearch(
+    L2_PARTS, make_ball, _objective_outside, _tree, _squeezer, L2Check, L2Prover, heavy=400
+)
