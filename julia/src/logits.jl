@@ -122,11 +122,13 @@ function _logit_result(
     )
     bound = label === nothing ? Inf : something(proven_bound(model), Inf)
     if !JuMP.has_values(model)
+        # Every input of the box has logits: a claim that there are none is wrong, as
+        # HiGHS was seen to make it of a program in which 200 inputs meet every row.
         infeasible = common.termination_status == MOI.INFEASIBLE
         return LogitResult(;
-            status = infeasible ? SolveStatus.INFEASIBLE : SolveStatus.TIME_LIMIT,
+            status = infeasible ? SolveStatus.NUMERICAL : SolveStatus.TIME_LIMIT,
             label = something(label, -1),
-            bound,
+            bound = infeasible ? Inf : bound,
             common...,
         )
     end

@@ -114,3 +114,14 @@ function silent_model()
     JuMP.set_silent(model)
     return model
 end
+
+"""The one line of the error that `f` ends with, or nothing."""
+function refusal(f)
+    try
+        f()
+    catch err
+        err isa ReLUOpt.REFUSALS || rethrow()
+        return ReLUOpt.message_of(err)
+    end
+    return ""
+end

@@ -77,7 +77,8 @@ end
 
 function test_optimal_input_of_the_lowered_network()
     network = python_cnn()
-    box = Box(max.(first(first(reference())) .- 0.05, 0), min.(first(first(reference())) .+ 0.05, 1))
+    image = first(first(reference()))
+    box = Box(max.(image .- 0.05, 0), min.(image .+ 0.05, 1))
     results = [optimal_input(n, 2; box) for n in (network, ReLUOpt.lowered(network))]
     @test all(r -> r.status == SolveStatus.OPTIMAL, results)
     @test results[1].objective ≈ results[2].objective rtol = 1e-5

@@ -152,7 +152,11 @@ function test_layers_without_windows_in_flux()
     last = Dense(ones(2, ReLUOpt.output_size(average)), zeros(2))
     network = ReLUNetwork([
         Chain(Permute(reverse(1:18)), LeakyReLU(18, 0.2)),
-        Chain(MaxPool2d(Windows(shape, 2; stride = 2, ceil = true)), Scale(fill(2.0, 8), ones(8)), Dense(ones(18, 8), zeros(18))),
+        Chain(
+            MaxPool2d(Windows(shape, 2; stride = 2, ceil = true)),
+            Scale(fill(2.0, 8), ones(8)),
+            Dense(ones(18, 8), zeros(18)),
+        ),
         Chain(average, last),
     ])
     back = ReLUOpt.flux_chain(network)

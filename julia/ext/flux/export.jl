@@ -62,7 +62,11 @@ end
 function _pool(make, layer)
     windows = layer.windows
     if windows.dilation != (1, 1)
-        throw(ArgumentError("dilation: expected (1, 1) in a pool of Flux, found $(windows.dilation)"))
+        throw(
+            ArgumentError(
+                "dilation: expected (1, 1) in a pool of Flux, found $(windows.dilation)",
+            ),
+        )
     end
     stride = reverse(windows.stride)
     return make(reverse(windows.kernel); stride, pad = _flux_padding(windows))

@@ -46,8 +46,8 @@ end
 function file_shape(shape, rows_first::Bool)
     shape === nothing && return Int[]
     length(shape) == 1 && return [only(shape)]
-    width, height, channels... = rows_first ? (shape[2], shape[1], shape[3:end]...) : shape
-    return [filter(>(1), collect(reverse(channels))); height; width]
+    width, height = rows_first ? (shape[2], shape[1]) : shape[1:2]
+    return [filter(>(1), collect(reverse(shape[3:end]))); height; width]
 end
 
 """
@@ -58,7 +58,8 @@ function _rows_first(shape)
     if shape === nothing || length(shape) < 2
         throw(
             ArgumentError(
-                "rows_first: expected an input_shape (rows, columns[, channels]), found $shape",
+                "rows_first: expected an input_shape (rows, columns[, channels]), " *
+                "found $shape",
             ),
         )
     end
@@ -82,9 +83,11 @@ function import_layer!(found::Found, ::typeof(Flux.flatten))
 end
 
 function import_layer!(found::Found, ::typeof(Flux.relu))
-    isempty(found.layers) && isempty(found.parts) && _refuse("a relu before the first layer")
-    # A ReLU of a ReLU is the same.
-    isempty(found.parts) || _close!(found)
+    if isempty(found.parts)
+        isempty(found.layers) && _refuse("a relu before the first layer")
+        return  # a ReLU of a ReLU is the same
+    end
+    _close!(found)
     return
 end
 
@@ -159,7 +162,9 @@ function import_layer!(found::Found, ::Flux.GlobalMeanPool)
 end
 
 function _image_sides(found::Found)
-    found.shape === nothing && _refuse("a pool without `input_shape` (width, height, channels)")
+    if found.shape === nothing
+        _refuse("a pool without `input_shape` (width, height, channels)")
+    end
     return found.shape[1:(end-1)]
 end
 
@@ -212,7 +217,9 @@ function import_layer!(found::Found, layer::Flux.BatchNorm)
     shift = -scale .* layer.μ
     layer.β === nothing || (shift = shift .+ layer.β)
     if found.shape[end] != layer.chs
-        _refuse("a BatchNorm of $(layer.chs) channels behind values of size $(found.shape)")
+        _refuse(
+            "a BatchNorm of $(layer.chs) channels behind values of size $(found.shape)",
+        )
     end
     # Channels are the last index.
     inner = prod(found.shape) ÷ layer.chs
@@ -229,10 +236,10 @@ function require_agreement(network::ReLUNetwork, chain::Flux.Chain, shape, rows_
     size_in = ReLUOpt.input_size(network)
     for seed in 1:5
         # No package for random numbers is needed for numbers without a pattern.
-        values = [mod(sin(seed + 12.9898 * i) * 43758.5453, 1.0) for i in 1:size_in]
-        array = _reads_arrays(chain, shape) ? reshape(values, shape..., 1) : reshape(values, :, 1)
+        values = [mod(sin(seed + 12.9898 * i) * 43758.5453, 2.0) - 1 for i in 1:size_in]
+        axes = _reads_arrays(chain, shape) ? shape : (size_in,)
         ours = forward_of(network, values, shape, rows_first)
-        theirs = vec(exact(array))
+        theirs = vec(exact(reshape(values, axes..., 1)))
         if length(theirs) != length(ours) ||
            !(maximum(abs, theirs - ours) <= AGREEMENT * max(1, maximum(abs, theirs)))
             throw(

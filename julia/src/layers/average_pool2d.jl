@@ -20,7 +20,9 @@ end
 function require_entries(windows::Windows)
     if any(isempty, window_entries(windows))
         throw(
-            ArgumentError("padding: expected an entry in every window, found one of padding"),
+            ArgumentError(
+                "padding: expected an entry in every window, found one of padding",
+            ),
         )
     end
     return

@@ -40,7 +40,9 @@ parts(layer::Chain) = layer.parts
 input_size(layer::Chain) = input_size(first(layer.parts))
 output_size(layer::Chain) = output_size(last(layer.parts))
 
-(layer::Chain)(x::AbstractVector{<:Real}) = foldl((v, part) -> part(v), layer.parts; init = x)
+function (layer::Chain)(x::AbstractVector{<:Real})
+    return foldl((values, part) -> part(values), layer.parts; init = x)
+end
 
 function lower(layer::Chain)
     maps = collect(AffineMap, lower(first(layer.parts)))
