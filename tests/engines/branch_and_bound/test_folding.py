@@ -142,3 +142,27 @@ def test_a_search_that_ends_early_leaves_the_largest_proven_ball(monkeypatch):
     exact = solve(network, asked, Method("highs"))
     assert 0.0 < found.bound < exact.objective <= found.objective * (1.0 + 1e-6)
     assert "neurons are undecided in the next ball: too many" in found.message
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2], ids=str)
+@pytest.mark.parametrize("heavy", [0, 6])
+def test_the_proof_of_a_search_that_ends_early_is_about_its_ball(norm, heavy, monkeypatch):
+    network = convolutional(2)
+    asked = question(network, 2, norm)
+    exact = solve(network, asked, Method("bnb", options=EngineOptions(gap=1e-4)))
+    monkeypatch.setattr(growth, "LIGHT", 0)
+    monkeypatch.setattr(growth, "norm_search", lambda n: replace(norm_search(n), heavy=heavy))
+    found = solve(network, asked, Method("bnb", options=EngineOptions(extra={"proof": True})))
+    assert exact.proven
+    assert 0.0 < found.bound < exact.objective
+    replayed = BranchAndBoundEngine().replay(found.proof, network, asked.task(network))
+    assert replayed == pytest.approx(found.bound, rel=1e-9)
+
+
+def test_a_folded_frame_is_not_asked_about_a_larger_ball():
+    network = convolutional(3)
+    frame = folded(make_frame(network, question(network, 3, Norm.L1).task(network)), 0.1)
+    bounds = np.full(frame.flat.biases.size, -np.inf), np.full(frame.flat.biases.size, np.inf)
+    assert frame.tighten(0.1, *bounds, 0)
+    with pytest.raises(ValueError, match="folded over radius"):
+        frame.tighten(0.2, *bounds, 0)

@@ -85,6 +85,8 @@ class Frame:
         Returns:
             False when the bounds prove that nothing is left.
         """
+        if radius > self.fold_radius:
+            raise ValueError(f"folded over radius {self.fold_radius}, asked about {radius}")
         return bool(
             tighten(
                 self.flat,

@@ -93,8 +93,11 @@ class Balls:
     def _widen(self, radius: float, starts: list[Incumbent]) -> None:
         """Search ever larger balls."""
         growth = GROWTH
-        while growth > LEAST_GROWTH and not self.search.out_of_time and self._open:
-            wanted = min(max(radius, 1e-3 * self._reach) * growth, self._reach)
+        search = self.search
+        while growth > LEAST_GROWTH and self.bound < search.final_cutoff:
+            if search.out_of_time:
+                return
+            wanted = min(max(radius, 1e-3 * search.reach) * growth, search.reach)
             undecided = self._undecided(wanted)
             if undecided <= self._heavy and self._grow_within(wanted, starts):
                 radius = wanted
@@ -103,18 +106,6 @@ class Balls:
             if undecided > self._heavy:
                 self.message = f"{undecided} neurons are undecided in the next ball: too many"
 
-    @property
-    def _reach(self) -> float:
-        """Radius of the incumbent's ball."""
-        self.search.ceiling = math.inf
-        return self.search.radius
-
-    @property
-    def _open(self) -> bool:
-        """Whether the gap is open."""
-        self.search.ceiling = math.inf
-        return self.bound < self.search.cutoff
-
     def _stand(self, radius: float) -> None:
         """Let the search look at a ball alone.
 
@@ -122,7 +113,7 @@ class Balls:
             InputError: too many neurons are undecided over it.
         """
         frame = folded(self._whole, radius)
-        last = radius >= self._reach
+        last = radius >= self.search.reach
         self.search.ceiling = math.inf if last else self._outside(self._whole, radius)
         self.search.frame = frame
 

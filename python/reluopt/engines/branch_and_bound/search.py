@@ -72,7 +72,20 @@ class Search:
     @property
     def cutoff(self) -> float:
         """Nodes with a bound from here on need no further work."""
-        objective = min(self.objective, self.ceiling)
+        return self._below(min(self.objective, self.ceiling))
+
+    @property
+    def final_cutoff(self) -> float:
+        """The cutoff of the incumbent, whatever the ceiling: with it the gap is closed."""
+        return self._below(self.objective)
+
+    @property
+    def reach(self) -> float:
+        """Radius of the incumbent's ball, whatever the ceiling."""
+        return enclosing_radius(self.frame.inputs, self.final_cutoff)
+
+    def _below(self, objective: float) -> float:
+        """What is better than an objective by more than the gap."""
         if objective == math.inf:
             return math.inf
         return max(objective - self.gap * max(objective, GAP_DENOMINATOR_FLOOR), 0.0)
