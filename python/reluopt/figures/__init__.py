@@ -5,6 +5,7 @@ the other functions return.
 """
 
 from reluopt.figures.curves import blend_figure, distribution_figure, growth_figure, limit_figure
+from reluopt.figures.feature_maps import feature_map_figure
 from reluopt.figures.leads import lead_figure, logit_figure
 from reluopt.figures.matrices import confusion_figure, distance_matrix_figure
 from reluopt.figures.networks import network_times_figure, time_versus_size_figure
@@ -49,6 +50,7 @@ __all__ = [
     "digit_figure",
     "distance_matrix_figure",
     "distribution_figure",
+    "feature_map_figure",
     "growth_figure",
     "lead_figure",
     "limit_figure",

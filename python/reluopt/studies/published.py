@@ -97,9 +97,7 @@ ADM = {
     "without": PublishedProgram(
         14_624, 44_448, 692_800, 14_624, (5358.307685860, 7027.779367632), (2.78, 3.40)
     ),
-    "nonnegative": PublishedProgram(
-        14_634, 44_458, 698_570, 14_624, None, (15_400.0,), 5513.97571
-    ),
+    "nonnegative": PublishedProgram(14_634, 44_458, 698_570, 14_624, None, (15_400.0,), 5513.97571),
     "relu": PublishedProgram(14_634, 44_478, 698_580, 14_634, (5406.753180,), (1.30,)),
 }
 """Logs of D. Davoli, *MILP-Adversarial-Instances* (2022), by variant."""
