@@ -28,7 +28,9 @@ def cost_section(data: Path) -> str:
         KeyError: the record lacks an entry.
     """
     record: Mapping[str, Any] = json.loads((data / RECORD).read_text(encoding="utf-8"))
-    seconds = {name: float(record["seconds"][name]) for name in STUDIES}
+    # Studies that were added since it was recorded are not among what the command did.
+    known = record["seconds"]
+    seconds = {name: float(known[name]) for name in STUDIES if name in known}
     machine = record["machine"]
     lead = (
         f"`{record['command']}` took {duration(sum(seconds.values()))} on {machine['cores']} cores "

@@ -1,6 +1,7 @@
 """Networks and images that many tests share."""
 
 import itertools
+import os
 import signal
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.numerics.prepare import prepare
 from reluopt.numerics.sets import SETS
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # the one that the extra `test` installs
 
 # A busy machine is no failure: no test is timed.
 settings.register_profile("untimed", deadline=None)

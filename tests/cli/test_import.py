@@ -42,7 +42,7 @@ MAKERS = {"net.keras": keras_file, "net.pt": torch_file, "net.mat": matlab_file}
 
 def section():
     text = README.read_text(encoding="utf-8")
-    return text[text.index("### Networks from elsewhere") :].partition("\nInputs are flattened")[0]
+    return text[text.index("### Networks from elsewhere") :].partition("\nPixels are in")[0]
 
 
 def commands():
@@ -107,7 +107,7 @@ def test_layers_and_names_are_told(run, tmp_path):
     [
         (("thesis", "old.safetensors"), "expected a new file, found one"),
         (("thesis", "new.onnx", "--input-shape", "28"), "expected a shape of 784 values"),
-        (("thesis", "new.onnx", "--input-shape", "28*28"), "expected such as 3x32x32"),
+        (("thesis", "new.onnx", "--input-shape", "28*28"), "expected such as 28x28 or 3x32x32"),
         (("thesis", "new.onnx", "--architecture", "fc2-3"), "architecture: expected none"),
         (("nothing.onnx", "new.onnx"), "which is neither"),
         (("thesis", "none/new.onnx"), "found no such folder"),

@@ -1,11 +1,11 @@
 """``reluopt experiment`` and ``reluopt reproduce`` as a user meets them."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
 from reluopt.studies import STUDIES
+from reluopt.studies.base import Study
 
 
 def test_reproduce_prints_an_overview(run, tmp_path):
@@ -39,7 +39,7 @@ def test_ctrl_c_says_where_the_finished_rows_are(run, tmp_path, monkeypatch, com
     def stop(context):
         raise KeyboardInterrupt
 
-    study = SimpleNamespace(name="digits", title=STUDIES["digits"], run=stop)
+    study = Study("digits", stop)
     monkeypatch.setattr("reluopt.cli.study_commands.load_study", lambda name: study)
     monkeypatch.setattr("reluopt.studies.reproduce.load_study", lambda name: study)
     code, _, err = run(*command, "--runs", tmp_path / "runs")
@@ -68,6 +68,8 @@ def test_an_experiment_says_what_came_out_and_where(run, tmp_path):
         (["reproduce", "--only", "digits", "--seed", "-1"], "seed: expected 0 to"),
         (["reproduce", "--limit", "0"], "--limit"),
         (["experiment", "figure-1"], "figure-1"),
+        (["experiment", "digits", "--network", "adm"], "--network: expected none, because digits"),
+        (["reproduce", "--only", "digits", "--network", "adm"], "--network: expected none"),
         (["experiment", "adversarial", "--workers", "1", "--scheduler", "tcp://x"], "--workers"),
     ],
 )

@@ -46,6 +46,10 @@ class StudyOptions:
     threads: options.Threads = 1
     workers: options.Workers = None
     scheduler: options.Scheduler = None
+    network: Annotated[
+        str | None,
+        typer.Option(metavar="NET", help="Bundled name or weights file, where a study takes one."),
+    ] = None
 
     @contextmanager
     def context(self, title: str) -> Iterator[StudyContext]:
@@ -80,7 +84,9 @@ def _command(name: str) -> Callable[..., None]:
         ] = None,
     ) -> None:
         with study.context(name) as context:
-            result = load_study(name).run(context)
+            loaded = load_study(name)
+            loaded.check(context)
+            result = loaded.run(context)
         _print_study(result, study.runs, figures)
 
     return command

@@ -5,6 +5,7 @@ the other functions return.
 """
 
 from reluopt.figures.curves import blend_figure, distribution_figure, growth_figure, limit_figure
+from reluopt.figures.feature_maps import feature_map_figure
 from reluopt.figures.features import feature_figure
 from reluopt.figures.leads import lead_figure, logit_figure
 from reluopt.figures.matrices import confusion_figure, distance_matrix_figure
@@ -51,6 +52,7 @@ __all__ = [
     "distance_matrix_figure",
     "distribution_figure",
     "feature_figure",
+    "feature_map_figure",
     "growth_figure",
     "lead_figure",
     "limit_figure",

@@ -41,6 +41,7 @@ class ReLUNetwork:
         InputError: no layers, layers that do not chain, or metadata that does not fit them.
 
     Example:
+        >>> from reluopt import Dense
         >>> network = ReLUNetwork((Dense([[1.0, -1.0]], [0.0]), Dense([[2.0]], [1.0])))
         >>> network.forward([3.0, 1.0])
         array([5.])

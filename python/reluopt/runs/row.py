@@ -250,6 +250,41 @@ class ForwardRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InferenceRow(Row):
+    """A program with its input fixed, in one of several variants.
+
+    ``run`` is the key; ``expected`` is the objective at the network's own values, ``difference``
+    the largest difference of any of them, ``negative`` counts its negative logits.
+    """
+
+    run: str
+    image: str
+    label: int
+    pixels: str
+    variant: str
+    engine: str
+    bounds: str | None = None
+    status: str
+    objective: float | None = None
+    bound: float | None = None
+    expected: float | None = None
+    difference: float | None = None
+    negative: int | None = None
+    seconds: float | None = None
+    nodes: int | None = None
+    variables: int | None = None
+    constraints: int | None = None
+    binaries: int | None = None
+    nonzeros: int | None = None
+    seed: int | None = None
+    threads: int | None = None
+    time_limit: float | None = None
+    network: str = ""
+    image_sha256: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchRow(AttackRow):
     """A smallest change, and what was measured around it.
 
@@ -293,7 +328,7 @@ def known(value: _Value | None) -> _Value:
 
 
 ROW_CLASSES: tuple[type[Row], ...] = (
-    *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, ForwardRow, BenchRow),
+    *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, ForwardRow, InferenceRow, BenchRow),
 )
 """Rows of all jobs."""
 

@@ -22,6 +22,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reluopt.engines.base import EngineOptions
+from reluopt.errors import InputError, shown
 from reluopt.figures import save_figure
 from reluopt.files import write_atomically
 from reluopt.method import Method
@@ -58,6 +59,7 @@ class StudyContext:
         threads: solver threads.
         workers: local worker processes; None means one problem after the other in this process.
         scheduler: address of a Dask cluster.
+        network: bundled name or file, for studies that take another network than their own.
         command: the command line, for the record.
         on_progress: called with a study's stage and how far that is.
         tell: called with a sentence on what was lost from a result folder and is run again.
@@ -71,6 +73,7 @@ class StudyContext:
     threads: int = 1
     workers: int | None = None
     scheduler: str | None = None
+    network: str | None = None
     command: Sequence[str] = ()
     on_progress: Callable[[str, RunProgress], None] = lambda _stage, _now: None
     tell: Callable[[str], None] = lambda _sentence: None
@@ -128,12 +131,26 @@ class Study:
         redraw: draws the figures and writes the tables that follow from the published facts and
             rows, into a folder; None where there are none. ``run`` makes them the same way.
         more: what its section tells beside facts and whole tables, from the published folder.
+        any_network: whether it runs on the network that the context names.
     """
 
     name: str
     run: Callable[[StudyContext], StudyResult]
     redraw: Callable[[StudyFolder, Path], None] | None = None
     more: Callable[[Path, Mapping[str, Any]], Mapping[str, Any]] | None = None
+    any_network: bool = False
+
+    def check(self, context: StudyContext) -> None:
+        """Refuse a network where the study has its own.
+
+        Raises:
+            InputError: it does.
+        """
+        if context.network is not None and not self.any_network:
+            raise InputError(
+                f"--network: expected none, because {self.name} runs on a bundled network, found "
+                f"{shown(context.network)}"
+            )
 
     def readme(self, data: Path) -> str:
         """Its section as Markdown, from the published folder ``figures/data`` alone."""

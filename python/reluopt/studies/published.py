@@ -70,3 +70,40 @@ TIGHTENING = {
     "dnn3": PublishedTightening("DNN4", (784, 40, 30, 20, 10, 10), 2927.0, 240.0, 3814.0),
 }
 """By the bundled network of the same shape (its weights are others)."""
+
+
+@dataclass(frozen=True)
+class PublishedProgram:
+    """A log of Davoli (2022): the program of a convolutional network with its input fixed.
+
+    Attributes:
+        rows, columns, nonzeros, binaries: as Gurobi 9.5.0 prints them; maxima and indicators are
+            general constraints of their own and no rows.
+        objectives: of the first test images; None where no solution was found.
+        bound: the last dual bound where none was found.
+        seconds: for each of them on 8 threads, or the time after which it was stopped.
+    """
+
+    rows: int
+    columns: int
+    nonzeros: int
+    binaries: int
+    objectives: tuple[float, ...] | None
+    seconds: tuple[float, ...]
+    bound: float | None = None
+
+
+ADM = {
+    "without": PublishedProgram(
+        14_624, 44_448, 692_800, 14_624, (5358.307685860, 7027.779367632), (3.40, 2.78)
+    ),
+    "nonnegative": PublishedProgram(14_634, 44_458, 698_570, 14_624, None, (15_400.0,), 5513.97571),
+    "relu": PublishedProgram(14_634, 44_478, 698_580, 14_634, (5406.753180,), (1.30,)),
+}
+"""Logs of D. Davoli, *MILP-Adversarial-Instances* (2022), by variant."""
+
+ADM_LOGITS = (
+    *(-7.602362, 3.4242158, 6.452733, 9.197155, -7.5689564),
+    *(-7.9306006, -22.784739, 25.037983, -3.7300112, 4.3334093),
+)
+"""Logits of the first test image in these logs."""

@@ -129,6 +129,8 @@ def reproduce(
     studies = [load_study(name) for name in names]
     context.method()
     context.executor()
+    for study in studies:
+        study.check(context)
     path = context.runs / RECORD
     record = _Record.read(path)
     outcomes = []
