@@ -45,6 +45,10 @@ IMPROVEMENT = 1e-7
 MAX_STARTS = 3
 """Alternatives from which a walk through linear regions starts."""
 
+MOST_SQUARED = 10_000_000
+"""Entries of the rows of the largest linear region that the dual Newton method is given: it takes
+seconds for them, and cannot be stopped."""
+
 SQUARES = (0.0, 1.0)
 """Costs of the norm that the dual Newton method minimises."""
 
@@ -126,7 +130,13 @@ def solve_linear_region(
     cutoff: float = np.inf,
     deadline: Deadline = NEVER,
 ) -> LinearRegionOptimum | None:
-    """:func:`linear_region_minimum` with duals; None perhaps where it is worse than ``cutoff``."""
+    """:func:`linear_region_minimum` with duals; None perhaps where it is worse than ``cutoff``.
+
+    None too for squares of networks that are too large (:data:`MOST_SQUARED`).
+    """
+    entries = sum(network.hidden_sizes) * network.input_size
+    if task.norm.costs == SQUARES and task.limits is None and entries > MOST_SQUARED:
+        return None
     rows = linear_region_rows(network, task.image, alternative, pattern)
     if _impossible(rows) or deadline.passed:
         return None

@@ -4,7 +4,8 @@ Relaxations are dense, and for few neurons. Over the incumbent's ball most neuro
 may be undecided, over a smaller one hardly any is. So a network that is folded
 (:mod:`.folding`) is searched one ball after the other:
 
-1. bisection finds a radius within which linear forms exclude every alternative;
+1. the incumbent is improved in linear regions, and bisection finds a radius within which linear
+   forms exclude every alternative;
 2. the ball grows by :data:`GROWTH`; the network is folded over it and its trees are grown as if the
    radius were the incumbent's. Either nothing lies within, and the radius is the proven bound, or
    something does, and it becomes the incumbent;
@@ -21,6 +22,7 @@ import math
 import numpy as np
 
 from reluopt.answers.solution import Incumbent
+from reluopt.attacks.linear_regions import MAX_STARTS, improve_by_linear_regions
 from reluopt.engines.branch_and_bound.forest import UNSETTLED, Forest, find_incumbents
 from reluopt.engines.branch_and_bound.frame import folded
 from reluopt.engines.branch_and_bound.norm_search import norm_search
@@ -41,6 +43,9 @@ LEAST_GROWTH = 1.02
 
 SHRINKAGE = 0.7
 """Steps down to a ball that relaxations take, for a proof of what linear forms have shown."""
+
+WALKING_SHARE = 0.25
+"""Most of the time that better incumbents may take."""
 
 HALVINGS = 8
 """Balls that the bisection tries."""
@@ -79,6 +84,7 @@ class Balls:
         if self._undecided(search.radius) <= LIGHT:
             self._grow_within(search.radius, starts)
             return
+        self._walk(starts)
         with search.step("linear forms"):
             radius = self._excluded_radius(search.radius)
         self._found(self._outside(self._whole, radius))
@@ -89,6 +95,17 @@ class Balls:
             self._stand(least)
             self.plans = [Plan() for _ in self._whole.task.alternatives]
         self._widen(radius, starts)
+
+    def _walk(self, starts: list[Incumbent]) -> None:
+        """Walk from the nearest images through linear regions, as trees of small balls do not."""
+        search, frame = self.search, self._whole
+        deadline = search.deadline.share(WALKING_SHARE)
+        with search.step("linear regions"):
+            for start in starts[:MAX_STARTS]:
+                found = improve_by_linear_regions(
+                    frame.network, frame.task, start, deadline=deadline
+                )
+                search.offer(found.image, found.alternative)
 
     def _widen(self, radius: float, starts: list[Incumbent]) -> None:
         """Search ever larger balls."""
