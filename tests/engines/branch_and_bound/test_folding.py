@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reluopt.answers.solution import Status
 from reluopt.engines.branch_and_bound import growth
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.folding import fold, is_folded
@@ -157,6 +158,15 @@ def test_the_proof_of_a_search_that_ends_early_is_about_its_ball(norm, heavy, mo
     assert 0.0 < found.bound < exact.objective
     replayed = BranchAndBoundEngine().replay(found.proof, network, asked.task(network))
     assert replayed == pytest.approx(found.bound, rel=1e-9)
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2], ids=str)
+def test_a_task_that_nothing_meets_is_proven_infeasible(norm, monkeypatch):
+    """Balls grow until one holds the whole box; there is no incumbent on the way."""
+    monkeypatch.setattr(growth, "LIGHT", 0)
+    network = convolutional(100)
+    found = solve(network, question(network, 100, norm, 1e4), Method("bnb"))
+    assert found.status is Status.INFEASIBLE, found.message
 
 
 def test_a_folded_frame_is_not_asked_about_a_larger_ball():

@@ -129,10 +129,10 @@ class Balls:
         Raises:
             InputError: too many neurons are undecided over it.
         """
-        frame = folded(self._whole, radius)
-        last = radius >= self.search.reach
-        self.search.ceiling = math.inf if last else self._outside(self._whole, radius)
-        self.search.frame = frame
+        search, ceiling = self.search, self._outside(self._whole, radius)
+        if radius >= search.reach or ceiling == math.inf:  # nothing of interest lies outside
+            radius, ceiling = max(radius, search.reach), math.inf
+        search.frame, search.ceiling = folded(self._whole, radius), ceiling
 
     def _grow_within(self, radius: float, starts: list[Incumbent]) -> bool:
         """Search a ball; whether it was searched to its end."""
