@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.flat import FlatNetwork
+from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.propagate import condition_maxima, layer_magnitudes
 from reluopt.questions.input_sets import InputSet
-from reluopt.questions.tasks import Task
+from reluopt.questions.tasks import Alternative, Task
 
 
 def hopeless_alternatives(
@@ -35,13 +40,23 @@ def hopeless_alternatives(
     if bounds.empty:
         return frozenset(range(count))
     flat = flatten(network)
-    place = inputs.flat(flat)
-    lower, upper = np.concatenate(bounds.lower), np.concatenate(bounds.upper)
+    ends = np.concatenate(bounds.lower), np.concatenate(bounds.upper)
+    return hopeless_over(flat, inputs.flat(flat), ends, task.alternatives)
+
+
+def hopeless_over(
+    flat: FlatNetwork,
+    place: FlatInputSet,
+    ends: tuple[FloatArray, FloatArray],
+    alternatives: Sequence[Alternative],
+) -> frozenset[int]:
+    """:func:`hopeless_alternatives` for kernels' arrays, ``ends`` being bounds of all neurons."""
+    lower, upper = ends
     magnitudes = np.empty(flat.biases.size)
-    for layer in range(len(network.affine_layers) - 1):
+    for layer in range(flat.weight_offsets.size - 1):
         layer_magnitudes(flat, place, upper, layer, magnitudes)
     found = set()
-    for index, alternative in enumerate(task.alternatives):
+    for index, alternative in enumerate(alternatives):
         matrix, rhs = np.array(alternative.conditions.matrix), np.array(alternative.conditions.rhs)
         args = (lower, upper, magnitudes, matrix, rhs, np.empty(rhs.size))
         if not condition_maxima(flat, place, *args):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from reluopt.answers.solution import Status
 from reluopt.engines.branch_and_bound import growth
+from reluopt.engines.branch_and_bound.ball import bare_ball, folded
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.folding import fold, is_folded
-from reluopt.engines.branch_and_bound.frame import folded, make_frame
+from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
@@ -94,7 +95,7 @@ def test_a_folded_network_computes_the_same_within_its_ball(seed, norm, radius):
 def test_a_ball_without_undecided_neurons_leaves_one_affine_map():
     network = convolutional(3)
     frame = make_frame(network, question(network, 3, Norm.L1).task(network))
-    assert len(folded(frame, 1e-9).network.affine_layers) == 1
+    assert len(folded(frame, bare_ball(frame, 1e-9)).network.affine_layers) == 1
 
 
 @pytest.mark.parametrize("norm", [Norm.L1, Norm.L2, Blend(0.3)], ids=str)
@@ -171,7 +172,8 @@ def test_a_task_that_nothing_meets_is_proven_infeasible(norm, monkeypatch):
 
 def test_a_folded_frame_is_not_asked_about_a_larger_ball():
     network = convolutional(3)
-    frame = folded(make_frame(network, question(network, 3, Norm.L1).task(network)), 0.1)
+    whole = make_frame(network, question(network, 3, Norm.L1).task(network))
+    frame = folded(whole, bare_ball(whole, 0.1))
     bounds = np.full(frame.flat.biases.size, -np.inf), np.full(frame.flat.biases.size, np.inf)
     assert frame.tighten(0.1, *bounds, 0)
     with pytest.raises(ValueError, match="folded over radius"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.folding import fold, is_folded
+from reluopt.engines.branch_and_bound.frame import Frame, make_frame
 from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.input_sets import with_radius
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,3 +39,25 @@ def no_bounds(frame: Frame) -> tuple[FloatArray, FloatArray]:
     """Bounds of all neurons that say nothing."""
     unknown = np.full(frame.flat.biases.size, np.inf)
     return -unknown, unknown
+
+
+def bare_ball(frame: Frame, radius: float) -> Ball:
+    """Bounds over a ball, from nothing and in no norm's own way."""
+    return make_ball(frame, radius, *no_bounds(frame))
+
+
+def folded(frame: Frame, ball: Ball) -> Frame:
+    """The frame of the network folded over a ball (:mod:`.folding`), or the same where none is.
+
+    Raises:
+        InputError: too many neurons are undecided over it.
+    """
+    if not is_folded(frame.network):
+        return frame
+    if ball.empty:
+        return replace(frame, fold_radius=ball.radius)  # whoever bounds it finds it empty, too
+    inputs = with_radius(frame.inputs, ball.radius)
+    small = fold(frame.network, frame.task, inputs, ball.lower, ball.upper, frame.bias_errors)
+    made = make_frame(*small)
+    tilted = made.inputs._replace(tilt=frame.inputs.tilt)
+    return replace(made, inputs=tilted, judge=frame.judge, fold_radius=ball.radius)

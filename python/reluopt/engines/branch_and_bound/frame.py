@@ -17,7 +17,6 @@ from functools import cached_property
 import numpy as np
 
 from reluopt.bounds.scaling import balanced, balanced_logits
-from reluopt.engines.branch_and_bound.folding import fold, is_folded
 from reluopt.errors import InputError
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
@@ -117,23 +116,6 @@ def make_frame(network: ReLUNetwork, task: Task) -> Frame:
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0
     inputs = InputSet(task.box, np.array(task.image), norm, wide).flat(flat)
     return Frame(network, flat, task, inputs, (network, task))
-
-
-def folded(frame: Frame, radius: float) -> Frame:
-    """The frame of the folded network over a ball, or the same where nothing is to be folded.
-
-    Raises:
-        InputError: too many neurons are undecided over it.
-    """
-    if not is_folded(frame.network):
-        return frame
-    lower, upper = (np.full(frame.flat.biases.size, end) for end in (-np.inf, np.inf))
-    if not frame.tighten(radius, lower, upper, 0):
-        return replace(frame, fold_radius=radius)  # whoever bounds it finds that nothing is left
-    ball = with_radius(frame.inputs, radius)
-    made = make_frame(*fold(frame.network, frame.task, ball, lower, upper, frame.bias_errors))
-    inputs = made.inputs._replace(tilt=frame.inputs.tilt)
-    return replace(made, inputs=inputs, judge=frame.judge, fold_radius=radius)
 
 
 def largest_input(box: Box) -> float:

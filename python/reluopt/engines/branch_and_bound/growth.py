@@ -23,14 +23,14 @@ import numpy as np
 
 from reluopt.answers.solution import Incumbent
 from reluopt.attacks.linear_regions import MAX_STARTS, improve_by_linear_regions
+from reluopt.bounds.conditions import hopeless_over
+from reluopt.engines.branch_and_bound.ball import Ball, bare_ball, folded
 from reluopt.engines.branch_and_bound.forest import UNSETTLED, Forest, find_incumbents
-from reluopt.engines.branch_and_bound.frame import folded
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.plan import Plan
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.errors import InputError
 from reluopt.numerics.input_sets import with_radius
-from reluopt.numerics.propagate import condition_maxima
 
 LIGHT = 250
 """Undecided neurons over the incumbent's ball up to which it is searched at once."""
@@ -72,6 +72,7 @@ class Balls:
         self.bound = 0.0
         self.size: dict[str, int] = {}
         self.plans: list[Plan] = []
+        self._last: Ball | None = None
 
     def grow(self) -> None:
         """Search until the gap is closed or time is up."""
@@ -132,7 +133,7 @@ class Balls:
         search, ceiling = self.search, self._outside(self._whole, radius)
         if radius >= search.reach or ceiling == math.inf:  # nothing of interest lies outside
             radius, ceiling = max(radius, search.reach), math.inf
-        search.frame, search.ceiling = folded(self._whole, radius), ceiling
+        search.frame, search.ceiling = folded(self._whole, self._ball(radius)), ceiling
 
     def _grow_within(self, radius: float, starts: list[Incumbent]) -> bool:
         """Search a ball; whether it was searched to its end."""
@@ -160,12 +161,16 @@ class Balls:
         self.bound = max(self.bound, bound)
         self.search.report(self.bound)
 
+    def _ball(self, radius: float) -> Ball:
+        """Bounds over a ball; the last ones are kept, since each is looked at several times."""
+        if self._last is None or self._last.radius != radius:
+            self._last = bare_ball(self._whole, radius)
+        return self._last
+
     def _undecided(self, radius: float) -> int:
         """Undecided neurons over a ball."""
-        frame = self._whole
-        lower, upper = (np.full(frame.flat.biases.size, end) for end in (-np.inf, np.inf))
-        frame.tighten(radius, lower, upper, 0)
-        return int(np.count_nonzero(frame.undecided(lower, upper)))
+        ball = self._ball(radius)
+        return int(np.count_nonzero(self._whole.undecided(ball.lower, ball.upper)))
 
     def _excluded_radius(self, most: float) -> float:
         """A radius within which linear forms exclude every alternative."""
@@ -182,16 +187,9 @@ class Balls:
 
     def _excluded(self, radius: float) -> frozenset[int]:
         """Alternatives that linear forms exclude within a radius."""
-        frame = self._whole
-        size, alternatives = frame.flat.biases.size, range(len(frame.task.alternatives))
-        lower, upper, magnitudes = np.full(size, -np.inf), np.full(size, np.inf), np.empty(size)
-        if not frame.tighten(radius, lower, upper, 0, magnitudes):
-            return frozenset(alternatives)
-        ball, excluded = with_radius(frame.inputs, radius), set()
-        for index in alternatives:
-            conditions = frame.conditions(index)
-            matrix, rhs = np.array(conditions.matrix), np.array(conditions.rhs)
-            bounds = lower, upper, magnitudes
-            if not condition_maxima(frame.flat, ball, *bounds, matrix, rhs, np.empty(rhs.size)):
-                excluded.add(index)
-        return frozenset(excluded)
+        frame, ball = self._whole, self._ball(radius)
+        alternatives = frame.task.alternatives
+        if ball.empty:
+            return frozenset(range(len(alternatives)))
+        inputs = with_radius(frame.inputs, radius)
+        return hopeless_over(frame.flat, inputs, (ball.lower, ball.upper), alternatives)

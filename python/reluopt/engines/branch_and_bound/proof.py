@@ -27,9 +27,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.ball import Ball, no_bounds
+from reluopt.engines.branch_and_bound.ball import Ball, bare_ball, folded, no_bounds
 from reluopt.engines.branch_and_bound.folding import is_folded
-from reluopt.engines.branch_and_bound.frame import Frame, folded, make_frame
+from reluopt.engines.branch_and_bound.frame import Frame, make_frame
 from reluopt.engines.branch_and_bound.leaf import EMPTY, LEAF, Leaf, LeafCheck
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.errors import InputError
@@ -158,7 +158,7 @@ def replayed_frame(proof: Proof, network: ReLUNetwork, task: Task) -> Frame:
             f"proof: expected a radius up to {proof.fold_radius} (the network is folded over that "
             f"ball), found {proof.radius}"
         )
-    return folded(frame, proof.fold_radius)
+    return folded(frame, bare_ball(frame, proof.fold_radius))
 
 
 def check_shape(tree: TreeProof, hidden: int) -> None:

@@ -18,8 +18,9 @@ import numpy as np
 
 from reluopt.answers.solution import Incumbent
 from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.branch_and_bound.ball import Ball
-from reluopt.engines.branch_and_bound.frame import Frame, folded, make_frame
+from reluopt.engines.branch_and_bound.ball import Ball, bare_ball, folded
+from reluopt.engines.branch_and_bound.folding import is_folded
+from reluopt.engines.branch_and_bound.frame import Frame, make_frame
 from reluopt.engines.branch_and_bound.leaf import EMPTY, LEAF, Leaf, Prover, Trial
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.plan import Plan
@@ -177,5 +178,6 @@ def root_bound(network: ReLUNetwork, task: Task, incumbent: Incumbent | None, ga
         that nothing meets the task.
     """
     search = Search(make_frame(network, task), gap, NEVER, best=incumbent)
-    search.frame = folded(search.frame, search.radius)
+    if is_folded(search.frame.network):
+        search.frame = folded(search.frame, bare_ball(search.frame, search.radius))
     return prove(search, network, task, [Plan() for _ in task.alternatives], math.inf)[1]
