@@ -64,6 +64,8 @@ if TYPE_CHECKING:
         RunnerUpTarget,
         ShiftTarget,
         Task,
+        Verification,
+        WorstCase,
     )
 
 _QUESTIONS = "questions.problems"
@@ -101,6 +103,8 @@ _PLACES = {
     "Task": _QUESTIONS,
     "TorchRecipe": "networks.training.torch_recipe",
     "UnsupportedProblemError": "errors",
+    "Verification": _QUESTIONS,
+    "WorstCase": _QUESTIONS,
     "bundled_names": "networks.zoo",
     "choose_engine": "engines",
     "compute_bounds": "bounds",

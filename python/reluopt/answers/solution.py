@@ -27,6 +27,9 @@ class Status(StrEnum):
     * ``TIME_LIMIT``: a limit was reached before any image was found; the bound is still valid.
     * ``NOT_ADVERSARIAL``: the optimum of the asked conditions, which the network does not classify
       as the target (possible with :class:`~reluopt.questions.problems.BareRelativeMargin` only).
+    * ``ROBUST``: proven that no input of the ball is answered otherwise.
+    * ``NOT_ROBUST``: a checked input of the ball is answered otherwise.
+    * ``UNDECIDED``: neither within the limits; the bound on other labels' lead still holds.
     * ``NUMERICAL``: the engine claims an answer that the check refused, or failed.
     """
 
@@ -35,6 +38,9 @@ class Status(StrEnum):
     INFEASIBLE = "INFEASIBLE"
     TIME_LIMIT = "TIME_LIMIT"
     NOT_ADVERSARIAL = "NOT_ADVERSARIAL"
+    ROBUST = "ROBUST"
+    NOT_ROBUST = "NOT_ROBUST"
+    UNDECIDED = "UNDECIDED"
     NUMERICAL = "NUMERICAL"
 
 
@@ -160,5 +166,8 @@ class Solution:
 
     @property
     def proven(self) -> bool:
-        """Whether the question is settled: proven optimal or proven infeasible."""
-        return self.status in (Status.OPTIMAL, Status.INFEASIBLE)
+        """Whether the question is settled."""
+        return self.status in _SETTLED
+
+
+_SETTLED = (Status.OPTIMAL, Status.INFEASIBLE, Status.ROBUST, Status.NOT_ROBUST)

@@ -71,7 +71,7 @@ class ReLUProgram(Formulation):
             matrix, rhs = alternative.conditions.matrix, alternative.conditions.rhs
             builder.add_rows([(matrix, encoded.logits)], factor * rhs, np.inf)
         if not isinstance(task.objective, Distance):
-            for label, weight in task.objective.terms:
+            for label, weight in task.form.terms:
                 builder.add_cost(encoded.logits[[label]], weight / factor)
         _add_change_limits(builder, entry, task)
         return EncodedProblem(builder.build(), encoded, factor)

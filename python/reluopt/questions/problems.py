@@ -29,6 +29,7 @@ from reluopt.questions.targets import (
 from reluopt.questions.tasks import (
     Alternative,
     Distance,
+    LargestSlack,
     LinearForm,
     Question,
     Task,
@@ -36,6 +37,8 @@ from reluopt.questions.tasks import (
     fitting_box,
     flat_image,
 )
+from reluopt.questions.verification import Verification
+from reluopt.questions.worst_case import WorstCase
 
 __all__ = [
     "STRICT_GAP",
@@ -50,6 +53,7 @@ __all__ = [
     "Distance",
     "FixedTarget",
     "InputSet",
+    "LargestSlack",
     "LinearForm",
     "LogitConditions",
     "Margin",
@@ -62,6 +66,8 @@ __all__ = [
     "ShiftTarget",
     "Target",
     "Task",
+    "Verification",
+    "WorstCase",
     "check_label",
     "fitting_box",
     "flat_image",

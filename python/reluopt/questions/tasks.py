@@ -1,7 +1,10 @@
 r"""A task: what every engine understands.
 
 .. math:: \min_{x^0 \in X} \|x^0 - image\| \quad\text{or}\quad \max_{x^0 \in X} c^\top x^K
-          \quad\text{s.t.}\quad \exists i:\ C_i\, x^K \ge d_i .
+          \quad\text{s.t.}\quad \exists i:\ C_i\, x^K \ge d_i ,
+
+or :math:`\max_{x^0 \in X} \max_i \min_c (C_i\, x^K - d_i)_c`;
+a verdict needs its sign alone.
 
 Questions (:mod:`.minimal_perturbation` and its neighbours) are what people write down; each makes
 a task, in which targets and margins have become linear conditions on the logits.
@@ -91,6 +94,20 @@ class Logits(LinearForm):
     terms: tuple[tuple[int, float], ...] = ((0, 1.0),)
 
 
+@dataclass(frozen=True)
+class LargestSlack:
+    """The slack ``min_c (C_i x^K - d_i)_c`` of the best alternative i, to be maximised.
+
+    It is >= 0 where an input meets an alternative, and below zero on an input set that holds none.
+
+    Attributes:
+        decides: whether its sign is all that is asked for.
+    """
+
+    decides: bool = False
+    trivial_bound: ClassVar[float] = math.inf
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """An objective over an input set, meeting one of some alternatives.
@@ -99,11 +116,11 @@ class Task:
         objective: what is optimised.
         inputs: inputs allowed; their box holds no more than their limits leave of it.
         alternatives: targets with their conditions ``(C_i, d_i)``; none where nothing has to be
-            met, at least one for a distance.
+            met, at least one for a distance or a slack.
         surroundings: where pre-activation bounds hold if in more than the box; None if not.
     """
 
-    objective: Distance | LinearForm
+    objective: Distance | LinearForm | LargestSlack
     inputs: InputSet
     alternatives: tuple[Alternative, ...] = ()
     surroundings: Box | None = None
@@ -146,9 +163,19 @@ class Task:
     @property
     def form(self) -> LinearForm:
         """The objective of a task that maximises one."""
-        if isinstance(self.objective, Distance):
+        if not isinstance(self.objective, LinearForm):
             raise ValueError("task: expected one that maximises a form of the logits")
         return self.objective
+
+    @property
+    def maximises_slack(self) -> bool:
+        """Whether the objective is the slack of an alternative."""
+        return isinstance(self.objective, LargestSlack)
+
+    @property
+    def decides(self) -> bool:
+        """Whether only the sign of the slack is asked for: is there an input at all?"""
+        return isinstance(self.objective, LargestSlack) and self.objective.decides
 
     @property
     def image(self) -> FloatArray:

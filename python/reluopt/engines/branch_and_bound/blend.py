@@ -83,7 +83,7 @@ def lowered_answer(answer: EngineAnswer, raised: Lift) -> EngineAnswer:
     image = None if answer.image is None else raised.image(answer.image)
     objective = raised.objective(answer.objective)
     if image is not None:
-        objective = raised.original.objective(image)
+        objective = raised.original.distance(image)
     bound = raised.bound(answer.bound)
     return replace(
         answer,

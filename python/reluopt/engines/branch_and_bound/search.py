@@ -114,7 +114,7 @@ class Search:
         bound on the optimum, up to the rounding of that pass.
         """
         network, task = self.frame.judge
-        if not task.objective(image) < self.objective:
+        if not task.distance(image) < self.objective:
             return False
         asked = task.alternatives[alternative]
         slack = float(asked.conditions.slack(network.forward(image)).min(initial=0.0))
@@ -126,7 +126,7 @@ class Search:
             if better is None:
                 return False
             image = better
-        objective = task.objective(image)
+        objective = task.distance(image)
         if not objective < self.objective:
             return False
         self.best = Incumbent(image.copy(), objective, alternative)
