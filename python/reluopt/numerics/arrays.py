@@ -1,7 +1,8 @@
 """Types of arrays, and arrays that nobody changes.
 
 ``FloatArray``, ``IntArray`` and ``BoolArray`` are vectors in kernels, ``FloatMatrix`` and
-``IntMatrix`` matrices (:mod:`reluopt.numerics.signatures`).
+``IntMatrix`` matrices; ``SingleArray``, ``SingleMatrix`` and ``ByteMatrix`` hold float32 and int8
+(:mod:`reluopt.numerics.signatures`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int64]
 FloatMatrix: TypeAlias = NDArray[np.float64]
 IntMatrix: TypeAlias = NDArray[np.int64]
+SingleArray: TypeAlias = NDArray[np.float32]
+SingleMatrix: TypeAlias = NDArray[np.float32]
+ByteMatrix: TypeAlias = NDArray[np.int8]
 
 
 def frozen_array(values: ArrayLike) -> FloatArray:

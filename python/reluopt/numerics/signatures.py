@@ -2,7 +2,7 @@
 
 numba compiles a kernel for the types of its arguments, the number of dimensions of arrays among
 them. Annotations name it: ``FloatArray``, ``IntArray`` and ``BoolArray`` have one dimension here,
-``FloatMatrix`` and ``IntMatrix`` two. So every kernel has exactly one signature, which is known
+``FloatMatrix`` and ``IntMatrix`` two, as ``Single`` and ``Byte`` name other types of numbers. So every kernel has exactly one signature, which is known
 without calling it.
 """
 
@@ -25,6 +25,9 @@ _TYPES: Mapping[str, Any] = {
     "FloatArray": types.float64[::1],
     "IntMatrix": types.int64[:, ::1],
     "FloatMatrix": types.float64[:, ::1],
+    "SingleArray": types.float32[::1],
+    "SingleMatrix": types.float32[:, ::1],
+    "ByteMatrix": types.int8[:, ::1],
 }
 
 

@@ -1,0 +1,126 @@
+"""Inputs that meet an alternative, looked for by projected gradients in float32.
+
+Each alternative is asked for with its worst condition, from the middle of the box, from random
+corners, and from the points at which a relaxation is least: the last find what hundreds of random
+starts do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray, IntArray, SingleMatrix
+from reluopt.questions.tasks import Alternative
+
+STEPS = 40
+"""Gradient steps of a run, of falling length."""
+
+LONGEST, SHORTEST = 0.5, 0.02
+"""Steps as shares of the half widths of the box."""
+
+CHECKED = 5
+"""Most points of one look that are tried by a float64 forward pass."""
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """An input that meets an alternative by a float64 forward pass.
+
+    Attributes:
+        image: shape ``(n_0,)``.
+        alternative: which.
+        slack: by how much.
+    """
+
+    image: FloatArray
+    alternative: int
+    slack: float
+
+
+class BoxAttack:
+    """Gradient descent within a box.
+
+    Attributes:
+        lower, upper: the box.
+        best: the input of the largest slack so far, of any sign, or None.
+    """
+
+    def __init__(
+        self,
+        network: ReLUNetwork,
+        alternatives: Sequence[Alternative],
+        lower: FloatArray,
+        upper: FloatArray,
+        seed: int,
+    ) -> None:
+        self._network = network
+        self._alternatives = alternatives
+        self.lower, self.upper = lower, upper
+        self._low, self._high = lower.astype(np.float32), upper.astype(np.float32)
+        self._half = (self._high - self._low) * np.float32(0.5)
+        self._generator = np.random.default_rng(seed)
+        self._weights: list[Any] = [m.weight.astype(np.float32) for m in network.affine_layers]
+        self._biases = [m.bias.astype(np.float32) for m in network.affine_layers]
+        self.best: Witness | None = None
+
+    def starts(self, alternatives: Sequence[int], restarts: int) -> tuple[SingleMatrix, IntArray]:
+        """The middle of the box and random corners, for each alternative."""
+        which = np.repeat(np.asarray(alternatives, dtype=np.int64), restarts)
+        shape = (which.size, self._low.size)
+        share = self._generator.integers(0, 2, shape).astype(np.float32)
+        share[::restarts] = 0.5
+        return self._low + share * (self._high - self._low), which
+
+    def run(self, points: SingleMatrix, which: IntArray, steps: int = STEPS) -> Witness | None:
+        """Descend from some points, each towards an alternative; a witness ends it."""
+        points = np.clip(points.astype(np.float32), self._low, self._high)
+        for step in range(steps):
+            values, slacks, gradient = self._slacks(points, which)
+            del values
+            if slacks.max(initial=-np.inf) >= 0.0 or step == steps - 1:
+                found = self.check(points, which, slacks)
+                if found is not None:
+                    return found
+            length = np.float32(LONGEST * (1.0 - step / steps) + SHORTEST)
+            points = np.clip(points + length * self._half * np.sign(gradient), self._low, self._high)
+        return None
+
+    def check(self, points: SingleMatrix, which: IntArray, slacks: FloatArray) -> Witness | None:
+        """The first of the most promising points that is a witness."""
+        for b in np.argsort(-slacks)[:CHECKED]:
+            image = np.clip(points[b].astype(np.float64), self.lower, self.upper)
+            conditions = self._alternatives[which[b]].conditions
+            slack = float(conditions.slack(self._network.forward(image)).min(initial=np.inf))
+            if self.best is None or slack > self.best.slack:
+                self.best = Witness(image, int(which[b]), slack)
+            if slack >= 0.0:
+                return self.best
+        return None
+
+    def _slacks(
+        self, points: SingleMatrix, which: IntArray
+    ) -> tuple[list[SingleMatrix], FloatArray, SingleMatrix]:
+        """Pre-activations, least slacks, and the gradients of these."""
+        values: list[SingleMatrix] = []
+        current: Any = points
+        for weight, bias in zip(self._weights, self._biases, strict=True):
+            values.append(current @ weight.T + bias)
+            current = np.maximum(values[-1], 0.0)
+        slacks = np.empty(which.size)
+        rows = np.empty_like(values[-1])
+        for alternative in np.unique(which):
+            chosen = np.flatnonzero(which == alternative)
+            conditions = self._alternatives[alternative].conditions
+            found = conditions.slack(values[-1][chosen].astype(np.float64))
+            worst = found.argmin(axis=1)
+            slacks[chosen] = found[np.arange(chosen.size), worst]
+            rows[chosen] = conditions.matrix[worst]
+        gradient: Any = rows
+        for k in range(len(values) - 1, 0, -1):
+            gradient = (gradient @ self._weights[k]) * (values[k - 1] > 0.0)
+        return values, slacks, gradient @ self._weights[0]

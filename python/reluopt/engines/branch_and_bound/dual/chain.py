@@ -1,0 +1,183 @@
+r"""A network over a box, centred and scaled, with the neurons that matter.
+
+Inputs are :math:`x = m + R s` with :math:`s \in [-1, 1]^n`, m the middle and R the half widths of
+the box, rounded so that nothing is lost. Neurons that are inactive over the box are left out, and so
+are inputs that cannot move. What is left is kept in float64, for bounds that are theorems
+(:mod:`.certificate`), and in float32, for the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import ByteMatrix, FloatArray, FloatMatrix, SingleArray, SingleMatrix
+from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """The neurons of one layer that may be active, or the logits.
+
+    Attributes:
+        weight: shape ``(n_k, n_{k-1})``; of the first layer scaled by the half widths.
+        bias: shape ``(n_k,)``; of the first layer its values at the middle of the box.
+        magnitudes: at least ``|W| X + |b|`` with X the largest values that the layer reads.
+        lower, upper: bounds of the pre-activations; infinite where nothing is known.
+        places: which neurons of the network's layer these are.
+    """
+
+    weight: FloatMatrix
+    bias: FloatArray
+    magnitudes: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    places: np.ndarray[tuple[int], np.dtype[np.intp]]
+
+    @cached_property
+    def single(self) -> SingleMatrix:
+        """The weights in float32."""
+        return np.ascontiguousarray(self.weight, dtype=np.float32)
+
+    @cached_property
+    def single_transposed(self) -> SingleMatrix:
+        """Their transpose."""
+        return np.ascontiguousarray(self.weight.T, dtype=np.float32)
+
+    @cached_property
+    def single_bias(self) -> SingleArray:
+        """The biases in float32."""
+        return self.bias.astype(np.float32)
+
+
+class Chain:
+    """Layers over a box, bounded from the first one on.
+
+    Attributes:
+        middle, widths: m and the diagonal of R, shape ``(inputs,)``.
+        moving: which inputs of the network can move, and so are inputs here.
+        layers: those that have been bounded, and the next one.
+        errors: how far a pre-activation of the first layer may be from ``weight @ s + bias``.
+    """
+
+    def __init__(self, network: ReLUNetwork, lower: FloatArray, upper: FloatArray) -> None:
+        self._network = network
+        self.moving = np.flatnonzero(upper > lower)
+        self.middle = lower + 0.5 * (upper - lower)
+        reach = np.maximum(upper - self.middle, self.middle - lower)
+        self.widths = np.where(upper > lower, np.nextafter(reach, np.inf), 0.0)
+        first = network.affine_layers[0]
+        weight = np.asarray(first.weight)
+        size = np.abs(self.middle) + self.widths
+        magnitudes = np.abs(weight) @ size + np.abs(first.bias)
+        self.errors = float(gamma(weight.shape[1] + 8.0)) * magnitudes + TINY
+        scaled = np.ascontiguousarray((weight * self.widths)[:, self.moving])
+        bias = weight @ self.middle + first.bias
+        reach = np.abs(scaled).sum(axis=1)
+        room = self.errors * 2.0 + float(gamma(weight.shape[1] + 8.0)) * reach
+        self.layers: list[Layer] = []
+        self._append(scaled, bias, magnitudes, bias - reach - room, bias + reach + room)
+
+    def _append(
+        self,
+        weight: FloatMatrix,
+        bias: FloatArray,
+        magnitudes: FloatArray,
+        lower: FloatArray,
+        upper: FloatArray,
+    ) -> None:
+        places = np.arange(bias.size)
+        self.layers.append(Layer(weight, bias, magnitudes, lower, upper, places))
+        self._forget()
+
+    def _forget(self) -> None:
+        """Everything that is computed from all layers is computed anew."""
+        for name in ("slopes", "offsets", "phases", "starts", "single_slopes", "single_offsets"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the logits are the last layer."""
+        return len(self.layers) == len(self._network.affine_layers)
+
+    def advance(self) -> None:
+        """Leave out what is inactive in the last layer, and append the next one, unbounded."""
+        below = self.restricted(self.layers.pop())
+        self.layers.append(below)
+        layer = self._network.affine_layers[len(self.layers)]
+        weight = np.ascontiguousarray(np.asarray(layer.weight)[:, below.places])
+        bias = np.array(layer.bias)
+        largest = np.maximum(below.upper, 0.0)
+        share = 1.0 + float(gamma(weight.shape[1] + 8.0))
+        magnitudes = (np.abs(weight) @ largest + np.abs(bias)) * share
+        unknown = np.full(bias.size, np.inf)
+        self._append(weight, bias, magnitudes, -unknown, unknown)
+
+    def restricted(self, layer: Layer) -> Layer:
+        """A layer without the neurons that are inactive."""
+        alive = layer.upper > 0.0
+        if len(self.layers) == 0:
+            self.errors = self.errors[alive]
+        rows = (layer.weight[alive], layer.bias[alive], layer.magnitudes[alive])
+        return Layer(*rows, layer.lower[alive], layer.upper[alive], layer.places[alive])
+
+    def bound_last(self, lower: FloatArray, upper: FloatArray) -> None:
+        """Tighten the bounds of the last layer."""
+        last = self.layers.pop()
+        lower, upper = np.maximum(last.lower, lower), np.minimum(last.upper, upper)
+        self._append(last.weight, last.bias, last.magnitudes, lower, upper)
+
+    @property
+    def hidden(self) -> Sequence[Layer]:
+        """All layers but the last, which nothing stands behind."""
+        return self.layers[:-1]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where the neurons of each hidden layer begin in vectors over all, and their number."""
+        return [0, *np.cumsum([layer.bias.size for layer in self.hidden]).tolist()]
+
+    def _joined(self, parts: Sequence[FloatArray]) -> FloatArray:
+        return np.concatenate([np.zeros(0), *parts])
+
+    @cached_property
+    def phases(self) -> ByteMatrix:
+        """1 for neurons that are active over the box, 0 for undecided ones; shape ``(neurons,)``."""
+        return (self._joined([layer.lower for layer in self.hidden]) >= 0.0).astype(np.int8)
+
+    @cached_property
+    def slopes(self) -> FloatArray:
+        """Slopes of the lines above undecided ReLUs, see :func:`~.rounding.chord`; 1 elsewhere."""
+        lower = self._joined([layer.lower for layer in self.hidden])
+        upper = self._joined([layer.upper for layer in self.hidden])
+        undecided = self.phases == 0
+        low, high = np.where(undecided, lower, -1.0), np.where(undecided, upper, 1.0)
+        return np.where(undecided, high / (high - low), 1.0)
+
+    @cached_property
+    def offsets(self) -> FloatArray:
+        """Offsets of these lines, never below what the slopes ask for."""
+        lower = self._joined([layer.lower for layer in self.hidden])
+        upper = self._joined([layer.upper for layer in self.hidden])
+        room = np.maximum(-self.slopes * lower, (1.0 - self.slopes) * upper)
+        return np.where(self.phases == 0, room * (1.0 + 8.0 * ROUNDOFF), 0.0)
+
+    @cached_property
+    def single_slopes(self) -> SingleArray:
+        """Slopes for the search."""
+        return self.slopes.astype(np.float32)
+
+    @cached_property
+    def single_offsets(self) -> SingleArray:
+        """Offsets for the search."""
+        return self.offsets.astype(np.float32)
+
+    def inputs(self, point: SingleArray) -> FloatArray:
+        """The input of the network that a point of [-1, 1] stands for."""
+        found = self.middle.copy()
+        found[self.moving] += self.widths[self.moving] * point
+        return found

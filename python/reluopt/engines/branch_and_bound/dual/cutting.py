@@ -1,0 +1,139 @@
+"""Planes that help a form: made where its relaxation is least, weighed, and mixed to one a neuron.
+
+At the relaxation's optimum nearly all inputs stand at an end of the box, and there the hull of one
+ReLU is exact: a few rounds of new planes, the multipliers climbing in between, close most of what
+triangles lose in the first layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluopt.engines.branch_and_bound.dual.ascent import Batch, Free, Model, climb
+from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
+from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.layers import root_batch
+from reluopt.engines.branch_and_bound.dual.planes import (
+    STEPS,
+    Planes,
+    add_hull_planes,
+    kept_point,
+    mixed_planes,
+)
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray, SingleMatrix
+
+
+@dataclass(eq=False)
+class Cut:
+    """A form with planes of its own.
+
+    Attributes:
+        points: where planes were made, see :func:`.planes.kept_point`.
+        shares: of each neuron's planes, shape ``(neurons, points)``.
+        planes: mixed in these proportions.
+        batch: the form, with the multipliers and the planes' shares that its ascent ended with.
+        bound: what that gave, in float32.
+    """
+
+    points: list[NDArray[np.int8]]
+    shares: SingleMatrix
+    planes: Planes
+    batch: Batch
+    bound: float
+
+
+@dataclass(eq=False)
+class _Stack:
+    """Planes of all rounds, side by side for each neuron."""
+
+    neurons: IntArray
+    matrices: list[SingleMatrix] = field(default_factory=list)
+    edges: list[FloatArray] = field(default_factory=list)
+
+    def add(self, chain: Chain, point: NDArray[np.int8]) -> None:
+        """One more plane for each neuron."""
+        shape = (self.neurons.size, chain.moving.size)
+        matrix, edges = np.zeros(shape), np.zeros(self.neurons.size)
+        first, whole = chain.layers[0], np.ones(self.neurons.size)
+        args = (first.weight, first.bias, chain.errors, self.neurons, point / STEPS, whole)
+        add_hull_planes(*args, matrix, edges, np.zeros(self.neurons.size))
+        self.matrices.append(matrix.astype(np.float32))
+        self.edges.append(edges)
+
+    def model(self, model: Model) -> Model:
+        """The model with these planes."""
+        first, each = model.chain.layers[0], len(self.matrices)
+        matrix = np.stack(self.matrices, axis=1).reshape(-1, first.single.shape[1])
+        stacked = np.concatenate([first.single, matrix])
+        return replace(
+            model,
+            neurons=np.repeat(self.neurons, each),
+            each=each,
+            edges=np.stack(self.edges, axis=1).ravel().astype(np.float32),
+            stacked=stacked,
+            transposed=np.ascontiguousarray(stacked.T),
+        )
+
+
+def cut(model: Model, batch: Batch, rounds: int, iterations: int) -> Cut | None:
+    """Planes for the one form of a batch; None where no first-layer neuron is undecided.
+
+    Args:
+        model: without planes.
+        batch: one node, with multipliers to begin with.
+        rounds: planes a neuron gets.
+        iterations: steps of the ascent before each round, and after the last.
+    """
+    chain = model.chain
+    width = chain.layers[0].bias.size
+    neurons = np.flatnonzero(batch.phases[0, :width] == 0)
+    if neurons.size == 0:
+        return None
+    stack, points = _Stack(neurons), []
+    found = climb(model, batch, iterations, averages=True)
+    free: Free = found.free
+    current = model
+    for each in range(1, rounds + 1):
+        assert found.mean is not None
+        points.append(kept_point(found.mean[0]))
+        stack.add(chain, points[-1])
+        current = stack.model(model)
+        old = free[1].reshape(neurons.size, each - 1) * np.float32(each / (each + 1.0))
+        new = np.full((neurons.size, 1), 1.0 / (each + 1.0), dtype=np.float32)
+        shares = np.ascontiguousarray(np.concatenate([old, new], axis=1).reshape(1, -1))
+        batch = batch.with_free((free[0], shares, free[2]))
+        found = climb(current, batch, iterations, averages=True)
+        free = found.free
+    shares = free[1].reshape(neurons.size, rounds)
+    planes = mixed_planes(chain, neurons, points, shares)
+    total = np.minimum(shares.sum(axis=1), 1.0)[None]
+    ended = batch.with_free((free[0], np.ascontiguousarray(total), free[2]))
+    return Cut(points, shares, planes, ended, float(found.bounds[0]))
+
+
+def bound_last_with_planes(chain: Chain, neurons: IntArray, rounds: int, iterations: int) -> None:
+    """Tighten some undecided neurons of a chain's last layer, each end with planes of its own."""
+    last, top = chain.layers[-1], len(chain.layers) - 1
+    lower, upper = last.lower.copy(), last.upper.copy()
+    model = Model.of(chain)
+    for neuron in neurons.tolist():
+        for sign in (1.0, -1.0):
+            row: FloatMatrix = np.zeros((1, last.bias.size))
+            row[0, neuron] = sign
+            batch = root_batch(chain, row.astype(np.float32), np.zeros(1))
+            made = cut(model, batch, rounds, iterations)
+            if made is None:
+                return
+            free = made.batch.free[:2]
+            form = Forms(top, row, np.zeros(1))
+            found = float(lower_bounds(chain, form, batch.phases, *free, made.planes)[0])
+            if sign > 0.0:
+                lower[neuron] = max(lower[neuron], found)
+                if lower[neuron] >= 0.0:
+                    break
+            else:
+                upper[neuron] = min(upper[neuron], -found)
+    chain.bound_last(lower, upper)

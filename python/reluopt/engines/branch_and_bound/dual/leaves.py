@@ -1,0 +1,126 @@
+r"""Leaves: all neurons decided, so that what is left is a linear program.
+
+Over a leaf the network is affine, :math:`a^k = A_k s + c_k`, and the phases are rows: a form of the
+logits is minimised over the box. Multipliers of its rows are the beta of :mod:`.certificate`, which
+evaluates them with outward rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import highspy
+import numpy as np
+
+from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.numerics.arrays import FloatArray, FloatMatrix
+from reluopt.numerics.linear_programs import ProgramBuilder, highs_model
+from reluopt.numerics.quiet_highs import QuietHighs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reluopt.engines.branch_and_bound.dual.tree import Goal
+
+TOLERANCE = 1e-9
+"""HiGHS' tolerances; bounds do not rest on them."""
+
+
+@dataclass(eq=False)
+class Leaf:
+    """What a linear program says of a leaf.
+
+    Attributes:
+        point: where the form is least, shape ``(inputs,)``, or None.
+        duals: multipliers of neurons and of conditions to be tried.
+    """
+
+    point: FloatArray | None = None
+    duals: list[tuple[FloatArray, FloatArray]] = field(default_factory=list)
+
+
+PENALTIES = (64.0, 4096.0, 1e6)
+"""What one unit of violation of every row costs, relative to the size of the form: the program is
+always feasible then, and its multipliers outweigh the form where the rows contradict each other."""
+
+
+def solve_leaf(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) -> Leaf:
+    """The linear program of a leaf; see the module."""
+    matrix, constants, rows, edges, neurons = _affine(chain, phases)
+    goal_row, constant = goal.rows[form], float(goal.constants[form])
+    cost = goal_row @ matrix
+    conditions = goal.conditions
+    scaled = conditions is not None and not goal_row.any()
+    scale = max(float(np.abs(cost).sum()), 1e-9)
+    own = np.zeros((0, cost.size)), np.zeros(0)
+    if conditions is not None:
+        own = conditions.matrix @ matrix, conditions.rhs - conditions.matrix @ constants
+        scale = max(scale, float(np.abs(own[0]).sum(axis=1).max(initial=0.0)))
+    found = Leaf()
+    for penalty in PENALTIES:
+        solved = _solve(cost, rows, edges, own, penalty * scale, scaled)
+        if solved is None:
+            break
+        point, violation, duals = solved
+        multipliers = np.zeros(phases.size)
+        multipliers[neurons] = duals[: neurons.size]
+        found.duals.append((multipliers, duals[neurons.size :]))
+        if violation <= 1e-7:
+            found.point = np.clip(point, -1.0, 1.0)
+            break
+    return found
+
+
+def _affine(
+    chain: Chain, phases: NDArray[np.int8]
+) -> tuple[FloatMatrix, FloatArray, FloatMatrix, FloatArray, NDArray[np.intp]]:
+    """Logits ``matrix @ s + constants``; rows ``rows @ s >= edges`` of the neurons that they name."""
+    rows: list[FloatMatrix] = []
+    edges: list[FloatArray] = []
+    names: list[NDArray[np.intp]] = []
+    matrix, constants = chain.layers[0].weight, chain.layers[0].bias
+    for k, layer in enumerate(chain.layers[1:]):
+        start, below = chain.starts[k], chain.layers[k]
+        own = phases[start : start + below.bias.size]
+        asked = np.flatnonzero((below.lower < 0.0) & (own != 0))
+        sign = own[asked].astype(np.float64)
+        rows.append(sign[:, None] * matrix[asked])
+        edges.append(-sign * constants[asked])
+        names.append(start + asked)
+        active = (own > 0).astype(np.float64)
+        constants = layer.weight @ (active * constants) + layer.bias
+        matrix = layer.weight @ (active[:, None] * matrix)
+    return matrix, constants, np.concatenate(rows), np.concatenate(edges), np.concatenate(names)
+
+
+def _solve(
+    cost: FloatArray,
+    rows: FloatMatrix,
+    edges: FloatArray,
+    conditions: tuple[FloatMatrix, FloatArray],
+    penalty: float,
+    scaled: bool,
+) -> tuple[FloatArray, float, FloatArray] | None:
+    """Point, violation and multipliers (those of conditions last); None where HiGHS fails."""
+    builder = ProgramBuilder()
+    size = cost.size
+    columns = builder.add_variables(np.full(size, -1.0), np.ones(size), cost=cost)
+    miss = builder.add_variables([0.0], [np.inf], cost=penalty)
+    builder.add_rows([(rows, columns), (np.ones((edges.size, 1)), miss)], edges, np.inf)
+    if conditions[1].size:
+        top = builder.add_variables([-np.inf], [np.inf], cost=1.0) if scaled else miss
+        ones = np.ones((conditions[1].size, 1))
+        builder.add_rows([(conditions[0], columns), (ones, top)], conditions[1], np.inf)
+    solver = QuietHighs()
+    solver.setOptionValue("threads", 1)
+    solver.setOptionValue("presolve", "off")
+    solver.setOptionValue("primal_feasibility_tolerance", TOLERANCE)
+    solver.setOptionValue("dual_feasibility_tolerance", TOLERANCE)
+    solver.passModel(highs_model(builder.build()))
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    solution = solver.getSolution()
+    values = np.array(solution.col_value)
+    return values[:size], float(values[size]), np.maximum(np.array(solution.row_dual), 0.0)

@@ -1,0 +1,270 @@
+"""Does a box hold an input that meets an alternative? Attack, bounds, tree; then planes and trees.
+
+Cheap steps come first, and what they settle is dropped: a few gradient steps, linear bounds of all
+alternatives, gradient steps from the points at which these are least, and a tree without planes over
+all alternatives together. What is still open then is hard, and worth planes (:mod:`.cutting`): for
+the bounds of the layers behind the first, and for each alternative before a tree of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reluopt.deadline import Deadline
+from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Model, climb
+from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
+from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes, cut
+from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS, bound_last, root_batch
+from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
+from reluopt.engines.branch_and_bound.dual.tree import Goal, Record, Tree
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray, IntArray, SingleMatrix
+from reluopt.questions.margins import LogitConditions
+from reluopt.questions.tasks import Alternative
+
+FIRST_STEPS, FIRST_STARTS = 12, 1
+"""Gradient steps and starts of the attack before any bound."""
+
+STARTS = 6
+"""Starts for each alternative that linear bounds leave open."""
+
+PLAIN_NODES = 3000
+"""Nodes of the tree without planes: about 0.1 s, what planes cost."""
+
+ROUNDS, ROUND_STEPS = 3, 20
+"""Rounds of planes for an alternative, and steps of the ascent in each."""
+
+LAYER_ROUNDS, LAYER_STEPS = 2, 10
+"""The same for each end of a neuron behind the first layer."""
+
+
+@dataclass(eq=False)
+class Grown:
+    """A tree that a proof needs.
+
+    Attributes:
+        chain: which of the search's chains bounds it.
+        alternatives: of the forms, in their order.
+        cut: its planes, or None.
+        record: what it was grown to.
+    """
+
+    chain: int
+    alternatives: list[int]
+    cut: Cut | None
+    record: Record
+
+
+@dataclass(eq=False)
+class Decision:
+    """What a search over a box ends with.
+
+    Attributes:
+        witness: an input that meets an alternative, or None.
+        slack: proven upper bound on the slack of every alternative; negative where none is met.
+        nodes: nodes of all trees.
+        chains: networks over the box, as far as they were bounded.
+        trees: what proves that alternatives hold no input, when asked for.
+    """
+
+    witness: Witness | None = None
+    slack: float = math.inf
+    nodes: int = 0
+    chains: list[Chain] = field(default_factory=list)
+    trees: list[Grown] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it is proven that no input meets an alternative."""
+        return self.witness is None and self.slack < 0.0
+
+
+class BoxSearch:
+    """One search; see the module."""
+
+    def __init__(
+        self,
+        network: ReLUNetwork,
+        lower: FloatArray,
+        upper: FloatArray,
+        alternatives: Sequence[Alternative],
+        deadline: Deadline,
+        *,
+        attack: BoxAttack | None = None,
+        keep: bool = False,
+    ) -> None:
+        self._network, self._ends = network, (lower, upper)
+        self._alternatives = alternatives
+        self._deadline, self._attack, self._keep = deadline, attack, keep
+        self.decision = Decision()
+        self._slacks = np.full(len(alternatives), np.inf)
+        self._open = list(range(len(alternatives)))
+
+    def run(self) -> Decision:
+        """Search until all is proven, a witness is found, or time is over."""
+        found = self.decision
+        self._steps()
+        if found.witness is None:
+            found.slack = float(self._slacks.max(initial=-np.inf))
+        return found
+
+    def _steps(self) -> None:
+        if self._attacked(*self._starts(FIRST_STARTS), FIRST_STEPS):
+            return
+        chain = self._chain(planes=False)
+        groups = self._groups()
+        trees = [(group, self._planted(chain, group)) for group in groups]
+        if self.decision.witness is None and self._open:
+            self._attacked(*self._starts(STARTS), None)
+        for _, tree in trees:
+            if self.decision.witness is not None:
+                return
+            if tree.open:
+                tree.grow(self._deadline, PLAIN_NODES)
+        if self.decision.witness is not None:
+            return
+        for group, tree in trees:
+            self._finish(group, tree, final=False)
+        if self._open and not self._deadline.passed:
+            self._with_planes()
+
+    def _starts(self, restarts: int) -> tuple[SingleMatrix, IntArray]:
+        """Points to attack from."""
+        if self._attack is None:
+            return np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64)
+        return self._attack.starts(self._open, restarts)
+
+    def _attacked(self, points: SingleMatrix, which: IntArray, steps: int | None) -> bool:
+        """Whether an attack from some points has found a witness."""
+        if self._attack is None or which.size == 0:
+            return False
+        found = self._attack.run(points, which) if steps is None else self._attack.run(points, which, steps)
+        if found is not None:
+            self.decision.witness = found
+        return found is not None
+
+    def _chain(self, *, planes: bool) -> Chain:
+        """The network over the box, bounded with or without planes."""
+        chain = Chain(self._network, *self._ends)
+        while not chain.complete:
+            chain.advance()
+            if chain.complete:
+                break
+            bound_last(chain, ITERATIONS)
+            last = chain.layers[-1]
+            undecided = np.flatnonzero((last.lower < 0.0) & (last.upper > 0.0))
+            if planes and not self._deadline.passed:
+                bound_last_with_planes(chain, undecided, LAYER_ROUNDS, LAYER_STEPS)
+        self.decision.chains.append(chain)
+        return chain
+
+    def _groups(self) -> list[list[int]]:
+        """Alternatives that share a tree: those of one condition, and each other by itself."""
+        single = [i for i in self._open if self._alternatives[i].conditions.rhs.size == 1]
+        others = [[i] for i in self._open if self._alternatives[i].conditions.rhs.size != 1]
+        return [single, *others] if single else others
+
+    def _goal(self, group: Sequence[int]) -> Goal:
+        """That forms are positive: ``rhs - matrix @ logits``, or mixtures of several."""
+        first = self._alternatives[group[0]].conditions
+        if first.rhs.size == 1:
+            rows = [-self._alternatives[i].conditions.matrix[0] for i in group]
+            return Goal(np.array(rows), np.array([self._alternatives[i].conditions.rhs[0] for i in group]))
+        return Goal(np.zeros((1, first.matrix.shape[1])), np.zeros(1), first)
+
+    def _model(self, chain: Chain, goal: Goal, planes: Planes = NO_PLANES) -> Model:
+        return Model.of(chain, planes, conditions=_singles(goal.conditions))
+
+    def _planted(self, chain: Chain, group: Sequence[int]) -> Tree:
+        """A tree over some alternatives without planes, its roots bounded."""
+        goal = self._goal(group)
+        tree = self._tree(self._model(chain, goal), goal, NO_PLANES, group, None)
+        count = 0 if goal.conditions is None else goal.conditions.rhs.size
+        batch = root_batch(chain, goal.rows.astype(np.float32), goal.constants, count)
+        climbed = tree.plant(batch, np.arange(len(group)), ITERATIONS)
+        self._settle(group, tree)
+        if climbed is not None and tree.open and self._attack is not None:
+            where = np.isin(np.asarray(group), self._open)
+            points = np.array([chain.inputs(point) for point in climbed.points[where]])
+            self._attacked(points, np.asarray(group)[where], None)
+        return tree
+
+    def _tree(
+        self, model: Model, goal: Goal, planes: Planes, group: Sequence[int], made: Cut | None
+    ) -> Tree:
+        record = Record() if self._keep else None
+        if record is not None:
+            number = len(self.decision.chains) - 1
+            self.decision.trees.append(Grown(number, list(group), made, record))
+        chain, names = model.chain, np.asarray(group, dtype=np.int64)
+
+        def look(points: SingleMatrix, form: IntArray) -> bool:
+            images = np.array([chain.inputs(point) for point in points])
+            return self._attacked(images, names[form], None)
+
+        return Tree(model, goal, planes, record, look if self._attack is not None else None)
+
+    def _settle(self, group: Sequence[int], tree: Tree) -> None:
+        """Drop alternatives of which nothing is open any more."""
+        left = set(tree.open_forms().tolist())
+        for form, alternative in enumerate(group):
+            if form not in left and alternative in self._open:
+                self._slacks[alternative] = -float(tree.least[form])
+                self._open.remove(alternative)
+
+    def _finish(self, group: Sequence[int], tree: Tree, *, final: bool) -> None:
+        """Count a tree, drop what it has settled, and take the bounds of what it has not."""
+        self.decision.nodes += tree.count
+        self._settle(group, tree)
+        if not final:
+            return
+        bounds = tree.proven()
+        for form, alternative in enumerate(group):
+            self._slacks[alternative] = min(self._slacks[alternative], -float(bounds[form]))
+
+    def _with_planes(self) -> None:
+        """The second half: hard alternatives, one after the other, the easiest first."""
+        chain = self._chain(planes=True)
+        for batch, goal, alternative in self._promising(chain):
+            if self._deadline.passed:
+                break
+            model = self._model(chain, goal)
+            made = cut(model, batch, ROUNDS, ROUND_STEPS)
+            planes = NO_PLANES if made is None else made.planes
+            batch = batch if made is None else made.batch
+            tree = self._tree(self._model(chain, goal, planes), goal, planes, [alternative], made)
+            tree.plant(batch, np.zeros(1, dtype=np.int64), 1)
+            if self.decision.witness is None and tree.open:
+                tree.grow(self._deadline)
+            if self.decision.witness is not None:
+                self.decision.nodes += tree.count
+                return
+            self._finish([alternative], tree, final=True)
+            if tree.open_forms().size:
+                break
+
+    def _promising(self, chain: Chain) -> list[tuple[Batch, Goal, int]]:
+        """Open alternatives with their roots, bounded without planes, the easiest first."""
+        found = []
+        for alternative in self._open:
+            goal = self._goal([alternative])
+            count = 0 if goal.conditions is None else goal.conditions.rhs.size
+            batch = root_batch(chain, goal.rows.astype(np.float32), goal.constants, count)
+            climbed = climb(self._model(chain, goal), batch, ITERATIONS)
+            batch = batch.with_free(climbed.free)
+            found.append((float(climbed.bounds[0]), batch, goal, alternative))
+        found.sort(key=lambda each: -each[0])
+        return [each[1:] for each in found]
+
+
+def _singles(conditions: LogitConditions | None) -> Conditions | None:
+    """Conditions for the search."""
+    if conditions is None:
+        return None
+    matrix = np.ascontiguousarray(conditions.matrix, dtype=np.float32)
+    return Conditions(matrix, conditions.rhs.astype(np.float32))
