@@ -6,6 +6,8 @@ the norm's: a package of the norm's name implements :class:`~.norm_search.NormSe
 relaxation whose bounds are theorems (``certificate``) and a tree that tightens, polishes and
 branches nodes. Blends of L1 and L2 are lifted to L2 (:mod:`blend`).
 
+Boxes are searched another way (:mod:`dual`): verdicts within eps in Linf.
+
 Trees tell a listener what they do (:mod:`events`). Searches that keep what they proved listen
 (:mod:`plan`), prove the leaves once more (:mod:`proof_search`), and store them (:mod:`proof_file`);
 :mod:`proof` defines and replays proofs. ``reluopt profile`` shows where the time goes, step by step
@@ -22,6 +24,7 @@ NORMS = ("l1", "l2")
 _PACKAGES = {norm: import_module(f"{__name__}.{norm}") for norm in NORMS}
 
 KERNELS: dict[str, tuple[str, ...]] = {norm: each.KERNELS for norm, each in _PACKAGES.items()}
+KERNELS["box"] = import_module(f"{__name__}.dual").KERNELS
 """See :mod:`reluopt.numerics.sets`."""
 
 COSTS: dict[str, float] = {}

@@ -15,6 +15,7 @@ from reluopt.answers.solution import Incumbent, Status, relative_gap
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Engine, EngineRequest, EngineState
 from reluopt.engines.branch_and_bound import NORMS
+from reluopt.engines.branch_and_bound.dual import distance, engine
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
 from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.forest import Forest
@@ -38,6 +39,9 @@ numbers and must not come out a last digit above what was asked."""
 LEAST_PROOF_SECONDS = 1.0
 """A kept proof is made after the search, in at most the search's time limit again, or this."""
 
+DUAL = (engine, distance)
+"""Kinds of tasks that the dual tree takes: verdicts on boxes, and distances in Linf."""
+
 _version = cache(version)  # reads files, and auto asks for every image
 
 
@@ -48,9 +52,10 @@ class BranchAndBoundEngine(Engine):
     self_contained = True
 
     def kernels(self, task: Task) -> tuple[str, ...]:
-        """Those of the norm's relaxation; blends are L2 problems here."""
-        norm = task.norm.name if task.minimises_distance else ""
-        return (norm,) if norm in NORMS else ("l2",)
+        """Those of the norm's relaxation; blends are L2 problems here, verdicts take boxes."""
+        if any(kind.takes(task) for kind in DUAL):
+            return ("box", "bounds", "attacks")
+        return (task.norm.name,) if task.norm.name in NORMS else ("l2",)
 
     def state(self) -> EngineState:
         """Always usable."""
@@ -58,7 +63,9 @@ class BranchAndBoundEngine(Engine):
         return EngineState(True, _version("reluopt"), detail)
 
     def supports(self, task: Task) -> bool:
-        """Perturbation tasks in L1, L2 and blends of both, without limits on the change."""
+        """Distances in L1, L2 and blends of both without limits on the change; verdicts on boxes."""
+        if any(kind.takes(task) for kind in DUAL):
+            return True
         if not task.minimises_distance or task.limits is not None:
             return False
         return isinstance(task.norm, Blend) or task.norm.name in NORMS
@@ -72,9 +79,12 @@ class BranchAndBoundEngine(Engine):
         task = request.task
         if not self.supports(task):
             raise UnsupportedProblemError(
-                "bnb: expected an L1, L2 or blend perturbation task, found another"
+                "bnb: expected a distance in L1, L2 or a blend, or a verdict on a box, found another"
             )
         started = time.perf_counter()
+        for kind in DUAL:
+            if kind.takes(task):
+                return kind.solve(request, started)
         if isinstance(task.norm, Blend):
             frame, raised = lifted_frame(request.network, task)
             answer = self._search(frame, lifted_request(request, raised), raised.task, started)
@@ -105,7 +115,7 @@ class BranchAndBoundEngine(Engine):
 
     def keeps_proofs(self, task: Task) -> bool:
         """Of tasks that are searched as they are: not of blends."""
-        return self.supports(task) and task.norm.name in NORMS
+        return self.supports(task) and task.minimises_distance and task.norm.name in NORMS
 
     def proof_bytes(self, proof: Any) -> bytes:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""

@@ -1,0 +1,33 @@
+"""Boxes: dual bounds of many nodes at once, in float32, closed with outward rounding.
+
+:mod:`chain` is a network over a box, :mod:`certificate` what is proven about it, :mod:`ascent` how
+multipliers are found, :mod:`planes` and :mod:`cutting` what helps triangles, :mod:`tree`,
+:mod:`branching` and :mod:`leaves` the search, :mod:`verdict` its order, :mod:`engine` its tasks.
+"""
+
+_HERE = "engines.branch_and_bound.dual."
+
+KERNELS = tuple(
+    f"{_HERE}{name}"
+    for name in (
+        "certificate:add_planes_safely",
+        "certificate:relax_safely",
+        "kernels:box_minimum",
+        "kernels:climb",
+        "kernels:climb_mixture",
+        "kernels:climb_shares",
+        "kernels:first_layer_children",
+        "kernels:keep_best",
+        "kernels:relax",
+        "kernels:relax_with_planes",
+        "kernels:respond",
+        "kernels:respond_with_planes",
+        "kernels:scores",
+        "kernels:subtract_sums",
+        "planes:add_hull_planes",
+    )
+)
+"""See :mod:`reluopt.numerics.sets`."""
+
+COSTS: dict[str, float] = {}
+"""See :mod:`reluopt.numerics.sets`."""

@@ -1,0 +1,224 @@
+r"""Linf distances by verdicts: an incumbent at radius r, and a proof that r (1 - gap) holds nothing.
+
+The ball of Linf is a box, so no row says how large a change is: :mod:`.verdict` searches the box of
+radius :math:`r (1 - gap)` for an input that meets the task. What it finds is moved to the nearest
+point of its linear region and is the next incumbent; a box without any ends the search, and its
+radius is the bound. Boxes of smaller radii, bounded at their roots alone, give a first bound.
+
+Of several alternatives each is weakened to the one condition that the image misses most: an empty
+box stays a proof, all alternatives then share one tree, and what meets the condition but not the
+alternative is rare. Where it happens the box is searched once more with all conditions.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status, relative_gap
+from reluopt.attacks.linear_regions import linear_region_minimum
+from reluopt.attacks.start import starting_points
+from reluopt.deadline import Deadline
+from reluopt.engines.base import EngineRequest, Progress
+from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
+from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over
+from reluopt.engines.branch_and_bound.dual.threads import limited_threads
+from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
+from reluopt.errors import InputError
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.margins import LogitConditions
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.tasks import Alternative, Task
+
+GAP_SHARE = 0.999
+"""Share of the asked gap that the search aims at; see :data:`..driver.GAP_SHARE`."""
+
+HALVINGS = 6
+"""Radii at which roots alone are bounded for a first bound."""
+
+LEAST_IMPROVEMENT = 1e-9
+"""Relative improvement below which a linear region is not worth its linear program."""
+
+
+def takes(task: Task) -> bool:
+    """Whether a task is a distance in Linf without limits on the change."""
+    return task.minimises_distance and task.norm is Norm.LINF and task.limits is None
+
+
+def weakened(alternatives: tuple[Alternative, ...], logits: FloatArray) -> tuple[Alternative, ...]:
+    """Of several alternatives the conditions that ``logits`` miss most; of one, all."""
+    if len(alternatives) == 1:
+        return alternatives
+    found = []
+    for each in alternatives:
+        worst = int(np.argmin(each.conditions.slack(logits)))
+        matrix, rhs = each.conditions.matrix[[worst]], each.conditions.rhs[[worst]]
+        found.append(replace(each, conditions=LogitConditions(matrix, rhs)))
+    return tuple(found)
+
+
+@dataclass(eq=False)
+class _Search:
+    """A running search.
+
+    Attributes:
+        network, task: what is asked.
+        gap: relative gap that is good enough.
+        deadline: when to stop.
+        seed: of attacks.
+        best: incumbent or None.
+        bound: proven bound on the distance; infinite when nothing meets the task.
+        nodes: of all trees.
+    """
+
+    network: ReLUNetwork
+    task: Task
+    gap: float
+    deadline: Deadline
+    seed: int
+    best: Incumbent | None = None
+    bound: float = 0.0
+    nodes: int = 0
+    message: str = ""
+
+    @property
+    def objective(self) -> float:
+        """Of the incumbent."""
+        return math.inf if self.best is None else self.best.objective
+
+    @property
+    def cutoff(self) -> float:
+        """Radius up to which nothing may be found for the gap to be closed."""
+        best = self.objective
+        return best if best == math.inf else best - self.gap * max(best, GAP_DENOMINATOR_FLOOR)
+
+    def offer(self, image: FloatArray, alternative: int) -> None:
+        """Take an image that meets an alternative, and the nearest of its linear region."""
+        self._take(image, alternative)
+        asked, pattern = self.task.alternatives[alternative], self.network.activation_pattern(image)
+        given = (self.network, self.task, asked, pattern, self.deadline)
+        nearest = linear_region_minimum(*given)
+        if nearest is not None:
+            self._take(nearest, alternative)
+
+    def _take(self, image: FloatArray, alternative: int) -> None:
+        objective = self.task.distance(image)
+        slack = self.task.alternatives[alternative].conditions.slack(self.network.forward(image))
+        if objective < self.objective and float(slack.min(initial=0.0)) >= 0.0:
+            self.best = Incumbent(image, objective, alternative)
+
+    def run(self) -> None:
+        """Search until the gap is closed or time is over."""
+        while self.cutoff > 0.0 and not self.deadline.passed:
+            radius, before = self.cutoff, self.objective
+            decision = self._decide(radius, all_conditions=False)
+            if decision.witness is None and not decision.empty and self._several:
+                decision = self._decide(radius, all_conditions=True)
+            if decision.witness is not None:
+                self.offer(decision.witness.image, decision.witness.alternative)
+                if not self.objective < before:
+                    self.message = "an image of the box is no improvement"
+                    return
+                continue
+            if decision.empty:
+                self.bound = radius
+            else:
+                self._first_bound(radius)
+            return
+        if self.cutoff <= 0.0:
+            self.bound = self.objective
+
+    @property
+    def _several(self) -> bool:
+        """Whether weakened alternatives are others than the task's."""
+        return len(self.task.alternatives) > 1 and not self.deadline.passed
+
+    def _decide(self, radius: float, *, all_conditions: bool) -> Decision:
+        """What the box of a radius holds."""
+        inputs = InputSet(self.task.box, self.task.image, Norm.LINF, radius)
+        ends = box_ends(inputs)
+        alternatives = self.task.alternatives
+        if not all_conditions:
+            alternatives = weakened(alternatives, self.network.forward(self.task.image))
+        try:
+            asked = replace(self.task, alternatives=alternatives)
+            folded = folded_over(self.network, asked, ends)
+        except InputError as error:
+            self.message = str(error)
+            return Decision()
+        if folded.empty:
+            return Decision(slack=-math.inf)
+        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
+        given = (folded.network, *ends, folded.task.alternatives, self.deadline)
+        decision = BoxSearch(*given, attack=attack).run()
+        self.nodes += decision.nodes
+        return decision
+
+    def _first_bound(self, radius: float) -> None:
+        """A radius at which roots alone prove that there is nothing, by bisection."""
+        low, high = 0.0, min(radius, float(np.abs(self.task.box.upper - self.task.box.lower).max()))
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            inputs = InputSet(self.task.box, self.task.image, Norm.LINF, middle)
+            ends = box_ends(inputs)
+            alternatives = weakened(
+                self.task.alternatives, self.network.forward(self.task.image)
+            )
+            try:
+                folded = folded_over(
+                    self.network, replace(self.task, alternatives=alternatives), ends
+                )
+            except InputError:
+                high = middle
+                continue
+            given = (folded.network, *ends, folded.task.alternatives, Deadline.after(0.0))
+            if folded.empty or BoxSearch(*given).run().empty:
+                low = middle
+            else:
+                high = middle
+        self.bound = max(self.bound, low)
+
+
+def solve(request: EngineRequest, started: float) -> EngineAnswer:
+    """Solve a task that :func:`takes` does."""
+    options = request.options
+    deadline = Deadline(started + options.time_limit)
+    gap = max(options.gap * GAP_SHARE, 1e-9)
+    search = _Search(request.network, request.task, gap, deadline, options.seed, request.incumbent)
+    with limited_threads(options.threads):
+        if search.best is None:
+            found = starting_points(request.network, request.task, seed=options.seed)
+            if found:
+                search.offer(found[0].image, found[0].alternative)
+        search.run()
+    if request.progress is not None:
+        elapsed = time.perf_counter() - started
+        request.progress(Progress(search.objective, search.bound, search.nodes, elapsed))
+    return _answer(search, request, started)
+
+
+def _answer(search: _Search, request: EngineRequest, started: float) -> EngineAnswer:
+    """What the search claims."""
+    best, objective = search.best, search.objective
+    closed = relative_gap(objective, min(search.bound, objective)) <= request.options.gap
+    if best is None:
+        status = Status.INFEASIBLE if search.bound == math.inf else Status.TIME_LIMIT
+    else:
+        status = Status.OPTIMAL if closed else Status.FEASIBLE
+    found = best is not None and best is not request.incumbent
+    return EngineAnswer(
+        status=status,
+        image=best.image if best is not None and found else None,
+        alternative=0 if best is None else best.alternative,
+        objective=objective,
+        bound=min(search.bound, objective),
+        nodes=search.nodes,
+        search_seconds=time.perf_counter() - started,
+        message="" if closed else search.message,
+    )

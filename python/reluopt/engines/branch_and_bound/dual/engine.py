@@ -1,0 +1,61 @@
+"""Tasks that the dual tree takes: is there an input in a box that meets an alternative?"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from reluopt.answers.answer import EngineAnswer
+from reluopt.answers.solution import Status
+from reluopt.deadline import Deadline
+from reluopt.engines.base import EngineRequest
+from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
+from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
+from reluopt.engines.branch_and_bound.dual.threads import limited_threads
+from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
+from reluopt.errors import InputError
+from reluopt.questions.tasks import Task
+
+TOO_MANY = "too many neurons are undecided over the ball"
+"""Message of a search that never began."""
+
+
+def takes(task: Task) -> bool:
+    """Whether a task is about the sign of a slack over a box."""
+    return task.decides and is_box(task.inputs)
+
+
+def solve(request: EngineRequest, started: float) -> EngineAnswer:
+    """Decide a task that :func:`takes` does."""
+    network, task = request.network, request.task
+    ends = box_ends(task.inputs)
+    deadline = Deadline(started + request.options.time_limit)
+    with limited_threads(request.options.threads):
+        attack = BoxAttack(network, task.alternatives, *ends, request.options.seed)
+        try:
+            folded = folded_over(network, task, ends)
+        except InputError:
+            return _answer(Decision(), started, TOO_MANY)
+        alternatives = folded.task.alternatives
+        search = BoxSearch(folded.network, *ends, alternatives, deadline, attack=attack)
+        decision = Decision(slack=-math.inf) if folded.empty else search.run()
+    return _answer(decision, started)
+
+
+def _answer(decision: Decision, started: float, message: str = "") -> EngineAnswer:
+    """What the search claims."""
+    witness = decision.witness
+    if witness is not None:
+        status = Status.FEASIBLE
+    else:
+        status = Status.INFEASIBLE if decision.empty else Status.TIME_LIMIT
+    return EngineAnswer(
+        status=status,
+        image=None if witness is None else witness.image,
+        alternative=0 if witness is None else witness.alternative,
+        objective=-math.inf if witness is None else witness.slack,
+        bound=decision.slack,
+        nodes=decision.nodes,
+        search_seconds=time.perf_counter() - started,
+        message=message,
+    )
