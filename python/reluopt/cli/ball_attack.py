@@ -135,7 +135,8 @@ def _report(job: BallAttackJob, rows: Sequence[BallAttackRow], report: Any) -> N
     """What was attacked and how, and what is left."""
     from reluopt.runs.ball_attack import accuracies
 
-    settings = ", ".join(f"{name} {value}" for name, value in job.attack.settings.items())
+    given = {name: each for name, each in job.attack.settings.items() if each is not None}
+    settings = ", ".join(f"{name} {each:g}" for name, each in given.items())
     what = "pixels" if job.network.metadata.input_box is None else "inputs"
     box = "[0, 1]" if job.network.metadata.input_box is None else "their box"
     report(
