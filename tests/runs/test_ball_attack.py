@@ -49,6 +49,15 @@ def test_one_at_a_time_is_the_same(thesis, instances):
         assert alone.lead == pytest.approx(row.lead, abs=1e-6)
 
 
+def test_images_are_attacked_together(thesis, instances, monkeypatch):
+    sizes = []
+    plan = Fgsm.plan
+    monkeypatch.setattr(Fgsm, "together", 25)
+    monkeypatch.setattr(Fgsm, "plan", lambda *a: sizes.append(len(a[2])) or plan(*a))
+    assert len(rows_of(BallAttackJob(thesis, Fgsm(), 0.02), instances)) == 60
+    assert sizes == [25, 25, 10]
+
+
 def test_accuracies_are_those_of_the_network(thesis, instances):
     images = np.array([each.image for each in instances])
     labels = np.array([each.label for each in instances])

@@ -35,14 +35,14 @@ class Misclassification:
         labels: true labels, shape ``(batch,)``.
         margin: by how much the wrong label must lead; None asks for any lead > 0.
         ties: whether a tie with the true label counts, as it does in questions over a ball.
-        single: whether the loss is computed in float32, as published attacks did. Where the true
+        float32: whether the loss is computed in float32, as published attacks did. Where the true
             label's probability rounds to 1 there, its share of the gradient vanishes.
     """
 
     labels: ArrayLike
     margin: Margin | None = None
     ties: bool = False
-    single: bool = False
+    float32: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _label_array(self.labels, "labels"))
@@ -68,7 +68,7 @@ class Misclassification:
 
     def ascent(self, logits: FloatArray) -> FloatArray:
         """Gradient of the cross-entropy loss in the logits, which the attack makes large."""
-        kind = np.float32 if self.single else np.float64
+        kind = np.float32 if self.float32 else np.float64
         return _softmax(logits.astype(kind)) - np.eye(logits.shape[1])[self.answers]
 
 

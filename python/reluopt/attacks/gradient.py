@@ -36,8 +36,9 @@ TOTAL_TRAVEL = 2.5
 that an iterate can cross the ball and move along its border."""
 
 
-SHRINKING = 1.0 - 1e-12
-"""Factor of changes that rounding has made longer than the ball allows."""
+SHRINKING = (1.0 - 1e-12, 1.0 - 1e-6, 0.0)
+"""Factors of changes that rounding has made longer than the ball allows, until they are not: the
+second one and the third are for balls that are hardly larger than the rounding of an image."""
 
 
 class AttackResult(NamedTuple):
@@ -244,9 +245,11 @@ class Batch:
         images, low, high = self.images[rows], self._low[rows], self._high[rows]
         changes = self._norm.project(changes, low, high, epsilon)
         points = np.clip(images + changes, self._box.lower, self._box.upper)
-        # Adding to the image and clipping round; scaling by one unit keeps the length legal.
-        over = self._norm.lengths(points - images) > epsilon
-        if over.any():
-            changes[over] *= SHRINKING
+        # Adding to the image and clipping round.
+        for factor in SHRINKING:
+            over = self._norm.lengths(points - images) > epsilon
+            if not over.any():
+                break
+            changes[over] *= factor
             points = np.clip(images + changes, self._box.lower, self._box.upper)
         return points

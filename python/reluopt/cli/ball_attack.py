@@ -143,7 +143,7 @@ def _report(job: BallAttackJob, rows: Sequence[BallAttackRow], report: Any) -> N
         f"{shown_text(job.network.metadata.name)}: {job.attack.name}"
         f"{f' ({settings})' if settings else ''} within {job.eps:g} in the {norm_title(job.norm)}; "
         f"{what} {'stay in' if job.clip else 'may leave'} {box}, the {job.attacked} label is "
-        f"attacked, a tie counts as fooled{', loss in float32' if job.single else ''}"
+        f"attacked, a tie counts as fooled{', loss in float32' if job.float32 else ''}"
     )
     for row in rows:
         if row.message:

@@ -31,10 +31,6 @@ from reluopt.runs.row import BallAttackRow
 from reluopt.runs.solving import ImageJob, NetworkJob, network_settings
 from reluopt.runs.upper_bound import FOUND, NOTHING, REFUTED
 
-LENGTH_TOLERANCE = 1e-9
-"""How far a change may exceed eps, relative to it. Attacks keep to eps up to the rounding of a
-length, which is a sum of as many terms as there are inputs."""
-
 
 class Attacked(StrEnum):
     """The label that an attack wants to be missed: the true one, or what the network answers.
@@ -58,7 +54,7 @@ class BallAttackJob(ImageJob[BallAttackRow], NetworkJob[Instance, BallAttackRow]
         norm: L1, L2 or Linf.
         clip: whether inputs stay in the network's box; else in the ball alone.
         attacked: which label shall be missed.
-        single: whether gradients are those of a loss in float32.
+        float32: whether gradients are those of a loss in float32.
         network_path: bundled name or file of the network.
     """
 
@@ -68,7 +64,7 @@ class BallAttackJob(ImageJob[BallAttackRow], NetworkJob[Instance, BallAttackRow]
     norm: Norm = Norm.LINF
     clip: bool = True
     attacked: Attacked = Attacked.TRUE
-    single: bool = False
+    float32: bool = False
     network_path: str = ""
 
     row_class = BallAttackRow
@@ -102,7 +98,7 @@ class BallAttackJob(ImageJob[BallAttackRow], NetworkJob[Instance, BallAttackRow]
             "norm": str(self.norm),
             "clip": self.clip,
             "attacked": str(self.attacked),
-            "float32": self.single,
+            "float32": self.float32,
         }
 
     def run(
@@ -119,7 +115,7 @@ class BallAttackJob(ImageJob[BallAttackRow], NetworkJob[Instance, BallAttackRow]
         originals = np.array([unit.image for unit in units])
         logits = self.network.forward(originals)
         aims = self._aims(units, logits)
-        criterion = Misclassification(aims, ties=True, single=self.single)
+        criterion = Misclassification(aims, ties=True, float32=self.float32)
         started = time.perf_counter()
         made = self.attack(
             self.network, originals, criterion, self.eps, norm=self.norm, box=self._box()
@@ -175,7 +171,7 @@ class BallAttackJob(ImageJob[BallAttackRow], NetworkJob[Instance, BallAttackRow]
         """The row, which is no success where the image is outside of ball or box."""
         outside = self._box().violation(image)
         length = row.distance if row.distance is not None else np.inf
-        if length <= self.eps * (1.0 + LENGTH_TOLERANCE) and outside <= 0.0:
+        if length <= self.eps and outside <= 0.0:
             return row
         message = f"the change has length {row.distance:g}, and {outside:g} is outside of the box"
         return replace(row, status=REFUTED, certified=False, message=message)

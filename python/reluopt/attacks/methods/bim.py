@@ -13,6 +13,9 @@ from reluopt.numerics.arrays import FloatArray
 GREY_LEVEL = 1.0 / 255.0
 """The published step, in pixel units."""
 
+ROUNDING = 1e-9
+"""Whole numbers of grey levels, divided by 255 and multiplied again, are no whole ones."""
+
 
 @dataclass(frozen=True)
 class Bim(GradientMethod):
@@ -36,6 +39,6 @@ class Bim(GradientMethod):
         """Steps from the image."""
         del images
         levels = eps / GREY_LEVEL
-        usual = math.ceil(min(levels + 4.0, 1.25 * levels))
+        usual = max(1, math.ceil(min(levels + 4.0, 1.25 * levels) - ROUNDING))
         steps = usual if self.steps is None else self.steps
         return {"steps": steps, "step_size": self.step_size / eps, "random_start": False}
