@@ -1,10 +1,14 @@
 """``reluopt attack --method`` as a user meets it."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from reluopt.attacks.methods import METHODS
+from reluopt.cli.ball_attack import BallAttackOptions
 
 FEW = ("attack", "thesis", "--images", "test:0-59")
 
@@ -77,3 +81,9 @@ def test_errors_are_one_line_and_exit_2(run, arguments, message):
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_every_setting_of_a_method_is_an_option():
+    options = {each.name for each in fields(BallAttackOptions)} | {"seed", "time_limit"}
+    for name in METHODS.names:
+        assert {each.name for each in fields(METHODS.load(name))} <= options

@@ -14,6 +14,7 @@ from reluopt.attacks.methods.bim import Bim
 from reluopt.attacks.methods.fgsm import Fgsm
 from reluopt.attacks.methods.pgd import Pgd
 from reluopt.errors import InputError
+from reluopt.networks.zoo import load_bundled
 from reluopt.questions.problems import Box, Norm
 
 QUICK = {"bim": {"steps": 3}, "pgd": {"steps": 3}, "lippa": {"regions": 2, "steps": 5}}
@@ -68,6 +69,28 @@ def test_fgsm_is_one_signed_step(thesis, test_images):
     )
     inside = Fgsm()(thesis, images, criterion, 0.02)
     np.testing.assert_allclose(inside, np.clip(expected, 0.0, 1.0), atol=1e-12)
+
+
+def test_a_gradient_step_is_that_of_pytorch(test_images):
+    """FGSM on two convolutions, by autograd of float64 tensors."""
+    torch = pytest.importorskip("torch")
+    network = load_bundled("cnn-small")
+    images, labels = test_images.images[:10], test_images.labels[:10]
+    values = points = torch.tensor(images[:, None], requires_grad=True)
+    for layer in network.layers[:2]:
+        weight, bias = (torch.tensor(each) for each in (layer.weight, layer.bias))
+        values = torch.relu(torch.nn.functional.conv2d(values, weight, bias, stride=2, padding=1))
+    first, last = network.layers[2:]
+    hidden = torch.relu(values.flatten(1) @ torch.tensor(first.weight.T) + torch.tensor(first.bias))
+    logits = hidden @ torch.tensor(last.weight.T) + torch.tensor(last.bias)
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels), reduction="sum")
+    (slope,) = torch.autograd.grad(loss, points)
+    expected = np.clip(images + 0.1 * np.sign(slope.numpy()[:, 0]), 0.0, 1.0)
+    made = Fgsm()(network, images, Misclassification(labels), 0.1)
+    # Where padding and silent neurons leave no slope, both see signs of nothing.
+    close = np.isclose(made, expected, atol=1e-9)
+    assert close[np.abs(slope.numpy()[:, 0]) > 1e-12].all()
+    assert close.mean() > 0.9
 
 
 def test_bim_takes_grey_levels_and_as_many_steps_as_published():
