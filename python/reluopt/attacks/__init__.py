@@ -2,7 +2,8 @@
 
 * :mod:`reluopt.attacks.gradient`: PGD, with the calling habits of Foolbox;
 * :mod:`reluopt.attacks.start`: near images that meet linear conditions, in milliseconds;
-* :mod:`reluopt.attacks.linear_regions`: the LP or QP of linear regions; the best of these attacks.
+* :mod:`reluopt.attacks.linear_regions`: the LP or QP of linear regions; the best of these attacks;
+* :mod:`reluopt.attacks.methods`: attacks within a ball by name, for accuracy under attack.
 """
 
 WALKS = (

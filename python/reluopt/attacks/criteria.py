@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,19 +28,28 @@ def _label_array(values: ArrayLike, what: str) -> NDArray[np.intp]:
 class Misclassification:
     """Success when the network answers anything but the true label, with finite logits.
 
-    Some other logit must exceed the true label's; an exact tie is no success. With a margin, the
-    conditions of some other label must hold too.
+    Some other logit must exceed the true label's; an exact tie is no success unless ``ties`` is
+    set. With a margin, the conditions of some other label must hold too.
 
     Attributes:
         labels: true labels, shape ``(batch,)``.
         margin: by how much the wrong label must lead; None asks for any lead > 0.
+        ties: whether a tie with the true label counts, as it does in questions over a ball.
+        float32: whether the loss is computed in float32, as published attacks did. Where the true
+            label's probability rounds to 1 there, its share of the gradient vanishes.
     """
 
     labels: ArrayLike
     margin: Margin | None = None
+    ties: bool = False
+    float32: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _label_array(self.labels, "labels"))
+
+    def of(self, rows: NDArray[np.intp]) -> Misclassification:
+        """The criterion of some images of the batch."""
+        return replace(self, labels=self.answers[rows])
 
     @property
     def answers(self) -> NDArray[np.intp]:
@@ -49,7 +59,8 @@ class Misclassification:
     def success(self, logits: FloatArray) -> BoolArray:
         """Which rows of ``logits``, shape ``(batch, n_K)``, are a success."""
         labels, rows = self.answers, np.arange(len(logits))
-        wins = logits > logits[rows, labels][:, None]
+        own = logits[rows, labels][:, None]
+        wins = logits >= own if self.ties else logits > own
         if self.margin is not None:
             wins &= _worst_slacks(self.margin, logits) >= 0.0
         wins[rows, labels] = False
@@ -57,7 +68,8 @@ class Misclassification:
 
     def ascent(self, logits: FloatArray) -> FloatArray:
         """Gradient of the cross-entropy loss in the logits, which the attack makes large."""
-        return _softmax(logits) - np.eye(logits.shape[1])[self.answers]
+        kind = np.float32 if self.float32 else np.float64
+        return _softmax(logits.astype(kind)) - np.eye(logits.shape[1])[self.answers]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +88,10 @@ class TargetedMisclassification:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", _label_array(self.targets, "targets"))
+
+    def of(self, rows: NDArray[np.intp]) -> TargetedMisclassification:
+        """The criterion of some images of the batch."""
+        return replace(self, targets=self.answers[rows])
 
     @property
     def answers(self) -> NDArray[np.intp]:
@@ -148,7 +164,7 @@ def _all_conditions(margin: Margin, classes: int) -> tuple[FloatArray, FloatArra
     return matrix, np.concatenate([each.rhs for each in conditions])
 
 
-def _softmax(logits: FloatArray) -> FloatArray:
-    """Rows of ``exp(logits)`` that sum to 1."""
+def _softmax(logits: NDArray[Any]) -> FloatArray:
+    """Rows of ``exp(logits)`` that sum to 1, in the precision of the logits."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from reluopt.attacks.criteria import (
     Misclassification,
@@ -36,8 +36,9 @@ TOTAL_TRAVEL = 2.5
 that an iterate can cross the ball and move along its border."""
 
 
-SHRINKING = 1.0 - 1e-12
-"""Factor of changes that rounding has made longer than the ball allows."""
+SHRINKING = (1.0 - 1e-12, 1.0 - 1e-6, 0.0)
+"""Factors of changes that rounding has made longer than the ball allows, until they are not: the
+second one and the third are for balls that are hardly larger than the rounding of an image."""
 
 
 class AttackResult(NamedTuple):
@@ -65,7 +66,7 @@ def pgd(
     step_size: float | None = None,
     restarts: int = 1,
     random_start: bool = True,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     box: Box | None = None,
 ) -> AttackResult:
     """Projected gradient descent on the loss, within the ball of radius epsilon and the box.
@@ -84,7 +85,8 @@ def pgd(
         step_size: length of a step as a share of epsilon; None means ``2.5 / steps``.
         restarts: runs, >= 1; images already fooled are left alone.
         random_start: whether runs start at random points of the ball or at the image.
-        seed: seed of the random starts.
+        seed: seed of the random starts, or one for each image, whose starts then do not depend on
+            what else is in the batch.
         box: inputs allowed; None means [0, 1].
 
     Returns:
@@ -97,12 +99,12 @@ def pgd(
     _refuse_counts(steps, restarts, share)
     several = not isinstance(epsilons, int | float | np.floating | np.integer)
     radii = [float(each) for each in np.atleast_1d(np.asarray(epsilons, dtype=np.float64))]
-    batch = _Batch(network, images, criterion, norm, box)
+    batch = Batch(network, images, criterion, norm, box)
     if not all(np.isfinite(each) and each >= 0.0 for each in radii):
         raise InputError(f"epsilons: expected finite numbers >= 0, found {epsilons}")
-    generator = np.random.default_rng(seed) if random_start else None
+    generators = batch.generators(seed) if random_start else []
     plan = (steps, share or 0.0)
-    found = [batch.restarted(epsilon, restarts, plan, generator) for epsilon in radii]
+    found = [batch.restarted(epsilon, restarts, plan, generators) for epsilon in radii]
     made = [best.reshape(np.shape(images)) for best in found]
     success = np.array([batch.success(best) for best in found])
     success = success[:, 0] if batch.single else success
@@ -120,8 +122,16 @@ def _refuse_counts(steps: int, restarts: int, share: float | None) -> None:
         raise InputError(f"step size: expected a share of epsilon > 0, found {share}")
 
 
-class _Batch:
-    """A checked batch and its criterion."""
+class Batch:
+    """A checked batch and its criterion.
+
+    Args: as those of :func:`pgd`.
+
+    Attributes:
+        images: shape ``(batch, n_0)``.
+        single: whether it is one image without a batch axis.
+        criterion: what counts as success.
+    """
 
     def __init__(
         self,
@@ -142,19 +152,32 @@ class _Batch:
                 f"images: expected values inside the box, found one {outside:g} outside"
             )
         self._norm = norm
-        self._criterion = as_criterion(criterion, len(self.images), network.output_size)
+        self.criterion = as_criterion(criterion, len(self.images), network.output_size)
         self._low, self._high = self._box.lower - self.images, self._box.upper - self.images
 
     def success(self, points: FloatArray) -> BoolArray:
         """Which points meet the criterion, by a forward pass."""
-        return self._criterion.success(self._network.forward(points))
+        return self.criterion.success(self._network.forward(points))
+
+    def generators(self, seed: int | Sequence[int]) -> list[np.random.Generator]:
+        """One generator for all images, or one for each.
+
+        Raises:
+            InputError: there are several seeds, but not one for each image.
+        """
+        seeds = [seed] if isinstance(seed, int) else list(seed)
+        if not isinstance(seed, int) and len(seeds) != len(self.images):
+            raise InputError(
+                f"seed: expected one for each of {len(self.images)} images, found {len(seeds)}"
+            )
+        return [np.random.default_rng(each) for each in seeds]
 
     def restarted(
         self,
         epsilon: float,
         restarts: int,
         plan: tuple[int, float],
-        generator: np.random.Generator | None,
+        generators: Sequence[np.random.Generator],
     ) -> FloatArray:
         """The successes of several runs from random points, or from the images without any."""
         steps, share = plan
@@ -164,8 +187,10 @@ class _Batch:
             if done.all():
                 break
             start = np.zeros_like(best)
-            if generator is not None:
-                start = self._norm.random_changes(generator, start.shape, epsilon)
+            if generators:
+                shape = (len(start) // len(generators), start.shape[1])
+                draws = (self._norm.random_changes(each, shape, epsilon) for each in generators)
+                start = np.concatenate(list(draws))
             self.run(start, epsilon, (steps, share * epsilon), best, done)
         return best
 
@@ -179,33 +204,52 @@ class _Batch:
     ) -> None:
         """One run of PGD; keeps successes in ``best`` and marks them in ``done``."""
         steps, length = plan
-        points = self._bring_back(start, epsilon)
+        rows = np.flatnonzero(~done)
+        points = self.bring_back(start[rows], rows, epsilon)
         for step in range(steps + 1):
-            fooled = self.success(points) & ~done
-            best[fooled] = points[fooled]
-            done |= fooled
-            if step == steps or done.all():
+            logits = self._network.forward(points)
+            fooled = self.criterion.of(rows).success(logits)
+            best[rows] = points
+            done[rows[fooled]] = True
+            rows, points, logits = rows[~fooled], points[~fooled], logits[~fooled]
+            if step == steps or not rows.size:
                 break
-            gradient = self._gradient(points)
-            stuck = ((gradient > 0.0) & (points >= self._box.upper)) | (
-                (gradient < 0.0) & (points <= self._box.lower)
-            )
-            move = length * self._norm.steepest(np.where(stuck, 0.0, gradient))
-            points = self._bring_back(points + move - self.images, epsilon)
-        best[~done] = points[~done]
+            points = self.climb(points, logits, rows, epsilon, length)
 
-    def _gradient(self, points: FloatArray) -> FloatArray:
-        """Gradient of the loss at every point."""
-        logits = self._network.forward(points)
-        return self._network.gradient(points, self._criterion.ascent(logits))
+    def climb(
+        self,
+        points: FloatArray,
+        logits: FloatArray,
+        rows: NDArray[np.intp],
+        epsilon: float,
+        length: float,
+    ) -> FloatArray:
+        """One step of ascent of the loss, of that length, inside box and ball.
 
-    def _bring_back(self, changes: FloatArray, epsilon: float) -> FloatArray:
-        """Images changed by the projection of ``changes``, inside box and ball."""
-        changes = self._norm.project(changes, self._low, self._high, epsilon)
-        points = np.clip(self.images + changes, self._box.lower, self._box.upper)
-        # Adding to the image and clipping round; scaling by one unit keeps the length legal.
-        over = self._norm.lengths(points - self.images) > epsilon
-        if over.any():
-            changes[over] *= SHRINKING
-            points = np.clip(self.images + changes, self._box.lower, self._box.upper)
+        Args:
+            points: where the images ``rows`` of the batch are now.
+            logits: the network's at these points.
+            rows: which images.
+            epsilon: radius of the ball.
+            length: of the step.
+        """
+        gradient = self._network.gradient(points, self.criterion.of(rows).ascent(logits))
+        stuck = ((gradient > 0.0) & (points >= self._box.upper)) | (
+            (gradient < 0.0) & (points <= self._box.lower)
+        )
+        move = length * self._norm.steepest(np.where(stuck, 0.0, gradient))
+        return self.bring_back(points + move - self.images[rows], rows, epsilon)
+
+    def bring_back(self, changes: FloatArray, rows: NDArray[np.intp], epsilon: float) -> FloatArray:
+        """The images ``rows`` changed by the projection of ``changes``, inside box and ball."""
+        images, low, high = self.images[rows], self._low[rows], self._high[rows]
+        changes = self._norm.project(changes, low, high, epsilon)
+        points = np.clip(images + changes, self._box.lower, self._box.upper)
+        # Adding to the image and clipping round.
+        for factor in SHRINKING:
+            over = self._norm.lengths(points - images) > epsilon
+            if not over.any():
+                break
+            changes[over] *= factor
+            points = np.clip(images + changes, self._box.lower, self._box.upper)
         return points

@@ -15,7 +15,7 @@ from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.job import FAILURES, Finished, RowT, UnitT
 from reluopt.runs.record import machine
 from reluopt.runs.runner import parse_shard, run_job, select
-from reluopt.runs.solving import SolverJob
+from reluopt.runs.solving import NetworkJob
 from reluopt.runs.store import ResultStore
 from reluopt.versions import all_versions
 
@@ -39,7 +39,7 @@ def chosen_instances(
 
 def run_units(
     title: str,
-    job: SolverJob[UnitT, RowT],
+    job: NetworkJob[UnitT, RowT],
     units: Sequence[UnitT],
     asked: RunOptions,
     line: Callable[[RowT], dict[str, Any]] = lambda row: row.values(),
@@ -64,7 +64,7 @@ def run_units(
             print(json.dumps(line(result.row)), flush=True)
         on_finished(result)
 
-    with progress_bar(title, len(units), visible=not job.options.verbose) as bar:
+    with progress_bar(title, len(units), visible=not job.verbose) as bar:
         executor = choose_executor(asked.workers, asked.scheduler, bar.search)
         store = None if asked.out is None else _open_store(asked.out, job, asked.retry_failed)
         session = {**_call(job), "machine": machine(), "shard": asked.shard}
@@ -88,16 +88,16 @@ def run_units(
     return finished
 
 
-def _call(job: SolverJob[UnitT, RowT]) -> dict[str, Any]:
+def _call(job: NetworkJob[UnitT, RowT]) -> dict[str, Any]:
     """What was called, how the network's ReLUs are known, and the versions of what computes."""
     return {
         "command": ["reluopt", *sys.argv[1:]],
         "activation": f"relu ({job.network.metadata.activation})",
-        "versions": all_versions([job.method.engine]),
+        "versions": all_versions(job.engines),
     }
 
 
-def _open_store(out: Path, job: SolverJob[UnitT, RowT], retry_failed: bool) -> ResultStore[RowT]:
+def _open_store(out: Path, job: NetworkJob[UnitT, RowT], retry_failed: bool) -> ResultStore[RowT]:
     """The result folder, with the command on record; without its failures to try them again.
 
     What was lost from the folder, and is run again, is told.

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from reluopt.cli import options
 from reluopt.cli.app import app
+from reluopt.cli.ball_attack import BallAttackOptions, attack_within_ball, refuse_mixed
 from reluopt.cli.console import (
     MAX_TABLE_ROWS,
     errors,
@@ -32,12 +33,14 @@ if TYPE_CHECKING:  # a help text must not wait for numba, pandas and matplotlib
 @app.command()
 @options.expanded
 def attack(
+    ctx: typer.Context,
     network_name: options.NetworkName,
     images: options.Images,
     question: options.QuestionOptions,
     solver: options.SolverOptions,
     loading: options.LoadingOptions,
     asked: options.RunOptions,
+    ball: BallAttackOptions,
     smooth: Annotated[
         float | None,
         typer.Option(
@@ -57,7 +60,14 @@ def attack(
     ] = False,
     figure: options.Figure = None,
 ) -> None:
-    """Find the smallest change that makes the network answer the target, proven and checked."""
+    """Find the smallest change that makes the network answer the target, proven and checked.
+
+    With --method it is an attack within a ball, on all images and without proof, and the accuracy
+    that it leaves.
+    """
+    if refuse_mixed(ctx, ball):
+        attack_within_ball(ctx, network_name, images, loading, asked, ball, label)
+        return
     options.check_figure_path(figure)
     solver.check()
     network = loading.open(network_name)

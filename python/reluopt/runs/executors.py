@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Protocol
 
 from reluopt.errors import InputError
-from reluopt.runs.job import Outcome, Procedure, ResultT, UnitT, attempt
+from reluopt.runs.job import Outcome, Procedure, ResultT, UnitT, attempt_together
 from reluopt.runs.worker import WorkerPool
 
 if TYPE_CHECKING:  # workers should not load every engine before they know their work
@@ -54,9 +54,9 @@ class SerialExecutor:
         self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes in the order of ``units``."""
-        for unit in units:
-            outcome = attempt(work, unit, self._progress)
-            yield outcome
+        for first in range(0, len(units), work.together):
+            part = units[first : first + work.together]
+            yield from attempt_together(work, part, self._progress)
 
     def describe(self) -> str:
         """One line for the record."""

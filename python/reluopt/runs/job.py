@@ -82,6 +82,11 @@ class Procedure(ABC, Generic[UnitT, ResultT]):
         """Seconds after which a worker process is killed."""
         return math.inf
 
+    @property
+    def together(self) -> int:
+        """Units that are best done at a time, where they are done one after the other."""
+        return 1
+
     def warm_up(self) -> None:
         """Do once in each process what must not count into the first unit's time."""
 
@@ -92,6 +97,16 @@ class Procedure(ABC, Generic[UnitT, ResultT]):
         Raises:
             ReluoptError: this works for no unit; the run ends.
         """
+
+    def run_together(
+        self, units: Sequence[UnitT], progress: ProgressCallback | None = None
+    ) -> list[ResultT]:
+        """Do several units, one result for each; what gains by it does them at a time.
+
+        Raises:
+            ReluoptError: this works for no unit; the run ends.
+        """
+        return [self.run(unit, progress) for unit in units]
 
     @abstractmethod
     def failed(
@@ -143,10 +158,20 @@ def attempt(
     work: Procedure[UnitT, ResultT], unit: UnitT, progress: ProgressCallback | None = None
 ) -> Outcome[ResultT]:
     """Do one unit; an unexpected exception is a result of its own, not the end of the run."""
+    return attempt_together(work, [unit], progress)[0]
+
+
+def attempt_together(
+    work: Procedure[UnitT, ResultT],
+    units: Sequence[UnitT],
+    progress: ProgressCallback | None = None,
+) -> list[Outcome[ResultT]]:
+    """Do several units; an unexpected exception is the result of each of them."""
     try:
-        return unit.key, work.run(unit, progress)
+        results = work.run_together(units, progress)
+        return [(unit.key, result) for unit, result in zip(units, results, strict=True)]
     except ReluoptError as error:
-        return unit.key, error
+        return [(units[0].key, error)]
     except Exception as error:
         message = " ".join(f"{type(error).__name__}: {error}".split())
-        return unit.key, work.failed(unit, ERROR, message)
+        return [(unit.key, work.failed(unit, ERROR, message)) for unit in units]

@@ -235,6 +235,36 @@ class UpperBoundRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BallAttackRow(Row):
+    """An image as an attack within a ball left it.
+
+    ``clip`` tells whether inputs were kept in their box, ``attacked`` the label to be missed.
+    ``original_lead`` and ``lead`` are those of the true label's logit over all others, before and
+    after: an image is answered correctly where its lead is above 0. ``distance`` is the length of
+    the change, ``seconds`` are shared alike by images that were attacked at a time.
+    """
+
+    image: str
+    label: int
+    attacked: int
+    method: str
+    norm: str
+    eps: float
+    clip: bool
+    status: str
+    distance: float | None = None
+    original_predicted: int | None = None
+    original_lead: float | None = None
+    predicted: int | None = None
+    lead: float | None = None
+    certified: bool
+    seconds: float | None = None
+    network: str = ""
+    image_sha256: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ForwardRow(Row):
     """A forward pass; ``seconds`` is the median of ``repeats`` passes."""
 
@@ -328,7 +358,8 @@ def known(value: _Value | None) -> _Value:
 
 
 ROW_CLASSES: tuple[type[Row], ...] = (
-    *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, ForwardRow, InferenceRow, BenchRow),
+    *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, BallAttackRow, ForwardRow),
+    *(InferenceRow, BenchRow),
 )
 """Rows of all jobs."""
 

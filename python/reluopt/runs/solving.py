@@ -39,15 +39,31 @@ class ImageJob(Job[Instance, RowT]):
         return {"data_sha256": data_fingerprint(units)}
 
 
-class SolverJob(Job[UnitT, RowT]):
-    """A job whose units are solved by a method, under the options of its engine."""
+class NetworkJob(Job[UnitT, RowT]):
+    """A job about one network."""
 
-    if TYPE_CHECKING:  # a dataclass would take these for the defaults of its fields
+    if TYPE_CHECKING:  # a dataclass would take it for the default of its field
 
         @property
         def network(self) -> ReLUNetwork:
             """The network."""
             ...
+
+    @property
+    def engines(self) -> list[str]:
+        """What computes it besides reluopt itself, for the record of versions."""
+        return []
+
+    @property
+    def verbose(self) -> bool:
+        """Whether it writes a log of its own."""
+        return False
+
+
+class SolverJob(NetworkJob[UnitT, RowT]):
+    """A job whose units are solved by a method, under the options of its engine."""
+
+    if TYPE_CHECKING:  # as above
 
         @property
         def method(self) -> Method:
@@ -78,6 +94,16 @@ class SolverJob(Job[UnitT, RowT]):
     def options(self) -> EngineOptions:
         """Limits, gap, threads, seed."""
         return self.method.options
+
+    @property
+    def engines(self) -> list[str]:
+        """The method's engine."""
+        return [self.method.engine]
+
+    @property
+    def verbose(self) -> bool:
+        """Whether the solver's log is shown."""
+        return self.options.verbose
 
     @property
     def threads(self) -> int:
