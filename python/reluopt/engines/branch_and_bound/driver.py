@@ -15,8 +15,8 @@ from reluopt.answers.solution import Incumbent, Status, relative_gap
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Engine, EngineRequest, EngineState
 from reluopt.engines.branch_and_bound import NORMS
-from reluopt.engines.branch_and_bound.dual import distance, engine
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
+from reluopt.engines.branch_and_bound.dual import distance, engine
 from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame

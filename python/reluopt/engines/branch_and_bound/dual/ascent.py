@@ -214,9 +214,7 @@ class Ascent:
         self.best = np.full(batch.size, -np.inf, dtype=np.float32)
         self.kept = _copies(batch.free)
         self.points = np.empty((batch.size, model.chain.moving.size), dtype=np.float32)
-        self._first, self._second = (
-            [np.zeros_like(part) for part in batch.free] for _ in range(2)
-        )
+        self._first, self._second = ([np.zeros_like(part) for part in batch.free] for _ in range(2))
         self._split_rates: list[float] = []
         self._iteration = 0
 
@@ -253,9 +251,7 @@ class Ascent:
             below = post
             moments = (self._first[0], self._second[0], batch.phases)
             rates = (SLOPE_RATE * rate, self._split_rates[k] * rate, self._iteration)
-            kernels.climb(
-                batch.multipliers, gradient, *moments, start, start + width, *rates
-            )
+            kernels.climb(batch.multipliers, gradient, *moments, start, start + width, *rates)
         if model.neurons.size:
             moved = (self._first[1], self._second[1], model.each, SLOPE_RATE * rate)
             kernels.climb_shares(batch.shares, share_gradient, *moved, self._iteration)

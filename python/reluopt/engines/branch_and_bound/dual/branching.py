@@ -41,7 +41,9 @@ def splits(model: Model, batch: Batch, threshold: float) -> IntArray:
     return np.where(gains[np.arange(batch.size), chosen] >= 0.0, chosen, NONE)
 
 
-def _gain(inactive: SingleArray, active: SingleArray, values: SingleArray, threshold: float) -> SingleArray:
+def _gain(
+    inactive: SingleArray, active: SingleArray, values: SingleArray, threshold: float
+) -> SingleArray:
     """How good a split is: by the children's gains, up to what is needed."""
     need = np.maximum(threshold - values, 1e-6)[:, None] * 1.01
     one = np.clip(inactive - values[:, None], 0.0, need)
@@ -72,14 +74,14 @@ def _first_layer(
     return gains
 
 
-def _scores(model: Model, batch: Batch, coefficients: SingleMatrix, k: int, out: SingleMatrix) -> None:
+def _scores(
+    model: Model, batch: Batch, coefficients: SingleMatrix, k: int, out: SingleMatrix
+) -> None:
     """What the relaxations of one layer lose at most."""
     layer = model.chain.layers[k]
     lower, upper = layer.lower.astype(np.float32), layer.upper.astype(np.float32)
     ends = (lower, upper, model.chain.single_offsets)
-    kernels.scores(
-        coefficients, model.chain.starts[k], *ends, batch.phases, batch.multipliers, out
-    )
+    kernels.scores(coefficients, model.chain.starts[k], *ends, batch.phases, batch.multipliers, out)
 
 
 def _behind(

@@ -167,9 +167,7 @@ class _Search:
             middle = 0.5 * (low + high)
             inputs = InputSet(self.task.box, self.task.image, Norm.LINF, middle)
             ends = box_ends(inputs)
-            alternatives = weakened(
-                self.task.alternatives, self.network.forward(self.task.image)
-            )
+            alternatives = weakened(self.task.alternatives, self.network.forward(self.task.image))
             try:
                 folded = folded_over(
                     self.network, replace(self.task, alternatives=alternatives), ends

@@ -17,7 +17,9 @@ MOST_ROWS = 512
 """Rows of one batch: more would not stay in the cache."""
 
 
-def root_batch(chain: Chain, rows: SingleMatrix, constants: FloatArray, conditions: int = 0) -> Batch:
+def root_batch(
+    chain: Chain, rows: SingleMatrix, constants: FloatArray, conditions: int = 0
+) -> Batch:
     """Forms over the whole box, with the slopes of CROWN (Zhang et al. 2018) to begin with."""
     count = rows.shape[0]
     lower = np.concatenate([np.zeros(0), *(layer.lower for layer in chain.hidden)])

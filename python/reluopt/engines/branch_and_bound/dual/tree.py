@@ -146,7 +146,9 @@ class Tree:
         self.least = np.full(goal.constants.size, np.inf)
         self._batches = 0
         top = model.chain.layers[model.top]
-        self._scale = ROUNDING * float(np.abs(goal.rows).sum(axis=1).max() * _median(top.magnitudes))
+        self._scale = ROUNDING * float(
+            np.abs(goal.rows).sum(axis=1).max() * _median(top.magnitudes)
+        )
 
     @property
     def open(self) -> int:
@@ -212,7 +214,9 @@ class Tree:
         both.batch.multipliers[index] = 0.0
         if self.record is not None:
             both.names = self.record.new(2 * count)
-            pairs = zip(parents.names, parents.split, both.names[:count], both.names[count:], strict=True)
+            pairs = zip(
+                parents.names, parents.split, both.names[:count], both.names[count:], strict=True
+            )
             for name, neuron, inactive, active in pairs:
                 self.record.children[int(name)] = (int(neuron), int(inactive), int(active))
         return both
@@ -250,7 +254,9 @@ class Tree:
 
     def safe_bounds(self, nodes: Nodes, which: IntArray, free: Free) -> FloatArray:
         """Bounds of some nodes, rounded outward."""
-        return self.safe(nodes.form[which], nodes.batch.phases[which], tuple(p[which] for p in free))  # type: ignore[arg-type]
+        return self.safe(
+            nodes.form[which], nodes.batch.phases[which], tuple(p[which] for p in free)
+        )  # type: ignore[arg-type]
 
     def safe(self, form: IntArray, phases: SingleMatrix, free: Free) -> FloatArray:
         """Bounds for given forms, phases and multipliers, rounded outward."""
@@ -264,7 +270,9 @@ class Tree:
         """Linear programs of nodes without undecided neurons; False when one holds a witness."""
         for b in range(leaves.form.size):
             one = leaves.chosen(slice(b, b + 1))
-            solved: Leaf = solve_leaf(self.model.chain, self.goal, int(one.form[0]), one.batch.phases[0])
+            solved: Leaf = solve_leaf(
+                self.model.chain, self.goal, int(one.form[0]), one.batch.phases[0]
+            )
             if solved.point is not None and self._look is not None:
                 if self._look(solved.point[None].astype(np.float32), one.form):
                     return False

@@ -143,7 +143,11 @@ class BoxSearch:
         """Whether an attack from some points has found a witness."""
         if self._attack is None or which.size == 0:
             return False
-        found = self._attack.run(points, which) if steps is None else self._attack.run(points, which, steps)
+        found = (
+            self._attack.run(points, which)
+            if steps is None
+            else self._attack.run(points, which, steps)
+        )
         if found is not None:
             self.decision.witness = found
         return found is not None
@@ -174,7 +178,9 @@ class BoxSearch:
         first = self._alternatives[group[0]].conditions
         if first.rhs.size == 1:
             rows = [-self._alternatives[i].conditions.matrix[0] for i in group]
-            return Goal(np.array(rows), np.array([self._alternatives[i].conditions.rhs[0] for i in group]))
+            return Goal(
+                np.array(rows), np.array([self._alternatives[i].conditions.rhs[0] for i in group])
+            )
         return Goal(np.zeros((1, first.matrix.shape[1])), np.zeros(1), first)
 
     def _model(self, chain: Chain, goal: Goal, planes: Planes = NO_PLANES) -> Model:
