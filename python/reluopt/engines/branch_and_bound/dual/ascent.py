@@ -10,7 +10,7 @@ s at which the form that is left takes its minimum, sent forward through the rel
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Batch:
 
     def chosen(self, index: BoolArray | IntArray | slice) -> Batch:
         """Copies of some of them."""
-        parts = (self.rows, self.constants, self.phases, *self.free)
+        parts: tuple[Any, ...] = (self.rows, self.constants, self.phases, *self.free)
         return Batch(*(np.ascontiguousarray(part[index]) for part in parts))
 
     @property
@@ -262,7 +262,7 @@ class Ascent:
         """One step of the multipliers of conditions."""
         top = self.model.chain.layers[self.model.top]
         logits = below @ top.single_transposed + top.single_bias
-        gradient = conditions.rhs - logits @ conditions.matrix.T
+        gradient = np.asarray(conditions.rhs - logits @ conditions.matrix.T, dtype=np.float32)
         mixture = self.batch.mixture
         moved = (self._first[2], self._second[2], rate, self._iteration, conditions.scaled)
         kernels.climb_mixture(mixture, gradient, *moved)

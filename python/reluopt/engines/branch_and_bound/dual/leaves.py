@@ -21,7 +21,7 @@ from reluopt.numerics.quiet_highs import QuietHighs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reluopt.engines.branch_and_bound.dual.tree import Goal
+    from reluopt.engines.branch_and_bound.dual.goals import Goal
 
 TOLERANCE = 1e-9
 """HiGHS' tolerances; bounds do not rest on them."""
