@@ -178,7 +178,7 @@ def test_a_box_of_one_point_is_decided():
 def test_other_tasks_are_refused(thesis):
     task = Task.largest_logit(0, Box.unit(784))
     assert not ENGINE.supports(task)
-    with pytest.raises(UnsupportedProblemError, match="perturbation"):
+    with pytest.raises(UnsupportedProblemError, match="expected a distance"):
         solve(thesis, task)
 
 

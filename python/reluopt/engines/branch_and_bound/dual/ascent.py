@@ -234,7 +234,7 @@ class Ascent:
         gradient, share_gradient = np.empty_like(batch.multipliers), np.empty_like(batch.shares)
         below = self.points
         if not self._split_rates:
-            means = (float(np.abs(each).mean()) for each in found.coefficients)
+            means = (float(np.abs(c).sum()) / max(c.size, 1) for c in found.coefficients)
             self._split_rates = [SPLIT_RATE * mean for mean in means]
         for k, coefficients in enumerate(found.coefficients):
             layer, start = chain.layers[k], chain.starts[k]

@@ -234,5 +234,5 @@ def _answer(search: _Search, request: EngineRequest, started: float) -> EngineAn
         nodes=search.nodes,
         search_seconds=time.perf_counter() - started,
         message="" if closed else search.message,
-        proof=search.proof if closed else None,
+        proof=search.proof if closed or status is Status.INFEASIBLE else None,
     )
