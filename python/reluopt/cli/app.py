@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = (
-    *("attack", "info", "evaluate", "import", "train", "ideal", "classify"),
+    *("attack", "info", "evaluate", "import", "train", "ideal", "classify", "vnnlib"),
     *("report", "verify-result", "merge", "bench", "profile"),
     *("reproduce", "experiment", "compile"),
 )
