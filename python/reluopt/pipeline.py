@@ -83,6 +83,8 @@ def solve(
         incumbent = find_incumbent(network, task, method.options.seed, share)
         request = replace(request, incumbent=incumbent)
     attack_seconds = clock.lap()
+    if task.decides and (own := _already(network, task)) is not None:
+        request = replace(request, incumbent=own)
     answer, bounds, bounds_seconds = _answer(request, engine, method, clock)
     search_seconds = clock.lap() - answer.build_seconds
     verdict = _verdict(request, engine, answer, clock.deadline)
@@ -131,8 +133,11 @@ def _answer(
 ) -> tuple[EngineAnswer, str, float]:
     """The engine's answer, the name of the bounds it was given, and the seconds they took."""
     incumbent = request.incumbent
-    if incumbent is not None and incumbent.objective == 0.0:
-        answer = EngineAnswer(Status.OPTIMAL, None, incumbent.alternative, 0.0, 0.0)
+    if incumbent is not None and (request.task.decides or incumbent.objective == 0.0):
+        bound = math.inf if request.task.decides else 0.0
+        answer = EngineAnswer(
+            Status.OPTIMAL, None, incumbent.alternative, incumbent.objective, bound
+        )
         return answer, "none", 0.0
     request, bounds = _bounded(request, engine, method, clock.deadline)
     seconds = clock.lap()
@@ -170,6 +175,9 @@ def _bounded(
     bounding.refuse_untrue(network, task.box, deadline)
     inputs = _inputs(task, request.incumbent if over_ball else None, over_ball)
     bounds = bounding.compute(network, inputs, deadline=deadline.share(BOUNDS_SHARE))
+    if task.decides:
+        hopeless = hopeless_alternatives(network, inputs, bounds, task)
+        return replace(request, bounds=bounds, hopeless=hopeless), bounding.name
     if not over_ball:
         return replace(request, bounds=bounds), bounding.name
     hopeless = hopeless_alternatives(network, inputs, bounds, task)
@@ -178,7 +186,9 @@ def _bounded(
 
 
 def _inputs(task: Task, incumbent: Incumbent | None, over_ball: bool) -> InputSet:
-    """The box, or the incumbent's ball in it with the task's limits."""
+    """The box or ball of the task, or the incumbent's ball with the task's limits."""
+    if not task.minimises_distance and task.surroundings is None:
+        return task.inputs
     if not over_ball:
         return InputSet(task.surroundings or task.box)
     norm, radius = task.norm.ball(math.inf if incumbent is None else incumbent.objective)
@@ -193,6 +203,19 @@ def _found(task: Task, answer: EngineAnswer, incumbent: Incumbent | None) -> lis
         image = task.box.clip(answer.image)
         found.append(Incumbent(image, task.distance(image), answer.alternative))
     return found if incumbent is None else [*found, incumbent]
+
+
+def _already(network: ReLUNetwork, task: Task) -> Incumbent | None:
+    """The centre of the ball, if it meets an alternative as it is."""
+    center = task.inputs.center
+    if center is None:
+        return None
+    logits = network.forward(center)
+    for index, alternative in enumerate(task.alternatives):
+        slack = float(alternative.conditions.slack(logits).min(initial=math.inf))
+        if slack >= 0.0:
+            return Incumbent(center, slack, index)
+    return None
 
 
 def _polished(

@@ -15,7 +15,8 @@ import numpy as np
 from reluopt.answers.solution import Certificate
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.input_sets import Box
+from reluopt.questions.input_sets import Box, InputSet
+from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Alternative, Task
 
 CONDITION_TOLERANCE = 1e-6
@@ -32,6 +33,9 @@ BOX_TOLERANCE = 1e-9
 LIMIT_TOLERANCE = 1e-7
 """How much a limit on the change may be exceeded, in pixel units: a hundred times the tolerance of
 1e-9 that solvers are asked for, and a 40,000th of a grey level of an 8-bit image."""
+
+BALL_TOLERANCE = 1e-9
+"""How far a change may be longer than the radius of its ball: rounding only, as for the box."""
 
 OBJECTIVE_TOLERANCE = 1e-6
 """Largest relative difference between a claimed and a recomputed objective."""
@@ -97,6 +101,56 @@ def _claim_failures(objective: float, claimed: float | None) -> list[str]:
     if claimed is None or abs(claimed - objective) <= allowed:
         return []
     return [f"the claimed objective {claimed:.9g} is {objective:.9g} when recomputed"]
+
+
+@_overflow_is_a_failure
+def check_maximum(network: ReLUNetwork, task: Task, image: FloatArray) -> Certificate:
+    """Check an input that claims to be one of a task that maximises a form or a slack.
+
+    Returns:
+        A certificate whose ``objective`` is the form, or the largest slack of an alternative;
+        ``margin`` is that slack (infinite where nothing has to be met), ``distance`` the length of
+        the change from the centre of the task's ball. Conditions of a form may be missed by
+        :data:`CONDITION_TOLERANCE`; whether a slack is negative is for the caller to judge.
+    """
+    logits = network.forward(image)
+    slacks = [
+        float(each.conditions.slack(logits).min(initial=np.inf)) for each in task.alternatives
+    ]
+    margin = max(slacks, default=np.inf)
+    value = margin if task.maximises_slack else task.form(logits)
+    failures = _box_failures(task.box, image) + _finite_failures(logits)
+    distance, outside = _distance_in_ball(task.inputs, image)
+    failures += outside
+    tolerance = CONDITION_TOLERANCE * float(np.abs(logits).max())
+    if not task.maximises_slack and not margin >= -tolerance:
+        failures.append(f"a condition is violated by {-margin:.3g}")
+    if not abs(value) < np.inf:
+        failures.append(f"the objective is {value}, which is not finite")
+    predicted = int(np.argmax(logits))
+    return Certificate(
+        certified=not failures,
+        failures=tuple(failures),
+        predicted=predicted,
+        objective=value,
+        distance=distance,
+        margin=margin,
+        lead=_lead(logits, predicted),
+        box_violation=task.box.violation(image),
+        logits=logits,
+        activation=network.metadata.activation,
+    )
+
+
+def _distance_in_ball(inputs: InputSet, image: FloatArray) -> tuple[float, list[str]]:
+    """Length of the change from the centre of a ball, and the check of its radius in words."""
+    if inputs.center is None:
+        return 0.0, []
+    norm = Norm.LINF if inputs.norm is None else inputs.norm
+    length = float(norm.lengths((image - inputs.center)[None])[0])
+    if length <= inputs.radius + BALL_TOLERANCE:
+        return length, []
+    return length, [f"the change has length {length:.12g}, more than {inputs.radius:g}"]
 
 
 @_overflow_is_a_failure

@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reluopt.answers.answer import EngineAnswer
-from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_logit, check_perturbation
+from reluopt.answers.check import (
+    OBJECTIVE_TOLERANCE,
+    check_logit,
+    check_maximum,
+    check_perturbation,
+)
 from reluopt.answers.solution import Certificate, Incumbent, Status, relative_gap
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
@@ -153,6 +158,7 @@ class Verdict:
         target: the label that was asked for or reached, or None.
         image: the answer, or None.
         certificate: the check of ``image``.
+        without: the objective where no image was found.
     """
 
     status: Status
@@ -160,6 +166,7 @@ class Verdict:
     target: int | None
     image: FloatArray | None = None
     certificate: Certificate | None = None
+    without: float = math.inf
 
     @property
     def certified(self) -> bool:
@@ -168,12 +175,12 @@ class Verdict:
 
     @property
     def objective(self) -> float:
-        """The checked objective; infinite where none was reached."""
+        """The checked objective; infinite (minus infinity of a maximum) where none was reached."""
         certificate = self.certificate
         if certificate is None:
-            return math.inf
+            return self.without
         counts = certificate.certified or self.status is Status.NOT_ADVERSARIAL
-        return certificate.objective if counts else math.inf
+        return certificate.objective if counts else self.without
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +206,8 @@ def judged(claim: Claim) -> Verdict:
     """What may be told of an answer, by what was optimised."""
     if claim.task.minimises_distance:
         return _judge_distance(claim)
+    if claim.task.maximises_slack:
+        return _judge_slack(claim)
     return (_judge_logits if isinstance(claim.task.objective, Logits) else _judge_form)(claim)
 
 
@@ -215,14 +224,58 @@ def _judge_distance(claim: Claim) -> Verdict:
 
 
 def _judge_form(claim: Claim) -> Verdict:
-    """The logit that the network gives to the engine's input."""
-    answer, box, label = claim.answer, claim.task.box, claim.task.form.terms[0][0]
+    """What the network gives to the engine's input."""
+    answer, task = claim.answer, claim.task
+    label = task.form.label
     if answer.image is None:
-        return Verdict(*verdict_without_image(answer), label)
-    image = box.clip(answer.image)
-    certificate = check_logit(claim.network, box, label, image)
+        return Verdict(*verdict_without_image(answer), label, without=-math.inf)
+    image = task.box.clip(answer.image)
+    if label is None or task.alternatives or task.inputs.center is not None:
+        certificate = check_maximum(claim.network, task, image)
+    else:
+        certificate = check_logit(claim.network, task.box, label, image)
     status, message = verdict_of_maximum(answer, certificate, claim.gap)
     return Verdict(status, message, label, image, certificate)
+
+
+def _judge_slack(claim: Claim) -> Verdict:
+    """The slack of the engine's input, or of an input that was found before."""
+    answer, task = claim.answer, claim.task
+    images = [task.box.clip(item.image) for item in claim.found]
+    images += [] if answer.image is None else [task.box.clip(answer.image)]
+    checked = [(check_maximum(claim.network, task, image), image) for image in images]
+    checked.sort(key=lambda each: (each[0].certified, each[0].objective), reverse=True)
+    certificate, image = checked[0] if checked else (None, None)
+    status, message = _verdict_of_slack(claim, certificate)
+    target = None
+    if certificate is not None and certificate.certified:
+        met = [each.conditions.slack(certificate.logits).min() for each in task.alternatives]
+        target = task.alternatives[int(np.argmax(met))].target
+    return Verdict(status, message, target, image, certificate, without=-math.inf)
+
+
+def _verdict_of_slack(claim: Claim, certificate: Certificate | None) -> tuple[Status, str]:
+    """What may be claimed about a slack, of which perhaps the sign alone is asked."""
+    answer, decides = claim.answer, claim.task.decides
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
+    if certificate is not None and not certificate.certified:
+        return Status.NUMERICAL, "; ".join(certificate.failures)
+    if not decides:
+        if certificate is None:
+            return verdict_without_image(answer)
+        return verdict_of_maximum(answer, certificate, claim.gap)
+    if certificate is not None and certificate.objective >= 0.0:
+        if answer.bound < certificate.objective:
+            return Status.NUMERICAL, (
+                f"the engine's bound {answer.bound:.9g} is below the slack "
+                f"{certificate.objective:.9g} of a checked input"
+            )
+        return Status.NOT_ROBUST, answer.message
+    if answer.bound < 0.0:
+        return Status.ROBUST, answer.message
+    refused = "" if certificate is None else "the engine's input meets no alternative"
+    return Status.UNDECIDED, answer.message or refused
 
 
 def _judge_logits(claim: Claim) -> Verdict:

@@ -8,7 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = (
-    *("attack", "info", "evaluate", "import", "train", "ideal", "classify", "vnnlib"),
+    *("attack", "verify", "robust-error", "worst-case", "vnnlib"),
+    *("info", "evaluate", "import", "train", "ideal", "classify"),
     *("report", "verify-result", "merge", "bench", "profile"),
     *("reproduce", "experiment", "compile"),
 )

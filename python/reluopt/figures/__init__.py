@@ -17,6 +17,7 @@ from reluopt.figures.pictures import (
     optimal_input_figure,
     perturbation_figure,
 )
+from reluopt.figures.robust_error import robust_error_figure
 from reluopt.figures.robustness import (
     certified_accuracy_figure,
     class_distance_figure,
@@ -64,6 +65,7 @@ __all__ = [
     "performance_profile",
     "performance_profile_figure",
     "perturbation_figure",
+    "robust_error_figure",
     "save_figure",
     "style",
     "time_figure",

@@ -20,6 +20,7 @@ IntMatrix: TypeAlias = NDArray[np.int64]
 SingleArray: TypeAlias = NDArray[np.float32]
 SingleMatrix: TypeAlias = NDArray[np.float32]
 ByteMatrix: TypeAlias = NDArray[np.int8]
+AnyFloat: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
 
 def frozen_array(values: ArrayLike) -> FloatArray:

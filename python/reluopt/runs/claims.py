@@ -109,7 +109,7 @@ CLAIMS: Mapping[str, StatusClaim] = {
 }
 """Claims by status."""
 
-_WITH_ANSWERS = ("attack", "ideal", "estimate", "ball-attack")
+_WITH_ANSWERS = ("attack", "ideal", "estimate", "ball-attack", "verify")
 """Jobs that store an image beside every row that tells what the network answers to it."""
 
 

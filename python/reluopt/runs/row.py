@@ -265,6 +265,40 @@ class BallAttackRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerifyRow(Row):
+    """A verdict over a ball of radius ``eps``.
+
+    ``run`` is the key, the image and the radius. ``bound`` is a proven upper bound on the lead
+    ``max_t x_t - x_d`` of the other labels over the ball, below 0 where the verdict is ROBUST;
+    ``lead`` and ``distance`` are those of the witness, an input that is answered otherwise.
+    """
+
+    run: str
+    image: str
+    label: int
+    norm: str
+    eps: float
+    engine: str
+    formulation: str | None = None
+    bounds: str | None = None
+    status: str
+    bound: float | None = None
+    lead: float | None = None
+    distance: float | None = None
+    seconds: float | None = None
+    nodes: int | None = None
+    original_predicted: int | None = None
+    predicted: int | None = None
+    certified: bool
+    seed: int | None = None
+    threads: int | None = None
+    time_limit: float | None = None
+    network: str = ""
+    image_sha256: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ForwardRow(Row):
     """A forward pass; ``seconds`` is the median of ``repeats`` passes."""
 
@@ -359,7 +393,7 @@ def known(value: _Value | None) -> _Value:
 
 ROW_CLASSES: tuple[type[Row], ...] = (
     *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, BallAttackRow, ForwardRow),
-    *(InferenceRow, BenchRow),
+    *(VerifyRow, InferenceRow, BenchRow),
 )
 """Rows of all jobs."""
 

@@ -39,14 +39,16 @@ def read_specification(path: Path) -> Specification:
     Warns:
         NoteWarning: a tensor has a type of its own; what is proven holds in exact arithmetic.
     """
-    text, reader, line = read_text(path), _Reader(), 1
+    text, reader, place = read_text(path), _Reader(), ""
     try:
         for line, tree in statements(text):
+            place = f"line {line}: "
             reader.take(tree)
+        place = ""
         specification = reader.finished(path.name)
     except InputError as error:
         message = str(error)
-        place = "" if message.startswith("line ") else f"line {line}: "
+        place = "" if message.startswith("line ") else place
         raise InputError(f"{path}: {place}{message}") from error
     typed = [each for each in specification.tensors or () if each.kind.lower() != "real"]
     if typed:

@@ -15,8 +15,11 @@ from reluopt.answers.solution import Incumbent, Status, relative_gap
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Engine, EngineRequest, EngineState
 from reluopt.engines.branch_and_bound import NORMS
-from reluopt.engines.branch_and_bound.dual import distance, engine
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
+from reluopt.engines.branch_and_bound.dual import distance, engine
+from reluopt.engines.branch_and_bound.dual.proof import BoxProof
+from reluopt.engines.branch_and_bound.dual.proof import replay as replay_box
+from reluopt.engines.branch_and_bound.dual.proof_file import proof_bytes as box_proof_bytes
 from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame
@@ -27,7 +30,7 @@ from reluopt.engines.branch_and_bound.proof_search import prove, root_bound
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.problems import Blend, Task
+from reluopt.questions.problems import Blend, Norm, Task
 
 ROUNDING = 1.0 + 1e-6
 """Slack of the test whether the gap has been reached: the cutoff is computed by a subtraction."""
@@ -84,7 +87,8 @@ class BranchAndBoundEngine(Engine):
         started = time.perf_counter()
         for kind in DUAL:
             if kind.takes(task):
-                return kind.solve(request, started)
+                found: EngineAnswer = kind.solve(request, started)
+                return found
         if isinstance(task.norm, Blend):
             frame, raised = lifted_frame(request.network, task)
             answer = self._search(frame, lifted_request(request, raised), raised.task, started)
@@ -115,24 +119,36 @@ class BranchAndBoundEngine(Engine):
 
     def keeps_proofs(self, task: Task) -> bool:
         """Of tasks that are searched as they are: not of blends."""
-        return self.supports(task) and task.minimises_distance and task.norm.name in NORMS
+        if not self.supports(task):
+            return False
+        return not task.minimises_distance or task.norm in tuple(Norm)
 
     def proof_bytes(self, proof: Any) -> bytes:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""
-        return proof_bytes(proof)
+        return box_proof_bytes(proof) if isinstance(proof, BoxProof) else proof_bytes(proof)
 
     def read_proof(self, path: Path) -> Any:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""
         return read_proof(path)
 
     def replay(self, proof: Any, network: ReLUNetwork, task: Task) -> float:
-        """See :class:`~reluopt.engines.proving.ProvingEngine`, and :func:`.proof.replay`."""
-        return replay(proof, network, task)
+        """See :class:`~reluopt.engines.proving.ProvingEngine`, and :func:`.proof.replay`.
+
+        Of a slack, a lower bound on its negative.
+        """
+        if not isinstance(proof, BoxProof):
+            return replay(proof, network, task)
+        slack = replay_box(proof, network, task)
+        if not task.minimises_distance:
+            return -slack
+        return proof.radius if slack < 0.0 else 0.0
 
     def root_bound(
         self, network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float
     ) -> float:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""
+        if distance.takes(task):
+            return distance.root_bound(network, task, incumbent, gap * GAP_SHARE)
         return root_bound(network, task, incumbent, gap * GAP_SHARE)
 
 

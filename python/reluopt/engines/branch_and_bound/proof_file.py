@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from reluopt.engines.branch_and_bound import NORMS
+from reluopt.engines.branch_and_bound.dual.proof import BoxProof
+from reluopt.engines.branch_and_bound.dual.proof_file import KIND, proof_of
 from reluopt.engines.branch_and_bound.leaf import BOUND, EMPTY, FARKAS, LEAF, Leaf
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.proof import Proof, TreeProof
@@ -60,8 +62,8 @@ def proof_bytes(proof: Proof) -> bytes:
     return save(tensors, {"reluopt": json.dumps(description)})
 
 
-def read_proof(path: str | os.PathLike[str]) -> Proof:
-    """Read a proof.
+def read_proof(path: str | os.PathLike[str]) -> Proof | BoxProof:
+    """Read a proof, of distances by trees or about a box.
 
     Its vectors are kept as they are, and a leaf's share of them is cut out when it is asked for: a
     proof takes about twice the memory of its file.
@@ -72,6 +74,8 @@ def read_proof(path: str | os.PathLike[str]) -> Proof:
     file = open_tensor_file(path)
     try:
         about = parse_json(file.metadata["reluopt"])
+        if isinstance(about, dict) and about.get("kind") == KIND:
+            return proof_of(file, about)
         norm, radius, count = _described(about, len(file.tensors))
         names = {f"tree.{t}.{name}" for t in range(count) for name in _tensor_types(norm)}
         if names != file.tensors.keys():

@@ -10,7 +10,7 @@ s at which the form that is left takes its minimum, sent forward through the rel
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Batch:
 
     def chosen(self, index: BoolArray | IntArray | slice) -> Batch:
         """Copies of some of them."""
-        parts = (self.rows, self.constants, self.phases, *self.free)
+        parts: tuple[Any, ...] = (self.rows, self.constants, self.phases, *self.free)
         return Batch(*(np.ascontiguousarray(part[index]) for part in parts))
 
     @property
@@ -214,9 +214,7 @@ class Ascent:
         self.best = np.full(batch.size, -np.inf, dtype=np.float32)
         self.kept = _copies(batch.free)
         self.points = np.empty((batch.size, model.chain.moving.size), dtype=np.float32)
-        self._first, self._second = (
-            [np.zeros_like(part) for part in batch.free] for _ in range(2)
-        )
+        self._first, self._second = ([np.zeros_like(part) for part in batch.free] for _ in range(2))
         self._split_rates: list[float] = []
         self._iteration = 0
 
@@ -253,9 +251,7 @@ class Ascent:
             below = post
             moments = (self._first[0], self._second[0], batch.phases)
             rates = (SLOPE_RATE * rate, self._split_rates[k] * rate, self._iteration)
-            kernels.climb(
-                batch.multipliers, gradient, *moments, start, start + width, *rates
-            )
+            kernels.climb(batch.multipliers, gradient, *moments, start, start + width, *rates)
         if model.neurons.size:
             moved = (self._first[1], self._second[1], model.each, SLOPE_RATE * rate)
             kernels.climb_shares(batch.shares, share_gradient, *moved, self._iteration)
@@ -266,7 +262,7 @@ class Ascent:
         """One step of the multipliers of conditions."""
         top = self.model.chain.layers[self.model.top]
         logits = below @ top.single_transposed + top.single_bias
-        gradient = conditions.rhs - logits @ conditions.matrix.T
+        gradient = np.asarray(conditions.rhs - logits @ conditions.matrix.T, dtype=np.float32)
         mixture = self.batch.mixture
         moved = (self._first[2], self._second[2], rate, self._iteration, conditions.scaled)
         kernels.climb_mixture(mixture, gradient, *moved)

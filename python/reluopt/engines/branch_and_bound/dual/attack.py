@@ -87,7 +87,9 @@ class BoxAttack:
                 if found is not None:
                     return found
             length = np.float32(LONGEST * (1.0 - step / steps) + SHORTEST)
-            points = np.clip(points + length * self._half * np.sign(gradient), self._low, self._high)
+            points = np.clip(
+                points + length * self._half * np.sign(gradient), self._low, self._high
+            )
         return None
 
     def check(self, points: SingleMatrix, which: IntArray, slacks: FloatArray) -> Witness | None:

@@ -41,12 +41,15 @@ def splits(model: Model, batch: Batch, threshold: float) -> IntArray:
     return np.where(gains[np.arange(batch.size), chosen] >= 0.0, chosen, NONE)
 
 
-def _gain(inactive: SingleArray, active: SingleArray, values: SingleArray, threshold: float) -> SingleArray:
+def _gain(
+    inactive: SingleMatrix, active: SingleMatrix, values: SingleArray, threshold: float
+) -> SingleMatrix:
     """How good a split is: by the children's gains, up to what is needed."""
     need = np.maximum(threshold - values, 1e-6)[:, None] * 1.01
     one = np.clip(inactive - values[:, None], 0.0, need)
     other = np.clip(active - values[:, None], 0.0, need)
-    return np.maximum(one, other) + SMALLER_SHARE * np.minimum(one, other)
+    found: SingleMatrix = np.maximum(one, other) + SMALLER_SHARE * np.minimum(one, other)
+    return found
 
 
 def _first_layer(
@@ -72,14 +75,14 @@ def _first_layer(
     return gains
 
 
-def _scores(model: Model, batch: Batch, coefficients: SingleMatrix, k: int, out: SingleMatrix) -> None:
+def _scores(
+    model: Model, batch: Batch, coefficients: SingleMatrix, k: int, out: SingleMatrix
+) -> None:
     """What the relaxations of one layer lose at most."""
     layer = model.chain.layers[k]
     lower, upper = layer.lower.astype(np.float32), layer.upper.astype(np.float32)
     ends = (lower, upper, model.chain.single_offsets)
-    kernels.scores(
-        coefficients, model.chain.starts[k], *ends, batch.phases, batch.multipliers, out
-    )
+    kernels.scores(coefficients, model.chain.starts[k], *ends, batch.phases, batch.multipliers, out)
 
 
 def _behind(
@@ -102,11 +105,11 @@ def _behind(
     nodes, columns = nodes[undecided], columns[undecided]
     for first in range(0, nodes.size, MOST_CHILDREN // 2):
         node, column = (part[first : first + MOST_CHILDREN // 2] for part in (nodes, columns))
-        ends = []
+        ends: list[SingleMatrix] = []
         for phase in (-1, 1):
             child = batch.chosen(node)
             index = np.arange(node.size), start + column
             child.phases[index], child.multipliers[index] = phase, 0.0
             ends.append(evaluate(model, child)[:, None])
-        gain = _gain(*ends, values[node], threshold)[:, 0]
+        gain = _gain(ends[0], ends[1], values[node], threshold)[:, 0]
         gains[node, start + column] = gain + 1e-6 * scores[node, column]

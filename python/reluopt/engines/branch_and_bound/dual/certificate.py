@@ -40,11 +40,11 @@ import numpy as np
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
 from reluopt.numerics.arrays import (
+    AnyFloat,
     ByteMatrix,
     FloatArray,
     FloatMatrix,
     IntArray,
-    SingleMatrix,
 )
 from reluopt.numerics.jit import kernel
 from reluopt.numerics.rounding import TINY, gamma
@@ -138,7 +138,7 @@ class Forms:
     sizes: FloatArray | float = 0.0
 
 
-def mixed(forms: Forms, conditions: LogitConditions, mixture: SingleMatrix, chain: Chain) -> Forms:
+def mixed(forms: Forms, conditions: LogitConditions, mixture: AnyFloat, chain: Chain) -> Forms:
     """Forms with ``mu @ (rhs - matrix @ logits)`` added, mu >= 0: not above them where inputs
     meet the conditions."""
     weights = np.maximum(np.nan_to_num(mixture.astype(np.float64)), 0.0)
@@ -153,8 +153,8 @@ def lower_bounds(
     chain: Chain,
     forms: Forms,
     phases: ByteMatrix,
-    multipliers: FloatMatrix | SingleMatrix,
-    shares: FloatMatrix | SingleMatrix,
+    multipliers: AnyFloat,
+    shares: AnyFloat,
     planes: Planes = NO_PLANES,
 ) -> FloatArray:
     """Numbers that are not above the least values of some forms; NaN is made -infinity.

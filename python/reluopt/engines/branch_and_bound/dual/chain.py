@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import ByteMatrix, FloatArray, FloatMatrix, SingleArray, SingleMatrix
@@ -54,6 +55,27 @@ class Layer:
         return self.bias.astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class Step:
+    """How some neurons of a layer were bounded: all that it takes to do it again.
+
+    Attributes:
+        layer: which, counted from 0.
+        neurons: of that layer, shape ``(rows,)``.
+        signs: 1 where ``a`` was bounded from below, -1 where ``-a`` was.
+        multipliers: shape ``(rows, neurons below)``.
+        points: where planes were made, shape ``(rows, planes, inputs)``.
+        shares: of a neuron's planes, shape ``(rows, undecided first-layer neurons, planes)``.
+    """
+
+    layer: int
+    neurons: NDArray[np.int64]
+    signs: NDArray[np.int8]
+    multipliers: SingleMatrix
+    points: NDArray[np.int8]
+    shares: NDArray[np.float32]
+
+
 class Chain:
     """Layers over a box, bounded from the first one on.
 
@@ -62,6 +84,7 @@ class Chain:
         moving: which inputs of the network can move, and so are inputs here.
         layers: those that have been bounded, and the next one.
         errors: how far a pre-activation of the first layer may be from ``weight @ s + bias``.
+        steps: how the layers behind the first were bounded.
     """
 
     def __init__(self, network: ReLUNetwork, lower: FloatArray, upper: FloatArray) -> None:
@@ -80,6 +103,7 @@ class Chain:
         reach = np.abs(scaled).sum(axis=1)
         room = self.errors * 2.0 + float(gamma(weight.shape[1] + 8.0)) * reach
         self.layers: list[Layer] = []
+        self.steps: list[Step] = []
         self._append(scaled, bias, magnitudes, bias - reach - room, bias + reach + room)
 
     def _append(
@@ -125,10 +149,14 @@ class Chain:
         rows = (layer.weight[alive], layer.bias[alive], layer.magnitudes[alive])
         return Layer(*rows, layer.lower[alive], layer.upper[alive], layer.places[alive])
 
-    def bound_last(self, lower: FloatArray, upper: FloatArray) -> None:
-        """Tighten the bounds of the last layer."""
+    def bound_last(self, step: Step, bounds: FloatArray) -> None:
+        """Tighten the bounds of the last layer by what was proven of the rows of a step."""
         last = self.layers.pop()
-        lower, upper = np.maximum(last.lower, lower), np.minimum(last.upper, upper)
+        lower, upper = last.lower.copy(), last.upper.copy()
+        low = step.signs > 0
+        np.maximum.at(lower, step.neurons[low], bounds[low])
+        np.minimum.at(upper, step.neurons[~low], -bounds[~low])
+        self.steps.append(step)
         self._append(last.weight, last.bias, last.magnitudes, lower, upper)
 
     @property

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Free, Model, climb
-from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
-from reluopt.engines.branch_and_bound.dual.chain import Chain
-from reluopt.engines.branch_and_bound.dual.layers import root_batch
+from reluopt.engines.branch_and_bound.dual.certificate import lower_bounds
+from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
+from reluopt.engines.branch_and_bound.dual.layers import root_batch, signed_rows
 from reluopt.engines.branch_and_bound.dual.planes import (
     STEPS,
     Planes,
@@ -23,7 +23,7 @@ from reluopt.engines.branch_and_bound.dual.planes import (
     kept_point,
     mixed_planes,
 )
-from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray, SingleMatrix
+from reluopt.numerics.arrays import FloatArray, IntArray, SingleMatrix
 
 
 @dataclass(eq=False)
@@ -114,26 +114,33 @@ def cut(model: Model, batch: Batch, rounds: int, iterations: int) -> Cut | None:
     return Cut(points, shares, planes, ended, float(found.bounds[0]))
 
 
-def bound_last_with_planes(chain: Chain, neurons: IntArray, rounds: int, iterations: int) -> None:
+def bound_last_with_planes(
+    chain: Chain, neurons: NDArray[np.int64], rounds: int, iterations: int
+) -> None:
     """Tighten some undecided neurons of a chain's last layer, each end with planes of its own."""
-    last, top = chain.layers[-1], len(chain.layers) - 1
-    lower, upper = last.lower.copy(), last.upper.copy()
     model = Model.of(chain)
+    made: list[tuple[int, int, Cut]] = []
+    bounds: list[float] = []
     for neuron in neurons.tolist():
-        for sign in (1.0, -1.0):
-            row: FloatMatrix = np.zeros((1, last.bias.size))
-            row[0, neuron] = sign
-            batch = root_batch(chain, row.astype(np.float32), np.zeros(1))
-            made = cut(model, batch, rounds, iterations)
-            if made is None:
+        for sign in (1, -1):
+            forms = signed_rows(chain, np.array([neuron]), np.array([sign], dtype=np.int8))
+            batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
+            found = cut(model, batch, rounds, iterations)
+            if found is None:
                 return
-            free = made.batch.free[:2]
-            form = Forms(top, row, np.zeros(1))
-            found = float(lower_bounds(chain, form, batch.phases, *free, made.planes)[0])
-            if sign > 0.0:
-                lower[neuron] = max(lower[neuron], found)
-                if lower[neuron] >= 0.0:
-                    break
-            else:
-                upper[neuron] = min(upper[neuron], -found)
-    chain.bound_last(lower, upper)
+            made.append((neuron, sign, found))
+            free = found.batch.free[:2]
+            bound = lower_bounds(chain, forms, batch.phases, *free, found.planes)
+            bounds.append(float(bound[0]))
+            if bounds[-1] >= 0.0:  # decided: its other end does not matter
+                break
+    if made:
+        step = Step(
+            len(chain.layers) - 1,
+            np.array([neuron for neuron, _, _ in made]),
+            np.array([sign for _, sign, _ in made], dtype=np.int8),
+            np.concatenate([each.batch.multipliers for _, _, each in made]),
+            np.array([each.points for _, _, each in made]),
+            np.array([each.shares for _, _, each in made]),
+        )
+        chain.bound_last(step, np.array(bounds))

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -22,16 +24,16 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status, relative_gap
 from reluopt.attacks.linear_regions import linear_region_minimum
 from reluopt.attacks.start import starting_points
-from reluopt.deadline import Deadline
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over
+from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.input_sets import InputSet
 from reluopt.questions.margins import LogitConditions
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Alternative, Task
@@ -51,15 +53,13 @@ def takes(task: Task) -> bool:
     return task.minimises_distance and task.norm is Norm.LINF and task.limits is None
 
 
-def weakened(alternatives: tuple[Alternative, ...], logits: FloatArray) -> tuple[Alternative, ...]:
-    """Of several alternatives the conditions that ``logits`` miss most; of one, all."""
-    if len(alternatives) == 1:
-        return alternatives
+def weakened(alternatives: Sequence[Alternative], chosen: Sequence[int]) -> tuple[Alternative, ...]:
+    """Alternatives with one condition each, or all where -1 is chosen."""
     found = []
-    for each in alternatives:
-        worst = int(np.argmin(each.conditions.slack(logits)))
-        matrix, rhs = each.conditions.matrix[[worst]], each.conditions.rhs[[worst]]
-        found.append(replace(each, conditions=LogitConditions(matrix, rhs)))
+    for each, row in zip(alternatives, chosen, strict=True):
+        matrix, rhs = each.conditions.matrix[[row]], each.conditions.rhs[[row]]
+        weaker = each.conditions if row < 0 else LogitConditions(matrix, rhs)
+        found.append(replace(each, conditions=weaker))
     return tuple(found)
 
 
@@ -75,6 +75,7 @@ class _Search:
         best: incumbent or None.
         bound: proven bound on the distance; infinite when nothing meets the task.
         nodes: of all trees.
+        keep: whether the last search keeps a proof, and ``proof`` that.
     """
 
     network: ReLUNetwork
@@ -86,6 +87,8 @@ class _Search:
     bound: float = 0.0
     nodes: int = 0
     message: str = ""
+    keep: bool = False
+    proof: BoxProof | None = None
 
     @property
     def objective(self) -> float:
@@ -117,9 +120,11 @@ class _Search:
         """Search until the gap is closed or time is over."""
         while self.cutoff > 0.0 and not self.deadline.passed:
             radius, before = self.cutoff, self.objective
-            decision = self._decide(radius, all_conditions=False)
-            if decision.witness is None and not decision.empty and self._several:
-                decision = self._decide(radius, all_conditions=True)
+            everything = [-1] * len(self._worst)
+            decision = self._decide(radius, self._worst)
+            open_ = decision.witness is None and not decision.empty and not self.deadline.passed
+            if open_ and self._worst != everything:
+                decision = self._decide(radius, everything)
             if decision.witness is not None:
                 self.offer(decision.witness.image, decision.witness.alternative)
                 if not self.objective < before:
@@ -129,25 +134,25 @@ class _Search:
             if decision.empty:
                 self.bound = radius
             else:
-                self._first_bound(radius)
+                self.bound_roots(radius)
             return
         if self.cutoff <= 0.0:
             self.bound = self.objective
 
-    @property
-    def _several(self) -> bool:
-        """Whether weakened alternatives are others than the task's."""
-        return len(self.task.alternatives) > 1 and not self.deadline.passed
+    @cached_property
+    def _worst(self) -> list[int]:
+        """The condition of each alternative that the image misses most; all of a single one."""
+        if len(self.task.alternatives) == 1:
+            return [-1]
+        logits = self.network.forward(self.task.image)
+        slacks = [each.conditions.slack(logits) for each in self.task.alternatives]
+        return [-1 if slack.size == 1 else int(np.argmin(slack)) for slack in slacks]
 
-    def _decide(self, radius: float, *, all_conditions: bool) -> Decision:
-        """What the box of a radius holds."""
-        inputs = InputSet(self.task.box, self.task.image, Norm.LINF, radius)
-        ends = box_ends(inputs)
-        alternatives = self.task.alternatives
-        if not all_conditions:
-            alternatives = weakened(alternatives, self.network.forward(self.task.image))
+    def _decide(self, radius: float, chosen: list[int]) -> Decision:
+        """What the box of a radius holds; a proof, if it is empty and one shall be kept."""
+        ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=radius))
+        asked = replace(self.task, alternatives=weakened(self.task.alternatives, chosen))
         try:
-            asked = replace(self.task, alternatives=alternatives)
             folded = folded_over(self.network, asked, ends)
         except InputError as error:
             self.message = str(error)
@@ -156,33 +161,40 @@ class _Search:
             return Decision(slack=-math.inf)
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
         given = (folded.network, *ends, folded.task.alternatives, self.deadline)
-        decision = BoxSearch(*given, attack=attack).run()
+        decision = BoxSearch(*given, attack=attack, keep=self.keep).run()
         self.nodes += decision.nodes
+        if self.keep and decision.empty:
+            self.proof = made_proof(self.network, self.task, radius, chosen, decision)
         return decision
 
-    def _first_bound(self, radius: float) -> None:
+    def bound_roots(self, radius: float) -> None:
         """A radius at which roots alone prove that there is nothing, by bisection."""
-        low, high = 0.0, min(radius, float(np.abs(self.task.box.upper - self.task.box.lower).max()))
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            inputs = InputSet(self.task.box, self.task.image, Norm.LINF, middle)
-            ends = box_ends(inputs)
-            alternatives = weakened(
-                self.task.alternatives, self.network.forward(self.task.image)
-            )
+        low, high = 0.0, min(radius, float((self.task.box.upper - self.task.box.lower).max()))
+        asked = replace(self.task, alternatives=weakened(self.task.alternatives, self._worst))
+        for step in range(HALVINGS):
+            middle = high if step == 0 else 0.5 * (low + high)
+            ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=middle))
             try:
-                folded = folded_over(
-                    self.network, replace(self.task, alternatives=alternatives), ends
-                )
+                folded = folded_over(self.network, asked, ends)
             except InputError:
                 high = middle
                 continue
             given = (folded.network, *ends, folded.task.alternatives, Deadline.after(0.0))
             if folded.empty or BoxSearch(*given).run().empty:
                 low = middle
+                if step == 0:
+                    break
             else:
                 high = middle
         self.bound = max(self.bound, low)
+
+
+def root_bound(network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float) -> float:
+    """Proven bound of the roots alone, at most the radius that closes the gap."""
+    search = _Search(network, task, gap, NEVER, 0, incumbent)
+    with limited_threads(1):
+        search.bound_roots(search.cutoff)
+    return search.bound
 
 
 def solve(request: EngineRequest, started: float) -> EngineAnswer:
@@ -191,6 +203,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     deadline = Deadline(started + options.time_limit)
     gap = max(options.gap * GAP_SHARE, 1e-9)
     search = _Search(request.network, request.task, gap, deadline, options.seed, request.incumbent)
+    search.keep = bool(options.extra.get("proof"))
     with limited_threads(options.threads):
         if search.best is None:
             found = starting_points(request.network, request.task, seed=options.seed)
@@ -221,4 +234,5 @@ def _answer(search: _Search, request: EngineRequest, started: float) -> EngineAn
         nodes=search.nodes,
         search_seconds=time.perf_counter() - started,
         message="" if closed else search.message,
+        proof=search.proof if closed else None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Status
@@ -11,6 +12,7 @@ from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
+from reluopt.engines.branch_and_bound.dual.proof import made_proof
 from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
 from reluopt.errors import InputError
@@ -28,6 +30,7 @@ def takes(task: Task) -> bool:
 def solve(request: EngineRequest, started: float) -> EngineAnswer:
     """Decide a task that :func:`takes` does."""
     network, task = request.network, request.task
+    keep = bool(request.options.extra.get("proof"))
     ends = box_ends(task.inputs)
     deadline = Deadline(started + request.options.time_limit)
     with limited_threads(request.options.threads):
@@ -37,9 +40,14 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
         except InputError:
             return _answer(Decision(), started, TOO_MANY)
         alternatives = folded.task.alternatives
-        search = BoxSearch(folded.network, *ends, alternatives, deadline, attack=attack)
+        search = BoxSearch(folded.network, *ends, alternatives, deadline, attack=attack, keep=keep)
         decision = Decision(slack=-math.inf) if folded.empty else search.run()
-    return _answer(decision, started)
+    answer = _answer(decision, started)
+    if not (keep and decision.empty):
+        return answer
+    conditions = [-1] * len(alternatives)
+    proof = made_proof(network, task, task.inputs.radius, conditions, decision)
+    return replace(answer, proof=proof)
 
 
 def _answer(decision: Decision, started: float, message: str = "") -> EngineAnswer:

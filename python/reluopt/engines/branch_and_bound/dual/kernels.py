@@ -242,7 +242,9 @@ def climb_mixture(
             m = keep_first * first[b, c] + (ONE - keep_first) * g
             v = keep_second * second[b, c] + (ONE - keep_second) * g * g
             first[b, c], second[b, c] = m, v
-            mixture[b, c] = max(mixture[b, c] + rate * m / (np.sqrt(v * scale_second) + SMALL), ZERO)
+            mixture[b, c] = max(
+                mixture[b, c] + rate * m / (np.sqrt(v * scale_second) + SMALL), ZERO
+            )
             total += mixture[b, c]
         if scaled:
             for c in range(mixture.shape[1]):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reluopt.engines.branch_and_bound.dual.ascent import Batch, Climbed, Model, climb
+from reluopt.engines.branch_and_bound.dual.ascent import Batch, Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
-from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, SingleMatrix
 
@@ -17,7 +18,9 @@ MOST_ROWS = 512
 """Rows of one batch: more would not stay in the cache."""
 
 
-def root_batch(chain: Chain, rows: SingleMatrix, constants: FloatArray, conditions: int = 0) -> Batch:
+def root_batch(
+    chain: Chain, rows: SingleMatrix, constants: FloatArray, conditions: int = 0
+) -> Batch:
     """Forms over the whole box, with the slopes of CROWN (Zhang et al. 2018) to begin with."""
     count = rows.shape[0]
     lower = np.concatenate([np.zeros(0), *(layer.lower for layer in chain.hidden)])
@@ -38,29 +41,31 @@ def bound_last(chain: Chain, iterations: int = ITERATIONS) -> None:
     last = chain.layers[-1]
     if len(chain.layers) == 1:
         return
-    lower, upper = last.lower.copy(), last.upper.copy()
-    every = np.arange(last.bias.size)
-    for neurons, steps in ((every, 1), (None, iterations)):
-        if neurons is None:
-            neurons = np.flatnonzero((lower < 0.0) & (upper > 0.0))
-        for first in range(0, neurons.size, MOST_ROWS // 2):
-            some = neurons[first : first + MOST_ROWS // 2]
-            found = _both_ends(chain, some, steps)
-            lower[some] = np.maximum(lower[some], found[: some.size])
-            upper[some] = np.minimum(upper[some], -found[some.size :])
-    chain.bound_last(lower, upper)
+    _bound_some(chain, np.arange(last.bias.size), 1)
+    last = chain.layers[-1]
+    if iterations > 1:
+        _bound_some(chain, np.flatnonzero((last.lower < 0.0) & (last.upper > 0.0)), iterations)
 
 
-def _both_ends(chain: Chain, neurons: FloatArray, steps: int) -> FloatArray:
-    """Proven lower bounds on ``a`` and on ``-a`` for some neurons of the last layer."""
-    width = chain.layers[-1].bias.size
-    ends = np.zeros((2 * neurons.size, width))
-    index = np.arange(neurons.size)
-    ends[index, neurons], ends[neurons.size + index, neurons] = 1.0, -1.0
-    top, constants = len(chain.layers) - 1, np.zeros(2 * neurons.size)
-    batch = root_batch(chain, ends.astype(np.float32), constants)
-    climbed: Climbed = climb(Model.of(chain), batch, steps)
-    return lower_bounds(chain, Forms(top, ends, constants), batch.phases, *climbed.free[:2])
+def _bound_some(chain: Chain, neurons: NDArray[np.int64], iterations: int) -> None:
+    """Bound both ends of some neurons of the last layer."""
+    top = len(chain.layers) - 1
+    for first in range(0, neurons.size, MOST_ROWS // 2):
+        both = np.tile(neurons[first : first + MOST_ROWS // 2], 2)
+        signs = np.repeat(np.array([1, -1], dtype=np.int8), both.size // 2)
+        forms = signed_rows(chain, both, signs)
+        batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
+        free = climb(Model.of(chain), batch, iterations).free
+        none = np.zeros((both.size, 0, 0), dtype=np.int8)
+        step = Step(top, both, signs, free[0], none, none.astype(np.float32))
+        chain.bound_last(step, lower_bounds(chain, forms, batch.phases, *free[:2]))
+
+
+def signed_rows(chain: Chain, neurons: NDArray[np.int64], signs: NDArray[np.int8]) -> Forms:
+    """``a`` or ``-a`` of some neurons of the last layer."""
+    rows = np.zeros((neurons.size, chain.layers[-1].bias.size))
+    rows[np.arange(neurons.size), neurons] = signs
+    return Forms(len(chain.layers) - 1, rows, np.zeros(neurons.size))
 
 
 def bounded_chain(

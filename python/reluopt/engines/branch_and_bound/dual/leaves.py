@@ -21,7 +21,7 @@ from reluopt.numerics.quiet_highs import QuietHighs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reluopt.engines.branch_and_bound.dual.tree import Goal
+    from reluopt.engines.branch_and_bound.dual.goals import Goal
 
 TOLERANCE = 1e-9
 """HiGHS' tolerances; bounds do not rest on them."""
@@ -48,7 +48,7 @@ always feasible then, and its multipliers outweigh the form where the rows contr
 def solve_leaf(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) -> Leaf:
     """The linear program of a leaf; see the module."""
     matrix, constants, rows, edges, neurons = _affine(chain, phases)
-    goal_row, constant = goal.rows[form], float(goal.constants[form])
+    goal_row = goal.rows[form]
     cost = goal_row @ matrix
     conditions = goal.conditions
     scaled = conditions is not None and not goal_row.any()

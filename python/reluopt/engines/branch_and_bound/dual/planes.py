@@ -168,7 +168,9 @@ def mixed_planes(
     edges, sizes = np.zeros(neurons.size), np.zeros(neurons.size)
     weights = np.maximum(np.nan_to_num(shares.astype(np.float64)), 0.0)
     total = weights.sum(axis=1, keepdims=True)
-    weights = np.where(total > 0.0, weights / np.where(total > 0.0, total, 1.0), 1.0 / max(len(points), 1))
+    weights = np.where(
+        total > 0.0, weights / np.where(total > 0.0, total, 1.0), 1.0 / max(len(points), 1)
+    )
     for k, point in enumerate(points):
         args = (first.weight, first.bias, chain.errors, neurons, point / STEPS)
         add_hull_planes(*args, np.ascontiguousarray(weights[:, k]), matrix, edges, sizes)

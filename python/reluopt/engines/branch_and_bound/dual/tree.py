@@ -15,11 +15,18 @@ import numpy as np
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Climbed, Free, Model, climb
 from reluopt.engines.branch_and_bound.dual.branching import NONE, splits
-from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds, mixed
+from reluopt.engines.branch_and_bound.dual.goals import Goal
 from reluopt.engines.branch_and_bound.dual.leaves import Leaf, solve_leaf
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
-from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray, SingleArray, SingleMatrix
-from reluopt.questions.margins import LogitConditions
+from reluopt.numerics.arrays import (
+    AnyFloat,
+    BoolArray,
+    ByteMatrix,
+    FloatArray,
+    IntArray,
+    SingleArray,
+    SingleMatrix,
+)
 
 NODES = 256
 """Nodes bounded at once."""
@@ -33,25 +40,6 @@ its evaluation with outward rounding; they differ by about 3e-7."""
 
 ATTACK_EVERY = 4
 """Batches between two looks at the points where bounds are least."""
-
-
-@dataclass(frozen=True, eq=False)
-class Goal:
-    """What is to be shown: forms of the logits exceed a threshold wherever conditions hold.
-
-    Attributes:
-        rows: shape ``(forms, n_K)``.
-        constants: shape ``(forms,)``.
-        conditions: of all forms, or None.
-    """
-
-    rows: FloatArray
-    constants: FloatArray
-    conditions: LogitConditions | None = None
-
-    def forms(self, chosen: IntArray, top: int) -> Forms:
-        """One form for each node."""
-        return Forms(top, self.rows[chosen], self.constants[chosen])
 
 
 @dataclass(eq=False)
@@ -99,9 +87,7 @@ class Record:
     """
 
     children: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    leaves: dict[int, tuple[int, SingleArray, SingleArray, SingleArray]] = field(
-        default_factory=dict
-    )
+    leaves: dict[int, tuple[int, tuple[AnyFloat, ...]]] = field(default_factory=dict)
     count: int = 0
 
     def new(self, count: int) -> IntArray:
@@ -109,11 +95,11 @@ class Record:
         self.count += count
         return np.arange(self.count - count, self.count)
 
-    def close(self, nodes: Nodes, which: IntArray, free: Free) -> None:
+    def close(self, nodes: Nodes, which: IntArray, free: tuple[AnyFloat, ...]) -> None:
         """Keep what closed some nodes."""
         for b in which.tolist():
-            parts = (part[b].copy() for part in free)
-            self.leaves[int(nodes.names[b])] = (int(nodes.form[b]), *parts)  # type: ignore[assignment]
+            parts = tuple(part[b].copy() for part in free)
+            self.leaves[int(nodes.names[b])] = (int(nodes.form[b]), parts)
 
 
 class Tree:
@@ -146,7 +132,9 @@ class Tree:
         self.least = np.full(goal.constants.size, np.inf)
         self._batches = 0
         top = model.chain.layers[model.top]
-        self._scale = ROUNDING * float(np.abs(goal.rows).sum(axis=1).max() * _median(top.magnitudes))
+        self._scale = ROUNDING * float(
+            np.abs(goal.rows).sum(axis=1).max() * _median(top.magnitudes)
+        )
 
     @property
     def open(self) -> int:
@@ -212,7 +200,9 @@ class Tree:
         both.batch.multipliers[index] = 0.0
         if self.record is not None:
             both.names = self.record.new(2 * count)
-            pairs = zip(parents.names, parents.split, both.names[:count], both.names[count:], strict=True)
+            pairs = zip(
+                parents.names, parents.split, both.names[:count], both.names[count:], strict=True
+            )
             for name, neuron, inactive, active in pairs:
                 self.record.children[int(name)] = (int(neuron), int(inactive), int(active))
         return both
@@ -250,21 +240,21 @@ class Tree:
 
     def safe_bounds(self, nodes: Nodes, which: IntArray, free: Free) -> FloatArray:
         """Bounds of some nodes, rounded outward."""
-        return self.safe(nodes.form[which], nodes.batch.phases[which], tuple(p[which] for p in free))  # type: ignore[arg-type]
+        return self.safe(
+            nodes.form[which], nodes.batch.phases[which], tuple(p[which] for p in free)
+        )
 
-    def safe(self, form: IntArray, phases: SingleMatrix, free: Free) -> FloatArray:
+    def safe(self, form: IntArray, phases: ByteMatrix, free: tuple[AnyFloat, ...]) -> FloatArray:
         """Bounds for given forms, phases and multipliers, rounded outward."""
-        chain = self.model.chain
-        forms = self.goal.forms(form, self.model.top)
-        if self.goal.conditions is not None:
-            forms = mixed(forms, self.goal.conditions, free[2], chain)
-        return lower_bounds(chain, forms, phases, *free[:2], self.planes)
+        return self.goal.bounds(self.model.chain, self.planes, form, phases, free)
 
     def _solve_leaves(self, leaves: Nodes) -> bool:
         """Linear programs of nodes without undecided neurons; False when one holds a witness."""
         for b in range(leaves.form.size):
             one = leaves.chosen(slice(b, b + 1))
-            solved: Leaf = solve_leaf(self.model.chain, self.goal, int(one.form[0]), one.batch.phases[0])
+            solved: Leaf = solve_leaf(
+                self.model.chain, self.goal, int(one.form[0]), one.batch.phases[0]
+            )
             if solved.point is not None and self._look is not None:
                 if self._look(solved.point[None].astype(np.float32), one.form):
                     return False

@@ -19,9 +19,10 @@ from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Mode
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes, cut
+from reluopt.engines.branch_and_bound.dual.goals import Goal, goal_of
 from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS, bound_last, root_batch
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
-from reluopt.engines.branch_and_bound.dual.tree import Goal, Record, Tree
+from reluopt.engines.branch_and_bound.dual.tree import Record, Tree
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, IntArray, SingleMatrix
 from reluopt.questions.margins import LogitConditions
@@ -49,13 +50,11 @@ class Grown:
 
     Attributes:
         chain: which of the search's chains bounds it.
-        alternatives: of the forms, in their order.
         cut: its planes, or None.
         record: what it was grown to.
     """
 
     chain: int
-    alternatives: list[int]
     cut: Cut | None
     record: Record
 
@@ -69,14 +68,15 @@ class Decision:
         slack: proven upper bound on the slack of every alternative; negative where none is met.
         nodes: nodes of all trees.
         chains: networks over the box, as far as they were bounded.
-        trees: what proves that alternatives hold no input, when asked for.
+        proofs: of each alternative that holds no input the tree that shows it and the number of
+            its root, when asked for.
     """
 
     witness: Witness | None = None
     slack: float = math.inf
     nodes: int = 0
     chains: list[Chain] = field(default_factory=list)
-    trees: list[Grown] = field(default_factory=list)
+    proofs: dict[int, tuple[Grown, int]] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -104,6 +104,7 @@ class BoxSearch:
         self.decision = Decision()
         self._slacks = np.full(len(alternatives), np.inf)
         self._open = list(range(len(alternatives)))
+        self._grown: dict[int, Grown] = {}
 
     def run(self) -> Decision:
         """Search until all is proven, a witness is found, or time is over."""
@@ -143,7 +144,11 @@ class BoxSearch:
         """Whether an attack from some points has found a witness."""
         if self._attack is None or which.size == 0:
             return False
-        found = self._attack.run(points, which) if steps is None else self._attack.run(points, which, steps)
+        found = (
+            self._attack.run(points, which)
+            if steps is None
+            else self._attack.run(points, which, steps)
+        )
         if found is not None:
             self.decision.witness = found
         return found is not None
@@ -170,12 +175,8 @@ class BoxSearch:
         return [single, *others] if single else others
 
     def _goal(self, group: Sequence[int]) -> Goal:
-        """That forms are positive: ``rhs - matrix @ logits``, or mixtures of several."""
-        first = self._alternatives[group[0]].conditions
-        if first.rhs.size == 1:
-            rows = [-self._alternatives[i].conditions.matrix[0] for i in group]
-            return Goal(np.array(rows), np.array([self._alternatives[i].conditions.rhs[0] for i in group]))
-        return Goal(np.zeros((1, first.matrix.shape[1])), np.zeros(1), first)
+        """That none of some alternatives is met."""
+        return goal_of([self._alternatives[i].conditions for i in group])
 
     def _model(self, chain: Chain, goal: Goal, planes: Planes = NO_PLANES) -> Model:
         return Model.of(chain, planes, conditions=_singles(goal.conditions))
@@ -199,8 +200,7 @@ class BoxSearch:
     ) -> Tree:
         record = Record() if self._keep else None
         if record is not None:
-            number = len(self.decision.chains) - 1
-            self.decision.trees.append(Grown(number, list(group), made, record))
+            self._grown[id(record)] = Grown(len(self.decision.chains) - 1, made, record)
         chain, names = model.chain, np.asarray(group, dtype=np.int64)
 
         def look(points: SingleMatrix, form: IntArray) -> bool:
@@ -216,6 +216,8 @@ class BoxSearch:
             if form not in left and alternative in self._open:
                 self._slacks[alternative] = -float(tree.least[form])
                 self._open.remove(alternative)
+                if tree.record is not None:
+                    self.decision.proofs[alternative] = (self._grown[id(tree.record)], form)
 
     def _finish(self, group: Sequence[int], tree: Tree, *, final: bool) -> None:
         """Count a tree, drop what it has settled, and take the bounds of what it has not."""

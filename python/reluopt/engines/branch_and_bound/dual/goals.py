@@ -1,0 +1,59 @@
+"""What trees have to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds, mixed
+from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.planes import Planes
+from reluopt.numerics.arrays import AnyFloat, ByteMatrix, FloatArray, IntArray
+from reluopt.questions.margins import LogitConditions
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What is to be shown: forms of the logits exceed a threshold wherever conditions hold.
+
+    Attributes:
+        rows: shape ``(forms, n_K)``.
+        constants: shape ``(forms,)``.
+        conditions: of all forms, or None.
+    """
+
+    rows: FloatArray
+    constants: FloatArray
+    conditions: LogitConditions | None = None
+
+    def bounds(
+        self,
+        chain: Chain,
+        planes: Planes,
+        form: IntArray,
+        phases: ByteMatrix,
+        free: tuple[AnyFloat, ...],
+    ) -> FloatArray:
+        """Proven lower bounds on some forms, for given phases and multipliers of any value.
+
+        ``free`` holds multipliers of neurons, shares of planes, and the mixture of conditions.
+        """
+        forms = Forms(len(chain.layers) - 1, self.rows[form], self.constants[form])
+        if self.conditions is not None:
+            forms = mixed(forms, self.conditions, free[2], chain)
+        return lower_bounds(chain, forms, phases, free[0], free[1], planes)
+
+
+def goal_of(conditions: Sequence[LogitConditions]) -> Goal:
+    """That none of some conditions is met: ``rhs - matrix @ logits`` is positive.
+
+    Args:
+        conditions: of one row each; or one, of several rows, of which mixtures are the form.
+    """
+    first = conditions[0]
+    if first.rhs.size == 1:
+        rows = np.array([-each.matrix[0] for each in conditions])
+        return Goal(rows, np.array([each.rhs[0] for each in conditions]))
+    return Goal(np.zeros((1, first.matrix.shape[1])), np.zeros(1), first)

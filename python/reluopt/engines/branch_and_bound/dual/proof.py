@@ -1,0 +1,307 @@
+r"""Kept proofs that a box holds no input that meets an alternative.
+
+A proof is about one network, one task and one radius r: the box is that of the task, cut by the Linf
+ball of radius r around its centre. It holds how the layers were bounded (:class:`.chain.Step`), and
+for each alternative a binary tree. An inner node names a hidden neuron: inputs have it inactive or
+active. A leaf holds multipliers. :func:`replay`
+
+1. bounds the layers anew with the multipliers and planes of the steps;
+2. checks that every alternative has a complete tree, so that its leaves cover the box;
+3. evaluates every leaf with outward rounding (:mod:`.certificate`);
+4. returns the largest slack that any alternative may have.
+
+Nothing is taken from the search but neurons, points and multipliers, and these may be anything:
+other multipliers give another valid bound, other points other valid planes. So the result is an
+upper bound on the slack over the box whatever stands in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over
+from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
+from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
+from reluopt.engines.branch_and_bound.dual.goals import goal_of
+from reluopt.engines.branch_and_bound.dual.layers import signed_rows
+from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, mixed_planes
+from reluopt.engines.branch_and_bound.dual.tree import Record
+from reluopt.engines.branch_and_bound.dual.verdict import Decision
+from reluopt.errors import InputError
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import AnyFloat, FloatArray, FloatMatrix, IntArray
+from reluopt.questions.margins import LogitConditions
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.tasks import Alternative, Task
+
+LEAF = -1
+"""Split of a leaf."""
+
+LEAVES = 512
+"""Leaves evaluated at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class BoxTree:
+    """The proof of one alternative.
+
+    Attributes:
+        alternative: which.
+        condition: the one of its conditions that no input meets; -1 where it is all of them.
+        chain: which of the proof's chains bounds its layers.
+        points: where planes were made, shape ``(planes, inputs)``; none without planes.
+        plane_shares: of each neuron's planes, shape ``(neurons, planes)``.
+        splits: the tree in preorder, inactive child first; ``LEAF`` for a leaf.
+        multipliers: of the leaves, in the same order, shape ``(leaves, neurons)``.
+        shares: of mixed planes, shape ``(leaves, neurons with planes)``.
+        mixture: of conditions, shape ``(leaves, conditions)``; none where there is one.
+    """
+
+    alternative: int
+    condition: int
+    chain: int
+    points: NDArray[np.int8]
+    plane_shares: NDArray[np.float32]
+    splits: IntArray
+    multipliers: FloatMatrix
+    shares: FloatMatrix
+    mixture: FloatMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class BoxProof:
+    """A proof; see the module.
+
+    Attributes:
+        network_sha256, task_sha256: fingerprints.
+        radius: of the ball around the task's centre; infinite for the whole box.
+        chains: steps by which layers were bounded.
+        trees: one for each alternative.
+    """
+
+    network_sha256: str
+    task_sha256: str
+    radius: float
+    chains: tuple[tuple[Step, ...], ...]
+    trees: tuple[BoxTree, ...]
+
+    @property
+    def leaves(self) -> int:
+        """Leaves of all trees."""
+        return sum(int(np.count_nonzero(tree.splits == LEAF)) for tree in self.trees)
+
+
+def made_proof(
+    network: ReLUNetwork, task: Task, radius: float, conditions: Sequence[int], decision: Decision
+) -> BoxProof:
+    """The proof of a search over the box of a radius that kept what it did.
+
+    Args:
+        network, task: what was asked.
+        radius: of the box.
+        conditions: the one condition of each alternative that was searched for, or -1.
+        decision: what the search ended with, an empty box.
+    """
+    trees = []
+    for alternative, (grown, root) in sorted(decision.proofs.items()):
+        chain = decision.chains[grown.chain]
+        neurons = chain.starts[-1]
+        points = [] if grown.cut is None else grown.cut.points
+        shares = np.zeros((0, 0)) if grown.cut is None else grown.cut.shares
+        splits, leaves = _preorder(grown.record, root)
+        parts = [np.array([leaf[k] for leaf in leaves], dtype=np.float64) for k in range(3)]
+        trees.append(
+            BoxTree(
+                alternative,
+                conditions[alternative],
+                grown.chain,
+                np.array(points, dtype=np.int8).reshape(len(points), chain.moving.size),
+                shares.astype(np.float32),
+                splits,
+                parts[0].reshape(len(leaves), neurons),
+                parts[1],
+                parts[2],
+            )
+        )
+    chains = tuple(tuple(chain.steps) for chain in decision.chains)
+    return BoxProof(network.fingerprint, box_fingerprint(task), radius, chains, tuple(trees))
+
+
+def _preorder(record: Record, root: int) -> tuple[IntArray, list[tuple[AnyFloat, ...]]]:
+    """Splits below one root of a search's record, and the multipliers of the leaves."""
+    splits: list[int] = []
+    leaves: list[tuple[AnyFloat, ...]] = []
+    stack = [root]
+    while stack:
+        name = stack.pop()
+        if name in record.children:
+            neuron, inactive, active = record.children[name]
+            splits.append(neuron)
+            stack += [active, inactive]
+        else:
+            splits.append(LEAF)
+            leaves.append(record.leaves[name][1])
+    return np.array(splits, dtype=np.int64), leaves
+
+
+def box_fingerprint(task: Task) -> str:
+    """SHA-256 (hex) of everything that the task asks."""
+    inputs = task.inputs
+    digest = hashlib.sha256(f"{type(task.objective).__name__} {inputs.radius!r}".encode())
+    center = np.zeros(0) if inputs.center is None else inputs.center
+    arrays = [center, task.box.lower, task.box.upper]
+    for alternative in task.alternatives:
+        arrays += [alternative.conditions.matrix, alternative.conditions.rhs]
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def replay(proof: BoxProof, network: ReLUNetwork, task: Task) -> float:
+    """Verify a proof; see the module.
+
+    Returns:
+        An upper bound on the slack of every alternative over the box of the proof's radius that
+        holds in exact arithmetic, whatever the numbers in the proof are.
+
+    Raises:
+        InputError: the proof belongs to another network or task, or is malformed.
+    """
+    if proof.network_sha256 != network.fingerprint:
+        raise InputError("proof: expected one about this network, found another fingerprint")
+    if proof.task_sha256 != box_fingerprint(task):
+        raise InputError("proof: expected one about this task, found another fingerprint")
+    if [tree.alternative for tree in proof.trees] != list(range(len(task.alternatives))):
+        raise InputError(
+            f"proof: expected a tree for each of {len(task.alternatives)} alternatives, found "
+            f"{len(proof.trees)}"
+        )
+    if math.isnan(proof.radius) or proof.radius < 0.0:
+        raise InputError(f"proof: expected a radius >= 0, found {proof.radius}")
+    chosen = [_chosen(tree, task) for tree in proof.trees]
+    ends = box_ends(replace(task.inputs, norm=Norm.LINF, radius=proof.radius))
+    if (ends[0] > ends[1]).any():
+        return -math.inf
+    folded = folded_over(network, replace(task, alternatives=tuple(chosen)), ends)
+    if folded.empty:
+        return -math.inf
+    try:
+        chains = [_rebuilt(folded.network, ends, steps) for steps in proof.chains]
+        return max(
+            _tree_slack(tree, chains[tree.chain], each.conditions)
+            for tree, each in zip(proof.trees, folded.task.alternatives, strict=True)
+        )
+    except (IndexError, ValueError) as error:
+        raise InputError(f"proof: expected parts that fit together, found {error}") from None
+
+
+def _chosen(tree: BoxTree, task: Task) -> Alternative:
+    """The alternative with the conditions that a tree is about: fewer are met by more inputs."""
+    alternative = task.alternatives[tree.alternative]
+    conditions, row = alternative.conditions, tree.condition
+    if row < 0:
+        return alternative
+    if row >= conditions.rhs.size:
+        raise InputError(f"proof: expected one of {conditions.rhs.size} conditions, found {row}")
+    kept = LogitConditions(conditions.matrix[[row]], conditions.rhs[[row]])
+    return replace(alternative, conditions=kept)
+
+
+def _rebuilt(
+    network: ReLUNetwork, ends: tuple[FloatArray, FloatArray], steps: Sequence[Step]
+) -> Chain:
+    """The network over the box, its layers bounded by the multipliers of steps."""
+    chain = Chain(network, *ends)
+    for step in steps:
+        while len(chain.layers) - 1 < step.layer and not chain.complete:
+            chain.advance()
+        if len(chain.layers) - 1 != step.layer or step.neurons.size == 0 or step.layer == 0:
+            raise ValueError("a step about another layer")
+        if step.neurons.min() < 0 or not np.isin(step.signs, (-1, 1)).all():
+            raise ValueError("a step about other neurons")
+        chain.bound_last(step, _step_bounds(chain, step))
+    while not chain.complete:
+        chain.advance()
+    return chain
+
+
+def _step_bounds(chain: Chain, step: Step) -> FloatArray:
+    """What the multipliers of a step prove."""
+    forms = signed_rows(chain, step.neurons, step.signs)
+    count = step.neurons.size
+    phases = np.repeat(chain.phases[None], count, axis=0)
+    _same_shape(step.multipliers, phases.shape)
+    if step.points.shape[1] == 0:
+        return lower_bounds(chain, forms, phases, step.multipliers, np.zeros((count, 0)))
+    found = np.empty(count)
+    neurons = np.flatnonzero(chain.phases[: chain.layers[0].bias.size] == 0)
+    _same_shape(step.points, (count, step.points.shape[1], chain.moving.size))
+    _same_shape(step.shares, (count, neurons.size, step.points.shape[1]))
+    for row in range(count):
+        planes = mixed_planes(chain, neurons, list(step.points[row]), step.shares[row])
+        form = Forms(forms.top, forms.rows[row : row + 1], forms.constants[row : row + 1])
+        shares = np.minimum(step.shares[row].sum(axis=1), 1.0)[None]
+        own = (phases[row : row + 1], step.multipliers[row : row + 1], shares)
+        found[row] = lower_bounds(chain, form, *own, planes)[0]
+    return found
+
+
+def _same_shape(array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"an array of shape {array.shape}, not {shape}")
+
+
+def _tree_slack(tree: BoxTree, chain: Chain, conditions: LogitConditions) -> float:
+    """The largest slack that the leaves of a tree leave."""
+    planes = NO_PLANES
+    if tree.points.shape[0]:
+        neurons = np.flatnonzero(chain.phases[: chain.layers[0].bias.size] == 0)
+        _same_shape(tree.points, (tree.points.shape[0], chain.moving.size))
+        _same_shape(tree.plane_shares, (neurons.size, tree.points.shape[0]))
+        planes = mixed_planes(chain, neurons, list(tree.points), tree.plane_shares)
+    goal = goal_of([conditions])
+    count = int(np.count_nonzero(tree.splits == LEAF))
+    mixed_width = 0 if goal.conditions is None else goal.conditions.rhs.size
+    _same_shape(tree.multipliers, (count, chain.starts[-1]))
+    _same_shape(tree.shares, (count, planes.count))
+    _same_shape(tree.mixture, (count, mixed_width))
+    least, first = math.inf, 0
+    for phases in _leaf_phases(tree.splits, chain.phases):
+        part = slice(first, first + phases.shape[0])
+        free = (tree.multipliers[part], tree.shares[part], tree.mixture[part])
+        form = np.zeros(phases.shape[0], dtype=np.int64)
+        least = min(least, float(goal.bounds(chain, planes, form, phases, free).min()))
+        first = part.stop
+    return -least
+
+
+def _leaf_phases(splits: IntArray, root: NDArray[np.int8]) -> Iterator[NDArray[np.int8]]:
+    """Phases of the leaves in their order, some at a time; ValueError unless the tree is whole."""
+    stack, found = [(root, 0)], []
+    for neuron in splits.tolist():
+        if not stack:
+            raise ValueError("more nodes than the tree has")
+        phases, depth = stack.pop()
+        if neuron == LEAF:
+            found.append(phases)
+            if len(found) == LEAVES:
+                yield np.array(found)
+                found = []
+            continue
+        if not 0 <= neuron < root.size or depth > root.size:
+            raise ValueError(f"a split of neuron {neuron} of {root.size}")
+        for phase in (1, -1):
+            child = phases.copy()
+            child[neuron] = phase
+            stack.append((child, depth + 1))
+    if stack:
+        raise ValueError("a tree whose leaves are missing")
+    if found:
+        yield np.array(found)
