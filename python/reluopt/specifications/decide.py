@@ -97,14 +97,7 @@ def _decided(
         middle = 0.5 * region.box.lower + 0.5 * region.box.upper
         return witness(specification, region, network, replay, np.asarray(middle)), False
     options = replace(method.options, time_limit=deadline.solver_seconds)
-    chosen = Method(
-        method.engine,
-        method.formulation,
-        method.bounds,
-        method.attack,
-        options,
-        over_ball=method.over_ball,
-    )
+    chosen = replace(method, options=options)
     solution = solve(network, RegionQuestion(region), chosen)
     if solution.status is Status.ROBUST:
         return None, True

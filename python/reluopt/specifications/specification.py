@@ -114,13 +114,16 @@ class Specification:
                 f"outputs, found {network.input_size} and {network.output_size}"
             )
 
-    def holds(self, inputs: FloatArray, outputs: FloatArray, slack: float = 0.0) -> bool:
-        """Whether all formulas hold of finite numbers, each comparison missed by at most slack.
+    def holds(
+        self, inputs: FloatArray, outputs: FloatArray, slack: float = 0.0, lead: float = 0.0
+    ) -> bool:
+        """Whether all formulas hold of finite numbers.
 
         Args:
             inputs: shape ``(inputs,)``.
             outputs: shape ``(outputs,)``.
-            slack: 0 asks for exact satisfaction.
+            slack: by how much each comparison may be missed; 0 asks for exact satisfaction.
+            lead: by how much comparisons of outputs must be exceeded.
         """
         if not (np.isfinite(inputs).all() and np.isfinite(outputs).all()):
             return False
@@ -128,7 +131,8 @@ class Specification:
             **{place: Fraction(value) for place, value in enumerate(inputs.tolist())},
             **{-1 - place: Fraction(value) for place, value in enumerate(outputs.tolist())},
         }
-        return all(formula.holds(values, Fraction(slack)) for formula in self.asserted)
+        allowed = Fraction(slack), Fraction(slack) - Fraction(lead)
+        return all(formula.holds(values, allowed) for formula in self.asserted)
 
     def answer(self, inputs: FloatArray, outputs: FloatArray) -> str:
         """A counterexample in the format of the competition.

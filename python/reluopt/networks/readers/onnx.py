@@ -83,7 +83,7 @@ def replay(path: Path) -> tuple[type[np.floating[Any]], Callable[[NDArray[Any]],
     with _library(path):
         asked = question_of(import_module("onnx").load_model_from_string(data))
         source = source_of(data, asked)
-    return asked.kind, lambda inputs: np.asarray(source.run(inputs[None])[0], dtype=np.float64)
+    return asked.kind.type, lambda inputs: np.asarray(source.run(inputs[None])[0], dtype=np.float64)
 
 
 @contextmanager
