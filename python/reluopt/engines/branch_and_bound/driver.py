@@ -14,7 +14,7 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Status, relative_gap
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Engine, EngineRequest, EngineState
-from reluopt.engines.branch_and_bound import NORMS
+from reluopt.engines.branch_and_bound import NORMS, within
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
 from reluopt.engines.branch_and_bound.dual import distance, engine
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof
@@ -42,8 +42,8 @@ numbers and must not come out a last digit above what was asked."""
 LEAST_PROOF_SECONDS = 1.0
 """A kept proof is made after the search, in at most the search's time limit again, or this."""
 
-DUAL = (engine, distance)
-"""Kinds of tasks that the dual tree takes: verdicts on boxes, and distances in Linf."""
+OTHERS = (engine, distance, within)
+"""Kinds of tasks with ways of their own: verdicts on boxes, Linf distances, verdicts in L1, L2."""
 
 _version = cache(version)  # reads files, and auto asks for every image
 
@@ -56,7 +56,9 @@ class BranchAndBoundEngine(Engine):
 
     def kernels(self, task: Task) -> tuple[str, ...]:
         """Those of the norm's relaxation; blends are L2 problems here, verdicts take boxes."""
-        if any(kind.takes(task) for kind in DUAL):
+        if within.takes(task):
+            return (str(task.inputs.norm),)
+        if any(kind.takes(task) for kind in OTHERS):
             return ("box", "bounds", "attacks")
         return (task.norm.name,) if task.norm.name in NORMS else ("l2",)
 
@@ -67,7 +69,7 @@ class BranchAndBoundEngine(Engine):
 
     def supports(self, task: Task) -> bool:
         """Distances in L1, L2 and blends of both without limits on the change; verdicts on boxes."""
-        if any(kind.takes(task) for kind in DUAL):
+        if any(kind.takes(task) for kind in OTHERS):
             return True
         if not task.minimises_distance or task.limits is not None:
             return False
@@ -85,7 +87,7 @@ class BranchAndBoundEngine(Engine):
                 "bnb: expected a distance in L1, L2 or a blend, or a verdict on a box, found another"
             )
         started = time.perf_counter()
-        for kind in DUAL:
+        for kind in OTHERS:
             if kind.takes(task):
                 found: EngineAnswer = kind.solve(request, started)
                 return found
@@ -136,6 +138,8 @@ class BranchAndBoundEngine(Engine):
 
         Of a slack, a lower bound on its negative.
         """
+        if within.takes(task):
+            return -within.slack_shown(replay(proof, network, within.nearest(task)), task)
         if not isinstance(proof, BoxProof):
             return replay(proof, network, task)
         slack = replay_box(proof, network, task)
