@@ -1,5 +1,7 @@
 """Decisions: unsat against samples of the box, counterexamples against formulas and file."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,8 @@ def test_ties_count_as_written(tmp_path, identity):
     assert decide(above, identity, replay(identity)).verdict == "unsat"
     strict = specified(tmp_path, unit, "(> Y_2 2)")
     assert decide(strict, identity, replay(identity)).verdict == "unknown"
+    equal = specified(tmp_path, unit, "(== Y_2 0.3)", "(> Y_1 0.3)")
+    assert decide(equal, identity, replay(identity)).verdict in ("unknown", "unsat")
 
 
 def test_points_without_float32_numbers(tmp_path, identity):
@@ -104,3 +108,24 @@ def test_networks_that_do_not_fit_are_refused(tmp_path, identity, make_network):
     unit = specified(tmp_path, f"(and {box(0, 0, 1)} {box(1, 0, 1)})", "(>= Y_2 3)")
     with pytest.raises(InputError, match="2 inputs and 3 outputs, found 3 and 2"):
         decide(unit, make_network((3, 4, 2), 0), replay(identity), Method())
+
+
+def test_a_region_that_needs_more_time_comes_back(tmp_path, identity, monkeypatch):
+    """An engine that gives up is unknown, one whose time is up is asked again, then a timeout."""
+    first, second = (f"(and {box(0, low, low + 1)} {box(1, 0, 1)})" for low in (0, 2))
+    asked = specified(tmp_path, f"(or {first} {second})", "(>= Y_2 9)")
+    calls = []
+
+    def late(*arguments):
+        calls.append(arguments[1])
+        time.sleep(arguments[-1].left)
+        return None, len(calls) == 3
+
+    monkeypatch.setattr("reluopt.specifications.decide._decided", late)
+    assert (
+        decide(asked, identity, replay(identity), deadline=Deadline.after(0.5)).verdict == "timeout"
+    )
+    assert len(calls) >= 3
+    assert calls[0] is calls[2]
+    monkeypatch.setattr("reluopt.specifications.decide._decided", lambda *_: (None, False))
+    assert decide(asked, identity, replay(identity)).verdict == "unknown"

@@ -19,6 +19,10 @@ from reluopt.specifications.specification import RegionQuestion, Specification
 from reluopt.specifications.witness import Replay, Witness, witness
 
 
+LATE = 0.05
+"""Share of its time that an engine may leave when it stops because the time is up."""
+
+
 class Verdict(StrEnum):
     """The words of the competition."""
 
@@ -69,19 +73,23 @@ def decide(
     method = Method() if method is None else method
     limit = Deadline.after(method.options.time_limit)
     deadline = limit if deadline is None else deadline.within(limit.left)
-    pending, open_regions = list(specification.regions), False
+    pending, given_up = list(specification.regions), False
     while pending and not deadline.passed:
         region = pending.pop(0)
         share = deadline.share(1.0 / (1 + len(pending)))
+        seconds = share.left
         found, proven = _decided(specification, region, network, replay, method, share)
         if found is not None:
             return Decision(Verdict.SAT, found)
-        if not proven and share.passed:
+        if proven:
+            continue
+        if share.left <= LATE * seconds:
             pending.append(region)
-        open_regions = open_regions or not (proven or share.passed)
+        else:
+            given_up = True
     if pending:
         return Decision(Verdict.TIMEOUT)
-    return Decision(Verdict.UNKNOWN if open_regions else Verdict.UNSAT)
+    return Decision(Verdict.UNKNOWN if given_up else Verdict.UNSAT)
 
 
 def _decided(

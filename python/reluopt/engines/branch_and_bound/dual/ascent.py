@@ -234,8 +234,8 @@ class Ascent:
         gradient, share_gradient = np.empty_like(batch.multipliers), np.empty_like(batch.shares)
         below = self.points
         if not self._split_rates:
-            means = (float(np.abs(each).mean()) for each in found.coefficients)
-            self._split_rates = [SPLIT_RATE * mean for mean in means]
+            means = (np.abs(each).sum() / max(each.size, 1) for each in found.coefficients)
+            self._split_rates = [SPLIT_RATE * float(mean) for mean in means]
         for k, coefficients in enumerate(found.coefficients):
             layer, start = chain.layers[k], chain.starts[k]
             pre = below @ (model.transposed if k == 0 else layer.single_transposed)
