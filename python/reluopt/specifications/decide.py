@@ -18,7 +18,6 @@ from reluopt.specifications.normal_form import Region
 from reluopt.specifications.specification import RegionQuestion, Specification
 from reluopt.specifications.witness import Replay, Witness, witness
 
-
 LATE = 0.05
 """Share of its time that an engine may leave when it stops because the time is up."""
 

@@ -20,7 +20,7 @@ from reluopt.specifications.specification import Specification, Tensor
 _SCALAR = re.compile(r"([XY])_(0|[1-9]\d{0,8})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _SHAPE = re.compile(r"\[\s*(\d{1,9}(\s*,\s*\d{1,9}){0,7})?\s*\]", re.ASCII)
-_VERSION = re.compile(r"<2\.\d{1,3}>", re.ASCII)
+_VERSION = re.compile(r"<2\.\d{1,3}>|2\.\d{1,3}", re.ASCII)  # drafts had no brackets
 
 TYPES = ("real", "float32", "float64")
 """Element types, in lower case."""
