@@ -1,6 +1,7 @@
 """No reader ever sees half a file, waits for a pipe, or takes what is no file for one."""
 
 import contextlib
+import gzip
 import os
 import socket
 
@@ -12,6 +13,7 @@ from reluopt.files import (
     open_input,
     parse_json,
     read_regular_file,
+    unpacked,
     write_atomically,
 )
 
@@ -145,3 +147,13 @@ def test_only_regular_files_are_read(tmp_path):
         read_regular_file(path, "a table")
     with pytest.raises(InputError, match="expected a table, found a directory"):
         read_regular_file(tmp_path, "a table")
+
+
+def test_gzip_files_unpack_to_bounded_size():
+    packed = gzip.compress(b"x" * 1000)
+    assert unpacked(packed, "a.gz", "a text", 1000) == b"x" * 1000
+    with pytest.raises(InputError, match=r"a\.gz: expected at most 999 bytes unpacked"):
+        unpacked(packed, "a.gz", "a text", 999)
+    for damaged in (packed[:-9], packed[:-8] + bytes(8), b"\x1f\x8b"):
+        with pytest.raises(InputError, match=r"a\.gz: expected a text, found a damaged gzip file"):
+            unpacked(damaged, "a.gz", "a text", 1000)

@@ -24,6 +24,7 @@ FLOORS = (
     ("formulation",),
     ("engines",),
     ("versions", "method", "preparation", "pipeline"),
+    ("specifications",),
     ("figures",),
     ("runs",),
     ("bench",),

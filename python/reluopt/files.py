@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import math
 import os
 import secrets
 import stat
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +76,28 @@ def open_input(
 
 def _kind(mode: int) -> str:
     return next((words for test, words in _KINDS if test(mode)), "no regular file")
+
+
+def unpacked(data: bytes, path: str | os.PathLike[str], expected: str, largest: int) -> bytes:
+    """The content of a gzip file.
+
+    Args:
+        data: its bytes.
+        path: where they are from.
+        expected: what they should be, for the message.
+        largest: most bytes that it may hold.
+
+    Raises:
+        InputError: the file is damaged, or holds more.
+    """
+    try:
+        with gzip.open(io.BytesIO(data)) as stream:
+            content = stream.read(largest + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: expected {expected}, found a damaged gzip file") from error
+    if len(content) > largest:
+        raise InputError(f"{path}: expected at most {largest} bytes unpacked, found more")
+    return content
 
 
 def parse_json(text: str | bytes) -> Any:

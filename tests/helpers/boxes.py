@@ -52,8 +52,9 @@ def largest_slack(network, task, pattern, conditions):
     rhs = np.concatenate([*rhs, np.zeros(0)])
     low, high = inputs.box.lower, inputs.box.upper
     if str(inputs.norm) == "linf":
-        low, high = np.maximum(low, inputs.center - inputs.radius), np.minimum(
-            high, inputs.center + inputs.radius
+        low, high = (
+            np.maximum(low, inputs.center - inputs.radius),
+            np.minimum(high, inputs.center + inputs.radius),
         )
     # variables: x, top (below every condition), sizes of the change
     count = n + 1 + n
@@ -116,5 +117,3 @@ def linf_optimum(task, matrix, rhs):
 def brute_linf(network, task):
     """The smallest Linf distance."""
     return enumerate_patterns(network, task, linf_optimum)
-
-

@@ -93,6 +93,7 @@ def _run(arguments: Sequence[str] | None) -> Any:
         solve_commands,
         study_commands,
         verify_commands,
+        vnnlib_command,
     )
 
     return typer.main.get_command(app).main(

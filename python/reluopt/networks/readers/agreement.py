@@ -201,6 +201,13 @@ NOTE = (
     "same; margins are of logits"
 )
 
+
+def left_out(network: ReLUNetwork) -> str | None:
+    """What a reader left out behind the network's logits: ``softmax``, ``log-softmax`` or None."""
+    notes = network.metadata.recipe.get(IMPORTED, {}).get("notes", ())
+    return next((end for end in _LOGS if NOTE.format(end) in notes), None)
+
+
 LEAST_LOG = -60.0
 """Logarithms of probabilities below this are not compared: float32 ends at -87."""
 

@@ -10,9 +10,7 @@ Source of the operators' meaning: https://onnx.ai/onnx/operators (opset 7 and la
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluopt.errors import InputError, shown
-from reluopt.files import MAX_FILE_BYTES, open_input
+from reluopt.files import MAX_FILE_BYTES, open_input, unpacked
 from reluopt.networks.metadata import NetworkMetadata, picture_shape
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.readers import ReaderOptions
@@ -56,10 +54,7 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
     if options.architecture is not None:
         raise InputError(f"{path}: architecture: expected none, since the file tells its own")
     onnx: Any = framework("onnx", "ONNX files", "onnx")
-    with open_input(path, _EXPECTED) as (stream, _):
-        data = stream.read()
-    if data.startswith(b"\x1f\x8b"):
-        data = _unpacked(data, path)
+    data = _content(path)
     with _library(path):
         onnx.checker.check_model(data)
         model = onnx.load_model_from_string(data)
@@ -68,6 +63,27 @@ def read(path: Path, options: ReaderOptions) -> ReLUNetwork:
         asked = question_of(model)
         del model  # as large as the file, which is parsed once more
         return verified(network, before(end, source_of(data, asked)))
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, plain or gzipped."""
+    with open_input(path, _EXPECTED) as (stream, _):
+        data = stream.read()
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    return unpacked(data, path, _EXPECTED, min(MAX_FILE_BYTES, 3 * len(data) + FREE_BYTES))
+
+
+def replay(path: Path) -> tuple[type[np.floating[Any]], Callable[[NDArray[Any]], FloatArray]]:
+    """What runs a file that has been read: the type of its inputs, and outputs of flat inputs.
+
+    It is onnxruntime, or the reference implementation where that is not installed.
+    """
+    data = _content(path)
+    with _library(path):
+        asked = question_of(import_module("onnx").load_model_from_string(data))
+        source = source_of(data, asked)
+    return asked.kind.type, lambda inputs: np.asarray(source.run(inputs[None])[0], dtype=np.float64)
 
 
 @contextmanager
@@ -132,21 +148,6 @@ def _runner(data: bytes, asked: Question) -> tuple[str, Callable[..., Any]]:
         model = convert_version(model, MODERN)
     evaluator: Any = ReferenceEvaluator(model)
     return f"the reference of onnx {onnx.__version__}", evaluator.run
-
-
-def _unpacked(data: bytes, path: Path) -> bytes:
-    """The content of a gzip file, of bounded size."""
-    import io
-
-    largest = min(MAX_FILE_BYTES, 3 * len(data) + FREE_BYTES)
-    try:
-        with gzip.open(io.BytesIO(data)) as stream:
-            content = stream.read(largest + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: expected {_EXPECTED}, found a damaged gzip file") from error
-    if len(content) > largest:
-        raise InputError(f"{path}: expected at most {largest} bytes unpacked, found more")
-    return content
 
 
 def _input_of(graph: Any) -> Any:
