@@ -2,8 +2,8 @@
 
 numba compiles a kernel for the types of its arguments, the number of dimensions of arrays among
 them. Annotations name it: ``FloatArray``, ``IntArray`` and ``BoolArray`` have one dimension here,
-``FloatMatrix`` and ``IntMatrix`` two, as ``Single`` and ``Byte`` name other types of numbers. So every kernel has exactly one signature, which is known
-without calling it.
+``FloatMatrix`` and ``IntMatrix`` two, and ``Single`` and ``Byte`` stand for float32 and int8. So
+every kernel has exactly one signature, which is known without calling it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Verdicts over balls for many images and radii, and the robust error that they add up to.
 
-The robust error of a set within eps is the share of images that are not proven robust. Images with a
-checked input that is answered otherwise bound it from below, images that are not proven robust from
-above; both bounds hold at every moment of a run.
+The robust error of a set within eps is the share of images that are not proven robust. Images with
+a checked input that is answered otherwise bound it from below, images that are not proven robust
+from above; both bounds hold at every moment of a run.
 """
 
 from __future__ import annotations

@@ -43,13 +43,13 @@ LEAST_PROOF_SECONDS = 1.0
 """A kept proof is made after the search, in at most the search's time limit again, or this."""
 
 OTHERS = (engine, distance, within)
-"""Kinds of tasks with ways of their own: verdicts on boxes, Linf distances, verdicts in L1, L2."""
+"""Tasks with ways of their own: verdicts on boxes, Linf distances, verdicts in L1 and L2."""
 
 _version = cache(version)  # reads files, and auto asks for every image
 
 
 class BranchAndBoundEngine(Engine):
-    """Exact engine for L1, L2 and blends of both: see the modules of this package."""
+    """Exact engine for distances, blends and verdicts: see the modules of this package."""
 
     name = "bnb"
     self_contained = True
@@ -64,11 +64,11 @@ class BranchAndBoundEngine(Engine):
 
     def state(self) -> EngineState:
         """Always usable."""
-        detail = f"own branch and bound, compiled by numba {_version('numba')}; L1, L2 and blends"
+        detail = f"own branch and bound, compiled by numba {_version('numba')}; distances, verdicts"
         return EngineState(True, _version("reluopt"), detail)
 
     def supports(self, task: Task) -> bool:
-        """Distances in L1, L2 and blends of both without limits on the change; verdicts on boxes."""
+        """Distances in all norms and blends without limits on the change, and verdicts."""
         if any(kind.takes(task) for kind in OTHERS):
             return True
         if not task.minimises_distance or task.limits is not None:
@@ -84,7 +84,7 @@ class BranchAndBoundEngine(Engine):
         task = request.task
         if not self.supports(task):
             raise UnsupportedProblemError(
-                "bnb: expected a distance in L1, L2 or a blend, or a verdict on a box, found another"
+                "bnb: expected a distance without limits on the change, or a verdict, found another"
             )
         started = time.perf_counter()
         for kind in OTHERS:

@@ -104,16 +104,13 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
         limit = max(options.time_limit, LEAST_PROOF_SECONDS)
         proof, proven = prove(search, network, asked, forest.plans, limit)
         robust = proven > enough
-    if found:
-        status = Status.FEASIBLE
-    else:
-        status = Status.INFEASIBLE if robust else Status.TIME_LIMIT
+    undecided = Status.INFEASIBLE if robust else Status.TIME_LIMIT
     slack = -math.inf
     if found and best is not None:
         conditions = request.task.alternatives[best.alternative].conditions
         slack = float(conditions.slack(network.forward(best.image)).min())
     return EngineAnswer(
-        status=status,
+        status=Status.FEASIBLE if found else undecided,
         image=best.image if found and best is not None else None,
         alternative=best.alternative if found and best is not None else 0,
         objective=slack,

@@ -86,7 +86,7 @@ def test_mixtures_hold_where_conditions_are_met(seed):
 @QUICK
 @given(st.integers(0, 10**6))
 def test_planes_lie_above_their_relus(seed):
-    generator, network, lower, upper, chain = problem(seed, (5, 6, 3))
+    generator, _, _, _, chain = problem(seed, (5, 6, 3))
     first = chain.layers[0]
     neurons = np.flatnonzero((first.lower < 0.0) & (first.upper > 0.0))
     count = chain.moving.size

@@ -26,8 +26,8 @@ they neglect. Neither :math:`fl(c \alpha) \in [0, c]` nor :math:`fl(c - \beta) \
 * in the first layer pre-activations differ from :math:`W s + b` by :math:`\gamma_n m`
   (:class:`.chain.Chain`).
 
-Sums over neurons and layers add no more than :math:`\gamma_N` times the sum S of all these sizes and
-of :math:`|A|_1`, N exceeding the longest chain of roundings, and
+Sums over neurons and layers add no more than :math:`\gamma_N` times the sum S of all these sizes
+and of :math:`|A|_1`, N exceeding the longest chain of roundings, and
 :func:`~reluopt.numerics.rounding.gamma` doubles it.
 """
 
@@ -139,8 +139,10 @@ class Forms:
 
 
 def mixed(forms: Forms, conditions: LogitConditions, mixture: AnyFloat, chain: Chain) -> Forms:
-    """Forms with ``mu @ (rhs - matrix @ logits)`` added, mu >= 0: not above them where inputs
-    meet the conditions."""
+    """Forms with ``mu @ (rhs - matrix @ logits)`` added, mu >= 0.
+
+    They are not above the given ones where inputs meet the conditions.
+    """
     weights = np.maximum(np.nan_to_num(mixture.astype(np.float64)), 0.0)
     matrix, rhs = conditions.matrix, conditions.rhs
     rows = forms.rows - weights @ matrix

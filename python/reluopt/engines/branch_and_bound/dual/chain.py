@@ -1,8 +1,8 @@
 r"""A network over a box, centred and scaled, with the neurons that matter.
 
 Inputs are :math:`x = m + R s` with :math:`s \in [-1, 1]^n`, m the middle and R the half widths of
-the box, rounded so that nothing is lost. Neurons that are inactive over the box are left out, and so
-are inputs that cannot move. What is left is kept in float64, for bounds that are theorems
+the box, rounded so that nothing is lost. Neurons that are inactive over the box are left out, and
+so are inputs that cannot move. What is left is kept in float64, for bounds that are theorems
 (:mod:`.certificate`), and in float32, for the search.
 """
 
@@ -174,7 +174,7 @@ class Chain:
 
     @cached_property
     def phases(self) -> ByteMatrix:
-        """1 for neurons that are active over the box, 0 for undecided ones; shape ``(neurons,)``."""
+        """1 for neurons that are active over the box, 0 for undecided; shape ``(neurons,)``."""
         return (self._joined([layer.lower for layer in self.hidden]) >= 0.0).astype(np.int8)
 
     @cached_property

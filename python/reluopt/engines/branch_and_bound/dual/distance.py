@@ -1,4 +1,4 @@
-r"""Linf distances by verdicts: an incumbent at radius r, and a proof that r (1 - gap) holds nothing.
+r"""Linf distances by verdicts: an incumbent at radius r, a proof that r (1 - gap) holds nothing.
 
 The ball of Linf is a box, so no row says how large a change is: :mod:`.verdict` searches the box of
 radius :math:`r (1 - gap)` for an input that meets the task. What it finds is moved to the nearest

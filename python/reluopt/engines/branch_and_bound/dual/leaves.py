@@ -75,7 +75,7 @@ def solve_leaf(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) ->
 def _affine(
     chain: Chain, phases: NDArray[np.int8]
 ) -> tuple[FloatMatrix, FloatArray, FloatMatrix, FloatArray, NDArray[np.intp]]:
-    """Logits ``matrix @ s + constants``; rows ``rows @ s >= edges`` of the neurons that they name."""
+    """Logits ``matrix @ s + constants``; rows ``rows @ s >= edges``, and of which neurons."""
     rows: list[FloatMatrix] = []
     edges: list[FloatArray] = []
     names: list[NDArray[np.intp]] = []

@@ -18,8 +18,8 @@ stays >= 0, and the next one as k. Points are kept in 255 steps: a plane is vali
 it was made for, and a proof that names the point can make it again.
 
 *Rounding.* The sums l are computed with an error of at most :math:`e = \gamma_{n+8} (|b| + |w|_1)`;
-:math:`l' = \max(l + e, 0)`, and k must fulfil :math:`l + e \le 2 |w_k|`. The constant is raised by e
-and by how far the neuron's pre-activation may be from :math:`w^\top s + b`.
+:math:`l' = \max(l + e, 0)`, and k must fulfil :math:`l + e \le 2 |w_k|`. The constant is raised by
+e and by how far the neuron's pre-activation may be from :math:`w^\top s + b`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 r"""Kept proofs that a box holds no input that meets an alternative.
 
-A proof is about one network, one task and one radius r: the box is that of the task, cut by the Linf
-ball of radius r around its centre. It holds how the layers were bounded (:class:`.chain.Step`), and
-for each alternative a binary tree. An inner node names a hidden neuron: inputs have it inactive or
-active. A leaf holds multipliers. :func:`replay`
+A proof is about one network, one task and one radius r: the box is that of the task, cut by the
+Linf ball of radius r around its centre. It holds how the layers were bounded
+(:class:`.chain.Step`), and for each alternative a binary tree. An inner node names a hidden
+neuron: inputs have it inactive or active. A leaf holds multipliers. :func:`replay`
 
 1. bounds the layers anew with the multipliers and planes of the steps;
 2. checks that every alternative has a complete tree, so that its leaves cover the box;
@@ -104,7 +104,8 @@ def made_proof(
     """The proof of a search over the box of a radius that kept what it did.
 
     Args:
-        network, task: what was asked.
+        network: the network.
+        task: what was asked.
         radius: of the box.
         conditions: the one condition of each alternative that was searched for, or -1.
         decision: what the search ended with, an empty box.

@@ -1,4 +1,4 @@
-"""Matrix products on as many threads as were asked for: more wait for each other on busy machines."""
+"""Matrix products on as many threads as were asked for: on busy machines more only wait."""
 
 from __future__ import annotations
 

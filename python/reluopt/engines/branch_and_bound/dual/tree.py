@@ -255,9 +255,9 @@ class Tree:
             solved: Leaf = solve_leaf(
                 self.model.chain, self.goal, int(one.form[0]), one.batch.phases[0]
             )
-            if solved.point is not None and self._look is not None:
-                if self._look(solved.point[None].astype(np.float32), one.form):
-                    return False
+            known, look = solved.point, self._look
+            if known is not None and look and look(known[None].astype(np.float32), one.form):
+                return False
             closed = False
             for multipliers, mixture in solved.duals:
                 free = (multipliers[None], one.batch.shares * 0.0, mixture[None])

@@ -1,9 +1,10 @@
 """Does a box hold an input that meets an alternative? Attack, bounds, tree; then planes and trees.
 
 Cheap steps come first, and what they settle is dropped: a few gradient steps, linear bounds of all
-alternatives, gradient steps from the points at which these are least, and a tree without planes over
-all alternatives together. What is still open then is hard, and worth planes (:mod:`.cutting`): for
-the bounds of the layers behind the first, and for each alternative before a tree of its own.
+alternatives, gradient steps from the points at which these are least, and a tree without planes
+over all alternatives together. What is still open then is hard, and worth planes
+(:mod:`.cutting`): for the bounds of the layers behind the first, and for each alternative before a
+tree of its own.
 """
 
 from __future__ import annotations
