@@ -170,4 +170,7 @@ class Solution:
         return self.status in _SETTLED
 
 
+VERDICTS = (Status.ROBUST, Status.NOT_ROBUST, Status.UNDECIDED)
+"""Statuses of questions whose answer is a verdict."""
+
 _SETTLED = (Status.OPTIMAL, Status.INFEASIBLE, Status.ROBUST, Status.NOT_ROBUST)

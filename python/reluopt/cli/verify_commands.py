@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,8 +30,18 @@ if TYPE_CHECKING:  # a help text must not wait for numba and pandas
     from reluopt.runs.row import VerifyRow
     from reluopt.runs.verification import RobustError, VerifyJob
 
-BallNorm = Annotated[str, typer.Option(help="Norm of the ball: linf, l1 or l2 (its length).")]
-Label = Annotated[int | None, typer.Option(help="True label of image files.")]
+
+@dataclass(frozen=True)
+class BallOptions:
+    """What balls are, and what is kept of their verdicts."""
+
+    norm: Annotated[str, typer.Option(help="Norm of the ball: linf, l1 or l2 (its length).")] = (
+        "linf"
+    )
+    label: Annotated[int | None, typer.Option(help="True label of image files.")] = None
+    proof: Annotated[
+        bool, typer.Option("--proof", help="Keep proofs for verify-result (needs --out, and bnb).")
+    ] = False
 
 
 @app.command()
@@ -41,14 +52,11 @@ def verify(
     solver: options.SolverOptions,
     loading: options.LoadingOptions,
     asked: options.RunOptions,
+    ball: BallOptions,
     eps: Annotated[float, typer.Option(help="Radius of the ball, in pixel units.")],
-    norm: BallNorm = "linf",
-    label: Label = None,
 ) -> None:
     """Prove that everything within eps is answered the same, or find what is not."""
-    job, finished = _decided(
-        "verify", network_name, images, solver, loading, asked, norm, label, [eps]
-    )
+    job, finished = _decided("verify", network_name, images, solver, loading, asked, ball, [eps])
     rows = [result.row for result in finished]
     if not asked.jsonl:
         _print_verdicts(job, rows)
@@ -63,16 +71,15 @@ def robust_error(
     solver: options.SolverOptions,
     loading: options.LoadingOptions,
     asked: options.RunOptions,
+    ball: BallOptions,
     eps: Annotated[str, typer.Option(help="Radius of the balls, or several: 0.02,0.03,0.05.")],
-    norm: BallNorm = "linf",
-    label: Label = None,
     figure: options.Figure = None,
 ) -> None:
     """Bound the robust error of a set of images from both sides; exact once all are decided."""
     options.check_figure_path(figure)
     radii = _radii(eps)
     job, finished = _decided(
-        "robust error", network_name, images, solver, loading, asked, norm, label, radii
+        "robust error", network_name, images, solver, loading, asked, ball, radii
     )
 
     from reluopt.runs.verification import robust_errors
@@ -104,20 +111,22 @@ def _decided(
     solver: options.SolverOptions,
     loading: options.LoadingOptions,
     asked: options.RunOptions,
-    norm: str,
-    label: int | None,
+    ball: BallOptions,
     radii: Sequence[float],
 ) -> tuple[VerifyJob, list[Finished[VerifyRow]]]:
     """Decide every image within every radius."""
     solver.check()
+    if ball.proof and asked.out is None:
+        raise InputError("--proof: expected --out, the folder that keeps them, found none")
     network = loading.open(network_name)
 
     from reluopt.cli.runs import chosen_instances, run_units
     from reluopt.questions.problems import parse_norm
     from reluopt.runs.verification import VerifyJob, balls
 
-    job = VerifyJob(network, solver.method(), parse_norm(norm), network_name)
-    units = balls(chosen_instances(network, images, asked, label), radii)
+    method = solver.method(proof=ball.proof)
+    job = VerifyJob(network, method, parse_norm(ball.norm), network_name)
+    units = balls(chosen_instances(network, images, asked, ball.label), radii)
     job.check_balls(units)
     return job, run_units(title, job, units, asked)
 

@@ -109,6 +109,9 @@ CLAIMS: Mapping[str, StatusClaim] = {
 }
 """Claims by status."""
 
+UNPROVEN = (Status.NOT_ROBUST, Status.UNDECIDED)
+"""Verdicts that no proof stands behind: a witness does, or nothing."""
+
 _WITH_ANSWERS = ("attack", "ideal", "estimate", "ball-attack", "verify")
 """Jobs that store an image beside every row that tells what the network answers to it."""
 
@@ -132,5 +135,6 @@ def keeps_answer(settings: Mapping[str, Any], row: Row, any_answers: bool) -> bo
 def keeps_proof(settings: Mapping[str, Any], row: Row) -> bool:
     """Whether a proof must be kept beside a row."""
     wanted = bool((settings.get("extra") or {}).get("proof"))
-    claim = CLAIMS.get(str(row.get("status")))
-    return wanted and (claim is None or claim.solved)
+    status = str(row.get("status"))
+    claim = CLAIMS.get(status)
+    return wanted and (claim is None or claim.solved) and status not in UNPROVEN

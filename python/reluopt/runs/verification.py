@@ -75,6 +75,7 @@ class VerifyJob(SolverJob[Ball, VerifyRow]):
             "formulation": method.formulation_name,
             "bounds": method.bounds_name,
             **limit_settings(method.options),
+            "extra": dict(method.options.extra),
         }
 
     def identify(self, unit: Ball) -> dict[str, Any]:

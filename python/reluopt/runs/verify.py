@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,36 @@ from reluopt.runs.executors import LocalExecutor
 from reluopt.runs.instances import load_by_key
 from reluopt.runs.progress import RunProgress, Tracker
 from reluopt.runs.record import RECORD, Record, read_record, told
-from reluopt.runs.row import AttackRow
+from reluopt.runs.row import AttackRow, Row, VerifyRow
 from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
 from reluopt.runs.row_table import RowTable
 from reluopt.runs.store import named, read_table, runs_inside
+from reluopt.runs.verdict_check import RECORDED as VERDICT_RECORDED
+from reluopt.runs.verdict_check import StoredVerdict, VerdictCheck
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How the rows of one kind of run are verified.
+
+    Attributes:
+        row: their class.
+        stored: makes a unit of the check from row, answer, instance and place.
+        check: makes the check from folder, network and settings.
+        settings: that the record must have.
+    """
+
+    row: type[Row]
+    stored: Callable[..., Any]
+    check: Callable[..., Any]
+    settings: tuple[str, ...]
+
+
+KINDS: Mapping[str, Kind] = {
+    "attack": Kind(AttackRow, StoredRow, RunCheck, ("target", *RECORDED.values())),
+    "verify": Kind(VerifyRow, StoredVerdict, VerdictCheck, VERDICT_RECORDED),
+}
+"""Runs that can be verified, by what their record calls them."""
 
 MISSING = "MISSING"
 """Status that is told of an instance that should have a row and has none."""
@@ -50,7 +76,7 @@ def verify_run(
     """Verify all rows of a run, in the order of the file, and then tell those that are missing.
 
     Args:
-        folder: a folder written by ``reluopt attack --out``.
+        folder: a folder written by ``reluopt attack --out`` or ``verify --out``.
         network_name: weights to use; by default what the run recorded.
         data_dir: folder of idx files, if the run used one.
         workers: processes that share the work; 1 for this one alone.
@@ -67,13 +93,14 @@ def verify_run(
     record = _record(folder)
     settings = record.settings
     network = _network(folder, settings, network_name, activation)
+    kind = KINDS[settings["experiment"]]
     table, answers = read_table(folder), Answers(folder)
     missing = _missing(folder, record, table, answers)
     asked = set(record.instances or table.keys)
     seen: set[str] = set()
     tracker = Tracker(len(table.rows))
-    rows = _stored(network, table, answers, data_dir)
-    for verified in _verify_rows(RunCheck(folder, network, settings), rows, workers):
+    rows = _stored(kind, network, table, answers, data_dir)
+    for verified in _verify_rows(kind.check(folder, network, settings), rows, workers):
         checks = (
             (verified.image in seen, "the image has an earlier row"),
             (verified.image not in asked, "the run was not asked for this image"),
@@ -87,13 +114,13 @@ def verify_run(
 
 
 def _stored(
-    network: ReLUNetwork, table: RowTable, answers: Answers, data_dir: Path | None
-) -> list[StoredRow]:
+    kind: Kind, network: ReLUNetwork, table: RowTable, answers: Answers, data_dir: Path | None
+) -> list[Any]:
     """Every row with its answer and the instance that it names."""
-    rows = table.typed(AttackRow)
+    rows = table.typed(kind.row)
     instances = load_by_key(network, {row.image: row.label for row in rows}, data_dir)
     return [
-        StoredRow(row, answers.find(row.image), instances[row.image], place)
+        kind.stored(row, answers.find(row.row_key), instances[row.image], place)
         for place, row in enumerate(rows)
     ]
 
@@ -126,17 +153,20 @@ def _missing(folder: Path, record: Record, table: RowTable, answers: Answers) ->
 
 
 def _record(folder: Path) -> Record:
-    """The record of an attack, with all settings that rows are verified by."""
+    """The record of a run, with all settings that rows are verified by."""
     path = folder / RECORD
     if not path.exists():
         raise InputError(
             f"{folder}: expected a result folder, found no run.json{runs_inside(folder)}"
         )
-    record = Record(folder, read_record(folder, "an attack"))
+    record = Record(folder, read_record(folder, "an attack or of verdicts"))
     settings = record.settings
-    if settings.get("experiment") != "attack":
-        raise InputError(f"{path}: expected the record of an attack, found something else")
-    for name in ("network_path", "network_sha256", "target", "gap", "engine", *RECORDED.values()):
+    if settings.get("experiment") not in KINDS:
+        raise InputError(
+            f"{path}: expected the record of an attack or of verdicts, found something else"
+        )
+    needed = KINDS[settings["experiment"]].settings
+    for name in ("network_path", "network_sha256", "gap", "engine", *needed):
         # Without a time limit it is null.
         if name not in settings or (settings[name] is None and name != "time_limit"):
             raise InputError(f"{path}: expected settings with {name}, found none")
@@ -171,7 +201,7 @@ def _network(
     return network
 
 
-def _verify_rows(check: RunCheck, rows: Sequence[StoredRow], workers: int) -> Iterator[Verified]:
+def _verify_rows(check: Any, rows: Sequence[Any], workers: int) -> Iterator[Verified]:
     """Check rows here, or in processes that are given the network once; in their order."""
     if min(workers, len(rows)) <= 1:
         yield from map(check.run, rows)
