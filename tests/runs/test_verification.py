@@ -1,4 +1,4 @@
-"""Runs of verdicts: rows, robust errors, and what verification finds when they are tampered with."""
+"""Runs of verdicts: rows, robust errors, and what verification says of tampered rows."""
 
 import csv
 import json
@@ -61,9 +61,8 @@ def test_both_bounds_of_the_robust_error_meet_when_all_are_decided(job, units):
 
 
 def test_undecided_images_widen_the_interval(job, units):
-    rows = [
-        job.blank(unit, status) for unit, status in zip(units[::2], ["ROBUST", "UNDECIDED"] * 4)
-    ]
+    statuses = ["ROBUST", "UNDECIDED"] * 4
+    rows = [job.blank(unit, status) for unit, status in zip(units[::2], statuses, strict=True)]
     (found,) = robust_errors(rows)
     assert (found.lower, found.upper, found.undecided) == (0.0, 0.5, 0.5)
 
@@ -99,7 +98,9 @@ def test_an_honest_run_is_verified(folder):
 def test_a_row_that_is_changed_fails(folder, status, column, value, message):
     path = folder / "results.csv"
     rows = list(csv.DictReader(path.open()))
-    place = next(i for i, row in enumerate(rows) if row["status"] == status and row["nodes"] != "0")
+    place = next(
+        i for i, row in enumerate(rows) if row["status"] == status and row["distance"] != "0.0"
+    )
     rows[place][column] = value
     with path.open("w") as stream:
         writer = csv.DictWriter(stream, VerifyRow.columns(), lineterminator="\n")
