@@ -15,7 +15,7 @@ import numpy as np
 from reluopt.answers.solution import Certificate
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.input_sets import Box
+from reluopt.questions.input_sets import Box, InputSet
 from reluopt.questions.tasks import Alternative, Task
 
 CONDITION_TOLERANCE = 1e-6
@@ -32,6 +32,10 @@ BOX_TOLERANCE = 1e-9
 LIMIT_TOLERANCE = 1e-7
 """How much a limit on the change may be exceeded, in pixel units: a hundred times the tolerance of
 1e-9 that solvers are asked for, and a 40,000th of a grey level of an 8-bit image."""
+
+BALL_TOLERANCE = 1e-9
+"""How much longer than the radius a change may be, relative to ``max(1, radius)``: rounding only,
+since answers are brought into the ball."""
 
 OBJECTIVE_TOLERANCE = 1e-6
 """Largest relative difference between a claimed and a recomputed objective."""
@@ -68,8 +72,7 @@ def check_perturbation(
     margin = float(alternative.conditions.slack(logits).min(initial=np.inf))
     objective = task.distance(image)
     tolerance = CONDITION_TOLERANCE * float(np.abs(logits).max())
-    failures = _box_failures(task.box, image) + _limit_failures(task, image)
-    failures += _finite_failures(logits)
+    failures = _input_failures(task.inputs, image) + _finite_failures(logits)
     if not lead > 0.0:
         failures.append(f"the network answers {predicted}, not {target} (lead {lead:.3g})")
     if not margin >= -tolerance:
@@ -97,6 +100,42 @@ def _claim_failures(objective: float, claimed: float | None) -> list[str]:
     if claimed is None or abs(claimed - objective) <= allowed:
         return []
     return [f"the claimed objective {claimed:.9g} is {objective:.9g} when recomputed"]
+
+
+@_overflow_is_a_failure
+def check_maximum(network: ReLUNetwork, task: Task, image: FloatArray) -> Certificate:
+    """Check an input of ``task``, which maximises a slack or a form of the logits.
+
+    A form needs some alternative to be met, if there are any; what decides needs a slack >= 0.
+
+    Returns:
+        A certificate whose ``objective`` is the slack or the form; ``margin`` is the slack of the
+        best alternative and ``lead`` that of its target (of a single logit: of its label).
+    """
+    logits = network.forward(image)
+    best, slack = task.best_alternative(logits)
+    value = task.value(logits)
+    failures = _input_failures(task.inputs, image) + _finite_failures(logits)
+    needed = 0.0 if task.decides else -CONDITION_TOLERANCE * float(np.abs(logits).max())
+    if not (slack >= needed or (task.maximises_slack and not task.decides)):
+        failures.append(f"no alternative is met: the best one lacks {-slack:.3g}")
+    if not abs(value) < np.inf:
+        failures.append(f"the objective is {value}, which is not finite")
+    alone = None if task.maximises_slack else task.form.label
+    named = task.alternatives[best].target if task.alternatives else task.form.terms[0][0]
+    lead = _lead(logits, named if alone is None else alone)
+    return Certificate(
+        certified=not failures,
+        failures=tuple(failures),
+        predicted=int(np.argmax(logits)),
+        objective=value,
+        distance=task.inputs.length(image),
+        margin=slack if task.alternatives else lead,
+        lead=lead,
+        box_violation=task.box.violation(image),
+        logits=logits,
+        activation=network.metadata.activation,
+    )
 
 
 @_overflow_is_a_failure
@@ -142,6 +181,15 @@ def _lead(logits: FloatArray, label: int) -> float:
     return float(logits[label] - others.max()) if others.size else float("inf")
 
 
+def _input_failures(inputs: InputSet, image: FloatArray) -> list[str]:
+    """The check that an image is one of the inputs allowed, in words."""
+    failures = _box_failures(inputs.box, image)
+    excess = inputs.length(image) - inputs.radius
+    if not excess <= BALL_TOLERANCE * max(1.0, inputs.radius):
+        failures.append(f"the change is {excess:.3g} longer than the radius of the ball")
+    return failures + _limit_failures(inputs, image)
+
+
 def _box_failures(box: Box, image: FloatArray) -> list[str]:
     """The box check, in words; NaN and infinity count as violations."""
     if not np.isfinite(image).all():
@@ -152,11 +200,11 @@ def _box_failures(box: Box, image: FloatArray) -> list[str]:
     return []
 
 
-def _limit_failures(task: Task, image: FloatArray) -> list[str]:
+def _limit_failures(inputs: InputSet, image: FloatArray) -> list[str]:
     """The check of the limits on the change, in words."""
-    if task.limits is None:
+    if inputs.limits is None or inputs.center is None:
         return []
-    violation = task.limits.violation(image - task.image)
+    violation = inputs.limits.violation(image - inputs.center)
     if not violation <= LIMIT_TOLERANCE:
         return [f"neighbouring changes differ by {violation:.3g} more than the limit allows"]
     return []

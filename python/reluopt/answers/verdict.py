@@ -7,18 +7,23 @@ status.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reluopt.answers.answer import EngineAnswer
-from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_logit, check_perturbation
+from reluopt.answers.check import (
+    OBJECTIVE_TOLERANCE,
+    check_logit,
+    check_maximum,
+    check_perturbation,
+)
 from reluopt.answers.solution import Certificate, Incumbent, Status, relative_gap
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.input_sets import Box
-from reluopt.questions.tasks import Logits, Task
+from reluopt.questions.tasks import Distance, LargestSlack, LinearForm, Logits, Task
 
 ALREADY_ANSWERED = "the unchanged image is an answer already"
 """Message of problems whose answer is no change at all."""
@@ -116,14 +121,16 @@ def verdict_without_image(answer: EngineAnswer) -> tuple[Status, str]:
 def verdict_of_maximum(
     answer: EngineAnswer, certificate: Certificate, tolerated: float
 ) -> tuple[Status, str]:
-    """What may be claimed about a maximised logit."""
+    """What may be claimed about a maximum."""
     if math.isnan(answer.bound):
         return Status.NUMERICAL, NO_NUMBER
     if not certificate.certified:
         return Status.NUMERICAL, "; ".join(certificate.failures)
     value = certificate.objective
     if not value - answer.bound <= OBJECTIVE_TOLERANCE * max(1.0, abs(value)):
-        return Status.NUMERICAL, f"the engine's bound {answer.bound:.9g} is below the logit"
+        return Status.NUMERICAL, (
+            f"the engine's bound {answer.bound:.9g} is below {value:.9g}, which a checked input has"
+        )
     if relative_gap(value, answer.bound) <= tolerated:
         return Status.OPTIMAL, answer.message
     return Status.FEASIBLE, answer.message
@@ -153,6 +160,7 @@ class Verdict:
         target: the label that was asked for or reached, or None.
         image: the answer, or None.
         certificate: the check of ``image``.
+        nothing: the objective where none was reached.
     """
 
     status: Status
@@ -160,6 +168,7 @@ class Verdict:
     target: int | None
     image: FloatArray | None = None
     certificate: Certificate | None = None
+    nothing: float = math.inf
 
     @property
     def certified(self) -> bool:
@@ -168,12 +177,12 @@ class Verdict:
 
     @property
     def objective(self) -> float:
-        """The checked objective; infinite where none was reached."""
+        """The checked objective; infinite where none was reached, negative of a maximum."""
         certificate = self.certificate
         if certificate is None:
-            return math.inf
+            return self.nothing
         counts = certificate.certified or self.status is Status.NOT_ADVERSARIAL
-        return certificate.objective if counts else math.inf
+        return certificate.objective if counts else self.nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,9 +206,9 @@ class Claim:
 
 def judged(claim: Claim) -> Verdict:
     """What may be told of an answer, by what was optimised."""
-    if claim.task.minimises_distance:
-        return _judge_distance(claim)
-    return (_judge_logits if isinstance(claim.task.objective, Logits) else _judge_form)(claim)
+    if claim.task.decides:
+        return _judge_sign(claim)
+    return _JUDGES[type(claim.task.objective)](claim)
 
 
 def _judge_distance(claim: Claim) -> Verdict:
@@ -214,15 +223,73 @@ def _judge_distance(claim: Claim) -> Verdict:
     return Verdict(status, message, target, best.image, best.certificate)
 
 
-def _judge_form(claim: Claim) -> Verdict:
-    """The logit that the network gives to the engine's input."""
-    answer, box, label = claim.answer, claim.task.box, claim.task.form.terms[0][0]
-    if answer.image is None:
-        return Verdict(*verdict_without_image(answer), label)
-    image = box.clip(answer.image)
-    certificate = check_logit(claim.network, box, label, image)
+def _judge_maximum(claim: Claim) -> Verdict:
+    """The checked input of the largest slack or form."""
+    task, answer = claim.task, claim.answer
+    label = None if task.maximises_slack else task.form.terms[0][0]
+    best = _largest(claim)
+    if best is None:
+        return Verdict(*verdict_without_image(answer), label, nothing=-math.inf)
+    image, certificate = best
     status, message = verdict_of_maximum(answer, certificate, claim.gap)
-    return Verdict(status, message, label, image, certificate)
+    if task.maximises_slack:
+        label = _met(task, certificate)
+    return Verdict(status, message, label, image, certificate, nothing=-math.inf)
+
+
+def _judge_sign(claim: Claim) -> Verdict:
+    """Whether a slack is >= 0 at a checked input, or proven to be below zero at all of them."""
+    task, answer = claim.task, claim.answer
+    excluded = answer.bound < 0.0 and answer.status is not Status.NUMERICAL
+    best = _largest(claim)
+    if best is not None and best[1].certified:
+        image, certificate = best
+        message = ALREADY_ANSWERED if certificate.distance == 0.0 else answer.message
+        found = Verdict(Status.NOT_ROBUST, message, _met(task, certificate), image, certificate)
+        if not excluded:
+            return found
+        return replace(
+            found,
+            status=Status.NUMERICAL,
+            message=(
+                f"the engine's bound {answer.bound:.9g} excludes a checked input, whose slack is "
+                f"{certificate.objective:.9g}"
+            ),
+        )
+    status, message = _without_witness(answer, excluded)
+    if best is not None and answer.objective >= 0.0 and status is Status.UNDECIDED:
+        reason = "; ".join(best[1].failures)
+        status, message = Status.NUMERICAL, f"the check refused the engine's image: {reason}"
+    return Verdict(status, message, None, nothing=-math.inf)
+
+
+def _without_witness(answer: EngineAnswer, excluded: bool) -> tuple[Status, str]:
+    """What a bound on the slack alone says."""
+    if excluded:
+        return Status.ROBUST, answer.message
+    if math.isnan(answer.bound):
+        return Status.NUMERICAL, NO_NUMBER
+    if answer.status is Status.INFEASIBLE:
+        return Status.NUMERICAL, f"the engine claims a proof, but its bound is {answer.bound:.9g}"
+    if answer.status is Status.NUMERICAL:
+        return Status.NUMERICAL, answer.message
+    return Status.UNDECIDED, answer.message
+
+
+def _largest(claim: Claim) -> tuple[FloatArray, Certificate] | None:
+    """The certified input of the largest objective; without any, the first that was refused."""
+    checked = [
+        (each.image, check_maximum(claim.network, claim.task, each.image)) for each in claim.found
+    ]
+    certified = [each for each in checked if each[1].certified]
+    if certified:
+        return max(certified, key=lambda each: each[1].objective)
+    return checked[0] if checked else None
+
+
+def _met(task: Task, certificate: Certificate) -> int:
+    """The target of the alternative that fits the logits best."""
+    return task.alternatives[task.best_alternative(certificate.logits)[0]].target
 
 
 def _judge_logits(claim: Claim) -> Verdict:
@@ -235,3 +302,12 @@ def _judge_logits(claim: Claim) -> Verdict:
     if not certificate.certified:
         status, message = Status.NUMERICAL, "; ".join(certificate.failures)
     return Verdict(status, message, int(np.argmax(answer.outputs)), box.lower, certificate)
+
+
+_JUDGES: Mapping[type, Callable[[Claim], Verdict]] = {
+    Distance: _judge_distance,
+    Logits: _judge_logits,
+    LinearForm: _judge_maximum,
+    LargestSlack: _judge_maximum,
+}
+"""Who judges answers to a task, by its objective."""
