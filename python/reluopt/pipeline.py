@@ -14,14 +14,15 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Solution, Status, Timings
 from reluopt.answers.verdict import Claim, Verdict, judged
 from reluopt.attacks.linear_regions import find_incumbent, linear_region_minimum
-from reluopt.bounds.conditions import hopeless_alternatives
+from reluopt.attacks.slack import incumbent_at, largest_found, middle
+from reluopt.bounds.conditions import hopeless_alternatives, slack_ceilings
 from reluopt.deadline import Deadline, Laps
 from reluopt.engines.base import Engine, EngineRequest, ProgressCallback
 from reluopt.method import BALL, Method, engine_for
 from reluopt.networks.network import ReLUNetwork
 from reluopt.preparation import prepare_solve
 from reluopt.questions.input_sets import InputSet
-from reluopt.questions.tasks import Question, Task
+from reluopt.questions.tasks import Logits, Question, Task
 from reluopt.versions import versions
 
 ATTACK_SHARE, BOUNDS_SHARE = 0.25, 0.5
@@ -78,13 +79,8 @@ def solve(
     clock = Laps(Deadline.after(method.options.time_limit))
     program = None if engine.self_contained else method.program
     request = EngineRequest(network, task, None, program, method.options, progress=progress)
-    if task.minimises_distance and method.wants_attack and not engine.self_contained:
-        share = clock.deadline.share(ATTACK_SHARE)
-        incumbent = find_incumbent(network, task, method.options.seed, share)
-        request = replace(request, incumbent=incumbent)
+    request = replace(request, incumbent=_incumbent(request, engine, method, clock.deadline))
     attack_seconds = clock.lap()
-    if task.decides and (own := _already(network, task)) is not None:
-        request = replace(request, incumbent=own)
     answer, bounds, bounds_seconds = _answer(request, engine, method, clock)
     search_seconds = clock.lap() - answer.build_seconds
     verdict = _verdict(request, engine, answer, clock.deadline)
@@ -92,6 +88,23 @@ def solve(
         attack_seconds, bounds_seconds, answer.build_seconds, search_seconds, clock.lap()
     )
     return _solution(request, engine, answer, verdict, bounds, timings)
+
+
+def _incumbent(
+    request: EngineRequest, engine: Engine, method: Method, deadline: Deadline
+) -> Incumbent | None:
+    """An input to begin with: what an attack finds, or one that needs no search to be found."""
+    network, task, seed = request.network, request.task, method.options.seed
+    if isinstance(task.objective, Logits):
+        return None
+    if task.decides:
+        clean = incumbent_at(network, task, middle(task.inputs))
+        if clean is not None and clean.objective >= 0.0:
+            return clean
+    if engine.self_contained or not method.wants_attack:
+        return None
+    attack = find_incumbent if task.minimises_distance else largest_found
+    return attack(network, task, seed, deadline.share(ATTACK_SHARE))
 
 
 def _solution(
@@ -132,12 +145,10 @@ def _answer(
     request: EngineRequest, engine: Engine, method: Method, clock: Laps
 ) -> tuple[EngineAnswer, str, float]:
     """The engine's answer, the name of the bounds it was given, and the seconds they took."""
-    incumbent = request.incumbent
-    if incumbent is not None and (request.task.decides or incumbent.objective == 0.0):
-        bound = math.inf if request.task.decides else 0.0
-        answer = EngineAnswer(
-            Status.OPTIMAL, None, incumbent.alternative, incumbent.objective, bound
-        )
+    incumbent, task = request.incumbent, request.task
+    if incumbent is not None and task.settles(incumbent.objective):
+        value, bound = incumbent.objective, task.objective.trivial_bound
+        answer = EngineAnswer(Status.FEASIBLE, None, incumbent.alternative, value, bound)
         return answer, "none", 0.0
     request, bounds = _bounded(request, engine, method, clock.deadline)
     seconds = clock.lap()
@@ -175,22 +186,20 @@ def _bounded(
     bounding.refuse_untrue(network, task.box, deadline)
     inputs = _inputs(task, request.incumbent if over_ball else None, over_ball)
     bounds = bounding.compute(network, inputs, deadline=deadline.share(BOUNDS_SHARE))
-    if task.decides:
+    request = replace(request, bounds=bounds)
+    if task.maximises_slack:
+        request = replace(request, ceilings=slack_ceilings(network, inputs, bounds, task))
+    elif over_ball or not task.minimises_distance:
         hopeless = hopeless_alternatives(network, inputs, bounds, task)
-        return replace(request, bounds=bounds, hopeless=hopeless), bounding.name
-    if not over_ball:
-        return replace(request, bounds=bounds), bounding.name
-    hopeless = hopeless_alternatives(network, inputs, bounds, task)
-    name = method.bounds_name or BALL
-    return replace(request, bounds=bounds, hopeless=hopeless), name
+        request = replace(request, hopeless=hopeless)
+    return request, (method.bounds_name or BALL) if over_ball else bounding.name
 
 
 def _inputs(task: Task, incumbent: Incumbent | None, over_ball: bool) -> InputSet:
-    """The box or ball of the task, or the incumbent's ball with the task's limits."""
-    if not task.minimises_distance and task.surroundings is None:
-        return task.inputs
+    """The task's inputs, or of a distance the incumbent's ball in them with the task's limits."""
     if not over_ball:
-        return InputSet(task.surroundings or task.box)
+        around = task.surroundings
+        return replace(task.inputs, limits=None) if around is None else InputSet(around)
     norm, radius = task.norm.ball(math.inf if incumbent is None else incumbent.objective)
     radius = radius * (1.0 + BALL_SLACK) + BALL_SLACK
     return InputSet(task.box, task.image, norm, radius, task.limits)
@@ -199,23 +208,11 @@ def _inputs(task: Task, incumbent: Incumbent | None, over_ball: bool) -> InputSe
 def _found(task: Task, answer: EngineAnswer, incumbent: Incumbent | None) -> list[Incumbent]:
     """The engine's image and the incumbent, each with the alternative that it meets."""
     found = []
-    if task.minimises_distance and answer.image is not None:
-        image = task.box.clip(answer.image)
-        found.append(Incumbent(image, task.distance(image), answer.alternative))
+    if answer.image is not None:
+        image = task.inputs.brought_in(answer.image)
+        value = task.distance(image) if task.minimises_distance else answer.objective
+        found.append(Incumbent(image, value, answer.alternative))
     return found if incumbent is None else [*found, incumbent]
-
-
-def _already(network: ReLUNetwork, task: Task) -> Incumbent | None:
-    """The centre of the ball, if it meets an alternative as it is."""
-    center = task.inputs.center
-    if center is None:
-        return None
-    logits = network.forward(center)
-    for index, alternative in enumerate(task.alternatives):
-        slack = float(alternative.conditions.slack(logits).min(initial=math.inf))
-        if slack >= 0.0:
-            return Incumbent(center, slack, index)
-    return None
 
 
 def _polished(

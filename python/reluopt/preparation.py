@@ -15,7 +15,7 @@ def prepare_solve(engine: Engine, method: Method, task: Task) -> None:
 
 def _sets(engine: Engine, method: Method, task: Task) -> list[str]:
     """Sets of kernels that the steps of a solve call."""
-    names = list(engine.kernels(task))
+    names = [*engine.kernels(task), *(["balls"] if task.inputs.ball_norm is not None else [])]
     if engine.self_contained:
         return names
     names.append("bounds")

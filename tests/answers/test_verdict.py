@@ -8,8 +8,10 @@ import pytest
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Status
 from reluopt.answers.verdict import (
+    Claim,
     best_answer,
     compare_logits,
+    judged,
     verdict,
     verdict_of_maximum,
     verdict_without_image,
@@ -21,8 +23,11 @@ from reluopt.questions.problems import (
     AbsoluteMargin,
     Box,
     FixedTarget,
+    LinearForm,
     MinimalPerturbation,
     Norm,
+    Verification,
+    WorstCase,
 )
 
 NETWORK = ReLUNetwork((Dense(np.array([[1.0], [-1.0]]), np.array([0.0, 1.0])),))
@@ -86,3 +91,92 @@ def test_a_maximum_with_a_bound_that_is_no_number_is_numerical():
 def test_logits_of_a_program_that_are_no_numbers_differ(output):
     certificate = compare_logits(NETWORK, Box.unit(1), np.array([1.0]), np.array([output, 0.0]))
     assert not certificate.certified
+
+
+def _asked(decides=True, eps=0.3):
+    """The slack of x is 1 - 2 x: at 0.8 it is -0.6, and 0 at most within 0.3."""
+    asked = Verification(np.array([0.8]), 0, eps) if decides else WorstCase(np.array([0.8]), 0, eps)
+    return asked.task(NETWORK)
+
+
+def _judged(task, images=(), **answer):
+    claimed = EngineAnswer(
+        **{"status": Status.TIME_LIMIT, "image": None, "alternative": 0} | answer
+    )
+    found = [Incumbent(np.array([image]), 0.0, 0) for image in images]
+    return judged(Claim(NETWORK, task, claimed, found, EngineOptions().gap))
+
+
+def test_a_verdict_needs_a_bound_below_zero_or_a_checked_witness():
+    nothing = {"objective": -math.inf}
+    robust = _judged(_asked(eps=0.1), bound=-0.4, status=Status.INFEASIBLE, **nothing)
+    assert robust.status is Status.ROBUST
+    assert robust.objective == -math.inf
+    assert _judged(_asked(), bound=0.2, **nothing).status is Status.UNDECIDED
+    assert _judged(_asked(), bound=0.0, **nothing).status is Status.UNDECIDED
+    found = _judged(_asked(eps=0.4), [0.45], bound=math.inf, objective=0.1)
+    assert found.status is Status.NOT_ROBUST
+    assert found.objective == pytest.approx(0.1)
+    assert found.certificate.distance == pytest.approx(0.35)
+    assert found.target == 1
+
+
+def test_a_tie_counts_against_robustness():
+    network = ReLUNetwork((Dense(np.array([[1.0], [1.0]]), np.zeros(2)),))
+    task = Verification(np.array([0.5]), 0, 0.0).task(network)
+    claim = EngineAnswer(Status.FEASIBLE, None, 0, 0.0, math.inf)
+    found = judged(Claim(network, task, claim, [Incumbent(np.array([0.5]), 0.0, 0)], 1e-6))
+    assert found.status is Status.NOT_ROBUST
+    assert found.objective == 0.0
+    assert found.certificate.distance == 0.0
+
+
+def test_a_verdict_that_contradicts_itself_is_numerical():
+    both = _judged(_asked(eps=0.5), [0.4], bound=-0.1, objective=0.2, status=Status.INFEASIBLE)
+    assert both.status is Status.NUMERICAL
+    assert "excludes a checked input" in both.message
+    for bound in (math.nan, 0.1, math.inf):
+        claimed = _judged(_asked(), bound=bound, objective=-math.inf, status=Status.INFEASIBLE)
+        assert claimed.status is Status.NUMERICAL
+        assert claimed.message
+    broken = _judged(_asked(), bound=-0.1, objective=-math.inf, status=Status.NUMERICAL)
+    assert broken.status is Status.NUMERICAL
+
+
+@pytest.mark.parametrize("image", [0.3, -0.2, math.nan, 0.75])
+def test_images_outside_ball_or_box_and_images_that_miss_are_no_witnesses(image):
+    refused = _judged(_asked(), [image], bound=math.inf, objective=0.1, status=Status.FEASIBLE)
+    assert refused.status is Status.NUMERICAL
+    assert "refused" in refused.message
+    assert not refused.certified
+    missed = _judged(_asked(), [image], bound=math.inf, objective=-0.1)
+    assert missed.status is Status.UNDECIDED
+    assert missed.image is None
+
+
+def test_the_largest_slack_is_optimal_when_its_gap_is_closed():
+    task = _asked(decides=False)
+    closed = _judged(task, [0.6, 0.5], bound=0.0, objective=0.0, status=Status.OPTIMAL)
+    assert closed.status is Status.OPTIMAL
+    assert closed.objective == 0.0
+    assert closed.image.tolist() == [0.5]
+    assert closed.target == 1
+    assert _judged(task, [0.6], bound=0.0, objective=-0.2).status is Status.FEASIBLE
+    assert _judged(task, [0.5], bound=-0.1, objective=0.0).status is Status.NUMERICAL
+    assert _judged(task, [0.5], bound=math.nan, objective=0.0).status is Status.NUMERICAL
+    assert _judged(task, [0.2], bound=0.7, objective=0.6).status is Status.NUMERICAL
+    assert _judged(task, bound=0.0, objective=-math.inf).objective == -math.inf
+
+
+def test_a_form_needs_its_conditions():
+    form = LinearForm(((0, 1.0),))
+    task = WorstCase(np.array([0.8]), 0, 0.5, objective=form, fooled=0.5).task(NETWORK)
+    met, missed = (
+        _judged(task, [0.3], bound=0.3, objective=0.3),
+        _judged(task, [0.8], bound=0.8, objective=0.8),
+    )
+    assert met.status is Status.OPTIMAL
+    assert missed.status is Status.NUMERICAL
+    assert "no alternative is met" in missed.message
+    empty = _judged(task, bound=-math.inf, objective=-math.inf, status=Status.INFEASIBLE)
+    assert empty.status is Status.INFEASIBLE

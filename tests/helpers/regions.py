@@ -6,6 +6,8 @@ import math
 import numpy as np
 from scipy.optimize import linprog
 
+from reluopt.questions.problems import Norm
+
 
 def region_rows(network, task, conditions, pattern):
     """Rows ``matrix @ delta >= rhs``: the change stays in the linear region and does what is asked.
@@ -53,4 +55,57 @@ def enumerate_patterns(network, task, optimum):
         for alternative in task.alternatives:
             rows = region_rows(network, task, alternative.conditions, pattern)
             best = min(best, optimum(task, *rows))
+    return best
+
+
+def largest_value(network, task):
+    """The largest slack or form of the logits over a task's box or ball of L1 or Linf.
+
+    Each linear region with each alternative is a linear program of parts p, n and a slack t.
+    """
+    hidden, center, size = network.hidden_sizes, task.inputs.center, network.input_size
+    cuts, best = np.cumsum(hidden)[:-1], -math.inf
+    low, high = task.box.lower - center, task.box.upper - center
+    if task.inputs.ball_norm is Norm.LINF:
+        low, high = np.maximum(low, -task.inputs.radius), np.minimum(high, task.inputs.radius)
+    bounds = [*((0, room) for room in (*high, *-low)), (None, None)]
+    ball = np.append(np.ones(2 * size), 0.0)[None]
+    radius = task.inputs.radius if task.inputs.ball_norm is Norm.L1 else 1e9
+    for bits in itertools.product((False, True), repeat=sum(hidden)):
+        pattern = np.split(np.array(bits, dtype=bool), cuts) if hidden else []
+        maps = network.region_map(pattern)
+        slope, offset = maps[-1]
+        for alternative in task.alternatives or (None,):
+            rows, rhs, slacks = [], [], []
+            for (gain, shift), active in zip(maps[:-1], pattern, strict=True):
+                sign = np.where(active, 1.0, -1.0)
+                rows.append(sign[:, None] * gain)
+                rhs.append(-sign * (shift + gain @ center))
+                slacks.append(np.zeros(sign.size))
+            cost = np.zeros(2 * size + 1)
+            if task.maximises_slack:
+                cost[-1], constant = -1.0, 0.0
+            else:
+                form = sum(w * np.eye(network.output_size)[k] for k, w in task.objective.terms)
+                cost[: 2 * size] = -np.concatenate([form @ slope, -(form @ slope)])
+                constant = form @ (offset + slope @ center)
+            if alternative is not None:
+                matrix, side = alternative.conditions.matrix, alternative.conditions.rhs
+                rows.append(matrix @ slope)
+                rhs.append(side - matrix @ (offset + slope @ center))
+                slacks.append(np.full(side.size, 1.0 if task.maximises_slack else 0.0))
+            if not task.maximises_slack:
+                slacks = [np.zeros_like(each) for each in slacks]
+            gains = np.vstack(rows) if rows else np.zeros((0, size))
+            column = np.concatenate(slacks)[:, None] if slacks else np.zeros((0, 1))
+            limits = np.concatenate(rhs) if rhs else np.zeros(0)
+            result = linprog(
+                cost,
+                A_ub=np.vstack([np.hstack([-gains, gains, column]), ball]),
+                b_ub=np.append(-limits, radius),
+                bounds=bounds,
+                method="highs",
+            )
+            if result.status == 0:
+                best = max(best, constant - result.fun)
     return best

@@ -16,7 +16,6 @@ from reluopt.answers.solution import Certificate
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.input_sets import Box, InputSet
-from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Alternative, Task
 
 CONDITION_TOLERANCE = 1e-6
@@ -35,7 +34,8 @@ LIMIT_TOLERANCE = 1e-7
 1e-9 that solvers are asked for, and a 40,000th of a grey level of an 8-bit image."""
 
 BALL_TOLERANCE = 1e-9
-"""How far a change may be longer than the radius of its ball: rounding only, as for the box."""
+"""How much longer than the radius a change may be, relative to ``max(1, radius)``: rounding only,
+since answers are brought into the ball."""
 
 OBJECTIVE_TOLERANCE = 1e-6
 """Largest relative difference between a claimed and a recomputed objective."""
@@ -72,8 +72,7 @@ def check_perturbation(
     margin = float(alternative.conditions.slack(logits).min(initial=np.inf))
     objective = task.distance(image)
     tolerance = CONDITION_TOLERANCE * float(np.abs(logits).max())
-    failures = _box_failures(task.box, image) + _limit_failures(task, image)
-    failures += _finite_failures(logits)
+    failures = _input_failures(task.inputs, image) + _finite_failures(logits)
     if not lead > 0.0:
         failures.append(f"the network answers {predicted}, not {target} (lead {lead:.3g})")
     if not margin >= -tolerance:
@@ -105,52 +104,38 @@ def _claim_failures(objective: float, claimed: float | None) -> list[str]:
 
 @_overflow_is_a_failure
 def check_maximum(network: ReLUNetwork, task: Task, image: FloatArray) -> Certificate:
-    """Check an input that claims to be one of a task that maximises a form or a slack.
+    """Check an input of ``task``, which maximises a slack or a form of the logits.
+
+    A form needs some alternative to be met, if there are any; what decides needs a slack >= 0.
 
     Returns:
-        A certificate whose ``objective`` is the form, or the largest slack of an alternative;
-        ``margin`` is that slack (infinite where nothing has to be met), ``distance`` the length of
-        the change from the centre of the task's ball. Conditions of a form may be missed by
-        :data:`CONDITION_TOLERANCE`; whether a slack is negative is for the caller to judge.
+        A certificate whose ``objective`` is the slack or the form; ``margin`` is the slack of the
+        best alternative and ``lead`` that of its target (of a single logit: of its label).
     """
     logits = network.forward(image)
-    slacks = [
-        float(each.conditions.slack(logits).min(initial=np.inf)) for each in task.alternatives
-    ]
-    margin = max(slacks, default=np.inf)
-    value = margin if task.maximises_slack else task.form(logits)
-    failures = _box_failures(task.box, image) + _finite_failures(logits)
-    distance, outside = _distance_in_ball(task.inputs, image)
-    failures += outside
-    tolerance = CONDITION_TOLERANCE * float(np.abs(logits).max())
-    if not task.maximises_slack and not margin >= -tolerance:
-        failures.append(f"a condition is violated by {-margin:.3g}")
+    best, slack = task.best_alternative(logits)
+    value = task.value(logits)
+    failures = _input_failures(task.inputs, image) + _finite_failures(logits)
+    needed = 0.0 if task.decides else -CONDITION_TOLERANCE * float(np.abs(logits).max())
+    if not (slack >= needed or (task.maximises_slack and not task.decides)):
+        failures.append(f"no alternative is met: the best one lacks {-slack:.3g}")
     if not abs(value) < np.inf:
         failures.append(f"the objective is {value}, which is not finite")
-    predicted = int(np.argmax(logits))
+    alone = None if task.maximises_slack else task.form.label
+    named = task.alternatives[best].target if task.alternatives else task.form.terms[0][0]
+    lead = _lead(logits, named if alone is None else alone)
     return Certificate(
         certified=not failures,
         failures=tuple(failures),
-        predicted=predicted,
+        predicted=int(np.argmax(logits)),
         objective=value,
-        distance=distance,
-        margin=margin,
-        lead=_lead(logits, predicted),
+        distance=task.inputs.length(image),
+        margin=slack if task.alternatives else lead,
+        lead=lead,
         box_violation=task.box.violation(image),
         logits=logits,
         activation=network.metadata.activation,
     )
-
-
-def _distance_in_ball(inputs: InputSet, image: FloatArray) -> tuple[float, list[str]]:
-    """Length of the change from the centre of a ball, and the check of its radius in words."""
-    if inputs.center is None:
-        return 0.0, []
-    norm = Norm.LINF if inputs.norm is None else inputs.norm
-    length = float(norm.lengths((image - inputs.center)[None])[0])
-    if length <= inputs.radius + BALL_TOLERANCE:
-        return length, []
-    return length, [f"the change has length {length:.12g}, more than {inputs.radius:g}"]
 
 
 @_overflow_is_a_failure
@@ -196,6 +181,15 @@ def _lead(logits: FloatArray, label: int) -> float:
     return float(logits[label] - others.max()) if others.size else float("inf")
 
 
+def _input_failures(inputs: InputSet, image: FloatArray) -> list[str]:
+    """The check that an image is one of the inputs allowed, in words."""
+    failures = _box_failures(inputs.box, image)
+    excess = inputs.length(image) - inputs.radius
+    if not excess <= BALL_TOLERANCE * max(1.0, inputs.radius):
+        failures.append(f"the change is {excess:.3g} longer than the radius of the ball")
+    return failures + _limit_failures(inputs, image)
+
+
 def _box_failures(box: Box, image: FloatArray) -> list[str]:
     """The box check, in words; NaN and infinity count as violations."""
     if not np.isfinite(image).all():
@@ -206,11 +200,11 @@ def _box_failures(box: Box, image: FloatArray) -> list[str]:
     return []
 
 
-def _limit_failures(task: Task, image: FloatArray) -> list[str]:
+def _limit_failures(inputs: InputSet, image: FloatArray) -> list[str]:
     """The check of the limits on the change, in words."""
-    if task.limits is None:
+    if inputs.limits is None or inputs.center is None:
         return []
-    violation = task.limits.violation(image - task.image)
+    violation = inputs.limits.violation(image - inputs.center)
     if not violation <= LIMIT_TOLERANCE:
         return [f"neighbouring changes differ by {violation:.3g} more than the limit allows"]
     return []

@@ -117,9 +117,11 @@ class Solution:
 
     Attributes:
         status: how the solve ended.
-        objective: objective of ``image`` as recomputed by the check (infinite without an image).
-        bound: proven bound on the optimal objective (lower for minimisation, upper for
-            :class:`~reluopt.questions.problems.OptimalInput`).
+        objective: objective of ``image`` as recomputed by the check: a distance, a maximum, or for
+            a verdict the slack ``max_t x_t - x_d`` at its witness. Without an image it is infinite,
+            and minus infinity for what is maximised.
+        bound: proven bound on the optimal objective (lower for minimisation, upper for what is
+            maximised; a verdict is ROBUST when it lies below zero).
         gap: :func:`relative_gap` of the two.
         image: the answer, shape ``(n_0,)``, or None.
         target: the label that was asked for (the one reached, for untargeted problems), or None.

@@ -7,7 +7,7 @@ status.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from reluopt.answers.solution import Certificate, Incumbent, Status, relative_ga
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.input_sets import Box
-from reluopt.questions.tasks import Logits, Task
+from reluopt.questions.tasks import Distance, LargestSlack, LinearForm, Logits, Task
 
 ALREADY_ANSWERED = "the unchanged image is an answer already"
 """Message of problems whose answer is no change at all."""
@@ -121,14 +121,16 @@ def verdict_without_image(answer: EngineAnswer) -> tuple[Status, str]:
 def verdict_of_maximum(
     answer: EngineAnswer, certificate: Certificate, tolerated: float
 ) -> tuple[Status, str]:
-    """What may be claimed about a maximised logit."""
+    """What may be claimed about a maximum."""
     if math.isnan(answer.bound):
         return Status.NUMERICAL, NO_NUMBER
     if not certificate.certified:
         return Status.NUMERICAL, "; ".join(certificate.failures)
     value = certificate.objective
     if not value - answer.bound <= OBJECTIVE_TOLERANCE * max(1.0, abs(value)):
-        return Status.NUMERICAL, f"the engine's bound {answer.bound:.9g} is below the logit"
+        return Status.NUMERICAL, (
+            f"the engine's bound {answer.bound:.9g} is below {value:.9g}, which a checked input has"
+        )
     if relative_gap(value, answer.bound) <= tolerated:
         return Status.OPTIMAL, answer.message
     return Status.FEASIBLE, answer.message
@@ -158,7 +160,7 @@ class Verdict:
         target: the label that was asked for or reached, or None.
         image: the answer, or None.
         certificate: the check of ``image``.
-        without: the objective where no image was found.
+        nothing: the objective where none was reached.
     """
 
     status: Status
@@ -166,7 +168,7 @@ class Verdict:
     target: int | None
     image: FloatArray | None = None
     certificate: Certificate | None = None
-    without: float = math.inf
+    nothing: float = math.inf
 
     @property
     def certified(self) -> bool:
@@ -175,12 +177,12 @@ class Verdict:
 
     @property
     def objective(self) -> float:
-        """The checked objective; infinite (minus infinity of a maximum) where none was reached."""
+        """The checked objective; infinite where none was reached, negative of a maximum."""
         certificate = self.certificate
         if certificate is None:
-            return self.without
+            return self.nothing
         counts = certificate.certified or self.status is Status.NOT_ADVERSARIAL
-        return certificate.objective if counts else self.without
+        return certificate.objective if counts else self.nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,11 +206,9 @@ class Claim:
 
 def judged(claim: Claim) -> Verdict:
     """What may be told of an answer, by what was optimised."""
-    if claim.task.minimises_distance:
-        return _judge_distance(claim)
-    if claim.task.maximises_slack:
-        return _judge_slack(claim)
-    return (_judge_logits if isinstance(claim.task.objective, Logits) else _judge_form)(claim)
+    if claim.task.decides:
+        return _judge_sign(claim)
+    return _JUDGES[type(claim.task.objective)](claim)
 
 
 def _judge_distance(claim: Claim) -> Verdict:
@@ -223,59 +223,73 @@ def _judge_distance(claim: Claim) -> Verdict:
     return Verdict(status, message, target, best.image, best.certificate)
 
 
-def _judge_form(claim: Claim) -> Verdict:
-    """What the network gives to the engine's input."""
-    answer, task = claim.answer, claim.task
-    label = task.form.label
-    if answer.image is None:
-        return Verdict(*verdict_without_image(answer), label, without=-math.inf)
-    image = task.box.clip(answer.image)
-    if label is None or task.alternatives or task.inputs.center is not None:
-        certificate = check_maximum(claim.network, task, image)
-    else:
-        certificate = check_logit(claim.network, task.box, label, image)
+def _judge_maximum(claim: Claim) -> Verdict:
+    """The checked input of the largest slack or form."""
+    task, answer = claim.task, claim.answer
+    label = None if task.maximises_slack else task.form.terms[0][0]
+    best = _largest(claim)
+    if best is None:
+        return Verdict(*verdict_without_image(answer), label, nothing=-math.inf)
+    image, certificate = best
     status, message = verdict_of_maximum(answer, certificate, claim.gap)
-    return Verdict(status, message, label, image, certificate)
+    if task.maximises_slack:
+        label = _met(task, certificate)
+    return Verdict(status, message, label, image, certificate, nothing=-math.inf)
 
 
-def _judge_slack(claim: Claim) -> Verdict:
-    """The slack of the engine's input, or of an input that was found before."""
-    answer, task = claim.answer, claim.task
-    images = [task.box.clip(item.image) for item in claim.found]
-    images += [] if answer.image is None else [task.box.clip(answer.image)]
-    checked = [(check_maximum(claim.network, task, image), image) for image in images]
-    checked.sort(key=lambda each: (each[0].certified, each[0].objective), reverse=True)
-    certificate, image = checked[0] if checked else (None, None)
-    status, message = _verdict_of_slack(claim, certificate)
-    target = None
-    if certificate is not None and certificate.certified:
-        met = [each.conditions.slack(certificate.logits).min() for each in task.alternatives]
-        target = task.alternatives[int(np.argmax(met))].target
-    return Verdict(status, message, target, image, certificate, without=-math.inf)
+def _judge_sign(claim: Claim) -> Verdict:
+    """Whether a slack is >= 0 at a checked input, or proven to be below zero at all of them."""
+    task, answer = claim.task, claim.answer
+    excluded = answer.bound < 0.0 and answer.status is not Status.NUMERICAL
+    best = _largest(claim)
+    if best is not None and best[1].certified:
+        image, certificate = best
+        message = ALREADY_ANSWERED if certificate.distance == 0.0 else answer.message
+        found = Verdict(Status.NOT_ROBUST, message, _met(task, certificate), image, certificate)
+        if not excluded:
+            return found
+        return replace(
+            found,
+            status=Status.NUMERICAL,
+            message=(
+                f"the engine's bound {answer.bound:.9g} excludes a checked input, whose slack is "
+                f"{certificate.objective:.9g}"
+            ),
+        )
+    status, message = _without_witness(answer, excluded)
+    if best is not None and answer.objective >= 0.0 and status is Status.UNDECIDED:
+        reason = "; ".join(best[1].failures)
+        status, message = Status.NUMERICAL, f"the check refused the engine's image: {reason}"
+    return Verdict(status, message, None, nothing=-math.inf)
 
 
-def _verdict_of_slack(claim: Claim, certificate: Certificate | None) -> tuple[Status, str]:
-    """What may be claimed about a slack, of which perhaps the sign alone is asked."""
-    answer, decides = claim.answer, claim.task.decides
+def _without_witness(answer: EngineAnswer, excluded: bool) -> tuple[Status, str]:
+    """What a bound on the slack alone says."""
+    if excluded:
+        return Status.ROBUST, answer.message
     if math.isnan(answer.bound):
         return Status.NUMERICAL, NO_NUMBER
-    if certificate is not None and not certificate.certified:
-        return Status.NUMERICAL, "; ".join(certificate.failures)
-    if not decides:
-        if certificate is None:
-            return verdict_without_image(answer)
-        return verdict_of_maximum(answer, certificate, claim.gap)
-    if certificate is not None and certificate.objective >= 0.0:
-        if answer.bound < certificate.objective:
-            return Status.NUMERICAL, (
-                f"the engine's bound {answer.bound:.9g} is below the slack "
-                f"{certificate.objective:.9g} of a checked input"
-            )
-        return Status.NOT_ROBUST, answer.message
-    if answer.bound < 0.0:
-        return Status.ROBUST, answer.message
-    refused = "" if certificate is None else "the engine's input meets no alternative"
-    return Status.UNDECIDED, answer.message or refused
+    if answer.status is Status.INFEASIBLE:
+        return Status.NUMERICAL, f"the engine claims a proof, but its bound is {answer.bound:.9g}"
+    if answer.status is Status.NUMERICAL:
+        return Status.NUMERICAL, answer.message
+    return Status.UNDECIDED, answer.message
+
+
+def _largest(claim: Claim) -> tuple[FloatArray, Certificate] | None:
+    """The certified input of the largest objective; without any, the first that was refused."""
+    checked = [
+        (each.image, check_maximum(claim.network, claim.task, each.image)) for each in claim.found
+    ]
+    certified = [each for each in checked if each[1].certified]
+    if certified:
+        return max(certified, key=lambda each: each[1].objective)
+    return checked[0] if checked else None
+
+
+def _met(task: Task, certificate: Certificate) -> int:
+    """The target of the alternative that fits the logits best."""
+    return task.alternatives[task.best_alternative(certificate.logits)[0]].target
 
 
 def _judge_logits(claim: Claim) -> Verdict:
@@ -288,3 +302,12 @@ def _judge_logits(claim: Claim) -> Verdict:
     if not certificate.certified:
         status, message = Status.NUMERICAL, "; ".join(certificate.failures)
     return Verdict(status, message, int(np.argmax(answer.outputs)), box.lower, certificate)
+
+
+_JUDGES: Mapping[type, Callable[[Claim], Verdict]] = {
+    Distance: _judge_distance,
+    Logits: _judge_logits,
+    LinearForm: _judge_maximum,
+    LargestSlack: _judge_maximum,
+}
+"""Who judges answers to a task, by its objective."""

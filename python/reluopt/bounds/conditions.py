@@ -36,12 +36,23 @@ def hopeless_alternatives(
     Returns:
         Indices of hopeless alternatives; all of them when the set is proven to be empty.
     """
-    count = len(task.alternatives)
+    ceilings = slack_ceilings(network, inputs, bounds, task)
+    return frozenset(np.flatnonzero(ceilings < 0.0).tolist())
+
+
+def slack_ceilings(
+    network: ReLUNetwork, inputs: InputSet, bounds: PreActivationBounds, task: Task
+) -> FloatArray:
+    """Upper bounds on the slack of every alternative of ``task`` over a set, by the same forms.
+
+    Returns:
+        One for each alternative, of its least condition; minus infinity when the set is empty.
+    """
     if bounds.empty:
-        return frozenset(range(count))
+        return np.full(len(task.alternatives), -np.inf)
     flat = flatten(network)
     ends = np.concatenate(bounds.lower), np.concatenate(bounds.upper)
-    return hopeless_over(flat, inputs.flat(flat), ends, task.alternatives)
+    return ceilings_over(flat, inputs.flat(flat), ends, task.alternatives)
 
 
 def hopeless_over(
@@ -51,14 +62,24 @@ def hopeless_over(
     alternatives: Sequence[Alternative],
 ) -> frozenset[int]:
     """:func:`hopeless_alternatives` for kernels' arrays, ``ends`` being bounds of all neurons."""
+    return frozenset(np.flatnonzero(ceilings_over(flat, place, ends, alternatives) < 0.0).tolist())
+
+
+def ceilings_over(
+    flat: FlatNetwork,
+    place: FlatInputSet,
+    ends: tuple[FloatArray, FloatArray],
+    alternatives: Sequence[Alternative],
+) -> FloatArray:
+    """:func:`slack_ceilings` for kernels' arrays, ``ends`` being bounds of all neurons."""
     lower, upper = ends
     magnitudes = np.empty(flat.biases.size)
     for layer in range(flat.weight_offsets.size - 1):
         layer_magnitudes(flat, place, upper, layer, magnitudes)
-    found = set()
+    ceilings = np.empty(len(alternatives))
     for index, alternative in enumerate(alternatives):
         matrix, rhs = np.array(alternative.conditions.matrix), np.array(alternative.conditions.rhs)
-        args = (lower, upper, magnitudes, matrix, rhs, np.empty(rhs.size))
-        if not condition_maxima(flat, place, *args):
-            found.add(index)
-    return frozenset(found)
+        maxima = np.empty(rhs.size)
+        condition_maxima(flat, place, lower, upper, magnitudes, matrix, rhs, maxima)
+        ceilings[index] = maxima.min(initial=np.inf)
+    return ceilings

@@ -104,6 +104,7 @@ def choose_engine(name: str, task: Task, network: ReLUNetwork, *, program: bool 
 def _kind(task: Task) -> str:
     """What is asked, in words."""
     if not task.minimises_distance:
-        return "logit problems"
+        norm = task.inputs.ball_norm
+        return "logit problems" if norm is None else f"questions over {norm.label} balls"
     limits = "" if task.limits is None else " with limits on neighbouring changes"
     return f"{task.norm.label} problems{limits}"

@@ -1,5 +1,7 @@
 """The shared loop over the alternatives (targets) of a task, for engines that take them one by one.
 
+Everything is minimised here; what is maximised comes negated (:func:`settle_maxima`).
+
 The optimum over alternatives is the best of their optima, so its dual bound is the lowest of their
 dual bounds, and one alternative that stays open leaves the whole task open. Hence time that an
 alternative does not use goes to those that are still open, until all are settled or it is used up:
@@ -15,12 +17,15 @@ alternative does not use goes to those that are still open, until all are settle
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+import numpy as np
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.linear_model import linear_distances
+from reluopt.attacks.slack import middle
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.networks.network import ReLUNetwork
@@ -131,8 +136,36 @@ def settle(
         deadline: when all must end.
     """
     walk = _Walk(request, task, deadline)
-    order, share = promising_first(request.network, task), FIRST_SHARE
-    while (pending := [i for i in order if walk.is_open(i)]) and not deadline.passed:
+    order = promising_first(request.network, task)
+    return _walked(walk, order, attempt)
+
+
+def settle_maxima(
+    request: EngineRequest, task: Task, attempt: Attempt, deadline: Deadline
+) -> EngineAnswer:
+    """:func:`settle` for tasks that maximise; attempts give and take negated objectives.
+
+    Where a sign decides, alternatives of a slack proven below zero need no attempt, and the first
+    input of a slack >= 0 ends all.
+    """
+    incumbent = request.incumbent
+    if incumbent is not None:
+        negated = replace(incumbent, objective=-incumbent.objective)
+        request = replace(request, incumbent=negated)
+    walk = _Walk(request, task, deadline)
+    slacks = task.slacks(request.network.forward(middle(task.inputs)))
+    order = [int(index) for index in np.argsort([-slack for slack in slacks], kind="stable")]
+    found = _walked(walk, order, attempt)
+    answer = replace(found, objective=-found.objective, bound=-found.bound)
+    if task.decides and answer.objective >= 0.0:
+        return replace(answer, status=Status.FEASIBLE)
+    return replace(answer, status=Status.INFEASIBLE) if walk.excludes else answer
+
+
+def _walked(walk: _Walk, order: list[int], attempt: Attempt) -> EngineAnswer:
+    """Passes through the alternatives until all are settled or time is over."""
+    share = FIRST_SHARE
+    while (pending := [i for i in order if walk.is_open(i)]) and not walk.deadline.passed:
         walk.go(pending, attempt, share if len(pending) > 1 else 1.0)
         order, share = sorted(order, key=lambda i: walk.states[i].bound), 1.0
     return walk.conclusion()
@@ -157,9 +190,12 @@ class _Walk:
     """State of the loop."""
 
     def __init__(self, request: EngineRequest, task: Task, deadline: Deadline) -> None:
-        self._deadline = deadline
+        self.deadline = deadline
         self.so_far = SoFar(request.incumbent)
-        self.states = [_State() for _ in task.alternatives]
+        self._decides = task.decides
+        least = np.full(len(task.alternatives), 0.0 - task.objective.trivial_bound)
+        floors = least if request.ceilings is None else -request.ceilings
+        self.states = [_State(bound=float(floor)) for floor in floors]
         for index in request.hopeless:
             self.states[index] = _State(Status.INFEASIBLE, self.so_far.cutoff)
 
@@ -170,18 +206,25 @@ class _Walk:
     def is_settled(self, index: int) -> bool:
         """Whether nothing better than the best image can come from an alternative."""
         state = self.states[index]
+        if self._decides and (state.bound > 0.0 or self.so_far.cutoff <= 0.0):
+            return True
         return state.status in SETTLED or state.bound >= self.so_far.cutoff
+
+    @property
+    def excludes(self) -> bool:
+        """Whether no alternative can be met, where that is what is asked."""
+        return self._decides and all(state.bound > 0.0 for state in self.states)
 
     def go(self, pending: list[int], attempt: Attempt, share: float) -> None:
         """One pass through ``pending``, each with ``share`` of its fair share of the time."""
         for position, index in enumerate(pending):
-            if self._deadline.passed:
+            if self.deadline.passed:
                 return
             if not self.is_open(index):  # an image of another one has settled it
                 continue
-            state, fair = self.states[index], self._deadline.left / (len(pending) - position)
+            state, fair = self.states[index], self.deadline.left / (len(pending) - position)
             seconds = max(share * fair, min(fair, LEAST_ATTEMPT), GROWTH * state.seconds)
-            self._try(index, attempt, self._deadline.within(seconds))
+            self._try(index, attempt, self.deadline.within(seconds))
 
     def _try(self, index: int, attempt: Attempt, deadline: Deadline) -> None:
         """One attempt at one alternative."""
@@ -199,13 +242,14 @@ class _Walk:
         """Status, objective and bound over all alternatives."""
         so_far, best, answer = self.so_far, self.so_far.best, self.so_far.answer
         status, bound = self._status(), min(state.bound for state in self.states)
+        empty = status is Status.INFEASIBLE and not self._decides
         messages = dict.fromkeys(state.message for state in self.states if state.message)
         return EngineAnswer(
             status=status,
             image=None if answer is None else answer.image,
             alternative=0 if best is None else best.alternative,
             objective=so_far.cutoff,
-            bound=math.inf if status is Status.INFEASIBLE else min(bound, so_far.cutoff),
+            bound=math.inf if empty else min(bound, so_far.cutoff),
             nodes=so_far.nodes,
             build_seconds=so_far.build_seconds,
             search_seconds=so_far.search_seconds,

@@ -16,6 +16,7 @@ from reluopt.answers.solution import Incumbent
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.engines.options import EngineOptions as EngineOptions
 from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.tasks import Task
 
 if TYPE_CHECKING:  # what writes programs takes its time to load
@@ -50,6 +51,8 @@ class EngineRequest:
         progress: called now and then during the search.
         hopeless: alternatives of which bounds have proven that they hold nothing better than the
             incumbent (without one: nothing at all).
+        ceilings: what bounds have proven of the slack of each alternative, for tasks that maximise
+            one; None where nothing is known.
     """
 
     network: ReLUNetwork
@@ -60,6 +63,7 @@ class EngineRequest:
     incumbent: Incumbent | None = None
     progress: ProgressCallback | None = None
     hopeless: frozenset[int] = frozenset()
+    ceilings: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,11 @@ class GurobiEngine(ProgramEngine):
             return True
         limits = 0 if task.limits is None else 2 * task.limits.rows
         hidden, inputs = sum(network.hidden_sizes), network.input_size
-        if task.minimises_distance:
+        ball = task.inputs.ball_norm
+        if task.minimises_distance or (ball is not None and any(ball.costs)):
             inputs *= 2
-            if task.norm.quadratic:
-                return inputs <= FREE_QUADRATIC_VARIABLES
+        if task.minimises_distance and task.norm.quadratic:
+            return inputs <= FREE_QUADRATIC_VARIABLES
         variables = inputs + 3 * hidden + network.output_size
         return (
             variables <= FREE_VARIABLES
@@ -182,6 +183,8 @@ def _set_options(model: Any, task: ProgramTask) -> None:
     params.IntFeasTol = SOLVER_FEASIBILITY
     if task.cutoff is not None:
         params.Cutoff = task.cutoff
+    if task.target is not None:
+        params.BestObjStop = task.target
     if options.verbose:
         params.LogToConsole = 0  # while OutputFlag is still 0, so that nothing reaches stdout
         params.OutputFlag = 1
@@ -227,7 +230,8 @@ def _read(model: Any, variables: Any, program: Program) -> ProgramResult:
     bound = bound if abs(bound) < gurobipy.GRB.INFINITY else worst
     if model.Status == kinds.OPTIMAL:
         return ProgramResult(Status.OPTIMAL, values, bound, nodes)
-    if model.Status in (kinds.TIME_LIMIT, kinds.NODE_LIMIT, kinds.WORK_LIMIT):
+    limits = (kinds.TIME_LIMIT, kinds.NODE_LIMIT, kinds.WORK_LIMIT, kinds.USER_OBJ_LIMIT)
+    if model.Status in limits:
         reached = Status.FEASIBLE if values is not None else Status.TIME_LIMIT
         return ProgramResult(reached, values, bound, nodes)
     message = f"Gurobi stopped with status {model.Status}"

@@ -131,6 +131,8 @@ def _set_options(solver: Any, task: ProgramTask) -> None:
     }
     if task.cutoff is not None and not task.program.maximise:
         settings["objective_bound"] = task.cutoff
+    if task.target is not None:
+        settings["objective_target"] = task.target
     for name, value in settings.items():
         _accepted(solver.setOptionValue(name, value), f"option {name} = {value}")
     if options.verbose:
@@ -190,8 +192,8 @@ def _read(solver: Any, program: Program) -> ProgramResult:
         bound = float(info.objective_function_value) if status == kinds.kOptimal else worst
     if status == kinds.kOptimal and values is not None:
         return ProgramResult(Status.OPTIMAL, values, bound, nodes)
-    limits = (kinds.kTimeLimit, kinds.kIterationLimit, kinds.kInterrupt, kinds.kSolutionLimit)
-    if status in limits:
+    stops = (kinds.kIterationLimit, kinds.kInterrupt, kinds.kSolutionLimit, kinds.kObjectiveTarget)
+    if status in (kinds.kTimeLimit, *stops):
         reached = Status.FEASIBLE if values is not None else Status.TIME_LIMIT
         return ProgramResult(reached, values, bound, nodes)
     message = f"HiGHS stopped with {solver.modelStatusToString(status)}"

@@ -58,9 +58,11 @@ class JuliaEngine(Engine):
         return julia_state()
 
     def supports(self, task: Task) -> bool:
-        """Logits, and norms that the Julia package has, without limits on the change."""
-        if isinstance(task.objective, LinearForm):
-            return task.objective.label is not None
+        """Logits over boxes, and norms that the Julia package has, without limits on the change."""
+        if not task.minimises_distance:
+            over_box = task.inputs.ball_norm is None and not task.alternatives
+            form = task.objective
+            return over_box and isinstance(form, LinearForm) and form.label is not None
         return task.norm.name in NORMS and task.limits is None
 
     def solve(self, request: EngineRequest) -> EngineAnswer:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.alternatives import SoFar, settle
+from reluopt.engines.alternatives import SoFar, settle, settle_maxima
 from reluopt.engines.base import (
     Engine,
     EngineRequest,
@@ -44,6 +44,14 @@ float64 precision adds to the objective."""
 OWN_CUTOFF_MARGIN = 1e-6
 """Relative distance between an incumbent and the cutoff for its own alternative: the solver must
 find the incumbent feasible, whatever its tolerances, and then it can only improve on it."""
+
+
+SIGN_MARGIN = 1e-6
+"""How far a slack has to be from zero, in units of the program, for a solver to tell its sign: a
+thousand times its tolerances."""
+
+TOO_NEAR = "the largest slack is too near zero for the solver's tolerances"
+"""Message of verdicts that a solver cannot tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +85,7 @@ class ProgramTask:
         deadline: when to stop, the set-up of the solver included.
         start: values of a feasible solution, or None.
         cutoff: only solutions with an objective up to this one are of interest, or None.
+        target: a solution with an objective this good, or better, ends the search; or None.
         progress: called now and then.
     """
 
@@ -85,6 +94,7 @@ class ProgramTask:
     deadline: Deadline = NEVER
     start: FloatArray | None = None
     cutoff: float | None = None
+    target: float | None = None
     progress: ProgressCallback | None = None
 
 
@@ -113,8 +123,14 @@ class ProgramEngine(Engine, ABC):
         """Solve one program; raises KeyboardInterrupt when the user interrupts."""
 
     def supports(self, task: Task) -> bool:
-        """Logits always; distances unless they are quadratic and the solver takes none."""
-        return self.quadratic or not (task.minimises_distance and task.norm.quadratic)
+        """Distances unless they are quadratic and the solver takes none; else what rows can hold.
+
+        Slacks and forms of the logits over boxes and over balls of L1 and Linf, that is.
+        """
+        if task.minimises_distance:
+            return self.quadratic or not task.norm.quadratic
+        norm = task.inputs.ball_norm
+        return task.limits is None and (norm is None or norm.linear_ball)
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve all alternatives of the task; see :meth:`Engine.solve`."""
@@ -126,6 +142,8 @@ class ProgramEngine(Engine, ABC):
         deadline = Deadline.after(request.options.time_limit)
         if request.task.minimises_distance:
             return self._nearest(request, request.task, deadline)
+        if request.task.alternatives:
+            return self._largest(request, request.task, deadline)
         return self._largest_logit(request, request.task, deadline)
 
     def _largest_logit(
@@ -138,6 +156,57 @@ class ProgramEngine(Engine, ABC):
             return answer
         image, objective = encoded.network.point(values), encoded.program.objective(values)
         return replace(answer, image=image, objective=objective)
+
+    def _largest(self, request: EngineRequest, task: Task, deadline: Deadline) -> EngineAnswer:
+        """The largest slack, or a form under conditions, over all alternatives."""
+        built: dict[int, EncodedProblem] = {}
+
+        def attempt(index: int, so_far: SoFar, deadline: Deadline) -> EngineAnswer:
+            seconds = 0.0
+            if index not in built:
+                single = task.only(task.alternatives[index])
+                built[index], seconds = self._encoded(request, single)
+            answer = self._attempt_maximum(request, task, index, built[index], so_far, deadline)
+            return replace(
+                answer, objective=-answer.objective, bound=-answer.bound, build_seconds=seconds
+            )
+
+        return settle_maxima(request, task, attempt, deadline)
+
+    def _attempt_maximum(
+        self,
+        request: EngineRequest,
+        task: Task,
+        index: int,
+        encoded: EncodedProblem,
+        so_far: SoFar,
+        deadline: Deadline,
+    ) -> EngineAnswer:
+        """Solve one alternative; nothing below the best slack so far, or zero, is of interest."""
+        least, target, start = -so_far.cutoff, None, None
+        if task.decides:
+            least, target = 0.0, SIGN_MARGIN / encoded.logit_factor
+        if so_far.best is not None and so_far.best.alternative == index and not task.decides:
+            start = encoded.start(so_far.best.image)
+        program, floor = _floored(encoded, least)
+        if (program.lower > program.upper).any():
+            result = ProgramResult(Status.INFEASIBLE, None, floor, 0)
+        else:
+            given = ProgramTask(program, request.options, deadline, start, target=target)
+            result = self._run(given)
+        answer = _answer(result, encoded)
+        if result.values is not None:
+            image = task.inputs.brought_in(encoded.network.point(result.values))
+            found = task.value(request.network.forward(image))
+            answer = replace(answer, image=image, objective=found)
+        if result.status is Status.INFEASIBLE:
+            return replace(answer, bound=floor)
+        if task.decides and answer.bound > floor:
+            near = (
+                "" if answer.objective >= 0.0 or result.status is not Status.OPTIMAL else TOO_NEAR
+            )
+            return replace(answer, bound=max(answer.bound, 0.0), message=answer.message or near)
+        return answer
 
     def _nearest(self, request: EngineRequest, task: Task, deadline: Deadline) -> EngineAnswer:
         built: dict[int, EncodedProblem] = {}
@@ -169,7 +238,9 @@ class ProgramEngine(Engine, ABC):
             cutoff += OWN_CUTOFF_MARGIN * max(1.0, cutoff)
         progress = _shifted(request.progress, so_far.nodes, so_far.search_seconds)
         result = self._run(
-            ProgramTask(encoded.program, request.options, deadline, start, cutoff, progress)
+            ProgramTask(
+                encoded.program, request.options, deadline, start, cutoff, progress=progress
+            )
         )
         answer = _answer(result, encoded)
         if result.values is not None:
@@ -201,6 +272,21 @@ class ProgramEngine(Engine, ABC):
         with stdout_on_stderr():
             result = self.solve_program(replace(task, options=options))
         return replace(result, seconds=time.perf_counter() - started)
+
+
+def _floored(encoded: EncodedProblem, least: float) -> tuple[Program, float]:
+    """A program without slacks clearly below ``least``, and the slack that is left out.
+
+    Programs that maximise something else are as they were, and nothing is left out.
+    """
+    program, slack = encoded.program, encoded.slack
+    if slack is None or least == -math.inf:
+        return program, -math.inf
+    lower = program.lower.copy()
+    scaled = encoded.logit_factor * least
+    floor = scaled - SIGN_MARGIN * max(1.0, abs(scaled))
+    lower[slack.column] = max(lower[slack.column], floor)
+    return replace(program, lower=lower), floor / encoded.logit_factor
 
 
 def _answer(

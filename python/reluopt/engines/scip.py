@@ -68,6 +68,8 @@ class ScipEngine(ProgramEngine):
         epigraph = _add_objective(model, variables, task.program)
         if task.cutoff is not None and not task.program.maximise:
             model.setObjlimit(task.cutoff)
+        if task.target is not None:
+            model.setParam("limits/primal", task.target)
         if task.start is not None:
             _add_start(model, variables, epigraph, task.program, task.start)
         model.setParam("limits/time", min(task.deadline.solver_seconds, LONGEST_TIME))
@@ -174,7 +176,7 @@ def _read(model: Any, variables: list[Any], program: Program) -> ProgramResult:
         values = np.array([model.getSolVal(best, variable) for variable in variables])
     if status in ("optimal", "gaplimit"):
         return ProgramResult(Status.OPTIMAL, values, bound, nodes)
-    if status in ("timelimit", "nodelimit", "totalnodelimit", "memlimit"):
+    if status in ("timelimit", "nodelimit", "totalnodelimit", "memlimit", "primallimit"):
         reached = Status.FEASIBLE if values is not None else Status.TIME_LIMIT
         return ProgramResult(reached, values, bound, nodes)
     return ProgramResult(Status.NUMERICAL, values, worst, nodes, f"SCIP stopped with {status}")

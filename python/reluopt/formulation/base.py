@@ -175,6 +175,25 @@ class EncodedNetwork:
 
 
 @dataclass(frozen=True, eq=False)
+class EncodedSlack:
+    """A variable that lies below every slack ``matrix @ logits - rhs``, in units of the program.
+
+    Attributes:
+        column: the variable.
+        matrix: shape ``(conditions, n_K)``.
+        rhs: shape ``(conditions,)``.
+    """
+
+    column: int
+    matrix: FloatArray
+    rhs: FloatArray
+
+    def assign(self, values: FloatArray, logits: IndexArray) -> None:
+        """Set it to the least slack of the logits that stand in ``values``."""
+        values[self.column] = (self.matrix @ values[logits] - self.rhs).min()
+
+
+@dataclass(frozen=True, eq=False)
 class EncodedProblem:
     """A program and the meaning of its variables.
 
@@ -182,15 +201,20 @@ class EncodedProblem:
         program: the matrices.
         network: where the network's variables stand.
         logit_factor: logits of the program are those of the network times this power of two.
+        slack: what is maximised where that is the slack of the alternative.
     """
 
     program: Program
     network: EncodedNetwork
     logit_factor: float = 1.0
+    slack: EncodedSlack | None = None
 
     def start(self, point: FloatArray) -> FloatArray:
         """Values of all variables for the input ``point``: a warm start."""
-        return self.network.assign(self.program.cost.size, point)
+        values = self.network.assign(self.program.cost.size, point)
+        if self.slack is not None:
+            self.slack.assign(values, self.network.logits)
+        return values
 
 
 class Formulation(ABC):

@@ -27,6 +27,7 @@ from reluopt.formulation.base import (
     EncodedLayer,
     EncodedNetwork,
     EncodedProblem,
+    EncodedSlack,
     EncodedStage,
     EncodedValues,
     Formulation,
@@ -46,8 +47,8 @@ from reluopt.networks.layers.base import Affine, Rectifier, Stage
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.numerics.linear_programs import IndexArray, ProgramBuilder
-from reluopt.questions.input_sets import Box
-from reluopt.questions.tasks import Distance, Task
+from reluopt.questions.input_sets import Box, InputSet
+from reluopt.questions.tasks import Distance, LinearForm, Task
 
 
 class ReLUProgram(Formulation):
@@ -66,15 +67,19 @@ class ReLUProgram(Formulation):
         entry = self.add_input(builder, task)
         box = task.surroundings or task.box
         steps = tuple(self._steps(builder, network, entry, bounds, box))
-        encoded = EncodedNetwork(network, entry, steps)
+        encoded, slack = EncodedNetwork(network, entry, steps), None
         for alternative in task.alternatives:
-            matrix, rhs = alternative.conditions.matrix, alternative.conditions.rhs
-            builder.add_rows([(matrix, encoded.logits)], factor * rhs, np.inf)
-        if not isinstance(task.objective, Distance):
-            for label, weight in task.form.terms:
+            matrix, rhs = alternative.conditions.matrix, factor * alternative.conditions.rhs
+            if task.maximises_slack:
+                ends = bounds.lower[-1], bounds.upper[-1]
+                slack = add_slack(builder, encoded.logits, ends, (matrix, rhs), 1.0 / factor)
+            else:
+                builder.add_rows([(matrix, encoded.logits)], rhs, np.inf)
+        if isinstance(task.objective, LinearForm):
+            for label, weight in task.objective.terms:
                 builder.add_cost(encoded.logits[[label]], weight / factor)
         _add_change_limits(builder, entry, task)
-        return EncodedProblem(builder.build(), encoded, factor)
+        return EncodedProblem(builder.build(), encoded, factor, slack)
 
     def rescaled(
         self, network: ReLUNetwork, bounds: PreActivationBounds, task: Task
@@ -153,6 +158,33 @@ def _form(values: Values, size: int) -> Form:
     shape = size, present.size
     slope = sp.csr_array((np.ones(present.size), (present, np.arange(present.size))), shape=shape)
     return slope, values.columns[present], np.zeros(size)
+
+
+def add_slack(
+    builder: ProgramBuilder,
+    logits: IndexArray,
+    ends: Ends,
+    conditions: tuple[FloatArray, FloatArray],
+    cost: float,
+) -> EncodedSlack:
+    """A variable t with ``t <= matrix @ logits - rhs`` in every row, between its own bounds."""
+    (lower, upper), (matrix, rhs) = ends, conditions
+    above, below = np.maximum(matrix, 0.0), np.minimum(matrix, 0.0)
+    least = (above @ lower + below @ upper - rhs).min()
+    most = (above @ upper + below @ lower - rhs).min()
+    column = builder.add_variables([least], [most], cost=cost)
+    builder.add_rows([(matrix, logits), (-np.ones((rhs.size, 1)), column)], rhs, np.inf)
+    return EncodedSlack(int(column[0]), matrix, rhs)
+
+
+def add_inputs(builder: ProgramBuilder, inputs: InputSet) -> InputEncoding:
+    """An input of a set: ``x0`` in a box, or the center and a change that stays in the ball."""
+    norm, center = inputs.ball_norm, inputs.center
+    if norm is None or center is None:
+        return add_free_input(builder, inputs.box)
+    low, high = inputs.box.lower - center, inputs.box.upper - center
+    change = norm.encode_ball(builder, low, high, inputs.radius)
+    return InputEncoding(center, change.matrix, change.columns)
 
 
 def add_free_input(builder: ProgramBuilder, box: Box) -> InputEncoding:

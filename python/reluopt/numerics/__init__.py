@@ -34,7 +34,8 @@ KERNELS = {
         *SLACKS,
         "numerics.propagate:tighten_intervals",
         "numerics.rounding:chord",
-    )
+    ),
+    "balls": ("numerics.l1_projection:project_l1",),
 }
 """See :mod:`reluopt.numerics.sets`."""
 

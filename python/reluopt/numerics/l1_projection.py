@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.arrays import FloatMatrix
 from reluopt.numerics.jit import kernel
 
 BISECTION_STEPS = 24
@@ -14,7 +14,7 @@ end that is kept is inside the ball, so nothing but a little length is lost."""
 
 @kernel
 def project_l1(
-    changes: FloatArray, low: FloatArray, high: FloatArray, radius: float, result: FloatArray
+    changes: FloatMatrix, low: FloatMatrix, high: FloatMatrix, radius: float, result: FloatMatrix
 ) -> None:
     """Nearest point in {L1 ball ∩ box} of every row."""
     sizes, limits = np.empty(changes.shape[1]), np.empty(changes.shape[1])

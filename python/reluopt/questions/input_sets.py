@@ -92,6 +92,31 @@ class InputSet:
                 f"center: expected shape {self.box.lower.shape}, found {self.center.shape}"
             )
 
+    @property
+    def ball_norm(self) -> Norm | None:
+        """Norm of the ball; None where only the box counts."""
+        if self.center is None or not math.isfinite(self.radius):
+            return None
+        return Norm.LINF if self.norm is None else self.norm
+
+    def length(self, point: FloatArray) -> float:
+        """How far ``point`` is from the center, in the ball's norm; 0 where there is no ball."""
+        norm = self.ball_norm
+        if norm is None or self.center is None:
+            return 0.0
+        return norm.distance_of(norm.objective(point - self.center))
+
+    def brought_in(self, point: FloatArray) -> FloatArray:
+        """A point that lies outside by rounding alone, within box and ball up to float64's own.
+
+        It is clipped to the box, and its change is scaled to the radius.
+        """
+        clipped = self.box.clip(point)
+        length = self.length(clipped)
+        if self.center is None or not length > self.radius:
+            return clipped
+        return self.box.clip(self.center + (clipped - self.center) * (self.radius / length))
+
     def flat(self, flat: FlatNetwork) -> FlatInputSet:
         """The set without its limits as kernels take it, everything rounded outward.
 
@@ -101,8 +126,8 @@ class InputSet:
         ends = self.box.lower, self.box.upper
         if ends[0].shape != (flat.sizes[0],):
             raise InputError(f"box: expected {flat.sizes[0]} inputs, found shape {ends[0].shape}")
-        if self.center is not None and math.isfinite(self.radius):
-            norm = Norm.LINF if self.norm is None else self.norm
+        norm = self.ball_norm
+        if norm is not None and self.center is not None:
             return norm.flat_ball(flat, ends, self.center, float(self.radius))
         from reluopt.numerics.input_sets import BOX_ONLY, around
 

@@ -177,6 +177,31 @@ class Task:
         """Whether only the sign of the slack is asked for: is there an input at all?"""
         return isinstance(self.objective, LargestSlack) and self.objective.decides
 
+    def best_alternative(self, logits: FloatArray) -> tuple[int, float]:
+        """The alternative of the largest slack for ``logits``, shape ``(n_K,)``, and that slack.
+
+        Without alternatives nothing has to be met: 0 and infinity.
+        """
+        slacks = self.slacks(logits)
+        best = int(np.argmax(slacks)) if slacks else 0
+        return best, slacks[best] if slacks else math.inf
+
+    def slacks(self, logits: FloatArray) -> list[float]:
+        """The slack of every alternative, of its least condition."""
+        return [
+            float(each.conditions.slack(logits).min(initial=math.inf)) for each in self.alternatives
+        ]
+
+    def value(self, logits: FloatArray) -> float:
+        """What a task that maximises makes of ``logits``, shape ``(n_K,)``."""
+        if isinstance(self.objective, LinearForm):
+            return self.objective(logits)
+        return self.best_alternative(logits)[1]
+
+    def settles(self, value: float) -> bool:
+        """Whether an input of this objective leaves nothing to look for."""
+        return value == 0.0 if self.minimises_distance else self.decides and value >= 0.0
+
     @property
     def image(self) -> FloatArray:
         """The image from which a distance counts."""

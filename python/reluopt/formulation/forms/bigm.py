@@ -5,7 +5,7 @@ from __future__ import annotations
 from reluopt.bounds.base import PreActivationBounds
 from reluopt.bounds.scaling import scaled, scaled_logits
 from reluopt.formulation.base import EncodedLayer, InputEncoding
-from reluopt.formulation.relu import ReLUProgram, add_change, add_free_input, add_neurons
+from reluopt.formulation.relu import ReLUProgram, add_change, add_inputs, add_neurons
 from reluopt.formulation.stages import Form
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
@@ -30,7 +30,7 @@ class BigM(ReLUProgram):
     def add_input(self, builder: ProgramBuilder, task: Task) -> InputEncoding:
         if isinstance(task.objective, Distance):
             return add_change(builder, task.objective, task.box)
-        return add_free_input(builder, task.box)
+        return add_inputs(builder, task.inputs)
 
     def add_hidden(
         self, builder: ProgramBuilder, affine: Form, lower: FloatArray, upper: FloatArray

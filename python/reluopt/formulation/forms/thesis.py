@@ -13,6 +13,7 @@ from reluopt.formulation.relu import (
     add_big_m_rows,
     add_change,
     add_free_input,
+    add_inputs,
     add_neurons,
 )
 from reluopt.formulation.stages import Form
@@ -35,7 +36,7 @@ class Thesis(ReLUProgram):
 
     def add_input(self, builder: ProgramBuilder, task: Task) -> InputEncoding:
         if not isinstance(task.objective, Distance):
-            return add_free_input(builder, task.box)
+            return add_inputs(builder, task.inputs)
         if any(task.objective.norm.costs):
             return _add_sizes(builder, task.objective, task.box)
         return add_change(builder, task.objective, task.box)

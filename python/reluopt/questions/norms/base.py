@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from reluopt.errors import InputError
+from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.norms import FAMILIES, NORMS
 
@@ -85,6 +85,7 @@ class Norm(metaclass=_Norms):
         moves_few: whether good changes move few inputs, so that attacks begin with these.
         moves_all: whether good changes move all inputs alike, so that attacks follow signs.
         most_linear_regions: linear regions that an attack solves for one starting point.
+        linear_ball: whether rows hold a change in its ball (:meth:`encode_ball`).
     """
 
     name: str
@@ -93,6 +94,7 @@ class Norm(metaclass=_Norms):
     moves_few = False
     moves_all = False
     most_linear_regions = 12
+    linear_ball = False
 
     @abstractmethod
     def objective(self, delta: FloatArray) -> float:
@@ -114,6 +116,17 @@ class Norm(metaclass=_Norms):
             high: shape ``(n_0,)``.
             spare: whether to leave out rows that the box makes superfluous.
         """
+
+    def encode_ball(
+        self, builder: ProgramBuilder, low: FloatArray, high: FloatArray, radius: float
+    ) -> Change:
+        """Variables and rows of a change within ``low <= 0 <= high`` of a length up to ``radius``.
+
+        Raises:
+            UnsupportedProblemError: that takes more than rows.
+        """
+        del builder, low, high, radius
+        raise UnsupportedProblemError(f"norm: expected one whose ball is linear, found {self}")
 
     def distance_of(self, objective: float) -> float:
         """Length of the change whose objective is given."""

@@ -27,6 +27,7 @@ class L1(Norm):
     costs = (1.0, 0.0)
     moves_few = True
     most_linear_regions = 16  # about 0.3 s of LPs
+    linear_ball = True
 
     def objective(self, delta: FloatArray) -> float:
         return float(np.abs(delta).sum())
@@ -42,6 +43,14 @@ class L1(Norm):
         self, builder: ProgramBuilder, low: FloatArray, high: FloatArray, *, spare: bool = False
     ) -> Change:
         return split_change(builder, low, high, self.costs)
+
+    def encode_ball(
+        self, builder: ProgramBuilder, low: FloatArray, high: FloatArray, radius: float
+    ) -> Change:
+        change = split_change(builder, low, high, (0.0, 0.0))
+        if change.columns.size:
+            builder.add_rows([(np.ones((1, change.columns.size)), change.columns)], -np.inf, radius)
+        return change
 
     def flat_ball(
         self, flat: FlatNetwork, ends: Ends, center: FloatArray, radius: float

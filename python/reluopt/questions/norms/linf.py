@@ -21,6 +21,7 @@ class LInf(Norm):
     name = "linf"
     moves_all = True
     most_linear_regions = 12  # about 0.3 s of LPs
+    linear_ball = True
 
     def objective(self, delta: FloatArray) -> float:
         return float(np.abs(delta).max(initial=0.0))
@@ -46,6 +47,11 @@ class LInf(Norm):
         return Change(
             change.matrix, change.columns, largest, lambda delta: np.abs(delta).max(), tuple(rows)
         )
+
+    def encode_ball(
+        self, builder: ProgramBuilder, low: FloatArray, high: FloatArray, radius: float
+    ) -> Change:
+        return free_change(builder, np.maximum(low, -radius), np.minimum(high, radius))
 
     def flat_ball(
         self, flat: FlatNetwork, ends: Ends, center: FloatArray, radius: float

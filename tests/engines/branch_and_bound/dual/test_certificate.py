@@ -1,5 +1,7 @@
 """Whatever the multipliers are, no point of the node lies below its bound."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -93,7 +95,7 @@ def test_planes_lie_above_their_relus(seed):
     points = [kept_point(generator.uniform(-1, 1, count).astype(np.float32)) for _ in range(3)]
     shares = generator.random((neurons.size, 3)).astype(np.float32)
     planes = mixed_planes(chain, neurons, points, shares)
-    corners = np.array(np.meshgrid(*[[-1.0, 1.0]] * count)).reshape(count, -1).T
+    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=count))).reshape(-1, count)
     post = np.maximum(corners @ first.weight[neurons].T + first.bias[neurons], 0.0)
     assert (post <= corners @ planes.matrix.T + planes.edges).all()
 
