@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -222,6 +222,20 @@ class Question(Protocol):
     def task(self, network: ReLUNetwork) -> Task:
         """The task whose answer answers the question, or an InputError where it does not fit."""
         ...
+
+
+@runtime_checkable
+class PosedQuestion(Question, Protocol):
+    """A question whose task is about another network than the given one."""
+
+    def posed(self, network: ReLUNetwork) -> ReLUNetwork:
+        """That network. Its ``forward`` runs the given one, so that checks are checks of it."""
+        ...
+
+
+def posed_network(question: Question, network: ReLUNetwork) -> ReLUNetwork:
+    """The network that a question's task is about: ``network``, unless it poses another."""
+    return question.posed(network) if isinstance(question, PosedQuestion) else network
 
 
 def flat_image(network: ReLUNetwork, image: ArrayLike) -> FloatArray:
