@@ -37,6 +37,7 @@ from reluopt.questions.tasks import (
     fitting_box,
     flat_image,
 )
+from reluopt.questions.universal_perturbation import UniversalPerturbation
 from reluopt.questions.verification import Verification
 from reluopt.questions.worst_case import WorstCase
 
@@ -66,6 +67,7 @@ __all__ = [
     "ShiftTarget",
     "Target",
     "Task",
+    "UniversalPerturbation",
     "Verification",
     "WorstCase",
     "check_label",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,11 +37,30 @@ class Alternative:
         target: the label that shall be answered.
         conditions: what its logit has to meet.
         bare: whether images that are not classified as the target can meet them.
+        others: the targets of further images, where the logits are those of several.
     """
 
     target: int
     conditions: LogitConditions
     bare: bool = False
+    others: tuple[int, ...] = ()
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The label that shall be answered for each image; the logits stand one after another."""
+        return (self.target, *self.others)
+
+    def least_lead(self, logits: FloatArray) -> tuple[float, int, int]:
+        """The smallest lead of a target over the other labels of its image, shape ``(n_K,)``.
+
+        Returns:
+            That lead, the target, and the label that is answered there.
+        """
+        found = []
+        for target, own in zip(self.targets, np.split(logits, len(self.targets)), strict=True):
+            rest = np.delete(own, target).max(initial=-np.inf)
+            found.append((float(own[target] - rest), target, int(np.argmax(own))))
+        return min(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +247,20 @@ class Question(Protocol):
     def task(self, network: ReLUNetwork) -> Task:
         """The task whose answer answers the question, or an InputError where it does not fit."""
         ...
+
+
+@runtime_checkable
+class PosedQuestion(Question, Protocol):
+    """A question whose task is about another network than the given one."""
+
+    def posed(self, network: ReLUNetwork) -> ReLUNetwork:
+        """That network. Its ``forward`` runs the given one, so that checks are checks of it."""
+        ...
+
+
+def posed_network(question: Question, network: ReLUNetwork) -> ReLUNetwork:
+    """The network that a question's task is about: ``network``, unless it poses another."""
+    return question.posed(network) if isinstance(question, PosedQuestion) else network
 
 
 def flat_image(network: ReLUNetwork, image: ArrayLike) -> FloatArray:
