@@ -33,7 +33,9 @@ export AbsoluteMargin,
     minimal_perturbation,
     optimal_input,
     save_network,
-    set_start_values!
+    set_start_values!,
+    verify,
+    worst_case
 
 # What users write as `ReLUOpt.name`: these names are too common to export.
 const PUBLIC = (
@@ -66,13 +68,17 @@ const PUBLIC = (
     :PreActivationBounds,
     :ProgramSearch,
     :QuadraticSearch,
+    :RegionResult,
     :Scale,
     :SearchOptions,
     :SolveStatus,
     :ThesisBigM,
     :Triangle,
     :UnsupportedProblemError,
+    :Verdict,
+    :VerificationResult,
     :Windows,
+    :WorstCaseResult,
     :activation_pattern,
     :add_choice!,
     :add_layer!,
@@ -137,14 +143,18 @@ include("layers/entries.jl")
 include("weights.jl")
 include("results.jl")
 include("optimizers.jl")
+include("change.jl")
 include("obbt.jl")
 include("problems.jl")
 include("searches.jl")
-include("change.jl")
 include("incumbents.jl")
 include("minimal_perturbation.jl")
 include("quadratic_search/QuadraticSearch.jl")
 include("logits.jl")
+include("region_problems.jl")
+include("region_search.jl")
+include("verification.jl")
+include("worst_case.jl")
 include("options_as_text.jl")
 include("files.jl")
 include("flux_interface.jl")
