@@ -67,9 +67,7 @@ function verify(
 )
     problem = RegionProblem(network, region, misclassifications(network, label))
     options = SearchOptions(; kwargs...)
-    settings = (; optimizer, formulation, bounds, options)
-    search = solve_region_problem(problem; decides = true, settings...)
-    return region_result(search, _verdict(search))
+    return verify(problem; optimizer, formulation, bounds, options)
 end
 
 function verify(network::ReLUNetwork, box::Box, label::Integer; kwargs...)
@@ -86,6 +84,11 @@ function verify(
     kwargs...,
 )
     return verify(network, ball_region(network, image, eps, norm, box), label; kwargs...)
+end
+
+function verify(problem::RegionProblem; settings...)
+    search = solve_region_problem(problem; decides = true, settings...)
+    return region_result(search, _verdict(search))
 end
 
 """What a search has decided: by a checked input, or by a bound beyond tolerances."""
