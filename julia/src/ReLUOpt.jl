@@ -1,10 +1,12 @@
 """
     ReLUOpt
 
-Trained ReLU networks inside JuMP models, and proven answers to two questions
-about them: which input makes a logit as large as possible
-([`optimal_input`](@ref)), and which image nearest to a given one is classified
-as something else ([`minimal_perturbation`](@ref))?
+Trained ReLU networks inside JuMP models, and proven answers to questions about them:
+which image nearest to a given one is classified as something else
+([`minimal_perturbation`](@ref)), and which change does so to several images
+([`universal_perturbation`](@ref)); is everything around an image answered the same
+([`verify`](@ref)), and how wrong can it get there ([`worst_case`](@ref)); which input
+makes a logit as large as possible ([`optimal_input`](@ref))?
 
 Sources: Fischetti & Jo (2018), Deep neural networks and mixed integer linear
 optimization; Grimstad & Andersson (2019), ReLU networks as surrogate models in
@@ -34,6 +36,7 @@ export AbsoluteMargin,
     optimal_input,
     save_network,
     set_start_values!,
+    universal_perturbation,
     verify,
     worst_case
 
@@ -74,6 +77,7 @@ const PUBLIC = (
     :SolveStatus,
     :ThesisBigM,
     :Triangle,
+    :UniversalResult,
     :UnsupportedProblemError,
     :Verdict,
     :VerificationResult,
@@ -146,6 +150,7 @@ include("optimizers.jl")
 include("change.jl")
 include("obbt.jl")
 include("problems.jl")
+include("universal_problems.jl")
 include("searches.jl")
 include("incumbents.jl")
 include("minimal_perturbation.jl")
@@ -155,6 +160,7 @@ include("region_problems.jl")
 include("region_search.jl")
 include("verification.jl")
 include("worst_case.jl")
+include("universal_perturbation.jl")
 include("options_as_text.jl")
 include("files.jl")
 include("flux_interface.jl")

@@ -295,3 +295,58 @@ function Base.show(io::IO, ::MIME"text/plain", result::RegionResult)
     isempty(result.message) || print(io, "\n  ", result.message)
     return
 end
+
+"""
+    UniversalResult
+
+The checked answer of [`universal_perturbation`](@ref): `change` and the changed `images`
+(`nothing` and none if none was found), `certificates` with one check for each image, and
+`status`, `termination_status`, `objective`, `bound`, `gap`, `nodes`, `build_seconds`,
+`search_seconds`, `variables`, `constraints`, `binaries` and `message` as in a
+[`PerturbationResult`](@ref).
+"""
+struct UniversalResult
+    change::Union{Nothing,Vector{Float64}}
+    images::Vector{Vector{Float64}}
+    certificates::Vector{Certificate}
+    solved::PerturbationResult
+end
+
+const UNIVERSAL_FIELDS = (
+    :status,
+    :termination_status,
+    :objective,
+    :bound,
+    :gap,
+    :nodes,
+    :build_seconds,
+    :search_seconds,
+    :variables,
+    :constraints,
+    :binaries,
+    :message,
+)
+
+function Base.getproperty(result::UniversalResult, name::Symbol)
+    name in UNIVERSAL_FIELDS && return getproperty(getfield(result, :solved), name)
+    return getfield(result, name)
+end
+
+function Base.propertynames(::UniversalResult, private::Bool = false)
+    own = (:change, :images, :certificates, UNIVERSAL_FIELDS...)
+    return private ? (own..., :solved) : own
+end
+
+function Base.show(io::IO, result::UniversalResult)
+    print(
+        io,
+        "UniversalResult(",
+        Symbol(result.status),
+        ", objective = ",
+        result.objective,
+        ", bound = ",
+        result.bound,
+        ")",
+    )
+    return
+end
