@@ -1,10 +1,12 @@
 """
     ReLUOpt
 
-Trained ReLU networks inside JuMP models, and proven answers to two questions
-about them: which input makes a logit as large as possible
-([`optimal_input`](@ref)), and which image nearest to a given one is classified
-as something else ([`minimal_perturbation`](@ref))?
+Trained ReLU networks inside JuMP models, and proven answers to questions about them:
+which image nearest to a given one is classified as something else
+([`minimal_perturbation`](@ref)), and which change does so to several images
+([`universal_perturbation`](@ref)); is everything around an image answered the same
+([`verify`](@ref)), and how wrong can it get there ([`worst_case`](@ref)); which input
+makes a logit as large as possible ([`optimal_input`](@ref))?
 
 Sources: Fischetti & Jo (2018), Deep neural networks and mixed integer linear
 optimization; Grimstad & Andersson (2019), ReLU networks as surrogate models in
@@ -33,7 +35,10 @@ export AbsoluteMargin,
     minimal_perturbation,
     optimal_input,
     save_network,
-    set_start_values!
+    set_start_values!,
+    universal_perturbation,
+    verify,
+    worst_case
 
 # What users write as `ReLUOpt.name`: these names are too common to export.
 const PUBLIC = (
@@ -66,13 +71,18 @@ const PUBLIC = (
     :PreActivationBounds,
     :ProgramSearch,
     :QuadraticSearch,
+    :RegionResult,
     :Scale,
     :SearchOptions,
     :SolveStatus,
     :ThesisBigM,
     :Triangle,
+    :UniversalResult,
     :UnsupportedProblemError,
+    :Verdict,
+    :VerificationResult,
     :Windows,
+    :WorstCaseResult,
     :activation_pattern,
     :add_choice!,
     :add_layer!,
@@ -137,14 +147,20 @@ include("layers/entries.jl")
 include("weights.jl")
 include("results.jl")
 include("optimizers.jl")
+include("change.jl")
 include("obbt.jl")
 include("problems.jl")
+include("universal_problems.jl")
 include("searches.jl")
-include("change.jl")
 include("incumbents.jl")
 include("minimal_perturbation.jl")
 include("quadratic_search/QuadraticSearch.jl")
 include("logits.jl")
+include("region_problems.jl")
+include("region_search.jl")
+include("verification.jl")
+include("worst_case.jl")
+include("universal_perturbation.jl")
 include("options_as_text.jl")
 include("files.jl")
 include("flux_interface.jl")

@@ -116,6 +116,43 @@ function _pixels!(model::JuMP.Model, box::Box)
 end
 
 """
+    add_region!(model, region, formulation)
+
+Add the variables of an input of an [`InputRegion`](@ref) and the rows of its ball: of
+linear ones for L1, of bounds alone for LInf, of a quadratic one for L2. Returns
+[`ChangeVariables`](@ref).
+"""
+function add_region!(
+    model::JuMP.Model,
+    region::InputRegion,
+    formulation::AbstractFormulation,
+)
+    isfinite(region.radius) || return _box_variables!(model, region.box)
+    change = add_change!(model, region.norm, region.center, region.box, formulation)
+    limit = objective_of_length(region.norm, region.radius)
+    JuMP.@constraint(model, change.objective <= limit)
+    return change
+end
+
+function add_region!(
+    model::JuMP.Model,
+    region::InputRegion{LInf},
+    ::AbstractFormulation,
+)
+    reach = region.radius
+    around = Box(
+        max.(region.box.lower, region.center .- reach),
+        min.(region.box.upper, region.center .+ reach),
+    )
+    return _box_variables!(model, around)
+end
+
+function _box_variables!(model::JuMP.Model, box::Box)
+    x0 = _pixels!(model, box)
+    return ChangeVariables(1.0 .* x0, 0.0, x0, identity)
+end
+
+"""
     add_conditions!(model, conditions, output)
 
 Require `conditions.matrix * output .>= conditions.rhs`.

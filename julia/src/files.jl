@@ -7,18 +7,21 @@ Solve one problem that another program wrote to a safetensors file, and write
 the answer to another one; the Python package drives Julia by it.
 
 The request has the metadata entry `"request"`, a JSON object with `task`
-(`"perturbation"` or `"logit"`), `norm` (`"l1"`, `"l2"`, `"linf"`), `target` or
+(`"perturbation"`, `"logit"` or `"region"`), `norm` (`"l1"`, `"l2"`, `"linf"`), `target` or
 `label`, `formulation`, `optimizer` (a key of `optimizers`, whose values are what
 `JuMP.Model` takes), `time_limit`, `gap`, `threads`, `seed` and `verbose`, and the
 tensors `lower` and `upper` (the box), `image`, `matrix` and `rhs` (the
 conditions), and optionally `incumbent` and, for every affine map `k` of the
 [`lowered`](@ref) network, counted from 0, `bounds.{k}.lower` and `bounds.{k}.upper`. `cutoff` may be given for a
-perturbation.
+perturbation. A region has `decides`, `targets`, and `radius` if it is a ball (around
+`image`), and for the `i`-th target, counted from 0, the tensors `goal.{i}.matrix` and
+`goal.{i}.rhs`, and `conditions.{i}.matrix` and `conditions.{i}.rhs` if there are any.
 
 The answer has the metadata entry `"answer"`, a JSON object with `status`,
 `objective`, `bound`, `nodes`, `build_seconds`, `search_seconds`, `variables`,
-`constraints`, `binaries` and `message`, and the tensors `image` and (for
-`"logit"`) `outputs`, the logits as the program computed them, if there are any.
+`constraints`, `binaries` and `message` (and `target` for `"region"`), and the tensors
+`image` and (for `"logit"`) `outputs`, the logits as the program computed them, if there
+are any.
 """
 function solve_request(
     network::ReLUNetwork,
@@ -43,16 +46,10 @@ function solve_request(
         verbose = fields["verbose"]::Bool,
         callback,
     )
-    if fields["task"] == "logit"
-        result = _solve_logit_request(network, tensors, fields, settings)
-        image, objective = result.input, result.objective
-    else
-        result = _solve_change_request(network, tensors, fields, settings)
-        image, objective = result.image, result.objective
-    end
+    result = TASKS[fields["task"]](network, tensors, fields, settings)
     answer = (;
         status = string(result.status),
-        objective,
+        result.objective,
         result.bound,
         result.nodes,
         result.build_seconds,
@@ -61,12 +58,9 @@ function solve_request(
         result.constraints,
         result.binaries,
         result.message,
+        _further_fields(result)...,
     )
-    found = Dict{String,Array}()
-    image === nothing || (found["image"] = image)
-    if result isa LogitResult && !isempty(result.program_logits)
-        found["outputs"] = result.program_logits
-    end
+    found = _answer_tensors(result)
     # The format allows files without tensors, some readers do not.
     isempty(found) && (found["none"] = zeros(1))
     write_tensors(
@@ -96,19 +90,64 @@ function _requested_bounds(network::ReLUNetwork, tensors::Dict{String,Array})
     )
 end
 
+_further_fields(result) = (;)
+_further_fields(result::RegionResult) = (; result.target)
+
+function _answer_tensors(result)
+    image = result.image
+    return image === nothing ? Dict{String,Array}() : Dict{String,Array}("image" => image)
+end
+
+function _answer_tensors(result::LogitResult)
+    found = Dict{String,Array}("outputs" => result.program_logits)
+    isempty(result.program_logits) && empty!(found)
+    result.input === nothing || (found["image"] = result.input)
+    return found
+end
+
 function _solve_logit_request(network, tensors, fields, settings)
     box = Box(vec(tensors["lower"]), vec(tensors["upper"]))
     label = Int(fields["label"])
     return optimal_input(network, label; box, settings...)
 end
 
+"""The norms by the names that requests use."""
+const NORMS = Dict{String,AbstractNorm}("l1" => L1(), "l2" => L2(), "linf" => LInf())
+
+function _solve_region_request(network, tensors, fields, settings)
+    box = Box(vec(tensors["lower"]), vec(tensors["upper"]))
+    region = InputRegion(box)
+    if haskey(fields, "radius")
+        norm, radius = NORMS[fields["norm"]], Float64(fields["radius"])
+        region = InputRegion(box, norm, vec(tensors["image"]), radius)
+    end
+    alternatives = map(enumerate(fields["targets"])) do (i, target)
+        goal = _requested_conditions(tensors, "goal.$(i - 1)")
+        haskey(tensors, "conditions.$(i - 1).rhs") || return Alternative(target, goal)
+        wanted = _requested_conditions(tensors, "conditions.$(i - 1)")
+        return Alternative(target, goal, wanted)
+    end
+    (; optimizer, formulation, bounds) = settings
+    options = _search_options(; settings...)
+    problem = RegionProblem(network, region, collect(Alternative, alternatives))
+    solve = fields["decides"] ? verify : worst_case
+    return solve(problem; optimizer, formulation, bounds, options)
+end
+
+function _requested_conditions(tensors, name)
+    return LogitConditions(tensors["$name.matrix"], vec(tensors["$name.rhs"]))
+end
+
+function _search_options(; optimizer, formulation, bounds, kwargs...)
+    return SearchOptions(; kwargs...)
+end
+
 function _solve_change_request(network, tensors, fields, settings)
-    norms = Dict("l1" => 1, "l2" => 2, "linf" => Inf)
     return minimal_perturbation(
         network,
         vec(tensors["image"]),
         Int(fields["target"]);
-        norm = norms[fields["norm"]],
+        norm = NORMS[fields["norm"]],
         margin = LogitConditions(tensors["matrix"], vec(tensors["rhs"])),
         box = Box(vec(tensors["lower"]), vec(tensors["upper"])),
         incumbent = haskey(tensors, "incumbent") ? vec(tensors["incumbent"]) : nothing,
@@ -116,6 +155,13 @@ function _solve_change_request(network, tensors, fields, settings)
         settings...,
     )
 end
+
+"""What solves a request, by its task."""
+const TASKS = Dict{String,Function}(
+    "perturbation" => _solve_change_request,
+    "logit" => _solve_logit_request,
+    "region" => _solve_region_request,
+)
 
 """
     attack_file(network_path, images_path, out_path; norm = 1, shift = 5,

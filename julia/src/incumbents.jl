@@ -62,23 +62,41 @@ First feasible image on a path of gradient steps on a soft minimum of the
 slacks: the steepest pixels for L1, a normalised step for L2 and LInf.
 """
 function _gradient_search(problem::PerturbationProblem, max_steps::Int)
-    network, box = problem.network, problem.box
     x = copy(problem.image)
     for _ in 1:max_steps
-        slacks = slack(problem.conditions, forward(network, x))
-        worst = minimum(slacks; init = Inf)
-        worst >= SEARCH_SLACK && return x
-        # Soft minimum with a temperature of a tenth of the slacks' spread.
-        temperature = max(0.1 * (maximum(slacks) - worst), 1e-3)
-        weights = exp.(-(slacks .- worst) ./ temperature)
-        direction = problem.conditions.matrix' * (weights ./ sum(weights))
-        g = gradient(network, x, direction)
-        room = ifelse.(g .> 0, box.upper .- x, x .- box.lower)
-        g[room.<=0] .= 0.0
-        iszero(g) && return nothing
-        x = clip(box, x + _ascent_step(problem.norm, g, room))
+        g = _ascent_direction(problem, x)
+        g === nothing && return x
+        x = _stepped(problem, x, g)
+        x === nothing && return nothing
     end
     return nothing
+end
+
+"""
+Gradient of a soft minimum of the slacks at `x`, or `nothing` where they are all
+large enough.
+"""
+function _ascent_direction(problem::PerturbationProblem, x::AbstractVector)
+    slacks = slack(problem.conditions, forward(problem.network, x))
+    worst = minimum(slacks; init = Inf)
+    worst >= SEARCH_SLACK && return nothing
+    # Soft minimum with a temperature of a tenth of the slacks' spread.
+    temperature = max(0.1 * (maximum(slacks) - worst), 1e-3)
+    weights = exp.(-(slacks .- worst) ./ temperature)
+    return gradient(
+        problem.network,
+        x,
+        problem.conditions.matrix' * (weights ./ sum(weights)),
+    )
+end
+
+"""A step along `g` in the box, or `nothing` where there is no room for one."""
+function _stepped(problem, x::Vector{Float64}, g::Vector{Float64})
+    box = problem.box
+    room = ifelse.(g .> 0, box.upper .- x, x .- box.lower)
+    g = ifelse.(room .> 0, g, 0.0)
+    iszero(g) && return nothing
+    return clip(box, x + _ascent_step(problem.norm, g, room))
 end
 
 function _ascent_step(::L1, g::Vector{Float64}, room::Vector{Float64})

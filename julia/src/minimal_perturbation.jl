@@ -282,7 +282,7 @@ what integrality tolerances let through; the best image that passes the check is
 the answer.
 """
 function conclude(
-    problem::PerturbationProblem,
+    problem::Union{PerturbationProblem,UniversalProblem},
     best::Union{Nothing,Vector{Float64}},
     found::Union{Nothing,Vector{Float64}};
     claimed,
@@ -342,7 +342,7 @@ end
 
 """The optimum of the region that `found` claims to lie in, if it is better or
 if `found` itself does not pass the check."""
-function _polished(problem, found, pattern, optimizer)
+function _polished(problem::PerturbationProblem, found, pattern, optimizer)
     certificate = check(problem, found)
     forward_pattern = activation_pattern(problem.network, found)
     if certificate.certified && forward_pattern == pattern

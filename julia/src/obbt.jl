@@ -60,7 +60,7 @@ function _tightened(
     instance = configured_optimizer(method.optimizer, options)
     method.integral && check_integers(instance)
     model = solver_model(instance)
-    input = _region_input!(model, region)
+    input = add_region!(model, _linear_region(region), BigM()).input
     formulation = method.integral ? BigM() : Triangle()
     net = add_network!(model, network, input; bounds, formulation)
     return map(neurons) do i
@@ -77,18 +77,9 @@ function _tightened(
     end
 end
 
-"""Input variables limited to a region, as affine expressions."""
-function _region_input!(model::JuMP.Model, region::InputRegion)
-    box = region.box
-    if region.norm isa L1 && isfinite(region.radius)
-        change = add_change!(model, L1(), region.center, box, BigM())
-        JuMP.@constraint(model, change.objective <= region.radius)
-        return change.input
-    end
-    reach = region.radius
-    around = Box(
-        max.(box.lower, region.center .- reach),
-        min.(box.upper, region.center .+ reach),
-    )
-    return 1.0 .* _pixels!(model, around)
+"""A region that linear rows describe: an L2 ball becomes the box around it."""
+_linear_region(region::InputRegion) = region
+
+function _linear_region(region::InputRegion{L2})
+    return InputRegion(region.box, LInf(), region.center, region.radius)
 end

@@ -29,6 +29,15 @@ function PerturbationProblem(
     box::Box = unit_box(input_size(network)),
 )
     x = _checked_image(network, image)
+    _check_image_in_box(x, box)
+    _check_label(target, output_size(network))
+    wanted = conditions(margin, target, output_size(network))
+    _check_columns(wanted, network)
+    chosen = convert(AbstractNorm, norm)
+    return PerturbationProblem(network, x, Int(target), chosen, wanted, box)
+end
+
+function _check_image_in_box(x::Vector{Float64}, box::Box)
     if length(box.lower) != length(x)
         throw(
             DimensionMismatch(
@@ -44,8 +53,10 @@ function PerturbationProblem(
             ),
         )
     end
-    _check_label(target, output_size(network))
-    wanted = conditions(margin, target, output_size(network))
+    return
+end
+
+function _check_columns(wanted::LogitConditions, network::ReLUNetwork)
     if size(wanted.matrix, 2) != output_size(network)
         throw(
             DimensionMismatch(
@@ -54,8 +65,7 @@ function PerturbationProblem(
             ),
         )
     end
-    chosen = convert(AbstractNorm, norm)
-    return PerturbationProblem(network, x, Int(target), chosen, wanted, box)
+    return
 end
 
 function _checked_image(network::ReLUNetwork, image::AbstractArray{<:Real})

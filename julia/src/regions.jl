@@ -39,6 +39,10 @@ change_objective(::LInf, delta::AbstractVector) = maximum(abs, delta)
 change_length(::AbstractNorm, objective::Real) = objective
 change_length(::L2, objective::Real) = sqrt(max(objective, 0.0))
 
+"""The objective of a change of a given length."""
+objective_of_length(::AbstractNorm, length::Real) = length
+objective_of_length(::L2, length::Real) = length^2
+
 """
     Box(lower, upper)
 
@@ -132,22 +136,50 @@ function _box_maximum(box::Box, w::AbstractVector{<:Real})
     return total
 end
 
-function _ball_gain(::L1, slope, room, radius)
-    gain, budget = 0.0, radius
-    for i in sortperm(slope; rev = true)
-        step = min(room[i], budget)
-        gain += slope[i] * step
-        budget -= step
-        budget <= 0 && break
-    end
-    return gain
+"""The most that a step of the ball gains along `slope >= 0`."""
+function _ball_gain(norm::AbstractNorm, slope, room, radius)
+    return slope' * _ball_step(norm, slope, room, radius)
 end
 
-_ball_gain(::LInf, slope, room, radius) = slope' * min.(room, radius)
-
 function _ball_gain(::L2, slope, room, radius)
-    # The maximiser is min(room, t * slope) for the t that fills the ball. From
-    # t = 0 on, each round fixes the coordinates that hit their room and fills the
+    t = _filling(slope, room, radius)
+    isfinite(t) || return slope' * room
+    t > 0 || return 0.0
+    # Lagrangian bound with multiplier 1 / (2 t), valid for every t > 0.
+    gain, size = 0.0, 0.0
+    for i in eachindex(slope)
+        step = min(room[i], t * slope[i])
+        gain += slope[i] * step
+        size += step^2
+    end
+    return gain + (radius^2 - size) / (2 * t)
+end
+
+"""The step of the ball, at most `room`, that gains most along `slope >= 0`."""
+function _ball_step(::L1, slope, room, radius)
+    step, budget = zero(slope), radius
+    for i in sortperm(slope; rev = true)
+        step[i] = min(room[i], budget)
+        budget -= step[i]
+        budget <= 0 && break
+    end
+    return step
+end
+
+_ball_step(::LInf, slope, room, radius) = min.(room, radius)
+
+function _ball_step(::L2, slope, room, radius)
+    t = _filling(slope, room, radius)
+    isfinite(t) || return ifelse.(slope .> 0, room, 0.0)
+    return min.(room, t .* slope)
+end
+
+"""
+The `t` for which `min.(room, t * slope)` has the length `radius`: it gains most
+within an L2 ball. Infinite where the ball does not matter.
+"""
+function _filling(slope, room, radius)
+    # From t = 0 on, each round fixes the coordinates that hit their room and fills the
     # rest of the ball with the others; t only grows, so this ends.
     t, saturated = 0.0, -1
     while true
@@ -160,20 +192,51 @@ function _ball_gain(::L2, slope, room, radius)
                 rest += slope[i]^2
             end
         end
-        # All coordinates at their room: the ball does not matter.
-        rest <= 0 && return slope' * room
+        # All coordinates at their room.
+        rest <= 0 && return Inf
         if budget <= 0 || count == saturated
-            break
+            return t
         end
         t, saturated = sqrt(budget / rest), count
     end
-    t > 0 || return 0.0
-    # Lagrangian bound with multiplier 1 / (2 t), valid for every t > 0.
-    gain, size = 0.0, 0.0
-    for i in eachindex(slope)
-        step = min(room[i], t * slope[i])
-        gain += slope[i] * step
-        size += step^2
+end
+
+"""
+    linear_maximiser(region, w)
+
+A point of the region at which ``w^\\top x`` is as large as it gets there, up to
+rounding.
+"""
+function linear_maximiser(region::InputRegion, w::AbstractVector{<:Real})
+    box, center = region.box, region.center
+    isfinite(region.radius) || return ifelse.(w .> 0, box.upper, box.lower)
+    room = ifelse.(w .> 0, box.upper .- center, center .- box.lower)
+    step = _ball_step(region.norm, abs.(w), room, region.radius)
+    return clip(region, center + sign.(w) .* step)
+end
+
+"""How far `point` lies outside the region: of the box or of the ball, the larger."""
+function violation(region::InputRegion, point::AbstractVector{<:Real})
+    isfinite(region.radius) || return violation(region.box, point)
+    length = change_length(region.norm, change_objective(region.norm, point - region.center))
+    return max(violation(region.box, point), length - region.radius)
+end
+
+"""
+A point of the region on the way from its center to `point`, clipped to the box: the
+last one, up to rounding.
+"""
+function clip(region::InputRegion, point::AbstractVector{<:Real})
+    inside, center = clip(region.box, point), region.center
+    outside = violation(region, inside)
+    outside > 0 || return inside
+    share = region.radius / (region.radius + outside)
+    cut = 4 * eps(share)
+    while share > 0
+        candidate = clip(region.box, center + share * (inside - center))
+        violation(region, candidate) > 0 || return candidate
+        share -= cut
+        cut *= 2
     end
-    return gain + (radius^2 - size) / (2 * t)
+    return copy(center)
 end

@@ -19,6 +19,22 @@ using Base: @enum
 @enum(Code, OPTIMAL, FEASIBLE, INFEASIBLE, TIME_LIMIT, NUMERICAL)
 end
 
+"""
+    Verdict
+
+What [`verify`](@ref) has proven and checked:
+
+ * `Verdict.ROBUST`: the logit of the label is strictly larger than every other one
+   throughout the region.
+ * `Verdict.NOT_ROBUST`: it is not at an input of the region that passed the check; a
+   tie counts against robustness.
+ * `Verdict.UNDECIDED`: neither; the bound is still valid.
+"""
+baremodule Verdict
+using Base: @enum
+@enum(Code, ROBUST, NOT_ROBUST, UNDECIDED)
+end
+
 """Smallest denominator of a relative gap; below it an objective counts as 0 (a
 change of 1e-6 grey levels is far below what an 8-bit image can hold)."""
 const GAP_DENOMINATOR_FLOOR = 1e-6
@@ -27,6 +43,11 @@ const GAP_DENOMINATOR_FLOOR = 1e-6
 Float64 forward pass is good to about 1e-12 and solvers keep rows to 1e-6 to
 1e-9; [`STRICT_GAP`](@ref) stays two orders above."""
 const CONDITION_TOLERANCE = 1e-6
+
+"""What solvers' tolerances and rounding may change in logits of this size."""
+function logit_tolerance(logits::AbstractVector{<:Real})
+    return CONDITION_TOLERANCE * max(1.0, maximum(abs, logits))
+end
 
 """How far a pixel may leave its box. Answers are clipped to the box, so this is
 rounding only."""
@@ -187,5 +208,145 @@ function Base.show(io::IO, ::MIME"text/plain", result::LogitResult)
     println(io, "  bound      ", result.bound)
     print(io, "  error      ", result.error)
     isempty(result.message) || print(io, "\n  ", result.message)
+    return
+end
+
+"""
+    RegionResult(; status, kwargs...)
+
+The checked answer of a question about the inputs of an [`InputRegion`](@ref).
+[`VerificationResult`](@ref) is that of [`verify`](@ref), whose `status` is a
+[`Verdict`](@ref), [`WorstCaseResult`](@ref) that of [`worst_case`](@ref), whose
+`status` is a [`SolveStatus`](@ref).
+
+ * `termination_status`: a `MOI.TerminationStatusCode`, why the last program ended;
+   `OPTIMIZE_NOT_CALLED` where none was needed.
+ * `image`: the best input found, or `nothing`; `certificate` is its check, and
+   `target` the label by which it is wrong (-1 without one).
+ * `objective`: recomputed from `image` (`-Inf` without one).
+ * `bound`: proven upper bound on the objective over the region; `gap` is the
+   [`relative_gap`](@ref) of the two.
+ * `nodes`: branch-and-bound nodes.
+ * `build_seconds`, `search_seconds`: wall-clock time spent on ascent, bounds and
+   models, and in the solver.
+ * `variables`, `constraints`, `binaries`: size of the largest program.
+ * `message`: one line in words when something needs saying.
+"""
+Base.@kwdef struct RegionResult{S}
+    status::S
+    termination_status::MOI.TerminationStatusCode
+    objective::Float64 = -Inf
+    bound::Float64
+    gap::Float64 = Inf
+    image::Union{Nothing,Vector{Float64}} = nothing
+    target::Int = -1
+    certificate::Union{Nothing,Certificate} = nothing
+    nodes::Int = 0
+    build_seconds::Float64 = 0.0
+    search_seconds::Float64 = 0.0
+    variables::Int = 0
+    constraints::Int = 0
+    binaries::Int = 0
+    message::String = ""
+end
+
+"""
+    VerificationResult
+
+The answer of [`verify`](@ref), a [`RegionResult`](@ref): its `objective` is
+``\\max_t x_t - x_d`` at `image`, nonnegative for a witness.
+"""
+const VerificationResult = RegionResult{Verdict.Code}
+
+"""
+    WorstCaseResult
+
+The answer of [`worst_case`](@ref), a [`RegionResult`](@ref).
+"""
+const WorstCaseResult = RegionResult{SolveStatus.Code}
+
+_shown_name(::VerificationResult) = "VerificationResult"
+_shown_name(::WorstCaseResult) = "WorstCaseResult"
+
+function Base.show(io::IO, result::RegionResult)
+    print(
+        io,
+        _shown_name(result),
+        "(",
+        Symbol(result.status),
+        ", objective = ",
+        result.objective,
+        ", bound = ",
+        result.bound,
+        ")",
+    )
+    return
+end
+
+function Base.show(io::IO, ::MIME"text/plain", result::RegionResult)
+    println(io, _shown_name(result), ": ", Symbol(result.status), " (", result.termination_status, ")")
+    println(io, "  objective  ", result.objective)
+    println(io, "  bound      ", result.bound)
+    if result.certificate !== nothing
+        println(io, "  predicted  ", result.certificate.predicted)
+        println(io, "  certified  ", result.certificate.certified)
+    end
+    print(io, "  nodes      ", result.nodes)
+    isempty(result.message) || print(io, "\n  ", result.message)
+    return
+end
+
+"""
+    UniversalResult
+
+The checked answer of [`universal_perturbation`](@ref): `change` and the changed `images`
+(`nothing` and none if none was found), `certificates` with one check for each image, and
+`status`, `termination_status`, `objective`, `bound`, `gap`, `nodes`, `build_seconds`,
+`search_seconds`, `variables`, `constraints`, `binaries` and `message` as in a
+[`PerturbationResult`](@ref).
+"""
+struct UniversalResult
+    change::Union{Nothing,Vector{Float64}}
+    images::Vector{Vector{Float64}}
+    certificates::Vector{Certificate}
+    solved::PerturbationResult
+end
+
+const UNIVERSAL_FIELDS = (
+    :status,
+    :termination_status,
+    :objective,
+    :bound,
+    :gap,
+    :nodes,
+    :build_seconds,
+    :search_seconds,
+    :variables,
+    :constraints,
+    :binaries,
+    :message,
+)
+
+function Base.getproperty(result::UniversalResult, name::Symbol)
+    name in UNIVERSAL_FIELDS && return getproperty(getfield(result, :solved), name)
+    return getfield(result, name)
+end
+
+function Base.propertynames(::UniversalResult, private::Bool = false)
+    own = (:change, :images, :certificates, UNIVERSAL_FIELDS...)
+    return private ? (own..., :solved) : own
+end
+
+function Base.show(io::IO, result::UniversalResult)
+    print(
+        io,
+        "UniversalResult(",
+        Symbol(result.status),
+        ", objective = ",
+        result.objective,
+        ", bound = ",
+        result.bound,
+        ")",
+    )
     return
 end

@@ -98,6 +98,28 @@ function brute_force(problem)
     return best
 end
 
+"""``\\max_t x_t - x_d`` over a region (L1, LInf), over all linear regions one by one."""
+function brute_force_slack(network, region, label)
+    best = -Inf
+    for pattern in all_patterns(network)
+        maps = ReLUOpt.region_map(network, pattern)
+        model = silent_model()
+        x0 = ReLUOpt.add_region!(model, region, BigM()).input
+        for (active, (G, h)) in zip(pattern, maps), i in eachindex(h)
+            JuMP.@constraint(model, (active[i] ? 1 : -1) * (G[i, :]' * x0 + h[i]) >= 0)
+        end
+        G, h = maps[end]
+        for t in filter(!=(label + 1), eachindex(h))
+            row, constant = G[t, :] - G[label+1, :], h[t] - h[label+1]
+            JuMP.@objective(model, Max, row' * x0 + constant)
+            JuMP.optimize!(model)
+            JuMP.is_solved_and_feasible(model) || continue
+            best = max(best, JuMP.objective_value(model))
+        end
+    end
+    return best
+end
+
 """A label that the network can be brought to answer within the unit box."""
 function reachable_target(network, image; margin = RelativeMargin(0.2))
     labels = filter(!=(predict(network, image)), 0:(length(network.layers[end].bias)-1))

@@ -17,11 +17,8 @@ from reluopt.answers.solution import Incumbent, Status
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.engines import get_engine
 from reluopt.engines.alternatives import FIRST_SHARE
-from reluopt.engines.base import EngineRequest, EngineState
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.julia import JuliaEngine
-from reluopt.engines.julia_setup import (
-    julia_state,
-)
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.method import Method
@@ -49,20 +46,6 @@ from reluopt.questions.problems import (
 )
 
 JULIA_DATA = Path(__file__).parents[2] / "julia" / "test" / "data"
-
-ENABLE = (
-    "no Julia with ReLUOpt: run `reluopt info`, or set PYTHON_JULIACALL_EXE and "
-    "PYTHON_JULIACALL_PROJECT (see the Julia section of the README)"
-)
-
-
-@pytest.fixture(scope="module")
-def usable() -> EngineState:
-    """Skips a test where Julia cannot be used without a download."""
-    state = julia_state()
-    if not state.usable:
-        pytest.skip(f"{ENABLE}; {state.detail}")
-    return state
 
 
 def test_engine_is_registered():

@@ -18,6 +18,7 @@ import json
 import math
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,21 @@ from reluopt.engines.base import Engine, EngineRequest, EngineState, Progress
 from reluopt.engines.julia_setup import JuliaSession, julia_session, julia_state
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.questions.input_sets import Box
+from reluopt.questions.margins import LogitConditions
+from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import LinearForm, Task
 
 OPTIMIZERS = ("highs", "gurobi", "scip")
 
 NORMS = ("l1", "l2", "linf")
-"""Names of the norms that the Julia package minimises."""
+"""Names of the norms that the Julia package has."""
+
+VERDICTS = {
+    "ROBUST": Status.INFEASIBLE,
+    "NOT_ROBUST": Status.FEASIBLE,
+    "UNDECIDED": Status.TIME_LIMIT,
+}
+"""What verdicts of the Julia package claim: is there an input that meets an alternative?"""
 
 
 class JuliaEngine(Engine):
@@ -58,12 +68,12 @@ class JuliaEngine(Engine):
         return julia_state()
 
     def supports(self, task: Task) -> bool:
-        """Logits over boxes, and norms that the Julia package has, without limits on the change."""
-        if not task.minimises_distance:
-            over_box = task.inputs.ball_norm is None and not task.alternatives
-            form = task.objective
-            return over_box and isinstance(form, LinearForm) and form.label is not None
-        return task.norm.name in NORMS and task.limits is None
+        """All tasks in norms that the Julia package has, without limits on the change.
+
+        Balls in L2 need the optimizer ``scip`` or ``gurobi``.
+        """
+        norm = task.norm if task.minimises_distance else task.inputs.norm or Norm.LINF
+        return norm.name in NORMS and task.limits is None
 
     def solve(self, request: EngineRequest) -> EngineAnswer:
         """Solve the task; the first call of a session starts Julia.
@@ -89,9 +99,11 @@ class JuliaEngine(Engine):
         session.provide(optimizer)
         deadline = Deadline.after(request.options.time_limit)
         search = _AlternativesSearch(request, name, optimizer, session, deadline)
-        if isinstance(request.task.objective, LinearForm):
-            return search.maximise(request.task.objective.label, request.task.box)
-        return search.minimise(request.task)
+        if request.task.minimises_distance:
+            return search.minimise(request.task)
+        if _is_logit_over_box(request.task):
+            return search.maximise(request.task.form.label, request.task.box)
+        return search.largest(request.task)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +115,8 @@ class _JuliaAnswer:
 
     @property
     def status(self) -> Status:
-        return Status(self.fields["status"])
+        name = self.fields["status"]
+        return VERDICTS.get(name) or Status(name)
 
     @property
     def objective(self) -> float:
@@ -113,20 +126,20 @@ class _JuliaAnswer:
     def bound(self) -> float:
         return float(self.fields["bound"])
 
-    def claim(self, objective: float, bound: float) -> EngineAnswer:
+    def claim(self, objective: float, bound: float, alternative: int = 0) -> EngineAnswer:
         """The answer in the engine's words."""
         fields, settled = self.fields, self.status in SETTLED
         return EngineAnswer(
             status=self.status,
             image=self.tensors.get("image"),
-            alternative=0,
+            alternative=alternative,
             objective=objective,
             bound=bound,
             nodes=int(fields["nodes"]),
             build_seconds=float(fields["build_seconds"]),
             search_seconds=float(fields["search_seconds"]),
             size={key: int(fields[key]) for key in ("variables", "constraints", "binaries")},
-            message="" if settled else f"julia: {fields['message']}",
+            message=f"julia: {fields['message']}" if fields["message"] and not settled else "",
             outputs=self.tensors.get("outputs"),
         )
 
@@ -163,6 +176,27 @@ class _AlternativesSearch:
             self.deadline,
         )
         return answer.claim(objective=answer.objective, bound=answer.bound)
+
+    def largest(self, task: Task) -> EngineAnswer:
+        """The largest slack or form over a ball or box, or the sign of it."""
+        inputs, box = task.inputs, task.box
+        targets = [each.target for each in task.alternatives] or [task.form.terms[0][0]]
+        tensors = {"lower": box.lower, "upper": box.upper}
+        fields: dict[str, Any] = {"task": "region", "decides": task.decides, "targets": targets}
+        if inputs.center is not None and math.isfinite(inputs.radius):
+            fields |= {"norm": (inputs.norm or Norm.LINF).name, "radius": inputs.radius}
+            tensors["image"] = inputs.center
+        for index, (goal, conditions) in enumerate(_goals(task, self.request.network.output_size)):
+            tensors |= _rows(f"goal.{index}", goal)
+            if conditions is not None:
+                tensors |= _rows(f"conditions.{index}", conditions)
+        answer = self._ask(fields, tensors, self.deadline)
+        found, bound = answer.objective, answer.bound
+        if answer.status not in (Status.OPTIMAL, Status.FEASIBLE):
+            answer, found = _JuliaAnswer(answer.fields, {}), -math.inf
+        reached = answer.fields["target"]
+        index = targets.index(reached) if answer.tensors else 0
+        return answer.claim(objective=found, bound=bound, alternative=index)
 
     def minimise(self, task: Task) -> EngineAnswer:
         """The smallest change over all alternatives, which share an incumbent."""
@@ -238,6 +272,38 @@ class _AlternativesSearch:
             seconds = time.perf_counter() - self.started
             objective = min(objective, self.best)
             self.request.progress(Progress(objective, bound, self.nodes + nodes, seconds))
+
+
+def _is_logit_over_box(task: Task) -> bool:
+    """Whether a logit is asked for without conditions over a box, or the logits of one input."""
+    only_box = task.inputs.center is None or math.isinf(task.inputs.radius)
+    form = task.objective
+    return (
+        only_box
+        and isinstance(form, LinearForm)
+        and form.label is not None
+        and not task.alternatives
+    )
+
+
+def _goals(task: Task, classes: int) -> Iterator[tuple[LogitConditions, LogitConditions | None]]:
+    """What each alternative maximises the smallest slack of, and the conditions besides."""
+    if task.maximises_slack:
+        yield from ((each.conditions, None) for each in task.alternatives)
+        return
+    row = np.zeros((1, classes))
+    for label, factor in task.form.terms:
+        row[0, label] += factor
+    form = LogitConditions(row, np.zeros(1))
+    if not task.alternatives:
+        yield form, None
+    for each in task.alternatives:
+        yield form, each.conditions
+
+
+def _rows(name: str, conditions: LogitConditions) -> dict[str, NDArray[np.float64]]:
+    """Conditions as tensors of a request."""
+    return {f"{name}.matrix": conditions.matrix, f"{name}.rhs": conditions.rhs}
 
 
 def _read_answer(path: Path) -> _JuliaAnswer:
