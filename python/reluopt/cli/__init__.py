@@ -94,6 +94,7 @@ def _run(arguments: Sequence[str] | None) -> Any:
         study_commands,
         verify_commands,
         vnnlib_command,
+        worst_case_command,
     )
 
     return typer.main.get_command(app).main(

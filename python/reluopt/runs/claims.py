@@ -112,7 +112,7 @@ CLAIMS: Mapping[str, StatusClaim] = {
 UNPROVEN = (Status.NOT_ROBUST, Status.UNDECIDED)
 """Verdicts that no proof stands behind: a witness does, or nothing."""
 
-_WITH_ANSWERS = ("attack", "ideal", "estimate", "ball-attack", "verify")
+_WITH_ANSWERS = ("attack", "ideal", "estimate", "ball-attack", "verify", "worst-case")
 """Jobs that store an image beside every row that tells what the network answers to it."""
 
 

@@ -214,6 +214,46 @@ class VerifyRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorstCaseRow(Row):
+    """The worst case over a ball.
+
+    ``objective`` is the slack or form at the stored input, ``bound`` what is proven of all inputs,
+    ``distance`` that of the stored input from the image, ``margin`` the lead of the target's logit,
+    ``slack`` that of the best alternative.
+    """
+
+    image: str
+    label: int
+    eps: float
+    norm: str
+    engine: str
+    formulation: str | None = None
+    bounds: str | None = None
+    status: str
+    target: int | None = None
+    objective: float | None = None
+    bound: float | None = None
+    distance: float | None = None
+    original_predicted: int | None = None
+    predicted: int | None = None
+    margin: float | None = None
+    slack: float | None = None
+    box_violation: float | None = None
+    certified: bool
+    seconds: float | None = None
+    nodes: int | None = None
+    variables: int | None = None
+    constraints: int | None = None
+    binaries: int | None = None
+    seed: int | None = None
+    threads: int | None = None
+    time_limit: float | None = None
+    network: str = ""
+    image_sha256: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ForwardRow(Row):
     """A forward pass; ``seconds`` is the median of ``repeats`` passes."""
 
@@ -308,7 +348,7 @@ def known(value: _Value | None) -> _Value:
 
 ROW_CLASSES: tuple[type[Row], ...] = (
     *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, BallAttackRow, ForwardRow),
-    *(VerifyRow, InferenceRow, BenchRow),
+    *(VerifyRow, WorstCaseRow, InferenceRow, BenchRow),
 )
 """Rows of all jobs."""
 

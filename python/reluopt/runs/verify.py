@@ -30,12 +30,14 @@ from reluopt.runs.executors import LocalExecutor
 from reluopt.runs.instances import load_by_key
 from reluopt.runs.progress import RunProgress, Tracker
 from reluopt.runs.record import RECORD, Record, read_record, told
-from reluopt.runs.row import AttackRow, Row, VerifyRow
+from reluopt.runs.row import AttackRow, Row, VerifyRow, WorstCaseRow
 from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
 from reluopt.runs.row_table import RowTable
 from reluopt.runs.store import named, read_table, runs_inside
 from reluopt.runs.verdict_check import RECORDED as VERDICT_RECORDED
 from reluopt.runs.verdict_check import StoredVerdict, VerdictCheck
+from reluopt.runs.worst_case_check import RECORDED as WORST_CASE_RECORDED
+from reluopt.runs.worst_case_check import StoredWorstCase, WorstCaseCheck
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "attack": Kind(AttackRow, StoredRow, RunCheck, ("target", *RECORDED.values())),
     "verify": Kind(VerifyRow, StoredVerdict, VerdictCheck, VERDICT_RECORDED),
+    "worst-case": Kind(WorstCaseRow, StoredWorstCase, WorstCaseCheck, WORST_CASE_RECORDED),
 }
 """Runs that can be verified, by what their record calls them."""
 
@@ -163,7 +166,7 @@ def _record(folder: Path) -> Record:
     settings = record.settings
     if settings.get("experiment") not in KINDS:
         raise InputError(
-            f"{path}: expected the record of an attack or of verdicts, found something else"
+            f"{path}: expected an attack, verdicts or worst cases on record, found something else"
         )
     needed = KINDS[settings["experiment"]].settings
     for name in ("network_path", "network_sha256", "gap", "engine", *needed):

@@ -1,0 +1,137 @@
+"""Worst cases over balls for many images: instances in, checked rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+from reluopt.answers.solution import Solution
+from reluopt.method import Method, engine_for
+from reluopt.networks.network import ReLUNetwork
+from reluopt.pipeline import solve
+from reluopt.questions.problems import LinearForm, Norm, WorstCase, parse_norm
+from reluopt.questions.tasks import Question
+from reluopt.runs.instances import Instance
+from reluopt.runs.row import WorstCaseRow
+from reluopt.runs.solving import ImageJob, SolverJob, solved, toy_network
+
+
+@dataclass(frozen=True)
+class WorstCaseSettings:
+    """How wrong can the network get within eps, or how large one logit?
+
+    Attributes:
+        eps, norm, fooled: see :class:`~reluopt.questions.worst_case.WorstCase`.
+        logit: the label whose logit is maximised; None for the largest misclassification.
+    """
+
+    eps: float
+    norm: Norm
+    logit: int | None = None
+    fooled: float | None = None
+
+    experiment: ClassVar[str] = "worst-case"
+
+    def problem(self, image: Any, label: int) -> WorstCase:
+        """What is asked of one image."""
+        form = None if self.logit is None else LinearForm(((self.logit, 1.0),))
+        return WorstCase(image, label, self.eps, self.norm, form, self.fooled)
+
+
+def recorded(settings: WorstCaseSettings) -> dict[str, Any]:
+    """Settings as a record tells them."""
+    values = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    return {**values, "experiment": settings.experiment, "norm": str(settings.norm)}
+
+
+def settings_of(record: Mapping[str, Any]) -> WorstCaseSettings:
+    """Settings from a record.
+
+    Raises:
+        InputError: the norm cannot be read.
+    """
+    return WorstCaseSettings(
+        float(record["eps"]), parse_norm(str(record["norm"])), record["logit"], record["fooled"]
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class WorstCaseJob(ImageJob[WorstCaseRow], SolverJob[Instance, WorstCaseRow]):
+    """Look for the worst in balls.
+
+    Attributes:
+        network: the network.
+        settings: what is asked.
+        method: how it is solved.
+        network_path: bundled name or file of the network.
+    """
+
+    network: ReLUNetwork
+    settings: WorstCaseSettings
+    method: Method
+    network_path: str = ""
+
+    row_class = WorstCaseRow
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the results, JSON-serialisable."""
+        path = self.network_path or self.network.metadata.name
+        extra = dict(self.method.options.extra)
+        asked = {**self.asked(), "attack": self.method.wants_attack, "extra": extra}
+        return {**recorded(self.settings), **asked, "network_path": path}
+
+    def warm_up(self) -> None:
+        """Imports, licences and compilation."""
+        solve(toy_network(), WorstCase([0.5, 0.4], 0, 0.1, self.settings.norm), self.method)
+
+    def problem(self, unit: Instance) -> Question:
+        """What is asked of one image."""
+        return self.settings.problem(unit.image, unit.label)
+
+    def row(self, unit: Instance, solution: Solution, seconds: float) -> WorstCaseRow:
+        """The row of a solved instance."""
+        certificate = solution.certificate
+        measured: dict[str, Any] = {}
+        if certificate is not None:
+            measured = {"predicted": certificate.predicted, "margin": certificate.lead}
+            measured |= {"slack": certificate.margin, "distance": certificate.distance}
+            measured |= {"box_violation": certificate.box_violation}
+        return replace(
+            self.blank(unit, str(solution.status)),
+            target=solution.target,
+            objective=solution.objective,
+            bound=solution.bound,
+            seconds=seconds,
+            certified=solution.certified,
+            **measured,
+            **solved(solution),
+        )
+
+    def blank(self, unit: Instance, status: str) -> WorstCaseRow:
+        """All that is known without an answer."""
+        return WorstCaseRow(
+            image=unit.key,
+            label=unit.label,
+            eps=self.settings.eps,
+            norm=str(self.settings.norm),
+            engine=self.method.engine,
+            formulation=self.method.formulation_name,
+            status=status,
+            original_predicted=int(self.network.predict(unit.image)),
+            certified=False,
+            image_sha256=unit.fingerprint,
+            **self.limits(),
+        )
+
+    def check_units(self, units: Sequence[Instance]) -> None:
+        """Refuse what cannot work before a folder is made or anything is compiled.
+
+        Raises:
+            InputError: an image, eps, norm or label does not fit, or the engine cannot do what the
+                method asks.
+            UnsupportedProblemError: the engine cannot solve such problems.
+            EngineUnavailableError: the engine is not usable on this machine.
+        """
+        for task in [self.problem(unit).task(self.network) for unit in units][:1]:
+            engine_for(self.method, task, self.network)
