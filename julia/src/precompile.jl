@@ -43,6 +43,10 @@ PrecompileTools.@setup_workload begin
             )
         end
         minimal_perturbation(network, image, target; margin, formulation = ThesisBigM())
+        for norm in (1, Inf)
+            verify(network, image, 1 - target, 0.5; norm)
+            worst_case(network, image, 1 - target, 0.5; norm)
+        end
         classify(network, image)
         optimal_input(network, 0; bounds = OptimizationBounds())
         mktempdir() do folder

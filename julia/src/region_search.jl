@@ -52,7 +52,7 @@ function is_settled(search::RegionSearch, i::Int)
     if search.decides
         return best >= 0 || bound < -search.tolerance
     end
-    return bound <= best
+    return bound <= best || relative_gap(best, bound) <= search.setting.options.gap
 end
 
 """Keep `x0` for alternative `i` if it passes the check and is better."""
@@ -229,18 +229,15 @@ function _take_answer!(
     if size.variables > search.size.variables
         search.size = size
     end
-    bound = something(proven_bound(model), Inf)
+    bound, said = something(proven_bound(model), Inf), JuMP.raw_status(model)
     if search.termination_status == MOI.INFEASIBLE
         bound = -Inf
     elseif JuMP.has_values(model)
         certificate = offer!(search, i, JuMP.value.(change.input))
         if !certificate.certified
-            search.message =
-                "an input of the optimizer was refused: " *
-                first(certificate.failures)
+            failure = first(certificate.failures)
+            said = "an input of the optimizer was refused: $failure"
         end
-    else
-        search.message = JuMP.raw_status(model)
     end
     # With conditions or not, no bound lies below a checked input; HiGHS was seen to
     # call programs infeasible in which many inputs meet every row.
@@ -250,6 +247,7 @@ function _take_answer!(
         return
     end
     search.bounds[i] = max(min(search.bounds[i], bound), search.values[i])
+    is_settled(search, i) || (search.message = said)
     return
 end
 

@@ -22,7 +22,7 @@ end
 """
     Verdict
 
-What [`verify`](@ref) has proven and checked:
+What `verify` has proven and checked:
 
  * `Verdict.ROBUST`: the logit of the label is strictly larger than every other one
    throughout the region.

@@ -45,7 +45,7 @@ julia> margin = AbsoluteMargin(0.1);
 
 julia> result = universal_perturbation(network, [[0.6, 0.4], [0.5, 0.2]], [1, 1]; margin);
 
-julia> result.status, round(result.objective; digits = 6)
+julia> result.status, round(result.objective; digits = 4)
 (ReLUOpt.SolveStatus.OPTIMAL, 0.4)
 ```
 """
