@@ -11,5 +11,8 @@ def test_compiles_once(run):
 def test_refuses_what_there_is_not(run):
     code, _, err = run("compile", "l3")
     assert code == 2
-    assert err == "error: SET: expected some of attacks, regions, bounds, l1, l2, found 'l3'\n"
+    assert (
+        err
+        == "error: SET: expected some of attacks, regions, bounds, balls, l1, l2, box, found 'l3'\n"
+    )
     assert run("compile", "--workers", "0")[0] == 2

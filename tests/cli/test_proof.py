@@ -37,7 +37,7 @@ def test_auto_keeps_proofs_where_it_takes_the_own_engine(run, tmp_path):
     ("arguments", "found"),
     [
         (("--engine", "highs"), "found engine highs for L1"),
-        (("--norm", "linf"), "found engine auto, which is gurobi here for Linf"),
+        (("--norm", "linf", "--engine", "gurobi"), "found engine gurobi for Linf"),
         (("--smooth", "0.1"), "found engine auto, which is scip here for L1"),
         (("--norm", "blend:0.5"), "found engine auto, which is bnb here for blend:0.5"),
         (("--norm", "blend:0.5", "--engine", "bnb"), "found engine bnb for blend:0.5"),
@@ -48,7 +48,7 @@ def test_other_proofs_are_refused_before_a_folder_is_made(run, tmp_path, argumen
     attack = ("attack", "thesis", "--images", "test:2", "--proof", "--out", out)
     code, _, message = run(*attack, *arguments)
     assert code == 2
-    assert "--proof: expected an engine that keeps proofs (bnb, for L1 and L2)" in message
+    assert "--proof: expected an engine that keeps proofs (bnb, for all norms)" in message
     assert found in message
     assert message.count("\n") == 1
     assert not out.exists()

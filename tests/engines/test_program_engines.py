@@ -252,8 +252,8 @@ def test_auto_takes_what_proves_most(thesis, test_images, monkeypatch, tmp_path)
 
     assert order(thesis, Norm.L1) == ("bnb", "gurobi", "scip", "highs")
     assert order(thesis, Norm.L2) == ("bnb", "scip")
-    assert order(thesis, Norm.LINF) == ("gurobi", "scip", "highs")
-    assert order(wide, Norm.LINF) == ("scip", "highs")
+    assert order(thesis, Norm.LINF) == ("bnb", "gurobi", "scip", "highs")
+    assert order(wide, Norm.LINF) == ("bnb", "scip", "highs")
     assert order(thesis, Norm.LINF, smoothness=0.1) == ("scip", "highs")
 
 

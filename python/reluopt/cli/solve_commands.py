@@ -54,9 +54,7 @@ def attack(
     label: Annotated[int | None, typer.Option(help="True label of image files.")] = None,
     proof: Annotated[
         bool,
-        typer.Option(
-            "--proof", help="Keep proofs for verify-result (needs --out, and bnb for L1 or L2)."
-        ),
+        typer.Option("--proof", help="Keep proofs for verify-result (needs --out, and bnb)."),
     ] = False,
     figure: options.Figure = None,
 ) -> None:

@@ -200,6 +200,6 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
                 asked = self.method.engine
                 found = "" if asked == engine.name else f", which is {engine.name} here"
                 raise UnsupportedProblemError(
-                    f"--proof: expected an engine that keeps proofs (bnb, for L1 and L2), found "
+                    f"--proof: expected an engine that keeps proofs (bnb, for all norms), found "
                     f"engine {asked}{found} for {task.norm.label}"
                 )

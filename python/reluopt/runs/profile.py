@@ -72,7 +72,7 @@ def profile(
     task = MinimalPerturbation(instance.image, instance.label, target, norm, margin).task(network)
     engine = proving_engine()
     if not engine.keeps_proofs(task):
-        raise UnsupportedProblemError(f"profile: expected norm l1 or l2, found {norm}")
+        raise UnsupportedProblemError(f"profile: expected norm l1, l2 or linf, found {norm}")
     request = EngineRequest(network, task, None, options=options)
     engine.solve(request)  # compiles what is not yet compiled
     timed = [_timed(lambda: engine.solve(request)) for _ in range(repeats)]
