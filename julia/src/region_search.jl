@@ -256,7 +256,7 @@ function _denies_all(search::RegionSearch, i::Int, bound::Float64)
     return bound == -Inf && isempty(search.problem.alternatives[i].conditions.rhs)
 end
 
-"""The answer with a status that `judge(search)` gives."""
+"""The answer of a search, with the status that follows from it."""
 function region_result(search::RegionSearch, status)
     objective, i = findmax(search.values)
     image = search.images[i]
