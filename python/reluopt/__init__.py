@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         RunnerUpTarget,
         ShiftTarget,
         Task,
+        UniversalPerturbation,
         Verification,
         WorstCase,
     )
@@ -102,6 +103,7 @@ _PLACES = {
     "Status": "answers.solution",
     "Task": _QUESTIONS,
     "TorchRecipe": "networks.training.torch_recipe",
+    "UniversalPerturbation": _QUESTIONS,
     "UnsupportedProblemError": "errors",
     "Verification": _QUESTIONS,
     "WorstCase": _QUESTIONS,

@@ -22,7 +22,7 @@ from reluopt.method import BALL, Method, engine_for
 from reluopt.networks.network import ReLUNetwork
 from reluopt.preparation import prepare_solve
 from reluopt.questions.input_sets import InputSet
-from reluopt.questions.tasks import Logits, Question, Task
+from reluopt.questions.tasks import Logits, Question, Task, posed_network
 from reluopt.versions import versions
 
 ATTACK_SHARE, BOUNDS_SHARE = 0.25, 0.5
@@ -73,7 +73,7 @@ def solve(
         (<Status.OPTIMAL: 'OPTIMAL'>, True, 5.6144)
     """
     method = Method() if method is None else method
-    task = problem.task(network)
+    task, network = problem.task(network), posed_network(problem, network)
     engine = engine_for(method, task, network)
     prepare_solve(engine, method, task)
     clock = Laps(Deadline.after(method.options.time_limit))

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from tests.helpers.exact import exact_optimum
 
+from reluopt import Method, solve
+from reluopt.answers.check import check_perturbation
+from reluopt.answers.solution import Status
 from reluopt.engines import ENGINES
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.options import EngineOptions
@@ -119,6 +122,31 @@ def test_the_optimum_is_that_of_rational_arithmetic(seed):
     exact = exact_optimum(ReLUNetwork(posed.affine_layers), task)
     assert answer.image is not None
     assert float(exact) == pytest.approx(answer.bound, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["bnb", "highs"])
+@pytest.mark.parametrize("seed", range(4))
+def test_solutions_are_checked_by_the_given_network(engine, seed):
+    network, question = answerable(seed)
+    solution = solve(network, question, Method(engine))
+    assert solution.status is Status.OPTIMAL
+    assert solution.certified
+    expected = answer_of(network, question)[2].objective
+    assert solution.objective == pytest.approx(expected, rel=1e-3)
+    logits = np.hstack([network.forward(image + solution.image) for image in question.images])
+    np.testing.assert_allclose(solution.certificate.logits, logits, atol=1e-12)
+
+
+def test_a_change_that_misses_one_image_is_refused():
+    network, question = answerable(0)
+    posed, task = question.posed(network), question.task(network)
+    one = replace(question, images=question.images[:1], labels=question.labels[:1])
+    deltas = met_on_grid(network, one)
+    misses = deltas[~meets(network, question, deltas)][:20]
+    assert misses.size
+    for delta in misses:
+        for alternative in task.alternatives:
+            assert not check_perturbation(posed, task, alternative, delta).certified
 
 
 def test_one_image_is_a_minimal_perturbation():

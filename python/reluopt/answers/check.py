@@ -66,9 +66,7 @@ def check_perturbation(
         A certificate; ``failures`` names every check that was not passed.
     """
     logits = network.forward(image)
-    predicted = int(np.argmax(logits))
-    target = alternative.target
-    lead = _lead(logits, target)
+    lead, target, predicted = alternative.least_lead(logits)
     margin = float(alternative.conditions.slack(logits).min(initial=np.inf))
     objective = task.distance(image)
     tolerance = CONDITION_TOLERANCE * float(np.abs(logits).max())
