@@ -17,6 +17,7 @@ from reluopt.answers.verdict import (
     verdict_without_image,
 )
 from reluopt.engines.options import EngineOptions
+from reluopt.errors import InputError
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
@@ -180,3 +181,18 @@ def test_a_form_needs_its_conditions():
     assert "no alternative is met" in missed.message
     empty = _judged(task, bound=-math.inf, objective=-math.inf, status=Status.INFEASIBLE)
     assert empty.status is Status.INFEASIBLE
+
+
+def test_a_worst_case_may_be_a_logit_or_the_lead_of_one_label():
+    image = np.array([0.8])
+    lead = WorstCase(image, 0, 0.5, target=1).task(NETWORK)
+    assert lead.maximises_slack
+    assert [each.target for each in lead.alternatives] == [1]
+    assert WorstCase(image, 0, 0.5, objective=1).task(NETWORK).form.label == 1
+    for wrong, message in (
+        ({"target": 0}, "target: expected a label other than 0"),
+        ({"target": 1, "objective": 1}, "target: expected without an objective"),
+        ({"fooled": 0.9}, "fooled: expected with an objective"),
+    ):
+        with pytest.raises(InputError, match=message):
+            WorstCase(image, 0, 0.5, **wrong).task(NETWORK)

@@ -40,7 +40,7 @@ def test_bad_radii_and_norms_are_one_line(run):
     for change, expected in (
         (("--eps", "-1"), "eps: expected a finite radius >= 0"),
         (("--eps", "0.1", "--norm", "blend:0.5"), "norm: expected l1, l2, linf for a ball"),
-        (("--eps", "0.1", "--fooled", "0.95"), "fooled: expected with a linear form"),
+        (("--eps", "0.1", "--fooled", "0.95"), "fooled: expected with an objective"),
     ):
         code, _, errors = run("worst-case", "thesis", "--images", "test:0", *change)
         assert code == 2

@@ -44,6 +44,9 @@ def worst_case(
         float | None,
         typer.Option(help="Only inputs whose true logit is at most this share of some logit."),
     ] = None,
+    target: Annotated[
+        int | None, typer.Option(help="The one wrong label whose lead counts (default: all).")
+    ] = None,
     label: TrueLabel = None,
 ) -> None:
     """Find the input within eps on which the network is most wrong, or surest of a label."""
@@ -51,7 +54,7 @@ def worst_case(
     from reluopt.runs.worst_case import WorstCaseSettings
 
     network = _opened(network_name, solver, loading)
-    settings = WorstCaseSettings(eps, parse_norm(norm), objective, fooled)
+    settings = WorstCaseSettings(eps, parse_norm(norm), objective, fooled, target)
     rows = _rows(network, network_name, settings, images, solver, asked, label)
     if not asked.jsonl:
         _print_rows(network, settings, rows)

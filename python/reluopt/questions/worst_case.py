@@ -25,8 +25,9 @@ class WorstCase:
         label: the true label d.
         eps: radius of the ball, in the norm's own unit (L2: the length, not its square).
         norm: L1, L2 or Linf, or its name.
-        objective: None asks for :math:`\max_t x_t - x_d` over all t but d; a label t asks for
-            :math:`x_t - x_d`; a :class:`~reluopt.questions.tasks.LinearForm` for itself.
+        objective: None asks for the lead :math:`\max_t x_t - x_d` over all t but d; a label for
+            its logit; a :class:`~reluopt.questions.tasks.LinearForm` for itself.
+        target: of a lead the one label t that counts; None means all.
         fooled: None, or a share s: only inputs with :math:`x_d \le s\,x_k` for some label k count,
             the condition of the CTU assignment (2022), section 5, with s = 0.95.
         box: inputs allowed; None means those of the network, [0, 1] for images.
@@ -38,6 +39,7 @@ class WorstCase:
     norm: Norm | str = Norm.LINF
     objective: int | LinearForm | None = None
     fooled: float | None = None
+    target: int | None = None
     box: Box | None = None
 
     def task(self, network: ReLUNetwork) -> Task:
@@ -48,17 +50,21 @@ class WorstCase:
         """
         inputs = ball_of(network, self.image, self.eps, self.norm, self.box)
         others = misclassifications(network, self.label)
-        if isinstance(self.objective, LinearForm):
-            for label, _ in self.objective.terms:
+        form = self.objective
+        if form is not None:
+            if self.target is not None:
+                raise InputError("target: expected without an objective, found both")
+            form = form if isinstance(form, LinearForm) else LinearForm(((form, 1.0),))
+            for label, _ in form.terms:
                 check_label(network, label)
-            return Task(self.objective, inputs, self._conditions(network.output_size))
+            return Task(form, inputs, self._conditions(network.output_size))
         if self.fooled is not None:
-            raise InputError("fooled: expected with a linear form to maximise, found none")
-        if self.objective is not None:
-            check_label(network, self.objective)
-            others = tuple(each for each in others if each.target == self.objective)
+            raise InputError("fooled: expected with an objective to maximise, found none")
+        if self.target is not None:
+            check_label(network, self.target)
+            others = tuple(each for each in others if each.target == self.target)
             if not others:
-                raise InputError(f"objective: expected a label other than {self.label}")
+                raise InputError(f"target: expected a label other than {self.label}")
         return Task(LargestSlack(), inputs, others)
 
     def _conditions(self, classes: int) -> tuple[Alternative, ...]:

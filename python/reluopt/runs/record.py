@@ -94,7 +94,7 @@ _SETTING_KINDS = {
     **dict.fromkeys(("experiment", "network", "network_path", "network_sha256"), _TEXT),
     **dict.fromkeys(("target", "norm", "margin", "engine", "formulation", "bounds"), _TEXT),
     **dict.fromkeys(("time_limit", "gap", "smoothness", "eps", "fooled"), _NUMBER),
-    **dict.fromkeys(("threads", "seed", "logit"), _WHOLE),
+    **dict.fromkeys(("threads", "seed", "logit", "against"), _WHOLE),
     "extra": _MAPPING,
     "architecture": _TEXT,
     "input_shape": ("a list of whole numbers", _is_shape),

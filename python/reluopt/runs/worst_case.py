@@ -10,7 +10,7 @@ from reluopt.answers.solution import Solution
 from reluopt.method import Method, engine_for
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
-from reluopt.questions.problems import LinearForm, Norm, WorstCase, parse_norm
+from reluopt.questions.problems import Norm, WorstCase, parse_norm
 from reluopt.questions.tasks import Question
 from reluopt.runs.instances import Instance
 from reluopt.runs.row import WorstCaseRow
@@ -24,19 +24,21 @@ class WorstCaseSettings:
     Attributes:
         eps, norm, fooled: see :class:`~reluopt.questions.worst_case.WorstCase`.
         logit: the label whose logit is maximised; None for the largest misclassification.
+        against: of misclassifications the one label that counts; None for all.
     """
 
     eps: float
     norm: Norm
     logit: int | None = None
     fooled: float | None = None
+    against: int | None = None
 
     experiment: ClassVar[str] = "worst-case"
 
     def problem(self, image: Any, label: int) -> WorstCase:
         """What is asked of one image."""
-        form = None if self.logit is None else LinearForm(((self.logit, 1.0),))
-        return WorstCase(image, label, self.eps, self.norm, form, self.fooled)
+        asked = (self.eps, self.norm, self.logit, self.fooled, self.against)
+        return WorstCase(image, label, *asked)
 
 
 def recorded(settings: WorstCaseSettings) -> dict[str, Any]:
@@ -52,7 +54,11 @@ def settings_of(record: Mapping[str, Any]) -> WorstCaseSettings:
         InputError: the norm cannot be read.
     """
     return WorstCaseSettings(
-        float(record["eps"]), parse_norm(str(record["norm"])), record["logit"], record["fooled"]
+        float(record["eps"]),
+        parse_norm(str(record["norm"])),
+        record["logit"],
+        record["fooled"],
+        record["against"],
     )
 
 
