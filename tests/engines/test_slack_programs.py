@@ -135,9 +135,6 @@ def test_a_solution_as_good_as_the_target_ends_the_search(thesis, test_images, e
 def test_balls_that_rows_cannot_hold_are_refused_in_one_line(make_network):
     network = make_network((3, 4, 3), 0)
     task = Verification(np.full(3, 0.5), 0, 0.1, Norm.L2).task(network)
-    for engine in (*ENGINES, "julia"):
+    for engine in ENGINES:
         with pytest.raises(UnsupportedProblemError, match="cannot solve questions over L2 balls"):
             choose_engine(engine, task, network)
-    linf = Verification(np.full(3, 0.5), 0, 0.1).task(network)
-    with pytest.raises(UnsupportedProblemError, match="engine julia: cannot solve questions over"):
-        choose_engine("julia", linf, network)
