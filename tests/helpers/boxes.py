@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linprog
@@ -117,3 +118,30 @@ def linf_optimum(task, matrix, rhs):
 def brute_linf(network, task):
     """The smallest Linf distance."""
     return enumerate_patterns(network, task, linf_optimum)
+
+
+def mutated_proof(proof, generator):
+    """A proof with some of its numbers changed."""
+    trees = list(proof.trees)
+    place = int(generator.integers(len(trees)))
+    tree = trees[place]
+    kind = int(generator.integers(5))
+    if kind == 0 and tree.splits.size > 1:
+        splits = tree.splits.copy()
+        splits[generator.integers(splits.size)] = generator.integers(-1, 9)
+        tree = replace(tree, splits=splits)
+    elif kind == 1:
+        noise = generator.normal(size=tree.multipliers.shape) * 10.0 ** generator.integers(-3, 4)
+        tree = replace(tree, multipliers=tree.multipliers + noise)
+    elif kind == 2:
+        tree = replace(tree, shares=tree.shares + generator.normal(size=tree.shares.shape))
+    elif kind == 3 and proof.chains[0]:
+        steps = list(proof.chains[0])
+        at = int(generator.integers(len(steps)))
+        noise = generator.normal(size=steps[at].multipliers.shape).astype(np.float32)
+        steps[at] = replace(steps[at], multipliers=steps[at].multipliers + noise)
+        return replace(proof, chains=(tuple(steps), *proof.chains[1:]))
+    else:
+        return replace(proof, trees=tuple(trees[:place] + trees[place + 1 :]))
+    trees[place] = tree
+    return replace(proof, trees=tuple(trees))

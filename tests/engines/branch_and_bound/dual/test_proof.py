@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.boxes import brute_linf, brute_slack, random_network
+from helpers.boxes import brute_linf, brute_slack, mutated_proof, random_network
 from reluopt.answers.solution import Status
 from reluopt.engines.options import EngineOptions
 from reluopt.engines.proving import proving_engine
@@ -62,33 +62,6 @@ def test_a_kept_distance_is_replayed(tmp_path):
     assert shown <= brute_linf(network, question.task(network)) + 1e-7
 
 
-def mutated(proof, generator):
-    """A proof with some of its numbers changed."""
-    trees = list(proof.trees)
-    place = int(generator.integers(len(trees)))
-    tree = trees[place]
-    kind = int(generator.integers(5))
-    if kind == 0 and tree.splits.size > 1:
-        splits = tree.splits.copy()
-        splits[generator.integers(splits.size)] = generator.integers(-1, 9)
-        tree = replace(tree, splits=splits)
-    elif kind == 1:
-        noise = generator.normal(size=tree.multipliers.shape) * 10.0 ** generator.integers(-3, 4)
-        tree = replace(tree, multipliers=tree.multipliers + noise)
-    elif kind == 2:
-        tree = replace(tree, shares=tree.shares + generator.normal(size=tree.shares.shape))
-    elif kind == 3 and proof.chains[0]:
-        steps = list(proof.chains[0])
-        at = int(generator.integers(len(steps)))
-        noise = generator.normal(size=steps[at].multipliers.shape).astype(np.float32)
-        steps[at] = replace(steps[at], multipliers=steps[at].multipliers + noise)
-        return replace(proof, chains=(tuple(steps), *proof.chains[1:]))
-    else:
-        return replace(proof, trees=tuple(trees[:place] + trees[place + 1 :]))
-    trees[place] = tree
-    return replace(proof, trees=tuple(trees))
-
-
 def test_no_mutant_proves_too_much():
     generator = np.random.default_rng(0)
     for seed in range(3):
@@ -96,7 +69,7 @@ def test_no_mutant_proves_too_much():
         exact = brute_slack(network, task)
         for _ in range(MUTANTS // 3):
             try:
-                shown = ENGINE.replay(mutated(solution.proof, generator), network, task)
+                shown = ENGINE.replay(mutated_proof(solution.proof, generator), network, task)
             except InputError:
                 continue
             assert -shown >= exact - 1e-7

@@ -1,0 +1,96 @@
+"""Random small networks: verdicts, Linf distances and proofs about boxes against brute force."""
+
+from collections import Counter
+
+import numpy as np
+
+from helpers.boxes import brute_linf, brute_slack, mutated_proof, random_ball, random_network
+from reluopt.answers.solution import Status
+from reluopt.engines.options import EngineOptions
+from reluopt.engines.proving import proving_engine
+from reluopt.errors import InputError
+from reluopt.method import Method
+from reluopt.pipeline import solve
+from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm, RelativeMargin
+
+VERDICTS, DISTANCES, MUTANTS = 20_000, 20_000, 10_000
+
+SIZES = [(2, 3, 2), (2, 4, 3), (3, 3, 2, 2), (2, 2, 2, 2, 2), (3, 5, 3)]
+
+CLOSE = 1e-7
+"""Brute force keeps rows to 1e-7 itself."""
+
+KEEPING = Method("bnb", options=EngineOptions(time_limit=20.0, extra={"proof": True}))
+
+
+def drawn(seed):
+    """A network of any scale, and a generator that goes on."""
+    generator = np.random.default_rng(seed)
+    sizes = SIZES[seed % len(SIZES)]
+    return generator, random_network(generator, sizes, integers=seed % 4 == 0)
+
+
+def test_verdicts_are_those_of_brute_force(fuzz_count):
+    counts = Counter()
+    count = fuzz_count(VERDICTS)
+    for seed in range(count):
+        generator, network = drawn(seed)
+        norm = (Norm.LINF, Norm.L1)[seed // len(SIZES) % 2]
+        question = random_ball(generator, network, norm)
+        task = question.task(network)
+        solution, exact = solve(network, question, Method("bnb")), brute_slack(network, task)
+        counts[str(solution.status)] += 1
+        if solution.status is Status.ROBUST:
+            assert exact < CLOSE, seed
+        elif solution.status is Status.NOT_ROBUST:
+            assert exact > -CLOSE, seed
+            assert solution.certified
+        else:
+            assert abs(exact) < CLOSE, seed
+        assert solution.bound >= exact - CLOSE, seed
+    print(dict(counts))
+    assert counts["UNDECIDED"] <= 0.001 * count
+
+
+def test_linf_distances_are_those_of_brute_force(fuzz_count):
+    counts = Counter()
+    count = fuzz_count(DISTANCES)
+    for seed in range(count):
+        generator, network = drawn(seed)
+        image = generator.random(network.input_size)
+        label = int(network.predict(image))
+        question = MinimalPerturbation(image, label, AnyTarget(), Norm.LINF, RelativeMargin(0.0))
+        exact = brute_linf(network, question.task(network))
+        solution = solve(network, question, Method("bnb"))
+        counts[str(solution.status)] += 1
+        if exact == np.inf:
+            assert solution.status is not Status.OPTIMAL, seed
+            continue
+        assert solution.bound <= exact + CLOSE, seed
+        if solution.status is Status.OPTIMAL:
+            assert abs(solution.objective - exact) <= 1e-6, seed
+    print(dict(counts))
+    assert counts["OPTIMAL"] + counts["INFEASIBLE"] >= 0.999 * count
+
+
+def test_no_mutant_of_a_verdict_proves_too_much(fuzz_count):
+    engine, generator = proving_engine(), np.random.default_rng(1)
+    counts, seed = Counter(), 0
+    while sum(counts.values()) < fuzz_count(MUTANTS):
+        seed += 1
+        own, network = drawn(seed)
+        question = random_ball(own, network, Norm.LINF)
+        solution = solve(network, question, KEEPING)
+        if solution.proof is None:
+            continue
+        task = question.task(network)
+        exact = brute_slack(network, task)
+        for _ in range(20):
+            try:
+                shown = -engine.replay(mutated_proof(solution.proof, generator), network, task)
+            except InputError:
+                counts["refused"] += 1
+                continue
+            counts["weaker" if shown >= 0.0 else "as strong"] += 1
+            assert shown >= exact - CLOSE, seed
+    print(dict(counts))
