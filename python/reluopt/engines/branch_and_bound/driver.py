@@ -16,7 +16,7 @@ from reluopt.deadline import Deadline
 from reluopt.engines.base import Engine, EngineRequest, EngineState
 from reluopt.engines.branch_and_bound import NORMS, within
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
-from reluopt.engines.branch_and_bound.dual import distance, engine
+from reluopt.engines.branch_and_bound.dual import distance, engine, maximum
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof
 from reluopt.engines.branch_and_bound.dual.proof import replay as replay_box
 from reluopt.engines.branch_and_bound.dual.proof_file import proof_bytes as box_proof_bytes
@@ -42,7 +42,7 @@ numbers and must not come out a last digit above what was asked."""
 LEAST_PROOF_SECONDS = 1.0
 """A kept proof is made after the search, in at most the search's time limit again, or this."""
 
-OTHERS = (engine, distance, within)
+OTHERS = (engine, maximum, distance, within)
 """Tasks with ways of their own: verdicts on boxes, Linf distances, verdicts in L1 and L2."""
 
 _version = cache(version)  # reads files, and auto asks for every image
@@ -123,7 +123,7 @@ class BranchAndBoundEngine(Engine):
         """Of tasks that are searched as they are: not of blends."""
         if not self.supports(task):
             return False
-        return not task.minimises_distance or task.norm in tuple(Norm)
+        return task.decides or (task.minimises_distance and task.norm in tuple(Norm))
 
     def proof_bytes(self, proof: Any) -> bytes:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""

@@ -1,4 +1,4 @@
-"""Inputs that meet an alternative, looked for by projected gradients in float32.
+"""Inputs that meet an alternative, or meet it best, looked for by projected gradients in float32.
 
 Each alternative is asked for with its worst condition, from the middle of the box, from random
 corners, and from the points at which a relaxation is least: the last find what hundreds of random
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray, IntArray, SingleMatrix
+from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
 from reluopt.questions.tasks import Alternative
 
 STEPS = 40
@@ -47,6 +47,7 @@ class BoxAttack:
 
     Attributes:
         lower, upper: the box.
+        enough: slack that ends a run; infinite where the largest one is looked for.
         best: the input of the largest slack so far, of any sign, or None.
     """
 
@@ -66,6 +67,7 @@ class BoxAttack:
         self._generator = np.random.default_rng(seed)
         self._weights: list[Any] = [m.weight.astype(np.float32) for m in network.affine_layers]
         self._biases = [m.bias.astype(np.float32) for m in network.affine_layers]
+        self.enough = 0.0
         self.best: Witness | None = None
 
     def starts(self, alternatives: Sequence[int], restarts: int) -> tuple[SingleMatrix, IntArray]:
@@ -82,7 +84,7 @@ class BoxAttack:
         for step in range(steps):
             values, slacks, gradient = self._slacks(points, which)
             del values
-            if slacks.max(initial=-np.inf) >= 0.0 or step == steps - 1:
+            if slacks.max(initial=-np.inf) >= self.enough or step == steps - 1:
                 found = self.check(points, which, slacks)
                 if found is not None:
                     return found
@@ -92,7 +94,7 @@ class BoxAttack:
             )
         return None
 
-    def check(self, points: SingleMatrix, which: IntArray, slacks: FloatArray) -> Witness | None:
+    def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
         """The first of the most promising points that is a witness."""
         for b in np.argsort(-slacks)[:CHECKED]:
             image = np.clip(points[b].astype(np.float64), self.lower, self.upper)
@@ -100,7 +102,7 @@ class BoxAttack:
             slack = float(conditions.slack(self._network.forward(image)).min(initial=np.inf))
             if self.best is None or slack > self.best.slack:
                 self.best = Witness(image, int(which[b]), slack)
-            if slack >= 0.0:
+            if slack >= self.enough:
                 return self.best
         return None
 

@@ -76,9 +76,9 @@ def _affine(
     chain: Chain, phases: NDArray[np.int8]
 ) -> tuple[FloatMatrix, FloatArray, FloatMatrix, FloatArray, NDArray[np.intp]]:
     """Logits ``matrix @ s + constants``; rows ``rows @ s >= edges``, and of which neurons."""
-    rows: list[FloatMatrix] = []
-    edges: list[FloatArray] = []
-    names: list[NDArray[np.intp]] = []
+    rows: list[FloatMatrix] = [np.zeros((0, chain.moving.size))]
+    edges: list[FloatArray] = [np.zeros(0)]
+    names: list[NDArray[np.intp]] = [np.zeros(0, dtype=np.intp)]
     matrix, constants = chain.layers[0].weight, chain.layers[0].bias
     for k, layer in enumerate(chain.layers[1:]):
         start, below = chain.starts[k], chain.layers[k]

@@ -25,7 +25,6 @@ from reluopt.numerics.arrays import (
     FloatArray,
     IntArray,
     SingleArray,
-    SingleMatrix,
 )
 
 NODES = 256
@@ -121,7 +120,7 @@ class Tree:
         goal: Goal,
         planes: Planes = NO_PLANES,
         record: Record | None = None,
-        look: Callable[[SingleMatrix, IntArray], bool] | None = None,
+        look: Callable[[AnyFloat, IntArray], bool] | None = None,
     ) -> None:
         self.model, self.goal, self.planes = model, goal, planes
         self.record, self._look = record, look
@@ -256,7 +255,7 @@ class Tree:
                 self.model.chain, self.goal, int(one.form[0]), one.batch.phases[0]
             )
             known, look = solved.point, self._look
-            if known is not None and look and look(known[None].astype(np.float32), one.form):
+            if known is not None and look and look(known[None], one.form):
                 return False
             closed = False
             for multipliers, mixture in solved.duals:

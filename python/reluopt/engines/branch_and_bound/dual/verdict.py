@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Model, climb
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
@@ -25,7 +26,7 @@ from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS, bound_last,
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
 from reluopt.engines.branch_and_bound.dual.tree import Record, Tree
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray, IntArray, SingleMatrix
+from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
 from reluopt.questions.margins import LogitConditions
 from reluopt.questions.tasks import Alternative
 
@@ -86,7 +87,11 @@ class Decision:
 
 
 class BoxSearch:
-    """One search; see the module."""
+    """One search; see the module.
+
+    With a ``gap`` the largest slack is looked for, not its sign: nodes are closed by what the
+    attack has found best so far, up to this gap, and no input ends the search.
+    """
 
     def __init__(
         self,
@@ -98,7 +103,9 @@ class BoxSearch:
         *,
         attack: BoxAttack | None = None,
         keep: bool = False,
+        gap: float | None = None,
     ) -> None:
+        self._gap = gap
         self._network, self._ends = network, (lower, upper)
         self._alternatives = alternatives
         self._deadline, self._attack, self._keep = deadline, attack, keep
@@ -127,11 +134,12 @@ class BoxSearch:
             if self.decision.witness is not None:
                 return
             if tree.open:
+                tree.threshold = self._threshold
                 tree.grow(self._deadline, PLAIN_NODES)
         if self.decision.witness is not None:
             return
         for group, tree in trees:
-            self._finish(group, tree, final=False)
+            self._finish(group, tree)
         if self._open and not self._deadline.passed:
             self._with_planes()
 
@@ -204,11 +212,27 @@ class BoxSearch:
             self._grown[id(record)] = Grown(len(self.decision.chains) - 1, made, record)
         chain, names = model.chain, np.asarray(group, dtype=np.int64)
 
-        def look(points: SingleMatrix, form: IntArray) -> bool:
+        def look(points: AnyFloat, form: IntArray) -> bool:
             images = np.array([chain.inputs(point) for point in points])
-            return self._attacked(images, names[form], None)
+            if self._attack is not None and self._gap is not None:
+                self._attack.check(images, names[form], np.zeros(form.size))
+            found = self._attacked(images, names[form], None)
+            tree.threshold = self._threshold
+            return found
 
-        return Tree(model, goal, planes, record, look if self._attack is not None else None)
+        tree = Tree(model, goal, planes, record, look if self._attack is not None else None)
+        tree.threshold = self._threshold
+        return tree
+
+    @property
+    def _threshold(self) -> float:
+        """What forms must exceed: 0 for a sign, else what the best slack so far leaves to find."""
+        if self._gap is None or self._attack is None:
+            return 0.0
+        if self._attack.best is None:
+            return math.inf
+        best = self._attack.best.slack
+        return -(best + self._gap * max(abs(best), GAP_DENOMINATOR_FLOOR))
 
     def _settle(self, group: Sequence[int], tree: Tree) -> None:
         """Drop alternatives of which nothing is open any more."""
@@ -220,12 +244,10 @@ class BoxSearch:
                 if tree.record is not None:
                     self.decision.proofs[alternative] = (self._grown[id(tree.record)], form)
 
-    def _finish(self, group: Sequence[int], tree: Tree, *, final: bool) -> None:
+    def _finish(self, group: Sequence[int], tree: Tree) -> None:
         """Count a tree, drop what it has settled, and take the bounds of what it has not."""
         self.decision.nodes += tree.count
         self._settle(group, tree)
-        if not final:
-            return
         bounds = tree.proven()
         for form, alternative in enumerate(group):
             self._slacks[alternative] = min(self._slacks[alternative], -float(bounds[form]))
@@ -247,7 +269,7 @@ class BoxSearch:
             if self.decision.witness is not None:
                 self.decision.nodes += tree.count
                 return
-            self._finish([alternative], tree, final=True)
+            self._finish([alternative], tree)
             if tree.open_forms().size:
                 break
 
