@@ -26,11 +26,13 @@ from reluopt.attacks.linear_regions import linear_region_minimum
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress
-from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
+from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
+from reluopt.engines.branch_and_bound.repair import repaired
+from reluopt.engines.branch_and_bound.search import REPAIRABLE
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
@@ -89,6 +91,7 @@ class _Search:
     message: str = ""
     keep: bool = False
     proof: BoxProof | None = None
+    _nearest_miss: Witness | None = None
 
     @property
     def objective(self) -> float:
@@ -125,6 +128,8 @@ class _Search:
             open_ = decision.witness is None and not decision.empty and not self.deadline.passed
             if open_ and self._worst != everything:
                 decision = self._decide(radius, everything)
+            if decision.witness is None and not decision.empty and self._repair():
+                continue
             if decision.witness is not None:
                 self.offer(decision.witness.image, decision.witness.alternative)
                 if not self.objective < before:
@@ -138,6 +143,17 @@ class _Search:
             return
         if self.cutoff <= 0.0:
             self.bound = self.objective
+
+    def _repair(self) -> bool:
+        """Whether the last search's best input, moved until it meets its alternative, is better."""
+        miss, before = self._nearest_miss, self.objective
+        if miss is None or not miss.slack >= -REPAIRABLE:
+            return False
+        asked = self.task.alternatives[miss.alternative]
+        image = repaired(self.network, self.task, asked, miss.image)
+        if image is not None:
+            self._take(image, miss.alternative)
+        return self.objective < before
 
     @cached_property
     def _worst(self) -> list[int]:
@@ -162,6 +178,7 @@ class _Search:
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
         given = (folded.network, *ends, folded.task.alternatives, self.deadline)
         decision = BoxSearch(*given, attack=attack, keep=self.keep).run()
+        self._nearest_miss = attack.best
         self.nodes += decision.nodes
         if self.keep and decision.empty:
             self.proof = made_proof(self.network, self.task, radius, chosen, decision)

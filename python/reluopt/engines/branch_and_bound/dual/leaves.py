@@ -40,7 +40,7 @@ class Leaf:
     duals: list[tuple[FloatArray, FloatArray]] = field(default_factory=list)
 
 
-PENALTIES = (64.0, 4096.0, 1e6)
+PENALTIES = (64.0, 4096.0, 1e6, 1e9)
 """What one unit of violation of every row costs, relative to the size of the form: the program is
 always feasible then, and its multipliers outweigh the form where the rows contradict each other."""
 
@@ -52,7 +52,8 @@ def solve_leaf(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) ->
     cost = goal_row @ matrix
     conditions = goal.conditions
     scaled = conditions is not None and not goal_row.any()
-    scale = max(float(np.abs(cost).sum()), 1e-9)
+    level = abs(float(goal_row @ constants + goal.constants[form]))
+    scale = max(float(np.abs(cost).sum()) + level, 1.0)
     own = np.zeros((0, cost.size)), np.zeros(0)
     if conditions is not None:
         own = conditions.matrix @ matrix, conditions.rhs - conditions.matrix @ constants

@@ -162,6 +162,15 @@ class BoxSearch:
             self.decision.witness = found
         return found is not None
 
+    def _seen(self, images: FloatArray, which: IntArray) -> bool:
+        """Whether one of some inputs is a witness as it is."""
+        if self._attack is None:
+            return False
+        found = self._attack.check(images, which, np.zeros(which.size))
+        if found is not None:
+            self.decision.witness = found
+        return found is not None
+
     def _chain(self, *, planes: bool) -> Chain:
         """The network over the box, bounded with or without planes."""
         chain = Chain(self._network, *self._ends)
@@ -214,9 +223,7 @@ class BoxSearch:
 
         def look(points: AnyFloat, form: IntArray) -> bool:
             images = np.array([chain.inputs(point) for point in points])
-            if self._attack is not None and self._gap is not None:
-                self._attack.check(images, names[form], np.zeros(form.size))
-            found = self._attacked(images, names[form], None)
+            found = self._seen(images, names[form]) or self._attacked(images, names[form], None)
             tree.threshold = self._threshold
             return found
 
