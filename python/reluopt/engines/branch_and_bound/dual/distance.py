@@ -106,14 +106,15 @@ class _Search:
 
     def offer(self, image: FloatArray, alternative: int) -> None:
         """Take an image that meets an alternative, and the nearest of its linear region."""
-        self._take(image, alternative)
+        self.take(image, alternative)
         asked, pattern = self.task.alternatives[alternative], self.network.activation_pattern(image)
         given = (self.network, self.task, asked, pattern, self.deadline)
         nearest = linear_region_minimum(*given)
         if nearest is not None:
-            self._take(nearest, alternative)
+            self.take(nearest, alternative)
 
-    def _take(self, image: FloatArray, alternative: int) -> None:
+    def take(self, image: FloatArray, alternative: int) -> None:
+        """Take an image that meets an alternative, if it is better."""
         objective = self.task.distance(image)
         slack = self.task.alternatives[alternative].conditions.slack(self.network.forward(image))
         if objective < self.objective and float(slack.min(initial=0.0)) >= 0.0:
@@ -152,7 +153,7 @@ class _Search:
         asked = self.task.alternatives[miss.alternative]
         image = repaired(self.network, self.task, asked, miss.image)
         if image is not None:
-            self._take(image, miss.alternative)
+            self.take(image, miss.alternative)
         return self.objective < before
 
     @cached_property
@@ -225,7 +226,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
         if search.best is None:
             found = starting_points(request.network, request.task, seed=options.seed)
             if found:
-                search.offer(found[0].image, found[0].alternative)
+                search.take(found[0].image, found[0].alternative)
         search.run()
     if request.progress is not None:
         elapsed = time.perf_counter() - started
