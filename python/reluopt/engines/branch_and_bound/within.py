@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from reluopt.answers.answer import EngineAnswer
-from reluopt.answers.solution import Status
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.folding import is_folded
@@ -25,8 +25,8 @@ from reluopt.questions.input_sets import InputSet
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Distance, Task
 
-ROOM = 1.0 + 4.0 * SMALLEST_GAP
-"""Factor of the radius up to which the search looks: its cutoff is lower by the gap."""
+ROOM = 4.0 * SMALLEST_GAP
+"""How far beyond the radius the search looks, as a share: its cutoff is lower by the gap."""
 
 BELOW_ZERO = -1e-290
 """The bound on a slack of which no more than its sign is proven."""
@@ -91,7 +91,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
         make_frame(network, asked),
         SMALLEST_GAP,
         Deadline(started + options.time_limit),
-        limit=enough * ROOM,
+        limit=enough + ROOM * max(enough, GAP_DENOMINATOR_FLOOR),
         enough=enough,
     )
     keep = bool(options.extra.get("proof"))

@@ -148,3 +148,10 @@ def test_the_box_may_be_any(thesis):
     box = Box(np.full(784, -1.0), np.full(784, 3.0))
     solution = solve(thesis, Verification(image, int(thesis.predict(image)), 1e-3, box=box))
     assert solution.status is Status.ROBUST
+
+
+@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("eps", [0.0, 1e-12, 1e-7])
+def test_tiny_balls_are_decided(thesis, test_images, norm, eps):
+    image, label = test_images.image(0), test_images.label(0)
+    assert solve(thesis, Verification(image, label, eps, norm)).status is Status.ROBUST

@@ -128,14 +128,15 @@ class Forms:
         top: the layer, counted from 0.
         rows: shape ``(batch, n_top)``.
         constants: shape ``(batch,)``.
-        sizes: above the roundings of rows and constants already done, relative to the unit
-            roundoff: 0 where these are given numbers.
+        sizes: of what was summed to rows and constants; 0 where these are given numbers.
+        terms: how many terms these sums have.
     """
 
     top: int
     rows: FloatMatrix
     constants: FloatArray
     sizes: FloatArray | float = 0.0
+    terms: int = 0
 
 
 def mixed(forms: Forms, conditions: LogitConditions, mixture: AnyFloat, chain: Chain) -> Forms:
@@ -148,7 +149,8 @@ def mixed(forms: Forms, conditions: LogitConditions, mixture: AnyFloat, chain: C
     rows = forms.rows - weights @ matrix
     constants = forms.constants + weights @ rhs
     sizes = (np.abs(forms.rows) + weights @ np.abs(matrix)) @ chain.layers[forms.top].magnitudes
-    return Forms(forms.top, rows, constants, sizes + weights @ np.abs(rhs) + np.abs(constants))
+    sizes += weights @ np.abs(rhs) + np.abs(constants)
+    return Forms(forms.top, rows, constants, sizes, rhs.size + 4)
 
 
 def lower_bounds(
@@ -174,7 +176,7 @@ def lower_bounds(
     current = np.ascontiguousarray(forms.rows, dtype=np.float64)
     last = chain.layers[forms.top]
     sizes += np.abs(current) @ last.magnitudes
-    length = 16.0 + forms.rows.shape[1]
+    length = 16.0 + forms.rows.shape[1] + forms.terms + chain.widths.size
     multipliers = np.ascontiguousarray(multipliers, dtype=np.float64)
     shares = np.ascontiguousarray(shares, dtype=np.float64)
     total = np.zeros((current.shape[0], chain.moving.size))
