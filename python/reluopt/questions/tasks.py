@@ -62,6 +62,13 @@ class Alternative:
             found.append((float(own[target] - rest), target, int(np.argmax(own))))
         return min(found)
 
+    def weakened(self, row: int) -> Alternative:
+        """The alternative with one of its conditions, or with all for a negative ``row``."""
+        if row < 0:
+            return self
+        kept = LogitConditions(self.conditions.matrix[[row]], self.conditions.rhs[[row]])
+        return replace(self, conditions=kept)
+
 
 @dataclass(frozen=True, eq=False)
 class Distance:

@@ -27,20 +27,13 @@ from reluopt.engines.branch_and_bound.growth import Balls
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.branch_and_bound.proof_search import prove, root_bound
-from reluopt.engines.branch_and_bound.search import Search
+from reluopt.engines.branch_and_bound.search import GAP_SHARE, Search
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Blend, Norm, Task
 
 ROUNDING = 1.0 + 1e-6
 """Slack of the test whether the gap has been reached: the cutoff is computed by a subtraction."""
-
-GAP_SHARE = 0.999
-"""Share of the asked gap that the search aims at: the gap of the answer is recomputed from rounded
-numbers and must not come out a last digit above what was asked."""
-
-LEAST_PROOF_SECONDS = 1.0
-"""A kept proof is made after the search, in at most the search's time limit again, or this."""
 
 OTHERS = (engine, maximum, distance, within)
 """Tasks with ways of their own: verdicts on boxes, Linf distances, verdicts in L1 and L2."""
@@ -114,7 +107,7 @@ class BranchAndBoundEngine(Engine):
         forest.grow()
         if not proof:
             return _answer(search, forest, request, started, forest.bound)
-        limit = max(request.options.time_limit, LEAST_PROOF_SECONDS)
+        limit = request.options.time_limit
         made, proven = prove(search, request.network, asked, forest.plans, limit)
         answer = _answer(search, forest, request, started, proven)
         return replace(answer, proof=made)

@@ -36,6 +36,9 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Task
 
+LEAST_PROOF_SECONDS = 1.0
+"""Least time for a proof that is made after its search."""
+
 
 class _Unproven(NamedTuple):
     """A node still to be proven, and the certificate of its parent."""
@@ -141,12 +144,13 @@ def prove(
         network: the network as it was given.
         task: the task as it was given.
         plans: what was branched on, for each alternative.
-        limit: leaves that are not reached within these seconds inherit an ancestor's certificate.
+        limit: leaves that are not reached within these seconds (at least
+            :data:`LEAST_PROOF_SECONDS`) inherit an ancestor's certificate.
 
     Returns:
         The proof and the bound that it proves, on the scale of the objective.
     """
-    deadline = Deadline.after(limit)
+    deadline = Deadline.after(max(limit, LEAST_PROOF_SECONDS))
     frame, radius, norm = search.frame, max(search.radius, 0.0), norm_search(task.norm)
     bound = norm.objective_outside(frame, radius)
     ball = proof_ball(frame, radius)

@@ -31,9 +31,6 @@ ROOM = 4.0 * SMALLEST_GAP
 BELOW_ZERO = -1e-290
 """The bound on a slack of which no more than its sign is proven."""
 
-LEAST_PROOF_SECONDS = 1.0
-"""A kept proof is made after the search, in at most the search's time limit again, or this."""
-
 
 def takes(task: Task) -> bool:
     """Whether a task is about the sign of a slack over a ball of L1 or L2."""
@@ -101,8 +98,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     found = best is not None and best.objective <= enough
     robust = not found and forest.bound > enough
     if robust and keep:
-        limit = max(options.time_limit, LEAST_PROOF_SECONDS)
-        proof, proven = prove(search, network, asked, forest.plans, limit)
+        proof, proven = prove(search, network, asked, forest.plans, options.time_limit)
         robust = proven > enough
     undecided = Status.INFEASIBLE if robust else Status.TIME_LIMIT
     slack = -math.inf

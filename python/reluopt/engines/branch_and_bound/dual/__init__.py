@@ -12,6 +12,7 @@ KERNELS = tuple(
     for name in (
         "certificate:add_planes_safely",
         "certificate:relax_safely",
+        "kernels:add_planes",
         "kernels:box_minimum",
         "kernels:climb",
         "kernels:climb_mixture",
@@ -19,7 +20,6 @@ KERNELS = tuple(
         "kernels:first_layer_children",
         "kernels:keep_best",
         "kernels:relax",
-        "kernels:relax_with_planes",
         "kernels:respond",
         "kernels:respond_with_planes",
         "kernels:scores",

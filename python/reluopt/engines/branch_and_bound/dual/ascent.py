@@ -174,11 +174,11 @@ def descend(model: Model, batch: Batch) -> Descent:
         width = coefficients.shape[1] + (model.neurons.size if k == 1 else 0)
         current = np.empty((batch.size, width), dtype=np.float32)
         given = (slopes, offsets, batch.phases, batch.multipliers)
+        kernels.relax(coefficients, chain.starts[k - 1], *given, current, found.values)
         if k == 1 and model.neurons.size:
+            lines = (slopes, offsets, batch.phases)
             planes = (batch.shares, model.neurons, model.edges)
-            kernels.relax_with_planes(coefficients, *given, *planes, current, found.values)
-        else:
-            kernels.relax(coefficients, chain.starts[k - 1], *given, current, found.values)
+            kernels.add_planes(coefficients, *lines, *planes, current, found.values)
         found.coefficients.insert(0, coefficients)
         found.forms.insert(0, current)
     first = chain.layers[0]

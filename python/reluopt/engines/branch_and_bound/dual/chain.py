@@ -39,6 +39,11 @@ class Layer:
     upper: FloatArray
     places: np.ndarray[tuple[int], np.dtype[np.intp]]
 
+    @property
+    def undecided(self) -> NDArray[np.int64]:
+        """Neurons whose bounds have both signs."""
+        return np.flatnonzero((self.lower < 0.0) & (self.upper > 0.0))
+
     @cached_property
     def single(self) -> SingleMatrix:
         """The weights in float32."""

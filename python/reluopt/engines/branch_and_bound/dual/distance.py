@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,42 +26,25 @@ from reluopt.attacks.start import starting_points
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over
+from reluopt.engines.branch_and_bound.dual.boxes import Folded, box_ends, folded_over
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
 from reluopt.engines.branch_and_bound.repair import repaired
-from reluopt.engines.branch_and_bound.search import REPAIRABLE
+from reluopt.engines.branch_and_bound.search import GAP_SHARE, REPAIRABLE, SMALLEST_GAP
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.margins import LogitConditions
-from reluopt.questions.norms.base import Norm
-from reluopt.questions.tasks import Alternative, Task
-
-GAP_SHARE = 0.999
-"""Share of the asked gap that the search aims at; see :data:`..driver.GAP_SHARE`."""
+from reluopt.questions.norms.base import Ends, Norm
+from reluopt.questions.tasks import Task
 
 HALVINGS = 6
 """Radii at which roots alone are bounded for a first bound."""
-
-LEAST_IMPROVEMENT = 1e-9
-"""Relative improvement below which a linear region is not worth its linear program."""
 
 
 def takes(task: Task) -> bool:
     """Whether a task is a distance in Linf without limits on the change."""
     return task.minimises_distance and task.norm is Norm.LINF and task.limits is None
-
-
-def weakened(alternatives: Sequence[Alternative], chosen: Sequence[int]) -> tuple[Alternative, ...]:
-    """Alternatives with one condition each, or all where -1 is chosen."""
-    found = []
-    for each, row in zip(alternatives, chosen, strict=True):
-        matrix, rhs = each.conditions.matrix[[row]], each.conditions.rhs[[row]]
-        weaker = each.conditions if row < 0 else LogitConditions(matrix, rhs)
-        found.append(replace(each, conditions=weaker))
-    return tuple(found)
 
 
 @dataclass(eq=False)
@@ -77,6 +59,7 @@ class _Search:
         best: incumbent or None.
         bound: proven bound on the distance; infinite when nothing meets the task.
         nodes: of all trees.
+        message: what the last search has to say.
         keep: whether the last search keeps a proof, and ``proof`` that.
     """
 
@@ -165,17 +148,22 @@ class _Search:
         slacks = [each.conditions.slack(logits) for each in self.task.alternatives]
         return [-1 if slack.size == 1 else int(np.argmin(slack)) for slack in slacks]
 
-    def _decide(self, radius: float, chosen: list[int]) -> Decision:
-        """What the box of a radius holds; a proof, if it is empty and one shall be kept."""
+    def _box(self, radius: float, chosen: list[int]) -> tuple[Ends, Folded | None]:
+        """Ends of the box of a radius, and the network over it; None where it cannot be folded."""
         ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=radius))
-        asked = replace(self.task, alternatives=weakened(self.task.alternatives, chosen))
+        pairs = zip(self.task.alternatives, chosen, strict=True)
+        asked = replace(self.task, alternatives=tuple(each.weakened(row) for each, row in pairs))
         try:
-            folded = folded_over(self.network, asked, ends)
+            return ends, folded_over(self.network, asked, ends)
         except InputError as error:
             self.message = str(error)
-            return Decision()
-        if folded.empty:
-            return Decision(slack=-math.inf)
+            return ends, None
+
+    def _decide(self, radius: float, chosen: list[int]) -> Decision:
+        """What the box of a radius holds; a proof, if it is empty and one shall be kept."""
+        ends, folded = self._box(radius, chosen)
+        if folded is None or folded.empty:
+            return Decision(slack=math.inf if folded is None else -math.inf)
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
         given = (folded.network, *ends, folded.task.alternatives, self.deadline)
         decision = BoxSearch(*given, attack=attack, keep=self.keep).run()
@@ -188,13 +176,10 @@ class _Search:
     def bound_roots(self, radius: float) -> None:
         """A radius at which roots alone prove that there is nothing, by bisection."""
         low, high = 0.0, min(radius, float((self.task.box.upper - self.task.box.lower).max()))
-        asked = replace(self.task, alternatives=weakened(self.task.alternatives, self._worst))
         for step in range(HALVINGS):
             middle = high if step == 0 else 0.5 * (low + high)
-            ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=middle))
-            try:
-                folded = folded_over(self.network, asked, ends)
-            except InputError:
+            ends, folded = self._box(middle, self._worst)
+            if folded is None:
                 high = middle
                 continue
             given = (folded.network, *ends, folded.task.alternatives, Deadline.after(0.0))
@@ -219,7 +204,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     """Solve a task that :func:`takes` does."""
     options = request.options
     deadline = Deadline(started + options.time_limit)
-    gap = max(options.gap * GAP_SHARE, 1e-9)
+    gap = max(options.gap * GAP_SHARE, SMALLEST_GAP)
     search = _Search(request.network, request.task, gap, deadline, options.seed, request.incumbent)
     search.keep = bool(options.extra.get("proof"))
     with limited_threads(options.threads):

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.dual.ascent import Batch
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds, mixed
 from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.layers import root_batch
 from reluopt.engines.branch_and_bound.dual.planes import Planes
 from reluopt.numerics.arrays import AnyFloat, ByteMatrix, FloatArray, IntArray
 from reluopt.questions.margins import LogitConditions
@@ -27,6 +29,11 @@ class Goal:
     rows: FloatArray
     constants: FloatArray
     conditions: LogitConditions | None = None
+
+    def root(self, chain: Chain) -> Batch:
+        """A node over the whole box for each form."""
+        count = 0 if self.conditions is None else self.conditions.rhs.size
+        return root_batch(chain, self.rows.astype(np.float32), self.constants, count)
 
     def bounds(
         self,

@@ -8,12 +8,40 @@ evaluation with outward rounding: nothing here is part of a proof.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from reluopt.numerics.arrays import ByteMatrix, IntArray, SingleArray, SingleMatrix
-from reluopt.numerics.jit import search_kernel
+from reluopt.numerics.jit import part, search_kernel
 
-ZERO, ONE, SMALL = np.float32(0.0), np.float32(1.0), np.float32(1e-8)
+ZERO, HALF, ONE, SMALL = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(1e-8)
+
+KEEP_FIRST, KEEP_SECOND = np.float32(0.9), np.float32(0.99)
+"""Shares of Adam's moments that are kept from one step to the next."""
+
+
+@part
+def _slope(c: Any, p: Any, q: Any, above: Any) -> Any:
+    """Slope of the line that stands for a ReLU of coefficient c, multiplier p and phase q."""
+    if q != ZERO:
+        return (ONE + q) * HALF
+    return p if c >= ZERO else above
+
+
+@part
+def _ascended(g: Any, first: Any, second: Any, b: int, i: int, scale: Any) -> Any:
+    """Adam's direction (Kingma and Ba 2015) for one gradient, whose moments it updates."""
+    m = KEEP_FIRST * first[b, i] + (ONE - KEEP_FIRST) * g
+    v = KEEP_SECOND * second[b, i] + (ONE - KEEP_SECOND) * g * g
+    first[b, i], second[b, i] = m, v
+    return m / (np.sqrt(v * scale) + SMALL)
+
+
+@part
+def _unbiased(keep: Any, iteration: int) -> Any:
+    """What moments that began at zero are multiplied by."""
+    return np.float32(1.0 / (1.0 - keep ** (iteration + 1)))
 
 
 @search_kernel
@@ -34,43 +62,32 @@ def relax(
         for i in range(width):
             c, p = coefficients[b, i], multipliers[b, start + i]
             q = np.float32(phases[b, start + i])
-            free = c >= ZERO and q == ZERO
-            slope = p if free else (slopes[start + i] if q == ZERO else (ONE + q) * np.float32(0.5))
-            forms[b, i] = c * slope - q * p
+            forms[b, i] = c * _slope(c, p, q, slopes[start + i]) - q * p
             total += min(c, ZERO) * offsets[start + i] if q == ZERO else ZERO
         constants[b] += total
 
 
 @search_kernel
-def relax_with_planes(
+def add_planes(
     coefficients: SingleMatrix,
     slopes: SingleArray,
     offsets: SingleArray,
     phases: ByteMatrix,
-    multipliers: SingleMatrix,
     shares: SingleMatrix,
     planes: IntArray,
     edges: SingleArray,
     forms: SingleMatrix,
     constants: SingleArray,
 ) -> None:
-    """:func:`relax` for the first layer, whose neurons may lie below planes, too.
+    """Move shares of first-layer neurons from the line above them to planes, after :func:`relax`.
 
     Plane ``p`` of ``planes[p]`` has the constant ``edges[p]``; its coefficient goes to column
     ``width + p`` of ``forms``.
     """
     rows, width = coefficients.shape
-    count = planes.size
     for b in range(rows):
         total = ZERO
-        for i in range(width):
-            c, p = coefficients[b, i], multipliers[b, i]
-            q = np.float32(phases[b, i])
-            free = c >= ZERO and q == ZERO
-            slope = p if free else (slopes[i] if q == ZERO else (ONE + q) * np.float32(0.5))
-            forms[b, i] = c * slope - q * p
-            total += min(c, ZERO) * offsets[i] if q == ZERO else ZERO
-        for k in range(count):
+        for k in range(planes.size):
             i = planes[k]
             c = coefficients[b, i]
             if phases[b, i] == 0 and c < ZERO:
@@ -125,11 +142,9 @@ def respond(
         for i in range(width):
             c, p, a = coefficients[b, i], multipliers[b, start + i], pre[b, i]
             q = np.float32(phases[b, start + i])
-            free = c >= ZERO and q == ZERO
-            slope = p if free else (slopes[start + i] if q == ZERO else (ONE + q) * np.float32(0.5))
             over = offsets[start + i] if (q == ZERO and c < ZERO) else ZERO
-            post[b, i] = a * slope + over
-            gradient[b, start + i] = (c * a if free else ZERO) if q == ZERO else -q * a
+            post[b, i] = a * _slope(c, p, q, slopes[start + i]) + over
+            gradient[b, start + i] = (c * a if c >= ZERO else ZERO) if q == ZERO else -q * a
 
 
 @search_kernel
@@ -173,20 +188,14 @@ def climb(
     split_rate: float,
     iteration: int,
 ) -> None:
-    """One step of Adam (Kingma and Ba 2015) upward, then back into the multipliers' limits."""
-    keep_first, keep_second = np.float32(0.9), np.float32(0.99)
-    scale = np.float32(1.0 / (1.0 - 0.9 ** (iteration + 1)))
-    scale_second = np.float32(1.0 / (1.0 - 0.99 ** (iteration + 1)))
+    """One step of Adam upward, then back into the multipliers' limits."""
+    scale, scale_second = _unbiased(0.9, iteration), _unbiased(0.99, iteration)
     rate, other = np.float32(slope_rate) * scale, np.float32(split_rate) * scale
     for b in range(multipliers.shape[0]):
         for i in range(start, stop):
-            g = gradient[b, i]
-            m = keep_first * first[b, i] + (ONE - keep_first) * g
-            v = keep_second * second[b, i] + (ONE - keep_second) * g * g
-            first[b, i], second[b, i] = m, v
             free = phases[b, i] == 0
-            step = (rate if free else other) * m / (np.sqrt(v * scale_second) + SMALL)
-            x = max(multipliers[b, i] + step, ZERO)
+            step = _ascended(gradient[b, i], first, second, b, i, scale_second)
+            x = max(multipliers[b, i] + (rate if free else other) * step, ZERO)
             multipliers[b, i] = min(x, ONE) if free else x
 
 
@@ -201,16 +210,10 @@ def climb_shares(
     iteration: int,
 ) -> None:
     """:func:`climb` for shares of planes; those of a neuron, ``each`` in a row, add up to <= 1."""
-    keep_first, keep_second = np.float32(0.9), np.float32(0.99)
-    scale_second = np.float32(1.0 / (1.0 - 0.99 ** (iteration + 1)))
-    rate = np.float32(step_rate / (1.0 - 0.9 ** (iteration + 1)))
+    scale, rate = _unbiased(0.99, iteration), np.float32(step_rate) * _unbiased(0.9, iteration)
     for b in range(shares.shape[0]):
         for k in range(shares.shape[1]):
-            g = gradient[b, k]
-            m = keep_first * first[b, k] + (ONE - keep_first) * g
-            v = keep_second * second[b, k] + (ONE - keep_second) * g * g
-            first[b, k], second[b, k] = m, v
-            step = rate * m / (np.sqrt(v * scale_second) + SMALL)
+            step = rate * _ascended(gradient[b, k], first, second, b, k, scale)
             shares[b, k] = max(shares[b, k] + step, ZERO)
         for u in range(shares.shape[1] // each):
             total = ZERO
@@ -232,19 +235,12 @@ def climb_mixture(
     scaled: bool,
 ) -> None:
     """:func:`climb` for multipliers of conditions; ``scaled`` ones add up to 1."""
-    keep_first, keep_second = np.float32(0.9), np.float32(0.99)
-    scale_second = np.float32(1.0 / (1.0 - 0.99 ** (iteration + 1)))
-    rate = np.float32(step_rate / (1.0 - 0.9 ** (iteration + 1)))
+    scale, rate = _unbiased(0.99, iteration), np.float32(step_rate) * _unbiased(0.9, iteration)
     for b in range(mixture.shape[0]):
         total = ZERO
         for c in range(mixture.shape[1]):
-            g = gradient[b, c]
-            m = keep_first * first[b, c] + (ONE - keep_first) * g
-            v = keep_second * second[b, c] + (ONE - keep_second) * g * g
-            first[b, c], second[b, c] = m, v
-            mixture[b, c] = max(
-                mixture[b, c] + rate * m / (np.sqrt(v * scale_second) + SMALL), ZERO
-            )
+            step = rate * _ascended(gradient[b, c], first, second, b, c, scale)
+            mixture[b, c] = max(mixture[b, c] + step, ZERO)
             total += mixture[b, c]
         if scaled:
             for c in range(mixture.shape[1]):

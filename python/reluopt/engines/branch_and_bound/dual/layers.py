@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,13 +40,10 @@ def root_batch(
 
 def bound_last(chain: Chain, iterations: int = ITERATIONS) -> None:
     """Bound the last layer of a chain: all neurons once, the undecided ones by an ascent."""
-    last = chain.layers[-1]
     if len(chain.layers) == 1:
         return
-    _bound_some(chain, np.arange(last.bias.size), 1)
-    last = chain.layers[-1]
-    if iterations > 1:
-        _bound_some(chain, np.flatnonzero((last.lower < 0.0) & (last.upper > 0.0)), iterations)
+    _bound_some(chain, np.arange(chain.layers[-1].bias.size), 1)
+    _bound_some(chain, chain.layers[-1].undecided, iterations)
 
 
 def _bound_some(chain: Chain, neurons: NDArray[np.int64], iterations: int) -> None:
@@ -69,12 +68,19 @@ def signed_rows(chain: Chain, neurons: NDArray[np.int64], signs: NDArray[np.int8
 
 
 def bounded_chain(
-    network: ReLUNetwork, lower: FloatArray, upper: FloatArray, iterations: int = ITERATIONS
+    network: ReLUNetwork,
+    lower: FloatArray,
+    upper: FloatArray,
+    tighten: Callable[[Chain], None] = lambda _: None,
 ) -> Chain:
-    """The network over a box, with all hidden layers bounded, and the logits on top."""
+    """The network over a box, with all hidden layers bounded, and the logits on top.
+
+    ``tighten`` is called for each layer behind the first, as the last of the chain by then.
+    """
     chain = Chain(network, lower, upper)
     while not chain.complete:
         chain.advance()
         if not chain.complete:
-            bound_last(chain, iterations)
+            bound_last(chain)
+            tighten(chain)
     return chain

@@ -22,13 +22,11 @@ from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, i
 from reluopt.engines.branch_and_bound.dual.engine import TOO_MANY
 from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
+from reluopt.engines.branch_and_bound.search import GAP_SHARE, SMALLEST_GAP
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.margins import LogitConditions
 from reluopt.questions.tasks import Alternative, LargestSlack, Task
-
-GAP_SHARE = 0.999
-"""Share of the asked gap that the search aims at; see :data:`..driver.GAP_SHARE`."""
 
 
 def takes(task: Task) -> bool:
@@ -63,7 +61,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
         except InputError:
             return _answer(attack, Decision(), request, started, TOO_MANY)
         given = (folded.network, *ends, folded.task.alternatives, deadline)
-        search = BoxSearch(*given, attack=attack, gap=max(options.gap * GAP_SHARE, 1e-9))
+        search = BoxSearch(*given, attack=attack, gap=max(options.gap * GAP_SHARE, SMALLEST_GAP))
         decision = Decision(slack=-math.inf) if folded.empty else search.run()
     return _answer(attack, decision, request, started)
 

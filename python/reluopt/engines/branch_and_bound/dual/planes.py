@@ -47,6 +47,42 @@ STEPS = 127
 
 
 @kernel
+def _prefix(
+    row: FloatArray,
+    order: IntArray,
+    point: FloatArray,
+    left: float,
+    error: float,
+    chosen: IntArray,
+) -> tuple[int, int, float]:
+    """The inputs I, by rising y, written to ``chosen``; their number, k (or -1), and l.
+
+    ``order`` sorts ``point``: inputs of positive weight rise in y from its begin, those of negative
+    weight from its end.
+    """
+    size = point.size
+    low, high, count = 0, size - 1, 0
+    while True:
+        while low < size and row[order[low]] <= 0.0:
+            low += 1
+        while high >= 0 and row[order[high]] >= 0.0:
+            high -= 1
+        if low >= size and high < 0:
+            return count, -1, left
+        if high < 0 or (low < size and point[order[low]] <= -point[order[high]]):
+            j = order[low]
+            low += 1
+        else:
+            j = order[high]
+            high -= 1
+        if left + error <= 2.0 * abs(row[j]):
+            return count, j, left
+        left -= 2.0 * abs(row[j])
+        chosen[count] = j
+        count += 1
+
+
+@kernel
 def add_hull_planes(
     weight: FloatMatrix,
     bias: FloatArray,
@@ -61,7 +97,6 @@ def add_hull_planes(
     """Add ``shares[q]`` times the plane of ``neurons[q]`` at ``point`` to row q."""
     size = point.size
     order = np.argsort(point, kind="mergesort")
-    share_of_errors = gamma(size + 16.0)
     chosen = np.empty(size, dtype=np.int64)
     for q in range(neurons.size):
         share = shares[q]
@@ -71,28 +106,9 @@ def add_hull_planes(
         norm = 0.0
         for j in range(size):
             norm += abs(row[j])
-        error = share_of_errors * (abs(bias[neurons[q]]) + norm)
+        error = gamma(size + 16.0) * (abs(bias[neurons[q]]) + norm)
         left = bias[neurons[q]] + norm
-        low, high, count, last = 0, size - 1, 0, -1
-        while True:
-            while low < size and row[order[low]] <= 0.0:
-                low += 1
-            while high >= 0 and row[order[high]] >= 0.0:
-                high -= 1
-            if low >= size and high < 0:
-                break
-            if high < 0 or (low < size and point[order[low]] <= -point[order[high]]):
-                j = order[low]
-                low += 1
-            else:
-                j = order[high]
-                high -= 1
-            if left + error <= 2.0 * abs(row[j]):
-                last = j
-                break
-            left -= 2.0 * abs(row[j])
-            chosen[count] = j
-            count += 1
+        count, last, left = _prefix(row, order, point, left, error, chosen)
         slack = error + errors[neurons[q]]
         if last < 0:  # only rounding leads here: the largest value is a plane, too
             top = bias[neurons[q]] + norm + 2.0 * slack
@@ -135,12 +151,6 @@ class Planes:
     def single_edges(self) -> SingleArray:
         """Constants for the search."""
         return self.edges.astype(np.float32)
-
-    def place(self, width: int) -> IntArray:
-        """Which plane each neuron has, -1 for none."""
-        found = np.full(width, -1, dtype=np.int64)
-        found[self.neurons] = np.arange(self.count)
-        return found
 
 
 NO_PLANES = Planes(np.zeros(0, dtype=np.int64), np.zeros((0, 0)), np.zeros(0), np.zeros(0))

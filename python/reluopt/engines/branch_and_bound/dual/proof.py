@@ -206,13 +206,10 @@ def replay(proof: BoxProof, network: ReLUNetwork, task: Task) -> float:
 def _chosen(tree: BoxTree, task: Task) -> Alternative:
     """The alternative with the conditions that a tree is about: fewer are met by more inputs."""
     alternative = task.alternatives[tree.alternative]
-    conditions, row = alternative.conditions, tree.condition
-    if row < 0:
-        return alternative
-    if row >= conditions.rhs.size:
-        raise InputError(f"proof: expected one of {conditions.rhs.size} conditions, found {row}")
-    kept = LogitConditions(conditions.matrix[[row]], conditions.rhs[[row]])
-    return replace(alternative, conditions=kept)
+    count = alternative.conditions.rhs.size
+    if tree.condition >= count:
+        raise InputError(f"proof: expected one of {count} conditions, found {tree.condition}")
+    return alternative.weakened(tree.condition)
 
 
 def _rebuilt(

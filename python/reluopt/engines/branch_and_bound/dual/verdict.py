@@ -22,7 +22,7 @@ from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes, cut
 from reluopt.engines.branch_and_bound.dual.goals import Goal, goal_of
-from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS, bound_last, root_batch
+from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS, bounded_chain
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
 from reluopt.engines.branch_and_bound.dual.tree import Record, Tree
 from reluopt.networks.network import ReLUNetwork
@@ -173,16 +173,13 @@ class BoxSearch:
 
     def _chain(self, *, planes: bool) -> Chain:
         """The network over the box, bounded with or without planes."""
-        chain = Chain(self._network, *self._ends)
-        while not chain.complete:
-            chain.advance()
-            if chain.complete:
-                break
-            bound_last(chain, ITERATIONS)
-            last = chain.layers[-1]
-            undecided = np.flatnonzero((last.lower < 0.0) & (last.upper > 0.0))
+
+        def tighten(chain: Chain) -> None:
             if planes and not self._deadline.passed:
+                undecided = chain.layers[-1].undecided
                 bound_last_with_planes(chain, undecided, LAYER_ROUNDS, LAYER_STEPS)
+
+        chain = bounded_chain(self._network, *self._ends, tighten)
         self.decision.chains.append(chain)
         return chain
 
@@ -203,8 +200,7 @@ class BoxSearch:
         """A tree over some alternatives without planes, its roots bounded."""
         goal = self._goal(group)
         tree = self._tree(self._model(chain, goal), goal, NO_PLANES, group, None)
-        count = 0 if goal.conditions is None else goal.conditions.rhs.size
-        batch = root_batch(chain, goal.rows.astype(np.float32), goal.constants, count)
+        batch = goal.root(chain)
         climbed = tree.plant(batch, np.arange(len(group)), ITERATIONS)
         self._settle(group, tree)
         if climbed is not None and tree.open and self._attack is not None:
@@ -285,8 +281,7 @@ class BoxSearch:
         found = []
         for alternative in self._open:
             goal = self._goal([alternative])
-            count = 0 if goal.conditions is None else goal.conditions.rhs.size
-            batch = root_batch(chain, goal.rows.astype(np.float32), goal.constants, count)
+            batch = goal.root(chain)
             climbed = climb(self._model(chain, goal), batch, ITERATIONS)
             batch = batch.with_free(climbed.free)
             found.append((float(climbed.bounds[0]), batch, goal, alternative))
