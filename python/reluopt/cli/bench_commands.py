@@ -30,8 +30,8 @@ from reluopt.errors import InputError
 from reluopt.errors import shown as shown_text
 
 if TYPE_CHECKING:
+    from reluopt.runs.checking import Verified
     from reluopt.runs.profile import Profile
-    from reluopt.runs.row_check import Verified
 
 
 @app.command()

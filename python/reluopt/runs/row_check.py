@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,9 +17,6 @@ from reluopt.answers.solution import (
     relative_gap,
 )
 from reluopt.engines import engine_names
-from reluopt.engines.base import ProgressCallback
-from reluopt.errors import ReluoptError
-from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import (
     BareRelativeMargin,
@@ -31,11 +26,11 @@ from reluopt.questions.problems import (
     parse_norm,
     parse_target,
 )
+from reluopt.runs.checking import FolderCheck, StoredRow, Verified
 from reluopt.runs.claims import CLAIMS, LENGTHS, Has, StatusClaim, keeps_proof
 from reluopt.runs.column import TEXT
 from reluopt.runs.evidence import BoundClaim, Evidence, at_most, close, fools_nobody
-from reluopt.runs.instances import Instance
-from reluopt.runs.job import CRASHED, FAILURES, Procedure
+from reluopt.runs.job import FAILURES
 from reluopt.runs.row import AttackRow
 from reluopt.runs.store import proof_path
 
@@ -50,73 +45,12 @@ _COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class Verified:
-    """What verification found out about one row.
+class RunCheck(FolderCheck[AttackRow]):
+    """The check of every row of a run of smallest changes."""
 
-    Attributes:
-        image: key of the instance.
-        status: status that the row claims; ``MISSING`` where there should be a row and is none.
-        failures: one sentence for each thing that is not as the row says; empty when all is well.
-        evidence: what stands behind its bound.
-        bound: the bound that the row claims, None without one.
-        root: bound of the root relaxation (engine ``bnb``), else None.
-        proven: bound that the kept proof shows, else None.
-    """
-
-    image: str
-    status: str
-    failures: tuple[str, ...]
-    evidence: Evidence = Evidence.NONE
-    bound: float | None = None
-    root: float | None = None
-    proven: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class StoredRow:
-    """A row, the image stored with it, the instance that it names, and its place in the table."""
-
-    row: AttackRow
-    image: FloatArray | None
-    instance: Instance
-    place: int
-
-    @property
-    def key(self) -> str:
-        """Its place: damaged tables hold several rows of an instance."""
-        return str(self.place)
-
-
-@dataclass(frozen=True, eq=False)
-class RunCheck(Procedure[StoredRow, Verified]):
-    """The check of every row of a run, here or in worker processes."""
-
-    folder: Path
-    network: ReLUNetwork
-    settings: Mapping[str, Any]
-
-    def run(self, unit: StoredRow, progress: ProgressCallback | None = None) -> Verified:
-        """Check one row.
-
-        Raises:
-            InputError: a proof is damaged.
-        """
-        del progress
-        # Stored images may hold anything; what overflows is no answer, and no warning either.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _RowCheck(self, unit).verify()
-
-    def failed(
-        self, unit: StoredRow, status: str, message: str, seconds: float | None = None
-    ) -> ReluoptError:
-        """Nothing is known of the row: verification ends."""
-        if status != CRASHED:
-            return ReluoptError(f"{unit.row.image}: {message}")
-        return ReluoptError(
-            f"{self.folder}: a process died while it verified rows (out of memory?); fewer "
-            "--workers need less"
-        )
+    def check(self, unit: StoredRow[AttackRow]) -> Verified:
+        """Check one row."""
+        return _RowCheck(self, unit).verify()
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +72,7 @@ class _Measured:
 class _RowCheck:
     """The check of one row."""
 
-    def __init__(self, run: RunCheck, stored: StoredRow) -> None:
+    def __init__(self, run: RunCheck, stored: StoredRow[AttackRow]) -> None:
         self._network, self._settings = run.network, run.settings
         self._row, self._instance, image = stored.row, stored.instance, stored.image
         self._image = None if image is None else image.reshape(-1)

@@ -7,31 +7,21 @@ may show it (``root``), and an attack is run against the claim.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-
 from reluopt.answers.check import check_maximum
 from reluopt.answers.solution import Status
+from reluopt.attacks.slack import largest_found
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.bounds.conditions import hopeless_alternatives
-from reluopt.engines.base import ProgressCallback
 from reluopt.engines.proving import proving_engine
-from reluopt.errors import InputError, ReluoptError
-from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.problems import Norm, Task, Verification
+from reluopt.errors import InputError
+from reluopt.questions.problems import Task, Verification
+from reluopt.runs.checking import FolderCheck, StoredRow, Verified
 from reluopt.runs.claims import keeps_proof
 from reluopt.runs.evidence import Evidence, close
-from reluopt.runs.instances import Instance
-from reluopt.runs.job import CRASHED, FAILURES, Procedure
+from reluopt.runs.job import FAILURES
 from reluopt.runs.row import VerifyRow
-from reluopt.runs.row_check import Verified
 from reluopt.runs.store import proof_path
+from reluopt.runs.verification import SETTLED, Ball
 
 RECORDED = ("norm", "seed", "threads", "time_limit", "network")
 """Columns that repeat a setting of the run."""
@@ -39,39 +29,16 @@ RECORDED = ("norm", "seed", "threads", "time_limit", "network")
 _LENGTH = 1e-6
 """Distances and leads below it count as it, as zero objectives do."""
 
-_COLUMNS = {column.name: column for column in VerifyRow.schema()}
 
+class VerdictCheck(FolderCheck[VerifyRow]):
+    """The check of every row of a run of verdicts."""
 
-@dataclass(frozen=True, eq=False)
-class StoredVerdict:
-    """A row, the witness stored with it, the instance that it names, and its place in the table."""
-
-    row: VerifyRow
-    image: FloatArray | None
-    instance: Instance
-    place: int
-
-    @property
-    def key(self) -> str:
-        """Its place: damaged tables hold several rows of a ball."""
-        return str(self.place)
-
-
-@dataclass(frozen=True, eq=False)
-class VerdictCheck(Procedure[StoredVerdict, Verified]):
-    """The check of every row of a run of verdicts, here or in worker processes."""
-
-    folder: Path
-    network: ReLUNetwork
-    settings: Mapping[str, Any]
-
-    def run(self, unit: StoredVerdict, progress: ProgressCallback | None = None) -> Verified:
+    def check(self, unit: StoredRow[VerifyRow]) -> Verified:
         """Check one row.
 
         Raises:
             InputError: a proof is damaged.
         """
-        del progress
         row, failures = unit.row, self._records(unit)
         if row.status in FAILURES:
             return Verified(row.run, row.status, tuple(failures))
@@ -85,29 +52,18 @@ class VerdictCheck(Procedure[StoredVerdict, Verified]):
             more = [f"there is no verdict {row.status}"]
         return Verified(row.run, row.status, (*failures, *more), evidence, row.bound)
 
-    def failed(
-        self, unit: StoredVerdict, status: str, message: str, seconds: float | None = None
-    ) -> ReluoptError:
-        """Nothing is known of the row: verification ends."""
-        text = message if status != CRASHED else "a process died while it verified rows"
-        return ReluoptError(f"{self.folder}: {unit.row.run}: {text}")
+    def _records(self, unit: StoredRow[VerifyRow]) -> list[str]:
+        """What the row repeats, and what its status says of it."""
+        row = unit.row
+        wrong = list(self.unlike_records(unit, RECORDED))
+        key = Ball(unit.instance, row.eps).key
+        if row.run != key:
+            wrong.append(f"run is {key}, not {row.run}")
+        if row.certified is not (row.status in SETTLED):
+            wrong.append(f"{row.status} is claimed with certified = {row.certified}")
+        return wrong
 
-    def _records(self, unit: StoredVerdict) -> list[str]:
-        """What the row repeats of settings and instance."""
-        row, instance = unit.row, unit.instance
-        answered = int(self.network.predict(instance.image))
-        asked = {name: _COLUMNS[name].keep(self.settings[name]) for name in RECORDED}
-        asked |= {"label": instance.label, "original_predicted": answered}
-        asked |= {"image_sha256": instance.fingerprint}
-        asked |= {"run": f"{row.image} within {row.eps!r}"}
-        asked |= {"certified": row.status in (Status.ROBUST, Status.NOT_ROBUST)}
-        return [
-            f"{name} is {value}, not {row[name]}"
-            for name, value in asked.items()
-            if row[name] != value
-        ]
-
-    def _witness(self, unit: StoredVerdict, task: Task) -> list[str]:
+    def _witness(self, unit: StoredRow[VerifyRow], task: Task) -> list[str]:
         """What is wrong with the witness, or with there being one or none."""
         row, image = unit.row, unit.image
         if row.status != Status.NOT_ROBUST:
@@ -116,8 +72,7 @@ class VerdictCheck(Procedure[StoredVerdict, Verified]):
             return wrong if image is None else [*wrong, "a witness is stored that is not claimed"]
         if image is None or image.size != self.network.input_size:
             return ["NOT_ROBUST is claimed, but no witness is stored"]
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = check_maximum(self.network, task, image.reshape(-1))
+        found = check_maximum(self.network, task, image.reshape(-1))
         failures = list(found.failures)
         if not found.objective >= 0.0:
             failures.append(f"the witness is answered {found.predicted}, as it should be")
@@ -152,27 +107,10 @@ class VerdictCheck(Procedure[StoredVerdict, Verified]):
 
     def _refuted(self, task: Task) -> list[str]:
         """Whether an attack finds what a claim denies."""
-        from reluopt.attacks.criteria import Misclassification
-        from reluopt.attacks.gradient import pgd
-
-        inputs = task.inputs
-        assert inputs.center is not None
-        label = int(np.argmin(task.alternatives[0].conditions.matrix[0]))
-        radius = inputs.radius if math.isfinite(inputs.radius) else 0.0
-        criterion = Misclassification(np.array([label]))
-        norm, seed = inputs.norm or Norm.LINF, int(self.settings["seed"])
-        _, clipped, success = pgd(
-            self.network,
-            inputs.center[None],
-            criterion,
-            radius,
-            norm=norm,
-            box=inputs.box,
-            seed=seed,
-        )
-        if not success[0]:
+        found = largest_found(self.network, task, int(self.settings["seed"]))
+        if found is None:
             return []
-        found = check_maximum(self.network, task, np.asarray(clipped)[0].reshape(-1))
-        if not (found.certified and found.objective >= 0.0):
+        seen = check_maximum(self.network, task, found.image)
+        if not seen.certified:
             return []
-        return [f"ROBUST is claimed, but an input at {found.distance:g} is answered otherwise"]
+        return [f"ROBUST is claimed, but an input at {seen.distance:g} is answered otherwise"]

@@ -19,7 +19,7 @@ from reluopt.numerics.prepare import prepare
 from reluopt.questions.problems import Norm, Verification
 from reluopt.runs.instances import Instance, data_fingerprint
 from reluopt.runs.row import VerifyRow
-from reluopt.runs.solving import SolverJob, limit_settings, network_settings
+from reluopt.runs.solving import SolverJob
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,17 +65,12 @@ class VerifyJob(SolverJob[Ball, VerifyRow]):
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the results but the radii, JSON-serialisable."""
-        method = self.method
         return {
             "experiment": "verify",
-            **network_settings(self.network),
+            **self.asked(),
             "network_path": self.network_path or self.network.metadata.name,
             "norm": str(self.norm),
-            "engine": method.engine,
-            "formulation": method.formulation_name,
-            "bounds": method.bounds_name,
-            **limit_settings(method.options),
-            "extra": dict(method.options.extra),
+            "extra": dict(self.options.extra),
         }
 
     def identify(self, unit: Ball) -> dict[str, Any]:

@@ -25,19 +25,20 @@ from reluopt.errors import InputError, ReluoptError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import open_network
 from reluopt.runs.answers import Answers
+from reluopt.runs.checking import StoredRow, Verified
 from reluopt.runs.evidence import Evidence as Evidence
 from reluopt.runs.executors import LocalExecutor
 from reluopt.runs.instances import load_by_key
 from reluopt.runs.progress import RunProgress, Tracker
 from reluopt.runs.record import RECORD, Record, read_record, told
 from reluopt.runs.row import AttackRow, Row, VerifyRow, WorstCaseRow
-from reluopt.runs.row_check import RECORDED, RunCheck, StoredRow, Verified
+from reluopt.runs.row_check import RECORDED, RunCheck
 from reluopt.runs.row_table import RowTable
 from reluopt.runs.store import named, read_table, runs_inside
 from reluopt.runs.verdict_check import RECORDED as VERDICT_RECORDED
-from reluopt.runs.verdict_check import StoredVerdict, VerdictCheck
+from reluopt.runs.verdict_check import VerdictCheck
 from reluopt.runs.worst_case_check import RECORDED as WORST_CASE_RECORDED
-from reluopt.runs.worst_case_check import StoredWorstCase, WorstCaseCheck
+from reluopt.runs.worst_case_check import WorstCaseCheck
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,19 @@ class Kind:
 
     Attributes:
         row: their class.
-        stored: makes a unit of the check from row, answer, instance and place.
         check: makes the check from folder, network and settings.
         settings: that the record must have.
     """
 
     row: type[Row]
-    stored: Callable[..., Any]
     check: Callable[..., Any]
     settings: tuple[str, ...]
 
 
 KINDS: Mapping[str, Kind] = {
-    "attack": Kind(AttackRow, StoredRow, RunCheck, ("target", *RECORDED.values())),
-    "verify": Kind(VerifyRow, StoredVerdict, VerdictCheck, VERDICT_RECORDED),
-    "worst-case": Kind(WorstCaseRow, StoredWorstCase, WorstCaseCheck, WORST_CASE_RECORDED),
+    "attack": Kind(AttackRow, RunCheck, ("target", *RECORDED.values())),
+    "verify": Kind(VerifyRow, VerdictCheck, VERDICT_RECORDED),
+    "worst-case": Kind(WorstCaseRow, WorstCaseCheck, WORST_CASE_RECORDED),
 }
 """Runs that can be verified, by what their record calls them."""
 
@@ -123,7 +122,7 @@ def _stored(
     rows = table.typed(kind.row)
     instances = load_by_key(network, {row.image: row.label for row in rows}, data_dir)
     return [
-        kind.stored(row, answers.find(row.row_key), instances[row.image], place)
+        StoredRow(row, answers.find(row.row_key), instances[row.image], place)
         for place, row in enumerate(rows)
     ]
 

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from reluopt.answers.check import OBJECTIVE_TOLERANCE, check_maximum
 from reluopt.answers.solution import Certificate, Status, relative_gap
 from reluopt.attacks.slack import largest_found
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.bounds.conditions import slack_ceilings
-from reluopt.engines.base import ProgressCallback
-from reluopt.errors import ReluoptError
-from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.tasks import Task
+from reluopt.runs.checking import FolderCheck, StoredRow, Verified
 from reluopt.runs.evidence import Evidence, at_most, close
-from reluopt.runs.instances import Instance
-from reluopt.runs.job import FAILURES, Procedure
+from reluopt.runs.job import FAILURES
 from reluopt.runs.row import WorstCaseRow
-from reluopt.runs.row_check import Verified
 from reluopt.runs.worst_case import settings_of
 
 RECORDED = ("eps", "norm", "seed", "threads", "time_limit", "network")
@@ -42,54 +32,26 @@ ANSWERED: Mapping[str, bool | None] = {
 """Whether a certified answer is stored (None: either), by status."""
 
 
-@dataclass(frozen=True, eq=False)
-class StoredWorstCase:
-    """A row, the image stored with it, the instance that it names, and its place in the table."""
+class WorstCaseCheck(FolderCheck[WorstCaseRow]):
+    """The check of every row of a run about worst cases."""
 
-    row: WorstCaseRow
-    image: FloatArray | None
-    instance: Instance
-    place: int
-
-    @property
-    def key(self) -> str:
-        """Its place: damaged tables hold several rows of an instance."""
-        return str(self.place)
-
-
-@dataclass(frozen=True, eq=False)
-class WorstCaseCheck(Procedure[StoredWorstCase, Verified]):
-    """The check of every row of a run about balls, here or in worker processes."""
-
-    folder: Path
-    network: ReLUNetwork
-    settings: Mapping[str, Any]
-
-    def run(self, unit: StoredWorstCase, progress: ProgressCallback | None = None) -> Verified:
+    def check(self, unit: StoredRow[WorstCaseRow]) -> Verified:
         """Check one row."""
-        del progress
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _RowCheck(self, unit).verify()
-
-    def failed(
-        self, unit: StoredWorstCase, status: str, message: str, seconds: float | None = None
-    ) -> ReluoptError:
-        """Nothing is known of the row: verification ends."""
-        return ReluoptError(f"{unit.row.image}: {status}: {message}")
+        return _RowCheck(self, unit).verify()
 
 
 class _RowCheck:
     """The check of one row."""
 
-    def __init__(self, run: WorstCaseCheck, stored: StoredWorstCase) -> None:
-        self._network, self._settings = run.network, run.settings
+    def __init__(self, run: WorstCaseCheck, stored: StoredRow[WorstCaseRow]) -> None:
+        self._run, self._network, self._settings = run, run.network, run.settings
         self._stored, self._row = stored, stored.row
         self._image = None if stored.image is None else stored.image.reshape(-1)
 
     def verify(self) -> Verified:
         """Check the row."""
         row, instance = self._row, self._stored.instance
-        failures = list(self._record_failures())
+        failures = list(self._run.unlike_records(self._stored, RECORDED))
         if row.status not in ANSWERED:
             failures.append(f"there is no status {row.status}")
             return Verified(row.image, row.status, tuple(failures))
@@ -102,18 +64,6 @@ class _RowCheck:
         failures += self._answer_failures(ANSWERED[row.status], certificate)
         evidence, wrong = self._bound(task, certificate)
         return Verified(row.image, row.status, (*failures, *wrong), evidence, row.bound)
-
-    def _record_failures(self) -> Iterator[str]:
-        """What the row repeats of settings and instance."""
-        row, instance = self._row, self._stored.instance
-        asked = {name: self._settings[name] for name in RECORDED}
-        asked |= {"label": instance.label, "image_sha256": instance.fingerprint}
-        asked |= {"original_predicted": int(self._network.predict(instance.image))}
-        if self._settings["engine"] != "auto":
-            asked["engine"] = self._settings["engine"]
-        for name, value in asked.items():
-            if row[name] != value:
-                yield f"{name} is {value}, not {row[name]}"
 
     def _answer_failures(
         self, answered: bool | None, certificate: Certificate | None
