@@ -167,9 +167,10 @@ def _print_sum(rows: Sequence[VerifyRow], jsonl: bool) -> None:
 
 def _print_errors(job: VerifyJob, found: Sequence[RobustError]) -> None:
     """The table of robust errors."""
-    title = f"{shown_text(job.network.metadata.name)}: robust error in the {norm_title(job.norm)}"
-    columns = [(name, "right") for name in ("eps", "images", "clean %", "at least %", "at most %")]
-    columns += [(name, "right") for name in ("undecided %", "median s", "mean s", "most s")]
+    name = shown_text(job.network.metadata.name)
+    title = f"{name}: robust error in %, {norm_title(job.norm)}; seconds an image"
+    shares_of = ("eps", "images", "clean", "at least", "at most", "undecided")
+    columns = [(name, "right") for name in (*shares_of, "median", "mean", "most")]
     shown = table(title, columns)
     for each in found:
         shares = (each.clean, each.lower, each.upper, each.undecided)

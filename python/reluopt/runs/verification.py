@@ -155,6 +155,7 @@ class RobustError:
         clean: share of images that are answered wrongly as they are.
         lower: share with a checked input of the ball that is answered otherwise.
         upper: share that is not proven robust.
+        undecided: share without a verdict, the difference of the two.
         median_seconds, mean_seconds, most_seconds: of an image.
     """
 
@@ -163,14 +164,10 @@ class RobustError:
     clean: float
     lower: float
     upper: float
+    undecided: float
     median_seconds: float
     mean_seconds: float
     most_seconds: float
-
-    @property
-    def undecided(self) -> float:
-        """Share of images without a verdict."""
-        return self.upper - self.lower
 
 
 def robust_errors(rows: Iterable[VerifyRow]) -> list[RobustError]:
@@ -185,12 +182,14 @@ def _robust_error(eps: float, rows: Sequence[VerifyRow]) -> RobustError:
     count = len(rows)
     seconds = [row.seconds for row in rows if row.seconds is not None] or [0.0]
     statuses = [row.status for row in rows]
+    robust, fooled = statuses.count(Status.ROBUST), statuses.count(Status.NOT_ROBUST)
     return RobustError(
         eps,
         count,
         sum(row.original_predicted != row.label for row in rows) / count,
-        statuses.count(Status.NOT_ROBUST) / count,
-        1.0 - statuses.count(Status.ROBUST) / count,
+        fooled / count,
+        (count - robust) / count,
+        (count - robust - fooled) / count,
         statistics.median(seconds),
         statistics.fmean(seconds),
         max(seconds),
