@@ -9,9 +9,24 @@ from hypothesis import strategies as st
 
 from helpers.boxes import brute_slack, random_ball, random_network
 from reluopt.answers.solution import Status
+from reluopt.engines import get_engine
+from reluopt.engines.base import EngineRequest
+from reluopt.engines.options import EngineOptions
 from reluopt.method import Method
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
-from reluopt.questions.problems import LinearForm, Norm, WorstCase
+from reluopt.questions.problems import (
+    Alternative,
+    Box,
+    InputSet,
+    LargestSlack,
+    LinearForm,
+    LogitConditions,
+    Norm,
+    Task,
+    WorstCase,
+)
 
 SLOW = settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
@@ -64,9 +79,19 @@ def test_a_worst_case_of_an_image_agrees_with_its_verdict(thesis, test_images):
 
 
 def test_conditions_are_left_to_others(thesis, test_images):
-    from reluopt.engines import get_engine
-
     question = WorstCase(test_images.image(0), 7, 0.02, objective=3, fooled=0.9)
     task = question.task(thesis)
     assert not get_engine("bnb").supports(task)
     assert get_engine("bnb").supports(replace(task, alternatives=()))
+
+
+def test_many_conditions_do_not_round_the_bound_below_the_maximum():
+    """1000 at x = 0.37, the least of 25 slacks 1000 + (x - 0.37) and 1000 - (x - 0.37)."""
+    network = ReLUNetwork((Dense(np.eye(1), np.ones(1)), Dense(np.eye(1), -np.ones(1))))
+    signs = np.where(np.arange(25) % 2, 1.0, -1.0)
+    conditions = LogitConditions(signs[:, None], 0.37 * signs - 1000.0)
+    inputs = InputSet(Box.unit(1), np.full(1, 0.5), Norm.LINF, 0.5)
+    task = Task(LargestSlack(), inputs, (Alternative(0, conditions),))
+    answer = get_engine("bnb").solve(EngineRequest(network, task, None, None, EngineOptions()))
+    assert answer.bound >= 1000.0
+    assert answer.bound == pytest.approx(1000.0, rel=1e-4)

@@ -7,13 +7,21 @@ import pytest
 
 from helpers.boxes import brute_linf, brute_slack, mutated_proof, random_network
 from reluopt.answers.solution import Status
+from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.goals import goal_of
+from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
+from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, mixed_planes
+from reluopt.engines.branch_and_bound.dual.proof import box_fingerprint
 from reluopt.engines.options import EngineOptions
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
 from reluopt.method import Method
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
 from reluopt.questions.problems import (
     AnyTarget,
+    LogitConditions,
     MinimalPerturbation,
     Norm,
     RelativeMargin,
@@ -93,3 +101,66 @@ def test_a_damaged_file_is_refused(tmp_path):
     path.write_bytes(bytes(data).replace(b'"layer', b'"lay3r')[:-4])
     with pytest.raises(InputError, match=str(path)):
         ENGINE.read_proof(path)
+
+
+def test_a_proof_over_a_smaller_ball_shows_nothing_of_a_larger_one():
+    network, task, solution = robust(1)
+    wide = replace(task, inputs=replace(task.inputs, radius=0.9))
+    forged = replace(solution.proof, task_sha256=box_fingerprint(wide))
+    with pytest.raises(InputError, match="radius"):
+        ENGINE.replay(forged, network, wide)
+
+
+def test_a_proof_in_linf_is_none_in_another_norm():
+    generator = np.random.default_rng(4)
+    network = random_network(generator, (3, 5, 4, 3))
+    image = generator.random(3)
+    asked = {"target": AnyTarget(), "margin": RelativeMargin(0.0)}
+    label = int(network.predict(image))
+    tasks = [
+        MinimalPerturbation(image, label, norm=norm, **asked).task(network)
+        for norm in (Norm.LINF, Norm.L2)
+    ]
+    assert box_fingerprint(tasks[0]) != box_fingerprint(tasks[1])
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, -1.0])
+def test_shares_that_are_no_numbers_make_no_false_plane(value):
+    network = ReLUNetwork(
+        (Dense(np.ones((1, 2)), np.zeros(1)), Dense(np.ones((1, 1)), np.zeros(1)))
+    )
+    chain = Chain(network, -np.ones(2), np.ones(2))
+    points = [np.zeros(2, dtype=np.int8)] * 2
+    shares = np.full((1, 2), value, dtype=np.float32)
+    planes = mixed_planes(chain, np.array([0]), points, shares)
+    assert planes.matrix[0] @ np.ones(2) + planes.edges[0] >= 2.0
+
+
+def test_mixtures_of_any_sum_bound_the_slack_itself():
+    generator = np.random.default_rng(2)
+    network = random_network(generator, (2, 4, 3))
+    chain = bounded_chain(network, np.zeros(2), np.ones(2))
+    conditions = LogitConditions(generator.normal(size=(5, 3)), generator.normal(size=5))
+    goal = goal_of([conditions])
+    points = generator.random((4000, 2))
+    largest = conditions.slack(network.forward(points)).min(axis=1).max()
+    batch = goal.root(chain)
+    for size in (1e-9, 0.5, 1.0 + 1e-7, 1e9, 0.0):
+        mixture = size * generator.random((1, 5))
+        free = (batch.multipliers, batch.shares, mixture)
+        form = np.zeros(1, dtype=np.int64)
+        found = goal.bounds(chain, NO_PLANES, form, batch.phases, free)[0]
+        assert -found >= largest
+        assert np.isinf(found) == (size == 0.0)
+
+
+def test_a_kept_proof_of_a_folded_box_that_is_empty_is_replayed():
+    layers = (
+        Dense(np.ones((1100, 2)), np.full(1100, -5.0)),
+        Dense(np.ones((2, 1100)), np.array([1.0, 0.0])),
+    )
+    network = ReLUNetwork(layers)
+    question = Verification(np.full(2, 0.5), 0, 0.1)
+    solution = solve(network, question, KEEPING)
+    assert solution.status is Status.ROBUST
+    assert ENGINE.replay(solution.proof, network, question.task(network)) > 0.0

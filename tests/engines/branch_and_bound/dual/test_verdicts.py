@@ -8,13 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.boxes import brute_linf, brute_slack, random_ball, random_network
-from reluopt.answers.solution import Status
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.options import EngineOptions
 from reluopt.method import Method
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
 from reluopt.questions.problems import (
+    AbsoluteMargin,
     AnyTarget,
     Box,
     MinimalPerturbation,
@@ -155,3 +158,14 @@ def test_the_box_may_be_any(thesis):
 def test_tiny_balls_are_decided(thesis, test_images, norm, eps):
     image, label = test_images.image(0), test_images.label(0)
     assert solve(thesis, Verification(image, label, eps, norm)).status is Status.ROBUST
+
+
+def test_a_distance_below_the_floor_of_the_gap_is_no_bound_of_its_own():
+    """The gap closes by its floor; the bound stays what is proven."""
+    weight, bias = np.array([[1.0], [-1.0]]), np.array([0.0, 4e-10])
+    network = ReLUNetwork((Dense(weight, bias),))
+    question = MinimalPerturbation(np.zeros(1), 1, AnyTarget(), Norm.LINF, AbsoluteMargin(1e-12))
+    task = question.task(network)
+    best = Incumbent(np.full(1, 9e-9), 9e-9, 0)
+    request = EngineRequest(network, task, None, None, EngineOptions(gap=1e-2), incumbent=best)
+    assert ENGINE.solve(request).bound <= 2.1e-10

@@ -91,12 +91,10 @@ class Conditions:
     Attributes:
         matrix: shape ``(conditions, n_K)``.
         rhs: shape ``(conditions,)``.
-        scaled: whether multipliers add up to 1: the form is nothing but their mixture.
     """
 
     matrix: SingleMatrix
     rhs: SingleArray
-    scaled: bool = True
 
 
 @dataclass(eq=False)
@@ -264,7 +262,7 @@ class Ascent:
         logits = below @ top.single_transposed + top.single_bias
         gradient = np.asarray(conditions.rhs - logits @ conditions.matrix.T, dtype=np.float32)
         mixture = self.batch.mixture
-        moved = (self._first[2], self._second[2], rate, self._iteration, conditions.scaled)
+        moved = (self._first[2], self._second[2], rate, self._iteration)
         kernels.climb_mixture(mixture, gradient, *moved)
 
     def drop(self, done: BoolArray) -> None:

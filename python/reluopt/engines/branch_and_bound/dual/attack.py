@@ -7,6 +7,7 @@ starts do not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,8 +83,7 @@ class BoxAttack:
         """Descend from some points, each towards an alternative; a witness ends it."""
         points = np.clip(points.astype(np.float32), self._low, self._high)
         for step in range(steps):
-            values, slacks, gradient = self._slacks(points, which)
-            del values
+            slacks, gradient = self._slacks(points, which)
             if slacks.max(initial=-np.inf) >= self.enough or step == steps - 1:
                 found = self.check(points, which, slacks)
                 if found is not None:
@@ -100,16 +100,16 @@ class BoxAttack:
             image = np.clip(points[b].astype(np.float64), self.lower, self.upper)
             conditions = self._alternatives[which[b]].conditions
             slack = float(conditions.slack(self._network.forward(image)).min(initial=np.inf))
+            if math.isnan(slack):
+                continue
             if self.best is None or slack > self.best.slack:
                 self.best = Witness(image, int(which[b]), slack)
             if slack >= self.enough:
                 return self.best
         return None
 
-    def _slacks(
-        self, points: SingleMatrix, which: IntArray
-    ) -> tuple[list[SingleMatrix], FloatArray, SingleMatrix]:
-        """Pre-activations, least slacks, and the gradients of these."""
+    def _slacks(self, points: SingleMatrix, which: IntArray) -> tuple[FloatArray, SingleMatrix]:
+        """Least slacks, and their gradients."""
         values: list[SingleMatrix] = []
         current: Any = points
         for weight, bias in zip(self._weights, self._biases, strict=True):
@@ -127,4 +127,4 @@ class BoxAttack:
         gradient: Any = rows
         for k in range(len(values) - 1, 0, -1):
             gradient = (gradient @ self._weights[k]) * (values[k - 1] > 0.0)
-        return values, slacks, gradient @ self._weights[0]
+        return slacks, gradient @ self._weights[0]

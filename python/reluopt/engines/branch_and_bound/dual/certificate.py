@@ -38,7 +38,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reluopt.engines.branch_and_bound.dual.chain import Chain
-from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
+from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes, usable
 from reluopt.numerics.arrays import (
     AnyFloat,
     ByteMatrix,
@@ -139,12 +139,24 @@ class Forms:
     terms: int = 0
 
 
+def divided_down(bounds: FloatArray, totals: FloatArray, terms: int) -> FloatArray:
+    """Numbers that are not above ``bounds / totals``, totals being rounded sums of ``terms``.
+
+    Of a total of 0 nothing follows: minus infinity.
+    """
+    share = float(gamma(terms + 4.0))
+    safe = np.where(bounds >= 0.0, totals * (1.0 + share), totals * (1.0 - share))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = np.nextafter(bounds / safe, -np.inf)
+    return np.where((totals > 0.0) & (totals < np.inf) & ~np.isnan(found), found, -np.inf)
+
+
 def mixed(forms: Forms, conditions: LogitConditions, mixture: AnyFloat, chain: Chain) -> Forms:
     """Forms with ``mu @ (rhs - matrix @ logits)`` added, mu >= 0.
 
     They are not above the given ones where inputs meet the conditions.
     """
-    weights = np.maximum(np.nan_to_num(mixture.astype(np.float64)), 0.0)
+    weights = usable(mixture)
     matrix, rhs = conditions.matrix, conditions.rhs
     rows = forms.rows - weights @ matrix
     constants = forms.constants + weights @ rhs

@@ -148,7 +148,7 @@ class Chain:
 
     def restricted(self, layer: Layer) -> Layer:
         """A layer without the neurons that are inactive."""
-        alive = layer.upper > 0.0
+        alive = ~(layer.upper <= 0.0)  # NaN excludes nothing
         if len(self.layers) == 0:
             self.errors = self.errors[alive]
         rows = (layer.weight[alive], layer.bias[alive], layer.magnitudes[alive])

@@ -125,8 +125,6 @@ class _Search:
             else:
                 self.bound_roots(radius)
             return
-        if self.cutoff <= 0.0:
-            self.bound = self.objective
 
     def _repair(self) -> bool:
         """Whether the last search's best input, moved until it meets its alternative, is better."""

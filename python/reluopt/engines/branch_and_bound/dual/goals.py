@@ -8,22 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from reluopt.engines.branch_and_bound.dual.ascent import Batch
-from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds, mixed
+from reluopt.engines.branch_and_bound.dual.certificate import (
+    Forms,
+    divided_down,
+    lower_bounds,
+    mixed,
+)
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.layers import root_batch
-from reluopt.engines.branch_and_bound.dual.planes import Planes
+from reluopt.engines.branch_and_bound.dual.planes import Planes, usable
 from reluopt.numerics.arrays import AnyFloat, ByteMatrix, FloatArray, IntArray
 from reluopt.questions.margins import LogitConditions
 
 
 @dataclass(frozen=True, eq=False)
 class Goal:
-    """What is to be shown: forms of the logits exceed a threshold wherever conditions hold.
+    """What is to be shown: forms of the logits exceed a threshold.
 
     Attributes:
-        rows: shape ``(forms, n_K)``.
+        rows: shape ``(forms, n_K)``; zeros where there are conditions.
         constants: shape ``(forms,)``.
-        conditions: of all forms, or None.
+        conditions: None, or conditions of which mixtures are the one form.
     """
 
     rows: FloatArray
@@ -45,12 +50,16 @@ class Goal:
     ) -> FloatArray:
         """Proven lower bounds on some forms, for given phases and multipliers of any value.
 
-        ``free`` holds multipliers of neurons, shares of planes, and the mixture of conditions.
+        ``free`` holds multipliers of neurons, shares of planes, and the mixture of conditions,
+        whose bounds are those of mixtures that add up to 1.
         """
         forms = Forms(len(chain.layers) - 1, self.rows[form], self.constants[form])
-        if self.conditions is not None:
-            forms = mixed(forms, self.conditions, free[2], chain)
-        return lower_bounds(chain, forms, phases, free[0], free[1], planes)
+        if self.conditions is None:
+            return lower_bounds(chain, forms, phases, free[0], free[1], planes)
+        mixture = usable(free[2])
+        forms = mixed(forms, self.conditions, mixture, chain)
+        found = lower_bounds(chain, forms, phases, free[0], free[1], planes)
+        return divided_down(found, mixture.sum(axis=1), self.conditions.rhs.size)
 
 
 def goal_of(conditions: Sequence[LogitConditions]) -> Goal:

@@ -232,9 +232,8 @@ def climb_mixture(
     second: SingleMatrix,
     step_rate: float,
     iteration: int,
-    scaled: bool,
 ) -> None:
-    """:func:`climb` for multipliers of conditions; ``scaled`` ones add up to 1."""
+    """:func:`climb` for multipliers of conditions, which add up to 1."""
     scale, rate = _unbiased(0.99, iteration), np.float32(step_rate) * _unbiased(0.9, iteration)
     for b in range(mixture.shape[0]):
         total = ZERO
@@ -242,9 +241,8 @@ def climb_mixture(
             step = rate * _ascended(gradient[b, c], first, second, b, c, scale)
             mixture[b, c] = max(mixture[b, c] + step, ZERO)
             total += mixture[b, c]
-        if scaled:
-            for c in range(mixture.shape[1]):
-                mixture[b, c] = mixture[b, c] / total if total > ZERO else ONE / mixture.shape[1]
+        for c in range(mixture.shape[1]):
+            mixture[b, c] = mixture[b, c] / total if total > ZERO else ONE / mixture.shape[1]
 
 
 @search_kernel

@@ -51,7 +51,6 @@ def solve_leaf(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) ->
     goal_row = goal.rows[form]
     cost = goal_row @ matrix
     conditions = goal.conditions
-    scaled = conditions is not None and not goal_row.any()
     level = abs(float(goal_row @ constants + goal.constants[form]))
     scale = max(float(np.abs(cost).sum()) + level, 1.0)
     own = np.zeros((0, cost.size)), np.zeros(0)
@@ -60,7 +59,7 @@ def solve_leaf(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) ->
         scale = max(scale, float(np.abs(own[0]).sum(axis=1).max(initial=0.0)))
     found = Leaf()
     for penalty in PENALTIES:
-        solved = _solve(cost, rows, edges, own, penalty * scale, scaled)
+        solved = _solve(cost, rows, edges, own, penalty * scale)
         if solved is None:
             break
         point, violation, duals = solved
@@ -101,7 +100,6 @@ def _solve(
     edges: FloatArray,
     conditions: tuple[FloatMatrix, FloatArray],
     penalty: float,
-    scaled: bool,
 ) -> tuple[FloatArray, float, FloatArray] | None:
     """Point, violation and multipliers (those of conditions last); None where HiGHS fails."""
     builder = ProgramBuilder()
@@ -110,7 +108,7 @@ def _solve(
     miss = builder.add_variables([0.0], [np.inf], cost=penalty)
     builder.add_rows([(rows, columns), (np.ones((edges.size, 1)), miss)], edges, np.inf)
     if conditions[1].size:
-        top = builder.add_variables([-np.inf], [np.inf], cost=1.0) if scaled else miss
+        top = builder.add_variables([-np.inf], [np.inf], cost=1.0)
         ones = np.ones((conditions[1].size, 1))
         builder.add_rows([(conditions[0], columns), (ones, top)], conditions[1], np.inf)
     solver = QuietHighs()

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.numerics.arrays import (
+    AnyFloat,
     FloatArray,
     FloatMatrix,
     IntArray,
@@ -162,6 +163,12 @@ def kept_point(point: SingleArray) -> NDArray[np.int8]:
     return np.rint(np.clip(point, -1.0, 1.0) * STEPS).astype(np.int8)
 
 
+def usable(multipliers: AnyFloat) -> FloatMatrix:
+    """Multipliers in float64, those that are negative or no finite number being 0."""
+    given = multipliers.astype(np.float64)
+    return np.where(np.isfinite(given) & (given > 0.0), given, 0.0)
+
+
 def mixed_planes(
     chain: Chain, neurons: IntArray, points: Sequence[NDArray[np.int8]], shares: SingleMatrix
 ) -> Planes:
@@ -176,7 +183,7 @@ def mixed_planes(
     first = chain.layers[0]
     matrix = np.zeros((neurons.size, chain.moving.size))
     edges, sizes = np.zeros(neurons.size), np.zeros(neurons.size)
-    weights = np.maximum(np.nan_to_num(shares.astype(np.float64)), 0.0)
+    weights = usable(shares)
     total = weights.sum(axis=1, keepdims=True)
     weights = np.where(
         total > 0.0, weights / np.where(total > 0.0, total, 1.0), 1.0 / max(len(points), 1)

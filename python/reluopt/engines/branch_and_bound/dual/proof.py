@@ -44,6 +44,9 @@ from reluopt.questions.tasks import Alternative, Task
 LEAF = -1
 """Split of a leaf."""
 
+MOST_EMPTY = 1_000_000
+"""Longest side of an array without entries: a file may state any, and it would be walked along."""
+
 LEAVES = 512
 """Leaves evaluated at once."""
 
@@ -148,14 +151,17 @@ def _preorder(record: Record, root: int) -> tuple[IntArray, list[tuple[AnyFloat,
             stack += [active, inactive]
         else:
             splits.append(LEAF)
-            leaves.append(record.leaves[name][1])
+            leaves.append(record.leaves[name])
     return np.array(splits, dtype=np.int64), leaves
 
 
 def box_fingerprint(task: Task) -> str:
     """SHA-256 (hex) of everything that the task asks."""
     inputs = task.inputs
-    digest = hashlib.sha256(f"{type(task.objective).__name__} {inputs.radius!r}".encode())
+    asked = f"{type(task.objective).__name__} {inputs.norm} {inputs.radius!r}"
+    if task.minimises_distance:
+        asked += f" {task.norm} {task.distance.tilt!r}"
+    digest = hashlib.sha256(asked.encode())
     center = np.zeros(0) if inputs.center is None else inputs.center
     arrays = [center, task.box.lower, task.box.upper]
     for alternative in task.alternatives:
@@ -179,20 +185,20 @@ def replay(proof: BoxProof, network: ReLUNetwork, task: Task) -> float:
         raise InputError("proof: expected one about this network, found another fingerprint")
     if proof.task_sha256 != box_fingerprint(task):
         raise InputError("proof: expected one about this task, found another fingerprint")
-    if [tree.alternative for tree in proof.trees] != list(range(len(task.alternatives))):
+    least = 0.0 if task.minimises_distance else task.inputs.radius
+    if not proof.radius >= least:
+        raise InputError(f"proof: expected a radius >= {least:g}, found {proof.radius}")
+    ends = box_ends(replace(task.inputs, norm=Norm.LINF, radius=proof.radius))
+    whole = [tree.alternative for tree in proof.trees] == list(range(len(task.alternatives)))
+    chosen = [_chosen(tree, task) for tree in proof.trees] if whole else task.alternatives
+    folded = folded_over(network, replace(task, alternatives=tuple(chosen)), ends)
+    if folded.empty:
+        return -math.inf
+    if not (whole and proof.trees):
         raise InputError(
             f"proof: expected a tree for each of {len(task.alternatives)} alternatives, found "
             f"{len(proof.trees)}"
         )
-    if math.isnan(proof.radius) or proof.radius < 0.0:
-        raise InputError(f"proof: expected a radius >= 0, found {proof.radius}")
-    chosen = [_chosen(tree, task) for tree in proof.trees]
-    ends = box_ends(replace(task.inputs, norm=Norm.LINF, radius=proof.radius))
-    if (ends[0] > ends[1]).any():
-        return -math.inf
-    folded = folded_over(network, replace(task, alternatives=tuple(chosen)), ends)
-    if folded.empty:
-        return -math.inf
     try:
         chains = [_rebuilt(folded.network, ends, steps) for steps in proof.chains]
         return max(
@@ -252,7 +258,7 @@ def _step_bounds(chain: Chain, step: Step) -> FloatArray:
 
 
 def _same_shape(array: NDArray[Any], shape: tuple[int, ...]) -> None:
-    if array.shape != shape:
+    if array.shape != shape or (array.size == 0 and max(shape) > MOST_EMPTY):
         raise ValueError(f"an array of shape {array.shape}, not {shape}")
 
 

@@ -115,6 +115,15 @@ def _proof(tensors: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> Box
         )
         for t, (alternative, condition, chain) in enumerate(about["trees"])
     )
+    known = {
+        f"chain.{c}.{s}.{n}"
+        for c, steps in enumerate(chains)
+        for s, _ in enumerate(steps)
+        for n in _STEP
+    }
+    known |= {f"tree.{t}.{name}" for t, _ in enumerate(trees) for name in _TREE}
+    if known != tensors.keys():
+        raise ValueError(f"a tensor '{min(known ^ tensors.keys())}'")
     if any(not 0 <= tree.chain < len(chains) for tree in trees):
         raise ValueError("a tree of no chain")
     return BoxProof(*names, radius, chains, trees)

@@ -81,12 +81,12 @@ class Record:
 
     Attributes:
         children: neuron and the names of inactive and active child, by name.
-        leaves: form and multipliers, by name.
+        leaves: multipliers, by name.
         count: names given so far.
     """
 
     children: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    leaves: dict[int, tuple[int, tuple[AnyFloat, ...]]] = field(default_factory=dict)
+    leaves: dict[int, tuple[AnyFloat, ...]] = field(default_factory=dict)
     count: int = 0
 
     def new(self, count: int) -> IntArray:
@@ -98,7 +98,7 @@ class Record:
         """Keep what closed some nodes."""
         for b in which.tolist():
             parts = tuple(part[b].copy() for part in free)
-            self.leaves[int(nodes.names[b])] = (int(nodes.form[b]), parts)
+            self.leaves[int(nodes.names[b])] = parts
 
 
 class Tree:
@@ -161,20 +161,17 @@ class Tree:
         nodes = Nodes(batch, form, np.zeros(form.size, dtype=np.float32), none, names)
         return self._bound(nodes, iterations)
 
-    def grow(self, deadline: Deadline, most: float = np.inf) -> bool:
-        """Search until nothing is open; False when a look succeeds, or nodes or time are used."""
+    def grow(self, deadline: Deadline, most: float = np.inf) -> None:
+        """Search until nothing is open, a look succeeds, or nodes or time are used."""
         while self.stack and not deadline.passed and self.count < most:
             parents = self._pop()
             leaves = parents.split == NONE
             if leaves.any():
                 if not self._solve_leaves(parents.chosen(leaves)):
-                    return False
+                    return
                 parents = parents.chosen(~leaves)
-            if parents.form.size:
-                climbed = self._bound(self._children(parents), ITERATIONS)
-                if climbed is None:
-                    return False
-        return not self.stack and not self.stuck
+            if parents.form.size and not self._bound(self._children(parents), ITERATIONS):
+                return
 
     def _pop(self) -> Nodes:
         """The nodes that were opened last."""
