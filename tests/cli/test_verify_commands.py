@@ -67,6 +67,7 @@ def test_robust_error_ends_in_a_table_and_a_figure(capsys, tmp_path):
         (("verify", "thesis", "--images", "test:0", "--eps", "1", "--norm", "blend:0.5"), "norm"),
         (("verify", "thesis", "--images", "test:0", "--eps", "1", "--proof"), "--out"),
         (("verify", "thesis", "--images", "test:0", "--eps", "1", "--engine", "x"), "--engine"),
+        (("worst-case", "thesis", "--images", "test:0", "--eps", "1", "--target", "17"), "target:"),
     ],
 )
 def test_bad_input_is_one_line(capsys, arguments, message):
@@ -74,3 +75,12 @@ def test_bad_input_is_one_line(capsys, arguments, message):
     assert code == 2
     assert message in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_proofs_are_refused_where_the_engine_keeps_none(capsys, tmp_path):
+    out = tmp_path / "run"
+    asked = ("verify", "thesis", "--images", "test:0", "--eps", "0.01", "--engine", "highs")
+    code, _, err = run(capsys, *asked, "--proof", "--out", str(out))
+    assert code == 2
+    assert "--proof: expected an engine that keeps proofs" in err
+    assert not out.exists()

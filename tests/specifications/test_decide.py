@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reluopt.deadline import Deadline
+from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError
 from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
@@ -129,3 +130,13 @@ def test_a_region_that_needs_more_time_comes_back(tmp_path, identity, monkeypatc
     assert calls[0] is calls[2]
     monkeypatch.setattr("reluopt.specifications.decide._decided", lambda *_: (None, False))
     assert decide(asked, identity, replay(identity)).verdict == "unknown"
+
+
+def test_without_a_limit_what_cannot_be_decided_is_given_up_once(tmp_path, make_network):
+    """A single input that misses a strict condition on inputs alone: nothing to search again."""
+    specification = specified(tmp_path, "(= X_0 0)", "(= X_1 0)", "(> X_0 0)")
+    method = Method(options=EngineOptions(time_limit=float("inf")))
+    found = decide(
+        specification, make_network((2, 3, 3), 0), replay(make_network((2, 3, 3), 0)), method
+    )
+    assert found.verdict is Verdict.UNKNOWN

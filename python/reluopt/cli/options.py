@@ -46,6 +46,11 @@ Figure: TypeAlias = Annotated[
 Out: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder for results; the same command resumes there.")
 ]
+Eps: TypeAlias = Annotated[float, typer.Option(help="Radius of the ball, in units of the inputs.")]
+BallNorm: TypeAlias = Annotated[
+    str, typer.Option(help="Norm of the ball: linf, l1 or l2 (its length).")
+]
+TrueLabel: TypeAlias = Annotated[int | None, typer.Option(help="True label of image files.")]
 JsonLines: TypeAlias = Annotated[
     bool, typer.Option("--jsonl", help="One JSON object an image on stdout, logs on stderr.")
 ]

@@ -51,7 +51,7 @@ def attack(
     incumbent: Annotated[
         bool | None, typer.Option(help="Look for an incumbent first (default: unless thesis).")
     ] = None,
-    label: Annotated[int | None, typer.Option(help="True label of image files.")] = None,
+    label: options.TrueLabel = None,
     proof: Annotated[
         bool,
         typer.Option("--proof", help="Keep proofs for verify-result (needs --out, and bnb)."),

@@ -30,15 +30,16 @@ if TYPE_CHECKING:  # a help text must not wait for numba and pandas
     from reluopt.runs.row import VerifyRow
     from reluopt.runs.verification import RobustError, VerifyJob
 
+NO_MORE = 1e-200
+"""Bounds this near below zero say no more than their sign: verdicts in L1 and L2."""
+
 
 @dataclass(frozen=True)
 class BallOptions:
     """What balls are, and what is kept of their verdicts."""
 
-    norm: Annotated[str, typer.Option(help="Norm of the ball: linf, l1 or l2 (its length).")] = (
-        "linf"
-    )
-    label: Annotated[int | None, typer.Option(help="True label of image files.")] = None
+    norm: options.BallNorm = "linf"
+    label: options.TrueLabel = None
     proof: Annotated[
         bool, typer.Option("--proof", help="Keep proofs for verify-result (needs --out, and bnb).")
     ] = False
@@ -53,7 +54,7 @@ def verify(
     loading: options.LoadingOptions,
     asked: options.RunOptions,
     ball: BallOptions,
-    eps: Annotated[float, typer.Option(help="Radius of the ball, in pixel units.")],
+    eps: options.Eps,
 ) -> None:
     """Prove that everything within eps is answered the same, or find what is not."""
     job, finished = _decided("verify", network_name, images, solver, loading, asked, ball, [eps])
@@ -145,7 +146,7 @@ def _print_verdicts(job: VerifyJob, rows: Sequence[VerifyRow]) -> None:
             row.status,
             number(row.predicted, ".0f"),
             number(row.distance),
-            number(row.bound, ".3g"),
+            _bound(row.bound),
             number(row.seconds, ".3f"),
             number(row.nodes, ".0f"),
         )
@@ -153,6 +154,11 @@ def _print_verdicts(job: VerifyJob, rows: Sequence[VerifyRow]) -> None:
     for row in rows[:MAX_TABLE_ROWS]:
         if row.message:
             errors.print(f"{row.image}: {row.message}", markup=False)
+
+
+def _bound(bound: float | None) -> str:
+    """A bound on the lead; of a sign alone no more than that."""
+    return "< 0" if bound is not None and -NO_MORE < bound < 0.0 else number(bound, ".3g")
 
 
 def _print_sum(rows: Sequence[VerifyRow], jsonl: bool) -> None:

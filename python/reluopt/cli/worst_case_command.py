@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from reluopt.cli import options
 from reluopt.cli.app import app
-from reluopt.cli.console import MAX_TABLE_ROWS, errors, number, output, print_table, table
-from reluopt.errors import InputError, shown
+from reluopt.cli.console import (
+    MAX_TABLE_ROWS,
+    errors,
+    norm_title,
+    number,
+    output,
+    print_table,
+    table,
+)
+from reluopt.errors import shown
 
 if TYPE_CHECKING:  # a help text must not wait for numba and pandas
     from reluopt.networks.network import ReLUNetwork
     from reluopt.runs.row import WorstCaseRow
     from reluopt.runs.worst_case import WorstCaseSettings
-
-Eps: TypeAlias = Annotated[
-    float, typer.Option(help="Radius of the ball, in units of the inputs (L2: the length).")
-]
-BallNorm: TypeAlias = Annotated[str, typer.Option(help="Norm of the ball: l1, l2 or linf.")]
-TrueLabel: TypeAlias = Annotated[int | None, typer.Option(help="True label of image files.")]
 
 
 @app.command("worst-case")
@@ -31,29 +33,30 @@ TrueLabel: TypeAlias = Annotated[int | None, typer.Option(help="True label of im
 def worst_case(
     network_name: options.NetworkName,
     images: options.Images,
-    eps: Eps,
+    eps: options.Eps,
     solver: options.SolverOptions,
     loading: options.LoadingOptions,
     asked: options.RunOptions,
-    norm: BallNorm = "linf",
+    norm: options.BallNorm = "linf",
     objective: Annotated[
         int | None,
         typer.Option(help="Label whose logit is maximised (default: the largest x_t - x_d)."),
     ] = None,
     fooled: Annotated[
         float | None,
-        typer.Option(help="Only inputs whose true logit is at most this share of some logit."),
+        typer.Option(help="With --objective: only where x_d <= this share of x_k for a label k."),
     ] = None,
     target: Annotated[
         int | None, typer.Option(help="The one wrong label whose lead counts (default: all).")
     ] = None,
-    label: TrueLabel = None,
+    label: options.TrueLabel = None,
 ) -> None:
     """Find the input within eps on which the network is most wrong, or surest of a label."""
     from reluopt.questions.problems import parse_norm
     from reluopt.runs.worst_case import WorstCaseSettings
 
-    network = _opened(network_name, solver, loading)
+    solver.check()
+    network = loading.open(network_name)
     settings = WorstCaseSettings(eps, parse_norm(norm), objective, fooled, target)
     rows = _rows(network, network_name, settings, images, solver, asked, label)
     if not asked.jsonl:
@@ -61,14 +64,6 @@ def worst_case(
         counts = Counter(row.status for row in rows)
         sums = ", ".join(f"{count} {status}" for status, count in counts.items())
         output.print(f"{sums}{_median(rows)}")
-
-
-def _opened(
-    name: str, solver: options.SolverOptions, loading: options.LoadingOptions
-) -> ReLUNetwork:
-    """The network, once the solver's names are known."""
-    solver.check()
-    return loading.open(name)
 
 
 def _rows(
@@ -86,8 +81,6 @@ def _rows(
 
     job = WorstCaseJob(network, settings, solver.method(), name)
     instances = chosen_instances(network, images, asked, label)
-    if not instances:
-        raise InputError("--images: expected at least one, found none")
     job.check_units(instances)  # before a folder is made
     finished = run_units(settings.experiment, job, instances, asked)
     return [result.row for result in finished]
@@ -97,7 +90,8 @@ def _print_rows(
     network: ReLUNetwork, settings: WorstCaseSettings, rows: list[WorstCaseRow]
 ) -> None:
     """The table of results, and what there is to say about them."""
-    title = f"{shown(network.metadata.name)}, {settings.norm.label} within {settings.eps:g}"
+    within = f"within {settings.eps:g} in the {norm_title(settings.norm)}"
+    title = f"{shown(network.metadata.name)}, {within}"
     columns = [("image", "left"), ("label", "right"), ("status", "left")]
     names = ("maximum", "bound", "distance", "answer", "seconds", "nodes")
     columns += [(name, "right") for name in names]

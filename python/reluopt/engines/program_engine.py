@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.alternatives import SoFar, settle, settle_maxima
+from reluopt.engines.alternatives import Attempt, SoFar, settle, settle_maxima
 from reluopt.engines.base import (
     Engine,
     EngineRequest,
@@ -159,19 +161,12 @@ class ProgramEngine(Engine, ABC):
 
     def _largest(self, request: EngineRequest, task: Task, deadline: Deadline) -> EngineAnswer:
         """The largest slack, or a form under conditions, over all alternatives."""
-        built: dict[int, EncodedProblem] = {}
 
-        def attempt(index: int, so_far: SoFar, deadline: Deadline) -> EngineAnswer:
-            seconds = 0.0
-            if index not in built:
-                single = task.only(task.alternatives[index])
-                built[index], seconds = self._encoded(request, single)
-            answer = self._attempt_maximum(request, task, index, built[index], so_far, deadline)
-            return replace(
-                answer, objective=-answer.objective, bound=-answer.bound, build_seconds=seconds
-            )
+        def solve(index: int, encoded: EncodedProblem, *rest: Any) -> EngineAnswer:
+            answer = self._attempt_maximum(request, task, index, encoded, *rest)
+            return replace(answer, objective=-answer.objective, bound=-answer.bound)
 
-        return settle_maxima(request, task, attempt, deadline)
+        return settle_maxima(request, task, self._attempts(request, task, solve), deadline)
 
     def _attempt_maximum(
         self,
@@ -209,6 +204,15 @@ class ProgramEngine(Engine, ABC):
         return answer
 
     def _nearest(self, request: EngineRequest, task: Task, deadline: Deadline) -> EngineAnswer:
+        def solve(index: int, encoded: EncodedProblem, *rest: Any) -> EngineAnswer:
+            return self._attempt(request, task, index, encoded, *rest)
+
+        return settle(request, task, self._attempts(request, task, solve), deadline)
+
+    def _attempts(
+        self, request: EngineRequest, task: Task, solve: Callable[..., EngineAnswer]
+    ) -> Attempt:
+        """Attempts at alternatives whose programs are written once, when they are first tried."""
         built: dict[int, EncodedProblem] = {}
 
         def attempt(index: int, so_far: SoFar, deadline: Deadline) -> EngineAnswer:
@@ -216,10 +220,10 @@ class ProgramEngine(Engine, ABC):
             if index not in built:
                 single = task.only(task.alternatives[index])
                 built[index], seconds = self._encoded(request, single)
-            answer = self._attempt(request, task, index, built[index], so_far, deadline)
+            answer = solve(index, built[index], so_far, deadline)
             return replace(answer, build_seconds=seconds)
 
-        return settle(request, task, attempt, deadline)
+        return attempt
 
     def _attempt(
         self,

@@ -1,4 +1,4 @@
-"""Certified accuracy against the radius of the ball: what is proven, what is refuted, the rest."""
+"""Robust accuracy against the radius of the ball: what is proven, what is refuted, the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BAND = 0.25
 
 @style()
 def robust_error_figure(networks: Mapping[str, ArrayLike], norm: str) -> Figure:
-    """Accuracy that is certified within each radius; a band from both bounds where they differ.
+    """Robust accuracy within each radius: proven (solid), not refuted (dashed), a band between.
 
     Args:
         networks: by name an array of shape ``(radii, 4)``: radius, clean error, and lower and upper
@@ -45,7 +45,7 @@ def robust_error_figure(networks: Mapping[str, ArrayLike], norm: str) -> Figure:
         axes.fill_between(eps, 1.0 - upper, 1.0 - lower, color=colour, alpha=_BAND, linewidth=0.0)
         axes.plot(eps, 1.0 - upper, color=colour, marker="o", markersize=3.0, label=name)
         axes.plot(eps, 1.0 - lower, color=colour, linewidth=0.6, linestyle=(0, (4, 1.5)))
-    axes.set(xlabel=f"radius of the ball, {norm}", ylabel="certified accuracy")
+    axes.set(xlabel=f"radius of the ball, {norm}", ylabel="robust accuracy")
     axes.set(xlim=(0.0, None), ylim=(0.0, 1.0))
     percent_axis(axes)
     axes.grid(True)

@@ -297,9 +297,9 @@ def fitting_box(network: ReLUNetwork, box: Box | None) -> Box:
     return chosen
 
 
-def check_label(network: ReLUNetwork, label: int) -> None:
-    """Raise an InputError unless ``label`` is one of the network's classes."""
+def check_label(network: ReLUNetwork, label: int, what: str = "label") -> None:
+    """Raise an InputError, which begins with ``what``, unless ``label`` is one of the classes."""
     if not 0 <= label < network.output_size:
         raise InputError(
-            f"label: expected a label from 0 to {network.output_size - 1}, found {label}"
+            f"{what}: expected a label from 0 to {network.output_size - 1}, found {label}"
         )

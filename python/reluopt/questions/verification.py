@@ -74,6 +74,12 @@ def misclassifications(network: ReLUNetwork, label: int) -> tuple[Alternative, .
     )
 
 
+def refuse_radius(eps: float) -> None:
+    """Raise an InputError unless ``eps`` is a finite number >= 0."""
+    if not (np.isfinite(eps) and eps >= 0.0):
+        raise InputError(f"eps: expected a finite radius >= 0, found {eps}")
+
+
 def ball_of(
     network: ReLUNetwork, image: ArrayLike, eps: float, norm: Norm | str, box: Box | None
 ) -> InputSet:
@@ -92,6 +98,5 @@ def ball_of(
     measured = parse_norm(norm) if isinstance(norm, str) else norm
     if measured not in tuple(Norm):
         raise InputError(f"norm: expected {', '.join(map(str, Norm))} for a ball, found {measured}")
-    if not (np.isfinite(eps) and eps >= 0.0):
-        raise InputError(f"eps: expected a finite radius >= 0, found {eps}")
+    refuse_radius(eps)
     return InputSet(allowed, flat, measured, float(eps))

@@ -56,15 +56,15 @@ class WorstCase:
                 raise InputError("target: expected without an objective, found both")
             form = form if isinstance(form, LinearForm) else LinearForm(((form, 1.0),))
             for label, _ in form.terms:
-                check_label(network, label)
+                check_label(network, label, "objective")
             return Task(form, inputs, self._conditions(network.output_size))
         if self.fooled is not None:
             raise InputError("fooled: expected with an objective to maximise, found none")
         if self.target is not None:
-            check_label(network, self.target)
+            check_label(network, self.target, "target")
             others = tuple(each for each in others if each.target == self.target)
             if not others:
-                raise InputError(f"target: expected a label other than {self.label}")
+                raise InputError(f"target: expected a label other than {self.label}, found it")
         return Task(LargestSlack(), inputs, others)
 
     def _conditions(self, classes: int) -> tuple[Alternative, ...]:

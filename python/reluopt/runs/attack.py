@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 
 from reluopt.answers.solution import Solution
-from reluopt.engines.proving import ProvingEngine
-from reluopt.errors import UnsupportedProblemError
-from reluopt.method import Method, engine_for
+from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
@@ -194,12 +192,4 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
         problems = [self.settings.problem(each) for each in one_of_each_label.values()]
         tasks = [problem.task(self.network) for problem in problems]
         for task in tasks[:1]:  # which engine can solve them is the same for all
-            engine = engine_for(self.method, task, self.network)
-            keeps = isinstance(engine, ProvingEngine) and engine.keeps_proofs(task)
-            if self.options.extra.get("proof") and not keeps:
-                asked = self.method.engine
-                found = "" if asked == engine.name else f", which is {engine.name} here"
-                raise UnsupportedProblemError(
-                    f"--proof: expected an engine that keeps proofs (bnb, for all norms), found "
-                    f"engine {asked}{found} for {task.norm.label}"
-                )
+            self.refuse_engine(task)

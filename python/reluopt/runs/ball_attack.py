@@ -116,10 +116,9 @@ class BallAttackJob(ImageJob[BallAttackRow], NetworkJob[Instance, BallAttackRow]
         logits = self.network.forward(originals)
         aims = self._aims(units, logits)
         criterion = Misclassification(aims, ties=True, float32=self.float32)
+        box = self._box()
         started = time.perf_counter()
-        made = self.attack(
-            self.network, originals, criterion, self.eps, norm=self.norm, box=self._box()
-        )
+        made = self.attack(self.network, originals, criterion, self.eps, norm=self.norm, box=box)
         seconds = (time.perf_counter() - started) / len(units)
         after = self.network.forward(made)
         fooled = criterion.success(after)
@@ -136,7 +135,7 @@ class BallAttackJob(ImageJob[BallAttackRow], NetworkJob[Instance, BallAttackRow]
                 certified=bool(fooled[i]),
                 seconds=seconds,
             )
-            row = self._refuted(row, made[i])
+            row = self._refuted(row, box.violation(made[i]))
             results.append(Finished(row, made[i].reshape(self.network.input_shape)))
         return results
 
@@ -167,9 +166,8 @@ class BallAttackJob(ImageJob[BallAttackRow], NetworkJob[Instance, BallAttackRow]
         box = fitting_box(self.network, None)
         return box if self.clip else Box(box.lower - self.eps, box.upper + self.eps)
 
-    def _refuted(self, row: BallAttackRow, image: FloatArray) -> BallAttackRow:
+    def _refuted(self, row: BallAttackRow, outside: float) -> BallAttackRow:
         """The row, which is no success where the image is outside of ball or box."""
-        outside = self._box().violation(image)
         length = row.distance if row.distance is not None else np.inf
         if length <= self.eps and outside <= 0.0:
             return row

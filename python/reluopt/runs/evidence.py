@@ -61,9 +61,9 @@ class Evidence(StrEnum):
     * ``REPLAYED``: its proof was replayed and shows it.
     * ``ROOT``: the root relaxation, solved anew, shows it.
     * ``STORED``: nothing but the stored number; gap and status were recomputed from it, and an
-      attack found nothing below it.
+      attack found nothing better than it.
     * ``WORD``: nothing but the engine's word that there is no answer; an attack found none.
-    * ``NONE``: the row has no bound above zero.
+    * ``NONE``: the row has no bound that says anything.
     """
 
     REPLAYED = "proof replayed"

@@ -184,7 +184,8 @@ class VerifyRow(Row):
     """A verdict over a ball of radius ``eps``.
 
     ``run`` is the key, the image and the radius. ``bound`` is a proven upper bound on the lead
-    ``max_t x_t - x_d`` of the other labels over the ball, below 0 where the verdict is ROBUST;
+    ``max_t x_t - x_d`` of the other labels over the ball, below 0 where the verdict is ROBUST (and
+    -1e-290 where no more than that is proven);
     ``lead`` and ``distance`` are those of the witness, an input that is answered otherwise.
     """
 

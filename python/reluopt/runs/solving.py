@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reluopt.engines.proving import proving_engine
+from reluopt.engines.proving import ProvingEngine, proving_engine
+from reluopt.errors import UnsupportedProblemError
 from reluopt.method import engine_for
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
@@ -125,6 +126,26 @@ class SolverJob(NetworkJob[UnitT, RowT]):
         """
         box = Box(*self.network.metadata.input_ends())
         engine_for(self.method, Task.largest_logit(0, box), self.network)
+
+    def refuse_engine(self, task: Task) -> None:
+        """Refuse an engine that cannot solve a task as asked, or not keep its proof if one is.
+
+        Raises:
+            InputError: the engine cannot do what the method asks.
+            UnsupportedProblemError: it cannot solve such tasks, or keeps no proofs of them.
+            EngineUnavailableError: it is not usable on this machine.
+        """
+        engine = engine_for(self.method, task, self.network)
+        keeps = isinstance(engine, ProvingEngine) and engine.keeps_proofs(task)
+        if self.options.extra.get("proof") and not keeps:
+            asked = self.method.engine
+            found = "" if asked == engine.name else f", which is {engine.name} here"
+            norm = task.norm if task.minimises_distance else task.inputs.ball_norm
+            about = "" if norm is None else f" for {norm.label}"
+            raise UnsupportedProblemError(
+                f"--proof: expected an engine that keeps proofs (bnb, for all norms), found "
+                f"engine {asked}{found}{about}"
+            )
 
     def limits(self) -> dict[str, Any]:
         """Columns that tell network and options."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reluopt.answers.solution import Solution, Status
-from reluopt.method import Method, engine_for
+from reluopt.method import Method
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.prepare import prepare
 from reluopt.questions.problems import Norm, Verification
@@ -92,12 +92,11 @@ class VerifyJob(SolverJob[Ball, VerifyRow]):
         Raises:
             InputError: see :meth:`~reluopt.questions.verification.Verification.task`, or the engine
                 cannot do what the method asks.
-            UnsupportedProblemError: the engine cannot solve such problems.
+            UnsupportedProblemError: the engine cannot solve such problems, or keeps no proofs.
             EngineUnavailableError: the engine is not usable on this machine.
         """
         for unit in {(u.instance.label, u.eps): u for u in units}.values():
-            task = self.problem(unit).task(self.network)
-            engine_for(self.method, task, self.network)
+            self.refuse_engine(self.problem(unit).task(self.network))
 
     def problem(self, unit: Ball) -> Verification:
         """What is asked of one ball."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from reluopt.engines.options import EngineOptions
-from reluopt.errors import InputError, ReluoptError
+from reluopt.errors import InputError, ReluoptError, shown
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import open_network
 from reluopt.runs.answers import Answers
@@ -78,7 +78,7 @@ def verify_run(
     """Verify all rows of a run, in the order of the file, and then tell those that are missing.
 
     Args:
-        folder: a folder written by ``reluopt attack --out`` or ``verify --out``.
+        folder: what ``attack``, ``verify``, ``robust-error`` or ``worst-case --out`` wrote.
         network_name: weights to use; by default what the run recorded.
         data_dir: folder of idx files, if the run used one.
         workers: processes that share the work; 1 for this one alone.
@@ -165,7 +165,8 @@ def _record(folder: Path) -> Record:
     settings = record.settings
     if settings.get("experiment") not in KINDS:
         raise InputError(
-            f"{path}: expected an attack, verdicts or worst cases on record, found something else"
+            f"{path}: expected the record of {', '.join(KINDS)}, found "
+            f"{shown(repr(settings.get('experiment')))}, whose rows cannot be verified"
         )
     needed = KINDS[settings["experiment"]].settings
     for name in ("network_path", "network_sha256", "gap", "engine", *needed):

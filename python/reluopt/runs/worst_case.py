@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from reluopt.answers.solution import Solution
-from reluopt.method import Method, engine_for
+from reluopt.method import Method
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
 from reluopt.questions.problems import Norm, WorstCase, parse_norm
@@ -140,4 +140,4 @@ class WorstCaseJob(ImageJob[WorstCaseRow], SolverJob[Instance, WorstCaseRow]):
             EngineUnavailableError: the engine is not usable on this machine.
         """
         for task in [self.problem(unit).task(self.network) for unit in units][:1]:
-            engine_for(self.method, task, self.network)
+            self.refuse_engine(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -82,7 +83,7 @@ def decide(
             return Decision(Verdict.SAT, found)
         if proven:
             continue
-        if share.left <= LATE * seconds:
+        if seconds < math.inf and share.left <= LATE * seconds:
             pending.append(region)
         else:
             given_up = True

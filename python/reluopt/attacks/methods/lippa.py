@@ -31,7 +31,7 @@ from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.questions.input_sets import Box
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Alternative, Task, fitting_box
-from reluopt.questions.verification import ball_of, misclassifications
+from reluopt.questions.verification import misclassifications, refuse_radius
 
 Pattern: TypeAlias = tuple[BoolArray, ...]
 
@@ -78,8 +78,7 @@ class Lippa(AttackMethod):
         allowed = fitting_box(network, box)
         batch = Batch(network, images, criterion, norm, allowed)
         made = batch.images.copy()
-        for image in made[:1]:
-            ball_of(network, image, eps, norm, allowed)  # refuses what is none
+        refuse_radius(eps)
         for row in np.flatnonzero(~batch.success(made)):
             label = int(batch.criterion.answers[row])
             task = Task.nearest(made[row], allowed, norm, misclassifications(network, label))

@@ -57,7 +57,7 @@ class BranchAndBoundEngine(Engine):
 
     def state(self) -> EngineState:
         """Always usable."""
-        detail = f"own branch and bound, compiled by numba {_version('numba')}; distances, verdicts"
+        detail = f"own branch and bound, compiled by numba {_version('numba')}; all but logits"
         return EngineState(True, _version("reluopt"), detail)
 
     def supports(self, task: Task) -> bool:
