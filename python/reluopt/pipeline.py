@@ -49,16 +49,17 @@ def solve(
 
     Args:
         network: the network.
-        problem: a question, such as :class:`~reluopt.questions.problems.MinimalPerturbation`,
-            :class:`~reluopt.questions.problems.OptimalInput` or
-            :class:`~reluopt.questions.problems.Classification`.
+        problem: a question of :mod:`reluopt.questions.problems`: a smallest change, a verdict or a
+            worst case over a ball, one change for several images, an optimal input, a
+            classification.
         method: engine, formulation, bounds and limits; None means all defaults.
         progress: called now and then with incumbent, bound and node count.
 
     Returns:
         The checked solution. For optimal inputs and classifications the objective is a logit; for
         classifications ``image`` is the classified image and the certificate compares the
-        program's logits with the forward pass.
+        program's logits with the forward pass. For verdicts ``image`` is a witness, the objective
+        the lead of another label there, and the bound one on that lead over the whole ball.
 
     Raises:
         InputError: the problem does not fit the network.
