@@ -139,6 +139,7 @@ def _solution(
         size=dict(answer.size),
         message=verdict.message,
         proof=answer.proof,
+        others=verdict.others,
     )
 
 

@@ -125,6 +125,7 @@ class Solution:
         gap: :func:`relative_gap` of the two.
         image: the answer, shape ``(n_0,)``, or None.
         target: the label that was asked for (the one reached, for untargeted problems), or None.
+        others: those of further images, where one change was asked for several.
         certificate: the check of ``image``, or None without an image.
         engine, formulation, bounds: how it was solved.
         nodes: branch-and-bound nodes.
@@ -155,6 +156,12 @@ class Solution:
     size: Mapping[str, int] = field(default_factory=dict, repr=False)
     message: str = ""
     proof: Any = field(default=None, repr=False, compare=False)
+    others: tuple[int, ...] = ()
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """What was asked for of each image; none where it is not known."""
+        return () if self.target is None else (self.target, *self.others)
 
     @property
     def gap(self) -> float:

@@ -161,6 +161,7 @@ class Verdict:
         image: the answer, or None.
         certificate: the check of ``image``.
         nothing: the objective where none was reached.
+        others: the targets of further images, where one change was asked for several.
     """
 
     status: Status
@@ -169,6 +170,7 @@ class Verdict:
     image: FloatArray | None = None
     certificate: Certificate | None = None
     nothing: float = math.inf
+    others: tuple[int, ...] = ()
 
     @property
     def certified(self) -> bool:
@@ -217,10 +219,11 @@ def _judge_distance(claim: Claim) -> Verdict:
     bare = any(alternative.bare for alternative in alternatives)
     best = best_answer(claim.network, claim.task, claim.found, bare)
     status, message = verdict(claim.answer, best, claim.gap, bare)
-    if best is None:
-        return Verdict(status, message, None if len(alternatives) > 1 else alternatives[0].target)
-    target = alternatives[best.alternative].target
-    return Verdict(status, message, target, best.image, best.certificate)
+    if best is None and len(alternatives) > 1:
+        return Verdict(status, message, None)
+    met = alternatives[0 if best is None else best.alternative]
+    image, certificate = (None, None) if best is None else (best.image, best.certificate)
+    return Verdict(status, message, met.target, image, certificate, others=met.others)
 
 
 def _judge_maximum(claim: Claim) -> Verdict:

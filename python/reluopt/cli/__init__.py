@@ -92,6 +92,7 @@ def _run(arguments: Sequence[str] | None) -> Any:
         network_commands,
         solve_commands,
         study_commands,
+        universal_command,
         verify_commands,
         vnnlib_command,
         worst_case_command,

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = (
-    *("attack", "verify", "robust-error", "worst-case", "vnnlib"),
+    *("attack", "universal", "verify", "robust-error", "worst-case", "vnnlib"),
     *("info", "evaluate", "import", "train", "ideal", "classify"),
     *("report", "verify-result", "merge", "bench", "profile"),
     *("reproduce", "experiment", "compile"),

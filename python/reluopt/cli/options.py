@@ -51,6 +51,12 @@ BallNorm: TypeAlias = Annotated[
     str, typer.Option(help="Norm of the ball: linf, l1 or l2 (its length).")
 ]
 TrueLabel: TypeAlias = Annotated[int | None, typer.Option(help="True label of image files.")]
+Incumbent: TypeAlias = Annotated[
+    bool | None, typer.Option(help="Look for an incumbent first (default: unless thesis).")
+]
+Proof: TypeAlias = Annotated[
+    bool, typer.Option("--proof", help="Keep proofs for verify-result (needs --out, and bnb).")
+]
 JsonLines: TypeAlias = Annotated[
     bool, typer.Option("--jsonl", help="One JSON object an image on stdout, logs on stderr.")
 ]
@@ -254,6 +260,12 @@ class RunOptions:
     ] = False
     out: Out = None
     jsonl: JsonLines = False
+
+
+def check_proof(proof: bool, out: Path | None) -> None:
+    """Refuse ``--proof`` without a folder that keeps them."""
+    if proof and out is None:
+        raise InputError("--proof: expected --out, the folder that keeps them, found none")
 
 
 def check_figure_path(path: Path | None) -> None:

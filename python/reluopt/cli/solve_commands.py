@@ -48,14 +48,9 @@ def attack(
             "any)."
         ),
     ] = None,
-    incumbent: Annotated[
-        bool | None, typer.Option(help="Look for an incumbent first (default: unless thesis).")
-    ] = None,
+    incumbent: options.Incumbent = None,
     label: options.TrueLabel = None,
-    proof: Annotated[
-        bool,
-        typer.Option("--proof", help="Keep proofs for verify-result (needs --out, and bnb)."),
-    ] = False,
+    proof: options.Proof = False,
     figure: options.Figure = None,
 ) -> None:
     """Find the smallest change that makes the network answer the target, proven and checked.
@@ -74,8 +69,7 @@ def attack(
     from reluopt.cli.runs import chosen_instances, run_units, save
     from reluopt.runs.attack import AttackJob, AttackSettings
 
-    if proof and asked.out is None:
-        raise InputError("--proof: expected --out, the folder that keeps them, found none")
+    options.check_proof(proof, asked.out)
     method = solver.method(incumbent, proof)
     job = AttackJob(network, AttackSettings(*parsed, method, network_name, smooth))
     instances = chosen_instances(network, images, asked, label)

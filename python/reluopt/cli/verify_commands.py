@@ -40,9 +40,7 @@ class BallOptions:
 
     norm: options.BallNorm = "linf"
     label: options.TrueLabel = None
-    proof: Annotated[
-        bool, typer.Option("--proof", help="Keep proofs for verify-result (needs --out, and bnb).")
-    ] = False
+    proof: options.Proof = False
 
 
 @app.command()
@@ -117,8 +115,7 @@ def _decided(
 ) -> tuple[VerifyJob, list[Finished[VerifyRow]]]:
     """Decide every image within every radius."""
     solver.check()
-    if ball.proof and asked.out is None:
-        raise InputError("--proof: expected --out, the folder that keeps them, found none")
+    options.check_proof(ball.proof, asked.out)
     network = loading.open(network_name)
 
     from reluopt.cli.runs import chosen_instances, run_units

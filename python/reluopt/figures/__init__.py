@@ -16,6 +16,7 @@ from reluopt.figures.pictures import (
     limit_pictures,
     optimal_input_figure,
     perturbation_figure,
+    shared_change_figure,
 )
 from reluopt.figures.robust_error import robust_error_figure
 from reluopt.figures.robustness import (
@@ -67,6 +68,7 @@ __all__ = [
     "perturbation_figure",
     "robust_error_figure",
     "save_figure",
+    "shared_change_figure",
     "style",
     "time_figure",
     "time_versus_size_figure",

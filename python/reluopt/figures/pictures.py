@@ -26,6 +26,7 @@ from reluopt.figures.style import (
     MUTED,
     NORM_SYMBOLS,
     SINGLE_COLUMN,
+    SMALL,
     TEXT,
     TINY,
     inch_text,
@@ -35,6 +36,7 @@ from reluopt.figures.style import (
 from reluopt.figures.tiles import (
     COLUMNS,
     GAP,
+    LINE,
     RIGHT,
     Names,
     Tiles,
@@ -53,6 +55,7 @@ from reluopt.figures.tiles import (
     tile_axes,
     upright,
 )
+from reluopt.numerics.arrays import FloatArray
 
 LARGEST_TILE = 0.95
 """Inches; single images are not blown up beyond this."""
@@ -162,6 +165,80 @@ def perturbation_figure(
         draw_caption(figure, tiles, index, [(length, INK), proof_mark(proven[index])])
     name_rows(figure, tiles, _ROWS, scales if scale_each_band else scales * tiles.bands)
     return figure
+
+
+@style()
+def shared_change_figure(
+    originals: ArrayLike,
+    change: ArrayLike,
+    labels: Sequence[int],
+    predicted_original: Sequence[int],
+    predicted_changed: Sequence[int],
+    caption: Sequence[tuple[str, str]],
+    *,
+    span: tuple[float, float] = (0.0, 1.0),
+) -> Figure:
+    """A column for each image, original and changed, and at the end the change that all share.
+
+    Args:
+        originals: at least one image.
+        change: what is added to each, of the same shape.
+        labels: true labels. An image that the network misreads is marked with its label.
+        predicted_original: what the network answers for each original.
+        predicted_changed: what it answers for each changed image.
+        caption: lines below the change, each with its colour; at most two.
+        span: pixel values that are drawn black and white.
+
+    Returns:
+        A figure of at most :data:`DOUBLE_COLUMN` (up to three images: :data:`SINGLE_COLUMN`)
+        inches.
+    """
+    images = stack_images("originals", originals)
+    check_lengths(len(images), (labels, predicted_original, predicted_changed))
+    delta = stack_images("a change", np.asarray(change, dtype=np.float64)[None])
+    if delta.shape[1:] != images.shape[1:]:
+        expected = f"a change of shape {images.shape[1:]}"
+        raise InputError(f"figure: expected {expected}, found {delta.shape[1:]}")
+    misread = [label != seen for label, seen in zip(labels, predicted_original, strict=True)]
+    tiles = Tiles.fitting(
+        np.concatenate([images, delta]),
+        COLUMNS,
+        SINGLE_COLUMN if len(images) <= 3 else DOUBLE_COLUMN,
+        rows=2,
+        lines=(1 + any(misread), 0),
+        largest=LARGEST_TILE,
+        right=RIGHT,
+    )
+    figure = new_figure(tiles.width, tiles.bands * tiles.band)
+    for index, image in enumerate(images):
+        draw_digit(tile_axes(figure, tiles, index, 0), image, span)
+        draw_digit(tile_axes(figure, tiles, index, 1), image + delta[0], span)
+        title = Names(None).arrow(predicted_original[index], predicted_changed[index])
+        draw_title(figure, tiles, index, title, f"label {labels[index]}" * misread[index])
+    for band in range(math.ceil(len(images) / tiles.columns)):
+        for row, name in enumerate(("original", "changed")):
+            left, top = tiles.corner(band * tiles.columns, row)
+            upright(figure, left - 0.07, top + tiles.height / 2, name)
+    _draw_shared(figure, tiles, delta[0], caption)
+    return figure
+
+
+def _draw_shared(
+    figure: Figure, tiles: Tiles, delta: FloatArray, caption: Sequence[tuple[str, str]]
+) -> None:
+    """The change as the last tile, between both rows, with its scale and lines below it."""
+    scale = change_scale(np.zeros((1, *delta.shape)), [delta])
+    left, top = tiles.corner(tiles.count - 1, 0)
+    top += (tiles.height + GAP) / 2
+    axes = frame(figure, left, top, tiles.tile, tiles.height)
+    draw_change(axes, np.zeros_like(delta), delta, scale)
+    draw_scale(figure, left + tiles.tile + 0.06, top, tiles.height, scale)
+    middle = left + tiles.tile / 2
+    look = {"ha": "center", "size": SMALL}
+    inch_text(figure, middle, top - 0.05, "the change", va="baseline", color=MUTED, **look)
+    for number, (words, colour) in enumerate(caption):
+        place = top + tiles.height + 0.035 + number * LINE
+        inch_text(figure, middle, place, words, va="top", color=colour, **look)
 
 
 @style()

@@ -175,6 +175,8 @@ def _read_originals(
     settings = record["settings"]
     if "norm" not in settings:
         return {}, ""  # optimal inputs, say: they start from no image
+    if "images" in settings:
+        return {}, "the answer is a change of several images, which `universal --figure` draws"
     name = network_name or settings.get("network_path") or settings.get("network")
     try:
         # Of which only the shape of inputs matters.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,8 +28,8 @@ from reluopt.runs.solving import (
     ImageJob,
     SolverJob,
     limit_settings,
+    nearest,
     network_settings,
-    solved,
 )
 
 TOY_SIZES, TOY_SEED, TOY_SHIFT = (8, 8, 6, 3), 14, 2
@@ -137,29 +136,12 @@ class AttackJob(ImageJob[AttackRow], SolverJob[Instance, AttackRow]):
 
     def row(self, unit: Instance, solution: Solution, seconds: float) -> AttackRow:
         """The row of a solved instance."""
-        certificate, objective = solution.certificate, solution.objective
-        measured: dict[str, Any] = {}
-        if certificate is not None:
-            measured = {"predicted": certificate.predicted, "margin": certificate.lead}
-            measured |= {"slack": certificate.margin, "box_violation": certificate.box_violation}
-        times = {
-            f"{step}_seconds": getattr(solution.timings, step)
-            for step in ("attack", "bounds", "build", "search", "polish")
-        }
+        certificate = solution.certificate
         return replace(
             self.blank(unit, str(solution.status)),
             target=solution.target,
-            objective=objective,
-            distance=self.settings.norm.distance_of(objective)
-            if math.isfinite(objective)
-            else None,
-            bound=solution.bound,
-            gap=solution.gap,
-            seconds=seconds,
-            certified=solution.certified,
-            **measured,
-            **times,
-            **solved(solution),
+            predicted=None if certificate is None else certificate.predicted,
+            **nearest(solution, self.settings.norm, seconds),
         )
 
     def blank(self, unit: Instance, status: str) -> AttackRow:

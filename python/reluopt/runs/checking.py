@@ -15,7 +15,7 @@ from reluopt.errors import ReluoptError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.runs.evidence import Evidence
-from reluopt.runs.instances import Instance
+from reluopt.runs.instances import load_by_key
 from reluopt.runs.job import CRASHED, Procedure, RowT
 
 
@@ -44,11 +44,11 @@ class Verified:
 
 @dataclass(frozen=True, eq=False)
 class StoredRow(Generic[RowT]):
-    """A row, the image stored with it, the instance that it names, and its place in the table."""
+    """A row, the image stored with it, what it is about, and its place in the table."""
 
     row: RowT
     image: FloatArray | None
-    instance: Instance
+    instance: Any
     place: int
 
     @property
@@ -64,6 +64,14 @@ class FolderCheck(Procedure[StoredRow[RowT], Verified], Generic[RowT]):
     folder: Path
     network: ReLUNetwork
     settings: Mapping[str, Any]
+
+    def instances(self, rows: Sequence[RowT], data_dir: Path | None = None) -> Mapping[str, Any]:
+        """What rows are about, by their column ``image``.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return load_by_key(self.network, {row.image: row.label for row in rows}, data_dir)
 
     @abstractmethod
     def check(self, unit: StoredRow[RowT]) -> Verified:

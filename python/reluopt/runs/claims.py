@@ -12,10 +12,11 @@ from enum import Enum
 from typing import Any
 
 from reluopt.answers.solution import Status
+from reluopt.runs.distance_rows import DistanceRow
 from reluopt.runs.job import FAILURES
-from reluopt.runs.row import AttackRow, Row
+from reluopt.runs.row import Row
 
-MEASURED = ("predicted", "margin", "slack", "box_violation")
+MEASURED = ("predicted", "answers", "margin", "slack", "box_violation")
 """What the check measures on an image."""
 
 LENGTHS = ("objective", "distance")
@@ -69,7 +70,7 @@ class StatusClaim:
     solved: bool = True
     bounds: bool = True
 
-    def failures(self, row: AttackRow) -> Iterator[str]:
+    def failures(self, row: DistanceRow) -> Iterator[str]:
         """Columns that are empty and must not be, or the other way round, a sentence each."""
         yield from _presence(row, LENGTHS, self.lengths)
         yield from _presence(row, ("gap",), self.gap)
@@ -79,16 +80,16 @@ class StatusClaim:
         yield from _presence(row, WORK, Has.YES if self.solved else Has.NO)
         yield from _presence(row, HOW, Has.YES if self.solved else Has.MAYBE)
         if not self.solved:
-            yield from _presence(row, ("target", *SIZE), Has.NO)
+            yield from _presence(row, ("target", "targets", *SIZE), Has.NO)
         for name in (*WORK, *SIZE):
             value = getattr(row, name)
             if value is not None and value < 0:
                 yield f"{name} is {value}, below 0"
 
 
-def _presence(row: AttackRow, columns: tuple[str, ...], has: Has) -> Iterator[str]:
+def _presence(row: DistanceRow, columns: tuple[str, ...], has: Has) -> Iterator[str]:
     for name in columns:
-        value = getattr(row, name)
+        value = row.get(name)
         if has is Has.YES and value is None:
             yield f"{name} is empty, but {row.status} claims one"
         if has is Has.NO and value is not None:
@@ -112,7 +113,7 @@ CLAIMS: Mapping[str, StatusClaim] = {
 UNPROVEN = (Status.NOT_ROBUST, Status.UNDECIDED)
 """Verdicts that no proof stands behind: a witness does, or nothing."""
 
-_WITH_ANSWERS = ("attack", "ideal", "estimate", "ball-attack", "verify", "worst-case")
+_WITH_ANSWERS = ("attack", "ideal", "estimate", "ball-attack", "verify", "worst-case", "universal")
 """Jobs that store an image beside every row that tells what the network answers to it."""
 
 
@@ -128,7 +129,7 @@ def keeps_answer(settings: Mapping[str, Any], row: Row, any_answers: bool) -> bo
     certified = row.get("certified") is True
     if settings.get("experiment") is None:
         return any_answers and certified
-    answered = certified or row.get("predicted") is not None
+    answered = certified or row.get("predicted", row.get("answers")) is not None
     return answered and settings["experiment"] in _WITH_ANSWERS
 
 

@@ -8,15 +8,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reluopt.answers.solution import Status
-from reluopt.figures import feature_figure, optimal_input_figure, perturbation_figure
-from reluopt.figures.style import INK
+from reluopt.figures import (
+    feature_figure,
+    optimal_input_figure,
+    perturbation_figure,
+    shared_change_figure,
+)
+from reluopt.figures.style import INK, NORM_SYMBOLS
 from reluopt.figures.tiles import proof_mark
 from reluopt.images.display import as_picture
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Norm
+from reluopt.runs.distance_rows import DistanceRow
 from reluopt.runs.instances import Instance
 from reluopt.runs.job import Finished
-from reluopt.runs.row import AttackRow, IdealRow, known
+from reluopt.runs.row import AttackRow, IdealRow, UniversalRow, known
+from reluopt.runs.universal import UniversalJob
 from reluopt.runs.wording import change_words
 
 
@@ -59,6 +66,35 @@ def attack_figure(
     )
 
 
+def change_figure(job: UniversalJob, finished: Finished[UniversalRow]) -> Figure | None:
+    """All images before and after the change, and the change; None without a certified one.
+
+    Inputs that are no pictures are drawn as the features that changed.
+    """
+    row, network = finished.row, job.network
+    if finished.image is None or not row.certified:
+        return None
+    change, images = np.ravel(finished.image), np.stack(job.images.images)
+    before, after = (list(map(known, row.by_image(n))) for n in ("original_answers", "answers"))
+    length = f"{known(row.distance):#.3g}".rstrip(".")
+    mark = proof_mark(_proof(row))
+    if not _pictured(network):
+        names = [*map(change_words, job.images.labels, before, after)]
+        captions = [[(f"{job.settings.norm.label} {length}", INK), mark]] * len(names)
+        ends = network.metadata.input_ends()
+        return feature_figure(list(images + change), list(images), ends, names, captions)
+    symbol = NORM_SYMBOLS.get(str(job.settings.norm), "blend")
+    return shared_change_figure(
+        images.reshape(-1, *network.input_shape),
+        change.reshape(network.input_shape),
+        job.images.labels,
+        before,
+        after,
+        [(f"{symbol} = {length}", INK), mark],
+        span=_span(network),
+    )
+
+
 def _pictured(network: ReLUNetwork) -> bool:
     """Whether inputs are pictures."""
     return as_picture(np.zeros(network.input_shape)) is not None
@@ -74,7 +110,7 @@ TINY_SPAN = 1e-12
 """Pixels that may not change at all are drawn black."""
 
 
-def _proof(row: AttackRow | IdealRow) -> bool | float:
+def _proof(row: DistanceRow | IdealRow) -> bool | float:
     """True for a proven optimum, else the relative gap that is left."""
     if row.status == Status.OPTIMAL:
         return True

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.errors import InputError
+from reluopt.errors import InputError, shown
 from reluopt.images.input_files import READERS, Inputs, load_inputs
 from reluopt.images.mnist import load_selection, parse_indices
 from reluopt.networks.network import ReLUNetwork
@@ -192,4 +192,7 @@ def load_by_key(
             texts.append(key)
     texts += [f"{source}:{','.join(indices)}" for source, indices in rows.items()]
     loaded = [each for text in texts for each in _load(network, text, data_dir, None, labels)]
-    return {each.key: each for each in _checked(network, loaded)}
+    found = {each.key: each for each in _checked(network, loaded)}
+    if strange := labels.keys() - found.keys():
+        raise InputError(f"images: expected images that are there, found {shown(min(strange))}")
+    return found

@@ -95,6 +95,8 @@ _SETTING_KINDS = {
     **dict.fromkeys(("target", "norm", "margin", "engine", "formulation", "bounds"), _TEXT),
     **dict.fromkeys(("time_limit", "gap", "smoothness", "eps", "fooled"), _NUMBER),
     **dict.fromkeys(("threads", "seed", "logit", "against"), _WHOLE),
+    "images": _TEXTS,
+    "labels": _list_of(int, "a list of whole numbers"),
     "extra": _MAPPING,
     "architecture": _TEXT,
     "input_shape": ("a list of whole numbers", _is_shape),

@@ -13,59 +13,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, make_dataclass, replace
 from functools import cache
 from keyword import iskeyword
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from reluopt.runs.column import TEXT, Column
+from reluopt.runs.distance_rows import AttackRow as AttackRow
+from reluopt.runs.distance_rows import UniversalRow as UniversalRow
 from reluopt.runs.row_base import Row as Row
 from reluopt.runs.row_base import csv_line as csv_line
 
 if TYPE_CHECKING:  # workers read no tables and should not load pandas
     import pandas as pd
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttackRow(Row):
-    """A smallest change.
-
-    ``margin`` is the lead of the target's logit as measured, ``slack`` the smallest slack of the
-    asked conditions, ``image_sha256`` that of the original, ``seconds`` those of the whole solve.
-    """
-
-    image: str
-    label: int
-    target: int | None = None
-    norm: str
-    margin_rule: str
-    engine: str
-    formulation: str | None = None
-    bounds: str | None = None
-    status: str
-    objective: float | None = None
-    distance: float | None = None
-    bound: float | None = None
-    gap: float | None = None
-    seconds: float | None = None
-    nodes: int | None = None
-    original_predicted: int | None = None
-    predicted: int | None = None
-    margin: float | None = None
-    slack: float | None = None
-    box_violation: float | None = None
-    certified: bool
-    attack_seconds: float | None = None
-    bounds_seconds: float | None = None
-    build_seconds: float | None = None
-    search_seconds: float | None = None
-    polish_seconds: float | None = None
-    variables: int | None = None
-    constraints: int | None = None
-    binaries: int | None = None
-    seed: int | None = None
-    threads: int | None = None
-    time_limit: float | None = None
-    network: str = ""
-    image_sha256: str
-    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,7 +269,7 @@ class BenchRow(AttackRow):
     began; ``order`` is its turn on the image; ``code_sha256`` tells the sources of reluopt.
     """
 
-    file_order = (
+    file_order: ClassVar[tuple[str, ...]] = (
         *("run", "network", "image", "method", "proven", "status", "seconds"),
         *("label", "target", "norm", "margin_rule", "engine", "formulation", "bounds"),
         *("objective", "distance", "bound", "gap", "nodes", "original_predicted", "predicted"),
@@ -349,7 +306,7 @@ def known(value: _Value | None) -> _Value:
 
 ROW_CLASSES: tuple[type[Row], ...] = (
     *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, BallAttackRow, ForwardRow),
-    *(VerifyRow, WorstCaseRow, InferenceRow, BenchRow),
+    *(VerifyRow, WorstCaseRow, UniversalRow, InferenceRow, BenchRow),
 )
 """Rows of all jobs."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -26,12 +28,14 @@ from reluopt.questions.problems import (
     parse_norm,
     parse_target,
 )
+from reluopt.questions.tasks import Alternative
 from reluopt.runs.checking import FolderCheck, StoredRow, Verified
 from reluopt.runs.claims import CLAIMS, LENGTHS, Has, StatusClaim, keeps_proof
 from reluopt.runs.column import TEXT
+from reluopt.runs.distance_rows import AttackRow, DistanceRow
 from reluopt.runs.evidence import BoundClaim, Evidence, at_most, close, fools_nobody
+from reluopt.runs.instances import Instance
 from reluopt.runs.job import FAILURES
-from reluopt.runs.row import AttackRow
 from reluopt.runs.store import proof_path
 
 RECORDED = {"margin_rule": "margin"} | {
@@ -41,7 +45,7 @@ RECORDED = {"margin_rule": "margin"} | {
 
 _COLUMNS = {
     column.name: replace(column, empty="" if column.kind is TEXT else None)
-    for column in AttackRow.schema()
+    for column in DistanceRow.schema()
 }
 
 
@@ -69,12 +73,23 @@ class _Measured:
         return Incumbent(self.image, self.certificate.objective, self.alternative)
 
 
-class _RowCheck:
-    """The check of one row."""
+RowT = TypeVar("RowT", bound=DistanceRow)
+InstanceT = TypeVar("InstanceT")
 
-    def __init__(self, run: RunCheck, stored: StoredRow[AttackRow]) -> None:
-        self._network, self._settings = run.network, run.settings
-        self._row, self._instance, image = stored.row, stored.instance, stored.image
+
+class DistanceCheck(Generic[RowT, InstanceT]):
+    """The check of one row of a smallest change, whatever it is one of.
+
+    Args:
+        run: the check of the run.
+        stored: the row, and what it is about.
+    """
+
+    def __init__(self, run: FolderCheck[RowT], stored: StoredRow[RowT]) -> None:
+        self._given = self._network = run.network
+        self._settings, self._row = run.settings, stored.row
+        self._instance: InstanceT = stored.instance
+        image = stored.image
         self._image = None if image is None else image.reshape(-1)
         self._status, self._certified = self._row.status, self._row.certified
         self._proof = proof_path(run.folder, self._row.image)
@@ -88,7 +103,7 @@ class _RowCheck:
             self._failures.append(f"there is no status {self._status}")
             return self._verified(Evidence.NONE)
         self._check_columns(claim)
-        task = self._task()
+        task = self._posed_task()
         measured = self._measure(task, claim)
         if measured is not None:
             self._check_numbers(measured.certificate)
@@ -104,17 +119,33 @@ class _RowCheck:
 
     def _check_records(self) -> None:
         """What the row repeats of settings and instance."""
-        row, instance = self._row, self._instance
-        self.fail_unless(instance.label == row.label, f"the true label is {instance.label}")
+        row = self._row
+        self._check_repeated()
         for column, name in RECORDED.items():
             asked, stored = _COLUMNS[column].keep(self._settings[name]), row[column]
             self.fail_unless(stored == asked, f"{column} is {asked}, not {stored}")
         self._check_method()
-        answered = int(self._network.predict(instance.image))
-        same = row.original_predicted == answered
-        self.fail_unless(same, f"original_predicted is {answered}")
-        same = row.image_sha256 == instance.fingerprint
-        self.fail_unless(same, "the original image has another SHA-256 now")
+
+    @abstractmethod
+    def _check_repeated(self) -> None:
+        """What the row repeats of what it is about."""
+
+    @abstractmethod
+    def _posed_task(self) -> Task:
+        """The task; ``self._network`` is the network that it is about, from then on."""
+
+    @property
+    @abstractmethod
+    def _target(self) -> Any:
+        """What the row says that it reached."""
+
+    @abstractmethod
+    def _name(self, alternative: Alternative) -> Any:
+        """What rows call an alternative."""
+
+    @abstractmethod
+    def _check_answers(self, certificate: Certificate) -> None:
+        """The network's answers to the stored image."""
 
     def _check_method(self) -> None:
         """The engine and the formulation that were asked for, or one that there is."""
@@ -141,22 +172,11 @@ class _RowCheck:
         if keeps_proof(self._settings, self._row) and not self._proof.exists():
             self._failures.append("a proof was to be kept, but there is none")
 
-    def _task(self) -> Task:
-        settings, instance = self._settings, self._instance
-        return MinimalPerturbation(
-            instance.image,
-            instance.label,
-            parse_target(str(settings["target"])),
-            parse_norm(str(settings["norm"])),
-            parse_margin(str(settings["margin"])),
-            smoothness=settings.get("smoothness"),
-        ).task(self._network)
-
     def _measure(self, task: Task, claim: StatusClaim) -> _Measured | None:
         """The stored image, if it fits the network and names an alternative."""
         image = self._image
-        targets = [alternative.target for alternative in task.alternatives]
-        target = self._row.target
+        targets = [self._name(alternative) for alternative in task.alternatives]
+        target = self._target
         known = target in targets
         if target is not None or (image is not None and claim.image is not Has.NO):
             self.fail_unless(known, f"target {target} was not asked for")
@@ -183,7 +203,7 @@ class _RowCheck:
             if check_perturbation(self._network, task, alternative, image).certified:
                 self._failures.append(
                     f"{self._status} claims no answer, but the stored image is one: the network "
-                    f"answers {alternative.target}"
+                    f"answers {self._name(alternative)}"
                 )
                 return
         self._failures.append(f"{self._status} claims no answer, but an image is stored")
@@ -194,8 +214,8 @@ class _RowCheck:
             self._failures += certificate.failures
         if certificate.certified and not self._certified:
             self._failures.append("the row denies an answer that passes the check")
+        self._check_answers(certificate)
         recomputed = {
-            "predicted": float(certificate.predicted),
             "margin": certificate.lead,
             "slack": certificate.margin,
             "box_violation": certificate.box_violation,
@@ -293,7 +313,7 @@ class _RowCheck:
     def check_numerical(self, measured: _Measured | None) -> None:
         """NUMERICAL: a certified answer is no answer only where the engine's bound denies it."""
         if measured is None:
-            unknown = self._row.predicted is None
+            unknown = self._row.margin is None
             self.fail_unless(unknown, "an answer is told, but no image is stored")
         if measured is None or not measured.certificate.certified:
             lengths = [n for n in (*LENGTHS, "gap") if self._row[n] is not None]
@@ -318,11 +338,47 @@ class _RowCheck:
         return Verified(self._row.image, self._status, failures, evidence, bound, root, proven)
 
 
-_STATUS_CHECKS: Mapping[str, Callable[[_RowCheck, _Measured | None], None]] = {
-    Status.OPTIMAL: _RowCheck.check_optimal,
-    Status.FEASIBLE: _RowCheck.check_feasible,
-    Status.INFEASIBLE: _RowCheck.check_infeasible,
-    Status.NOT_ADVERSARIAL: _RowCheck.check_not_adversarial,
-    Status.NUMERICAL: _RowCheck.check_numerical,
+_STATUS_CHECKS: Mapping[str, Callable[[DistanceCheck[Any, Any], _Measured | None], None]] = {
+    Status.OPTIMAL: DistanceCheck.check_optimal,
+    Status.FEASIBLE: DistanceCheck.check_feasible,
+    Status.INFEASIBLE: DistanceCheck.check_infeasible,
+    Status.NOT_ADVERSARIAL: DistanceCheck.check_not_adversarial,
+    Status.NUMERICAL: DistanceCheck.check_numerical,
 }
 """What rows of a status claim beyond their columns (:data:`~.claims.CLAIMS`)."""
+
+
+class _RowCheck(DistanceCheck[AttackRow, Instance]):
+    """The check of the row of an image."""
+
+    def _check_repeated(self) -> None:
+        """Label, answer and pixels of the image."""
+        row, instance = self._row, self._instance
+        self.fail_unless(instance.label == row.label, f"the true label is {instance.label}")
+        answered = int(self._given.predict(instance.image))
+        same = row.original_predicted == answered
+        self.fail_unless(same, f"original_predicted is {answered}")
+        same = row.image_sha256 == instance.fingerprint
+        self.fail_unless(same, "the original image has another SHA-256 now")
+
+    def _posed_task(self) -> Task:
+        settings, instance = self._settings, self._instance
+        return MinimalPerturbation(
+            instance.image,
+            instance.label,
+            parse_target(str(settings["target"])),
+            parse_norm(str(settings["norm"])),
+            parse_margin(str(settings["margin"])),
+            smoothness=settings.get("smoothness"),
+        ).task(self._given)
+
+    @property
+    def _target(self) -> int | None:
+        return self._row.target
+
+    def _name(self, alternative: Alternative) -> int:
+        return alternative.target
+
+    def _check_answers(self, certificate: Certificate) -> None:
+        predicted, stored = certificate.predicted, self._row.predicted
+        self.fail_unless(stored == predicted, f"predicted is {predicted}, not {stored}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from reluopt.method import engine_for
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
-from reluopt.questions.problems import Box
+from reluopt.questions.problems import Box, Norm
 from reluopt.questions.tasks import Task
 from reluopt.runs.instances import Instance, data_fingerprint
 from reluopt.runs.job import Finished, Job, RowT, UnitT, hard_limit
@@ -127,15 +128,19 @@ class SolverJob(NetworkJob[UnitT, RowT]):
         box = Box(*self.network.metadata.input_ends())
         engine_for(self.method, Task.largest_logit(0, box), self.network)
 
-    def refuse_engine(self, task: Task) -> None:
+    def refuse_engine(self, task: Task, network: ReLUNetwork | None = None) -> None:
         """Refuse an engine that cannot solve a task as asked, or not keep its proof if one is.
+
+        Args:
+            task: what is asked.
+            network: of which network, if of another than the job's.
 
         Raises:
             InputError: the engine cannot do what the method asks.
             UnsupportedProblemError: it cannot solve such tasks, or keeps no proofs of them.
             EngineUnavailableError: it is not usable on this machine.
         """
-        engine = engine_for(self.method, task, self.network)
+        engine = engine_for(self.method, task, self.network if network is None else network)
         keeps = isinstance(engine, ProvingEngine) and engine.keeps_proofs(task)
         if self.options.extra.get("proof") and not keeps:
             asked = self.method.engine
@@ -194,6 +199,30 @@ def solved(solution: Solution) -> dict[str, Any]:
         "nodes": solution.nodes,
         **{name: solution.size.get(name) for name in ("variables", "constraints", "binaries")},
         "message": solution.message,
+    }
+
+
+def nearest(solution: Solution, norm: Norm, seconds: float) -> dict[str, Any]:
+    """Columns of a smallest change that took so long, but for labels and targets."""
+    certificate, objective = solution.certificate, solution.objective
+    measured: dict[str, Any] = {}
+    if certificate is not None:
+        measured = {"margin": certificate.lead, "slack": certificate.margin}
+        measured |= {"box_violation": certificate.box_violation}
+    times = {
+        f"{step}_seconds": getattr(solution.timings, step)
+        for step in ("attack", "bounds", "build", "search", "polish")
+    }
+    return {
+        "objective": objective,
+        "distance": norm.distance_of(objective) if math.isfinite(objective) else None,
+        "bound": solution.bound,
+        "gap": solution.gap,
+        "seconds": seconds,
+        "certified": solution.certified,
+        **measured,
+        **times,
+        **solved(solution),
     }
 
 

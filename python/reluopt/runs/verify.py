@@ -25,16 +25,16 @@ from reluopt.errors import InputError, ReluoptError, shown
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import open_network
 from reluopt.runs.answers import Answers
-from reluopt.runs.checking import StoredRow, Verified
+from reluopt.runs.checking import FolderCheck, StoredRow, Verified
 from reluopt.runs.evidence import Evidence as Evidence
 from reluopt.runs.executors import LocalExecutor
-from reluopt.runs.instances import load_by_key
 from reluopt.runs.progress import RunProgress, Tracker
 from reluopt.runs.record import RECORD, Record, read_record, told
-from reluopt.runs.row import AttackRow, Row, VerifyRow, WorstCaseRow
+from reluopt.runs.row import AttackRow, Row, UniversalRow, VerifyRow, WorstCaseRow
 from reluopt.runs.row_check import RECORDED, RunCheck
 from reluopt.runs.row_table import RowTable
 from reluopt.runs.store import named, read_table, runs_inside
+from reluopt.runs.universal_check import UniversalCheck
 from reluopt.runs.verdict_check import RECORDED as VERDICT_RECORDED
 from reluopt.runs.verdict_check import VerdictCheck
 from reluopt.runs.worst_case_check import RECORDED as WORST_CASE_RECORDED
@@ -58,6 +58,9 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "attack": Kind(AttackRow, RunCheck, ("target", *RECORDED.values())),
+    "universal": Kind(
+        UniversalRow, UniversalCheck, ("target", "images", "labels", *RECORDED.values())
+    ),
     "verify": Kind(VerifyRow, VerdictCheck, VERDICT_RECORDED),
     "worst-case": Kind(WorstCaseRow, WorstCaseCheck, WORST_CASE_RECORDED),
 }
@@ -78,7 +81,7 @@ def verify_run(
     """Verify all rows of a run, in the order of the file, and then tell those that are missing.
 
     Args:
-        folder: what ``attack``, ``verify``, ``robust-error`` or ``worst-case --out`` wrote.
+        folder: of ``attack``, ``universal``, ``verify``, ``robust-error`` or ``worst-case``.
         network_name: weights to use; by default what the run recorded.
         data_dir: folder of idx files, if the run used one.
         workers: processes that share the work; 1 for this one alone.
@@ -101,8 +104,9 @@ def verify_run(
     asked = set(record.instances or table.keys)
     seen: set[str] = set()
     tracker = Tracker(len(table.rows))
-    rows = _stored(kind, network, table, answers, data_dir)
-    for verified in _verify_rows(kind.check(folder, network, settings), rows, workers):
+    check = kind.check(folder, network, settings)
+    rows = _stored(check, table.typed(kind.row), answers, data_dir)
+    for verified in _verify_rows(check, rows, workers):
         checks = (
             (verified.image in seen, "the image has an earlier row"),
             (verified.image not in asked, "the run was not asked for this image"),
@@ -116,11 +120,10 @@ def verify_run(
 
 
 def _stored(
-    kind: Kind, network: ReLUNetwork, table: RowTable, answers: Answers, data_dir: Path | None
+    check: FolderCheck[Any], rows: Sequence[Any], answers: Answers, data_dir: Path | None
 ) -> list[Any]:
-    """Every row with its answer and the instance that it names."""
-    rows = table.typed(kind.row)
-    instances = load_by_key(network, {row.image: row.label for row in rows}, data_dir)
+    """Every row with its answer and what it is about."""
+    instances = check.instances(rows, data_dir)
     return [
         StoredRow(row, answers.find(row.row_key), instances[row.image], place)
         for place, row in enumerate(rows)
