@@ -49,6 +49,16 @@ def test_the_file_of_the_competition(run, place):
     assert out.splitlines()[:2] == ["sat", "X real [1,2]"]
 
 
+def test_what_the_runtime_does_not_confirm_is_unknown(run, place):
+    """1 + 2**-30 is more than 1 in float64, and 1 in float32."""
+    tiny = SPEC.replace("(>= X[0,0] 0)", "(>= X[0,0] 1)").replace("0.1)", f"{2**-30:.30f})")
+    (place / "tie.vnnlib").write_text(tiny.replace(">= Y", "> Y").format(1))
+    out = place / "answer"
+    code, text, err = run("vnnlib", place / "net.onnx", place / "tie.vnnlib", "--out", out)
+    assert (code, text, out.read_text()) == (0, "unknown\n", "unknown\n")
+    assert "note: an input satisfies the specification in float64, but not" in err
+
+
 def test_bad_input_is_one_line(run, place):
     (place / "bad.vnnlib").write_text(SPEC.format("Y[0]"))
     code, out, err = run("vnnlib", place / "net.onnx", place / "bad.vnnlib")

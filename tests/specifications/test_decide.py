@@ -1,16 +1,19 @@
 """Decisions: unsat against samples of the box, counterexamples against formulas and file."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from reluopt.answers.solution import Status
 from reluopt.deadline import Deadline
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import InputError
 from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
+from reluopt.pipeline import solve
 from reluopt.specifications.decide import Verdict, decide
 from reluopt.specifications.vnnlib import read_specification
 from reluopt.specifications.witness import Replay
@@ -80,6 +83,36 @@ def test_ties_count_as_written(tmp_path, identity):
     assert decide(strict, identity, replay(identity)).verdict == "unknown"
     equal = specified(tmp_path, unit, "(== Y_2 0.3)", "(> Y_1 0.3)")
     assert decide(equal, identity, replay(identity)).verdict in ("unknown", "unsat")
+
+
+def test_slack_is_sought_where_the_replay_misses(tmp_path, identity, monkeypatch):
+    """Steps along one gradient mend one condition; asked for slack, the search meets all three."""
+    unit = f"(and {box(0, 0, 1)} {box(1, 0, 1)})"
+    asked = specified(tmp_path, unit, "(>= Y_0 0.3)", "(>= Y_1 0.3)", "(<= Y_2 0.6001)")
+    shift = np.array([-1e-5, -1e-5, 1e-5])
+    rough = Replay(np.float32, lambda inputs: identity.forward(inputs.astype(np.float64)) + shift)
+    corner = SimpleNamespace(status=Status.NOT_ROBUST, image=np.array([0.3, 0.3]))
+
+    def corner_first(network, question, method):
+        tight = question.region is not asked.regions[0]
+        return solve(network, question, method) if tight else corner
+
+    monkeypatch.setattr("reluopt.specifications.decide.solve", corner_first)
+    decision = decide(asked, identity, rough)
+    assert decision.verdict is Verdict.SAT
+    assert decision.witness.exact
+    assert asked.holds(decision.witness.inputs, rough.outputs(decision.witness.inputs))
+    monkeypatch.setattr("reluopt.specifications.decide.MARGINS", ())
+    without = decide(asked, identity, rough)
+    assert (without.verdict, without.witness, without.missed) == (Verdict.UNKNOWN, None, True)
+
+
+def test_what_only_float64_satisfies_is_unknown(tmp_path, identity):
+    unit = f"(and {box(0, 0, 1)} {box(1, 0, 1)})"
+    asked = specified(tmp_path, unit, "(>= Y_2 2)")
+    below = Replay(np.float32, lambda inputs: identity.forward(inputs) - 1e-9)
+    decision = decide(asked, identity, below)
+    assert (decision.verdict, decision.witness, decision.missed) == (Verdict.UNKNOWN, None, True)
 
 
 def test_points_without_float32_numbers(tmp_path, identity):

@@ -47,9 +47,27 @@ def test_rounding_of_the_replay_is_outrun(tmp_path):
     assert found.exact
     assert 0.3 < found.outputs[0] < 0.301
     far = Replay(np.float32, lambda inputs: inputs.astype(np.float64) - 5.0)
-    assert witness(specification, specification.regions[0], network, far, image) is None
+    assert not witness(specification, specification.regions[0], network, far, image).exact
+    nowhere = np.array([0.1])
+    assert witness(specification, specification.regions[0], network, far, nowhere) is None
     near = Replay(np.float32, lambda inputs: np.array([0.3 - 5e-5]))
     assert not witness(specification, specification.regions[0], network, near, image).exact
+
+
+def test_an_input_of_the_float64_network_alone_is_none_of_the_replay(tmp_path):
+    """However small the miss is."""
+    path = tmp_path / "spec.vnnlib"
+    path.write_text(
+        "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (>= X_0 0))(assert (<= X_0 0.5))"
+        "(assert (>= Y_0 0.5))"
+    )
+    specification = read_specification(path)
+    network = ReLUNetwork((Dense(np.eye(1), np.zeros(1)), Dense(np.eye(1), np.zeros(1))))
+    below = Replay(np.float32, lambda inputs: inputs.astype(np.float64) - 1e-12)
+    found = witness(specification, specification.regions[0], network, below, np.array([0.5]))
+    assert not found.exact
+    assert specification.holds(found.inputs, network.forward(found.inputs))
+    assert not specification.holds(found.inputs, found.outputs)
 
 
 def test_formats():

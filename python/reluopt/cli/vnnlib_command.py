@@ -50,9 +50,12 @@ def vnnlib(
     text = f"{decision.verdict}\n"
     if found is not None:
         text += asked.answer(found.inputs, found.outputs) + "\n"
-        if not found.exact:
-            note = "the counterexample misses a comparison by rounding, within 1e-4"
-            warnings.warn(NoteWarning(note), stacklevel=1)
+    elif decision.missed:
+        note = (
+            "an input satisfies the specification in float64, but not in the arithmetic of the "
+            "network's file, which counts"
+        )
+        warnings.warn(NoteWarning(note), stacklevel=1)
     if out is not None:
         write_atomically(out, text.encode())
     print(decision.verdict if out is not None else text.rstrip("\n"))

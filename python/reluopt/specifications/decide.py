@@ -23,6 +23,11 @@ LATE = 0.05
 """Share of its time that an engine may leave when it stops because the time is up."""
 
 
+MARGINS = (1e-6, 1e-5, 1e-4)
+"""Slack that conditions on outputs are asked to have where the replay does not confirm an input,
+relative to the largest output there: 10 to 1000 times the rounding of a float32 number."""
+
+
 class Verdict(StrEnum):
     """The words of the competition."""
 
@@ -39,10 +44,12 @@ class Decision:
     Attributes:
         verdict: ``unsat`` is proven for every region, ``sat`` has a counterexample.
         witness: the counterexample, or None.
+        missed: whether an input was found that only the float64 network takes for one.
     """
 
     verdict: Verdict
     witness: Witness | None = None
+    missed: bool = False
 
 
 def decide(
@@ -73,23 +80,23 @@ def decide(
     method = Method() if method is None else method
     limit = Deadline.after(method.options.time_limit)
     deadline = limit if deadline is None else deadline.within(limit.left)
-    pending, given_up = list(specification.regions), False
+    pending, given_up, missed = list(specification.regions), False, False
     while pending and not deadline.passed:
         region = pending.pop(0)
         share = deadline.share(1.0 / (1 + len(pending)))
         seconds = share.left
         found, proven = _decided(specification, region, network, replay, method, share)
-        if found is not None:
+        if found is not None and found.exact:
             return Decision(Verdict.SAT, found)
+        missed |= found is not None
         if proven:
             continue
         if seconds < math.inf and share.left <= LATE * seconds:
             pending.append(region)
         else:
             given_up = True
-    if pending:
-        return Decision(Verdict.TIMEOUT)
-    return Decision(Verdict.UNKNOWN if given_up else Verdict.UNSAT)
+    verdict = Verdict.UNKNOWN if given_up else Verdict.UNSAT
+    return Decision(Verdict.TIMEOUT if pending else verdict, missed=missed)
 
 
 def _decided(
@@ -100,15 +107,23 @@ def _decided(
     method: Method,
     deadline: Deadline,
 ) -> tuple[Witness | None, bool]:
-    """A counterexample in a region, or whether it is proven to hold none."""
+    """A counterexample in a region, or whether it is proven to hold none.
+
+    Where the replay confirms no input, one is sought that has some slack.
+    """
     if any(not conditions.rhs.size for conditions in region.alternatives):
         middle = 0.5 * region.box.lower + 0.5 * region.box.upper
         return witness(specification, region, network, replay, np.asarray(middle)), False
-    options = replace(method.options, time_limit=deadline.solver_seconds)
-    chosen = replace(method, options=options)
-    solution = solve(network, RegionQuestion(region), chosen)
-    if solution.status is Status.ROBUST:
-        return None, True
-    if solution.image is None:
-        return None, False
-    return witness(specification, region, network, replay, solution.image), False
+    asked, found, largest = region, None, 0.0
+    for margin in (0.0, *MARGINS):
+        if margin:
+            asked = region.tightened(margin * largest)
+        options = replace(method.options, time_limit=deadline.solver_seconds)
+        solution = solve(network, RegionQuestion(asked), replace(method, options=options))
+        if solution.image is None:
+            return found, solution.status is Status.ROBUST and not margin
+        found = witness(specification, region, network, replay, solution.image) or found
+        if (found is not None and found.exact) or deadline.passed:
+            break
+        largest = float(np.abs(network.forward(solution.image)).max())
+    return found, False

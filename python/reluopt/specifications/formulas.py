@@ -24,10 +24,6 @@ LARGEST_BITS = 4_000
 _NUMBER = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-Slack: TypeAlias = tuple[Fraction, Fraction]
-"""By how much comparisons of inputs, and those of outputs, may be missed; a lead if negative."""
-
-
 @dataclass(frozen=True, slots=True)
 class Atom:
     """``sum(factor * variable) >= bound``, or ``>``.
@@ -42,14 +38,14 @@ class Atom:
     bound: Fraction
     strict: bool
 
-    def holds(self, values: Mapping[int, Fraction], slack: Slack) -> bool:
-        """Whether it is met, or missed by at most ``slack``.
+    def holds(self, values: Mapping[int, Fraction], lead: Fraction) -> bool:
+        """Whether it is met, of outputs by at least ``lead``.
 
         As in the competition, the bound is the float64 number that is nearest to the decimal.
         """
         value = sum((factor * values[key] for key, factor in self.terms), Fraction(0))
         on_outputs = bool(self.terms) and self.terms[0][0] < 0
-        bound = Fraction(float(self.bound)) - slack[on_outputs]
+        bound = Fraction(float(self.bound)) + lead * on_outputs
         return value > bound if self.strict else value >= bound
 
 
@@ -60,10 +56,10 @@ class Junction:
     every: bool
     parts: tuple[Formula, ...]
 
-    def holds(self, values: Mapping[int, Fraction], slack: Slack) -> bool:
+    def holds(self, values: Mapping[int, Fraction], lead: Fraction) -> bool:
         """Whether it is met; see :meth:`Atom.holds`."""
         test = all if self.every else any
-        return test(part.holds(values, slack) for part in self.parts)
+        return test(part.holds(values, lead) for part in self.parts)
 
 
 Formula: TypeAlias = Atom | Junction

@@ -45,6 +45,14 @@ class Region:
     box: Box
     alternatives: tuple[LogitConditions, ...]
 
+    def tightened(self, amount: float) -> Region:
+        """The part of it where conditions hold even if each output is wrong by ``amount``."""
+        alternatives = tuple(
+            LogitConditions(each.matrix, each.rhs + amount * np.abs(each.matrix).sum(axis=1))
+            for each in self.alternatives
+        )
+        return Region(self.box, alternatives)
+
 
 @dataclass(frozen=True)
 class _Term:

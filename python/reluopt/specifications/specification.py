@@ -114,15 +114,12 @@ class Specification:
                 f"outputs, found {network.input_size} and {network.output_size}"
             )
 
-    def holds(
-        self, inputs: FloatArray, outputs: FloatArray, slack: float = 0.0, lead: float = 0.0
-    ) -> bool:
+    def holds(self, inputs: FloatArray, outputs: FloatArray, lead: float = 0.0) -> bool:
         """Whether all formulas hold of finite numbers.
 
         Args:
             inputs: shape ``(inputs,)``.
             outputs: shape ``(outputs,)``.
-            slack: by how much each comparison may be missed; 0 asks for exact satisfaction.
             lead: by how much comparisons of outputs must be exceeded.
         """
         if not (np.isfinite(inputs).all() and np.isfinite(outputs).all()):
@@ -131,8 +128,7 @@ class Specification:
             **{place: Fraction(value) for place, value in enumerate(inputs.tolist())},
             **{-1 - place: Fraction(value) for place, value in enumerate(outputs.tolist())},
         }
-        allowed = Fraction(slack), Fraction(slack) - Fraction(lead)
-        return all(formula.holds(values, allowed) for formula in self.asserted)
+        return all(formula.holds(values, Fraction(lead)) for formula in self.asserted)
 
     def answer(self, inputs: FloatArray, outputs: FloatArray) -> str:
         """A counterexample in the format of the competition.
