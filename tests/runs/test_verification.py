@@ -1,6 +1,7 @@
 """Runs of verdicts: rows, robust errors, and what verification says of tampered rows."""
 
 import csv
+import importlib.util
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from reluopt.answers.solution import Status
 from reluopt.errors import InputError
 from reluopt.method import Method
+from reluopt.runs.executors import choose_executor
 from reluopt.runs.instances import load_instances
 from reluopt.runs.row import VerifyRow
 from reluopt.runs.runner import run_job
@@ -48,6 +50,25 @@ def test_rows_say_what_the_engine_and_the_network_say(job, units):
             assert row.distance <= row.eps + 1e-12
             logits = job.network.forward(finished.image)
             assert np.delete(logits, row.label).max() >= logits[row.label]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="distributed is not installed"
+)
+def test_a_dask_cluster_gives_the_same_verdicts(tmp_path, job, units):
+    from distributed import LocalCluster
+
+    store = ResultStore(tmp_path / "run", job.row_class, job.describe(), {"command": ["test"]})
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        executor = choose_executor(None, cluster.scheduler_address)
+        rows = [result.row for result in run_job(job, units, store, executor)]
+    assert [row.run for row in rows] == [unit.key for unit in units]
+    for row, unit in zip(rows, units, strict=True):
+        assert row.but(seconds=None) == job.run(unit).row.but(seconds=None)
+    assert robust_errors(rows)[1].lower > 0.0
+    assert not any(verified.failures for verified in verify_run(tmp_path / "run"))
 
 
 def test_both_bounds_of_the_robust_error_meet_when_all_are_decided(job, units):
