@@ -140,7 +140,7 @@ def test_train(run, tmp_path):
         (["attack", "thesis", "--images", "test:0", "--engine", "cplex"], "--engine: expected"),
         (["attack", "thesis", "--images", "test:0", "--bounds", "tight"], "--bounds: expected"),
         (["attack", "thesis", "--images", "test:0", "--formulation", "x"], "--formulation"),
-        (["attack", "thesis", "--images", "test:0", "--time-limit", "0"], "time limit"),
+        (["attack", "thesis", "--images", "test:0", "--time-limit", "0"], "--time-limit"),
         (["attack", "thesis", "--images", "test:0", "--threads", "0"], "threads"),
         (["attack", "thesis", "--images", "test:0", "--norm", "l3"], "l3"),
         (
@@ -329,7 +329,7 @@ def test_an_assumed_activation_is_told_once_and_can_be_confirmed(run, tmp_path, 
     assert "assumed: " not in err
     code, _, err = run(name, foreign, *options, "--activation", "leaky_relu")
     assert code == 2
-    assert err.startswith("error: activation: expected 'relu'")
+    assert err.startswith("error: --activation: expected 'relu'")
     assert err.count("\n") == 1
 
 
@@ -354,7 +354,8 @@ def test_a_label_for_images_that_have_one_is_refused(run):
     code, _, err = run("attack", "thesis", "--images", "test:0", "--label", "77")
     assert code == 2
     assert err == (
-        "error: label: expected for image files only, found 77 for test:0, whose labels are known\n"
+        "error: --label: expected for image files only, found 77 for test:0, whose labels are "
+        "known\n"
     )
 
 

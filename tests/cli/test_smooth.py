@@ -73,7 +73,7 @@ def test_errors_are_one_line(run, place, make_network):
         assert err.count("\n") == 1
     code, _, err = _attack(run, place, "--smooth", "-0.1")
     assert code == 2
-    assert err.startswith("error: smoothness: expected a limit >= 0")
+    assert err.startswith("error: --smooth: expected a limit >= 0")
     save_network(make_network((12, 5, 3), 4), place / "net.safetensors")
     np.save(place / "image.npy", np.zeros(12))
     code, _, err = _attack(run, place, "--smooth", "0.1")

@@ -136,7 +136,7 @@ def test_reports_say_that_there_is_no_original(run, folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("--target", "any"), "target: expected at most 500 combinations over the 3 images"),
+        (("--target", "any"), "--target: expected at most 500 combinations over the 3 images"),
         (("--target", "17"), "target"),
         (("--norm", "l3"), "l3"),
         (("--proof",), "--proof: expected --out"),

@@ -62,12 +62,21 @@ def test_robust_error_ends_in_a_table_and_a_figure(capsys, tmp_path):
     ("arguments", "message"),
     [
         (("robust-error", "thesis", "--images", "test:0", "--eps", "a,b"), "--eps"),
-        (("verify", "thesis", "--images", "test:0", "--eps", "-1"), "eps"),
-        (("verify", "thesis", "--images", "test:0", "--eps", "nan"), "eps"),
-        (("verify", "thesis", "--images", "test:0", "--eps", "1", "--norm", "blend:0.5"), "norm"),
+        (("verify", "thesis", "--images", "test:0", "--eps", "-1"), "--eps: expected"),
+        (("verify", "thesis", "--images", "test:0", "--eps", "nan"), "--eps: expected"),
+        (
+            ("verify", "thesis", "--images", "test:0", "--eps", "1", "--norm", "blend:0.5"),
+            "--norm:",
+        ),
         (("verify", "thesis", "--images", "test:0", "--eps", "1", "--proof"), "--out"),
         (("verify", "thesis", "--images", "test:0", "--eps", "1", "--engine", "x"), "--engine"),
-        (("worst-case", "thesis", "--images", "test:0", "--eps", "1", "--target", "17"), "target:"),
+        (
+            ("worst-case", "thesis", "--images", "test:0", "--eps", "1", "--target", "17"),
+            "--target:",
+        ),
+        (("verify", "thesis", "--images", "test:0", "--eps", "1", "--time-limit", "0"), "--time-"),
+        (("attack", "thesis", "--images", "test:0", "--smooth", "-1"), "--smooth: expected"),
+        (("attack", "thesis", "--images", "test:0", "--method", "pgd", "--eps", "-1"), "--eps: e"),
     ],
 )
 def test_bad_input_is_one_line(capsys, arguments, message):

@@ -37,7 +37,10 @@ def test_records_come_back(tmp_path):
         ('{"settings": {"seed": 1.5}}', "settings: seed: expected a whole number"),
         ('{"settings": {"seed": 1' + "0" * 99 + "}}", "settings: seed: expected a whole number"),
         ('{"settings": {"seed": 1' + "0" * 9999 + "}}", "expected the record of a run"),
-        ('{"settings": {"target": ["any"]}}', "settings: target: expected a text, found a list"),
+        (
+            '{"settings": {"target": ["any"]}}',
+            "settings: target: expected a text or a whole number, found a list",
+        ),
         ('{"settings": {"extra": []}}', "settings: extra: expected an object, found a list"),
         ('{"settings": {"norm": 2}}', "settings: norm: expected a text, found 2"),
         ('{"settings": {}, "instances": {}}', "instances: expected a list of texts"),

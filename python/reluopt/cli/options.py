@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
@@ -70,7 +70,10 @@ Scheduler: TypeAlias = Annotated[
 
 
 def expanded(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the fields of the dataclasses among its parameters as options of its own."""
+    """Give a command the fields of the dataclasses among its parameters as options of its own.
+
+    What is wrong with an option is said by its name on the command line.
+    """
     parameters: list[inspect.Parameter] = []
     groups: dict[str, Any] = {}
     kind = inspect.Parameter.KEYWORD_ONLY
@@ -88,13 +91,32 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
+        given = {name for name, value in values.items() if value is not None}
         for name, group in groups.items():
             values[name] = group(**{each.name: values.pop(each.name) for each in fields(group)})
-        function(**values)
+        try:
+            function(**values)
+        except InputError as error:
+            raise InputError(_with_option(str(error), given)) from None
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+_SAID = re.compile(r"([a-z][a-z_ ]*)(?=: )")
+_OPTIONS = {"smoothness": "smooth", "image": "images", "epsilons": "eps"}
+"""Options by what the library calls them, where that is something else."""
+
+
+def _with_option(message: str, given: Collection[str]) -> str:
+    """A message that begins with the name of a value, with the option that gave it instead."""
+    match = _SAID.match(message)
+    name = "" if match is None else match[0].replace(" ", "_")
+    name = name if name in given else _OPTIONS.get(name, name)
+    if match is None or name not in given:
+        return message
+    return f"--{name.replace('_', '-')}{message[match.end() :]}"
 
 
 @dataclass(frozen=True)

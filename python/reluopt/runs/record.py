@@ -92,9 +92,10 @@ _KINDS = {
 
 _SETTING_KINDS = {
     **dict.fromkeys(("experiment", "network", "network_path", "network_sha256"), _TEXT),
-    **dict.fromkeys(("target", "norm", "margin", "engine", "formulation", "bounds"), _TEXT),
+    "target": ("a text or a whole number", lambda value: _TEXT[1](value) or _is_whole(value)),
+    **dict.fromkeys(("norm", "margin", "engine", "formulation", "bounds"), _TEXT),
     **dict.fromkeys(("time_limit", "gap", "smoothness", "eps", "fooled"), _NUMBER),
-    **dict.fromkeys(("threads", "seed", "logit", "against"), _WHOLE),
+    **dict.fromkeys(("threads", "seed", "objective"), _WHOLE),
     "images": _TEXTS,
     "labels": _list_of(int, "a list of whole numbers"),
     "extra": _MAPPING,
@@ -103,6 +104,9 @@ _SETTING_KINDS = {
     "input_box": ("lower and upper bounds", _is_box),
 }
 """What settings are, where they are there; None is none (no time limit, say)."""
+
+_RENAMED = {"logit": "objective", "against": "target"}
+"""What folders of worst cases once called options."""
 
 
 def told(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,6 +136,8 @@ def read_record(folder: Path, what: str = "a run") -> dict[str, Any]:
         raise InputError(f"{path}: expected the record of {what}, found no settings in it")
     record = {name: value for name, value in record.items() if value is not None}
     _check(path, "", record, _KINDS)
+    settings = record["settings"]
+    record["settings"] = {_RENAMED.get(name, name): value for name, value in settings.items()}
     _check(path, "settings: ", record["settings"], _SETTING_KINDS)
     return record
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from reluopt.answers.solution import Solution
+from reluopt.errors import InputError, shown
 from reluopt.method import Method
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
@@ -22,22 +23,21 @@ class WorstCaseSettings:
     """How wrong can the network get within eps, or how large one logit?
 
     Attributes:
-        eps, norm, fooled: see :class:`~reluopt.questions.worst_case.WorstCase`.
-        logit: the label whose logit is maximised; None for the largest misclassification.
-        against: of misclassifications the one label that counts; None for all.
+        eps, norm, objective, fooled, target: see
+            :class:`~reluopt.questions.worst_case.WorstCase`.
     """
 
     eps: float
     norm: Norm
-    logit: int | None = None
+    objective: int | None = None
     fooled: float | None = None
-    against: int | None = None
+    target: int | None = None
 
     experiment: ClassVar[str] = "worst-case"
 
     def problem(self, image: Any, label: int) -> WorstCase:
         """What is asked of one image."""
-        asked = (self.eps, self.norm, self.logit, self.fooled, self.against)
+        asked = (self.eps, self.norm, self.objective, self.fooled, self.target)
         return WorstCase(image, label, *asked)
 
 
@@ -51,14 +51,18 @@ def settings_of(record: Mapping[str, Any]) -> WorstCaseSettings:
     """Settings from a record.
 
     Raises:
-        InputError: the norm cannot be read.
+        InputError: the norm cannot be read, or the target is no label.
     """
+    labels = {name: record.get(name) for name in ("objective", "target")}
+    for name, value in labels.items():
+        if not (value is None or isinstance(value, int)):
+            raise InputError(f"settings: {name}: expected a label, found {shown(repr(value))}")
     return WorstCaseSettings(
         float(record["eps"]),
         parse_norm(str(record["norm"])),
-        record["logit"],
-        record["fooled"],
-        record["against"],
+        labels["objective"],
+        record.get("fooled"),
+        labels["target"],
     )
 
 
