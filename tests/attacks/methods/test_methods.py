@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reluopt.attacks.criteria import Misclassification
@@ -29,6 +29,7 @@ QUICK = {"bim": {"steps": 3}, "pgd": {"steps": 3}, "lippa": {"regions": 2, "step
     wide=st.booleans(),
     predicted=st.booleans(),
 )
+@example(seed=0, norm=Norm.L1, eps=5e-324, wide=False, predicted=False)
 def test_inside_ball_and_box_and_never_worse(make_network, name, seed, norm, eps, wide, predicted):
     network = make_network((6, 7, 5, 3), seed)
     generator = np.random.default_rng(seed)

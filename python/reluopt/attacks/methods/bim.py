@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reluopt.attacks.methods.base import refuse_below, refuse_step
-from reluopt.attacks.methods.gradient_method import GradientMethod
+from reluopt.attacks.methods.gradient_method import GradientMethod, share_of
 from reluopt.numerics.arrays import FloatArray
 
 GREY_LEVEL = 1.0 / 255.0
@@ -41,4 +41,4 @@ class Bim(GradientMethod):
         levels = eps / GREY_LEVEL
         usual = max(1, math.ceil(min(levels + 4.0, 1.25 * levels) - ROUNDING))
         steps = usual if self.steps is None else self.steps
-        return {"steps": steps, "step_size": self.step_size / eps, "random_start": False}
+        return {"steps": steps, "step_size": share_of(self.step_size, eps), "random_start": False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,11 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.input_sets import Box
 from reluopt.questions.norms.base import Norm
+
+
+def share_of(step_size: float, eps: float) -> float:
+    """A length as a share of a radius > 0, and finite: of a tiny radius any step is long enough."""
+    return min(step_size / eps, sys.float_info.max)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from reluopt.attacks.gradient import TOTAL_TRAVEL
 from reluopt.attacks.methods.base import refuse_below, refuse_step
-from reluopt.attacks.methods.gradient_method import GradientMethod
+from reluopt.attacks.methods.gradient_method import GradientMethod, share_of
 from reluopt.errors import InputError
 from reluopt.numerics.arrays import FloatArray
 
@@ -41,7 +41,8 @@ class Pgd(GradientMethod):
 
     def plan(self, eps: float, images: FloatArray) -> dict[str, Any]:
         """Steps from random starts."""
-        share = TOTAL_TRAVEL / self.steps if self.step_size is None else self.step_size / eps
+        own = self.step_size
+        share = TOTAL_TRAVEL / self.steps if own is None else share_of(own, eps)
         seeds = [zlib.crc32(image.tobytes(), self.seed) for image in images]
         runs = {"restarts": self.restarts, "seed": seeds}
         return {"steps": self.steps, "step_size": share, **runs}
