@@ -101,7 +101,7 @@ def test_a_box_of_the_command_line_replaces_that_of_the_file(run, table):
         (("--images", "rows.csv:1,1"), "each image once"),
         (("--images", "rows.csv", "--label", "0"), "files without labels"),
         (("--images", "rows.csv", "--box", "0:0.1"), "inside the box"),
-        (("--images", "rows.csv", "--box", "1:0"), "input_box: expected finite bounds"),
+        (("--images", "rows.csv", "--box", "1:0"), "--box: expected finite bounds"),
         (("--images", "rows.csv", "--box", "box.csv"), "box.csv"),
         (("--images", "rows.csv", "--input-shape", "5y"), "--input-shape: expected"),
         (("--images", "rows.csv", "--input-shape", "6"), "input_shape: expected a shape of 5"),

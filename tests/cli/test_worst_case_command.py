@@ -65,6 +65,8 @@ def test_bad_radii_and_norms_are_one_line(run):
         (("--eps", "0.1", "--norm", "blend:0.5"), "--norm: expected l1, l2, linf for a ball"),
         (("--eps", "0.1", "--fooled", "0.95"), "--fooled: expected with an objective"),
         (("--eps", "1", "--objective", "3", "--target", "2"), "--target: expected without an obj"),
+        (("--eps", "1", "--norm", "blend:7"), "--norm: expected a weight between 0"),
+        (("--eps", "1", "--box", "3:1"), "--box: expected finite bounds"),
         (("--eps", "1", "--objective", "30"), "--objective: expected a label from 0 to 9"),
     ):
         code, _, errors = run("worst-case", "thesis", "--images", "test:0", *change)

@@ -105,7 +105,13 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
 
 
 _SAID = re.compile(r"([a-z][a-z_ ]*)(?=: )")
-_OPTIONS = {"smoothness": "smooth", "image": "images", "epsilons": "eps"}
+_OPTIONS = {
+    "blend": "norm",
+    "epsilons": "eps",
+    "image": "images",
+    "input_box": "box",
+    "smoothness": "smooth",
+}
 """Options by what the library calls them, where that is something else."""
 
 
