@@ -38,5 +38,5 @@ def test_images_wrap_and_the_change_stands_once(test_images, count, bands, misre
 
 
 def test_a_change_of_another_shape_is_refused(test_images):
-    with pytest.raises(InputError, match=r"expected a change of shape \(28, 28\)"):
+    with pytest.raises(InputError, match=r"expected shape \(28, 28\)"):
         drawn(test_images, 2, np.zeros((14, 14)))

@@ -190,15 +190,13 @@ def shared_change_figure(
         span: pixel values that are drawn black and white.
 
     Returns:
-        A figure of at most :data:`DOUBLE_COLUMN` (up to three images: :data:`SINGLE_COLUMN`)
-        inches.
+        At most :data:`DOUBLE_COLUMN` (up to three images: :data:`SINGLE_COLUMN`) inches.
     """
     images = stack_images("originals", originals)
     check_lengths(len(images), (labels, predicted_original, predicted_changed))
     delta = stack_images("a change", np.asarray(change, dtype=np.float64)[None])
     if delta.shape[1:] != images.shape[1:]:
-        expected = f"a change of shape {images.shape[1:]}"
-        raise InputError(f"figure: expected {expected}, found {delta.shape[1:]}")
+        raise InputError(f"figure: expected shape {images.shape[1:]}, found {delta.shape[1:]}")
     misread = [label != seen for label, seen in zip(labels, predicted_original, strict=True)]
     tiles = Tiles.fitting(
         np.concatenate([images, delta]),
