@@ -28,7 +28,7 @@ VERDICTS = ("ROBUST", "NOT_ROBUST", "UNDECIDED", "ROBUST")
 def beside(tmp_path):
     """A function that writes the folder of a run, as ``reluopt robust-error --out`` would."""
 
-    def write(name, network, eps, first=0, verdicts=VERDICTS, norm="linf", expected=()):
+    def write(name, network, eps, first=0, verdicts=VERDICTS, norm="linf", expected=(), limit=20.0):
         settings = {"experiment": "verify", "norm": norm, "network": network}
         store = ResultStore(tmp_path / "runs" / NAME / name, VerifyRow, settings, {})
         for index, status in enumerate(verdicts, start=first):
@@ -46,7 +46,7 @@ def beside(tmp_path):
                 distance=eps if status == "NOT_ROBUST" else None,
                 seconds=0.25 * (index + 1),
                 certified=status != "UNDECIDED",
-                time_limit=20.0,
+                time_limit=limit,
                 network=network,
                 image_sha256="0" * 64,
             )
@@ -82,7 +82,7 @@ def test_the_study_tells_its_rows(few, told, files):
 
 def test_runs_of_others_stand_beside_what_was_published(few, told, beside):
     beside("first", "nor-mlp-b", 0.02)
-    beside("second", "of mine/2", 0.3)
+    beside("second", "of mine/2", 0.3, limit=None)
     result = few(NAME, 1)
     known, *_, mine = result.facts["runs"]
     assert (known["network"], known["published"]) == ("nor-mlp-b", [0.1016, 0.1348])
@@ -97,7 +97,8 @@ def test_runs_of_others_stand_beside_what_was_published(few, told, beside):
     told_of_it = "`nor-mlp-b` at 0.02: 25.00 to 50.00 % (published: 10.16 to 13.48)"
     assert f"{told_of_it} of the first 4, 1 undecided" in text
     assert "Others: `of mine/2` at 0.3: 25.00 to 50.00 %." in text
-    assert "nor-mlp-b.safetensors --images test:0-3 --eps 0.02 \\ --time-limit 20" in text
+    assert "nor-mlp-b.safetensors --images test:0-3 --eps 0.02 \\ --time-limit 20 --out" in text
+    assert "--time-limit inf --out runs/robust-error/of mine/2-0.3" in text
 
 
 def test_a_whole_run_leads(few, told, beside, monkeypatch):
