@@ -17,6 +17,7 @@ DRAWN = {
     "targets": {"targets", "targets-matrix"},
     "margins": {"margins"},
     "robustness": {"robustness-certified", "robustness-digits", "robustness-confidence"},
+    "robust-error": {"robust-error"},
 }
 
 

@@ -12,6 +12,7 @@ from reluopt.errors import InputError
 from reluopt.method import Method
 from reluopt.runs.executors import choose_executor
 from reluopt.runs.instances import load_instances
+from reluopt.runs.merge import merge_runs
 from reluopt.runs.row import VerifyRow
 from reluopt.runs.runner import run_job
 from reluopt.runs.store import ResultStore
@@ -94,6 +95,18 @@ def test_a_norm_without_balls_is_refused(thesis, units):
     job = VerifyJob(thesis, Method(), parse_norm("blend:0.5"))
     with pytest.raises(InputError, match="norm"):
         job.check_balls(units)
+
+
+def test_a_finished_run_decides_nothing_again_and_can_be_merged(folder, job, units, tmp_path):
+    rows = (folder / "results.csv").read_bytes()
+    store = ResultStore(folder, job.row_class, job.describe(), {})
+    assert store.repairs == []
+    assert {row.status for row in store.rows} == {Status.ROBUST, Status.NOT_ROBUST}
+    run_job(job, units, store)
+    del store
+    assert (folder / "results.csv").read_bytes() == rows
+    merge_runs([folder], tmp_path / "merged")
+    assert len(list(verify_run(tmp_path / "merged"))) == len(units)
 
 
 def test_an_honest_run_is_verified(folder):

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
-from reluopt.figures.panels import percent_axis
-from reluopt.figures.style import CYCLE, SINGLE_COLUMN, new_figure, style
+from reluopt.figures.panels import percent_axis, short
+from reluopt.figures.style import CYCLE, MARKERS, SINGLE_COLUMN, new_figure, style
 
 _BAND = 0.25
 """Opacity of what is undecided."""
 
+_PUBLISHED: dict[str, Any] = {"alpha": 0.35, "linewidth": 4.0, "solid_capstyle": "butt"}
+"""How published intervals look, with ends that show also where they meet."""
+_PUBLISHED |= {"marker": "_", "markersize": 9.0, "markeredgewidth": 1.0}
+
 
 @style()
-def robust_error_figure(networks: Mapping[str, ArrayLike], norm: str) -> Figure:
+def robust_error_figure(
+    networks: Mapping[str, ArrayLike],
+    norm: str,
+    published: Mapping[str, Sequence[Sequence[float]]] | None = None,
+) -> Figure:
     """Robust accuracy within each radius: proven (solid), not refuted (dashed), a band between.
 
     Args:
         networks: by name an array of shape ``(radii, 4)``: radius, clean error, and lower and upper
             bound of the robust error, shares in [0, 1].
         norm: what radii are lengths in, as the axis shall say.
+        published: by name of a network, radii with the bounds that others gave: wide bars.
 
     Raises:
         InputError: there is nothing to draw, or an array has another shape.
@@ -39,14 +49,19 @@ def robust_error_figure(networks: Mapping[str, ArrayLike], norm: str) -> Figure:
                 f"figure: expected rows of radius, clean error and two bounds, found shape "
                 f"{table.shape}"
             )
+        for radius, low, high in (published or {}).get(name, ()):
+            ends = [1.0 - high, 1.0 - low]
+            axes.plot([radius] * 2, ends, color=CYCLE[number % len(CYCLE)], **_PUBLISHED)
         clean = [0.0, table[0, 1], table[0, 1], table[0, 1]]
         eps, _, lower, upper = np.vstack([clean, table]).T
         colour = CYCLE[number % len(CYCLE)]
         axes.fill_between(eps, 1.0 - upper, 1.0 - lower, color=colour, alpha=_BAND, linewidth=0.0)
-        axes.plot(eps, 1.0 - upper, color=colour, marker="o", markersize=3.0, label=name)
+        marker = MARKERS[number % len(MARKERS)]
+        axes.plot(eps, 1.0 - upper, color=colour, marker=marker, markersize=3.0, label=name)
         axes.plot(eps, 1.0 - lower, color=colour, linewidth=0.6, linestyle=(0, (4, 1.5)))
     axes.set(xlabel=f"radius of the ball, {norm}", ylabel="robust accuracy")
     axes.set(xlim=(0.0, None), ylim=(0.0, 1.0))
+    axes.xaxis.set_major_formatter(short)
     percent_axis(axes)
     axes.grid(True)
     axes.legend(loc="best")

@@ -111,7 +111,7 @@ CLAIMS: Mapping[str, StatusClaim] = {
 """Claims by status."""
 
 UNPROVEN = (Status.NOT_ROBUST, Status.UNDECIDED)
-"""Verdicts that no proof stands behind: a witness does, or nothing."""
+"""Verdicts that no proof stands behind: a witness does, or nothing. ROBUST has no answer."""
 
 _WITH_ANSWERS = ("attack", "ideal", "estimate", "ball-attack", "verify", "worst-case", "universal")
 """Jobs that store an image beside every row that tells what the network answers to it."""
@@ -126,7 +126,7 @@ def keeps_answer(settings: Mapping[str, Any], row: Row, any_answers: bool) -> bo
         any_answers: whether the folder stores any; a job that is not known here is taken
             to store the certified ones then.
     """
-    certified = row.get("certified") is True
+    certified = row.get("certified") is True and row.get("status") != Status.ROBUST
     if settings.get("experiment") is None:
         return any_answers and certified
     answered = certified or row.get("predicted", row.get("answers")) is not None

@@ -107,3 +107,24 @@ ADM_LOGITS = (
     *(-7.9306006, -22.784739, 25.037983, -3.7300112, 4.3334093),
 )
 """Logits of the first test image in these logs."""
+
+ROBUST_ERRORS = {
+    ("nor-mlp-b", 0.02): (0.1016, 0.1348),
+    ("nor-mlp-b", 0.03): (0.2043, 0.4867),
+    ("nor-mlp-b", 0.05): (0.5337, 0.9404),
+    ("adv-mlp-b-0.05", 0.05): (0.0611, 0.1138),
+    ("adv-mlp-b-0.1", 0.1): (0.1625, 0.3437),
+    ("lpd-mlp-b-0.1", 0.1): (0.1445, 0.1445),
+    ("lpd-mlp-b-0.2", 0.2): (0.3633, 0.3633),
+}
+"""Bounds of Linf robust errors by network and radius, shares of all MNIST test images.
+
+Of Salman, Yang, Zhang, Hsieh, Zhang, *A convex relaxation barrier to tight robustness verification
+of neural networks*, NeurIPS 2019: mixed-integer programs with a limit of an hour an image, in
+experiments that took more than 22 CPU-years in all. The networks (784-100-100-10) are those of the
+authors' robust-verify-benchmark: trained as usual (``nor``), or for the radius in their name on
+adversarial images (``adv``) or by the dual of the linear program (``lpd``).
+"""
+
+ROBUST_ERROR_IMAGES = 10_000
+"""Images of :data:`ROBUST_ERRORS`."""
