@@ -25,6 +25,7 @@ KERNELS = tuple(
         "kernels:scores",
         "kernels:subtract_sums",
         "planes:add_hull_planes",
+        "region:smallest_radius",
     )
 )
 """See :mod:`reluopt.numerics.sets`."""

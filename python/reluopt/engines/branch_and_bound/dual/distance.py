@@ -21,13 +21,14 @@ import numpy as np
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status, relative_gap
-from reluopt.attacks.linear_regions import linear_region_minimum
-from reluopt.attacks.start import starting_points
+from reluopt.attacks.linear_regions import improve_by_linear_regions
+from reluopt.attacks.start import quick_start
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.boxes import Folded, box_ends, folded_over
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
+from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
 from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
 from reluopt.engines.branch_and_bound.repair import repaired
@@ -88,13 +89,17 @@ class _Search:
         return best if best == math.inf else best - self.gap * max(best, GAP_DENOMINATOR_FLOOR)
 
     def offer(self, image: FloatArray, alternative: int) -> None:
-        """Take an image that meets an alternative, and the nearest of its linear region."""
+        """Take an image that meets an alternative, and the nearest of linear regions about it."""
         self.take(image, alternative)
-        asked, pattern = self.task.alternatives[alternative], self.network.activation_pattern(image)
-        given = (self.network, self.task, asked, pattern, self.deadline)
-        nearest = linear_region_minimum(*given)
-        if nearest is not None:
-            self.take(nearest, alternative)
+        start = Incumbent(image, self.task.distance(image), alternative)
+        nearest = improve_by_linear_regions(
+            self.network,
+            self.task,
+            start,
+            deadline=self.deadline,
+            solver=nearest_in_linear_region,
+        )
+        self.take(nearest.image, alternative)
 
     def take(self, image: FloatArray, alternative: int) -> None:
         """Take an image that meets an alternative, if it is better."""
@@ -207,9 +212,11 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     search.keep = bool(options.extra.get("proof"))
     with limited_threads(options.threads):
         if search.best is None:
-            found = starting_points(request.network, request.task, seed=options.seed)
-            if found:
-                search.take(found[0].image, found[0].alternative)
+            found = quick_start(
+                request.network, request.task, seed=options.seed, deadline=deadline
+            )
+            if found is not None:
+                search.offer(found.image, found.alternative)
         search.run()
     if request.progress is not None:
         elapsed = time.perf_counter() - started
