@@ -10,6 +10,7 @@ _HERE = "engines.branch_and_bound.dual."
 KERNELS = tuple(
     f"{_HERE}{name}"
     for name in (
+        "attack:worst_conditions",
         "certificate:add_planes_safely",
         "certificate:relax_safely",
         "kernels:add_planes",

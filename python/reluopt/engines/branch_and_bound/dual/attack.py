@@ -7,6 +7,7 @@ starts do not.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
+from reluopt.numerics.arrays import AnyFloat, FloatArray, FloatMatrix, IntArray, SingleMatrix
+from reluopt.numerics.jit import search_kernel
 from reluopt.questions.tasks import Alternative
 
 STEPS = 40
@@ -26,6 +28,9 @@ LONGEST, SHORTEST = 0.5, 0.02
 
 CHECKED = 5
 """Most points of one look that are tried by a float64 forward pass."""
+
+ROUNDING = 1e-3
+"""By how much the slack in float64 may exceed that in float32, far above what is usual."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +51,13 @@ class Witness:
 class BoxAttack:
     """Gradient descent within a box.
 
+    Args:
+        network: the network.
+        alternatives: what inputs may meet.
+        lower, upper: the box.
+        seed: of random corners.
+        rising: steps of the first runs that name no number; :data:`STEPS` of all others.
+
     Attributes:
         lower, upper: the box.
         enough: slack that ends a run; infinite where the largest one is looked for.
@@ -59,6 +71,7 @@ class BoxAttack:
         lower: FloatArray,
         upper: FloatArray,
         seed: int,
+        rising: Sequence[int] = (),
     ) -> None:
         self._network = network
         self._alternatives = alternatives
@@ -67,7 +80,16 @@ class BoxAttack:
         self._half = (self._high - self._low) * np.float32(0.5)
         self._generator = np.random.default_rng(seed)
         self._weights: list[Any] = [m.weight.astype(np.float32) for m in network.affine_layers]
+        self._transposed = [np.ascontiguousarray(weight.T) for weight in self._weights]
         self._biases = [m.bias.astype(np.float32) for m in network.affine_layers]
+        conditions = [each.conditions for each in alternatives]
+        counts = [each.rhs.size for each in conditions]
+        self._conditions = (
+            np.cumsum([0, *counts]),
+            np.concatenate([each.matrix for each in conditions]),
+            np.concatenate([each.rhs for each in conditions]),
+        )
+        self._steps = itertools.chain(rising, itertools.repeat(STEPS))
         self.enough = 0.0
         self.best: Witness | None = None
 
@@ -79,19 +101,21 @@ class BoxAttack:
         share[::restarts] = 0.5
         return self._low + share * (self._high - self._low), which
 
-    def run(self, points: SingleMatrix, which: IntArray, steps: int = STEPS) -> Witness | None:
+    def run(self, points: SingleMatrix, which: IntArray, steps: int | None = None) -> Witness | None:
         """Descend from some points, each towards an alternative; a witness ends it."""
+        steps = next(self._steps) if steps is None else steps
         points = np.clip(points.astype(np.float32), self._low, self._high)
         for step in range(steps):
             slacks, gradient = self._slacks(points, which)
             if slacks.max(initial=-np.inf) >= self.enough or step == steps - 1:
-                found = self.check(points, which, slacks)
+                best = -math.inf if self.best is None else self.best.slack
+                hope = slacks >= min(best, self.enough) - ROUNDING
+                found = self.check(points[hope], which[hope], slacks[hope])
                 if found is not None:
                     return found
             length = np.float32(LONGEST * (1.0 - step / steps) + SHORTEST)
-            points = np.clip(
-                points + length * self._half * np.sign(gradient), self._low, self._high
-            )
+            points = points + (length * self._half) * np.sign(gradient)
+            points = np.minimum(np.maximum(points, self._low), self._high)
         return None
 
     def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
@@ -112,19 +136,39 @@ class BoxAttack:
         """Least slacks, and their gradients."""
         values: list[SingleMatrix] = []
         current: Any = points
-        for weight, bias in zip(self._weights, self._biases, strict=True):
-            values.append(current @ weight.T + bias)
-            current = np.maximum(values[-1], 0.0)
-        slacks = np.empty(which.size)
-        rows = np.empty_like(values[-1])
-        for alternative in np.unique(which):
-            chosen = np.flatnonzero(which == alternative)
-            conditions = self._alternatives[alternative].conditions
-            found = conditions.slack(values[-1][chosen].astype(np.float64))
-            worst = found.argmin(axis=1)
-            slacks[chosen] = found[np.arange(chosen.size), worst]
-            rows[chosen] = conditions.matrix[worst]
+        for transposed, bias in zip(self._transposed, self._biases, strict=True):
+            values.append(current @ transposed + bias)
+            current = np.maximum(values[-1], np.float32(0.0))
+        slacks, rows = np.empty(which.size), np.empty_like(values[-1])
+        worst_conditions(values[-1], which, *self._conditions, slacks, rows)
         gradient: Any = rows
         for k in range(len(values) - 1, 0, -1):
             gradient = (gradient @ self._weights[k]) * (values[k - 1] > 0.0)
         return slacks, gradient @ self._weights[0]
+
+
+@search_kernel
+def worst_conditions(
+    logits: SingleMatrix,
+    which: IntArray,
+    first: IntArray,
+    matrix: FloatMatrix,
+    rhs: FloatArray,
+    slacks: FloatArray,
+    rows: SingleMatrix,
+) -> None:
+    """The least slack of each point's alternative, and the row that has it.
+
+    ``first`` says where the conditions of each alternative begin in ``matrix`` and ``rhs``.
+    """
+    for b in range(which.size):
+        slacks[b] = np.inf
+        worst = first[which[b]]
+        for c in range(worst, first[which[b] + 1]):
+            total = -rhs[c]
+            for j in range(matrix.shape[1]):
+                total += matrix[c, j] * logits[b, j]
+            if not total >= slacks[b]:  # NaN is the worst
+                slacks[b], worst = total, c
+        for j in range(matrix.shape[1]):
+            rows[b, j] = matrix[worst, j]

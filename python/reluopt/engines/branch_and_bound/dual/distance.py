@@ -39,6 +39,9 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.norms.base import Ends, Norm
 from reluopt.questions.tasks import Task
 
+RISING = (1, 2, 4, 8, 16, 32)
+"""Steps of the first looks for an image in a box: mostly there is none, and the tree is small."""
+
 HALVINGS = 6
 """Radii at which roots alone are bounded for a first bound."""
 
@@ -167,7 +170,7 @@ class _Search:
         ends, folded = self._box(radius, chosen)
         if folded is None or folded.empty:
             return Decision(slack=math.inf if folded is None else -math.inf)
-        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
+        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
         given = (folded.network, *ends, folded.task.alternatives, self.deadline)
         decision = BoxSearch(*given, attack=attack, keep=self.keep).run()
         self._nearest_miss = attack.best
