@@ -13,6 +13,7 @@ KERNELS = tuple(
         "attack:worst_conditions",
         "certificate:add_planes_safely",
         "certificate:relax_safely",
+        "few_rows:minimise",
         "kernels:add_planes",
         "kernels:box_minimum",
         "kernels:climb",

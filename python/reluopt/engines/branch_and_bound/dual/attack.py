@@ -101,7 +101,9 @@ class BoxAttack:
         share[::restarts] = 0.5
         return self._low + share * (self._high - self._low), which
 
-    def run(self, points: SingleMatrix, which: IntArray, steps: int | None = None) -> Witness | None:
+    def run(
+        self, points: SingleMatrix, which: IntArray, steps: int | None = None
+    ) -> Witness | None:
         """Descend from some points, each towards an alternative; a witness ends it."""
         steps = next(self._steps) if steps is None else steps
         points = np.clip(points.astype(np.float32), self._low, self._high)

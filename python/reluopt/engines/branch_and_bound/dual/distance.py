@@ -215,9 +215,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     search.keep = bool(options.extra.get("proof"))
     with limited_threads(options.threads):
         if search.best is None:
-            found = quick_start(
-                request.network, request.task, seed=options.seed, deadline=deadline
-            )
+            found = quick_start(request.network, request.task, seed=options.seed, deadline=deadline)
             if found is not None:
                 search.offer(found.image, found.alternative)
         search.run()

@@ -25,14 +25,9 @@ from reluopt.attacks.linear_regions import (
 )
 from reluopt.attacks.start import safety_of
 from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.branch_and_bound.l1.basis import factor, resynchronise
-from reluopt.engines.branch_and_bound.l1.program import (
-    LinearProgram,
-    State,
-    Work,
-    empty_state,
-    empty_work,
-)
+from reluopt.engines.branch_and_bound.dual.few_rows import few_rows, from_logicals
+from reluopt.engines.branch_and_bound.l1.basis import resynchronise
+from reluopt.engines.branch_and_bound.l1.program import LinearProgram, State, Work
 from reluopt.engines.branch_and_bound.l1.simplex import OPTIMAL, dual_simplex
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix
@@ -68,7 +63,7 @@ def smallest_radius(
     """The radius of the module; infinite where there is none up to ``cutoff``, NaN where it fails.
 
     Args:
-        lp: program of :func:`program`; its bounds are changed.
+        lp: the program, t behind the change; its bounds are changed.
         state: receives the optimum.
         work: buffers; ``y`` receives multipliers of the rows that add up to 1.
         low: l, at most 0.
@@ -77,9 +72,7 @@ def smallest_radius(
         cutoff: largest radius of interest.
     """
     size = low.size
-    for r in range(lp.rhs.size):
-        state.head[r] = lp.first_logical + r
-    factor(lp, state, work)
+    from_logicals(lp, state, work)
     for _ in range(STEPS):
         for i in range(size):
             lp.lower[i], lp.upper[i] = max(low[i], -radius), min(high[i], radius)
@@ -103,40 +96,6 @@ def smallest_radius(
     return np.nan
 
 
-def program(
-    rows: FloatMatrix, rhs: FloatArray, low: FloatArray, high: FloatArray
-) -> LinearProgram:
-    """The least t with ``rows @ delta + t >= rhs`` in a box; t stands behind the inputs."""
-    count, size = rows.shape
-    reach = np.abs(rows) @ np.maximum(high, -low) + np.abs(rhs) + 1.0
-    most = float(reach.max())
-    first = size + 1
-    columns = first + count
-    none = np.zeros(0, dtype=np.int64)
-    cost = np.zeros(columns)
-    cost[size] = 1.0
-    return LinearProgram(
-        first_s=0,
-        first_pixel=0,
-        first_logical=first,
-        pixels=np.ascontiguousarray(np.vstack([rows.T, np.ones((1, count))])),
-        block=np.zeros((0, 0)),
-        layers=np.zeros(1, dtype=np.int64),
-        above=np.zeros((2, 0), dtype=np.int64),
-        row=none,
-        ball=none,
-        triangle=none,
-        slopes=np.zeros((2, 0)),
-        rhs=rhs.copy(),
-        cost=cost,
-        lower=np.concatenate([low, [-most], -reach - most]),
-        upper=np.concatenate([high, [most], np.zeros(count)]),
-        listed=np.concatenate([np.arange(first, columns), np.arange(first)]),
-        listed_count=np.array([columns], dtype=np.int64),
-        first_listed_pixel=count,
-    )
-
-
 def _guess(rows: FloatMatrix, rhs: FloatArray) -> float:
     """Radius below which one row or another cannot be met."""
     lengths = np.abs(rows).sum(axis=1)
@@ -154,14 +113,19 @@ def _solved(
     """Radius, change and multipliers for all rows; ``asked`` are those to begin with."""
     size = ends[0].size
     duals = np.zeros(rhs.size)
+    most = float((np.abs(rows.matrix) @ np.maximum(ends[1], -ends[0]) + np.abs(rhs)).max()) + 1.0
     while not deadline.passed:
         chosen = np.flatnonzero(asked)
         if chosen.size > MOST_ROWS:
             return np.nan, duals, duals
         matrix, sides = rows.matrix[chosen], rhs[chosen]
-        lp = program(matrix, sides, *ends)
-        columns = lp.cost.size
-        state, work = empty_state(chosen.size, columns, 0), empty_work(chosen.size, columns)
+        lp, state, work = few_rows(
+            np.hstack([matrix, np.ones((chosen.size, 1))]),
+            sides,
+            np.append(ends[0], -most),
+            np.append(ends[1], most),
+            np.append(np.zeros(size), 1.0),
+        )
         radius = smallest_radius(lp, state, work, *ends, _guess(matrix, sides), cutoff)
         if not radius < np.inf:
             return radius, duals, duals
