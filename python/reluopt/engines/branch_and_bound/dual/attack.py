@@ -56,7 +56,7 @@ class BoxAttack:
         alternatives: what inputs may meet.
         lower, upper: the box.
         seed: of random corners.
-        rising: steps of the first runs that name no number; :data:`STEPS` of all others.
+        rising: most steps of the first runs.
 
     Attributes:
         lower, upper: the box.

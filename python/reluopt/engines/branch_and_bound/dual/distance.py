@@ -39,7 +39,7 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.norms.base import Ends, Norm
 from reluopt.questions.tasks import Task
 
-RISING = (1, 2, 4, 8, 16, 32)
+RISING = (1, 1, 2, 4, 8, 16, 32)
 """Steps of the first looks for an image in a box: mostly there is none, and the tree is small."""
 
 HALVINGS = 6
