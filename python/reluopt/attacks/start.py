@@ -15,7 +15,6 @@ from reluopt.attacks.descent import (
     undo_pixels,
     walk,
 )
-from reluopt.attacks.linear_model import linear_distances
 from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
 from reluopt.networks.flattening import flatten
@@ -54,9 +53,6 @@ UNDO_STRETCH = 16
 
 NEARING_STEPS = 30
 """Steps along the border of the conditions: within 0.5 % of where 120 steps end."""
-
-QUICK, QUICK_STEPS = 1.2, 10
-"""Factor beyond which :func:`quick_start` gives an alternative up, and its steps along the border."""
 
 RANDOM_STARTS = 8
 """Random inputs tried when no walk from the image itself succeeds (dead neurons, flat regions)."""
@@ -105,25 +101,6 @@ def starting_points(
     return sorted(improved, key=_objective)
 
 
-def quick_start(
-    network: ReLUNetwork, task: Task, *, seed: int = 0, deadline: Deadline = NEVER
-) -> Incumbent | None:
-    """An image near enough for a search that soon finds nearer ones; arguments as above.
-
-    One walk towards each alternative that the linear model does not hold to be clearly farther
-    than what has been found, the nearest first.
-    """
-    search = _Search(flatten(network), task, seed, deadline)
-    found: list[Incumbent] = []
-    distances = search.linear_distances(network)
-    for index in np.argsort(distances, kind="stable").tolist():
-        if distances[index] > QUICK * min((each.objective for each in found), default=np.inf):
-            break
-        incumbent = search.attempt(index, HEATS[:1], search.cutoff(found), QUICK_STEPS)
-        found += [] if incumbent is None else [incumbent]
-    return min(found or search.random_attempts(), key=_objective, default=None)
-
-
 class _Search:
     """The arrays of one task, writable as the kernels want them."""
 
@@ -143,13 +120,6 @@ class _Search:
     def cutoff(self, found: list[Incumbent]) -> float:
         """The objective beyond which an alternative is no longer promising."""
         return PROMISING * min((each.objective for each in found), default=np.inf)
-
-    def linear_distances(self, network: ReLUNetwork) -> FloatArray:
-        """Of the condition of each alternative that the image misses most."""
-        logits = network.forward(self._image)
-        worst = [(m, r, int(np.argmin(m @ logits - r))) for m, r in self._conditions]
-        matrix, rhs = np.array([m[c] for m, _, c in worst]), np.array([r[c] for _, r, c in worst])
-        return linear_distances(network, self._image, matrix, rhs, self._task.norm)
 
     def attempt(
         self, index: int, heats: tuple[float, ...], cutoff: float, nearing: int

@@ -21,8 +21,9 @@ import numpy as np
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status, relative_gap
+from reluopt.attacks.linear_model import linear_distances
 from reluopt.attacks.linear_regions import improve_by_linear_regions
-from reluopt.attacks.start import quick_start
+from reluopt.attacks.start import starting_points
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
@@ -38,6 +39,13 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.norms.base import Ends, Norm
 from reluopt.questions.tasks import Task
+
+NEAREST, GROWTH = 1.1, 3.0
+"""The first box in which an image is looked for, relative to the linear model's distance; and the
+next ones, each relative to the one before."""
+
+START_STEPS = 12
+"""Gradient steps in each of them."""
 
 RISING = (1, 1, 2, 4, 8, 16, 32)
 """Steps of the first looks for an image in a box: mostly there is none, and the tree is small."""
@@ -111,6 +119,40 @@ class _Search:
         if objective < self.objective and float(slack.min(initial=0.0)) >= 0.0:
             self.best = Incumbent(image, objective, alternative)
 
+    def start(self) -> None:
+        """Look for an image in boxes about what the linear model asks for, or by all means."""
+        distances, missing = self._linear_distances()
+        radius = NEAREST * float(distances.min(initial=np.inf))
+        while 0.0 < radius < self._widest * GROWTH and not self.deadline.passed:
+            ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=radius))
+            attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
+            near = np.flatnonzero(distances <= radius).tolist()
+            found = attack.run(*attack.starts(near, 1), START_STEPS)
+            if found is not None:
+                return self.offer(found.image, found.alternative)
+            gained = 0.0
+            if attack.best is not None:
+                gained = 1.0 + attack.best.slack / missing[attack.best.alternative]
+            radius *= min(max(NEAREST / max(gained, 1e-6), NEAREST), GROWTH)
+        given = (self.network, self.task)
+        for found in starting_points(*given, seed=self.seed, deadline=self.deadline)[:1]:
+            self.offer(found.image, found.alternative)
+
+    def _linear_distances(self) -> tuple[FloatArray, FloatArray]:
+        """Of the condition of each alternative that the image misses most, and by how much."""
+        image, network = self.task.image, self.network
+        logits = network.forward(image)
+        conditions = [each.conditions for each in self.task.alternatives]
+        worst = [(each, int(np.argmin(each.slack(logits)))) for each in conditions]
+        matrix = np.array([each.matrix[row] for each, row in worst])
+        rhs = np.array([each.rhs[row] for each, row in worst])
+        return linear_distances(network, image, matrix, rhs, Norm.LINF), rhs - matrix @ logits
+
+    @property
+    def _widest(self) -> float:
+        """Largest change of a single input in the box."""
+        return float((self.task.box.upper - self.task.box.lower).max(initial=0.0))
+
     def run(self) -> None:
         """Search until the gap is closed or time is over."""
         while self.cutoff > 0.0 and not self.deadline.passed:
@@ -181,7 +223,7 @@ class _Search:
 
     def bound_roots(self, radius: float) -> None:
         """A radius at which roots alone prove that there is nothing, by bisection."""
-        low, high = 0.0, min(radius, float((self.task.box.upper - self.task.box.lower).max()))
+        low, high = 0.0, min(radius, self._widest)
         for step in range(HALVINGS):
             middle = high if step == 0 else 0.5 * (low + high)
             ends, folded = self._box(middle, self._worst)
@@ -215,9 +257,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     search.keep = bool(options.extra.get("proof"))
     with limited_threads(options.threads):
         if search.best is None:
-            found = quick_start(request.network, request.task, seed=options.seed, deadline=deadline)
-            if found is not None:
-                search.offer(found.image, found.alternative)
+            search.start()
         search.run()
     if request.progress is not None:
         elapsed = time.perf_counter() - started
