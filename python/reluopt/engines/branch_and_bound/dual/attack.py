@@ -56,7 +56,8 @@ class BoxAttack:
         alternatives: what inputs may meet.
         lower, upper: the box.
         seed: of random corners.
-        rising: most steps of the first runs.
+        rising: most steps of the first runs; where there are some, the middle and the corners are
+            left out, as somebody has looked there.
 
     Attributes:
         lower, upper: the box.
@@ -89,13 +90,15 @@ class BoxAttack:
             np.concatenate([each.matrix for each in conditions]),
             np.concatenate([each.rhs for each in conditions]),
         )
+        self._from_starts = not rising
         self._steps = itertools.chain(rising, itertools.repeat(STEPS))
         self.enough = 0.0
         self.best: Witness | None = None
 
     def starts(self, alternatives: Sequence[int], restarts: int) -> tuple[SingleMatrix, IntArray]:
         """The middle of the box and random corners, for each alternative."""
-        which = np.repeat(np.asarray(alternatives, dtype=np.int64), restarts)
+        asked = alternatives if self._from_starts else []
+        which = np.repeat(np.asarray(asked, dtype=np.int64), restarts)
         shape = (which.size, self._low.size)
         share = self._generator.integers(0, 2, shape).astype(np.float32)
         share[::restarts] = 0.5

@@ -64,7 +64,7 @@ def smallest_radius(
 
     Args:
         lp: the program, t behind the change; its bounds are changed.
-        state: receives the optimum.
+        state: receives the optimum; says at which bounds inputs stand to begin with.
         work: buffers; ``y`` receives multipliers of the rows that add up to 1.
         low: l, at most 0.
         high: u, at least 0.
@@ -96,10 +96,12 @@ def smallest_radius(
     return np.nan
 
 
-def _guess(rows: FloatMatrix, rhs: FloatArray) -> float:
-    """Radius below which one row or another cannot be met."""
+def _guess(rows: FloatMatrix, rhs: FloatArray) -> tuple[float, int]:
+    """Radius below which one row or another cannot be met, and which row that is."""
     lengths = np.abs(rows).sum(axis=1)
-    return float(np.divide(rhs, lengths, out=np.zeros(rhs.size), where=lengths > 0.0).max())
+    radii = np.divide(rhs, lengths, out=np.zeros(rhs.size), where=lengths > 0.0)
+    hardest = int(np.argmax(radii))
+    return float(radii[hardest]), hardest
 
 
 def _solved(
@@ -126,7 +128,9 @@ def _solved(
             np.append(ends[1], most),
             np.append(np.zeros(size), 1.0),
         )
-        radius = smallest_radius(lp, state, work, *ends, _guess(matrix, sides), cutoff)
+        guess, hardest = _guess(matrix, sides)
+        state.side[:size] = np.where(matrix[hardest] > 0.0, -1.0, 1.0)
+        radius = smallest_radius(lp, state, work, *ends, guess, cutoff)
         if not radius < np.inf:
             return radius, duals, duals
         delta = state.value[:size]
