@@ -47,7 +47,7 @@ next ones, each relative to the one before."""
 START_STEPS = 12
 """Gradient steps in each of them."""
 
-RISING = (1, 2, 4, 8, 16, 32)
+RISING = (1, 2, 2, 4, 4, 8, 8, 16, 16, 32)
 """Steps of the first looks for an image in a box: mostly there is none, and the tree is small."""
 
 HALVINGS = 6
