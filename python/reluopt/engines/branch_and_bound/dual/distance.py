@@ -129,14 +129,15 @@ class _Search:
             near = np.flatnonzero(distances <= radius).tolist()
             found = attack.run(*attack.starts(near, 1), START_STEPS)
             if found is not None:
-                return self.offer(found.image, found.alternative)
+                self.offer(found.image, found.alternative)
+                return
             gained = 0.0
             if attack.best is not None:
                 gained = 1.0 + attack.best.slack / missing[attack.best.alternative]
             radius *= min(max(NEAREST / max(gained, 1e-6), NEAREST), GROWTH)
         given = (self.network, self.task)
-        for found in starting_points(*given, seed=self.seed, deadline=self.deadline)[:1]:
-            self.offer(found.image, found.alternative)
+        for start in starting_points(*given, seed=self.seed, deadline=self.deadline)[:1]:
+            self.offer(start.image, start.alternative)
 
     def _linear_distances(self) -> tuple[FloatArray, FloatArray]:
         """Of the condition of each alternative that the image misses most, and by how much."""

@@ -28,7 +28,9 @@ def few_rows(
     Args:
         rows: shape ``(rows, columns)``.
         rhs: shape ``(rows,)``.
-        low, high, cost: shape ``(columns,)``.
+        low: shape ``(columns,)``.
+        high: shape ``(columns,)``.
+        cost: shape ``(columns,)``.
     """
     count, first = rows.shape
     reach = np.abs(rows) @ np.maximum(np.abs(low), np.abs(high)) + np.abs(rhs) + 1.0

@@ -12,7 +12,6 @@ and neurons become rows where the point is found to cross them.
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from reluopt.attacks.linear_regions import (
