@@ -67,7 +67,7 @@ def smallest_radius(
         work: buffers; ``y`` receives multipliers of the rows that add up to 1.
         low: l, at most 0.
         high: u, at least 0.
-        radius: a guess.
+        radius: a guess, at most what is looked for; zero only where every row is met there.
         cutoff: largest radius of interest.
     """
     size = low.size
@@ -79,8 +79,8 @@ def smallest_radius(
         if dual_simplex(lp, state, work, np.inf, PIVOTS) != OPTIMAL:
             return np.nan
         miss = state.value[size]
-        if abs(miss) <= CLOSE:
-            return radius
+        if abs(miss) <= CLOSE or (miss < 0.0 and radius == 0.0):
+            return radius if radius <= cutoff else np.inf
         fall = 0.0
         for i in range(size):
             if state.side[i] > 0.0 and lp.lower[i] > low[i]:
@@ -89,7 +89,7 @@ def smallest_radius(
                 fall -= state.reduced_cost[i]
         if not fall > 0.0:
             return np.inf
-        radius = max(radius + miss / fall, 0.0)
+        radius = max(radius + miss / fall, 0.5 * radius)
         if miss > 0.0 and radius > cutoff:
             return np.inf
     return np.nan
@@ -100,7 +100,7 @@ def _guess(rows: FloatMatrix, rhs: FloatArray) -> tuple[float, int]:
     lengths = np.abs(rows).sum(axis=1)
     radii = np.divide(rhs, lengths, out=np.zeros(rhs.size), where=lengths > 0.0)
     hardest = int(np.argmax(radii))
-    return float(radii[hardest]), hardest
+    return max(float(radii[hardest]), 0.0), hardest
 
 
 def _solved(
