@@ -2,7 +2,8 @@
 
 :mod:`chain` is a network over a box, :mod:`certificate` what is proven about it, :mod:`ascent` how
 multipliers are found, :mod:`planes` and :mod:`cutting` what helps triangles, :mod:`tree`,
-:mod:`branching` and :mod:`leaves` the search, :mod:`verdict` its order, :mod:`engine` its tasks.
+:mod:`branching`, :mod:`fan` and :mod:`leaves` the search, :mod:`verdict` its order, :mod:`engine`
+its tasks. Linear programs of leaves and linear regions are solved by :mod:`few_rows`.
 """
 
 _HERE = "engines.branch_and_bound.dual."

@@ -2,8 +2,10 @@ r"""Linf distances by verdicts: an incumbent at radius r, a proof that r (1 - ga
 
 The ball of Linf is a box, so no row says how large a change is: :mod:`.verdict` searches the box of
 radius :math:`r (1 - gap)` for an input that meets the task. What it finds is moved to the nearest
-point of its linear region and is the next incumbent; a box without any ends the search, and its
-radius is the bound. Boxes of smaller radii, bounded at their roots alone, give a first bound.
+point of its linear region (:mod:`.region`) and is the next incumbent; a box without any ends the
+search, and its radius is the bound. The first one is what a few gradient steps find in a box about
+as large as the linear model asks for. Boxes of smaller radii, bounded at their roots alone, give a
+first bound.
 
 Of several alternatives each is weakened to the one condition that the image misses most: an empty
 box stays a proof, all alternatives then share one tree, and what meets the condition but not the

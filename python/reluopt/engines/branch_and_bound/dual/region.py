@@ -114,12 +114,13 @@ def _solved(
     """Radius, change and multipliers for all rows; ``asked`` are those to begin with."""
     size = ends[0].size
     duals = np.zeros(rhs.size)
-    most = float((np.abs(rows.matrix) @ np.maximum(ends[1], -ends[0]) + np.abs(rhs)).max()) + 1.0
+    reach = np.maximum(ends[1], -ends[0])
     while not deadline.passed:
         chosen = np.flatnonzero(asked)
         if chosen.size > MOST_ROWS:
             return np.nan, duals, duals
         matrix, sides = rows.matrix[chosen], rhs[chosen]
+        most = float((np.abs(matrix) @ reach + np.abs(sides)).max()) + 1.0
         lp, state, work = few_rows(
             np.hstack([matrix, np.ones((chosen.size, 1))]),
             sides,
