@@ -81,7 +81,6 @@ class BoxAttack:
         self._half = (self._high - self._low) * np.float32(0.5)
         self._generator = np.random.default_rng(seed)
         self._weights: list[Any] = [m.weight.astype(np.float32) for m in network.affine_layers]
-        self._transposed = [np.ascontiguousarray(weight.T) for weight in self._weights]
         self._biases = [m.bias.astype(np.float32) for m in network.affine_layers]
         conditions = [each.conditions for each in alternatives]
         counts = [each.rhs.size for each in conditions]
@@ -141,8 +140,8 @@ class BoxAttack:
         """Least slacks, and their gradients."""
         values: list[SingleMatrix] = []
         current: Any = points
-        for transposed, bias in zip(self._transposed, self._biases, strict=True):
-            values.append(current @ transposed + bias)
+        for weight, bias in zip(self._weights, self._biases, strict=True):
+            values.append(current @ weight.T + bias)
             current = np.maximum(values[-1], np.float32(0.0))
         slacks, rows = np.empty(which.size), np.empty_like(values[-1])
         worst_conditions(values[-1], which, *self._conditions, slacks, rows)

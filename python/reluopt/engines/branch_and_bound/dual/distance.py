@@ -34,6 +34,7 @@ from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
 from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
+from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, REPAIRABLE, SMALLEST_GAP
 from reluopt.errors import InputError
@@ -109,6 +110,7 @@ class _Search:
             self.network,
             self.task,
             start,
+            1 if is_folded(self.network) else None,
             deadline=self.deadline,
             solver=nearest_in_linear_region,
         )
@@ -122,10 +124,19 @@ class _Search:
             self.best = Incumbent(image, objective, alternative)
 
     def start(self) -> None:
-        """Look for an image in boxes about what the linear model asks for, or by all means."""
+        """Look for an image in boxes about what the linear model asks for, or by all means.
+
+        Rows of linear regions of large networks take long, so that they begin nearer.
+        """
         distances, missing = self._linear_distances()
-        radius = NEAREST * float(distances.min(initial=np.inf))
-        while 0.0 < radius < self._widest * GROWTH and not self.deadline.passed:
+        first = int(np.argmin(distances))
+        if distances[first] == 0.0:
+            self.take(self.task.image, first)
+        if self.best is not None:
+            return
+        radius = NEAREST * float(distances[first])
+        widest = 0.0 if is_folded(self.network) else self._widest * GROWTH
+        while 0.0 < radius < widest and not self.deadline.passed:
             ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=radius))
             attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
             near = np.flatnonzero(distances <= radius).tolist()
