@@ -16,8 +16,9 @@ on ReLU networks, with duals in place of random linear regions).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -93,6 +94,12 @@ class LinearRegionOptimum:
     objective: float
     pattern: tuple[BoolArray, ...]
     duals: FloatArray
+
+
+RegionSolver: TypeAlias = Callable[
+    [ReLUNetwork, Task, Alternative, Pattern, float, Deadline], LinearRegionOptimum | None
+]
+"""What finds the nearest image of a linear region; arguments as of :func:`solve_linear_region`."""
 
 
 def linear_region_minimum(
@@ -219,6 +226,7 @@ def improve_by_linear_regions(
     start: Incumbent,
     max_regions: int | None = None,
     deadline: Deadline = NEVER,
+    solver: RegionSolver = solve_linear_region,
 ) -> Incumbent:
     """Solve the linear region of ``start`` and walk to better neighbours; never worse than it.
 
@@ -228,13 +236,14 @@ def improve_by_linear_regions(
         start: an image that meets its alternative.
         max_regions: linear regions to solve; None means as many as the norm is worth.
         deadline: when to stop with the best so far.
+        solver: :func:`solve_linear_region`, or a faster one of the norm.
     """
     if start.objective == 0.0 or deadline.passed:
         return start
     budget = task.norm.most_linear_regions if max_regions is None else max_regions
     alternative = task.alternatives[start.alternative]
     pattern = network.activation_pattern(start.image)
-    current = solve_linear_region(network, task, alternative, pattern, deadline=deadline)
+    current = solver(network, task, alternative, pattern, np.inf, deadline)
     budget -= 1
     best = start
     while current is not None:
@@ -246,7 +255,7 @@ def improve_by_linear_regions(
                 return best
             budget -= 1
             limit = current.objective * (1.0 - IMPROVEMENT)
-            neighbour = solve_linear_region(network, task, alternative, flipped, limit, deadline)
+            neighbour = solver(network, task, alternative, flipped, limit, deadline)
             if neighbour is not None and neighbour.objective < limit:
                 better = neighbour
                 break

@@ -2,7 +2,8 @@
 
 :mod:`chain` is a network over a box, :mod:`certificate` what is proven about it, :mod:`ascent` how
 multipliers are found, :mod:`planes` and :mod:`cutting` what helps triangles, :mod:`tree`,
-:mod:`branching` and :mod:`leaves` the search, :mod:`verdict` its order, :mod:`engine` its tasks.
+:mod:`branching`, :mod:`fan` and :mod:`leaves` the search, :mod:`verdict` its order, :mod:`engine`
+its tasks. Linear programs of leaves and linear regions are solved by :mod:`few_rows`.
 """
 
 _HERE = "engines.branch_and_bound.dual."
@@ -10,8 +11,10 @@ _HERE = "engines.branch_and_bound.dual."
 KERNELS = tuple(
     f"{_HERE}{name}"
     for name in (
+        "attack:worst_conditions",
         "certificate:add_planes_safely",
         "certificate:relax_safely",
+        "few_rows:minimise",
         "kernels:add_planes",
         "kernels:box_minimum",
         "kernels:climb",
@@ -25,6 +28,7 @@ KERNELS = tuple(
         "kernels:scores",
         "kernels:subtract_sums",
         "planes:add_hull_planes",
+        "region:smallest_radius",
     )
 )
 """See :mod:`reluopt.numerics.sets`."""

@@ -7,6 +7,7 @@ starts do not.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
+from reluopt.numerics.arrays import AnyFloat, FloatArray, FloatMatrix, IntArray, SingleMatrix
+from reluopt.numerics.jit import search_kernel
 from reluopt.questions.tasks import Alternative
 
 STEPS = 40
@@ -26,6 +28,9 @@ LONGEST, SHORTEST = 0.5, 0.02
 
 CHECKED = 5
 """Most points of one look that are tried by a float64 forward pass."""
+
+ROUNDING = 1e-3
+"""By how much the slack in float64 may exceed that in float32, far above what is usual."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +51,14 @@ class Witness:
 class BoxAttack:
     """Gradient descent within a box.
 
+    Args:
+        network: the network.
+        alternatives: what inputs may meet.
+        lower, upper: the box.
+        seed: of random corners.
+        rising: most steps of the first runs; where there are some, the middle and the corners are
+            left out, as somebody has looked there.
+
     Attributes:
         lower, upper: the box.
         enough: slack that ends a run; infinite where the largest one is looked for.
@@ -59,6 +72,7 @@ class BoxAttack:
         lower: FloatArray,
         upper: FloatArray,
         seed: int,
+        rising: Sequence[int] = (),
     ) -> None:
         self._network = network
         self._alternatives = alternatives
@@ -68,30 +82,44 @@ class BoxAttack:
         self._generator = np.random.default_rng(seed)
         self._weights: list[Any] = [m.weight.astype(np.float32) for m in network.affine_layers]
         self._biases = [m.bias.astype(np.float32) for m in network.affine_layers]
+        conditions = [each.conditions for each in alternatives]
+        counts = [each.rhs.size for each in conditions]
+        self._conditions = (
+            np.cumsum([0, *counts]),
+            np.concatenate([each.matrix for each in conditions]),
+            np.concatenate([each.rhs for each in conditions]),
+        )
+        self._from_starts = not rising
+        self._steps = itertools.chain(rising, itertools.repeat(STEPS))
         self.enough = 0.0
         self.best: Witness | None = None
 
     def starts(self, alternatives: Sequence[int], restarts: int) -> tuple[SingleMatrix, IntArray]:
         """The middle of the box and random corners, for each alternative."""
-        which = np.repeat(np.asarray(alternatives, dtype=np.int64), restarts)
+        asked = alternatives if self._from_starts else []
+        which = np.repeat(np.asarray(asked, dtype=np.int64), restarts)
         shape = (which.size, self._low.size)
         share = self._generator.integers(0, 2, shape).astype(np.float32)
         share[::restarts] = 0.5
         return self._low + share * (self._high - self._low), which
 
-    def run(self, points: SingleMatrix, which: IntArray, steps: int = STEPS) -> Witness | None:
+    def run(
+        self, points: SingleMatrix, which: IntArray, steps: int | None = None
+    ) -> Witness | None:
         """Descend from some points, each towards an alternative; a witness ends it."""
+        steps = next(self._steps) if steps is None else steps
         points = np.clip(points.astype(np.float32), self._low, self._high)
         for step in range(steps):
             slacks, gradient = self._slacks(points, which)
             if slacks.max(initial=-np.inf) >= self.enough or step == steps - 1:
-                found = self.check(points, which, slacks)
+                best = -math.inf if self.best is None else self.best.slack
+                hope = slacks >= min(best, self.enough) - ROUNDING
+                found = self.check(points[hope], which[hope], slacks[hope])
                 if found is not None:
                     return found
             length = np.float32(LONGEST * (1.0 - step / steps) + SHORTEST)
-            points = np.clip(
-                points + length * self._half * np.sign(gradient), self._low, self._high
-            )
+            points = points + (length * self._half) * np.sign(gradient)
+            points = np.minimum(np.maximum(points, self._low), self._high)
         return None
 
     def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
@@ -114,17 +142,37 @@ class BoxAttack:
         current: Any = points
         for weight, bias in zip(self._weights, self._biases, strict=True):
             values.append(current @ weight.T + bias)
-            current = np.maximum(values[-1], 0.0)
-        slacks = np.empty(which.size)
-        rows = np.empty_like(values[-1])
-        for alternative in np.unique(which):
-            chosen = np.flatnonzero(which == alternative)
-            conditions = self._alternatives[alternative].conditions
-            found = conditions.slack(values[-1][chosen].astype(np.float64))
-            worst = found.argmin(axis=1)
-            slacks[chosen] = found[np.arange(chosen.size), worst]
-            rows[chosen] = conditions.matrix[worst]
+            current = np.maximum(values[-1], np.float32(0.0))
+        slacks, rows = np.empty(which.size), np.empty_like(values[-1])
+        worst_conditions(values[-1], which, *self._conditions, slacks, rows)
         gradient: Any = rows
         for k in range(len(values) - 1, 0, -1):
             gradient = (gradient @ self._weights[k]) * (values[k - 1] > 0.0)
         return slacks, gradient @ self._weights[0]
+
+
+@search_kernel
+def worst_conditions(
+    logits: SingleMatrix,
+    which: IntArray,
+    first: IntArray,
+    matrix: FloatMatrix,
+    rhs: FloatArray,
+    slacks: FloatArray,
+    rows: SingleMatrix,
+) -> None:
+    """The least slack of each point's alternative, and the row that has it.
+
+    ``first`` says where the conditions of each alternative begin in ``matrix`` and ``rhs``.
+    """
+    for b in range(which.size):
+        slacks[b] = np.inf
+        worst = first[which[b]]
+        for c in range(worst, first[which[b] + 1]):
+            total = -rhs[c]
+            for j in range(matrix.shape[1]):
+                total += matrix[c, j] * logits[b, j]
+            if not total >= slacks[b]:  # NaN is the worst
+                slacks[b], worst = total, c
+        for j in range(matrix.shape[1]):
+            rows[b, j] = matrix[worst, j]

@@ -29,7 +29,7 @@ NONE = -1
 
 def splits(model: Model, batch: Batch, threshold: float) -> IntArray:
     """The neuron to split in each node, :data:`NONE` where all are decided."""
-    if batch.size == 0 or batch.phases.shape[1] == 0:
+    if (batch.phases != 0).all():
         return np.full(batch.size, NONE, dtype=np.int64)
     found = descend(model, batch)
     values = found.values.copy()

@@ -2,8 +2,10 @@ r"""Linf distances by verdicts: an incumbent at radius r, a proof that r (1 - ga
 
 The ball of Linf is a box, so no row says how large a change is: :mod:`.verdict` searches the box of
 radius :math:`r (1 - gap)` for an input that meets the task. What it finds is moved to the nearest
-point of its linear region and is the next incumbent; a box without any ends the search, and its
-radius is the bound. Boxes of smaller radii, bounded at their roots alone, give a first bound.
+point of its linear region (:mod:`.region`) and is the next incumbent; a box without any ends the
+search, and its radius is the bound. The first one is what a few gradient steps find in a box about
+as large as the linear model asks for. Boxes of smaller radii, bounded at their roots alone, give a
+first bound.
 
 Of several alternatives each is weakened to the one condition that the image misses most: an empty
 box stays a proof, all alternatives then share one tree, and what meets the condition but not the
@@ -21,15 +23,18 @@ import numpy as np
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status, relative_gap
-from reluopt.attacks.linear_regions import linear_region_minimum
+from reluopt.attacks.linear_model import linear_distances
+from reluopt.attacks.linear_regions import improve_by_linear_regions
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.boxes import Folded, box_ends, folded_over
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
+from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
 from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
+from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, REPAIRABLE, SMALLEST_GAP
 from reluopt.errors import InputError
@@ -37,6 +42,16 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.norms.base import Ends, Norm
 from reluopt.questions.tasks import Task
+
+NEAREST, GROWTH = 1.1, 3.0
+"""The first box in which an image is looked for, relative to the linear model's distance; and the
+next ones, each relative to the one before."""
+
+START_STEPS = 12
+"""Gradient steps in each of them."""
+
+RISING = (1, 2, 2, 4, 4, 8, 8, 16, 16, 32)
+"""Steps of the first looks for an image in a box: mostly there is none, and the tree is small."""
 
 HALVINGS = 6
 """Radii at which roots alone are bounded for a first bound."""
@@ -88,13 +103,18 @@ class _Search:
         return best if best == math.inf else best - self.gap * max(best, GAP_DENOMINATOR_FLOOR)
 
     def offer(self, image: FloatArray, alternative: int) -> None:
-        """Take an image that meets an alternative, and the nearest of its linear region."""
+        """Take an image that meets an alternative, and the nearest of linear regions about it."""
         self.take(image, alternative)
-        asked, pattern = self.task.alternatives[alternative], self.network.activation_pattern(image)
-        given = (self.network, self.task, asked, pattern, self.deadline)
-        nearest = linear_region_minimum(*given)
-        if nearest is not None:
-            self.take(nearest, alternative)
+        start = Incumbent(image, self.task.distance(image), alternative)
+        nearest = improve_by_linear_regions(
+            self.network,
+            self.task,
+            start,
+            1 if is_folded(self.network) else None,
+            deadline=self.deadline,
+            solver=nearest_in_linear_region,
+        )
+        self.take(nearest.image, alternative)
 
     def take(self, image: FloatArray, alternative: int) -> None:
         """Take an image that meets an alternative, if it is better."""
@@ -102,6 +122,50 @@ class _Search:
         slack = self.task.alternatives[alternative].conditions.slack(self.network.forward(image))
         if objective < self.objective and float(slack.min(initial=0.0)) >= 0.0:
             self.best = Incumbent(image, objective, alternative)
+
+    def start(self) -> None:
+        """Look for an image in boxes about what the linear model asks for, or by all means.
+
+        Rows of linear regions of large networks take long, so that they begin nearer.
+        """
+        distances, missing = self._linear_distances()
+        first = int(np.argmin(distances))
+        if distances[first] == 0.0:
+            self.take(self.task.image, first)
+        if self.best is not None:
+            return
+        radius = NEAREST * float(distances[first])
+        widest = 0.0 if is_folded(self.network) else self._widest * GROWTH
+        while 0.0 < radius < widest and not self.deadline.passed:
+            ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=radius))
+            attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
+            near = np.flatnonzero(distances <= radius).tolist()
+            found = attack.run(*attack.starts(near, 1), START_STEPS)
+            if found is not None:
+                self.offer(found.image, found.alternative)
+                return
+            gained = 0.0
+            if attack.best is not None:
+                gained = 1.0 + attack.best.slack / missing[attack.best.alternative]
+            radius *= min(max(NEAREST / max(gained, 1e-6), NEAREST), GROWTH)
+        given = (self.network, self.task)
+        for start in starting_points(*given, seed=self.seed, deadline=self.deadline)[:1]:
+            self.offer(start.image, start.alternative)
+
+    def _linear_distances(self) -> tuple[FloatArray, FloatArray]:
+        """Of the condition of each alternative that the image misses most, and by how much."""
+        image, network = self.task.image, self.network
+        logits = network.forward(image)
+        conditions = [each.conditions for each in self.task.alternatives]
+        worst = [(each, int(np.argmin(each.slack(logits)))) for each in conditions]
+        matrix = np.array([each.matrix[row] for each, row in worst])
+        rhs = np.array([each.rhs[row] for each, row in worst])
+        return linear_distances(network, image, matrix, rhs, Norm.LINF), rhs - matrix @ logits
+
+    @property
+    def _widest(self) -> float:
+        """Largest change of a single input in the box."""
+        return float((self.task.box.upper - self.task.box.lower).max(initial=0.0))
 
     def run(self) -> None:
         """Search until the gap is closed or time is over."""
@@ -162,7 +226,7 @@ class _Search:
         ends, folded = self._box(radius, chosen)
         if folded is None or folded.empty:
             return Decision(slack=math.inf if folded is None else -math.inf)
-        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
+        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
         given = (folded.network, *ends, folded.task.alternatives, self.deadline)
         decision = BoxSearch(*given, attack=attack, keep=self.keep).run()
         self._nearest_miss = attack.best
@@ -173,7 +237,7 @@ class _Search:
 
     def bound_roots(self, radius: float) -> None:
         """A radius at which roots alone prove that there is nothing, by bisection."""
-        low, high = 0.0, min(radius, float((self.task.box.upper - self.task.box.lower).max()))
+        low, high = 0.0, min(radius, self._widest)
         for step in range(HALVINGS):
             middle = high if step == 0 else 0.5 * (low + high)
             ends, folded = self._box(middle, self._worst)
@@ -207,9 +271,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     search.keep = bool(options.extra.get("proof"))
     with limited_threads(options.threads):
         if search.best is None:
-            found = starting_points(request.network, request.task, seed=options.seed)
-            if found:
-                search.take(found[0].image, found[0].alternative)
+            search.start()
         search.run()
     if request.progress is not None:
         elapsed = time.perf_counter() - started

@@ -7,6 +7,7 @@ evaluates them with outward rounding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ import highspy
 import numpy as np
 
 from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.few_rows import few_rows, minimise
+from reluopt.engines.branch_and_bound.l1.simplex import INFEASIBLE, OPTIMAL
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.linear_programs import ProgramBuilder, highs_model
 from reluopt.numerics.quiet_highs import QuietHighs
@@ -58,6 +61,13 @@ def solve_leaf(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) ->
         own = conditions.matrix @ matrix, conditions.rhs - conditions.matrix @ constants
         scale = max(scale, float(np.abs(own[0]).sum(axis=1).max(initial=0.0)))
     found = Leaf()
+    for duals, point in _by_simplex(cost, rows, edges, own):
+        multipliers = np.zeros(phases.size)
+        multipliers[neurons] = duals[: neurons.size]
+        found.duals.append((multipliers, duals[neurons.size :]))
+        found.point = point
+    if found.duals:
+        return found
     for penalty in PENALTIES:
         solved = _solve(cost, rows, edges, own, penalty * scale)
         if solved is None:
@@ -92,6 +102,38 @@ def _affine(
         constants = layer.weight @ (active * constants) + layer.bias
         matrix = layer.weight @ (active[:, None] * matrix)
     return matrix, constants, np.concatenate(rows), np.concatenate(edges), np.concatenate(names)
+
+
+def _by_simplex(
+    cost: FloatArray,
+    rows: FloatMatrix,
+    edges: FloatArray,
+    conditions: tuple[FloatMatrix, FloatArray],
+) -> Iterator[tuple[FloatArray, FloatArray | None]]:
+    """Multipliers to be tried (those of conditions last) and the point; none where it fails."""
+    count, size = conditions[1].size, cost.size
+    most = float((np.abs(conditions[0]).sum(axis=1) + np.abs(conditions[1])).max(initial=0.0)) + 1.0
+    free = int(count > 0)  # the largest miss of a condition, where there are some
+    matrix = np.zeros((edges.size + count, size + free))
+    matrix[: edges.size, :size], matrix[edges.size :, :size] = rows, conditions[0]
+    matrix[edges.size :, size:] = 1.0
+    lengths = np.sqrt((matrix * matrix).sum(axis=1))
+    lengths[lengths == 0.0] = 1.0
+    ends = np.append(np.ones(size), np.full(free, most))
+    price = np.append(cost, np.ones(free))
+    unit = float(np.abs(price).max(initial=0.0)) or 1.0
+    sides = np.concatenate([edges, conditions[1]])
+    lp, state, work = few_rows(
+        matrix / lengths[:, None], sides / lengths, -ends, ends, price / unit
+    )
+    code = minimise(lp, state, work)
+    duals = np.maximum(work.y, 0.0) * (unit / lengths)
+    if code == OPTIMAL:
+        yield duals, np.clip(state.value[:size], -1.0, 1.0)
+    elif code == INFEASIBLE:
+        ray = np.maximum(work.ray, 0.0) / lengths
+        for penalty in PENALTIES:
+            yield duals + penalty * unit * size * ray, None
 
 
 def _solve(

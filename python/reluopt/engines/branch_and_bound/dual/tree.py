@@ -159,7 +159,7 @@ class Tree:
         names = np.zeros(form.size, dtype=np.int64) if record is None else record.new(form.size)
         none = np.full(form.size, NONE, dtype=np.int64)
         nodes = Nodes(batch, form, np.zeros(form.size, dtype=np.float32), none, names)
-        return self._bound(nodes, iterations)
+        return self.bound(nodes, iterations)
 
     def grow(self, deadline: Deadline, most: float = np.inf) -> None:
         """Search until nothing is open, a look succeeds, or nodes or time are used."""
@@ -170,7 +170,7 @@ class Tree:
                 if not self._solve_leaves(parents.chosen(leaves)):
                     return
                 parents = parents.chosen(~leaves)
-            if parents.form.size and not self._bound(self._children(parents), ITERATIONS):
+            if parents.form.size and not self.bound(self._children(parents), ITERATIONS):
                 return
 
     def _pop(self) -> Nodes:
@@ -203,7 +203,7 @@ class Tree:
                 self.record.children[int(name)] = (int(neuron), int(inactive), int(active))
         return both
 
-    def _bound(self, nodes: Nodes, iterations: int) -> Climbed | None:
+    def bound(self, nodes: Nodes, iterations: int) -> Climbed | None:
         """Bound nodes; what stays open is looked at, split and put on the stack."""
         enough = self.threshold + self._scale
         climbed = climb(self.model, nodes.batch, iterations, enough)

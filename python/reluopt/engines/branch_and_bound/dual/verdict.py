@@ -21,6 +21,7 @@ from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Mode
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes, cut
+from reluopt.engines.branch_and_bound.dual.fan import fan
 from reluopt.engines.branch_and_bound.dual.goals import Goal, goal_of
 from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS, bounded_chain
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
@@ -206,7 +207,9 @@ class BoxSearch:
         if climbed is not None and tree.open and self._attack is not None:
             where = np.isin(np.asarray(group), self._open)
             points = np.array([chain.inputs(point) for point in climbed.points[where]])
-            self._attacked(points, np.asarray(group)[where], None)
+            if not self._attacked(points, np.asarray(group)[where], None):
+                fan(tree, climbed.points)
+                self._settle(group, tree)
         return tree
 
     def _tree(

@@ -1,0 +1,171 @@
+r"""The nearest input of a linear region in Linf, by the dual simplex method of :mod:`..l1.simplex`.
+
+For a radius r the least t with :math:`G \delta + t \ge h`, :math:`|\delta| \le r` and
+:math:`l \le \delta \le u` is a linear program of few rows and boxed columns, as that method likes
+them. Its optimum is convex, piecewise linear and falling in r, and zero at the radius that is
+looked for. Newton's method climbs to it from the left in a few steps, each of which changes bounds
+only, so that the basis stays dual feasible.
+
+Few neurons of a linear region stand in the way, often none: the conditions are rows from the start,
+and neurons become rows where the point is found to cross them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluopt.attacks.linear_regions import (
+    SAFETY_ROUNDS,
+    LinearRegionOptimum,
+    LinearRegionRows,
+    Pattern,
+    linear_region_rows,
+    solve_linear_region,
+)
+from reluopt.attacks.start import safety_of
+from reluopt.deadline import NEVER, Deadline
+from reluopt.engines.branch_and_bound.dual.few_rows import few_rows, from_logicals
+from reluopt.engines.branch_and_bound.l1.basis import resynchronise
+from reluopt.engines.branch_and_bound.l1.program import LinearProgram, State, Work
+from reluopt.engines.branch_and_bound.l1.simplex import OPTIMAL, dual_simplex
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix
+from reluopt.numerics.jit import kernel
+from reluopt.questions.tasks import Alternative, Task
+
+STEPS = 30
+"""Newton steps at most; 3 are usual."""
+
+PIVOTS = 500
+"""Pivots of one step at most; 1 to 30 are usual."""
+
+CLOSE = 1e-11
+"""Rows of length 1 are met to this."""
+
+CROSSED = 1e-10
+"""A neuron's row of length 1 that misses more becomes one of the program."""
+
+MOST_ROWS = 300
+"""Rows of the largest program: the inverse of its basis is dense. HiGHS takes larger ones."""
+
+
+@kernel
+def smallest_radius(
+    lp: LinearProgram,
+    state: State,
+    work: Work,
+    low: FloatArray,
+    high: FloatArray,
+    radius: float,
+    cutoff: float,
+) -> float:
+    """The radius of the module; infinite where there is none up to ``cutoff``, NaN where it fails.
+
+    Args:
+        lp: the program, t behind the change; its bounds are changed.
+        state: receives the optimum; says at which bounds inputs stand to begin with.
+        work: buffers; ``y`` receives multipliers of the rows that add up to 1.
+        low: l, at most 0.
+        high: u, at least 0.
+        radius: a guess, at most what is looked for; zero only where every row is met there.
+        cutoff: largest radius of interest.
+    """
+    size = low.size
+    from_logicals(lp, state, work)
+    for _ in range(STEPS):
+        for i in range(size):
+            lp.lower[i], lp.upper[i] = max(low[i], -radius), min(high[i], radius)
+        resynchronise(lp, state, work)
+        if dual_simplex(lp, state, work, np.inf, PIVOTS) != OPTIMAL:
+            return np.nan
+        miss = state.value[size]
+        if abs(miss) <= CLOSE or (miss < 0.0 and radius == 0.0):
+            return radius if radius <= cutoff else np.inf
+        fall = 0.0
+        for i in range(size):
+            if state.side[i] > 0.0 and lp.lower[i] > low[i]:
+                fall += state.reduced_cost[i]
+            elif state.side[i] < 0.0 and lp.upper[i] < high[i]:
+                fall -= state.reduced_cost[i]
+        if not fall > 0.0:
+            return np.inf
+        radius = max(radius + miss / fall, 0.5 * radius)
+        if miss > 0.0 and radius > cutoff:
+            return np.inf
+    return np.nan
+
+
+def _guess(rows: FloatMatrix, rhs: FloatArray) -> tuple[float, int]:
+    """Radius below which one row or another cannot be met, and which row that is."""
+    lengths = np.abs(rows).sum(axis=1)
+    radii = np.divide(rhs, lengths, out=np.zeros(rhs.size), where=lengths > 0.0)
+    hardest = int(np.argmax(radii))
+    return max(float(radii[hardest]), 0.0), hardest
+
+
+def _solved(
+    rows: LinearRegionRows,
+    rhs: FloatArray,
+    asked: BoolArray,
+    ends: tuple[FloatArray, FloatArray],
+    cutoff: float,
+    deadline: Deadline,
+) -> tuple[float, FloatArray, FloatArray] | None:
+    """Radius, change and multipliers for all rows; ``asked`` are those to begin with."""
+    size = ends[0].size
+    duals = np.zeros(rhs.size)
+    reach = np.maximum(ends[1], -ends[0])
+    while not deadline.passed:
+        chosen = np.flatnonzero(asked)
+        if chosen.size > MOST_ROWS:
+            return np.nan, duals, duals
+        matrix, sides = rows.matrix[chosen], rhs[chosen]
+        most = float((np.abs(matrix) @ reach + np.abs(sides)).max()) + 1.0
+        lp, state, work = few_rows(
+            np.hstack([matrix, np.ones((chosen.size, 1))]),
+            sides,
+            np.append(ends[0], -most),
+            np.append(ends[1], most),
+            np.append(np.zeros(size), 1.0),
+        )
+        guess, hardest = _guess(matrix, sides)
+        state.side[:size] = np.where(matrix[hardest] > 0.0, -1.0, 1.0)
+        radius = smallest_radius(lp, state, work, *ends, guess, cutoff)
+        if not radius < np.inf:
+            return radius, duals, duals
+        delta = state.value[:size]
+        crossed = ~asked & (rows.matrix @ delta < rhs - CROSSED)
+        if not crossed.any():
+            duals[chosen] = np.maximum(work.y, 0.0)
+            return radius, delta, duals
+        asked |= crossed
+    return None
+
+
+def nearest_in_linear_region(
+    network: ReLUNetwork,
+    task: Task,
+    alternative: Alternative,
+    pattern: Pattern,
+    cutoff: float = np.inf,
+    deadline: Deadline = NEVER,
+) -> LinearRegionOptimum | None:
+    """:func:`~reluopt.attacks.linear_regions.solve_linear_region` of an Linf task."""
+    rows = linear_region_rows(network, task.image, alternative, pattern)
+    ends = task.box.lower - task.image, task.box.upper - task.image
+    asked = np.arange(rows.rhs.size) >= rows.hidden
+    amount = safety_of(alternative.conditions)
+    for _ in range(SAFETY_ROUNDS):
+        solved = _solved(rows, rows.tightened(amount), asked, ends, cutoff, deadline)
+        if solved is None or solved[0] == np.inf:
+            return None
+        radius, delta, duals = solved
+        if np.isnan(radius):
+            return solve_linear_region(network, task, alternative, pattern, cutoff, deadline)
+        image = task.box.clip(task.image + delta)
+        slack = float(alternative.conditions.slack(network.forward(image)).min(initial=np.inf))
+        if slack >= 0.0:
+            objective = task.distance(image)
+            return LinearRegionOptimum(image, objective, tuple(pattern), duals[: rows.hidden])
+        amount += 2.0 * max(-slack, amount)
+    return None
