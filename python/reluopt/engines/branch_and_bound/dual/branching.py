@@ -14,7 +14,7 @@ from reluopt.engines.branch_and_bound.dual import kernels
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Descent, Model, descend, evaluate
 from reluopt.numerics.arrays import IntArray, SingleArray, SingleMatrix
 
-CANDIDATES = 4
+CANDIDATES = 10
 """Neurons of each layer behind the first that are tried."""
 
 SMALLER_SHARE = 0.01

@@ -31,6 +31,7 @@ class Cut:
     """A form with planes of its own.
 
     Attributes:
+        neurons: of the first layer, that have planes.
         points: where planes were made, see :func:`.planes.kept_point`.
         shares: of each neuron's planes, shape ``(neurons, points)``.
         planes: mixed in these proportions.
@@ -38,6 +39,7 @@ class Cut:
         bound: what that gave, in float32.
     """
 
+    neurons: IntArray
     points: list[NDArray[np.int8]]
     shares: SingleMatrix
     planes: Planes
@@ -78,12 +80,18 @@ class _Stack:
         )
 
 
+def without_planes(batch: Batch) -> Batch:
+    """A batch without shares of planes."""
+    multipliers, _, mixture = batch.free
+    return batch.with_free((multipliers, np.zeros((batch.size, 0), dtype=np.float32), mixture))
+
+
 def cut(model: Model, batch: Batch, rounds: int, iterations: int) -> Cut | None:
     """Planes for the one form of a batch; None where no first-layer neuron is undecided.
 
     Args:
         model: without planes.
-        batch: one node, with multipliers to begin with.
+        batch: one node, with multipliers to begin with; its shares of other planes are dropped.
         rounds: planes a neuron gets.
         iterations: steps of the ascent before each round, and after the last.
     """
@@ -93,6 +101,7 @@ def cut(model: Model, batch: Batch, rounds: int, iterations: int) -> Cut | None:
     if neurons.size == 0:
         return None
     stack, points = _Stack(neurons), []
+    batch = without_planes(batch)
     found = climb(model, batch, iterations, averages=True)
     free: Free = found.free
     current = model
@@ -111,7 +120,7 @@ def cut(model: Model, batch: Batch, rounds: int, iterations: int) -> Cut | None:
     planes = mixed_planes(chain, neurons, points, shares)
     total = np.minimum(shares.sum(axis=1), 1.0)[None]
     ended = batch.with_free((free[0], np.ascontiguousarray(total), free[2]))
-    return Cut(points, shares, planes, ended, float(found.bounds[0]))
+    return Cut(neurons, points, shares, planes, ended, float(found.bounds[0]))
 
 
 def bound_last_with_planes(

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,14 +29,15 @@ from numpy.typing import NDArray
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
+from reluopt.engines.branch_and_bound.dual.cutting import Cut
 from reluopt.engines.branch_and_bound.dual.goals import goal_of
 from reluopt.engines.branch_and_bound.dual.layers import signed_rows
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, mixed_planes
-from reluopt.engines.branch_and_bound.dual.tree import Record
+from reluopt.engines.branch_and_bound.dual.tree import NO_CUT, KeptLeaf, Record
 from reluopt.engines.branch_and_bound.dual.verdict import Decision
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import AnyFloat, FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 from reluopt.questions.margins import LogitConditions
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Alternative, Task
@@ -59,11 +60,13 @@ class BoxTree:
         alternative: which.
         condition: the one of its conditions that no input meets; -1 where it is all of them.
         chain: which of the proof's chains bounds its layers.
-        points: where planes were made, shape ``(planes, inputs)``; none without planes.
-        plane_shares: of each neuron's planes, shape ``(neurons, planes)``.
+        points: where planes were made, shape ``(cuts, planes, inputs)``; no cut without planes.
+        plane_shares: of each undecided first-layer neuron's planes, shape
+            ``(cuts, neurons, planes)``.
         splits: the tree in preorder, inactive child first; ``LEAF`` for a leaf.
-        multipliers: of the leaves, in the same order, shape ``(leaves, neurons)``.
-        shares: of mixed planes, shape ``(leaves, neurons with planes)``.
+        cuts: whose planes the leaves have, in the same order; ``NO_CUT`` for none.
+        multipliers: of the leaves, shape ``(leaves, neurons)``.
+        shares: of mixed planes, shape ``(leaves, undecided first-layer neurons)``; or no column.
         mixture: of conditions, shape ``(leaves, conditions)``; none where there is one.
     """
 
@@ -73,6 +76,7 @@ class BoxTree:
     points: NDArray[np.int8]
     plane_shares: NDArray[np.float32]
     splits: IntArray
+    cuts: IntArray
     multipliers: FloatMatrix
     shares: FloatMatrix
     mixture: FloatMatrix
@@ -116,32 +120,54 @@ def made_proof(
     trees = []
     for alternative, (grown, root) in sorted(decision.proofs.items()):
         chain = decision.chains[grown.chain]
-        neurons = chain.starts[-1]
-        points = [] if grown.cut is None else grown.cut.points
-        shares = np.zeros((0, 0)) if grown.cut is None else grown.cut.shares
         splits, leaves = _preorder(grown.record, root)
-        parts = [np.array([leaf[k] for leaf in leaves], dtype=np.float64) for k in range(3)]
+        points, plane_shares, shares = _planes_kept(grown.record.cuts, leaves, chain)
+        multipliers, mixture = ([parts[k] for _, parts in leaves] for k in (0, 2))
         trees.append(
             BoxTree(
                 alternative,
                 conditions[alternative],
                 grown.chain,
-                np.array(points, dtype=np.int8).reshape(len(points), chain.moving.size),
-                shares.astype(np.float32),
+                points,
+                plane_shares,
                 splits,
-                parts[0].reshape(len(leaves), neurons),
-                parts[1],
-                parts[2],
+                np.array([number for number, _ in leaves], dtype=np.int64),
+                np.array(multipliers, dtype=np.float64).reshape(len(leaves), chain.starts[-1]),
+                shares,
+                np.array(mixture, dtype=np.float64),
             )
         )
     chains = tuple(tuple(chain.steps) for chain in decision.chains)
     return BoxProof(network.fingerprint, box_fingerprint(task), radius, chains, tuple(trees))
 
 
-def _preorder(record: Record, root: int) -> tuple[IntArray, list[tuple[AnyFloat, ...]]]:
-    """Splits below one root of a search's record, and the multipliers of the leaves."""
+def _undecided(chain: Chain) -> IntArray:
+    """Undecided neurons of the first layer, which planes are made for."""
+    return np.flatnonzero(chain.phases[: chain.layers[0].bias.size] == 0)
+
+
+def _planes_kept(
+    cuts: Sequence[Cut], leaves: Sequence[KeptLeaf], chain: Chain
+) -> tuple[NDArray[np.int8], NDArray[np.float32], FloatMatrix]:
+    """Points and shares of planes, and the leaves' shares of them, for all undecided neurons."""
+    count, inputs, neurons = len(cuts), chain.moving.size, _undecided(chain)
+    rounds = len(cuts[0].points) if cuts else 0
+    points = np.array([made.points for made in cuts], dtype=np.int8)
+    plane_shares = np.zeros((count, neurons.size, rounds), dtype=np.float32)
+    shares = np.zeros((len(leaves), neurons.size if cuts else 0))
+    where = [np.searchsorted(neurons, made.neurons) for made in cuts]
+    for each, made in enumerate(cuts):
+        plane_shares[each, where[each]] = made.shares
+    for leaf, (number, parts) in enumerate(leaves):
+        if number != NO_CUT:
+            shares[leaf, where[number]] = parts[1]
+    return points.reshape(count, rounds, inputs), plane_shares, shares
+
+
+def _preorder(record: Record, root: int) -> tuple[IntArray, list[KeptLeaf]]:
+    """Splits below one root of a search's record, and what closed the leaves."""
     splits: list[int] = []
-    leaves: list[tuple[AnyFloat, ...]] = []
+    leaves: list[KeptLeaf] = []
     stack = [root]
     while stack:
         name = stack.pop()
@@ -245,7 +271,7 @@ def _step_bounds(chain: Chain, step: Step) -> FloatArray:
     if step.points.shape[1] == 0:
         return lower_bounds(chain, forms, phases, step.multipliers, np.zeros((count, 0)))
     found = np.empty(count)
-    neurons = np.flatnonzero(chain.phases[: chain.layers[0].bias.size] == 0)
+    neurons = _undecided(chain)
     _same_shape(step.points, (count, step.points.shape[1], chain.moving.size))
     _same_shape(step.shares, (count, neurons.size, step.points.shape[1]))
     for row in range(count):
@@ -264,30 +290,36 @@ def _same_shape(array: NDArray[Any], shape: tuple[int, ...]) -> None:
 
 def _tree_slack(tree: BoxTree, chain: Chain, conditions: LogitConditions) -> float:
     """The largest slack that the leaves of a tree leave."""
-    planes = NO_PLANES
-    if tree.points.shape[0]:
-        neurons = np.flatnonzero(chain.phases[: chain.layers[0].bias.size] == 0)
-        _same_shape(tree.points, (tree.points.shape[0], chain.moving.size))
-        _same_shape(tree.plane_shares, (neurons.size, tree.points.shape[0]))
-        planes = mixed_planes(chain, neurons, list(tree.points), tree.plane_shares)
-    goal = goal_of([conditions])
+    neurons, goal = _undecided(chain), goal_of([conditions])
+    cuts, rounds = tree.points.shape[:2]
     count = int(np.count_nonzero(tree.splits == LEAF))
     mixed_width = 0 if goal.conditions is None else goal.conditions.rhs.size
+    _same_shape(tree.points, (cuts, rounds, chain.moving.size))
+    _same_shape(tree.plane_shares, (cuts, neurons.size, rounds))
+    _same_shape(tree.cuts, (count,))
     _same_shape(tree.multipliers, (count, chain.starts[-1]))
-    _same_shape(tree.shares, (count, planes.count))
+    _same_shape(tree.shares, (count, neurons.size if cuts else 0))
     _same_shape(tree.mixture, (count, mixed_width))
-    least, first = math.inf, 0
-    for phases in _leaf_phases(tree.splits, chain.phases):
-        part = slice(first, first + phases.shape[0])
-        free = (tree.multipliers[part], tree.shares[part], tree.mixture[part])
-        form = np.zeros(phases.shape[0], dtype=np.int64)
-        least = min(least, float(goal.bounds(chain, planes, form, phases, free).min()))
-        first = part.stop
+    if not ((tree.cuts >= NO_CUT) & (tree.cuts < cuts)).all():
+        raise ValueError("a leaf with planes that are not there")
+    phases, least = _leaf_phases(tree.splits, chain.phases), math.inf
+    for number in np.unique(tree.cuts).tolist():
+        own = np.flatnonzero(tree.cuts == number)
+        planes = NO_PLANES
+        if number != NO_CUT:
+            points = list(tree.points[number])
+            planes = mixed_planes(chain, neurons, points, tree.plane_shares[number])
+        for first in range(0, own.size, LEAVES):
+            part = own[first : first + LEAVES]
+            shares = tree.shares[part, : planes.count]
+            free = (tree.multipliers[part], shares, tree.mixture[part])
+            form = np.zeros(part.size, dtype=np.int64)
+            least = min(least, float(goal.bounds(chain, planes, form, phases[part], free).min()))
     return -least
 
 
-def _leaf_phases(splits: IntArray, root: NDArray[np.int8]) -> Iterator[NDArray[np.int8]]:
-    """Phases of the leaves in their order, some at a time; ValueError unless the tree is whole."""
+def _leaf_phases(splits: IntArray, root: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Phases of the leaves in their order; ValueError unless the tree is whole."""
     stack, found = [(root, 0)], []
     for neuron in splits.tolist():
         if not stack:
@@ -295,9 +327,6 @@ def _leaf_phases(splits: IntArray, root: NDArray[np.int8]) -> Iterator[NDArray[n
         phases, depth = stack.pop()
         if neuron == LEAF:
             found.append(phases)
-            if len(found) == LEAVES:
-                yield np.array(found)
-                found = []
             continue
         if not 0 <= neuron < root.size or depth > root.size:
             raise ValueError(f"a split of neuron {neuron} of {root.size}")
@@ -307,5 +336,4 @@ def _leaf_phases(splits: IntArray, root: NDArray[np.int8]) -> Iterator[NDArray[n
             stack.append((child, depth + 1))
     if stack:
         raise ValueError("a tree whose leaves are missing")
-    if found:
-        yield np.array(found)
+    return np.array(found, dtype=np.int8).reshape(len(found), root.size)

@@ -25,7 +25,7 @@ from reluopt.networks.tensor_files import TensorFile
 KIND = "box-proof"
 """What tells these files from other proofs."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the file's layout."""
 
 _STEP: Mapping[str, tuple[int, tuple[str, ...]]] = {
@@ -37,9 +37,10 @@ _STEP: Mapping[str, tuple[int, tuple[str, ...]]] = {
 }
 _FREE = ("float32", "float64")
 _TREE: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "points": (2, ("int8",)),
-    "plane_shares": (2, ("float32",)),
+    "points": (3, ("int8",)),
+    "plane_shares": (3, ("float32",)),
     "splits": (1, ("int64",)),
+    "cuts": (1, ("int64",)),
     "multipliers": (2, _FREE),
     "shares": (2, _FREE),
     "mixture": (2, _FREE),

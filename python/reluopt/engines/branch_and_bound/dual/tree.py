@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Climbed, Free, Model, climb
 from reluopt.engines.branch_and_bound.dual.branching import NONE, splits
+from reluopt.engines.branch_and_bound.dual.cutting import Cut
 from reluopt.engines.branch_and_bound.dual.goals import Goal
 from reluopt.engines.branch_and_bound.dual.leaves import Leaf, solve_leaf
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
@@ -37,8 +39,11 @@ ROUNDING = 1e-6
 """By how much a bound in float32 must exceed the threshold, relative to the logits, for being worth
 its evaluation with outward rounding; they differ by about 3e-7."""
 
-ATTACK_EVERY = 4
-"""Batches between two looks at the points where bounds are least."""
+NO_CUT = -1
+"""Number of planes in records of trees without."""
+
+LOOK_EVERY = 1000
+"""Nodes between two looks at the points where bounds are least."""
 
 
 @dataclass(eq=False)
@@ -75,18 +80,24 @@ def joined(parts: list[Nodes]) -> Nodes:
     return Nodes(batch, *(np.concatenate([getattr(p, name) for p in parts]) for name in rest))
 
 
+KeptLeaf: TypeAlias = tuple[int, tuple[AnyFloat, ...]]
+"""Number of a leaf's planes, and the multipliers that closed it."""
+
+
 @dataclass(eq=False)
 class Record:
     """What a proof keeps: how nodes were split, and the multipliers that closed the leaves.
 
     Attributes:
         children: neuron and the names of inactive and active child, by name.
-        leaves: multipliers, by name.
+        leaves: by name, the number of their planes and multipliers.
+        cuts: planes; :data:`NO_CUT` is the number of none.
         count: names given so far.
     """
 
     children: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    leaves: dict[int, tuple[AnyFloat, ...]] = field(default_factory=dict)
+    leaves: dict[int, KeptLeaf] = field(default_factory=dict)
+    cuts: list[Cut] = field(default_factory=list)
     count: int = 0
 
     def new(self, count: int) -> IntArray:
@@ -94,11 +105,17 @@ class Record:
         self.count += count
         return np.arange(self.count - count, self.count)
 
-    def close(self, nodes: Nodes, which: IntArray, free: tuple[AnyFloat, ...]) -> None:
+    def close(self, nodes: Nodes, which: IntArray, free: tuple[AnyFloat, ...], planes: int) -> None:
         """Keep what closed some nodes."""
         for b in which.tolist():
-            parts = tuple(part[b].copy() for part in free)
-            self.leaves[int(nodes.names[b])] = parts
+            self.leaves[int(nodes.names[b])] = planes, tuple(part[b].copy() for part in free)
+
+    def add(self, made: Cut | None) -> int:
+        """A number for some planes."""
+        if made is None:
+            return NO_CUT
+        self.cuts.append(made)
+        return len(self.cuts) - 1
 
 
 class Tree:
@@ -108,8 +125,8 @@ class Tree:
         model: network, planes and conditions in float32, and ``planes`` as they are.
         goal: forms and conditions in float64.
         threshold: what bounds must exceed; whoever owns the tree may lower it.
-        record: what is kept for a proof, or None.
-        count: nodes bounded so far.
+        record: what is kept for a proof, or None; ``cut`` the number of the planes in it.
+        count: nodes bounded so far, and ``unseen`` those since the last look.
         stack: open nodes, and ``stuck`` leaves whose linear program proves nothing.
         least: the least bound that has closed a node, for each form.
     """
@@ -124,12 +141,13 @@ class Tree:
     ) -> None:
         self.model, self.goal, self.planes = model, goal, planes
         self.record, self._look = record, look
+        self.cut = NO_CUT
         self.threshold = 0.0
         self.count = 0
         self.stack: list[Nodes] = []
         self.stuck: list[Nodes] = []
         self.least = np.full(goal.constants.size, np.inf)
-        self._batches = 0
+        self.unseen = LOOK_EVERY
         top = model.chain.layers[model.top]
         self._scale = ROUNDING * float(
             np.abs(goal.rows).sum(axis=1).max() * _median(top.magnitudes)
@@ -164,19 +182,29 @@ class Tree:
     def grow(self, deadline: Deadline, most: float = np.inf) -> None:
         """Search until nothing is open, a look succeeds, or nodes or time are used."""
         while self.stack and not deadline.passed and self.count < most:
-            parents = self._pop()
-            leaves = parents.split == NONE
-            if leaves.any():
-                if not self._solve_leaves(parents.chosen(leaves)):
-                    return
-                parents = parents.chosen(~leaves)
-            if parents.form.size and not self.bound(self._children(parents), ITERATIONS):
+            if not self._expand(self._pop(NODES // 2)):
                 return
 
-    def _pop(self) -> Nodes:
+    def widen(self) -> bool:
+        """Open the half of all nodes that lacks most; False when a look has succeeded."""
+        nodes = joined(self.stack)
+        self.stack = [nodes.chosen(np.argsort(-nodes.bounds, kind="stable"))]
+        return self._expand(self._pop(min((nodes.form.size + 1) // 2, NODES // 2)))
+
+    def _expand(self, parents: Nodes) -> bool:
+        """Bound the children of some nodes; False when a look has succeeded."""
+        leaves = parents.split == NONE
+        if leaves.any():
+            if not self._solve_leaves(parents.chosen(leaves)):
+                return False
+            parents = parents.chosen(~leaves)
+        if parents.form.size == 0:
+            return True
+        return self.bound(self._children(parents), ITERATIONS) is not None
+
+    def _pop(self, room: int) -> Nodes:
         """The nodes that were opened last."""
         taken: list[Nodes] = []
-        room = NODES // 2
         while self.stack and room:
             nodes = self.stack.pop()
             if nodes.form.size > room:
@@ -208,7 +236,7 @@ class Tree:
         enough = self.threshold + self._scale
         climbed = climb(self.model, nodes.batch, iterations, enough)
         self.count += nodes.form.size
-        self._batches += 1
+        self.unseen += nodes.form.size
         closed = np.zeros(nodes.form.size, dtype=bool)
         promising = np.flatnonzero(climbed.bounds > enough)
         if promising.size:
@@ -217,11 +245,12 @@ class Tree:
             closed[done] = True
             np.minimum.at(self.least, nodes.form[done], safe[safe > self.threshold])
             if self.record is not None:
-                self.record.close(nodes, done, climbed.free)
+                self.record.close(nodes, done, climbed.free, self.cut)
         left = np.flatnonzero(~closed)
         if left.size == 0:
             return climbed
-        if self._look is not None and self._batches % ATTACK_EVERY == 1:
+        if self._look is not None and self.unseen >= LOOK_EVERY:
+            self.unseen = 0
             worst = left[np.argsort(climbed.bounds[left])[:16]]
             if self._look(climbed.points[worst], nodes.form[worst]):
                 return None
@@ -262,7 +291,7 @@ class Tree:
                     closed = True
                     self.least[one.form[0]] = min(self.least[one.form[0]], safe[0])
                     if self.record is not None:
-                        self.record.close(one, np.array([0]), free)
+                        self.record.close(one, np.array([0]), free, self.cut)
                     break
             if not closed:
                 self.stuck.append(one)

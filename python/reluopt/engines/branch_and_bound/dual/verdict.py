@@ -19,13 +19,15 @@ from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Model, climb
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
+from reluopt.engines.branch_and_bound.dual.branching import NONE
 from reluopt.engines.branch_and_bound.dual.chain import Chain
-from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes, cut
+from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes
 from reluopt.engines.branch_and_bound.dual.fan import fan
 from reluopt.engines.branch_and_bound.dual.goals import Goal, goal_of
+from reluopt.engines.branch_and_bound.dual.grove import Grove, Pace
 from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS, bounded_chain
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
-from reluopt.engines.branch_and_bound.dual.tree import Record, Tree
+from reluopt.engines.branch_and_bound.dual.tree import NO_CUT, Nodes, Record, Tree
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
 from reluopt.questions.margins import LogitConditions
@@ -40,9 +42,6 @@ STARTS = 6
 PLAIN_NODES = 3000
 """Nodes of the tree without planes: about 0.1 s, what planes cost."""
 
-ROUNDS, ROUND_STEPS = 3, 20
-"""Rounds of planes for an alternative, and steps of the ascent in each."""
-
 LAYER_ROUNDS, LAYER_STEPS = 2, 10
 """The same for each end of a neuron behind the first layer."""
 
@@ -53,12 +52,10 @@ class Grown:
 
     Attributes:
         chain: which of the search's chains bounds it.
-        cut: its planes, or None.
         record: what it was grown to.
     """
 
     chain: int
-    cut: Cut | None
     record: Record
 
 
@@ -200,7 +197,7 @@ class BoxSearch:
     def _planted(self, chain: Chain, group: Sequence[int]) -> Tree:
         """A tree over some alternatives without planes, its roots bounded."""
         goal = self._goal(group)
-        tree = self._tree(self._model(chain, goal), goal, NO_PLANES, group, None)
+        tree = self._tree(self._model(chain, goal), goal, NO_PLANES, group, self._record())
         batch = goal.root(chain)
         climbed = tree.plant(batch, np.arange(len(group)), ITERATIONS)
         self._settle(group, tree)
@@ -212,12 +209,22 @@ class BoxSearch:
                 self._settle(group, tree)
         return tree
 
+    def _record(self) -> Record | None:
+        """What trees over the last chain are kept in."""
+        if not self._keep:
+            return None
+        record = Record()
+        self._grown[id(record)] = Grown(len(self.decision.chains) - 1, record)
+        return record
+
     def _tree(
-        self, model: Model, goal: Goal, planes: Planes, group: Sequence[int], made: Cut | None
+        self,
+        model: Model,
+        goal: Goal,
+        planes: Planes,
+        group: Sequence[int],
+        record: Record | None,
     ) -> Tree:
-        record = Record() if self._keep else None
-        if record is not None:
-            self._grown[id(record)] = Grown(len(self.decision.chains) - 1, made, record)
         chain, names = model.chain, np.asarray(group, dtype=np.int64)
 
         def look(points: AnyFloat, form: IntArray) -> bool:
@@ -240,7 +247,7 @@ class BoxSearch:
         best = self._attack.best.slack
         return -(best + self._gap * max(abs(best), GAP_DENOMINATOR_FLOOR))
 
-    def _settle(self, group: Sequence[int], tree: Tree) -> None:
+    def _settle(self, group: Sequence[int], tree: Tree | Grove) -> None:
         """Drop alternatives of which nothing is open any more."""
         left = set(tree.open_forms().tolist())
         for form, alternative in enumerate(group):
@@ -250,7 +257,7 @@ class BoxSearch:
                 if tree.record is not None:
                     self.decision.proofs[alternative] = (self._grown[id(tree.record)], form)
 
-    def _finish(self, group: Sequence[int], tree: Tree) -> None:
+    def _finish(self, group: Sequence[int], tree: Tree | Grove) -> None:
         """Count a tree, drop what it has settled, and take the bounds of what it has not."""
         self.decision.nodes += tree.count
         self._settle(group, tree)
@@ -261,23 +268,37 @@ class BoxSearch:
     def _with_planes(self) -> None:
         """The second half: hard alternatives, one after the other, the easiest first."""
         chain = self._chain(planes=True)
+        pace = Pace()
         for batch, goal, alternative in self._promising(chain):
-            if self._deadline.passed:
+            if self._over():
                 break
-            model = self._model(chain, goal)
-            made = cut(model, batch, ROUNDS, ROUND_STEPS)
-            planes = NO_PLANES if made is None else made.planes
-            batch = batch if made is None else made.batch
-            tree = self._tree(self._model(chain, goal, planes), goal, planes, [alternative], made)
-            tree.plant(batch, np.zeros(1, dtype=np.int64), 1)
-            if self.decision.witness is None and tree.open:
-                tree.grow(self._deadline)
+            grove = self._grove(chain, goal, alternative, pace)
+            names = np.zeros(1, dtype=np.int64) if grove.record is None else grove.record.new(1)
+            none = np.full(1, NONE, dtype=np.int64)
+            root = Nodes(batch, np.zeros(1, dtype=np.int64), np.zeros(1, np.float32), none, names)
+            grove.grow(root, self._deadline)
             if self.decision.witness is not None:
-                self.decision.nodes += tree.count
+                self.decision.nodes += grove.count
                 return
-            self._finish([alternative], tree)
-            if tree.open_forms().size:
+            self._finish([alternative], grove)
+            if grove.open_forms().size:
                 break
+
+    def _over(self) -> bool:
+        """Whether there is a witness, or no time."""
+        return self.decision.witness is not None or self._deadline.passed
+
+    def _grove(self, chain: Chain, goal: Goal, alternative: int, pace: Pace) -> Grove:
+        """Trees for one alternative, nodes with planes of their own."""
+
+        def plant(made: Cut | None, record: Record | None) -> Tree:
+            planes = NO_PLANES if made is None else made.planes
+            model = self._model(chain, goal, planes)
+            tree = self._tree(model, goal, planes, [alternative], record)
+            tree.cut = NO_CUT if record is None else record.add(made)
+            return tree
+
+        return Grove(self._model(chain, goal), plant, self._record(), pace, self._over)
 
     def _promising(self, chain: Chain) -> list[tuple[Batch, Goal, int]]:
         """Open alternatives with their roots, bounded without planes, the easiest first."""
