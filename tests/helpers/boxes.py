@@ -125,7 +125,7 @@ def mutated_proof(proof, generator):
     trees = list(proof.trees)
     place = int(generator.integers(len(trees)))
     tree = trees[place]
-    kind = int(generator.integers(5))
+    kind = int(generator.integers(6))
     if kind == 0 and tree.splits.size > 1:
         splits = tree.splits.copy()
         splits[generator.integers(splits.size)] = generator.integers(-1, 9)
@@ -135,7 +135,11 @@ def mutated_proof(proof, generator):
         tree = replace(tree, multipliers=tree.multipliers + noise)
     elif kind == 2:
         tree = replace(tree, shares=tree.shares + generator.normal(size=tree.shares.shape))
-    elif kind == 3 and proof.chains[0]:
+    elif kind == 3 and tree.points.size:
+        points = generator.integers(-127, 128, tree.points.shape).astype(np.int8)
+        cuts = generator.integers(-1, tree.points.shape[0], tree.cuts.size)
+        tree = replace(tree, points=points, cuts=cuts)
+    elif kind == 4 and proof.chains[0]:
         steps = list(proof.chains[0])
         at = int(generator.integers(len(steps)))
         noise = generator.normal(size=steps[at].multipliers.shape).astype(np.float32)
