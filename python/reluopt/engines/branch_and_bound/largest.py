@@ -29,6 +29,7 @@ from reluopt.attacks.slack import largest_found
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.branch_and_bound import within
+from reluopt.engines.branch_and_bound.polish import polished
 from reluopt.engines.branch_and_bound.raised import RaisedTask
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, SMALLEST_GAP
 from reluopt.numerics.arrays import FloatArray
@@ -45,6 +46,9 @@ LATER = 0.4
 
 MOST_LATER = 8
 """Searches about easier values."""
+
+PATIENCE = 2
+"""Searches in succession that find better inputs, after which each asks for twice as much more."""
 
 CLOSER = 0.1
 """Share of the gap to which inputs are polished."""
@@ -76,7 +80,6 @@ class _Rise:
         ceilings: proven bounds of all goals; minus infinity where there is no input.
         best: the best input.
         hard: a value about which a search did not end; minus infinity as long as all did.
-        step: by how much the last search has raised the best value.
     """
 
     request: EngineRequest
@@ -85,6 +88,7 @@ class _Rise:
     ceilings: FloatArray
     best: Incumbent | None = None
     hard: float | None = None
+    finds: int = 0
     step: float = 0.0
     later: int = 0
     nodes: int = 0
@@ -159,11 +163,14 @@ class _Rise:
         """Whether what a search found is better than the best input, which it becomes."""
         better = None if found is None else self.raised.value_at(found.image)
         before = -math.inf if self.best is None else self.best.objective
-        self.step = 0.0
         if better is None or not better.objective > before:
+            self.finds, self.step = 0, 0.0
             return False
         self.best = better
         self._polish()
+        self.finds += 1
+        if self.finds > PATIENCE:
+            self.step = 2.0 * max(self.step, self.best.objective - before)
         if self.hard is not None and self.best.objective >= self.hard:
             self.hard = None
         return True
@@ -172,7 +179,7 @@ class _Rise:
         """Raise the best input in its linear region."""
         if self.best is not None:
             end = self.end.share(ATTACK)
-            self.best = self.raised.polished(self.best, CLOSER * self.tolerance, end)
+            self.best = polished(self.raised, self.best, CLOSER * self.tolerance, end)
 
     def _report(self) -> None:
         """Tell how far the search is."""

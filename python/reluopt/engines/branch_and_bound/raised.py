@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reluopt.answers.solution import Incumbent
-from reluopt.attacks.linear_regions import Pattern, walk_linear_regions
-from reluopt.attacks.slack import incumbent_at, middle
+from reluopt.attacks.slack import incumbent_at
 from reluopt.bounds import BOUNDING_METHODS
 from reluopt.bounds.conditions import slack_ceilings
 from reluopt.deadline import Deadline
@@ -27,19 +26,6 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.questions.margins import LogitConditions
 from reluopt.questions.tasks import Alternative, Task
-
-ROUNDS = 16
-"""Values that one polish tries: eight are usual."""
-
-REGIONS = 4
-"""Linear regions that are solved for each of them."""
-
-NOWHERE = (math.inf, math.inf)
-"""No value and no length."""
-
-SHORT = 1e-10
-"""Lengths that miss the radius by this share of it are as good as the radius."""
-
 
 @dataclass(frozen=True, eq=False)
 class Goal:
@@ -127,76 +113,3 @@ class RaisedTask:
     def value_at(self, image: FloatArray) -> Incumbent | None:
         """An input, brought into the ball if rounding left it outside, with what it is worth."""
         return incumbent_at(self.network, self.task, self.task.inputs.brought_in(image))
-
-    def polished(self, start: Incumbent, tolerance: float, end: Deadline) -> Incumbent:
-        """A better input by nearest inputs of rising values, in a linear region and those beside.
-
-        Their length is convex in the value while the region stays the same: a chord through two
-        lengths within the radius overshoots the largest value, a chord to one beyond falls short.
-
-        Args:
-            start: an input of the ball.
-            tolerance: difference of values that is of no interest.
-            end: when to stop with the best so far.
-        """
-        network, inputs, best, value = self.network, self.task.inputs, start, start.objective
-        goal = self.goals[start.alternative]
-        chords = _Chords((goal.value(network.forward(middle(inputs))), 0.0), inputs.radius)
-        pattern: Pattern = network.activation_pattern(start.image)
-        for _ in range(ROUNDS):
-            task = self.at(value, [start.alternative])
-            only = task.alternatives[0]
-            near = walk_linear_regions(network, task, only, pattern, REGIONS, end)
-            length = math.inf if near is None else task.norm.distance_of(near.objective)
-            if near is not None and length <= inputs.radius:
-                if any((a != b).any() for a, b in zip(pattern, near.pattern, strict=True)):
-                    chords.beyond, pattern = NOWHERE, near.pattern
-                found = self.value_at(near.image)
-                best = found if found is not None and found.objective > best.objective else best
-            chords.add(value, length)
-            value = chords.next_value
-            if not value > best.objective + tolerance or end.passed:
-                break
-        return best
-
-
-@dataclass(eq=False)
-class _Chords:
-    """Values and the lengths that reach them.
-
-    Attributes:
-        center: the value of no change, and 0.
-        radius: the length whose value is wanted.
-        inside: the last two up to the radius.
-        beyond: the last one beyond it.
-    """
-
-    center: tuple[float, float]
-    radius: float
-    inside: tuple[tuple[float, float], ...] = ()
-    beyond: tuple[float, float] = NOWHERE
-
-    def add(self, value: float, length: float) -> None:
-        """Remember a pair."""
-        if length <= self.radius:
-            self.inside = (*self.inside[-1:], (value, length))
-        else:
-            self.beyond = value, length
-
-    @property
-    def next_value(self) -> float:
-        """The value to try next; none greater than the last within the radius if there is none."""
-        if not self.inside:
-            return -math.inf
-        value, length = self.inside[-1]
-        before = self.inside[0] if self.inside[0][1] < length else self.center
-        if not (before[1] < length and before[0] < value):
-            return value
-        missing = self.radius * (1.0 - SHORT) - length
-        further = value + missing * (value - before[0]) / (length - before[1])
-        far, reach = self.beyond
-        if further < far:
-            return further
-        if reach == math.inf:
-            return 0.5 * (value + far)
-        return value + missing * (far - value) / (reach - length)
