@@ -41,14 +41,17 @@ ATTACK = 0.1
 FIRST = 0.7
 """Most of the time that is left for a search, as long as none has taken it all."""
 
-LATER = 0.4
+LATER = 0.5
 """Most of the time that is left for a search about an easier value."""
 
-MOST_LATER = 8
+MOST_LATER = 5
 """Searches about easier values."""
 
 PATIENCE = 2
-"""Searches in succession that find better inputs, after which each asks for twice as much more."""
+"""Searches in succession that find better inputs, after which each asks for clearly more."""
+
+STRIDE = 1.0 / 32.0
+"""How much more at least, as a share of what is open; twice what was gained if that is more."""
 
 CLOSER = 0.1
 """Share of the gap to which inputs are polished."""
@@ -79,7 +82,7 @@ class _Rise:
         end: when to stop.
         ceilings: proven bounds of all goals; minus infinity where there is no input.
         best: the best input.
-        hard: a value about which a search did not end; minus infinity as long as all did.
+        hard: the least value about which a search did not end.
     """
 
     request: EngineRequest
@@ -108,7 +111,7 @@ class _Rise:
             if not value < self.bound:
                 return
             self._look(value)
-            if self.hard == -math.inf:
+            if self.best is None:
                 return
 
     @property
@@ -170,7 +173,8 @@ class _Rise:
         self._polish()
         self.finds += 1
         if self.finds > PATIENCE:
-            self.step = 2.0 * max(self.step, self.best.objective - before)
+            risen = 2.0 * max(self.step, self.best.objective - before)
+            self.step = max(risen, STRIDE * (self.bound - self.best.objective))
         if self.hard is not None and self.best.objective >= self.hard:
             self.hard = None
         return True

@@ -32,6 +32,9 @@ SHORT = 1e-10
 OUTSIDE = 1e-8
 """By which share of the radius rounding may leave the ball."""
 
+MOST = 1_000_000
+"""Entries of the rows of the largest linear region: programs of more take seconds and gain little."""
+
 WALKED = 4
 """A walk to a better linear region takes this part of what the norm is worth to walks."""
 
@@ -39,14 +42,19 @@ WALKED = 4
 def polished(raised: RaisedTask, start: Incumbent, tolerance: float, end: Deadline) -> Incumbent:
     """The best input of linear regions from that of ``start`` on; never worse than it.
 
+    It is ``start`` for networks of more than :data:`MOST` entries.
+
     Args:
         raised: what is asked.
         start: an input of the ball.
         tolerance: difference of values that is of no interest.
         end: when to stop with the best so far.
     """
+    network = raised.network
+    if sum(network.hidden_sizes) * network.input_size > MOST:
+        return start
     polish = _Polish(raised, start.alternative, tolerance, end, start)
-    pattern: Pattern = raised.network.activation_pattern(start.image)
+    pattern: Pattern = network.activation_pattern(start.image)
     for _ in range(VISITS):
         before = polish.best.objective
         near = polish.nearest(before - tolerance, pattern, WALKED)
