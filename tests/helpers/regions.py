@@ -8,7 +8,6 @@ from scipy.optimize import linprog
 
 from reluopt.questions.problems import Norm
 
-
 TIGHT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 """HiGHS' tolerances where programs build on each other."""
 

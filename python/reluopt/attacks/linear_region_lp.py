@@ -88,8 +88,10 @@ def best_change(
     if deadline.passed:
         return None
     builder = ProgramBuilder()
-    change = free_change(builder, *ends) if ball is None else ball[0].encode_ball(
-        builder, *ends, ball[1]
+    change = (
+        free_change(builder, *ends)
+        if ball is None
+        else ball[0].encode_ball(builder, *ends, ball[1])
     )
     top = builder.add_variables(-np.inf, np.inf, cost=-1.0)
     builder.add_rows([(rows @ change.matrix, change.columns), (-gains[:, None], top)], rhs, np.inf)

@@ -64,7 +64,7 @@ class BranchAndBoundEngine(Engine):
         return EngineState(True, _version("reluopt"), detail)
 
     def supports(self, task: Task) -> bool:
-        """Distances in all norms and blends without limits, verdicts, and worst cases over balls."""
+        """Distances in all norms and blends without limits, verdicts, worst cases over balls."""
         if any(kind.takes(task) for kind in OTHERS):
             return True
         if not task.minimises_distance or task.limits is not None:
@@ -80,7 +80,8 @@ class BranchAndBoundEngine(Engine):
         task = request.task
         if not self.supports(task):
             raise UnsupportedProblemError(
-                "bnb: expected a distance without limits on the change, or a verdict, found another"
+                "bnb: expected a distance without limits on the change, a verdict or a worst case "
+                "over a ball, found another"
             )
         started = time.perf_counter()
         for kind in OTHERS:

@@ -1,18 +1,19 @@
 """Worst cases over balls of L1 and L2: verdicts (:mod:`.within`) about rising values.
 
-A search for the nearest input of at least a value (:mod:`.raised`) either finds one within the radius,
-which is polished in its linear region and becomes the best, or proves that the ball holds none, and
-the value is a bound. It begins with the best input that gradients and linear regions find and asks for
-better by the gap alone: mostly nothing is found, and all is proven by one search. Every alternative
-keeps the bound that was proven last; those that bounds exclude are left out.
+A search for the nearest input of at least a value (:mod:`.raised`) either finds one within the
+radius, which is polished in its linear region (:mod:`.polish`) and becomes the best, or proves
+that the ball holds none, and the value is a bound. It begins with the best input that gradients
+and linear regions find and asks for more than that by the gap alone: mostly nothing is found, and
+one search proves all. Every alternative keeps the bound that was proven last, and is left out
+once that is below what is asked for.
 
-A first search that takes more than :data:`FIRST` of the time is followed by others about values
-between the one that was too hard and the bound, for a bound that is better, if not the best.
+Where a search takes more than :data:`FIRST` of the time, others about values between the one that
+was too hard and the bound follow, for a bound that is better, if not the best.
 
-Why the bound is a theorem: it is the largest of the alternatives' bounds, each of them a linear bound
-over the ball, rounded outward, or a value of which a search proved that every input which meets the
-raised rows is farther away than the radius, in exact arithmetic; what is rounded in the rows leaves
-more inputs, not fewer.
+Why the bound is a theorem: it is the largest of the alternatives' bounds, and each of them is a
+linear bound over the ball, rounded outward, or a value of which a search proved in exact
+arithmetic that every input that meets the raised rows is farther away than the radius; what is
+rounded in these rows allows more inputs, not fewer.
 """
 
 from __future__ import annotations
@@ -82,7 +83,13 @@ class _Rise:
         end: when to stop.
         ceilings: proven bounds of all goals; minus infinity where there is no input.
         best: the best input.
-        hard: the least value about which a search did not end.
+        hard: the last value about which a search did not end, if nothing as good was found since.
+        finds: searches in succession that have found better inputs.
+        step: how much more than the least of interest the next one asks for.
+        later: searches that did not end.
+        nodes: of all searches.
+        size: of the largest root relaxation.
+        message: why the last search that did not end stopped before its time.
     """
 
     request: EngineRequest

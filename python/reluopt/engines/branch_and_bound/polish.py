@@ -1,9 +1,10 @@
 """Better inputs of a ball in the linear region of a good one, and in those beside it.
 
-Within a linear region the largest value is a linear program where rows hold the ball (L1). Where they
-do not (L2) the program without the ball ends beyond it, mostly; the value whose nearest input lies at
-the radius is then found by chords: the nearest length is convex in the value. A nearest input also
-tells which neighbours are worth a visit (:func:`~reluopt.attacks.linear_regions.walk_linear_regions`).
+Within a linear region the largest value is a linear program where rows hold the ball (L1). Where
+they do not (L2) the program without the ball mostly ends beyond it; the value whose nearest input
+lies at the radius is then found by chords: the nearest length is convex in the value. A nearest
+input also tells which neighbours are worth a visit
+(:func:`~reluopt.attacks.linear_regions.walk_linear_regions`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ OUTSIDE = 1e-8
 """By which share of the radius rounding may leave the ball."""
 
 MOST = 1_000_000
-"""Entries of the rows of the largest linear region: programs of more take seconds and gain little."""
+"""Entries of the rows of a linear region: programs of more take seconds and gain little."""
 
 WALKED = 4
 """A walk to a better linear region takes this part of what the norm is worth to walks."""
@@ -128,12 +129,12 @@ class _Polish:
             self.nearest(value, pattern)
 
     def _highest(self, pattern: Pattern) -> FloatArray | None:
-        """The input of the largest value in a linear region, beyond the ball unless rows hold it."""
+        """The best input of a linear region, perhaps beyond a ball that rows do not hold."""
         from reluopt.attacks.linear_region_lp import best_change  # loads HiGHS and scipy
 
         inputs, goal = self._inputs, self.raised.goals[self.index]
         rows = linear_region_rows(self.raised.network, self._center, goal.alternative, pattern)
-        gains = np.append(np.zeros(rows.hidden), goal.rises) / rows.lengths
+        gains = np.append(np.zeros(rows.hidden), goal.rises.astype(np.float64)) / rows.lengths
         ends = inputs.box.lower - self._center, inputs.box.upper - self._center
         norm = inputs.ball_norm
         ball = (norm, inputs.radius) if norm is not None and norm.linear_ball else None
@@ -152,8 +153,8 @@ class _Polish:
 class _Chords:
     """Values with the lengths that reach them, convex in the values.
 
-    A chord through two lengths within the radius overshoots the value that is wanted, a chord to one
-    beyond falls short.
+    A chord through two lengths within the radius overshoots the value that is wanted, a chord to
+    one beyond falls short.
 
     Attributes:
         center: the value of no change, and 0.

@@ -1,10 +1,11 @@
 r"""Worst cases over balls of L1 and L2 as questions about the nearest input.
 
-Is there an input within the radius whose slack, or form of the logits, is at least v? The rows of an
-alternative that v is about (all of a slack, one of a form: ``C x^K >= d + v``) are raised, and the
-input nearest to the center that meets them is searched. That none lies within proves the value of
-every input of the ball to be below v. Sums d + v are rounded *down*: an input of a value of v or more
-meets rows with right-hand sides up to the true d + v, so that it meets these, too.
+Is there an input within the radius whose slack, or form of the logits, is at least v? The rows of
+an alternative that v is about (all of a slack, one of a form) are raised to :math:`C x^K \ge d +
+v`, and the input nearest to the center that meets them is searched. That none lies within proves
+the value of every input of the ball to be below v. Sums d + v are rounded *down*: an input of a
+value of v or more meets rows with right-hand sides up to the true d + v, so that it meets these,
+too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.questions.margins import LogitConditions
 from reluopt.questions.tasks import Alternative, Task
+
 
 @dataclass(frozen=True, eq=False)
 class Goal:
