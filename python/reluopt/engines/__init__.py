@@ -36,8 +36,8 @@ passed over where its free licence does not take the program: L2, limits, ``mlp-
 
 _LOGIT_PREFERENCE = ("bnb", "gurobi", "highs", "scip")
 """The same for logits: our own takes verdicts and worst cases over balls (L1 2 about test:100-109,
-CPU seconds an image of ``thesis``: 0.10, Gurobi 0.23, HiGHS 0.70), of the others Gurobi is ten times
-the fastest."""
+CPU seconds an image of ``thesis``: 0.10, Gurobi 0.23, HiGHS 0.70); of the others Gurobi is ten
+times the fastest."""
 
 
 def engine_names() -> tuple[str, ...]:
