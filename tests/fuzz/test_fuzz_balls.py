@@ -1,19 +1,27 @@
-"""Random small networks: verdicts, Linf distances and proofs about boxes against brute force."""
+"""Random small networks: verdicts, worst cases, Linf distances and proofs against brute force."""
 
 from collections import Counter
 
 import numpy as np
 
 from helpers.boxes import brute_linf, brute_slack, mutated_proof, random_ball, random_network
+from helpers.regions import largest_value
 from reluopt.answers.solution import Status
 from reluopt.engines.options import EngineOptions
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
 from reluopt.method import Method
 from reluopt.pipeline import solve
-from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm, RelativeMargin
+from reluopt.questions.problems import (
+    AnyTarget,
+    LinearForm,
+    MinimalPerturbation,
+    Norm,
+    RelativeMargin,
+    WorstCase,
+)
 
-VERDICTS, DISTANCES, MUTANTS = 20_000, 20_000, 10_000
+VERDICTS, WORST, DISTANCES, MUTANTS = 20_000, 10_000, 20_000, 10_000
 
 SIZES = [(2, 3, 2), (2, 4, 3), (3, 3, 2, 2), (2, 2, 2, 2, 2), (3, 5, 3)]
 
@@ -50,6 +58,40 @@ def test_verdicts_are_those_of_brute_force(fuzz_count):
         assert solution.bound >= exact - CLOSE, seed
     print(dict(counts))
     assert counts["UNDECIDED"] <= 0.001 * count
+
+
+def worst_case(seed):
+    """A network and a worst case over a ball of it, of every kind that bnb takes."""
+    generator, network = drawn(seed)
+    norm = (Norm.L1, Norm.L2, Norm.L2, Norm.LINF)[seed // len(SIZES) % 4]
+    ball = random_ball(generator, network, norm)
+    other = (ball.label + 1) % network.output_size
+    form = LinearForm(((other, 1.0), (ball.label, -0.5)))
+    kinds = [{}, {"target": other}, {"objective": other}, {"objective": form}]
+    if norm is not Norm.LINF:
+        kinds.append({"objective": form, "fooled": float(generator.choice([0.7, 0.95, 1.2]))})
+    settings = kinds[int(generator.integers(len(kinds)))]
+    return network, WorstCase(ball.image, ball.label, ball.eps, norm, box=ball.box, **settings)
+
+
+def test_worst_cases_are_those_of_brute_force(fuzz_count):
+    counts = Counter()
+    count = fuzz_count(WORST)
+    for seed in range(count):
+        network, question = worst_case(seed)
+        exact = largest_value(network, question.task(network))
+        solution = solve(network, question, Method("bnb"))
+        counts[str(solution.status)] += 1
+        if solution.status is Status.INFEASIBLE:
+            assert exact == -np.inf, seed
+            continue
+        assert solution.certified, seed
+        assert solution.bound >= exact - CLOSE, seed
+        assert solution.objective <= exact + 1e-6, seed
+        if solution.status is Status.OPTIMAL:
+            assert abs(solution.objective - exact) <= 1e-6 + 2e-6 * abs(exact), seed
+    print(dict(counts))
+    assert counts["FEASIBLE"] <= max(1, 0.005 * count)
 
 
 def test_linf_distances_are_those_of_brute_force(fuzz_count):

@@ -8,6 +8,9 @@ from scipy.optimize import linprog
 
 from reluopt.questions.problems import Norm
 
+TIGHT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+"""HiGHS' tolerances where programs build on each other."""
+
 
 def region_rows(network, task, conditions, pattern):
     """Rows ``matrix @ delta >= rhs``: the change stays in the linear region and does what is asked.
@@ -59,9 +62,10 @@ def enumerate_patterns(network, task, optimum):
 
 
 def largest_value(network, task):
-    """The largest slack or form of the logits over a task's box or ball of L1 or Linf.
+    """The largest slack or form of the logits over a task's box or ball of L1, L2 or Linf.
 
-    Each linear region with each alternative is a linear program of parts p, n and a slack t.
+    Each linear region with each alternative is a linear program of parts p, n and a slack t; an L2
+    ball is cut out of the others by tangents.
     """
     hidden, center, size = network.hidden_sizes, task.inputs.center, network.input_size
     cuts, best = np.cumsum(hidden)[:-1], -math.inf
@@ -99,13 +103,28 @@ def largest_value(network, task):
             gains = np.vstack(rows) if rows else np.zeros((0, size))
             column = np.concatenate(slacks)[:, None] if slacks else np.zeros((0, 1))
             limits = np.concatenate(rhs) if rhs else np.zeros(0)
-            result = linprog(
-                cost,
-                A_ub=np.vstack([np.hstack([-gains, gains, column]), ball]),
-                b_ub=np.append(-limits, radius),
-                bounds=bounds,
-                method="highs",
-            )
-            if result.status == 0:
-                best = max(best, constant - result.fun)
+            given = np.vstack([np.hstack([-gains, gains, column]), ball])
+            round_ = task.inputs.radius if task.inputs.ball_norm is Norm.L2 else math.inf
+            sides = np.append(-limits, radius)
+            best = max(best, constant - _least(cost, given, sides, bounds, round_, constant - best))
     return best
+
+
+def _least(cost, rows, sides, bounds, radius, enough):
+    """The least cost of parts whose difference is no longer than ``radius`` in L2, if any is.
+
+    Or ``enough``, if it is not below that.
+    """
+    for _ in range(200):
+        result = linprog(cost, A_ub=rows, b_ub=sides, bounds=bounds, options=TIGHT)
+        if result.status != 0:
+            return math.inf
+        parts = result.x[:-1].reshape(2, -1)
+        change = parts[0] - parts[1]
+        length = float(np.sqrt(change @ change))
+        if length <= radius * (1.0 + 1e-8) or result.fun >= enough:
+            return result.fun
+        tangent = change / length
+        rows = np.vstack([rows, np.concatenate([tangent, -tangent, [0.0]])])
+        sides = np.append(sides, radius)
+    raise AssertionError("tangents did not close in on the ball")

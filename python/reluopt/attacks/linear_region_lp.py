@@ -1,4 +1,4 @@
-"""The program of a linear region with HiGHS: any norm, and limits on the change."""
+"""Programs of a linear region with HiGHS: the nearest input of any norm, and the largest value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reluopt.numerics.linear_programs import (
 )
 from reluopt.numerics.quiet_highs import QuietHighs
 from reluopt.questions.change_limits import ChangeLimits
-from reluopt.questions.norms.base import Norm
+from reluopt.questions.norms.base import Norm, free_change
 
 FEASIBILITY_TOLERANCE = 1e-9
 """HiGHS' primal feasibility tolerance on rows of length 1; what it leaves open is repaired by
@@ -62,6 +62,42 @@ def nearest_change(
     if norm.quadratic:  # the QP solver leaves the box by its tolerance
         delta = np.clip(delta, low, high)
     return delta, np.maximum(duals[: rhs.size], 0.0)
+
+
+def best_change(
+    rows: FloatArray,
+    rhs: FloatArray,
+    gains: FloatArray,
+    ends: tuple[FloatArray, FloatArray],
+    ball: tuple[Norm, float] | None,
+    deadline: Deadline = NEVER,
+) -> FloatArray | None:
+    """The change in a box with ``rows @ delta >= rhs + gains t`` for the largest t.
+
+    Args:
+        rows: shape ``(m, n)``.
+        rhs: shape ``(m,)``.
+        gains: shape ``(m,)``, at least 0.
+        ends: of the box, shape ``(n,)``; at most, and at least 0.
+        ball: norm and radius of a ball that rows hold, if it has to be in one.
+        deadline: when to give up.
+
+    Returns:
+        The change; None when HiGHS finds no optimum in time.
+    """
+    if deadline.passed:
+        return None
+    builder = ProgramBuilder()
+    change = (
+        free_change(builder, *ends)
+        if ball is None
+        else ball[0].encode_ball(builder, *ends, ball[1])
+    )
+    top = builder.add_variables(-np.inf, np.inf, cost=-1.0)
+    builder.add_rows([(rows @ change.matrix, change.columns), (-gains[:, None], top)], rhs, np.inf)
+    change.add_rows(builder)
+    solved = _solved(builder.build(), deadline)
+    return None if solved is None else np.asarray(change.matrix @ solved[0][change.columns])
 
 
 def _solved(program: Program, deadline: Deadline) -> tuple[FloatArray, FloatArray] | None:

@@ -240,27 +240,51 @@ def improve_by_linear_regions(
     """
     if start.objective == 0.0 or deadline.passed:
         return start
-    budget = task.norm.most_linear_regions if max_regions is None else max_regions
     alternative = task.alternatives[start.alternative]
     pattern = network.activation_pattern(start.image)
-    current = solver(network, task, alternative, pattern, np.inf, deadline)
-    budget -= 1
-    best = start
-    while current is not None:
-        if current.objective < best.objective:
-            best = Incumbent(current.image, current.objective, start.alternative)
-        better = None
-        for flipped in _flips(current):
+    found = walk_linear_regions(
+        network, task, alternative, pattern, max_regions, deadline, solver
+    )
+    if found is None or not found.objective < start.objective:
+        return start
+    return Incumbent(found.image, found.objective, start.alternative)
+
+
+def walk_linear_regions(
+    network: ReLUNetwork,
+    task: Task,
+    alternative: Alternative,
+    pattern: Pattern,
+    max_regions: int | None = None,
+    deadline: Deadline = NEVER,
+    solver: RegionSolver = solve_linear_region,
+) -> LinearRegionOptimum | None:
+    """The nearest image of a linear region, or of a better one of those beside it, and so on.
+
+    Args:
+        network: the network.
+        task: image, box and norm.
+        alternative: the conditions to meet.
+        pattern: the first linear region.
+        max_regions: linear regions to solve; None means as many as the norm is worth.
+        deadline: when to stop with the best so far.
+        solver: of the program of one linear region.
+    """
+    budget = task.norm.most_linear_regions if max_regions is None else max_regions
+    best = solver(network, task, alternative, pattern, np.inf, deadline)
+    while best is not None:
+        limit = best.objective * (1.0 - IMPROVEMENT)
+        for flipped in _flips(best):
+            budget -= 1
             if budget <= 0 or deadline.passed:
                 return best
-            budget -= 1
-            limit = current.objective * (1.0 - IMPROVEMENT)
             neighbour = solver(network, task, alternative, flipped, limit, deadline)
             if neighbour is not None and neighbour.objective < limit:
-                better = neighbour
+                best = neighbour
                 break
-        current = better
-    return best
+        else:
+            return best
+    return None
 
 
 def _flips(optimum: LinearRegionOptimum) -> list[Pattern]:

@@ -14,7 +14,7 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent, Status, relative_gap
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Engine, EngineRequest, EngineState
-from reluopt.engines.branch_and_bound import NORMS, within
+from reluopt.engines.branch_and_bound import NORMS, largest, within
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
 from reluopt.engines.branch_and_bound.dual import distance, engine, maximum
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof
@@ -35,8 +35,9 @@ from reluopt.questions.problems import Blend, Norm, Task
 ROUNDING = 1.0 + 1e-6
 """Slack of the test whether the gap has been reached: the cutoff is computed by a subtraction."""
 
-OTHERS = (engine, maximum, distance, within)
-"""Tasks with ways of their own: verdicts on boxes, Linf distances, verdicts in L1 and L2."""
+OTHERS = (engine, maximum, distance, within, largest)
+"""Tasks with ways of their own: verdicts and worst cases on boxes, Linf distances, and verdicts and
+worst cases in L1 and L2."""
 
 _version = cache(version)  # reads files, and auto asks for every image
 
@@ -51,6 +52,8 @@ class BranchAndBoundEngine(Engine):
         """Those of the norm's relaxation; blends are L2 problems here, verdicts take boxes."""
         if within.takes(task):
             return (str(task.inputs.norm),)
+        if largest.takes(task):
+            return (str(task.inputs.norm), "bounds", "regions")
         if any(kind.takes(task) for kind in OTHERS):
             return ("box", "bounds", "attacks")
         return (task.norm.name,) if task.norm.name in NORMS else ("l2",)
@@ -61,7 +64,7 @@ class BranchAndBoundEngine(Engine):
         return EngineState(True, _version("reluopt"), detail)
 
     def supports(self, task: Task) -> bool:
-        """Distances in all norms and blends without limits on the change, and verdicts."""
+        """Distances in all norms and blends without limits, verdicts, worst cases over balls."""
         if any(kind.takes(task) for kind in OTHERS):
             return True
         if not task.minimises_distance or task.limits is not None:
@@ -77,7 +80,8 @@ class BranchAndBoundEngine(Engine):
         task = request.task
         if not self.supports(task):
             raise UnsupportedProblemError(
-                "bnb: expected a distance without limits on the change, or a verdict, found another"
+                "bnb: expected a distance without limits on the change, a verdict or a worst case "
+                "over a ball, found another"
             )
         started = time.perf_counter()
         for kind in OTHERS:

@@ -74,6 +74,11 @@ class Balls:
         self.plans: list[Plan] = []
         self._last: Ball | None = None
 
+    @property
+    def bounds(self) -> list[float]:
+        """Proven bounds of the alternatives: all that is known of each."""
+        return [self.bound] * len(self._whole.task.alternatives)
+
     def grow(self) -> None:
         """Search until the gap is closed or time is up."""
         search = self.search

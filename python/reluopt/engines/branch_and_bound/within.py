@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from reluopt.answers.answer import EngineAnswer
-from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.folding import is_folded
@@ -21,6 +21,7 @@ from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.growth import Balls
 from reluopt.engines.branch_and_bound.proof_search import prove
 from reluopt.engines.branch_and_bound.search import SMALLEST_GAP, Search
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Distance, Task
@@ -34,9 +35,12 @@ BELOW_ZERO = -1e-290
 
 def takes(task: Task) -> bool:
     """Whether a task is about the sign of a slack over a ball of L1 or L2."""
-    inputs = task.inputs
-    ball = inputs.center is not None and math.isfinite(inputs.radius) and inputs.limits is None
-    return task.decides and ball and inputs.norm in (Norm.L1, Norm.L2)
+    return task.decides and is_ball(task.inputs)
+
+
+def is_ball(inputs: InputSet) -> bool:
+    """Whether a set is a ball of L1 or L2, cut by nothing but a box."""
+    return inputs.limits is None and inputs.ball_norm in (Norm.L1, Norm.L2)
 
 
 def nearest(task: Task) -> Task:
@@ -52,7 +56,7 @@ def nearest(task: Task) -> Task:
 
 
 @dataclass(eq=False)
-class _WithinSearch(Search):
+class WithinSearch(Search):
     """A search up to an objective, which an input within the radius ends.
 
     Attributes:
@@ -62,6 +66,14 @@ class _WithinSearch(Search):
 
     limit: float = math.inf
     enough: float = math.inf
+
+    @classmethod
+    def of(cls, network: ReLUNetwork, task: Task, inputs: InputSet, end: Deadline) -> WithinSearch:
+        """The search of a :func:`nearest` task within a ball."""
+        enough = _objective(inputs)
+        limit = enough + ROOM * max(enough, GAP_DENOMINATOR_FLOOR)
+        frame = make_frame(network, task)
+        return cls(frame, SMALLEST_GAP, end, limit=limit, enough=enough)
 
     @property
     def cutoff(self) -> float:
@@ -76,56 +88,65 @@ class _WithinSearch(Search):
     @property
     def out_of_time(self) -> bool:
         """Whether the deadline has passed, or an input within the radius is known."""
-        return self.deadline.passed or self.objective <= self.enough
+        return self.deadline.passed or self.found is not None
+
+    @property
+    def found(self) -> Incumbent | None:
+        """An input within the radius."""
+        return self.best if self.objective <= self.enough else None
+
+    def grown(self, seed: int, keep: bool) -> Forest | Balls:
+        """What has grown until the search ended."""
+        forest = (Balls if is_folded(self.frame.network) else Forest)(self, seed, keep)
+        forest.grow()
+        return forest
 
 
 def solve(request: EngineRequest, started: float) -> EngineAnswer:
     """Decide a task that :func:`takes` does."""
-    options, network = request.options, request.network
+    options, network, inputs = request.options, request.network, request.task.inputs
     asked = nearest(request.task)
-    enough = _objective(request.task)
-    search = _WithinSearch(
-        make_frame(network, asked),
-        SMALLEST_GAP,
-        Deadline(started + options.time_limit),
-        limit=enough + ROOM * max(enough, GAP_DENOMINATOR_FLOOR),
-        enough=enough,
-    )
+    search = WithinSearch.of(network, asked, inputs, Deadline(started + options.time_limit))
     keep = bool(options.extra.get("proof"))
-    forest = (Balls if is_folded(search.frame.network) else Forest)(search, options.seed, keep)
-    forest.grow()
-    best, proof = search.best, None
-    found = best is not None and best.objective <= enough
-    robust = not found and forest.bound > enough
+    forest = search.grown(options.seed, keep)
+    best, proof = search.found, None
+    robust = best is None and excludes(forest.bound, inputs)
     if robust and keep:
         proof, proven = prove(search, network, asked, forest.plans, options.time_limit)
-        robust = proven > enough
+        robust = excludes(proven, inputs)
     undecided = Status.INFEASIBLE if robust else Status.TIME_LIMIT
     slack = -math.inf
-    if found and best is not None:
+    if best is not None:
         conditions = request.task.alternatives[best.alternative].conditions
         slack = float(conditions.slack(network.forward(best.image)).min())
     return EngineAnswer(
-        status=Status.FEASIBLE if found else undecided,
-        image=best.image if found and best is not None else None,
-        alternative=best.alternative if found and best is not None else 0,
+        status=undecided if best is None else Status.FEASIBLE,
+        image=None if best is None else best.image,
+        alternative=0 if best is None else best.alternative,
         objective=slack,
         bound=BELOW_ZERO if robust else math.inf,
         nodes=search.nodes,
         search_seconds=time.perf_counter() - started,
         size=forest.size,
-        message="" if found or robust or search.out_of_time else forest.message,
+        message="" if best is not None or robust or search.out_of_time else forest.message,
         proof=proof,
         steps=search.steps,
     )
 
 
-def _objective(task: Task) -> float:
+def _objective(inputs: InputSet) -> float:
     """The objective of changes as long as the radius."""
-    radius = task.inputs.radius
-    return radius * radius if task.inputs.norm is Norm.L2 else radius
+    return inputs.radius * inputs.radius if inputs.norm is Norm.L2 else inputs.radius
+
+
+def excludes(bound: float, inputs: InputSet) -> bool:
+    """Whether a lower bound on the objective shows that there is nothing within the radius.
+
+    Its square may have been rounded down.
+    """
+    return bound > math.nextafter(_objective(inputs), math.inf)
 
 
 def slack_shown(bound: float, task: Task) -> float:
     """The bound on the slack that a proven distance to the nearest input shows."""
-    return BELOW_ZERO if bound > _objective(task) else math.inf
+    return BELOW_ZERO if excludes(bound, task.inputs) else math.inf
