@@ -242,9 +242,7 @@ def improve_by_linear_regions(
         return start
     alternative = task.alternatives[start.alternative]
     pattern = network.activation_pattern(start.image)
-    found = walk_linear_regions(
-        network, task, alternative, pattern, max_regions, deadline, solver
-    )
+    found = walk_linear_regions(network, task, alternative, pattern, max_regions, deadline, solver)
     if found is None or not found.objective < start.objective:
         return start
     return Incumbent(found.image, found.objective, start.alternative)
