@@ -156,12 +156,24 @@ class Chain:
 
     def bound_last(self, step: Step, bounds: FloatArray) -> None:
         """Tighten the bounds of the last layer by what was proven of the rows of a step."""
+        self.steps.append(step)
+        self.tighten_last(step.neurons, step.signs, bounds)
+
+    def tighten_last(
+        self, neurons: NDArray[np.int64], signs: NDArray[np.int8], bounds: FloatArray
+    ) -> None:
+        """The same without a step: no proof of the chain can be kept then.
+
+        Args:
+            neurons: of the last layer.
+            signs: 1 where ``a`` is at least the bound, -1 where ``-a`` is.
+            bounds: proven.
+        """
         last = self.layers.pop()
         lower, upper = last.lower.copy(), last.upper.copy()
-        low = step.signs > 0
-        np.maximum.at(lower, step.neurons[low], bounds[low])
-        np.minimum.at(upper, step.neurons[~low], -bounds[~low])
-        self.steps.append(step)
+        low = signs > 0
+        np.maximum.at(lower, neurons[low], bounds[low])
+        np.minimum.at(upper, neurons[~low], -bounds[~low])
         self._append(last.weight, last.bias, last.magnitudes, lower, upper)
 
     @property

@@ -27,6 +27,7 @@ from reluopt.engines.branch_and_bound.dual.goals import Goal, goal_of
 from reluopt.engines.branch_and_bound.dual.grove import Grove, Pace
 from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS, bounded_chain
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
+from reluopt.engines.branch_and_bound.dual.squeezing import squeeze_last
 from reluopt.engines.branch_and_bound.dual.tree import NO_CUT, Nodes, Record, Tree
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
@@ -41,6 +42,10 @@ STARTS = 6
 
 PLAIN_NODES = 3000
 """Nodes of the tree without planes: about 0.1 s, what planes cost."""
+
+LONG = 100_000
+"""Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
+pay: about 10 s."""
 
 LAYER_ROUNDS, LAYER_STEPS = 2, 10
 """The same for each end of a neuron behind the first layer."""
@@ -169,13 +174,15 @@ class BoxSearch:
             self.decision.witness = found
         return found is not None
 
-    def _chain(self, *, planes: bool) -> Chain:
-        """The network over the box, bounded with or without planes."""
+    def _chain(self, *, planes: bool, trees: bool = False) -> Chain:
+        """The network over the box, bounded with or without planes, and trees."""
 
         def tighten(chain: Chain) -> None:
             if planes and not self._deadline.passed:
                 undecided = chain.layers[-1].undecided
                 bound_last_with_planes(chain, undecided, LAYER_ROUNDS, LAYER_STEPS)
+            if trees:
+                squeeze_last(chain, self._deadline)
 
         chain = bounded_chain(self._network, *self._ends, tighten)
         self.decision.chains.append(chain)
@@ -267,12 +274,17 @@ class BoxSearch:
 
     def _with_planes(self) -> None:
         """The second half: hard alternatives, one after the other, the easiest first."""
-        chain = self._chain(planes=True)
         pace = Pace()
+        self._grow_all(self._chain(planes=True), pace, np.inf if self._keep else LONG)
+        if self._open and not self._keep and not self._over():
+            self._grow_all(self._chain(planes=True, trees=True), pace, np.inf)
+
+    def _grow_all(self, chain: Chain, pace: Pace, most: float) -> None:
+        """Trees for all open alternatives, until one stays open or there are too many nodes."""
         for batch, goal, alternative in self._promising(chain):
             if self._over():
                 break
-            grove = self._grove(chain, goal, alternative, pace)
+            grove = self._grove(chain, goal, alternative, pace, most)
             names = np.zeros(1, dtype=np.int64) if grove.record is None else grove.record.new(1)
             none = np.full(1, NONE, dtype=np.int64)
             root = Nodes(batch, np.zeros(1, dtype=np.int64), np.zeros(1, np.float32), none, names)
@@ -288,7 +300,7 @@ class BoxSearch:
         """Whether there is a witness, or no time."""
         return self.decision.witness is not None or self._deadline.passed
 
-    def _grove(self, chain: Chain, goal: Goal, alternative: int, pace: Pace) -> Grove:
+    def _grove(self, chain: Chain, goal: Goal, alternative: int, pace: Pace, most: float) -> Grove:
         """Trees for one alternative, nodes with planes of their own."""
 
         def plant(made: Cut | None, record: Record | None) -> Tree:
@@ -298,7 +310,11 @@ class BoxSearch:
             tree.cut = NO_CUT if record is None else record.add(made)
             return tree
 
-        return Grove(self._model(chain, goal), plant, self._record(), pace, self._over)
+        def over() -> bool:
+            return self._over() or self.decision.nodes + grove.count >= most
+
+        grove = Grove(self._model(chain, goal), plant, self._record(), pace, over)
+        return grove
 
     def _promising(self, chain: Chain) -> list[tuple[Batch, Goal, int]]:
         """Open alternatives with their roots, bounded without planes, the easiest first."""
