@@ -255,20 +255,41 @@ def _nearest_table(table: pd.DataFrame, stage: str) -> pd.DataFrame:
 
 
 def _redraw(folder: StudyFolder, data: Path) -> None:
-    """:func:`_draw` from what is published.
+    """:func:`_draw` and :func:`_draw_overestimates` from what is published.
 
-    Galleries need the images, and overestimates more digits than are published.
+    Galleries need the images.
     """
+    table = _read_published(data)
+    attacked = pd.read_csv(data / f"{ATTACKED_TABLE}.csv")
+    estimated = {
+        norm: {attack: _read_attack(table, attacked, attack, norm) for attack in Attack}
+        for norm in NEAREST
+    }
+    _draw(folder, table, estimated)
+    _draw_overestimates(folder, estimated)
+
+
+def _read_published(data: Path) -> pd.DataFrame:
+    """The table of images; bounds of what is proven are as close as proofs are, not as digits."""
     tables = [pd.read_csv(data / f"{NAME}-{norm}.csv") for norm in NEAREST]
     parts = [own.filter(regex=f"^{norm}_") for norm, own in zip(NEAREST, tables, strict=True)]
     table = pd.concat([tables[0].drop(columns=parts[0].columns), *parts], axis=1)
-    attacked = pd.read_csv(data / f"{ATTACKED_TABLE}.csv")
-    indices = attacked["index"].to_list()
-    estimated = {
-        norm: {a: estimates(table, stage, indices, attacked[f"{norm}_{a}"]) for a in Attack}
-        for norm, stage in NEAREST.items()
-    }
-    _draw(folder, table, estimated)
+    for stage in QUESTIONS:
+        proven = table[f"{stage}_status"] == str(Status.OPTIMAL)
+        closed = table[f"{stage}_distance"].where(proven, 0.0) * (1.0 - EXACT)
+        table[f"{stage}_bound"] = np.maximum(table[f"{stage}_bound"], closed)
+    return table
+
+
+def _read_attack(
+    table: pd.DataFrame, attacked: pd.DataFrame, attack: Attack, norm: Norm
+) -> pd.DataFrame:
+    """What an attack found; distances that differ by their rounding only are the exact ones."""
+    stage = NEAREST[norm]
+    asked = estimates(table, stage, attacked["index"].to_list(), attacked[f"{norm}_{attack}"])
+    exact = asked[f"{stage}_distance"]
+    apart = (asked["found"] - exact).abs() > 1.01 * 10.0 ** -DIGITS[norm]
+    return asked.assign(found=asked["found"].where(apart, exact))
 
 
 def _draw(folder: StudyFolder, table: pd.DataFrame, estimated: _Estimated) -> None:
