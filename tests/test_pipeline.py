@@ -30,9 +30,23 @@ from reluopt.questions.problems import (
     OptimalInput,
     RelativeMargin,
     RunnerUpTarget,
+    Verification,
 )
 
 FAST = EngineOptions(time_limit=30.0)
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_a_verdict_turns_at_the_distance(thesis, test_images, index):
+    image, label = test_images.image(index), test_images.label(index)
+    almost_a_tie = RelativeMargin(0.0, strict_gap=1e-9)
+    nearest = solve(
+        thesis, MinimalPerturbation(image, label, AnyTarget(), Norm.LINF, almost_a_tie), Method()
+    )
+    assert nearest.status is Status.OPTIMAL
+    for factor, status in ((1.0 - 1e-5, Status.ROBUST), (1.0 + 1e-5, Status.NOT_ROBUST)):
+        verdict = solve(thesis, Verification(image, label, factor * nearest.certificate.distance))
+        assert verdict.status is status
 
 
 @pytest.mark.parametrize("index", range(5))

@@ -16,7 +16,12 @@ DRAWN = {
     "bounds": {"bounds"},
     "targets": {"targets", "targets-matrix"},
     "margins": {"margins"},
-    "robustness": {"robustness-certified", "robustness-digits", "robustness-confidence"},
+    "robustness": {
+        "robustness-certified",
+        "robustness-digits",
+        "robustness-confidence",
+        "robustness-overestimate",
+    },
     "robust-error": {"robust-error"},
 }
 

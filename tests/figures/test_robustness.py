@@ -1,5 +1,7 @@
 """Figures of exact robustness."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,8 @@ from reluopt.figures import (
 )
 
 VALUES = np.array([0.0, 1.0, 2.0, 4.0])
+DIGITS = list("0123456789")
+LEAD = "lead of the true label's logit over the next"
 
 
 def test_certified_accuracy_falls_where_distances_end():
@@ -56,6 +60,31 @@ def test_attacks_are_named_beside_the_panel_that_shows_them():
         box = legend.get_window_extent(figure.canvas.get_renderer())
     assert lower.get_window_extent().y1 < box.y0 < box.y1 < upper.get_window_extent().y0
     assert legend.get_texts()[-1].get_text() == "PGD"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda three: certified_accuracy_figure(three, {}),
+        lambda three: class_distance_figure({n: [far] * 10 for n, far in three.items()}, DIGITS),
+        lambda three: confidence_figure(np.arange(500.0), three, LEAD),
+        lambda three: overestimate_figure({n: {"PGD": far} for n, far in three.items()}),
+    ],
+)
+def test_words_of_three_panels_do_not_touch(draw):
+    figure = draw({norm: np.linspace(1e-7, 1.4, 500) for norm in ("l1", "l2", "linf")})
+    panels = figure.axes[:3]
+    with style():
+        figure.draw_without_rendering()
+        ticks = [label for axes in panels for label in _shown(axes)]
+        for labels in (ticks, [axes.xaxis.label for axes in panels]):
+            boxes = sorted((each.get_window_extent() for each in labels), key=lambda box: box.x0)
+            assert all(one.x1 < two.x0 for one, two in pairwise(boxes))
+
+
+def _shown(axes):
+    low, high = axes.get_xlim()
+    return [each for each in axes.get_xticklabels() if low <= each.get_position()[0] <= high]
 
 
 @pytest.mark.parametrize(("count", "medians"), [(20, 0), (60, 2), (399, 15), (2000, 20)])

@@ -45,3 +45,18 @@ def test_rank_correlation_sees_order_only():
     first = pd.Series([1.0, 2.0, 3.0, 4.0])
     assert tables.rank_correlation(first, first**3) == pytest.approx(1.0)
     assert tables.rank_correlation(first, -first) == pytest.approx(-1.0)
+
+
+def test_agreement_counts_images_that_are_known_in_all_norms():
+    table = _asked([1.0] * 4).assign(
+        s_target=[5, 6, 7, 8],
+        u_distance=[3.0, 2.0, 1.0, 9.0], u_bound=[3.0, 2.0, 1.0, 9.0], u_target=[5, 6, 0, 0],
+        v_distance=[3.0, 2.0, 8.0, 9.0], v_bound=[3.0, 2.0, 0.0, 9.0], v_target=[0, 0, 0, 0],
+    )  # fmt: skip
+    two = tables.agreement(table, {"l1": "s", "l2": "u"})
+    assert two == {"l1 l2": {"rank correlation": pytest.approx(-1.0), "same nearest": 2 / 3}}
+    three = tables.agreement(table, {"l1": "s", "l2": "u", "linf": "v"})
+    assert list(three) == ["l1 l2", "l1 linf", "l2 linf"]
+    assert three["l1 l2"]["same nearest"] == 1.0
+    assert three["l2 linf"]["same nearest"] == 0.0
+    assert three["l2 linf"]["rank correlation"] == pytest.approx(1.0)

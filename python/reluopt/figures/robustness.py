@@ -17,7 +17,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
@@ -174,8 +174,8 @@ def confidence_figure(
         else:
             clouds.append(
                 axes.hexbin(
-                    sure, values, gridsize=(42, 24), extent=(0.0, ends[0], 0.0, ends[1]), mincnt=1,
-                    cmap=SHADES, linewidths=0.1,
+                    sure, values, gridsize=(84 // len(distances), 24), mincnt=1,
+                    extent=(0.0, ends[0], 0.0, ends[1]), cmap=SHADES, linewidths=0.1,
                 )
             )  # fmt: skip
         _draw_groups(axes, sure, values)
@@ -203,6 +203,7 @@ def overestimate_figure(overestimates: Mapping[str, Mapping[str, ArrayLike]]) ->
     }
     largest = max(float(each.max()) for own in checked.values() for each in own.values())
     row = list(panel_row(figure, 0.1, 1.58, len(checked), _SIDES))
+    ticks = [10.0**power for power in range(-4, 9, 1 if len(checked) < 3 else 2)]
     for axes, (norm, own) in zip(row, checked.items(), strict=True):
         for number, (name, each) in enumerate(own.items()):
             values = np.sort(np.maximum(each, LEAST_OVERESTIMATE)) * 100.0
@@ -214,7 +215,7 @@ def overestimate_figure(overestimates: Mapping[str, Mapping[str, ArrayLike]]) ->
         axes.set_xscale("log")
         axes.set_xlim(70.0 * LEAST_OVERESTIMATE, max(200.0 * largest, 10.0))
         axes.set(ylim=(0.0, 1.03), xlabel=f"overestimate of the {NORM_SYMBOLS[norm]} distance (%)")
-        axes.xaxis.set_major_locator(LogLocator(numticks=10))
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_major_formatter(FuncFormatter(_least_or_plain))
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda _value, _place: ""))
         percent_axis(axes)

@@ -7,7 +7,8 @@ Tables have one row for each image: ``index`` (in its split), ``label``, ``predi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,11 @@ of the distance, since answers keep 1e-9 away from the border."""
 
 QUANTILES = {"lowest quarter": 0.25, "median": 0.5, "highest quarter": 0.75, "95 %": 0.95}
 
-RADII = {Norm.L1: (0.5, 1.0, 2.0, 3.0, 5.0), Norm.L2: (0.1, 0.2, 0.3, 0.5, 1.0)}
+RADII = {
+    Norm.L1: (0.5, 1.0, 2.0, 3.0, 5.0),
+    Norm.L2: (0.1, 0.2, 0.3, 0.5, 1.0),
+    Norm.LINF: (0.005, 0.01, 0.02, 0.03, 0.05),
+}
 """Lengths at which certified accuracy is told; they span what the test set shows."""
 
 
@@ -122,4 +127,25 @@ def norm_facts(table: pd.DataFrame, norm: Norm, stage: str) -> dict[str, Any]:
         "certified accuracy": {
             f"{radius:g}": float((certified > radius).mean()) for radius in RADII[norm]
         },
+    }
+
+
+def agreement(table: pd.DataFrame, stages: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """How alike two norms order images and name the nearest class, by pair such as ``l1 l2``.
+
+    ``stages`` are those of the norms; only images whose distance is known in all of them count.
+    """
+    own = table
+    for stage in stages.values():
+        own = known(own, stage)
+    return {
+        f"{one} {two}": {
+            "rank correlation": rank_correlation(
+                own[f"{stages[one]}_distance"], own[f"{stages[two]}_distance"]
+            ),
+            "same nearest": float(
+                (own[f"{stages[one]}_target"] == own[f"{stages[two]}_target"]).mean()
+            ),
+        }
+        for one, two in combinations(stages, 2)
     }
