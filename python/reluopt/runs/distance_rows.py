@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reluopt.runs.row_base import Row
+from reluopt.runs.row_base import BY_WHAT, LIMITS, PROGRAM, ProgramRow
 
 _SOLVED = (
-    *("norm", "margin_rule", "engine", "formulation", "bounds", "status", "objective"),
+    *("norm", "margin_rule", *BY_WHAT, "objective"),
     *("distance", "bound", "gap", "seconds", "nodes"),
 )
 _MEASURED = ("margin", "slack", "box_violation", "certified")
 _WORK = (
     *("attack_seconds", "bounds_seconds", "build_seconds", "search_seconds", "polish_seconds"),
-    *("variables", "constraints", "binaries", "seed", "threads", "time_limit", "network"),
+    *(*PROGRAM, *LIMITS),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistanceRow(Row):
+class DistanceRow(ProgramRow):
     """What rows of smallest changes share.
 
     ``margin`` is the lead of the target's logit as measured, ``slack`` the smallest slack of the
@@ -29,16 +29,10 @@ class DistanceRow(Row):
     image: str
     norm: str
     margin_rule: str
-    engine: str
-    formulation: str | None = None
-    bounds: str | None = None
-    status: str
     objective: float | None = None
     distance: float | None = None
     bound: float | None = None
     gap: float | None = None
-    seconds: float | None = None
-    nodes: int | None = None
     margin: float | None = None
     slack: float | None = None
     box_violation: float | None = None
@@ -48,14 +42,6 @@ class DistanceRow(Row):
     build_seconds: float | None = None
     search_seconds: float | None = None
     polish_seconds: float | None = None
-    variables: int | None = None
-    constraints: int | None = None
-    binaries: int | None = None
-    seed: int | None = None
-    threads: int | None = None
-    time_limit: float | None = None
-    network: str = ""
-    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

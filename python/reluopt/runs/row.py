@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from reluopt.runs.column import TEXT, Column
 from reluopt.runs.distance_rows import AttackRow as AttackRow
 from reluopt.runs.distance_rows import UniversalRow as UniversalRow
+from reluopt.runs.row_base import BY_WHAT, LIMITS, PROGRAM, ProgramRow, SolvedRow
 from reluopt.runs.row_base import Row as Row
 from reluopt.runs.row_base import csv_line as csv_line
 
@@ -26,12 +27,17 @@ if TYPE_CHECKING:  # workers read no tables and should not load pandas
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyRow(Row):
+class ClassifyRow(ProgramRow):
     """Classification by the program.
 
     ``program`` is the program's answer, ``predicted`` the network's, and ``certified`` tells
     whether all logits are the same (:func:`reluopt.answers.verdict.compare_logits`).
     """
+
+    file_order: ClassVar[tuple[str, ...]] = (
+        *("image", "label", "program", "predicted", "agrees", "certified", *BY_WHAT),
+        *("seconds", "nodes", *PROGRAM, *LIMITS, "image_sha256", "message"),
+    )
 
     image: str
     label: int
@@ -39,49 +45,26 @@ class ClassifyRow(Row):
     predicted: int | None = None
     agrees: bool
     certified: bool
-    engine: str
-    formulation: str | None = None
-    bounds: str | None = None
-    status: str
-    seconds: float | None = None
-    nodes: int | None = None
-    variables: int | None = None
-    constraints: int | None = None
-    binaries: int | None = None
-    seed: int | None = None
-    threads: int | None = None
-    time_limit: float | None = None
-    network: str = ""
     image_sha256: str
-    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class IdealRow(Row):
+class IdealRow(ProgramRow):
     """An optimal input; ``objective`` is the label's logit, ``margin`` its lead over the others."""
+
+    file_order: ClassVar[tuple[str, ...]] = (
+        *("image", "label", *BY_WHAT, "objective", "bound", "gap", "seconds", "nodes"),
+        *("predicted", "margin", "certified", *PROGRAM, *LIMITS, "message"),
+    )
 
     image: str
     label: int
-    engine: str
-    formulation: str | None = None
-    bounds: str | None = None
-    status: str
     objective: float | None = None
     bound: float | None = None
     gap: float | None = None
-    seconds: float | None = None
-    nodes: int | None = None
     predicted: int | None = None
     margin: float | None = None
     certified: bool
-    variables: int | None = None
-    constraints: int | None = None
-    binaries: int | None = None
-    seed: int | None = None
-    threads: int | None = None
-    time_limit: float | None = None
-    network: str = ""
-    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +120,7 @@ class BallAttackRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyRow(Row):
+class VerifyRow(SolvedRow):
     """A verdict over a ball of radius ``eps``.
 
     ``run`` is the key, the image and the radius. ``bound`` is a proven upper bound on the lead
@@ -146,33 +129,28 @@ class VerifyRow(Row):
     ``lead`` and ``distance`` are those of the witness, an input that is answered otherwise.
     """
 
+    file_order: ClassVar[tuple[str, ...]] = (
+        *("run", "image", "label", "norm", "eps", *BY_WHAT, "bound", "lead", "distance"),
+        *("seconds", "nodes", "original_predicted", "predicted", "certified", *LIMITS),
+        *("image_sha256", "message"),
+    )
+
     run: str
     image: str
     label: int
     norm: str
     eps: float
-    engine: str
-    formulation: str | None = None
-    bounds: str | None = None
-    status: str
     bound: float | None = None
     lead: float | None = None
     distance: float | None = None
-    seconds: float | None = None
-    nodes: int | None = None
     original_predicted: int | None = None
     predicted: int | None = None
     certified: bool
-    seed: int | None = None
-    threads: int | None = None
-    time_limit: float | None = None
-    network: str = ""
     image_sha256: str
-    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorstCaseRow(Row):
+class WorstCaseRow(ProgramRow):
     """The worst case over a ball.
 
     ``objective`` is the slack or form at the stored input, ``bound`` what is proven of all inputs,
@@ -180,14 +158,16 @@ class WorstCaseRow(Row):
     ``slack`` that of the best alternative.
     """
 
+    file_order: ClassVar[tuple[str, ...]] = (
+        *("image", "label", "eps", "norm", *BY_WHAT, "target", "objective", "bound"),
+        *("distance", "original_predicted", "predicted", "margin", "slack", "box_violation"),
+        *("certified", "seconds", "nodes", *PROGRAM, *LIMITS, "image_sha256", "message"),
+    )
+
     image: str
     label: int
     eps: float
     norm: str
-    engine: str
-    formulation: str | None = None
-    bounds: str | None = None
-    status: str
     target: int | None = None
     objective: float | None = None
     bound: float | None = None
@@ -198,17 +178,7 @@ class WorstCaseRow(Row):
     slack: float | None = None
     box_violation: float | None = None
     certified: bool
-    seconds: float | None = None
-    nodes: int | None = None
-    variables: int | None = None
-    constraints: int | None = None
-    binaries: int | None = None
-    seed: int | None = None
-    threads: int | None = None
-    time_limit: float | None = None
-    network: str = ""
     image_sha256: str
-    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,38 +197,31 @@ class ForwardRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InferenceRow(Row):
+class InferenceRow(ProgramRow):
     """A program with its input fixed, in one of several variants.
 
     ``run`` is the key; ``expected`` is the objective at the network's own values, ``difference``
     the largest difference of any of them, ``negative`` counts its negative logits.
     """
 
+    file_order: ClassVar[tuple[str, ...]] = (
+        *("run", "image", "label", "pixels", "variant", "engine", "bounds", "status"),
+        *("objective", "bound", "expected", "difference", "negative", "seconds", "nodes"),
+        *(*PROGRAM, "nonzeros", *LIMITS, "image_sha256", "message"),
+    )
+
     run: str
     image: str
     label: int
     pixels: str
     variant: str
-    engine: str
-    bounds: str | None = None
-    status: str
     objective: float | None = None
     bound: float | None = None
     expected: float | None = None
     difference: float | None = None
     negative: int | None = None
-    seconds: float | None = None
-    nodes: int | None = None
-    variables: int | None = None
-    constraints: int | None = None
-    binaries: int | None = None
     nonzeros: int | None = None
-    seed: int | None = None
-    threads: int | None = None
-    time_limit: float | None = None
-    network: str = ""
     image_sha256: str
-    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

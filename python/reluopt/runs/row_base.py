@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from types import NoneType
 from typing import Any, ClassVar, Self, get_args, get_type_hints
@@ -78,6 +78,38 @@ class Row:
 
     def __getitem__(self, name: str) -> Any:
         return getattr(self, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolvedRow(Row):
+    """What rows of solved problems share: by what, how it ended, how long it took, its limits."""
+
+    engine: str
+    formulation: str | None = None
+    bounds: str | None = None
+    status: str
+    seconds: float | None = None
+    nodes: int | None = None
+    seed: int | None = None
+    threads: int | None = None
+    time_limit: float | None = None
+    network: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramRow(SolvedRow):
+    """A row with the size of a program."""
+
+    variables: int | None = None
+    constraints: int | None = None
+    binaries: int | None = None
+
+
+BY_WHAT = ("engine", "formulation", "bounds", "status")
+PROGRAM = ("variables", "constraints", "binaries")
+LIMITS = ("seed", "threads", "time_limit", "network")
+"""Columns of these rows that stand together in files."""
 
 
 def csv_line(values: Iterable[Any]) -> bytes:
