@@ -147,18 +147,42 @@ def solve_linear_region(
     rows = linear_region_rows(network, task.image, alternative, pattern)
     if _impossible(rows) or deadline.passed:
         return None
-    amount = safety_of(alternative.conditions)
-    start = np.zeros(rows.rhs.size)
+
+    def minimise(rhs: FloatArray, start: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        return minimise_over_rows(rows, rhs, task, cutoff, start, deadline)
+
+    return tightened_until_met(network, task, alternative, pattern, rows, minimise)
+
+
+def tightened_until_met(
+    network: ReLUNetwork,
+    task: Task,
+    alternative: Alternative,
+    pattern: Pattern,
+    rows: LinearRegionRows,
+    minimise: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray] | None],
+) -> LinearRegionOptimum | None:
+    """Minimise over the rows of a linear region until the forward pass meets the conditions.
+
+    Args:
+        network: the network.
+        task: image, box and norm.
+        alternative: the conditions to meet.
+        pattern: phases of the linear region, whose ``rows`` these are.
+        rows: see :func:`linear_region_rows`.
+        minimise: for right-hand sides and duals to begin with the change and its duals, or None.
+    """
+    amount, duals = safety_of(alternative.conditions), np.zeros(rows.rhs.size)
     for _ in range(SAFETY_ROUNDS):
-        solved = _minimise(rows, rows.tightened(amount), task, cutoff, start, deadline)
+        solved = minimise(rows.tightened(amount), duals)
         if solved is None:
             return None
-        delta, start = solved
+        delta, duals = solved
         image = task.box.clip(task.image + delta)
         slack = float(alternative.conditions.slack(network.forward(image)).min(initial=np.inf))
         if slack >= 0.0:
-            duals = start[: rows.hidden]
-            return LinearRegionOptimum(image, task.distance(image), tuple(pattern), duals)
+            objective = task.distance(image)
+            return LinearRegionOptimum(image, objective, tuple(pattern), duals[: rows.hidden])
         amount += 2.0 * max(-slack, amount)
     return None
 
@@ -310,7 +334,7 @@ def _impossible(rows: LinearRegionRows) -> bool:
     return bool((rows.rhs[silent] > 0.0).any())
 
 
-def _minimise(
+def minimise_over_rows(
     rows: LinearRegionRows,
     rhs: FloatArray,
     task: Task,

@@ -15,14 +15,13 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.attacks.linear_regions import (
-    SAFETY_ROUNDS,
     LinearRegionOptimum,
     LinearRegionRows,
     Pattern,
     linear_region_rows,
-    solve_linear_region,
+    minimise_over_rows,
+    tightened_until_met,
 )
-from reluopt.attacks.start import safety_of
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.dual.few_rows import few_rows, from_logicals
 from reluopt.engines.branch_and_bound.l1.basis import resynchronise
@@ -154,18 +153,13 @@ def nearest_in_linear_region(
     rows = linear_region_rows(network, task.image, alternative, pattern)
     ends = task.box.lower - task.image, task.box.upper - task.image
     asked = np.arange(rows.rhs.size) >= rows.hidden
-    amount = safety_of(alternative.conditions)
-    for _ in range(SAFETY_ROUNDS):
-        solved = _solved(rows, rows.tightened(amount), asked, ends, cutoff, deadline)
+
+    def minimise(rhs: FloatArray, start: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        solved = _solved(rows, rhs, asked, ends, cutoff, deadline)
         if solved is None or solved[0] == np.inf:
             return None
-        radius, delta, duals = solved
-        if np.isnan(radius):
-            return solve_linear_region(network, task, alternative, pattern, cutoff, deadline)
-        image = task.box.clip(task.image + delta)
-        slack = float(alternative.conditions.slack(network.forward(image)).min(initial=np.inf))
-        if slack >= 0.0:
-            objective = task.distance(image)
-            return LinearRegionOptimum(image, objective, tuple(pattern), duals[: rows.hidden])
-        amount += 2.0 * max(-slack, amount)
-    return None
+        if np.isnan(solved[0]):
+            return minimise_over_rows(rows, rhs, task, cutoff, start, deadline)
+        return solved[1:]
+
+    return tightened_until_met(network, task, alternative, pattern, rows, minimise)
