@@ -158,13 +158,13 @@ def perturbation_figure(
         title = names.arrow(predicted_original[index], predicted_changed[index])
         note = f"label {names(labels[index])}" if misread[index] else ""
         draw_title(figure, tiles, index, title, note)
-        length = _length(norm, math.nan if answer is None else distances[index])
+        length = length_words(norm, math.nan if answer is None else distances[index])
         draw_caption(figure, tiles, index, [(length, INK), proof_mark(proven[index])])
     name_rows(figure, tiles, _ROWS, scales if scale_each_band else scales * tiles.bands)
     return figure
 
 
-def _length(norm: str, distance: float) -> str:
+def length_words(norm: str, distance: float) -> str:
     """What stands below a change of some length; of none where that is no finite number."""
     if not math.isfinite(distance):
         return "no distance"

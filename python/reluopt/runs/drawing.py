@@ -14,7 +14,8 @@ from reluopt.figures import (
     perturbation_figure,
     shared_change_figure,
 )
-from reluopt.figures.style import INK, NORM_SYMBOLS
+from reluopt.figures.pictures import length_words
+from reluopt.figures.style import INK
 from reluopt.figures.tiles import proof_mark
 from reluopt.images.display import as_picture
 from reluopt.networks.network import ReLUNetwork
@@ -46,10 +47,7 @@ def attack_figure(
     rows = [result.row for result in shown]
     if not _pictured(network):
         names = [change_words(row.label, row.original_predicted, row.predicted) for row in rows]
-        captions = [
-            [(f"{norm.label} {known(row.distance):#.3g}".rstrip("."), INK), proof_mark(_proof(row))]
-            for row in rows
-        ]
+        captions = [_length_and_proof(row, norm) for row in rows]
         ends = network.metadata.input_ends()
         return feature_figure(answers, originals, ends, names, captions)
     shape = (-1, *network.input_shape)
@@ -76,23 +74,26 @@ def change_figure(job: UniversalJob, finished: Finished[UniversalRow]) -> Figure
         return None
     change, images = np.ravel(finished.image), np.stack(job.images.images)
     before, after = (list(map(known, row.by_image(n))) for n in ("original_answers", "answers"))
-    length = f"{known(row.distance):#.3g}".rstrip(".")
-    mark = proof_mark(_proof(row))
     if not _pictured(network):
         names = [*map(change_words, job.images.labels, before, after)]
-        captions = [[(f"{job.settings.norm.label} {length}", INK), mark]] * len(names)
+        captions = [_length_and_proof(row, job.settings.norm)] * len(names)
         ends = network.metadata.input_ends()
         return feature_figure(list(images + change), list(images), ends, names, captions)
-    symbol = NORM_SYMBOLS.get(str(job.settings.norm), "blend")
     return shared_change_figure(
         images.reshape(-1, *network.input_shape),
         change.reshape(network.input_shape),
         job.images.labels,
         before,
         after,
-        [(f"{symbol} = {length}", INK), mark],
+        [(length_words(row.norm, known(row.distance)), INK), proof_mark(_proof(row))],
         span=_span(network),
     )
+
+
+def _length_and_proof(row: DistanceRow, norm: Norm) -> list[tuple[str, str]]:
+    """What stands below the features of a change."""
+    length = f"{norm.label} {known(row.distance):#.3g}".rstrip(".")
+    return [(length, INK), proof_mark(_proof(row))]
 
 
 def _pictured(network: ReLUNetwork) -> bool:
