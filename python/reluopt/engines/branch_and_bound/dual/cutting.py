@@ -25,6 +25,10 @@ from reluopt.engines.branch_and_bound.dual.planes import (
 )
 from reluopt.numerics.arrays import FloatArray, IntArray, SingleMatrix
 
+ROUNDS, ROUND_STEPS = 2, 10
+"""Rounds of planes, and steps of the ascent before each and after the last: more lift a root a
+little, but say no more of the nodes deep below it, which get planes of their own."""
+
 
 @dataclass(eq=False)
 class Cut:
@@ -86,7 +90,9 @@ def without_planes(batch: Batch) -> Batch:
     return batch.with_free((multipliers, np.zeros((batch.size, 0), dtype=np.float32), mixture))
 
 
-def cut(model: Model, batch: Batch, rounds: int, iterations: int) -> Cut | None:
+def cut(
+    model: Model, batch: Batch, rounds: int = ROUNDS, iterations: int = ROUND_STEPS
+) -> Cut | None:
     """Planes for the one form of a batch; None where no first-layer neuron is undecided.
 
     Args:
@@ -124,7 +130,10 @@ def cut(model: Model, batch: Batch, rounds: int, iterations: int) -> Cut | None:
 
 
 def bound_last_with_planes(
-    chain: Chain, neurons: NDArray[np.int64], rounds: int, iterations: int
+    chain: Chain,
+    neurons: NDArray[np.int64],
+    rounds: int = ROUNDS,
+    iterations: int = ROUND_STEPS,
 ) -> None:
     """Tighten some undecided neurons of a chain's last layer, each end with planes of its own."""
     model = Model.of(chain)

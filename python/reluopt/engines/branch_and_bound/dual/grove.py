@@ -24,9 +24,6 @@ from reluopt.engines.branch_and_bound.dual.cutting import Cut, cut, without_plan
 from reluopt.engines.branch_and_bound.dual.tree import LOOK_EVERY, Nodes, Record, Tree, joined
 from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
 
-ROUNDS, ROUND_STEPS = 2, 10
-"""Rounds of planes for a node, and steps of the ascent in each."""
-
 WORTH = 300.0
 """Nodes that planes must be expected to stand for: what they cost, with what follows."""
 
@@ -120,7 +117,7 @@ class Grove:
 
     def _replanted(self, node: Nodes, deadline: Deadline) -> list[tuple[Nodes, float]]:
         """Grow the tree of a node with planes of its own; its hard nodes, with their bounds."""
-        made = cut(self._model, node.batch, ROUNDS, ROUND_STEPS)
+        made = cut(self._model, node.batch)
         tree = self._plant(made, self.record)
         tree.unseen = self._unseen
         batch = without_planes(node.batch) if made is None else made.batch

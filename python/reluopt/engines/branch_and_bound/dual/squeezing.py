@@ -25,9 +25,6 @@ MOST_NODES = 1000
 CLOSE = 1e-3
 """How near a bound may stay to the least value that was seen, relative to it."""
 
-ROUNDS, ROUND_STEPS = 2, 10
-"""Rounds of planes for the root, and steps of the ascent in each."""
-
 
 def squeeze_last(chain: Chain, deadline: Deadline) -> None:
     """Tighten both ends of the undecided neurons of a chain's last layer, while there is time."""
@@ -50,7 +47,7 @@ def _least(chain: Chain, neuron: int, sign: int, deadline: Deadline) -> float:
     """A proven lower bound on ``a`` or ``-a`` of one neuron of the last layer."""
     forms = signed_rows(chain, np.array([neuron]), np.array([sign], dtype=np.int8))
     batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
-    made = cut(Model.of(chain), batch, ROUNDS, ROUND_STEPS)
+    made = cut(Model.of(chain), batch)
     if made is None:
         return -np.inf
 

@@ -64,6 +64,13 @@ class Nodes:
     split: IntArray
     names: IntArray
 
+    @classmethod
+    def roots(cls, batch: Batch, form: IntArray, record: Record | None) -> Nodes:
+        """Nodes that nothing is known of, with new names in a record."""
+        names = np.zeros(form.size, dtype=np.int64) if record is None else record.new(form.size)
+        none = np.full(form.size, NONE, dtype=np.int64)
+        return cls(batch, form, np.zeros(form.size, dtype=np.float32), none, names)
+
     def chosen(self, index: BoolArray | IntArray | slice) -> Nodes:
         """Copies of some of them."""
         parts = (self.form[index], self.bounds[index], self.split[index], self.names[index])
@@ -173,11 +180,7 @@ class Tree:
 
     def plant(self, batch: Batch, form: IntArray, iterations: int) -> Climbed | None:
         """Bound roots, and put those that are not closed on the stack; None as for a look."""
-        record = self.record
-        names = np.zeros(form.size, dtype=np.int64) if record is None else record.new(form.size)
-        none = np.full(form.size, NONE, dtype=np.int64)
-        nodes = Nodes(batch, form, np.zeros(form.size, dtype=np.float32), none, names)
-        return self.bound(nodes, iterations)
+        return self.bound(Nodes.roots(batch, form, self.record), iterations)
 
     def grow(self, deadline: Deadline, most: float = np.inf) -> None:
         """Search until nothing is open, a look succeeds, or nodes or time are used."""

@@ -19,7 +19,6 @@ from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Model, climb
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
-from reluopt.engines.branch_and_bound.dual.branching import NONE
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes
 from reluopt.engines.branch_and_bound.dual.fan import fan
@@ -46,9 +45,6 @@ PLAIN_NODES = 3000
 LONG = 100_000
 """Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
 pay: about 10 s."""
-
-LAYER_ROUNDS, LAYER_STEPS = 2, 10
-"""The same for each end of a neuron behind the first layer."""
 
 
 @dataclass(eq=False)
@@ -179,8 +175,7 @@ class BoxSearch:
 
         def tighten(chain: Chain) -> None:
             if planes and not self._deadline.passed:
-                undecided = chain.layers[-1].undecided
-                bound_last_with_planes(chain, undecided, LAYER_ROUNDS, LAYER_STEPS)
+                bound_last_with_planes(chain, chain.layers[-1].undecided)
             if trees:
                 squeeze_last(chain, self._deadline)
 
@@ -285,9 +280,7 @@ class BoxSearch:
             if self._over():
                 break
             grove = self._grove(chain, goal, alternative, pace, most)
-            names = np.zeros(1, dtype=np.int64) if grove.record is None else grove.record.new(1)
-            none = np.full(1, NONE, dtype=np.int64)
-            root = Nodes(batch, np.zeros(1, dtype=np.int64), np.zeros(1, np.float32), none, names)
+            root = Nodes.roots(batch, np.zeros(1, dtype=np.int64), grove.record)
             grove.grow(root, self._deadline)
             if self.decision.witness is not None:
                 self.decision.nodes += grove.count
