@@ -135,14 +135,14 @@ class BranchAndBoundEngine(Engine):
 
         Of a slack, a lower bound on its negative.
         """
+        if isinstance(proof, BoxProof):
+            slack = replay_box(proof, network, task)
+            if not task.minimises_distance:
+                return -slack
+            return proof.radius if slack < 0.0 else 0.0
         if within.takes(task):
             return -within.slack_shown(replay(proof, network, within.nearest(task)), task)
-        if not isinstance(proof, BoxProof):
-            return replay(proof, network, task)
-        slack = replay_box(proof, network, task)
-        if not task.minimises_distance:
-            return -slack
-        return proof.radius if slack < 0.0 else 0.0
+        return replay(proof, network, task)
 
     def root_bound(
         self, network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float

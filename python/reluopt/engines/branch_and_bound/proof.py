@@ -118,11 +118,15 @@ def replay(proof: Proof, network: ReLUNetwork, task: Task) -> float:
         in the proof are; infinite when no input at all meets the task.
 
     Raises:
-        InputError: the proof belongs to another network or task, or is malformed.
+        InputError: the task is no distance in the proof's norm, or the proof belongs to another
+            network or task, or is malformed.
     """
     if proof.network_sha256 != network.fingerprint:
         raise InputError("proof: expected one about this network, found another fingerprint")
-    if proof.norm is not task.norm or proof.task_sha256 != task_fingerprint(task):
+    if not (task.minimises_distance and task.norm is proof.norm):
+        found = f"one about a distance in {proof.norm}"
+        raise InputError(f"proof: expected one about this kind of task, found {found}")
+    if proof.task_sha256 != task_fingerprint(task):
         raise InputError("proof: expected one about this task, found another fingerprint")
     if len(proof.trees) != len(task.alternatives):
         raise InputError(

@@ -7,11 +7,13 @@ import pytest
 
 from helpers.boxes import brute_linf, brute_slack, mutated_proof, random_network
 from reluopt.answers.solution import Status
-from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.goals import goal_of
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
-from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, mixed_planes
-from reluopt.engines.branch_and_bound.dual.proof import box_fingerprint
+from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES
+from reluopt.engines.branch_and_bound.dual.proof import LEAF, BoxProof, BoxTree, box_fingerprint
+from reluopt.engines.branch_and_bound.proof import Proof, task_fingerprint
+from reluopt.engines.branch_and_bound.within import nearest
 from reluopt.engines.options import EngineOptions
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
@@ -111,6 +113,70 @@ def test_a_proof_over_a_smaller_ball_shows_nothing_of_a_larger_one():
         ENGINE.replay(forged, network, wide)
 
 
+def planes_without_points(network, task):
+    """A proof by planes that no point stands for: they would say that the first ReLUs are 0."""
+    chain = bounded_chain(network, *box_ends(task.inputs))
+    neurons = int(np.count_nonzero(chain.phases[: chain.layers[0].bias.size] == 0))
+    parts = (
+        np.zeros((1, 0, chain.moving.size), dtype=np.int8),
+        np.zeros((1, neurons, 0), dtype=np.float32),
+        np.array([LEAF]),
+        np.zeros(1, dtype=np.int64),
+        np.zeros((1, chain.starts[-1])),
+        np.ones((1, neurons)),
+        np.zeros((1, 0)),
+    )
+    trees = tuple(BoxTree(each, -1, 0, *parts) for each in range(len(task.alternatives)))
+    return BoxProof(network.fingerprint, box_fingerprint(task), task.inputs.radius, ((),), trees)
+
+
+def test_planes_without_points_prove_nothing(tmp_path):
+    generator = np.random.default_rng(0)
+    path = tmp_path / "proof.safetensors"
+    for _ in range(10):
+        network = random_network(generator, (3, 5, 3))
+        image = generator.random(3)
+        task = Verification(image, int(network.predict(image)), 0.3).task(network)
+        path.write_bytes(ENGINE.proof_bytes(planes_without_points(network, task)))
+        with pytest.raises(InputError, match="planes without points"):
+            ENGINE.replay(ENGINE.read_proof(path), network, task)
+
+
+def kept(network, image, norm, eps=None):
+    """A proof of a robust ball, or of a distance, and its task."""
+    label = int(network.predict(image))
+    asked = (
+        MinimalPerturbation(image, label, norm=norm)
+        if eps is None
+        else Verification(image, label, eps, norm)
+    )
+    solution = solve(network, asked, KEEPING)
+    assert solution.proof is not None
+    return solution.proof, asked.task(network)
+
+
+def test_proofs_of_one_kind_of_task_are_refused_for_another():
+    """Whatever they call themselves: bounds in Linf are no bounds on squares."""
+    generator = np.random.default_rng(0)
+    network, image = random_network(generator, (3, 5, 3)), generator.random(3)
+    made = [kept(network, image, norm, eps) for norm in Norm for eps in (None, 0.01)]
+    refused = 0
+    for proof, own in made:
+        for other, task in made:
+            asked = nearest(task) if isinstance(other, Proof) and task.decides else task
+            mark = box_fingerprint(task)
+            if isinstance(proof, Proof) and asked.minimises_distance:
+                mark = task_fingerprint(asked)
+            for forged in (proof, replace(proof, task_sha256=mark)):
+                if task is own:
+                    assert ENGINE.replay(forged, network, task) > 0.0
+                elif getattr(proof, "norm", None) is not getattr(other, "norm", None):
+                    refused += 1
+                    with pytest.raises(InputError, match="this kind of task"):
+                        ENGINE.replay(forged, network, task)
+    assert refused > 20
+
+
 def test_a_proof_in_linf_is_none_in_another_norm():
     generator = np.random.default_rng(4)
     network = random_network(generator, (3, 5, 4, 3))
@@ -124,18 +190,6 @@ def test_a_proof_in_linf_is_none_in_another_norm():
     assert box_fingerprint(tasks[0]) != box_fingerprint(tasks[1])
 
 
-@pytest.mark.parametrize("value", [np.inf, np.nan, -1.0])
-def test_shares_that_are_no_numbers_make_no_false_plane(value):
-    network = ReLUNetwork(
-        (Dense(np.ones((1, 2)), np.zeros(1)), Dense(np.ones((1, 1)), np.zeros(1)))
-    )
-    chain = Chain(network, -np.ones(2), np.ones(2))
-    points = [np.zeros(2, dtype=np.int8)] * 2
-    shares = np.full((1, 2), value, dtype=np.float32)
-    planes = mixed_planes(chain, np.array([0]), points, shares)
-    assert planes.matrix[0] @ np.ones(2) + planes.edges[0] >= 2.0
-
-
 def test_mixtures_of_any_sum_bound_the_slack_itself():
     generator = np.random.default_rng(2)
     network = random_network(generator, (2, 4, 3))
@@ -145,13 +199,13 @@ def test_mixtures_of_any_sum_bound_the_slack_itself():
     points = generator.random((4000, 2))
     largest = conditions.slack(network.forward(points)).min(axis=1).max()
     batch = goal.root(chain)
-    for size in (1e-9, 0.5, 1.0 + 1e-7, 1e9, 0.0):
+    for size in (1e-310, 1e-9, 0.5, 1.0 + 1e-7, 1e9, 0.0):
         mixture = size * generator.random((1, 5))
         free = (batch.multipliers, batch.shares, mixture)
         form = np.zeros(1, dtype=np.int64)
         found = goal.bounds(chain, NO_PLANES, form, batch.phases, free)[0]
         assert -found >= largest
-        assert np.isinf(found) == (size == 0.0)
+        assert np.isinf(found) == (size < 1e-100)
 
 
 def test_a_kept_proof_of_a_folded_box_that_is_empty_is_replayed():

@@ -50,6 +50,9 @@ from reluopt.numerics.jit import kernel
 from reluopt.numerics.rounding import TINY, gamma
 from reluopt.questions.margins import LogitConditions
 
+LEAST_TOTAL = 1e-100
+"""Of mixtures of conditions: a division by less would make errors of underflow count."""
+
 
 @kernel
 def relax_safely(
@@ -142,13 +145,13 @@ class Forms:
 def divided_down(bounds: FloatArray, totals: FloatArray, terms: int) -> FloatArray:
     """Numbers that are not above ``bounds / totals``, totals being rounded sums of ``terms``.
 
-    Of a total of 0 nothing follows: minus infinity.
+    Of a total below :data:`LEAST_TOTAL` nothing follows: minus infinity.
     """
     share = float(gamma(terms + 4.0))
     safe = np.where(bounds >= 0.0, totals * (1.0 + share), totals * (1.0 - share))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = np.nextafter(bounds / safe, -np.inf)
-    return np.where((totals > 0.0) & (totals < np.inf) & ~np.isnan(found), found, -np.inf)
+    return np.where((totals > LEAST_TOTAL) & (totals < np.inf) & ~np.isnan(found), found, -np.inf)
 
 
 def mixed(forms: Forms, conditions: LogitConditions, mixture: AnyFloat, chain: Chain) -> Forms:
@@ -173,7 +176,7 @@ def lower_bounds(
     shares: AnyFloat,
     planes: Planes = NO_PLANES,
 ) -> FloatArray:
-    """Numbers that are not above the least values of some forms; NaN is made -infinity.
+    """Numbers that are not above the least values of some forms; -infinity after overflow.
 
     Args:
         chain: the network, bounded below the forms' layer.
@@ -214,4 +217,4 @@ def lower_bounds(
     with np.errstate(invalid="ignore", over="ignore"):
         error = float(gamma(length + planes.count)) * (sizes + reach) + TINY
         found = constants - reach - error
-    return np.where(np.isnan(found), -np.inf, found)
+    return np.where(found < np.inf, found, -np.inf)

@@ -178,16 +178,22 @@ def mixed_planes(
         chain: the network over the box.
         neurons: of the first layer.
         points: see :func:`kept_point`.
-        shares: shape ``(neurons, points)``, >= 0; scaled to a sum of 1 each.
+        shares: shape ``(neurons, points)``, >= 0; scaled to a sum of 1 each, or all the same where
+            that cannot be.
+
+    Raises:
+        ValueError: there are no points: a mixture of no planes would say that the ReLUs are 0.
     """
+    if not points:
+        raise ValueError("planes without points")
     first = chain.layers[0]
     matrix = np.zeros((neurons.size, chain.moving.size))
     edges, sizes = np.zeros(neurons.size), np.zeros(neurons.size)
     weights = usable(shares)
-    total = weights.sum(axis=1, keepdims=True)
-    weights = np.where(
-        total > 0.0, weights / np.where(total > 0.0, total, 1.0), 1.0 / max(len(points), 1)
-    )
+    with np.errstate(over="ignore"):
+        total = weights.sum(axis=1, keepdims=True)
+    fit = (total > 0.0) & (total < np.inf)
+    weights = np.where(fit, weights / np.where(fit, total, 1.0), 1.0 / len(points))
     for k, point in enumerate(points):
         args = (first.weight, first.bias, chain.errors, neurons, point / STEPS)
         add_hull_planes(*args, np.ascontiguousarray(weights[:, k]), matrix, edges, sizes)

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over
+from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
 from reluopt.engines.branch_and_bound.dual.cutting import Cut
@@ -205,8 +205,12 @@ def replay(proof: BoxProof, network: ReLUNetwork, task: Task) -> float:
         holds in exact arithmetic, whatever the numbers in the proof are.
 
     Raises:
-        InputError: the proof belongs to another network or task, or is malformed.
+        InputError: the task is neither a verdict on a box nor a distance in Linf, or the proof
+            belongs to another network or task, or is malformed.
     """
+    asked = task.norm is Norm.LINF if task.minimises_distance else task.decides
+    if not (asked and is_box(task.inputs)):
+        raise InputError("proof: expected one about this kind of task, found one about a box")
     if proof.network_sha256 != network.fingerprint:
         raise InputError("proof: expected one about this network, found another fingerprint")
     if proof.task_sha256 != box_fingerprint(task):
@@ -292,6 +296,8 @@ def _tree_slack(tree: BoxTree, chain: Chain, conditions: LogitConditions) -> flo
     """The largest slack that the leaves of a tree leave."""
     neurons, goal = _undecided(chain), goal_of([conditions])
     cuts, rounds = tree.points.shape[:2]
+    if cuts and not rounds:
+        raise ValueError("planes without points")
     count = int(np.count_nonzero(tree.splits == LEAF))
     mixed_width = 0 if goal.conditions is None else goal.conditions.rhs.size
     _same_shape(tree.points, (cuts, rounds, chain.moving.size))

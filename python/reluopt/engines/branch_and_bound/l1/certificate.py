@@ -155,7 +155,7 @@ def safe_bound(
     size_of_all += size_of_pixels
     chain = rounding_chain(flat) + 8.0 * (setting.rhs.size + taus.size)
     result = value - gamma(chain) * size_of_all - TINY
-    return result if result == result else -np.inf
+    return result if result < np.inf else -np.inf  # NaN, too
 
 
 @part

@@ -162,7 +162,7 @@ def safe_quadratic_bound(
         bend += max(x[i], model.cap[i] - x[i]) ** 2
     kappa = _negative_curvature(first, model, witness, rounding)
     result: float = value - (0.5 * kappa * bend + slack + rounding * total) * (1.0 + 1e-9) - TINY
-    return result if result == result else -np.inf
+    return result if result < np.inf else -np.inf  # NaN, too
 
 
 @part
