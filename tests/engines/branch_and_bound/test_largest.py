@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from helpers.regions import largest_value
-from reluopt.answers.solution import Status
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.attacks.slack import largest_found
 from reluopt.deadline import NEVER
 from reluopt.engines import engines_for, get_engine
+from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound import largest
 from reluopt.engines.branch_and_bound.raised import RaisedTask
 from reluopt.engines.options import EngineOptions
@@ -174,6 +175,24 @@ def test_where_the_best_value_is_too_hard_an_easier_one_is_proven(thesis, test_i
     assert found.message == "too hard"
     assert hard <= found.bound < ceiling
     assert found.objective == pytest.approx(exact.objective)
+
+
+def test_easier_values_are_asked_about_until_the_rest_is_of_no_interest():
+    """Every search about an easier value ends with a proof, so that no later one is hard."""
+    options = EngineOptions(gap=1e-4, time_limit=np.inf)
+    request = EngineRequest(None, None, None, None, options)
+    best = Incumbent(np.zeros(1), 1.0, 0)
+    rise = largest._Rise(request, None, NEVER, np.array([10.0]), best, hard=1.5, later=1)
+    asked = []
+
+    def proven(value):
+        asked.append(value)
+        rise.ceilings[:] = value
+
+    rise._look = proven
+    rise.run()
+    assert 1.5 < rise.bound <= 1.5 + rise.tolerance
+    assert len(asked) < 20
 
 
 class Unsettled:

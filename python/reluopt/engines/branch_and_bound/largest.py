@@ -113,7 +113,7 @@ class _Rise:
 
     def run(self) -> None:
         """Search until the gap is closed, time is up, or searches end for other reasons."""
-        while not self.closed and not self.end.passed and self.later < MOST_LATER:
+        while not (self.closed or self._too_hard or self.end.passed or self.later >= MOST_LATER):
             value = self._next_value()
             if not value < self.bound:
                 return
@@ -143,6 +143,11 @@ class _Rise:
     def closed(self) -> bool:
         """Whether nothing better is left."""
         return self.bound <= self.least
+
+    @property
+    def _too_hard(self) -> bool:
+        """Whether nothing of interest lies between the value that was too hard and the bound."""
+        return self.hard is not None and self.bound <= self.hard + self.tolerance
 
     def _next_value(self) -> float:
         """The value to ask about."""

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from helpers.boxes import brute_linf, brute_slack, random_ball, random_network
 from reluopt.answers.solution import Incumbent, Status
+from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
+from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch
 from reluopt.engines.options import EngineOptions
 from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
@@ -20,12 +23,14 @@ from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
     Box,
+    LogitConditions,
     MinimalPerturbation,
     Norm,
     RelativeMargin,
     ShiftTarget,
     Verification,
 )
+from reluopt.questions.tasks import Alternative
 
 ENGINE = BranchAndBoundEngine()
 CLOSE = 1e-7
@@ -169,3 +174,35 @@ def test_a_distance_below_the_floor_of_the_gap_is_no_bound_of_its_own():
     best = Incumbent(np.full(1, 9e-9), 9e-9, 0)
     request = EngineRequest(network, task, None, None, EngineOptions(gap=1e-2), incumbent=best)
     assert ENGINE.solve(request).bound <= 2.1e-10
+
+
+def pairs(network, label):
+    """Alternatives of two conditions each, which no tree is shared by."""
+    others = [t for t in range(network.output_size) if t != label]
+    unit = np.eye(network.output_size)
+    rows = [np.array([unit[t] - unit[label], unit[t] - unit[u]]) for t in others for u in others]
+    return [Alternative(0, LogitConditions(row, np.zeros(2))) for row in rows if row[1].any()]
+
+
+@pytest.mark.parametrize(("eps", "limit"), [(0.6, math.inf), (1e-9, 0.0)])
+def test_no_tree_is_planted_after_a_witness_or_the_deadline(monkeypatch, eps, limit):
+    generator = np.random.default_rng(1)
+    network = random_network(generator, (4, 8, 8, 4))
+    image = generator.random(4)
+    alternatives = pairs(network, int(network.predict(image)))
+    ends = image - eps, image + eps
+    planted = BoxSearch._planted
+    late = []
+
+    def noted(search, chain, group):
+        late.append(search.decision.witness is not None or search._deadline.passed)
+        return planted(search, chain, group)
+
+    monkeypatch.setattr(BoxSearch, "_planted", noted)
+    attack = BoxAttack(network, alternatives, *ends, 0, (1,))
+    attack.starts = lambda *_: (np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64))
+    found = BoxSearch(network, *ends, alternatives, Deadline.after(limit), attack=attack).run()
+    assert not any(late[1:])
+    assert not found.empty
+    assert (found.witness is None) == (limit == 0.0)
+    assert found.slack == math.inf

@@ -31,21 +31,32 @@ little, but say no more of the nodes deep below it, which get planes of their ow
 
 
 @dataclass(eq=False)
-class Cut:
-    """A form with planes of its own.
+class Recipe:
+    """What planes can be made again from.
 
     Attributes:
         neurons: of the first layer, that have planes.
         points: where planes were made, see :func:`.planes.kept_point`.
         shares: of each neuron's planes, shape ``(neurons, points)``.
-        planes: mixed in these proportions.
-        batch: the form, with the multipliers and the planes' shares that its ascent ended with.
-        bound: what that gave, in float32.
     """
 
     neurons: IntArray
     points: list[NDArray[np.int8]]
     shares: SingleMatrix
+
+
+@dataclass(eq=False)
+class Cut:
+    """A form with planes of its own.
+
+    Attributes:
+        recipe: of the planes.
+        planes: mixed in its proportions.
+        batch: the form, with the multipliers and the planes' shares that its ascent ended with.
+        bound: what that gave, in float32.
+    """
+
+    recipe: Recipe
     planes: Planes
     batch: Batch
     bound: float
@@ -126,7 +137,7 @@ def cut(
     planes = mixed_planes(chain, neurons, points, shares)
     total = np.minimum(shares.sum(axis=1), 1.0)[None]
     ended = batch.with_free((free[0], np.ascontiguousarray(total), free[2]))
-    return Cut(neurons, points, shares, planes, ended, float(found.bounds[0]))
+    return Cut(Recipe(neurons, points, shares), planes, ended, float(found.bounds[0]))
 
 
 def bound_last_with_planes(
@@ -158,7 +169,7 @@ def bound_last_with_planes(
             np.array([neuron for neuron, _, _ in made]),
             np.array([sign for _, sign, _ in made], dtype=np.int8),
             np.concatenate([each.batch.multipliers for _, _, each in made]),
-            np.array([each.points for _, _, each in made]),
-            np.array([each.shares for _, _, each in made]),
+            np.array([each.recipe.points for _, _, each in made]),
+            np.array([each.recipe.shares for _, _, each in made]),
         )
         chain.bound_last(step, np.array(bounds))

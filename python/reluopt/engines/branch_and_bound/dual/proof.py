@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
-from reluopt.engines.branch_and_bound.dual.cutting import Cut
+from reluopt.engines.branch_and_bound.dual.cutting import Recipe
 from reluopt.engines.branch_and_bound.dual.goals import goal_of
 from reluopt.engines.branch_and_bound.dual.layers import signed_rows
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, mixed_planes
@@ -147,7 +147,7 @@ def _undecided(chain: Chain) -> IntArray:
 
 
 def _planes_kept(
-    cuts: Sequence[Cut], leaves: Sequence[KeptLeaf], chain: Chain
+    cuts: Sequence[Recipe], leaves: Sequence[KeptLeaf], chain: Chain
 ) -> tuple[NDArray[np.int8], NDArray[np.float32], FloatMatrix]:
     """Points and shares of planes, and the leaves' shares of them, for all undecided neurons."""
     count, inputs, neurons = len(cuts), chain.moving.size, _undecided(chain)

@@ -16,7 +16,7 @@ import numpy as np
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Climbed, Free, Model, climb
 from reluopt.engines.branch_and_bound.dual.branching import NONE, splits
-from reluopt.engines.branch_and_bound.dual.cutting import Cut
+from reluopt.engines.branch_and_bound.dual.cutting import Cut, Recipe
 from reluopt.engines.branch_and_bound.dual.goals import Goal
 from reluopt.engines.branch_and_bound.dual.leaves import Leaf, solve_leaf
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
@@ -98,13 +98,13 @@ class Record:
     Attributes:
         children: neuron and the names of inactive and active child, by name.
         leaves: by name, the number of their planes and multipliers.
-        cuts: planes; :data:`NO_CUT` is the number of none.
+        cuts: how planes were made; :data:`NO_CUT` is the number of none.
         count: names given so far.
     """
 
     children: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     leaves: dict[int, KeptLeaf] = field(default_factory=dict)
-    cuts: list[Cut] = field(default_factory=list)
+    cuts: list[Recipe] = field(default_factory=list)
     count: int = 0
 
     def new(self, count: int) -> IntArray:
@@ -121,7 +121,7 @@ class Record:
         """A number for some planes."""
         if made is None:
             return NO_CUT
-        self.cuts.append(made)
+        self.cuts.append(made.recipe)
         return len(self.cuts) - 1
 
 

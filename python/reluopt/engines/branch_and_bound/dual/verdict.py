@@ -125,8 +125,11 @@ class BoxSearch:
         if self._attacked(*self._starts(FIRST_STARTS), FIRST_STEPS):
             return
         chain = self._chain(planes=False)
-        groups = self._groups()
-        trees = [(group, self._planted(chain, group)) for group in groups]
+        trees: list[tuple[list[int], Tree]] = []
+        for group in self._groups():
+            if trees and self._over():  # the first one's roots are bounded without any time, too
+                break
+            trees.append((group, self._planted(chain, group)))
         if self.decision.witness is None and self._open:
             self._attacked(*self._starts(STARTS), None)
         for _, tree in trees:
