@@ -4,13 +4,18 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers.boxes import brute_slack, random_network
 from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.branch_and_bound.dual import grove, verdict
+from reluopt.engines.branch_and_bound.dual import grove, tree, verdict
+from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.grove import Pace
 from reluopt.engines.branch_and_bound.dual.proof import made_proof, replay
 from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Verification
 
 SIZES, LARGER = (3, 4, 3, 3), (5, 12, 8, 3)
@@ -86,7 +91,7 @@ def test_the_rate_of_trees_is_learned():
     pace = Pace()
     assert not pace.hard(np.array([100.0])).any()
     for lack in (2.0, 3.0, 4.0) * 8:
-        pace.learn(np.array([lack]), round(np.exp(2.0 * lack)), finished=True)
+        pace.learn(np.array([lack]), round(np.exp(2.0 * lack)), finished=True, little=0.0)
     assert pace.rate == pytest.approx(2.0, rel=0.05)
     assert pace.expected(np.array([1.0, 2.0])) == pytest.approx(np.e**2 + np.e**4, rel=0.3)
     assert pace.hard(np.array([1.0, 5.0, np.inf])).tolist() == [False, True, False]
@@ -94,15 +99,79 @@ def test_the_rate_of_trees_is_learned():
 
 def test_a_tree_that_is_not_finished_only_raises_the_rate():
     pace = Pace()
-    pace.learn(np.array([2.0]), 1000, finished=False)
+    pace.learn(np.array([2.0]), 1000, finished=False, little=0.0)
     rate = pace.rate
     assert rate == pytest.approx(np.log(1000.0) / 2.0, rel=1e-6)
-    pace.learn(np.array([20.0]), 1000, finished=False)
+    pace.learn(np.array([20.0]), 1000, finished=False, little=0.0)
     assert pace.rate == rate
 
 
 def test_trees_that_say_nothing_change_nothing():
     pace = Pace()
-    pace.learn(np.array([1.0]), 3, finished=True)
-    pace.learn(np.array([np.inf]), 3000, finished=True)
+    pace.learn(np.array([1.0]), 3, finished=True, little=0.0)
+    pace.learn(np.array([np.inf]), 3000, finished=True, little=0.0)
     assert pace.rate == 0.0
+
+
+NUMBERS = st.sampled_from([-np.inf, -1e308, -1.0, 0.0, 1e-300, 0.3, 1e3, 1e308, np.inf, np.nan])
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(NUMBERS, min_size=1, max_size=4), st.integers(1, 10**9), st.booleans(), NUMBERS
+        ),
+        max_size=4,
+    ),
+    st.lists(NUMBERS, min_size=1, max_size=5),
+)
+@pytest.mark.filterwarnings("error")
+def test_whatever_roots_lack_the_rate_is_a_number_and_every_tree_may_grow(told, lacks):
+    pace = Pace()
+    for each, nodes, finished, little in told:
+        pace.learn(np.array(each), nodes, finished, little)
+        assert 0.0 <= pace.rate < np.inf
+    asked = np.array(lacks)
+    assert 0.0 <= pace.expected(asked) <= grove.WORTH * asked.size * (1.0 + 1e-9)
+    assert not pace.hard(asked)[~np.isfinite(asked)].any()
+
+
+def test_roots_that_lack_next_to_nothing_make_no_rate():
+    pace = Pace()
+    pace.learn(np.array([1e-9]), 1000, finished=False, little=0.02)
+    assert pace.rate == pytest.approx(np.log(1000.0) / 0.02)
+
+
+@pytest.mark.parametrize("limit", [300, 700])
+def test_one_tree_keeps_to_the_limit_of_nodes(monkeypatch, limit):
+    """However many it is expected to take, and were it the only one."""
+    monkeypatch.setattr(Pace, "expected", lambda self, lacks: np.inf)
+    network, task = ball(3, (8, 30, 30, 3))
+    ends = task.inputs.center - 0.6, task.inputs.center + 0.6
+    clock = itertools.count()
+    deadline = Deadline(500, lambda: float(next(clock)))
+    searched = BoxSearch(network, *ends, task.alternatives, deadline)
+    searched._grow_all(searched._chain(planes=True), Pace(), limit)
+    assert limit <= searched.decision.nodes <= limit + 2 * tree.NODES
+
+
+def test_networks_beyond_float32_end():
+    """Bounds in float32 overflow: trees whose roots lack infinitely much grow all the same."""
+    generator = np.random.default_rng(3)
+    layers = [
+        Dense(
+            generator.normal(size=(a, b)) * 1e15, generator.normal(size=a) * 0.5 * 1e15 ** (k + 1)
+        )
+        for k, (b, a) in enumerate([(6, 9), (9, 9), (9, 3)])
+    ]
+    image = generator.random((5, 6))[4]
+    network = ReLUNetwork(tuple(layers))
+    task = Verification(image, int(network.predict(image)), 0.3).task(network)
+    ends = box_ends(task.inputs)
+    clock = itertools.count()
+    deadline = Deadline(20_000, lambda: float(next(clock)))
+    with np.errstate(all="ignore"):
+        found = BoxSearch(network, *ends, task.alternatives, deadline).run()
+    assert next(clock) < 20_000
+    assert found.empty

@@ -40,6 +40,9 @@ misjudged."""
 TELLING = 20
 """Nodes of a tree that says something about the rate."""
 
+LITTLE = 1e-4
+"""What a root lacks, relative to the logits, that explains no size of a tree."""
+
 
 class Pace:
     """How fast trees grow with what their roots lack.
@@ -52,23 +55,33 @@ class Pace:
         self.rate = 0.0
 
     def expected(self, lacks: FloatArray) -> float:
-        """Nodes that trees take whose roots lack so much."""
-        with np.errstate(over="ignore"):
-            return float(np.exp(self.rate * lacks).sum())
+        """Nodes that trees take whose roots lack so much, hard ones left out."""
+        return float(np.exp(np.minimum(self._sizes(lacks), math.log(WORTH))).sum())
 
     def hard(self, lacks: FloatArray) -> BoolArray:
         """Which roots are worth planes of their own."""
-        found: BoolArray = (self.rate * lacks > math.log(WORTH)) & np.isfinite(lacks)
+        found: BoolArray = self._sizes(lacks) > math.log(WORTH)
         return found
 
-    def learn(self, lacks: FloatArray, nodes: int, finished: bool) -> None:
-        """What some trees have taken, or, unfinished, at the least."""
+    def _sizes(self, lacks: FloatArray) -> FloatArray:
+        """Logarithms of the nodes of trees; 0 where nothing is known of a root."""
+        with np.errstate(over="ignore"):
+            found: FloatArray = self.rate * np.where(np.isfinite(lacks), lacks, 0.0)
+        return found
+
+    def learn(self, lacks: FloatArray, nodes: int, finished: bool, little: float) -> None:
+        """What some trees have taken, or, unfinished, at the least.
+
+        What roots lack is taken for no less than ``little``.
+        """
         if nodes < TELLING or not np.isfinite(lacks).all():
             return
-        low, high = 0.0, math.log(nodes) / max(float(lacks.max()), 1e-9)
-        for _ in range(30):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if np.exp(middle * lacks).sum() < nodes else (low, middle)
+        low, high = 0.0, math.log(nodes) / max(float(lacks.max()), little, 1e-9)
+        with np.errstate(over="ignore"):
+            for _ in range(30):
+                middle = 0.5 * (low + high)
+                less = np.exp(middle * lacks).sum() < nodes
+                low, high = (middle, high) if less else (low, middle)
         if not finished or self.rate == 0.0:
             self.rate = max(self.rate, high)
         else:
@@ -91,10 +104,15 @@ class Grove:
         record: Record | None,
         pace: Pace,
         over: Callable[[], bool],
+        most: float = np.inf,
     ) -> None:
-        """Args: the model without planes, a maker of trees, and whether the search is over."""
+        """Args: the model without planes, a maker of trees, whether the search is over, and nodes.
+
+        There are no more of these than ``most`` and a batch.
+        """
         self.record, self.count, self.least = record, 0, np.full(1, np.inf)
         self._model, self._plant, self._pace, self._over = model, plant, pace, over
+        self._most = most
         self._open: list[float] = []
         self._unseen = LOOK_EVERY
 
@@ -110,10 +128,14 @@ class Grove:
     def grow(self, root: Nodes, deadline: Deadline) -> None:
         """Search until nothing is open, or the search is over."""
         hard = [(root, -np.inf)]
-        while hard and not self._over():
+        while hard and not self._ended():
             node, _ = hard.pop()
             hard += self._replanted(node, deadline)
         self._open += [bound for _, bound in hard]
+
+    def _ended(self, nodes: int = 0) -> bool:
+        """Whether the search is over, or a tree of so many nodes has taken all that it may."""
+        return self._over() or self.count + nodes >= self._most
 
     def _replanted(self, node: Nodes, deadline: Deadline) -> list[tuple[Nodes, float]]:
         """Grow the tree of a node with planes of its own; its hard nodes, with their bounds."""
@@ -122,14 +144,14 @@ class Grove:
         tree.unseen = self._unseen
         batch = without_planes(node.batch) if made is None else made.batch
         tree.bound(replace(node, batch=batch), 1)
-        while 0 < tree.open < SPREAD and self._hard(tree).any() and not self._over():
+        while 0 < tree.open < SPREAD and self._hard(tree).any() and not self._ended(tree.count):
             tree.widen()
         hard = self._taken(tree)
-        while tree.stack and not self._over():
+        while tree.stack and not self._ended(tree.count):
             lacks, before = _lacks(tree), tree.count
             most = before + FIRST + PATIENCE * self._pace.expected(lacks)
-            tree.grow(deadline, most)
-            self._pace.learn(lacks, tree.count - before, not tree.stack)
+            tree.grow(deadline, min(most, self._most - self.count))
+            self._pace.learn(lacks, tree.count - before, not tree.stack, LITTLE * tree.size)
             hard += self._taken(tree)
         self.count, self._unseen = self.count + tree.count, tree.unseen
         np.minimum(self.least, tree.least, out=self.least)

@@ -136,6 +136,7 @@ class Tree:
         count: nodes bounded so far, and ``unseen`` those since the last look.
         stack: open nodes, and ``stuck`` leaves whose linear program proves nothing.
         least: the least bound that has closed a node, for each form.
+        size: how large forms may be; 0 for mixtures of conditions.
     """
 
     def __init__(
@@ -156,9 +157,7 @@ class Tree:
         self.least = np.full(goal.constants.size, np.inf)
         self.unseen = LOOK_EVERY
         top = model.chain.layers[model.top]
-        self._scale = ROUNDING * float(
-            np.abs(goal.rows).sum(axis=1).max() * _median(top.magnitudes)
-        )
+        self.size = float(np.abs(goal.rows).sum(axis=1).max() * _median(top.magnitudes))
 
     @property
     def open(self) -> int:
@@ -236,7 +235,7 @@ class Tree:
 
     def bound(self, nodes: Nodes, iterations: int) -> Climbed | None:
         """Bound nodes; what stays open is looked at, split and put on the stack."""
-        enough = self.threshold + self._scale
+        enough = self.threshold + ROUNDING * self.size
         climbed = climb(self.model, nodes.batch, iterations, enough)
         self.count += nodes.form.size
         self.unseen += nodes.form.size

@@ -306,11 +306,8 @@ class BoxSearch:
             tree.cut = NO_CUT if record is None else record.add(made)
             return tree
 
-        def over() -> bool:
-            return self._over() or self.decision.nodes + grove.count >= most
-
-        grove = Grove(self._model(chain, goal), plant, self._record(), pace, over)
-        return grove
+        model, left = self._model(chain, goal), most - self.decision.nodes
+        return Grove(model, plant, self._record(), pace, self._over, left)
 
     def _promising(self, chain: Chain) -> list[tuple[Batch, Goal, int]]:
         """Open alternatives with their roots, bounded without planes, the easiest first."""
