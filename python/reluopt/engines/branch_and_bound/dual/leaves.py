@@ -2,13 +2,15 @@ r"""Leaves: all neurons decided, so that what is left is a linear program.
 
 Over a leaf the network is affine, :math:`a^k = A_k s + c_k`, and the phases are rows: a form of the
 logits is minimised over the box. Multipliers of its rows are the beta of :mod:`.certificate`, which
-evaluates them with outward rounding.
+evaluates them with outward rounding. HiGHS is asked where those of our own simplex method are not
+enough: in badly scaled networks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain as joined
 from typing import TYPE_CHECKING
 
 import highspy
@@ -30,17 +32,19 @@ TOLERANCE = 1e-9
 """HiGHS' tolerances; bounds do not rest on them."""
 
 
-@dataclass(eq=False)
-class Leaf:
+@dataclass(frozen=True, eq=False)
+class Trial:
     """What a linear program says of a leaf.
 
     Attributes:
         point: where the form is least, shape ``(inputs,)``, or None.
-        duals: multipliers of neurons and of conditions to be tried.
+        multipliers: of all hidden neurons, to be tried.
+        mixture: of conditions.
     """
 
-    point: FloatArray | None = None
-    duals: list[tuple[FloatArray, FloatArray]] = field(default_factory=list)
+    point: FloatArray | None
+    multipliers: FloatArray
+    mixture: FloatArray
 
 
 PENALTIES = (64.0, 4096.0, 1e6, 1e9)
@@ -48,8 +52,8 @@ PENALTIES = (64.0, 4096.0, 1e6, 1e9)
 always feasible then, and its multipliers outweigh the form where the rows contradict each other."""
 
 
-def solve_leaf(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) -> Leaf:
-    """The linear program of a leaf; see the module."""
+def leaf_trials(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) -> Iterator[Trial]:
+    """Solutions of a leaf's linear program, the next one found when the last has proven nothing."""
     matrix, constants, rows, edges, neurons = _affine(chain, phases)
     goal_row = goal.rows[form]
     cost = goal_row @ matrix
@@ -60,26 +64,11 @@ def solve_leaf(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) ->
     if conditions is not None:
         own = conditions.matrix @ matrix, conditions.rhs - conditions.matrix @ constants
         scale = max(scale, float(np.abs(own[0]).sum(axis=1).max(initial=0.0)))
-    found = Leaf()
-    for duals, point in _by_simplex(cost, rows, edges, own):
+    program = cost, rows, edges, own
+    for duals, point in joined(_by_simplex(*program), _by_highs(*program, scale)):
         multipliers = np.zeros(phases.size)
         multipliers[neurons] = duals[: neurons.size]
-        found.duals.append((multipliers, duals[neurons.size :]))
-        found.point = point
-    if found.duals:
-        return found
-    for penalty in PENALTIES:
-        solved = _solve(cost, rows, edges, own, penalty * scale)
-        if solved is None:
-            break
-        point, violation, duals = solved
-        multipliers = np.zeros(phases.size)
-        multipliers[neurons] = duals[: neurons.size]
-        found.duals.append((multipliers, duals[neurons.size :]))
-        if violation <= 1e-7:
-            found.point = np.clip(point, -1.0, 1.0)
-            break
-    return found
+        yield Trial(point, multipliers, duals[neurons.size :])
 
 
 def _affine(
@@ -134,6 +123,25 @@ def _by_simplex(
         ray = np.maximum(work.ray, 0.0) / lengths
         for penalty in PENALTIES:
             yield duals + penalty * unit * size * ray, None
+
+
+def _by_highs(
+    cost: FloatArray,
+    rows: FloatMatrix,
+    edges: FloatArray,
+    conditions: tuple[FloatMatrix, FloatArray],
+    scale: float,
+) -> Iterator[tuple[FloatArray, FloatArray | None]]:
+    """The same, at rising penalties until there is a point."""
+    for penalty in PENALTIES:
+        solved = _solve(cost, rows, edges, conditions, penalty * scale)
+        if solved is None:
+            return
+        point, violation, duals = solved
+        if violation <= 1e-7:
+            yield duals, np.clip(point, -1.0, 1.0)
+            return
+        yield duals, None
 
 
 def _solve(

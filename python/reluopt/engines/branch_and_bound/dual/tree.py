@@ -18,7 +18,7 @@ from reluopt.engines.branch_and_bound.dual.ascent import Batch, Climbed, Free, M
 from reluopt.engines.branch_and_bound.dual.branching import NONE, splits
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, Recipe
 from reluopt.engines.branch_and_bound.dual.goals import Goal
-from reluopt.engines.branch_and_bound.dual.leaves import Leaf, solve_leaf
+from reluopt.engines.branch_and_bound.dual.leaves import leaf_trials
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
 from reluopt.numerics.arrays import (
     AnyFloat,
@@ -279,23 +279,18 @@ class Tree:
         """Linear programs of nodes without undecided neurons; False when one holds a witness."""
         for b in range(leaves.form.size):
             one = leaves.chosen(slice(b, b + 1))
-            solved: Leaf = solve_leaf(
-                self.model.chain, self.goal, int(one.form[0]), one.batch.phases[0]
-            )
-            known, look = solved.point, self._look
-            if known is not None and look and look(known[None], one.form):
-                return False
-            closed = False
-            for multipliers, mixture in solved.duals:
-                free = (multipliers[None], one.batch.shares * 0.0, mixture[None])
-                safe = self.safe(one.form, one.batch.phases, free)
+            form, phases = one.form, one.batch.phases
+            for trial in leaf_trials(self.model.chain, self.goal, int(form[0]), phases[0]):
+                if trial.point is not None and self._look and self._look(trial.point[None], form):
+                    return False
+                free = (trial.multipliers[None], one.batch.shares * 0.0, trial.mixture[None])
+                safe = self.safe(form, phases, free)
                 if safe[0] > self.threshold:
-                    closed = True
-                    self.least[one.form[0]] = min(self.least[one.form[0]], safe[0])
+                    self.least[form[0]] = min(self.least[form[0]], safe[0])
                     if self.record is not None:
                         self.record.close(one, np.array([0]), free, self.cut)
                     break
-            if not closed:
+            else:
                 self.stuck.append(one)
         return True
 
