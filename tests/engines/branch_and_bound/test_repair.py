@@ -21,8 +21,11 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import (
     AbsoluteMargin,
     AnyTarget,
+    Box,
+    FixedTarget,
     MinimalPerturbation,
     Norm,
+    RelativeMargin,
     ShiftTarget,
 )
 
@@ -149,3 +152,51 @@ def test_bounds_and_objectives_enclose_the_exact_optimum(seed):
     assert answer.bound <= optimum
     if answer.status is Status.OPTIMAL:
         assert exact_objective(task, answer.image) >= optimum * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("bias", np.linspace(7.9, 8.0, 9))
+def test_logits_that_cancel_are_repaired_by_what_they_are_summed_from(bias):
+    """Logits of 1e-4 that are sums of numbers near 1: a few of their own roundings move nothing."""
+    layers = (
+        Dense(np.array([[1.0]]), np.array([2.5])),
+        Dense(np.array([[17.0]]), np.array([-bias])),
+        Dense(np.array([[0.0], [-2.0]]), np.array([0.0, 1.0])),
+    )
+    network, box = ReLUNetwork(layers), Box(np.array([-3.0]), np.array([0.0]))
+    margin = AbsoluteMargin(1e-4)
+    task = MinimalPerturbation(np.array([-1.5]), 0, FixedTarget(1), Norm.L1, margin, box=box).task(
+        network
+    )
+    (asked,) = task.alternatives
+    image = np.array([(0.49995 + bias) / 17.0 - 2.5])
+    while asked.conditions.slack(network.forward(image)).min() >= 0.0:
+        image = np.nextafter(image, 0.0)
+    point = repaired(network, task, asked, image)
+    assert asked.conditions.slack(network.forward(point)).min() >= 0.0
+    assert abs(point - image).max() <= 1e-13
+
+
+def test_a_leaf_whose_optimum_is_missed_by_rounding_is_settled():
+    weights = (
+        "-1 0 -2 -1 0; -1 -1 2 1 2; 0 1 0 -2 1; -2 2 -2 0 0;"
+        "2 -1 -1 0 0; 2 2 1 0 1; 1 -2 2 2 -1; -1 0 -2 -1 0",
+        "-2 1 1 -1 2 -2 -1 1; 2 0 -2 1 -1 0 1 2; 1 -1 2 -1 1 2 1 -2; -1 -1 1 -1 0 2 1 2;"
+        "1 1 0 -2 2 -1 2 -1; -2 1 2 -1 -1 -1 2 -2; 1 1 -1 2 -2 0 -1 -2; 0 2 2 1 -1 1 -1 1",
+        "1 -2 1 -1 1 2 2 -1; 1 -1 -1 1 1 2 -1 -2; 0 -1 2 2 0 -1 -2 1; -1 0 0 -1 2 2 2 -2",
+        "0 -1 0 -2; 0 -2 -2 1",
+    )
+    biases = ([-1, 0, -1, -1, -1, 0, 0, -1], [1, 1, -1, 0, 0, 1, 0, 1], [0, -1, -1, 0], [0, 1])
+    layers = (
+        Dense(np.array([[float(w) for w in row.split()] for row in rows.split(";")]), bias)
+        for rows, bias in zip(weights, map(np.array, biases), strict=True)
+    )
+    network = ReLUNetwork(tuple(layers))
+    box = Box(
+        np.array([-1.24467452, -1.47268701, -0.80364741, -2.31049507, -1.45877066]),
+        np.array([-0.55297031, -0.61785485, 0.94075182, -1.94813047, -1.06949832]),
+    )
+    image = np.array([-1.24467452, -1.27985843, 0.94075182, -2.2860742, -1.21051808])
+    asked = MinimalPerturbation(image, 0, FixedTarget(1), Norm.L1, RelativeMargin(0.2), box=box)
+    answer = ENGINE.solve(EngineRequest(network, asked.task(network), None, None, EngineOptions()))
+    assert answer.status is Status.OPTIMAL
+    assert answer.objective == pytest.approx(0.2825570705882, abs=1e-12)

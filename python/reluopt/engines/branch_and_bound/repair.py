@@ -10,6 +10,8 @@ stand inside their limits, which keeps changes sparse; over all pixels where tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from reluopt.networks.network import ReLUNetwork
@@ -18,11 +20,13 @@ from reluopt.questions.problems import Alternative, Task
 
 TIGHT = 1e-8
 """A neuron of at most this pre-activation, or a condition of at most this slack, relative to the
-largest pre-activation of its layer, counts as being at zero: ten times the solvers' tolerance."""
+largest pre-activation of its layer or what a logit is summed from, counts as being at zero: ten
+times the solvers' tolerance."""
 
 LEADS = (2.0**-48, 2.0**-48, 2.0**-45, 2.0**-42, 2.0**-39, 2.0**-36)
-"""Slacks asked for in each step, relative to the logits: 32 units in the last place, then more
-where rounding in the layers before takes more. The last is a hundredth of solvers' tolerance."""
+"""Slacks asked for in each step, relative to what logits are summed from, which may be far more
+than they are: 32 units in the last place, then more where rounding in the layers before takes more.
+The last is a hundredth of solvers' tolerance."""
 
 
 def repaired(
@@ -77,6 +81,7 @@ def _step(
             sides.append(np.zeros(int(np.count_nonzero(zero))))
             slope = (reached > 0.0)[:, None] * slope
             continue
+        size = max(size, _summed(network, point, values))
         slack = conditions.slack(reached)
         missed = slack <= TIGHT * size
         rows.append(conditions.matrix[missed] @ slope)
@@ -89,3 +94,10 @@ def _step(
     sizes[sizes == 0.0] = 1.0
     change[pixels] = np.linalg.lstsq(matrix / sizes[:, None], side / sizes, rcond=1e-9)[0]
     return change
+
+
+def _summed(network: ReLUNetwork, point: FloatArray, values: Sequence[FloatArray]) -> float:
+    """The largest sum of sizes that a logit is the sum of."""
+    below = np.maximum(values[-2], 0.0) if len(values) > 1 else np.abs(point)
+    last = network.affine_layers[-1]
+    return float((last.sums(below) + np.abs(last.bias)).max())
