@@ -29,6 +29,7 @@ from reluopt.questions.problems import (
     RelativeMargin,
     Verification,
 )
+from reluopt.questions.tasks import Alternative
 
 ENGINE = proving_engine()
 KEEPING = Method("bnb", options=EngineOptions(time_limit=20.0, extra={"proof": True}))
@@ -140,6 +141,45 @@ def test_planes_without_points_prove_nothing(tmp_path):
         path.write_bytes(ENGINE.proof_bytes(planes_without_points(network, task)))
         with pytest.raises(InputError, match="planes without points"):
             ENGINE.replay(ENGINE.read_proof(path), network, task)
+
+
+def extreme(generator, shape, kind):
+    """Numbers of any size, and some that are none."""
+    values = [0.0, 5e-324, 1e-310, 1e-40, 0.5, 1.0, 3e38, 1e308, 1.7e308, -1.0, np.inf, np.nan]
+    chosen = generator.choice(values, shape, p=[0.2, *[0.02] * 3, 0.3, 0.2, *[0.04] * 6])
+    with np.errstate(over="ignore"):
+        return chosen.astype(kind)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(30))
+def test_no_numbers_prove_too_much(seed):
+    generator = np.random.default_rng(seed)
+    network = random_network(generator, (3, 4, 3))
+    task = Verification(generator.random(3), seed % 3, 0.3).task(network)
+    if seed % 2:
+        asked = LogitConditions(generator.normal(size=(2, 3)), generator.normal(size=2))
+        task = replace(task, alternatives=(Alternative(0, asked),))
+    exact = brute_slack(network, task)
+    chain = bounded_chain(network, *box_ends(task.inputs))
+    neurons = int(np.count_nonzero(chain.phases[: chain.layers[0].bias.size] == 0))
+    for _ in range(20):
+        trees = []
+        for each, alternative in enumerate(task.alternatives):
+            conditions = alternative.conditions.rhs.size
+            parts = (
+                generator.integers(-128, 128, (1, 2, chain.moving.size)).astype(np.int8),
+                extreme(generator, (1, neurons, 2), np.float32),
+                np.array([LEAF]),
+                generator.integers(-1, 1, 1),
+                extreme(generator, (1, chain.starts[-1]), np.float64),
+                extreme(generator, (1, neurons), np.float64),
+                extreme(generator, (1, conditions if conditions > 1 else 0), np.float64),
+            )
+            trees.append(BoxTree(each, -1, 0, *parts))
+        marks = network.fingerprint, box_fingerprint(task)
+        proof = BoxProof(*marks, task.inputs.radius, ((),), tuple(trees))
+        assert -ENGINE.replay(proof, network, task) >= exact - 1e-7
 
 
 def kept(network, image, norm, eps=None):
