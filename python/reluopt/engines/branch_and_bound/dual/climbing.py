@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,9 +28,9 @@ from reluopt.numerics.arrays import (
     SingleArray,
     SingleMatrix,
 )
-from reluopt.numerics.jit import apart, search_kernel
+from reluopt.numerics.jit import apart, part, search_kernel
 
-SLOPE_RATE = 0.25
+SLOPE_RATE = np.float32(0.25)
 """Adam's rate for slopes and shares, which lie in [0, 1]."""
 
 SPLIT_RATE = 0.3
@@ -43,20 +43,21 @@ KEEP_FIRST, KEEP_SECOND, SMALL = np.float32(0.9), np.float32(0.99), np.float32(1
 """Shares of Adam's moments that are kept from one step to the next, and what keeps it finite."""
 
 
-@search_kernel
-def respond(t: Tables, s: Slots, b: int, start: int, width: int) -> None:
+@part
+def respond(t: Tables, s: Slots, b: int, start: int, biases: SingleArray) -> None:
     """Post-activations of the relaxation at its optimum, and the gradient of the multipliers."""
-    c, p, q, g = s.coefficients[b], s.free[b], s.phases[b], s.gradient[b]
-    pre, post = s.pre[b], s.post[b]
-    for i in range(width):
-        j = start + i
-        a, phase = pre[i], np.float32(q[j])
-        over = t.offsets[j] if (phase == ZERO and c[j] < ZERO) else ZERO
-        post[i] = a * slope(c[j], p[j], phase, t.slopes[j]) + over
-        g[j] = (c[j] * a if c[j] >= ZERO else ZERO) if phase == ZERO else -phase * a
+    stop = start + biases.size
+    slopes, offsets = t.slopes[start:stop], t.offsets[start:stop]
+    c, p, q = s.coefficients[b, start:stop], s.free[b, start:stop], s.phases[b, start:stop]
+    pre, post, g = s.pre[b], s.post[b], s.gradient[b, start:stop]
+    for i in range(biases.size):
+        a, phase, offset = pre[i] + biases[i], np.float32(q[i]), offsets[i]
+        over = offset if c[i] < ZERO else ZERO
+        post[i] = a * slope(c[i], p[i], phase, slopes[i]) + (over if phase == ZERO else ZERO)
+        g[i] = max(c[i], ZERO) * a if phase == ZERO else -phase * a
 
 
-@search_kernel
+@part
 def respond_with_planes(t: Tables, s: Slots, b: int) -> None:
     """What planes add to :func:`respond`, whose ``post`` holds the triangle's values."""
     width, count, place = t.sizes[0], t.neurons.size, s.phases.shape[1]
@@ -75,20 +76,18 @@ def respond_with_planes(t: Tables, s: Slots, b: int) -> None:
 @search_kernel
 def respond_all(t: Tables, s: Slots, count: int) -> None:
     """The gradient of all multipliers, from the points where the forms are least."""
-    top, place, bias, start = t.sizes.size - 1, 0, t.sizes[0], 0
+    top, place, start = t.sizes.size - 1, 0, 0
     times_transposed(s.points, t.stacked, s.pre, count)
     for k in range(top):
         width, behind = t.sizes[k], t.sizes[k + 1]
         for b in range(count):
-            for i in range(width):
-                s.pre[b, i] += t.biases[bias - width + i]
-            respond(t, s, b, start, width)
+            respond(t, s, b, start, t.biases[start : start + width])
             if k == 0:
                 respond_with_planes(t, s, b)
         if k + 1 < top or t.rhs.size:
             matrix = t.transposed[place : place + width * behind].reshape(width, behind)
             times(s.post, matrix, s.pre, count, 0)
-        place, bias, start = place + width * behind, bias + behind, start + width
+        place, start = place + width * behind, start + width
     first = t.biases.size - t.sizes[top]
     for b in range(count):
         for c in range(t.rhs.size):
@@ -98,51 +97,76 @@ def respond_all(t: Tables, s: Slots, count: int) -> None:
             s.gradient[b, start + t.neurons.size + c] = total
 
 
+@search_kernel
+def rates_of(iterations: int) -> tuple[SingleArray, SingleArray]:
+    """Of each step the rate, and what second moments that began at zero are multiplied by."""
+    rates, scales = np.empty(iterations, np.float32), np.empty(iterations, np.float32)
+    decay, first, second = 1.0, 1.0, 1.0
+    for step in range(iterations):
+        first, second = first * KEEP_FIRST, second * KEEP_SECOND
+        rates[step], scales[step] = decay / (1.0 - first), 1.0 / (1.0 - second)
+        decay *= DECAY
+    return rates, scales
+
+
 @apart
 @search_kernel
-def move(t: Tables, s: Slots, b: int, step: int, split_rates: SingleArray) -> None:
+def move(
+    t: Tables,
+    s: Slots,
+    count: int,
+    steps: IntArray,
+    rates: SingleArray,
+    scales: SingleArray,
+    splits: SingleArray,
+) -> None:
     """One step of Adam (Kingma and Ba 2015) upward, then back into the multipliers' limits."""
-    scale = np.float32(1.0 / (1.0 - KEEP_SECOND ** (step + 1)))
-    rate = np.float32(DECAY**step / (1.0 - KEEP_FIRST ** (step + 1)))
-    g, first, second = s.gradient[b], s.first[b], s.second[b]
-    for i in range(g.size):
-        m = KEEP_FIRST * first[i] + (ONE - KEEP_FIRST) * g[i]
-        v = KEEP_SECOND * second[i] + (ONE - KEEP_SECOND) * g[i] * g[i]
-        first[i], second[i] = m, v
-        g[i] = rate * m / (np.sqrt(v * scale) + SMALL)
-    slopes, start = np.float32(SLOPE_RATE), 0
-    p, q = s.free[b], s.phases[b]
-    for k in range(split_rates.size):
-        splits, width = split_rates[k], t.sizes[k]
-        for i in range(start, start + width):
-            free = q[i] == 0
-            x = max(p[i] + (slopes if free else splits) * g[i], ZERO)
-            p[i] = min(x, ONE) if free else x
-        start += width
-    end = start + t.neurons.size
-    within_one(p[start:end], g[start:], slopes, t.each)
-    add_up_to_one(p[end:], g[end:], slopes)
+    for b in range(count):
+        rate, scale = rates[steps[b] - 1], scales[steps[b] - 1]
+        p, q, g, first, second = s.free[b], s.phases[b], s.gradient[b], s.first[b], s.second[b]
+        for i in range(g.size):
+            m = KEEP_FIRST * first[i] + (ONE - KEEP_FIRST) * g[i]
+            v = KEEP_SECOND * second[i] + (ONE - KEEP_SECOND) * g[i] * g[i]
+            first[i], second[i] = m, v
+            g[i] = rate * m / (np.sqrt(v * scale) + SMALL)
+        start = 0
+        for k in range(splits.size):
+            split, stop = splits[k], start + t.sizes[k]
+            within_limits(p[start:stop], q[start:stop], g[start:stop], split)
+            start = stop
+        end = start + t.neurons.size
+        within_one(p[start:end], g[start:], t.each)
+        add_up_to_one(p[end:], g[end:])
 
 
-@search_kernel
-def within_one(shares: SingleArray, steps: SingleArray, rate: float, each: int) -> None:
+@part
+def within_limits(p: SingleArray, q: Any, g: SingleArray, split: Any) -> None:
+    """Move the multipliers of one layer: slopes stay in [0, 1], those of splits above 0."""
+    for i in range(p.size):
+        free = q[i] == 0
+        x = max(p[i] + (SLOPE_RATE if free else split) * g[i], ZERO)
+        p[i] = min(x, ONE) if free else x
+
+
+@part
+def within_one(shares: SingleArray, steps: SingleArray, each: int) -> None:
     """Move shares of planes; those of a neuron, ``each`` in a row, add up to <= 1."""
     for u in range(0, shares.size, each):
         total = ZERO
         for k in range(u, u + each):
-            shares[k] = max(shares[k] + np.float32(rate) * steps[k], ZERO)
+            shares[k] = max(shares[k] + SLOPE_RATE * steps[k], ZERO)
             total += shares[k]
         if total > ONE:
             for k in range(u, u + each):
                 shares[k] /= total
 
 
-@search_kernel
-def add_up_to_one(mixture: SingleArray, steps: SingleArray, rate: float) -> None:
+@part
+def add_up_to_one(mixture: SingleArray, steps: SingleArray) -> None:
     """Move multipliers of conditions, which add up to 1."""
     total = ZERO
     for c in range(mixture.size):
-        mixture[c] = max(mixture[c] + np.float32(rate) * steps[c], ZERO)
+        mixture[c] = max(mixture[c] + SLOPE_RATE * steps[c], ZERO)
         total += mixture[c]
     for c in range(mixture.size):
         mixture[c] = mixture[c] / total if total > ZERO else ONE / mixture.size
@@ -204,7 +228,7 @@ def keep(s: Slots, slot: int, found: Found, b: int) -> None:
     copied(free[neurons + planes :], found.mixture[b], 0)
 
 
-@search_kernel
+@part
 def evaluate(t: Tables, s: Slots, count: int, at: IntArray, steps: IntArray, found: Found) -> None:
     """Bounds of the nodes in the slots; what is better is kept."""
     descend_hidden(t, s, count)
@@ -214,12 +238,12 @@ def evaluate(t: Tables, s: Slots, count: int, at: IntArray, steps: IntArray, fou
         if s.values[slot] > found.bounds[b]:
             found.bounds[b] = s.values[slot]
             keep(s, slot, found, b)
-        share = (steps[slot] + 1.0) ** 2
+        share = (steps[slot] + 1.0) * (steps[slot] + 1.0)
         for j in range(found.mean.shape[1]):
             found.mean[b, j] += share * s.points[slot, j]
 
 
-@search_kernel
+@part
 def begin(given: Nodes, b: int, s: Slots, slot: int, found: Found) -> None:
     """Put row b into a slot, of which nothing is found yet."""
     load(given, b, s, slot)
@@ -228,7 +252,7 @@ def begin(given: Nodes, b: int, s: Slots, slot: int, found: Found) -> None:
     keep(s, slot, found, b)
 
 
-@search_kernel
+@part
 def end(s: Slots, slot: int, found: Found, b: int, steps: int) -> None:
     """What is known of row b after its last step: points, and their average."""
     copied(s.points[slot], found.points[b], 0)
@@ -242,7 +266,8 @@ def ascend(t: Tables, given: Nodes, iterations: int, enough: float, found: Found
     """Ascents of all rows; see :func:`.ascent.climb`."""
     rows, neurons = given.phases.shape
     s = empty_slots(t, neurons)
-    rates = split_rates(t, s, given)
+    splits = split_rates(t, s, given)
+    rates, scales = rates_of(iterations)
     at, steps = np.zeros(SLOTS, np.int64), np.zeros(SLOTS, np.int64)
     coming, count = 0, 0
     while coming < rows or count > 0:
@@ -261,6 +286,6 @@ def ascend(t: Tables, given: Nodes, iterations: int, enough: float, found: Found
                     hand_over(s, count, slot)
                     at[slot], steps[slot] = at[count], steps[count]
         respond_all(t, s, count)
+        move(t, s, count, steps, rates, scales, splits)
         for slot in range(count):
-            move(t, s, slot, steps[slot] - 1, rates)
             renew(given, at[slot], s, slot)

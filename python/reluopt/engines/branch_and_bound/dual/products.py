@@ -1,4 +1,7 @@
-"""Products of a few rows with a matrix in float32, several rows and columns of the matrix at once.
+"""Products of a few rows, at most four, with a matrix in float32.
+
+A loop over columns takes several rows of both at once, so that what it loads it uses repeatedly:
+not more of them than fit the 16 registers of AVX2.
 
 Batches here are small and wide: numpy's BLAS takes twice as long, and its calls as long again.
 """
@@ -62,25 +65,25 @@ def times_transposed(
 ) -> None:
     """``left @ matrix.T`` of the first ``rows`` rows, for long rows of ``matrix``."""
     size, width = matrix.shape
-    whole, pairs = size - size % 4, rows - rows % 2
-    for b in range(0, pairs, 2):
-        x, y = left[b], left[b + 1]
-        for i in range(0, whole, 4):
-            w0, w1, w2, w3 = matrix[i], matrix[i + 1], matrix[i + 2], matrix[i + 3]
-            x0 = x1 = x2 = x3 = y0 = y1 = y2 = y3 = ZERO
+    fours, pairs, whole = rows if rows == 4 else 0, size - size % 2, size - size % 4
+    if fours:
+        x, y, z, u = left[0], left[1], left[2], left[3]
+        for i in range(0, pairs, 2):
+            w, v = matrix[i], matrix[i + 1]
+            x0 = x1 = y0 = y1 = z0 = z1 = u0 = u1 = ZERO
             for j in range(width):
-                p, q = x[j], y[j]
-                x0 += p * w0[j]
-                x1 += p * w1[j]
-                x2 += p * w2[j]
-                x3 += p * w3[j]
-                y0 += q * w0[j]
-                y1 += q * w1[j]
-                y2 += q * w2[j]
-                y3 += q * w3[j]
-            out[b, i], out[b, i + 1], out[b, i + 2], out[b, i + 3] = x0, x1, x2, x3
-            out[b + 1, i], out[b + 1, i + 1], out[b + 1, i + 2], out[b + 1, i + 3] = y0, y1, y2, y3
-    for b in range(pairs, rows):
+                p, q = w[j], v[j]
+                x0 += x[j] * p
+                x1 += x[j] * q
+                y0 += y[j] * p
+                y1 += y[j] * q
+                z0 += z[j] * p
+                z1 += z[j] * q
+                u0 += u[j] * p
+                u1 += u[j] * q
+            out[0, i], out[1, i], out[2, i], out[3, i] = x0, y0, z0, u0
+            out[0, i + 1], out[1, i + 1], out[2, i + 1], out[3, i + 1] = x1, y1, z1, u1
+    for b in range(fours, rows):
         x = left[b]
         for i in range(0, whole, 4):
             w0, w1, w2, w3 = matrix[i], matrix[i + 1], matrix[i + 2], matrix[i + 3]
@@ -94,7 +97,7 @@ def times_transposed(
             out[b, i], out[b, i + 1], out[b, i + 2], out[b, i + 3] = x0, x1, x2, x3
     for b in range(rows):
         x = left[b]
-        for i in range(whole, size):
+        for i in range(pairs if b < fours else whole, size):
             w, total = matrix[i], ZERO
             for j in range(width):
                 total += x[j] * w[j]

@@ -144,25 +144,24 @@ def load(given: Nodes, b: int, s: Slots, slot: int) -> None:
 @part
 def slope(c: Any, p: Any, q: Any, above: Any) -> Any:
     """Slope of the line that stands for a ReLU of coefficient c, multiplier p and phase q."""
-    if q != ZERO:
-        return (ONE + q) * HALF
-    return p if c >= ZERO else above
+    undecided = p if c >= ZERO else above
+    return undecided if q == ZERO else (ONE + q) * HALF
 
 
-@search_kernel
-def relax(t: Tables, s: Slots, b: int, start: int, width: int) -> None:
+@part
+def relax(t: Tables, s: Slots, b: int, start: int, stop: int) -> None:
     """Coefficients of post-activations become those of pre-activations, and a constant."""
-    total = ZERO
-    c, p, q, form = s.coefficients[b], s.free[b], s.phases[b], s.form[b]
-    for i in range(width):
-        j = start + i
-        phase = np.float32(q[j])
-        form[i] = c[j] * slope(c[j], p[j], phase, t.slopes[j]) - phase * p[j]
-        total += min(c[j], ZERO) * t.offsets[j] if phase == ZERO else ZERO
+    slopes, offsets = t.slopes[start:stop], t.offsets[start:stop]
+    total, c, form = ZERO, s.coefficients[b, start:stop], s.form[b]
+    p, q = s.free[b, start:stop], s.phases[b, start:stop]
+    for i in range(stop - start):
+        phase, multiplier, offset = np.float32(q[i]), p[i], offsets[i]
+        form[i] = c[i] * slope(c[i], multiplier, phase, slopes[i]) - phase * multiplier
+        total += min(c[i], ZERO) * (offset if phase == ZERO else ZERO)
     s.values[b] += total
 
 
-@search_kernel
+@part
 def add_planes(t: Tables, s: Slots, b: int) -> None:
     """Move shares of first-layer neurons from the line above them to planes, after :func:`relax`.
 
@@ -182,7 +181,7 @@ def add_planes(t: Tables, s: Slots, b: int) -> None:
     s.values[b] += total
 
 
-@search_kernel
+@part
 def mix(t: Tables, s: Slots, count: int) -> None:
     """Add the mixture of conditions to the forms of the top layer."""
     place = s.phases.shape[1] + t.neurons.size
@@ -194,13 +193,13 @@ def mix(t: Tables, s: Slots, count: int) -> None:
                 s.form[b, i] -= share * t.matrix[c, i]
 
 
-@search_kernel
-def add_biases(t: Tables, s: Slots, count: int, first: int, width: int) -> None:
+@part
+def add_biases(s: Slots, count: int, biases: SingleArray) -> None:
     """What the biases of one layer add to the bounds."""
     for b in range(count):
-        total = ZERO
-        for i in range(width):
-            total += s.form[b, i] * t.biases[first + i]
+        total, form = ZERO, s.form[b]
+        for i in range(biases.size):
+            total += form[i] * biases[i]
         s.values[b] += total
 
 
@@ -214,15 +213,15 @@ def descend_hidden(t: Tables, s: Slots, count: int) -> None:
     for k in range(top, 0, -1):
         size, width = t.sizes[k], t.sizes[k - 1]
         place, bias, start = place - size * width, bias - size, start - width
-        add_biases(t, s, count, bias, size)
+        add_biases(s, count, t.biases[bias : bias + size])
         matrix = t.weights[place : place + size * width].reshape(size, width)
         times(s.form, matrix, s.coefficients, count, start)
         for b in range(count):
-            relax(t, s, b, start, width)
+            relax(t, s, b, start, start + width)
     if top:
         for b in range(count):
             add_planes(t, s, b)
-    add_biases(t, s, count, 0, t.sizes[0])
+    add_biases(s, count, t.biases[: t.sizes[0]])
 
 
 @apart
