@@ -12,11 +12,13 @@ _HERE = "engines.branch_and_bound.dual."
 KERNELS = tuple(
     f"{_HERE}{name}"
     for name in (
-        "attack:worst_conditions",
         "certificate:add_planes_safely",
         "certificate:relax_safely",
         "climbing:ascend",
         "few_rows:minimise",
+        "gradients:dense_slacks",
+        "gradients:move",
+        "gradients:worst_conditions",
         "kernels:first_layer_children",
         "kernels:scores",
         "planes:add_hull_planes",

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from reluopt.engines.branch_and_bound.dual.products import flattened
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import (
     ByteMatrix,
@@ -229,14 +230,9 @@ class Chain:
 
     @cached_property
     def flat(self) -> tuple[IntArray, SingleArray, SingleArray, SingleArray]:
-        """Sizes, weights behind the first layer, their transposes, and biases (:mod:`.slots`)."""
-        none, behind = [np.zeros(0, dtype=np.float32)], self.layers[1:]
-        return (
-            np.array([layer.bias.size for layer in self.layers]),
-            np.concatenate(none + [layer.single.ravel() for layer in behind]),
-            np.concatenate(none + [layer.single.T.ravel() for layer in behind]),
-            np.concatenate([layer.single_bias for layer in self.layers]),
-        )
+        """The layers in float32, see :func:`.products.flattened`."""
+        singles = [layer.single for layer in self.layers]
+        return flattened(singles, [layer.single_bias for layer in self.layers])
 
     def inputs(self, point: SingleArray) -> FloatArray:
         """The input of the network that a point of [-1, 1] stands for."""

@@ -8,12 +8,33 @@ Batches here are small and wide: numpy's BLAS takes twice as long, and its calls
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from reluopt.numerics.arrays import SingleMatrix
+from reluopt.numerics.arrays import IntArray, SingleArray, SingleMatrix
 from reluopt.numerics.jit import apart, search_kernel
 
 ZERO = np.float32(0.0)
+
+MOST_ROWS = 4
+"""Rows of a product at most."""
+
+
+def flattened(
+    weights: Sequence[SingleMatrix], biases: Sequence[SingleArray]
+) -> tuple[IntArray, SingleArray, SingleArray, SingleArray]:
+    """Layers as kernels take them: sizes, weights behind the first, their transposes, biases.
+
+    Weights are row by row, and stand one after the other.
+    """
+    none, behind = [np.zeros(0, dtype=np.float32)], weights[1:]
+    return (
+        np.array([bias.size for bias in biases]),
+        np.concatenate(none + [weight.ravel() for weight in behind]),
+        np.concatenate(none + [weight.T.ravel() for weight in behind]),
+        np.concatenate(biases),
+    )
 
 
 @apart
@@ -25,7 +46,7 @@ def times(left: SingleMatrix, matrix: SingleMatrix, out: SingleMatrix, rows: int
     """
     size, width = matrix.shape
     whole = size - size % 4
-    fours = rows if rows == 4 else 0
+    fours = rows if rows == MOST_ROWS else 0
     for b in range(rows):
         out[b, at : at + width] = ZERO
     if fours:
@@ -65,7 +86,7 @@ def times_transposed(
 ) -> None:
     """``left @ matrix.T`` of the first ``rows`` rows, for long rows of ``matrix``."""
     size, width = matrix.shape
-    fours, pairs, whole = rows if rows == 4 else 0, size - size % 2, size - size % 4
+    fours, pairs, whole = rows if rows == MOST_ROWS else 0, size - size % 2, size - size % 4
     if fours:
         x, y, z, u = left[0], left[1], left[2], left[3]
         for i in range(0, pairs, 2):

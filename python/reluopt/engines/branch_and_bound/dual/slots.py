@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.dual.products import times
+from reluopt.engines.branch_and_bound.dual.products import MOST_ROWS, times
 from reluopt.numerics.arrays import ByteMatrix, IntArray, SingleArray, SingleMatrix
 from reluopt.numerics.jit import apart, part, search_kernel
 
-SLOTS = 4
-"""Nodes that are worked on at a time: as many as :func:`.products.times` takes at once."""
+SLOTS = MOST_ROWS
+"""Nodes that are worked on at a time."""
 
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
