@@ -1,8 +1,18 @@
 """Gradient steps in boxes: the least slack, its row, and how many steps a look may make."""
 
-import numpy as np
+import itertools
 
-from reluopt.engines.branch_and_bound.dual.attack import STEPS, BoxAttack, worst_conditions
+import numpy as np
+import pytest
+
+from reluopt import Dense, ReLUNetwork
+from reluopt.engines.branch_and_bound.dual.attack import STEPS, BoxAttack
+from reluopt.engines.branch_and_bound.dual.gradients import (
+    Asked,
+    _AnyLayers,
+    _DenseLayers,
+    worst_conditions,
+)
 from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm
 
 
@@ -37,9 +47,28 @@ def test_first_looks_are_short(thesis, test_images, monkeypatch):
     lower, upper = (np.clip(task.image + each, 0.0, 1.0) for each in (-1e-3, 1e-3))
     attack = BoxAttack(thesis, task.alternatives, lower, upper, 0, rising=(1, 2))
     calls = []
-    whole = attack._slacks
-    monkeypatch.setattr(attack, "_slacks", lambda *a: calls.append(1) or whole(*a))
+    whole = attack._gradients.slacks
+    monkeypatch.setattr(attack._gradients, "slacks", lambda *a: calls.append(1) or whole(*a))
     for steps in (1, 2, STEPS, STEPS):
         calls.clear()
         assert attack.run(*attack.starts([0], 1)) is None
         assert len(calls) == steps
+
+
+@pytest.mark.parametrize("sizes", [(5, 3), (7, 4, 3), (30, 9, 6, 5), (21, 8, 11, 5, 4)])
+def test_dense_layers_are_any_layers(sizes):
+    generator = np.random.default_rng(sum(sizes))
+    pairs = itertools.pairwise(sizes)
+    layers = [Dense(generator.normal(size=(m, n)), generator.normal(size=m)) for n, m in pairs]
+    network = ReLUNetwork(tuple(layers))
+    matrix = generator.normal(size=(4, sizes[-1]))
+    asked = Asked(np.array([0, 1, 4]), matrix, generator.normal(size=4))
+    for count in range(7):
+        points = generator.normal(size=(count, sizes[0])).astype(np.float32)
+        which = generator.integers(0, 2, count)
+        for one, other in zip(
+            _AnyLayers(network).slacks(points, which, asked),
+            _DenseLayers(network).slacks(points, which, asked),
+            strict=True,
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
