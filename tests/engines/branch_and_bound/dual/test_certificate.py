@@ -11,6 +11,7 @@ from helpers.boxes import random_network
 from reluopt.engines.branch_and_bound.dual.ascent import Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds, mixed
 from reluopt.engines.branch_and_bound.dual.cutting import bound_last_with_planes, cut
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bound_last, bounded_chain, root_batch
 from reluopt.engines.branch_and_bound.dual.planes import kept_point, mixed_planes
 from reluopt.questions.problems import LogitConditions
@@ -33,7 +34,7 @@ def problem(seed, sizes=(4, 6, 5, 3)):
     network = random_network(generator, sizes)
     lower = generator.uniform(-1.0, 0.5, sizes[0])
     upper = lower + generator.choice([0.0, 0.2, 1.0], sizes[0])
-    return generator, network, lower, upper, bounded_chain(network, lower, upper)
+    return generator, network, lower, upper, bounded_chain(network, BoxDomain(lower, upper))
 
 
 @QUICK
@@ -60,7 +61,7 @@ def test_no_point_of_a_node_lies_below_its_bound(seed, size):
         row[undecided[some]] = generator.choice([-1, 1], int(some.sum()))
     multipliers = (size * generator.normal(size=(5, neurons))).astype(np.float32)
     first = np.flatnonzero(chain.phases[: chain.layers[0].bias.size] == 0)
-    point = kept_point(generator.uniform(-1.0, 1.0, chain.moving.size).astype(np.float32))
+    point = kept_point(generator.uniform(-1.0, 1.0, chain.domain.columns).astype(np.float32))
     planes = mixed_planes(chain, first, [point], np.ones((first.size, 1), dtype=np.float32))
     shares = generator.uniform(-0.5, 1.5, (5, first.size)).astype(np.float32)
     rows = generator.normal(size=(5, 3))
@@ -91,7 +92,7 @@ def test_planes_lie_above_their_relus(seed):
     generator, _, _, _, chain = problem(seed, (5, 6, 3))
     first = chain.layers[0]
     neurons = np.flatnonzero((first.lower < 0.0) & (first.upper > 0.0))
-    count = chain.moving.size
+    count = chain.domain.columns
     points = [kept_point(generator.uniform(-1, 1, count).astype(np.float32)) for _ in range(3)]
     shares = generator.random((neurons.size, 3)).astype(np.float32)
     planes = mixed_planes(chain, neurons, points, shares)

@@ -8,6 +8,7 @@ import pytest
 from helpers.boxes import random_network
 from reluopt.engines.branch_and_bound.dual import fan as module
 from reluopt.engines.branch_and_bound.dual.ascent import Model
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.fan import fan
 from reluopt.engines.branch_and_bound.dual.goals import Goal
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
@@ -17,7 +18,7 @@ from reluopt.engines.branch_and_bound.dual.tree import Record, Tree
 def planted(seed, record=None):
     """A tree whose root stays open: no form exceeds infinity."""
     network = random_network(np.random.default_rng(seed), (3, 5, 3, 2))
-    chain = bounded_chain(network, np.full(3, -1.0), np.full(3, 1.0))
+    chain = bounded_chain(network, BoxDomain(np.full(3, -1.0), np.full(3, 1.0)))
     goal = Goal(np.array([[1.0, -1.0]]), np.zeros(1))
     tree = Tree(Model.of(chain), goal, record=record)
     tree.threshold = 1e9

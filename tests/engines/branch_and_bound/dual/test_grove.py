@@ -11,9 +11,10 @@ from helpers.boxes import brute_slack, random_network
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.dual import grove, tree, verdict
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.grove import Pace
 from reluopt.engines.branch_and_bound.dual.proof import made_proof, replay
-from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch
+from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Verification
@@ -44,7 +45,7 @@ def search(network, task, deadline=NEVER, **options):
     """A search without attacks."""
     center = task.inputs.center
     ends = np.maximum(center - 0.25, 0.0), np.minimum(center + 0.25, 1.0)
-    return BoxSearch(network, *ends, task.alternatives, deadline, **options).run()
+    return DomainSearch(network, BoxDomain(*ends), task.alternatives, deadline, **options).run()
 
 
 def test_empty_boxes_are_proven_and_no_others(eager):
@@ -151,7 +152,7 @@ def test_one_tree_keeps_to_the_limit_of_nodes(monkeypatch, limit):
     ends = task.inputs.center - 0.6, task.inputs.center + 0.6
     clock = itertools.count()
     deadline = Deadline(500, lambda: float(next(clock)))
-    searched = BoxSearch(network, *ends, task.alternatives, deadline)
+    searched = DomainSearch(network, BoxDomain(*ends), task.alternatives, deadline)
     searched._grow_all(searched._chain(planes=True), Pace(), limit)
     assert limit <= searched.decision.nodes <= limit + 2 * tree.NODES
 
@@ -172,6 +173,6 @@ def test_networks_beyond_float32_end():
     clock = itertools.count()
     deadline = Deadline(20_000, lambda: float(next(clock)))
     with np.errstate(all="ignore"):
-        found = BoxSearch(network, *ends, task.alternatives, deadline).run()
+        found = DomainSearch(network, BoxDomain(*ends), task.alternatives, deadline).run()
     assert next(clock) < 20_000
     assert found.empty

@@ -4,6 +4,7 @@ import numpy as np
 
 from reluopt.answers.solution import Status
 from reluopt.engines.branch_and_bound.dual import leaves
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.goals import Goal
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
 from reluopt.engines.options import EngineOptions
@@ -37,7 +38,7 @@ def test_where_one_solver_proves_nothing_the_other_is_asked(monkeypatch):
 
 def test_the_second_solver_is_left_alone_until_it_is_needed(monkeypatch):
     network = ReLUNetwork((Dense(np.eye(2), np.zeros(2)), Dense(np.eye(2), np.zeros(2))))
-    chain = bounded_chain(network, -np.ones(2), np.ones(2))
+    chain = bounded_chain(network, BoxDomain(-np.ones(2), np.ones(2)))
     goal, phases = Goal(np.array([[1.0, -1.0]]), np.zeros(1)), np.array([1, -1], dtype=np.int8)
     calls = []
     solved = leaves._solve

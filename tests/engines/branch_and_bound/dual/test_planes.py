@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from helpers.boxes import random_network
 from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.planes import mixed_planes
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
@@ -16,7 +17,7 @@ WIDE = st.sampled_from([0.0, 5e-324, 1e-40, 1.0, 3e38, 1e308, 1.7e308, -1.0, np.
 
 def chain_of(network):
     """A network over the box [-1, 1]."""
-    return Chain(network, -np.ones(network.input_size), np.ones(network.input_size))
+    return Chain(network, BoxDomain(-np.ones(network.input_size), np.ones(network.input_size)))
 
 
 @settings(deadline=None, derandomize=True)

@@ -8,6 +8,7 @@ import pytest
 from helpers.boxes import brute_linf, brute_slack, mutated_proof, random_network
 from reluopt.answers.solution import Status
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.goals import goal_of
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES
@@ -116,10 +117,10 @@ def test_a_proof_over_a_smaller_ball_shows_nothing_of_a_larger_one():
 
 def planes_without_points(network, task):
     """A proof by planes that no point stands for: they would say that the first ReLUs are 0."""
-    chain = bounded_chain(network, *box_ends(task.inputs))
+    chain = bounded_chain(network, BoxDomain(*box_ends(task.inputs)))
     neurons = int(np.count_nonzero(chain.phases[: chain.layers[0].bias.size] == 0))
     parts = (
-        np.zeros((1, 0, chain.moving.size), dtype=np.int8),
+        np.zeros((1, 0, chain.domain.columns), dtype=np.int8),
         np.zeros((1, neurons, 0), dtype=np.float32),
         np.array([LEAF]),
         np.zeros(1, dtype=np.int64),
@@ -161,14 +162,14 @@ def test_no_numbers_prove_too_much(seed):
         asked = LogitConditions(generator.normal(size=(2, 3)), generator.normal(size=2))
         task = replace(task, alternatives=(Alternative(0, asked),))
     exact = brute_slack(network, task)
-    chain = bounded_chain(network, *box_ends(task.inputs))
+    chain = bounded_chain(network, BoxDomain(*box_ends(task.inputs)))
     neurons = int(np.count_nonzero(chain.phases[: chain.layers[0].bias.size] == 0))
     for _ in range(20):
         trees = []
         for each, alternative in enumerate(task.alternatives):
             conditions = alternative.conditions.rhs.size
             parts = (
-                generator.integers(-128, 128, (1, 2, chain.moving.size)).astype(np.int8),
+                generator.integers(-128, 128, (1, 2, chain.domain.columns)).astype(np.int8),
                 extreme(generator, (1, neurons, 2), np.float32),
                 np.array([LEAF]),
                 generator.integers(-1, 1, 1),
@@ -233,7 +234,7 @@ def test_a_proof_in_linf_is_none_in_another_norm():
 def test_mixtures_of_any_sum_bound_the_slack_itself():
     generator = np.random.default_rng(2)
     network = random_network(generator, (2, 4, 3))
-    chain = bounded_chain(network, np.zeros(2), np.ones(2))
+    chain = bounded_chain(network, BoxDomain(np.zeros(2), np.ones(2)))
     conditions = LogitConditions(generator.normal(size=(5, 3)), generator.normal(size=5))
     goal = goal_of([conditions])
     points = generator.random((4000, 2))

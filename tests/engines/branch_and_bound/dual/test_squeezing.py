@@ -9,9 +9,10 @@ from helpers.boxes import random_network
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.dual import verdict
 from reluopt.engines.branch_and_bound.dual.cutting import bound_last_with_planes
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
 from reluopt.engines.branch_and_bound.dual.squeezing import squeeze_last
-from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch
+from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.questions.problems import Verification
 
 SIZES = (4, 9, 7, 3)
@@ -27,7 +28,7 @@ def bounds(network, squeeze):
             squeeze_last(chain, NEVER)
         ends.append((chain.layers[-1].lower, chain.layers[-1].upper))
 
-    bounded_chain(network, np.zeros(4), np.ones(4), tighten)
+    bounded_chain(network, BoxDomain(np.zeros(4), np.ones(4)), tighten)
     return ends[0]
 
 
@@ -63,9 +64,9 @@ def test_long_searches_squeeze_and_those_that_keep_proofs_do_not(monkeypatch):
         task = Verification(image, int(network.predict(image)), 0.25).task(network)
         ends = np.maximum(image - 0.25, 0.0), np.minimum(image + 0.25, 1.0)
         count = len(squeezed)
-        kept = BoxSearch(network, *ends, task.alternatives, NEVER, keep=True).run()
+        kept = DomainSearch(network, BoxDomain(*ends), task.alternatives, NEVER, keep=True).run()
         assert len(squeezed) == count
-        found = BoxSearch(network, *ends, task.alternatives, NEVER).run()
+        found = DomainSearch(network, BoxDomain(*ends), task.alternatives, NEVER).run()
         assert kept.empty == found.empty
         agreed += len(squeezed) > count and found.empty
     assert agreed > 0
@@ -81,5 +82,5 @@ def test_without_time_bounds_stay_what_they_are():
         squeeze_last(chain, Deadline(0.0, lambda: float(next(clock))))
         seen.append((before, chain.layers[-1].lower))
 
-    bounded_chain(network, np.zeros(4), np.ones(4), tighten)
+    bounded_chain(network, BoxDomain(np.zeros(4), np.ones(4)), tighten)
     assert (seen[0][0] == seen[0][1]).all()

@@ -13,7 +13,8 @@ from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
-from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
+from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.engines.options import EngineOptions
 from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
@@ -191,17 +192,19 @@ def test_no_tree_is_planted_after_a_witness_or_the_deadline(monkeypatch, eps, li
     image = generator.random(4)
     alternatives = pairs(network, int(network.predict(image)))
     ends = image - eps, image + eps
-    planted = BoxSearch._planted
+    planted = DomainSearch._planted
     late = []
 
     def noted(search, chain, group):
         late.append(search.decision.witness is not None or search._deadline.passed)
         return planted(search, chain, group)
 
-    monkeypatch.setattr(BoxSearch, "_planted", noted)
+    monkeypatch.setattr(DomainSearch, "_planted", noted)
     attack = BoxAttack(network, alternatives, *ends, 0, (1,))
     attack.starts = lambda *_: (np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int64))
-    found = BoxSearch(network, *ends, alternatives, Deadline.after(limit), attack=attack).run()
+    found = DomainSearch(
+        network, BoxDomain(*ends), alternatives, Deadline.after(limit), attack=attack
+    ).run()
     assert not any(late[1:])
     assert not found.empty
     assert (found.witness is None) == (limit == 0.0)

@@ -15,6 +15,7 @@ KERNELS = tuple(
         "certificate:add_planes_safely",
         "certificate:relax_safely",
         "climbing:ascend",
+        "domains:simplex_reach",
         "few_rows:minimise",
         "gradients:dense_slacks",
         "gradients:move",

@@ -97,7 +97,7 @@ class Model:
     """What all nodes of a tree share: the network, planes, and conditions.
 
     Attributes:
-        chain: the network over the box.
+        chain: the network over the domain.
         tables: all of it as kernels take it.
     """
 
@@ -115,8 +115,9 @@ class Model:
         if planes.count:
             stacked = np.concatenate([stacked, planes.matrix.astype(np.float32)])
         own = (stacked, chain.single_slopes, chain.single_offsets)
-        lines = (planes.neurons, 1, planes.single_edges)
-        return cls(chain, Tables(*chain.flat, *own, *lines, conditions.matrix, conditions.rhs))
+        lines = (planes.neurons, 1, planes.single_edges, planes_before(chain, planes.neurons))
+        rest = (chain.domain.caps, conditions.matrix, conditions.rhs)
+        return cls(chain, Tables(*chain.flat, *own, *lines, *rest))
 
     def with_planes(
         self, neurons: IntArray, each: int, edges: SingleArray, matrix: SingleMatrix
@@ -124,12 +125,18 @@ class Model:
         """The model with planes, ``each`` in a row of one neuron."""
         stacked = np.concatenate([self.chain.layers[0].single, matrix])
         planes = {"neurons": neurons, "each": each, "edges": edges, "stacked": stacked}
+        planes["firsts"] = planes_before(self.chain, neurons)
         return Model(self.chain, self.tables._replace(**planes))
 
     @property
     def top(self) -> int:
         """The layer of all forms."""
         return len(self.chain.layers) - 1
+
+
+def planes_before(chain: Chain, neurons: IntArray) -> IntArray:
+    """Where the planes of each hidden layer begin, and how many there are."""
+    return np.searchsorted(neurons, chain.starts).astype(np.int64)
 
 
 def descend(model: Model, batch: Batch) -> Descents:

@@ -55,7 +55,8 @@ def _first_layer(model: Model, batch: Batch, found: Descents, threshold: float) 
         return gains
     t, width = model.tables, model.chain.layers[0].bias.size
     place = np.full(width, -1, dtype=np.int64)
-    place[t.neurons] = np.arange(t.neurons.size)
+    count = t.firsts[1]
+    place[t.neurons[:count]] = np.arange(count)
     inactive = np.empty((batch.size, width), dtype=np.float32)
     active = np.empty_like(inactive)
     kernels.first_layer_children(t, found, batch.phases, place, inactive, active)

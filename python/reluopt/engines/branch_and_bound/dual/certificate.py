@@ -5,11 +5,11 @@ nowhere larger where its coefficient c demands that:
 
 * undecided, :math:`c \ge 0`: :math:`x \ge \alpha a` with :math:`\alpha \in [0, 1]`;
 * undecided, :math:`c < 0`: :math:`x \le (1 - w)(\hat s a + \hat t) + w (G s + g)`, the line above
-  the ReLU and a plane above it (:mod:`.planes`), :math:`w \in [0, 1]`;
+  the ReLU and a plane above it (:mod:`.planes`, :mod:`.vertices`), :math:`w \in [0, 1]`;
 * active: :math:`c x = c a \ge (c - \beta) a`, since :math:`a \ge 0`, with :math:`\beta \ge 0`;
 * inactive: :math:`c x = 0 \ge \beta a`, since :math:`a \le 0`.
 
-Layer by layer this ends at the inputs, where :math:`\min_{s \in [-1,1]^n} A s = -|A|_1`. These are
+Layer by layer this ends at the inputs, whose forms have known minima (:mod:`.domains`). These are
 the multipliers of Wang et al. (2021, beta-CROWN), and any of them give a valid bound.
 
 Why the result is a theorem
@@ -27,8 +27,8 @@ they neglect. Neither :math:`fl(c \alpha) \in [0, c]` nor :math:`fl(c - \beta) \
   (:class:`.chain.Chain`).
 
 Sums over neurons and layers add no more than :math:`\gamma_N` times the sum S of all these sizes
-and of :math:`|A|_1`, N exceeding the longest chain of roundings, and
-:func:`~reluopt.numerics.rounding.gamma` doubles it.
+and of what the minimum over the inputs is summed from, N exceeding the
+longest chain of roundings, and :func:`~reluopt.numerics.rounding.gamma` doubles it.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def relax_safely(
 @kernel
 def add_planes_safely(
     coefficients: FloatMatrix,
+    start: int,
     slopes: FloatArray,
     offsets: FloatArray,
     magnitudes: FloatArray,
@@ -107,20 +108,20 @@ def add_planes_safely(
     constants: FloatArray,
     sizes: FloatArray,
 ) -> None:
-    """Move shares of first-layer neurons from the line above them to the plane above them."""
+    """Move shares of one layer's neurons from the line above them to the plane above them."""
     rows, count = parts.shape
     for b in range(rows):
         for k in range(count):
-            i = plane_of[k]
+            i, j = plane_of[k] - start, plane_of[k]
             c, share = coefficients[b, i], shares[b, k]
             parts[b, k] = 0.0
-            if phases[b, i] != 0 or not c < 0.0 or not share > 0.0:
+            if phases[b, j] != 0 or not c < 0.0 or not share > 0.0:
                 continue
             part = c * min(share, 1.0)
             parts[b, k] = part
-            forms[b, i] -= part * slopes[i]
-            constants[b] += part * (edges[k] - offsets[i])
-            sizes[b] -= part * (2.0 * magnitudes[i] + offsets[i] + plane_sizes[k])
+            forms[b, i] -= part * slopes[j]
+            constants[b] += part * (edges[k] - offsets[j])
+            sizes[b] -= part * (2.0 * magnitudes[i] + offsets[j] + plane_sizes[k])
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,17 +185,17 @@ def lower_bounds(
         phases: of hidden neurons, shape ``(batch, neurons)``.
         multipliers: alpha or beta of each, same shape.
         shares: w of each plane, shape ``(batch, planes)``.
-        planes: one at most for each neuron of the first layer.
+        planes: one at most for each neuron.
     """
     constants = forms.constants.astype(np.float64)
     sizes = np.abs(constants) + forms.sizes
     current = np.ascontiguousarray(forms.rows, dtype=np.float64)
     last = chain.layers[forms.top]
     sizes += np.abs(current) @ last.magnitudes
-    length = 16.0 + forms.rows.shape[1] + forms.terms + chain.widths.size
+    length = 16.0 + forms.rows.shape[1] + forms.terms + chain.domain.columns
     multipliers = np.ascontiguousarray(multipliers, dtype=np.float64)
     shares = np.ascontiguousarray(shares, dtype=np.float64)
-    total = np.zeros((current.shape[0], chain.moving.size))
+    total = np.zeros((current.shape[0], chain.domain.columns))
     for k in range(forms.top, -1, -1):
         layer = chain.layers[k]
         constants += current @ layer.bias
@@ -208,13 +209,17 @@ def lower_bounds(
         args = (chain.slopes, chain.offsets, below.magnitudes, phases)
         start = chain.starts[k - 1]
         relax_safely(coefficients, start, *args, multipliers, current, constants, sizes)
-        if k == 1 and planes.count:
-            parts = np.empty((current.shape[0], planes.count))
-            own = (planes.neurons, planes.edges, planes.sizes)
-            add_planes_safely(coefficients, *args, shares, *own, current, parts, constants, sizes)
-            total += parts @ planes.matrix
-    reach = np.abs(total).sum(axis=1)
+        first, last_one = np.searchsorted(planes.neurons, (start, chain.starts[k]))
+        if last_one > first:
+            which = slice(first, last_one)
+            parts = np.empty((current.shape[0], last_one - first))
+            own = (planes.neurons[which], planes.edges[which], planes.sizes[which])
+            some = np.ascontiguousarray(shares[:, which])
+            rest = (some, *own, current, parts, constants, sizes)
+            add_planes_safely(coefficients, start, *args, *rest)
+            total += parts @ planes.matrix[which]
+    reach, size = chain.domain.reach(total)
     with np.errstate(invalid="ignore", over="ignore"):
-        error = float(gamma(length + planes.count)) * (sizes + reach) + TINY
+        error = float(gamma(length + planes.count)) * (sizes + size) + TINY
         found = constants - reach - error
     return np.where(found < np.inf, found, -np.inf)

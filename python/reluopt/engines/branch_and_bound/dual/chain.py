@@ -1,9 +1,7 @@
-r"""A network over a box, centred and scaled, with the neurons that matter.
+"""A network over a domain (:mod:`.domains`), with the neurons that matter.
 
-Inputs are :math:`x = m + R s` with :math:`s \in [-1, 1]^n`, m the middle and R the half widths of
-the box, rounded so that nothing is lost. Neurons that are inactive over the box are left out, and
-so are inputs that cannot move. What is left is kept in float64, for bounds that are theorems
-(:mod:`.certificate`), and in float32, for the search.
+Neurons that are inactive over the domain are left out. What is left is kept in float64, for bounds
+that are theorems (:mod:`.certificate`), and in float32, for the search.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from reluopt.engines.branch_and_bound.dual.domains import Domain
 from reluopt.engines.branch_and_bound.dual.products import flattened
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import (
@@ -25,7 +24,7 @@ from reluopt.numerics.arrays import (
     SingleArray,
     SingleMatrix,
 )
-from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
+from reluopt.numerics.rounding import ROUNDOFF, gamma
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +32,8 @@ class Layer:
     """The neurons of one layer that may be active, or the logits.
 
     Attributes:
-        weight: shape ``(n_k, n_{k-1})``; of the first layer scaled by the half widths.
-        bias: shape ``(n_k,)``; of the first layer its values at the middle of the box.
+        weight: shape ``(n_k, n_{k-1})``; of the first layer in coordinates of the domain.
+        bias: shape ``(n_k,)``; of the first layer its values at their origin.
         magnitudes: at least ``|W| X + |b|`` with X the largest values that the layer reads.
         lower, upper: bounds of the pre-activations; infinite where nothing is known.
         places: which neurons of the network's layer these are.
@@ -89,34 +88,22 @@ _SINGLE = ("single_slopes", "single_offsets", "flat")
 
 
 class Chain:
-    """Layers over a box, bounded from the first one on.
+    """Layers over a domain, bounded from the first one on.
 
     Attributes:
-        middle, widths: m and the diagonal of R, shape ``(inputs,)``.
-        moving: which inputs of the network can move, and so are inputs here.
+        domain: where inputs come from.
         layers: those that have been bounded, and the next one.
         errors: how far a pre-activation of the first layer may be from ``weight @ s + bias``.
         steps: how the layers behind the first were bounded.
     """
 
-    def __init__(self, network: ReLUNetwork, lower: FloatArray, upper: FloatArray) -> None:
-        self._network = network
-        self.moving = np.flatnonzero(upper > lower)
-        self.middle = lower + 0.5 * (upper - lower)
-        reach = np.maximum(upper - self.middle, self.middle - lower)
-        self.widths = np.where(upper > lower, np.nextafter(reach, np.inf), 0.0)
-        first = network.affine_layers[0]
-        weight = np.asarray(first.weight)
-        size = np.abs(self.middle) + self.widths
-        magnitudes = np.abs(weight) @ size + np.abs(first.bias)
-        self.errors = float(gamma(weight.shape[1] + 8.0)) * magnitudes + TINY
-        scaled = np.ascontiguousarray((weight * self.widths)[:, self.moving])
-        bias = weight @ self.middle + first.bias
-        reach = np.abs(scaled).sum(axis=1)
-        room = self.errors * 2.0 + float(gamma(weight.shape[1] + 8.0)) * reach
+    def __init__(self, network: ReLUNetwork, domain: Domain) -> None:
+        self._network, self.domain = network, domain
+        first = domain.first_layer(network)
+        self.errors = first.errors
         self.layers: list[Layer] = []
         self.steps: list[Step] = []
-        self._append(scaled, bias, magnitudes, bias - reach - room, bias + reach + room)
+        self._append(first.weight, first.bias, first.magnitudes, first.lower, first.upper)
 
     def _append(
         self,
@@ -198,7 +185,7 @@ class Chain:
 
     @cached_property
     def phases(self) -> ByteMatrix:
-        """1 for neurons that are active over the box, 0 for undecided; shape ``(neurons,)``."""
+        """1 for neurons that are active over the domain, 0 for undecided; shape ``(neurons,)``."""
         return (self._joined([layer.lower for layer in self.hidden]) >= 0.0).astype(np.int8)
 
     @cached_property
@@ -233,9 +220,3 @@ class Chain:
         """The layers in float32, see :func:`.products.flattened`."""
         singles = [layer.single for layer in self.layers]
         return flattened(singles, [layer.single_bias for layer in self.layers])
-
-    def inputs(self, point: SingleArray) -> FloatArray:
-        """The input of the network that a point of [-1, 1] stands for."""
-        found = self.middle.copy()
-        found[self.moving] += self.widths[self.moving] * point
-        return found

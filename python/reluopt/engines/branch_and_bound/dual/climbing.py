@@ -58,18 +58,18 @@ def respond(t: Tables, s: Slots, b: int, start: int, biases: SingleArray) -> Non
 
 
 @part
-def respond_with_planes(t: Tables, s: Slots, b: int) -> None:
+def respond_with_planes(t: Tables, s: Slots, b: int, layer: int, start: int) -> None:
     """What planes add to :func:`respond`, whose ``post`` holds the triangle's values."""
-    width, count, place = t.sizes[0], t.neurons.size, s.phases.shape[1]
-    c, g, pre, post = s.coefficients[b], s.gradient[b, place : place + count], s.pre[b], s.post[b]
-    for k in range(count):
+    first, last, place = t.firsts[layer], t.firsts[layer + 1], s.phases.shape[1]
+    c, g, post = s.coefficients[b], s.gradient[b, place : place + t.neurons.size], s.post[b]
+    for k in range(first, last):
         i, g[k] = t.neurons[k], ZERO
         if s.phases[b, i] == 0 and c[i] < ZERO:
-            g[k] = c[i] * (pre[width + k] + t.edges[k] - post[i])
-    for k in range(count):
+            g[k] = c[i] * (s.lines[b, k] + t.edges[k] - post[i - start])
+    for k in range(first, last):
         i = t.neurons[k]
         if g[k] != ZERO:
-            post[i] += s.free[b, place + k] * g[k] / c[i]
+            post[i - start] += s.free[b, place + k] * g[k] / c[i]
 
 
 @apart
@@ -78,12 +78,13 @@ def respond_all(t: Tables, s: Slots, count: int) -> None:
     """The gradient of all multipliers, from the points where the forms are least."""
     top, place, start = t.sizes.size - 1, 0, 0
     times_transposed(s.points, t.stacked, s.pre, count)
+    for b in range(count):
+        copied(s.pre[b, t.sizes[0] : t.sizes[0] + t.neurons.size], s.lines[b], 0)
     for k in range(top):
         width, behind = t.sizes[k], t.sizes[k + 1]
         for b in range(count):
             respond(t, s, b, start, t.biases[start : start + width])
-            if k == 0:
-                respond_with_planes(t, s, b)
+            respond_with_planes(t, s, b, k, start)
         if k + 1 < top or t.rhs.size:
             matrix = t.transposed[place : place + width * behind].reshape(width, behind)
             times(s.post, matrix, s.pre, count, 0)

@@ -72,7 +72,7 @@ class _Stack:
 
     def add(self, chain: Chain, point: NDArray[np.int8]) -> None:
         """One more plane for each neuron."""
-        shape = (self.neurons.size, chain.moving.size)
+        shape = (self.neurons.size, chain.domain.columns)
         matrix, edges = np.zeros(shape), np.zeros(self.neurons.size)
         first, whole = chain.layers[0], np.ones(self.neurons.size)
         args = (first.weight, first.bias, chain.errors, self.neurons, point / STEPS, whole)
@@ -82,7 +82,7 @@ class _Stack:
 
     def model(self, model: Model) -> Model:
         """The model with these planes."""
-        each, inputs = len(self.matrices), model.chain.moving.size
+        each, inputs = len(self.matrices), model.chain.domain.columns
         matrix = np.stack(self.matrices, axis=1).reshape(-1, inputs)
         edges = np.stack(self.edges, axis=1).ravel().astype(np.float32)
         return model.with_planes(np.repeat(self.neurons, each), each, edges, matrix)

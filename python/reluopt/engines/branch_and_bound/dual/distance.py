@@ -30,10 +30,11 @@ from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.boxes import Folded, box_ends, folded_over
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
 from reluopt.engines.branch_and_bound.dual.threads import limited_threads
-from reluopt.engines.branch_and_bound.dual.verdict import BoxSearch, Decision
+from reluopt.engines.branch_and_bound.dual.verdict import Decision, DomainSearch
 from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, REPAIRABLE, SMALLEST_GAP
@@ -227,8 +228,8 @@ class _Search:
         if folded is None or folded.empty:
             return Decision(slack=math.inf if folded is None else -math.inf)
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
-        given = (folded.network, *ends, folded.task.alternatives, self.deadline)
-        decision = BoxSearch(*given, attack=attack, keep=self.keep).run()
+        given = (folded.network, BoxDomain(*ends), folded.task.alternatives, self.deadline)
+        decision = DomainSearch(*given, attack=attack, keep=self.keep).run()
         self._nearest_miss = attack.best
         self.nodes += decision.nodes
         if self.keep and decision.empty:
@@ -244,8 +245,13 @@ class _Search:
             if folded is None:
                 high = middle
                 continue
-            given = (folded.network, *ends, folded.task.alternatives, Deadline.after(0.0))
-            if folded.empty or BoxSearch(*given).run().empty:
+            given = (
+                folded.network,
+                BoxDomain(*ends),
+                folded.task.alternatives,
+                Deadline.after(0.0),
+            )
+            if folded.empty or DomainSearch(*given).run().empty:
                 low = middle
                 if step == 0:
                     break

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from reluopt.engines.branch_and_bound.dual.slots import ONE, ZERO, Descents, Tables
+from reluopt.engines.branch_and_bound.dual.slots import (
+    ONE,
+    ZERO,
+    Descents,
+    Tables,
+    budget_price,
+)
 from reluopt.numerics.arrays import ByteMatrix, IntArray, SingleArray, SingleMatrix
-from reluopt.numerics.jit import search_kernel
+from reluopt.numerics.jit import part, search_kernel
 
 
 @search_kernel
@@ -34,6 +42,64 @@ def scores(
 
 
 @search_kernel
+def reach_at(total: SingleArray, caps: SingleArray, price: float) -> float:
+    """What the inputs can take from a form at most, for a price of a simplex' budget."""
+    found = np.float32(price)
+    if caps.size == 0:
+        for j in range(total.size):
+            found += abs(total[j])
+        return found
+    for j in range(total.size):
+        found += caps[j] * max(-total[j] - np.float32(price), ZERO)
+    return found
+
+
+@part
+def box_children(
+    total: SingleArray, own: SingleArray, plane: SingleArray, c: Any, form: Any, moved: Any
+) -> Any:
+    """:func:`reach_at` for both children of a neuron of a first layer over a box."""
+    off, on = ZERO, ZERO
+    if moved == ZERO:
+        for j in range(total.size):
+            rest = total[j] - form * own[j]
+            off += abs(rest)
+            on += abs(rest + c * own[j])
+    else:
+        for j in range(total.size):
+            rest = total[j] - form * own[j] - moved * plane[j]
+            off += abs(rest)
+            on += abs(rest + c * own[j])
+    return off, on
+
+
+@part
+def simplex_children(
+    total: SingleArray,
+    own: SingleArray,
+    plane: SingleArray,
+    c: Any,
+    form: Any,
+    moved: Any,
+    caps: SingleArray,
+    price: Any,
+) -> Any:
+    """The same over a simplex, at the parent's price."""
+    off, on = price, price
+    if moved == ZERO:
+        for j in range(total.size):
+            rest = -price - total[j] + form * own[j]
+            off += caps[j] * max(rest, ZERO)
+            on += caps[j] * max(rest - c * own[j], ZERO)
+    else:
+        for j in range(total.size):
+            rest = -price - total[j] + form * own[j] + moved * plane[j]
+            off += caps[j] * max(rest, ZERO)
+            on += caps[j] * max(rest - c * own[j], ZERO)
+    return off, on
+
+
+@search_kernel
 def first_layer_children(
     t: Tables,
     found: Descents,
@@ -48,33 +114,27 @@ def first_layer_children(
     multiples of one or two rows of the weights.
     """
     rows, width = inactive.shape
-    size, weights = t.stacked.shape[1], t.stacked
+    weights = t.stacked
     for b in range(rows):
-        total, norm = found.total[b], ZERO
-        for j in range(size):
-            norm += abs(total[j])
+        total = found.total[b]
+        price = budget_price(total, t.caps)[1] if t.caps.size else ZERO
+        norm = reach_at(total, t.caps, price)
         for i in range(width):
             if phases[b, i] != 0:
                 inactive[b, i] = active[b, i] = -np.float32(np.inf)
                 continue
             c, form = found.coefficients[b, i], found.forms[b, i]
             base = found.values[b] + norm
-            part, row = ZERO, i
+            moved, row = ZERO, i
             if c < ZERO:
                 base -= c * t.offsets[i]
                 if place[i] >= 0:
-                    part, row = found.forms[b, width + place[i]], width + place[i]
-                    base -= part * (t.edges[place[i]] - t.offsets[i])
-            off, on = ZERO, ZERO
-            if part == ZERO:
-                for j in range(size):
-                    rest = total[j] - form * weights[i, j]
-                    off += abs(rest)
-                    on += abs(rest + c * weights[i, j])
+                    moved, row = found.forms[b, width + place[i]], width + place[i]
+                    base -= moved * (t.edges[place[i]] - t.offsets[i])
+            if t.caps.size:
+                given = (c, form, moved, t.caps, price)
+                off, on = simplex_children(total, weights[i], weights[row], *given)
             else:
-                for j in range(size):
-                    rest = total[j] - form * weights[i, j] - part * weights[row, j]
-                    off += abs(rest)
-                    on += abs(rest + c * weights[i, j])
+                off, on = box_children(total, weights[i], weights[row], c, form, moved)
             inactive[b, i] = base - form * t.biases[i] - off
             active[b, i] = base + (c - form) * t.biases[i] - on

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
+from reluopt.engines.branch_and_bound.dual.domains import Domain
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, SingleMatrix
 
@@ -69,15 +70,14 @@ def signed_rows(chain: Chain, neurons: NDArray[np.int64], signs: NDArray[np.int8
 
 def bounded_chain(
     network: ReLUNetwork,
-    lower: FloatArray,
-    upper: FloatArray,
+    domain: Domain,
     tighten: Callable[[Chain], None] = lambda _: None,
 ) -> Chain:
-    """The network over a box, with all hidden layers bounded, and the logits on top.
+    """The network over a domain, with all hidden layers bounded, and the logits on top.
 
     ``tighten`` is called for each layer behind the first, as the last of the chain by then.
     """
-    chain = Chain(network, lower, upper)
+    chain = Chain(network, domain)
     while not chain.complete:
         chain.advance()
         if not chain.complete:

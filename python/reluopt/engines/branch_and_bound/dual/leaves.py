@@ -1,7 +1,7 @@
 r"""Leaves: all neurons decided, so that what is left is a linear program.
 
 Over a leaf the network is affine, :math:`a^k = A_k s + c_k`, and the phases are rows: a form of the
-logits is minimised over the box. Multipliers of its rows are the beta of :mod:`.certificate`, which
+logits is minimised over the domain. Multipliers of its rows are the beta of :mod:`.certificate`, which
 evaluates them with outward rounding. HiGHS is asked where those of our own simplex method are not
 enough: in badly scaled networks.
 """
@@ -17,6 +17,7 @@ import highspy
 import numpy as np
 
 from reluopt.engines.branch_and_bound.dual.chain import Chain
+from reluopt.engines.branch_and_bound.dual.domains import Domain
 from reluopt.engines.branch_and_bound.dual.few_rows import few_rows, minimise
 from reluopt.engines.branch_and_bound.l1.simplex import INFEASIBLE, OPTIMAL
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
@@ -64,18 +65,21 @@ def leaf_trials(chain: Chain, goal: Goal, form: int, phases: NDArray[np.int8]) -
     if conditions is not None:
         own = conditions.matrix @ matrix, conditions.rhs - conditions.matrix @ constants
         scale = max(scale, float(np.abs(own[0]).sum(axis=1).max(initial=0.0)))
-    program = cost, rows, edges, own
+    program = chain.domain, cost, rows, edges, own
     for duals, point in joined(_by_simplex(*program), _by_highs(*program, scale)):
         multipliers = np.zeros(phases.size)
         multipliers[neurons] = duals[: neurons.size]
-        yield Trial(point, multipliers, duals[neurons.size :])
+        yield Trial(point, multipliers, duals[edges.size :])
 
 
 def _affine(
     chain: Chain, phases: NDArray[np.int8]
 ) -> tuple[FloatMatrix, FloatArray, FloatMatrix, FloatArray, NDArray[np.intp]]:
-    """Logits ``matrix @ s + constants``; rows ``rows @ s >= edges``, and of which neurons."""
-    rows: list[FloatMatrix] = [np.zeros((0, chain.moving.size))]
+    """Logits ``matrix @ s + constants``; rows ``rows @ s >= edges``, and of which neurons.
+
+    The last row of a simplex is its budget.
+    """
+    rows: list[FloatMatrix] = [np.zeros((0, chain.domain.columns))]
     edges: list[FloatArray] = [np.zeros(0)]
     names: list[NDArray[np.intp]] = [np.zeros(0, dtype=np.intp)]
     matrix, constants = chain.layers[0].weight, chain.layers[0].bias
@@ -90,10 +94,14 @@ def _affine(
         active = (own > 0).astype(np.float64)
         constants = layer.weight @ (active * constants) + layer.bias
         matrix = layer.weight @ (active[:, None] * matrix)
+    if not chain.domain.is_box:
+        rows.append(-np.ones((1, chain.domain.columns)))
+        edges.append(-np.ones(1))
     return matrix, constants, np.concatenate(rows), np.concatenate(edges), np.concatenate(names)
 
 
 def _by_simplex(
+    domain: Domain,
     cost: FloatArray,
     rows: FloatMatrix,
     edges: FloatArray,
@@ -108,17 +116,18 @@ def _by_simplex(
     matrix[edges.size :, size:] = 1.0
     lengths = np.sqrt((matrix * matrix).sum(axis=1))
     lengths[lengths == 0.0] = 1.0
-    ends = np.append(np.ones(size), np.full(free, most))
+    low, high = (
+        np.append(domain.low, np.full(free, -most)),
+        np.append(domain.high, np.full(free, most)),
+    )
     price = np.append(cost, np.ones(free))
     unit = float(np.abs(price).max(initial=0.0)) or 1.0
     sides = np.concatenate([edges, conditions[1]])
-    lp, state, work = few_rows(
-        matrix / lengths[:, None], sides / lengths, -ends, ends, price / unit
-    )
+    lp, state, work = few_rows(matrix / lengths[:, None], sides / lengths, low, high, price / unit)
     code = minimise(lp, state, work)
     duals = np.maximum(work.y, 0.0) * (unit / lengths)
     if code == OPTIMAL:
-        yield duals, np.clip(state.value[:size], -1.0, 1.0)
+        yield duals, np.clip(state.value[:size], domain.low, domain.high)
     elif code == INFEASIBLE:
         ray = np.maximum(work.ray, 0.0) / lengths
         for penalty in PENALTIES:
@@ -126,6 +135,7 @@ def _by_simplex(
 
 
 def _by_highs(
+    domain: Domain,
     cost: FloatArray,
     rows: FloatMatrix,
     edges: FloatArray,
@@ -134,17 +144,18 @@ def _by_highs(
 ) -> Iterator[tuple[FloatArray, FloatArray | None]]:
     """The same, at rising penalties until there is a point."""
     for penalty in PENALTIES:
-        solved = _solve(cost, rows, edges, conditions, penalty * scale)
+        solved = _solve(domain, cost, rows, edges, conditions, penalty * scale)
         if solved is None:
             return
         point, violation, duals = solved
         if violation <= 1e-7:
-            yield duals, np.clip(point, -1.0, 1.0)
+            yield duals, np.clip(point, domain.low, domain.high)
             return
         yield duals, None
 
 
 def _solve(
+    domain: Domain,
     cost: FloatArray,
     rows: FloatMatrix,
     edges: FloatArray,
@@ -154,7 +165,7 @@ def _solve(
     """Point, violation and multipliers (those of conditions last); None where HiGHS fails."""
     builder = ProgramBuilder()
     size = cost.size
-    columns = builder.add_variables(np.full(size, -1.0), np.ones(size), cost=cost)
+    columns = builder.add_variables(domain.low, domain.high, cost=cost)
     miss = builder.add_variables([0.0], [np.inf], cost=penalty)
     builder.add_rows([(rows, columns), (np.ones((edges.size, 1)), miss)], edges, np.inf)
     if conditions[1].size:

@@ -129,10 +129,10 @@ def add_hull_planes(
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """Planes ``x <= matrix @ s + edge``, one for each of some first-layer neurons.
+    """Planes ``x <= matrix @ s + edge``, one for each of some hidden neurons.
 
     Attributes:
-        neurons: which, shape ``(planes,)``.
+        neurons: which of all hidden ones, rising, shape ``(planes,)``.
         matrix: shape ``(planes, inputs)``.
         edges: shape ``(planes,)``.
         sizes: how large ``|matrix| |s| + |edge|`` may get.
@@ -187,7 +187,7 @@ def mixed_planes(
     if not points:
         raise ValueError("planes without points")
     first = chain.layers[0]
-    matrix = np.zeros((neurons.size, chain.moving.size))
+    matrix = np.zeros((neurons.size, chain.domain.columns))
     edges, sizes = np.zeros(neurons.size), np.zeros(neurons.size)
     weights = usable(shares)
     with np.errstate(over="ignore"):

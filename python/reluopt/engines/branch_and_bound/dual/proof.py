@@ -30,6 +30,7 @@ from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, i
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
 from reluopt.engines.branch_and_bound.dual.cutting import Recipe
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.goals import goal_of
 from reluopt.engines.branch_and_bound.dual.layers import signed_rows
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, mixed_planes
@@ -150,7 +151,7 @@ def _planes_kept(
     cuts: Sequence[Recipe], leaves: Sequence[KeptLeaf], chain: Chain
 ) -> tuple[NDArray[np.int8], NDArray[np.float32], FloatMatrix]:
     """Points and shares of planes, and the leaves' shares of them, for all undecided neurons."""
-    count, inputs, neurons = len(cuts), chain.moving.size, _undecided(chain)
+    count, inputs, neurons = len(cuts), chain.domain.columns, _undecided(chain)
     rounds = len(cuts[0].points) if cuts else 0
     points = np.array([made.points for made in cuts], dtype=np.int8)
     plane_shares = np.zeros((count, neurons.size, rounds), dtype=np.float32)
@@ -253,7 +254,7 @@ def _rebuilt(
     network: ReLUNetwork, ends: tuple[FloatArray, FloatArray], steps: Sequence[Step]
 ) -> Chain:
     """The network over the box, its layers bounded by the multipliers of steps."""
-    chain = Chain(network, *ends)
+    chain = Chain(network, BoxDomain(*ends))
     for step in steps:
         while len(chain.layers) - 1 < step.layer and not chain.complete:
             chain.advance()
@@ -277,7 +278,7 @@ def _step_bounds(chain: Chain, step: Step) -> FloatArray:
         return lower_bounds(chain, forms, phases, step.multipliers, np.zeros((count, 0)))
     found = np.empty(count)
     neurons = _undecided(chain)
-    _same_shape(step.points, (count, step.points.shape[1], chain.moving.size))
+    _same_shape(step.points, (count, step.points.shape[1], chain.domain.columns))
     _same_shape(step.shares, (count, neurons.size, step.points.shape[1]))
     for row in range(count):
         planes = mixed_planes(chain, neurons, list(step.points[row]), step.shares[row])
@@ -301,7 +302,7 @@ def _tree_slack(tree: BoxTree, chain: Chain, conditions: LogitConditions) -> flo
         raise ValueError("planes without points")
     count = int(np.count_nonzero(tree.splits == LEAF))
     mixed_width = 0 if goal.conditions is None else goal.conditions.rhs.size
-    _same_shape(tree.points, (cuts, rounds, chain.moving.size))
+    _same_shape(tree.points, (cuts, rounds, chain.domain.columns))
     _same_shape(tree.plane_shares, (cuts, neurons.size, rounds))
     _same_shape(tree.cuts, (count,))
     _same_shape(tree.multipliers, (count, chain.starts[-1]))

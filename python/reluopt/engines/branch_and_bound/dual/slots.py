@@ -22,6 +22,9 @@ SLOTS = MOST_ROWS
 
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
+HALVINGS = 14
+"""Of the interval of a budget's price: any price is valid, and the best one's digits matter little."""
+
 
 class Tables(NamedTuple):
     """A model as kernels take it.
@@ -33,7 +36,10 @@ class Tables(NamedTuple):
         biases: of all layers.
         stacked: weights of the first layer and, below, of the planes.
         slopes: of the lines above hidden neurons, and their ``offsets``.
-        neurons: of each plane, ``each`` in a row of one neuron, and their constants ``edges``.
+        neurons: of each plane, ``each`` in a row of one neuron, layer by layer, and their constants
+            ``edges``.
+        firsts: where the planes of each hidden layer begin, and how many there are.
+        caps: of a simplex, see :mod:`.domains`; of a box empty.
         matrix: of the conditions, and their right-hand sides ``rhs``.
     """
 
@@ -47,6 +53,8 @@ class Tables(NamedTuple):
     neurons: IntArray
     each: int
     edges: SingleArray
+    firsts: IntArray
+    caps: SingleArray
     matrix: SingleMatrix
     rhs: SingleArray
 
@@ -61,7 +69,8 @@ class Slots(NamedTuple):
         gradient: by these, and Adam's moments of it, ``first`` and ``second``.
         coefficients: of post-activations.
         form: of one layer's pre-activations; those of planes stand behind the first layer's.
-        pre, post: values of one layer where the form is least.
+        parts: coefficients of planes, and ``lines``, their values where the form is least.
+        pre, post: values of one layer there.
         total: coefficients of the inputs; then ``points``, where the form is least.
     """
 
@@ -73,6 +82,8 @@ class Slots(NamedTuple):
     second: SingleMatrix
     coefficients: SingleMatrix
     form: SingleMatrix
+    parts: SingleMatrix
+    lines: SingleMatrix
     pre: SingleMatrix
     post: SingleMatrix
     total: SingleMatrix
@@ -96,6 +107,8 @@ def empty_slots(t: Tables, neurons: int) -> Slots:
         np.empty((SLOTS, free), single),
         np.empty((SLOTS, neurons), single),
         np.empty((SLOTS, widest), single),
+        np.empty((SLOTS, planes), single),
+        np.empty((SLOTS, planes), single),
         np.empty((SLOTS, widest), single),
         np.empty((SLOTS, widest), single),
         np.empty((SLOTS, inputs), single),
@@ -162,22 +175,19 @@ def relax(t: Tables, s: Slots, b: int, start: int, stop: int) -> None:
 
 
 @part
-def add_planes(t: Tables, s: Slots, b: int) -> None:
-    """Move shares of first-layer neurons from the line above them to planes, after :func:`relax`.
-
-    Plane ``k`` of neuron ``neurons[k]`` has the coefficient ``form[width + k]``.
-    """
-    total, width, shares = ZERO, t.sizes[0], s.phases.shape[1]
-    for k in range(t.neurons.size):
+def add_planes(t: Tables, s: Slots, b: int, layer: int, start: int) -> None:
+    """Move shares of one layer's neurons from the line above them to planes, after :func:`relax`."""
+    total, shares = ZERO, s.phases.shape[1]
+    for k in range(t.firsts[layer], t.firsts[layer + 1]):
         i = t.neurons[k]
         c = s.coefficients[b, i]
         if s.phases[b, i] == 0 and c < ZERO:
             moved = c * s.free[b, shares + k]
-            s.form[b, width + k] = moved
-            s.form[b, i] -= moved * t.slopes[i]
+            s.parts[b, k] = moved
+            s.form[b, i - start] -= moved * t.slopes[i]
             total += moved * (t.edges[k] - t.offsets[i])
         else:
-            s.form[b, width + k] = ZERO
+            s.parts[b, k] = ZERO
     s.values[b] += total
 
 
@@ -218,10 +228,54 @@ def descend_hidden(t: Tables, s: Slots, count: int) -> None:
         times(s.form, matrix, s.coefficients, count, start)
         for b in range(count):
             relax(t, s, b, start, start + width)
+            add_planes(t, s, b, k - 1, start)
     if top:
         for b in range(count):
-            add_planes(t, s, b)
+            copied(s.parts[b], s.form[b], t.sizes[0])
     add_biases(s, count, t.biases[: t.sizes[0]])
+
+
+@search_kernel
+def budget_price(form: SingleArray, caps: SingleArray) -> tuple[float, float]:
+    """Two prices of a simplex' budget (:mod:`.domains`), between which is the best; 0 if free."""
+    spent, high = ZERO, ZERO
+    for j in range(form.size):
+        spent += caps[j] if form[j] < ZERO else ZERO
+        high = max(high, -form[j])
+    low = ZERO
+    if spent <= ONE:
+        return low, low
+    for _ in range(HALVINGS):
+        price, spent = HALF * (low + high), ZERO
+        for j in range(form.size):
+            spent += caps[j] if -form[j] > price else ZERO
+        if spent > ONE:
+            low = price
+        else:
+            high = price
+    return low, high
+
+
+@apart
+@search_kernel
+def simplex_largest(form: SingleArray, caps: SingleArray, point: SingleArray) -> float:
+    """The largest value of ``-form @ s`` over a simplex, and where it is taken.
+
+    What is left of the budget goes to all columns between the two prices.
+    """
+    low, high = budget_price(form, caps)
+    value, spent, between = high, ZERO, ZERO
+    for j in range(form.size):
+        gain = -form[j]
+        value += caps[j] * max(gain - high, ZERO)
+        spent += caps[j] if gain > high else ZERO
+        between += caps[j] if (gain > low and gain <= high) else ZERO
+    share = min((ONE - spent) / between, ONE) if between > ZERO else ZERO
+    for j in range(form.size):
+        gain = -form[j]
+        inside = share * caps[j] if gain > low else ZERO
+        point[j] = caps[j] if gain > high else inside
+    return value
 
 
 @apart
@@ -229,6 +283,10 @@ def descend_hidden(t: Tables, s: Slots, count: int) -> None:
 def descend_inputs(t: Tables, s: Slots, count: int) -> None:
     """From forms of the first layer, and of planes, to the inputs, and the least values."""
     times(s.form, t.stacked, s.total, count, 0)
+    if t.caps.size:
+        for b in range(count):
+            s.values[b] -= simplex_largest(s.total[b], t.caps, s.points[b])
+        return
     for b in range(count):
         total, form, point = ZERO, s.total[b], s.points[b]
         for j in range(form.size):

@@ -21,6 +21,7 @@ from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Mode
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes
+from reluopt.engines.branch_and_bound.dual.domains import Domain
 from reluopt.engines.branch_and_bound.dual.fan import fan
 from reluopt.engines.branch_and_bound.dual.goals import Goal, goal_of
 from reluopt.engines.branch_and_bound.dual.grove import Grove, Pace
@@ -85,7 +86,7 @@ class Decision:
         return self.witness is None and self.slack < 0.0
 
 
-class BoxSearch:
+class DomainSearch:
     """One search; see the module.
 
     With a ``gap`` the largest slack is looked for, not its sign: nodes are closed by what the
@@ -95,8 +96,7 @@ class BoxSearch:
     def __init__(
         self,
         network: ReLUNetwork,
-        lower: FloatArray,
-        upper: FloatArray,
+        domain: Domain,
         alternatives: Sequence[Alternative],
         deadline: Deadline,
         *,
@@ -105,7 +105,7 @@ class BoxSearch:
         gap: float | None = None,
     ) -> None:
         self._gap = gap
-        self._network, self._ends = network, (lower, upper)
+        self._network, self._domain = network, domain
         self._alternatives = alternatives
         self._deadline, self._attack, self._keep = deadline, attack, keep
         self.decision = Decision()
@@ -182,7 +182,7 @@ class BoxSearch:
             if trees:
                 squeeze_last(chain, self._deadline)
 
-        chain = bounded_chain(self._network, *self._ends, tighten)
+        chain = bounded_chain(self._network, self._domain, tighten)
         self.decision.chains.append(chain)
         return chain
 
@@ -208,7 +208,7 @@ class BoxSearch:
         self._settle(group, tree)
         if climbed is not None and tree.open and self._attack is not None:
             where = np.isin(np.asarray(group), self._open)
-            points = np.array([chain.inputs(point) for point in climbed.points[where]])
+            points = np.array([chain.domain.inputs(point) for point in climbed.points[where]])
             if not self._attacked(points, np.asarray(group)[where], None):
                 fan(tree, climbed.points)
                 self._settle(group, tree)
@@ -233,7 +233,7 @@ class BoxSearch:
         chain, names = model.chain, np.asarray(group, dtype=np.int64)
 
         def look(points: AnyFloat, form: IntArray) -> bool:
-            images = np.array([chain.inputs(point) for point in points])
+            images = np.array([chain.domain.inputs(point) for point in points])
             found = self._seen(images, names[form]) or self._attacked(images, names[form], None)
             tree.threshold = self._threshold
             return found
