@@ -23,6 +23,7 @@ KERNELS = tuple(
         "kernels:first_layer_children",
         "kernels:scores",
         "planes:add_hull_planes",
+        "region:single_radii",
         "region:smallest_radius",
         "slots:children",
         "slots:descend",

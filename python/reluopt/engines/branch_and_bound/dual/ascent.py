@@ -124,9 +124,9 @@ class Model:
     ) -> Model:
         """The model with planes, ``each`` in a row of one neuron."""
         stacked = np.concatenate([self.chain.layers[0].single, matrix])
-        planes = {"neurons": neurons, "each": each, "edges": edges, "stacked": stacked}
-        planes["firsts"] = planes_before(self.chain, neurons)
-        return Model(self.chain, self.tables._replace(**planes))
+        firsts = planes_before(self.chain, neurons)
+        planes = self.tables._replace(neurons=neurons, each=each, edges=edges, firsts=firsts)
+        return Model(self.chain, planes._replace(stacked=stacked))
 
     @property
     def top(self) -> int:
@@ -204,9 +204,13 @@ def climb(
         averages: whether to average the points.
     """
     bounds = np.empty(batch.size, dtype=np.float32)
-    free = tuple(np.empty_like(part) for part in batch.free)
+    free = (
+        np.empty_like(batch.multipliers),
+        np.empty_like(batch.shares),
+        np.empty_like(batch.mixture),
+    )
     shape = batch.size, model.tables.stacked.shape[1]
     points, mean = np.empty(shape, dtype=np.float32), np.zeros(shape if averages else (0, 0))
     found = Found(bounds, *free, points, mean)
     climbing.ascend(model.tables, batch.nodes, iterations, enough, found)
-    return Climbed(bounds, found[1:4], points, mean if averages else None)
+    return Climbed(bounds, free, points, mean if averages else None)

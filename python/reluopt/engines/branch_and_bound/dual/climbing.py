@@ -102,11 +102,9 @@ def respond_all(t: Tables, s: Slots, count: int) -> None:
 def rates_of(iterations: int) -> tuple[SingleArray, SingleArray]:
     """Of each step the rate, and what second moments that began at zero are multiplied by."""
     rates, scales = np.empty(iterations, np.float32), np.empty(iterations, np.float32)
-    decay, first, second = 1.0, 1.0, 1.0
     for step in range(iterations):
-        first, second = first * KEEP_FIRST, second * KEEP_SECOND
-        rates[step], scales[step] = decay / (1.0 - first), 1.0 / (1.0 - second)
-        decay *= DECAY
+        rates[step] = DECAY**step / (1.0 - KEEP_FIRST ** (step + 1))
+        scales[step] = 1.0 / (1.0 - KEEP_SECOND ** (step + 1))
     return rates, scales
 
 

@@ -1,4 +1,4 @@
-r"""Input sets in the coordinates that the search uses: :math:`x = m + M s` with s of a box or simplex.
+r"""Input sets in the coordinates of the search: :math:`x = m + M s`, s in a box or simplex.
 
 * A **box**: :math:`s \in [-1, 1]^n`, m the middle and M the diagonal of the half widths.
 * An L1 ball cut by a box, as a **simplex**: :math:`x = m + r (p^+ - p^-)` with
@@ -82,7 +82,7 @@ class Domain:
         return FirstLayer(scaled, bias, magnitudes, errors, bias - down - room, bias + up + room)
 
     def reach(self, total: FloatMatrix) -> tuple[FloatArray, FloatArray]:
-        """Of each row at least ``-min total @ s``, up to rounding, and the size of what is summed."""
+        """Of each row ``-min total @ s``, up to rounding at least, and the size of its terms."""
         raise NotImplementedError
 
     def inputs(self, point: SingleArray | FloatArray) -> FloatArray:

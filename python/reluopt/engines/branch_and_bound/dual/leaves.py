@@ -1,9 +1,9 @@
 r"""Leaves: all neurons decided, so that what is left is a linear program.
 
 Over a leaf the network is affine, :math:`a^k = A_k s + c_k`, and the phases are rows: a form of the
-logits is minimised over the domain. Multipliers of its rows are the beta of :mod:`.certificate`, which
-evaluates them with outward rounding. HiGHS is asked where those of our own simplex method are not
-enough: in badly scaled networks.
+logits is minimised over the domain. Multipliers of its rows are the beta of :mod:`.certificate`,
+which evaluates them with outward rounding. HiGHS is asked where those of our own simplex method are
+not enough: in badly scaled networks.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ SLOTS = MOST_ROWS
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 HALVINGS = 14
-"""Of the interval of a budget's price: any price is valid, and the best one's digits matter little."""
+"""Of the interval of a budget's price: any is valid, and the best one's last digits matter little."""
 
 
 class Tables(NamedTuple):
@@ -176,7 +176,7 @@ def relax(t: Tables, s: Slots, b: int, start: int, stop: int) -> None:
 
 @part
 def add_planes(t: Tables, s: Slots, b: int, layer: int, start: int) -> None:
-    """Move shares of one layer's neurons from the line above them to planes, after :func:`relax`."""
+    """Move shares of a layer's neurons from the line above them to planes, after :func:`relax`."""
     total, shares = ZERO, s.phases.shape[1]
     for k in range(t.firsts[layer], t.firsts[layer + 1]):
         i = t.neurons[k]
