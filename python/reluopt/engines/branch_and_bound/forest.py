@@ -17,6 +17,7 @@ from reluopt.engines.branch_and_bound.events import TreeEvents
 from reluopt.engines.branch_and_bound.norm_search import GrowingTree, norm_search
 from reluopt.engines.branch_and_bound.plan import Plan, Recorder
 from reluopt.engines.branch_and_bound.search import Search
+from reluopt.numerics.arrays import FloatArray
 
 RESTART_AT = 0.995
 """A tree restarts with new bounds once the incumbent has fallen below this share of its value at
@@ -61,6 +62,10 @@ class Forest:
         self._recorders = [Recorder() for _ in range(alternatives)] if keeps_proof else []
         # Leaves of proofs are replayed with bounds over the ball alone.
         self._squeezer = None if keeps_proof else self._norm.squeezer(search.frame)
+        finisher = self._norm.finisher
+        usable = finisher is not None and not keeps_proof and finisher.takes(search.frame)
+        self._finisher = finisher if usable else None
+        self._late: list[int] = []
         self._ball: Ball | None = None
         self._squeezed: dict[int, Ball] = {}
         self._starts, self._excluded = starts, excluded
@@ -99,6 +104,7 @@ class Forest:
         roots = list(self.bounds)
         for index in sorted(range(len(roots)), key=roots.__getitem__):
             self._finish(index, roots[index])
+        self._finish_late()
 
     def _plant(self, index: int) -> GrowingTree | None:
         """A new tree for one alternative; None when it is known that nothing is in it."""
@@ -122,8 +128,12 @@ class Forest:
         if self._squeezer is not None and tree is not None and tree.open:
             patience = self._squeezer.patience(search, tree, root_bound)
             squeeze_at = search.nodes + patience
+        limit = math.inf if self._finisher is None else search.nodes + self._finisher.PATIENCE
         while tree is not None and tree.open:
             if search.out_of_time:
+                return
+            if search.nodes >= limit:
+                self._late.append(index)
                 return
             fallen = search.objective < RESTART_AT * planted_at
             squeezes = search.nodes == squeeze_at and self._squeeze(index)
@@ -137,6 +147,21 @@ class Forest:
             tree.step()
             self.bounds[index] = max(self.bounds[index], min(tree.bound, search.cutoff))
             search.report(self.bound)
+
+    def _finish_late(self) -> None:
+        """Work on all trees that have grown large at once."""
+        search = self.search
+        if not self._late or self._finisher is None:
+            return
+        if self._finisher.finished(search, self._late, self._descend_from):
+            for index in self._late:
+                self.bounds[index] = max(self.bounds[index], search.cutoff)
+
+    def _descend_from(self, image: FloatArray, index: int) -> None:
+        """A better incumbent around an image that meets an alternative."""
+        tree = self._trees[index]
+        if tree is not None:
+            tree.descend(image)
 
     def _descend(self) -> None:
         """Once a tree turns out not to be small: better incumbents from all starting points."""

@@ -6,7 +6,7 @@ whose module ``norm`` has a :class:`NormSearch` called ``SEARCH``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar
@@ -71,6 +71,25 @@ class Squeezer(Protocol):
         ...
 
 
+class Finisher(Protocol):
+    """Another way to search trees that have grown large."""
+
+    PATIENCE: int
+
+    def takes(self, frame: Frame) -> bool:
+        """Whether it can be used."""
+        ...
+
+    def finished(
+        self,
+        search: Search,
+        alternatives: Sequence[int],
+        descend: Callable[[FloatArray, int], None],
+    ) -> bool:
+        """Whether nothing that beats the incumbent is left of some alternatives."""
+        ...
+
+
 @dataclass(frozen=True)
 class NormSearch(Generic[B]):
     """Search and proofs in one norm.
@@ -84,6 +103,7 @@ class NormSearch(Generic[B]):
         squeezer: better bounds, if there are any for such a network.
         check: who checks the leaves of a proof about some conditions over a ball.
         prover: who proves them.
+        finisher: who takes large trees over, if anyone does; proofs do not keep what it finds.
         heavy: undecided neurons beyond which one relaxation takes a minute, or gigabytes.
     """
 
@@ -95,6 +115,7 @@ class NormSearch(Generic[B]):
     check: Callable[[Frame, LogitConditions, B], LeafCheck]
     prover: Callable[[Frame, LogitConditions, B], Prover]
     heavy: int
+    finisher: Finisher | None = None
 
 
 def norm_search(norm: object) -> NormSearch[Any]:

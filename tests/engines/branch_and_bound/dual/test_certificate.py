@@ -121,7 +121,7 @@ def test_an_ascent_raises_bounds_and_planes_raise_them_further():
 
 def test_planes_tighten_the_layer_behind():
     _, network, lower, upper, done = problem(5, (20, 15, 12, 3))
-    chain = type(done)(network, lower, upper)
+    chain = type(done)(network, BoxDomain(lower, upper))
     chain.advance()
     bound_last(chain)
     before = chain.layers[-1]

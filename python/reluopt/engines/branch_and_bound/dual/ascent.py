@@ -115,9 +115,9 @@ class Model:
         if planes.count:
             stacked = np.concatenate([stacked, planes.matrix.astype(np.float32)])
         own = (stacked, chain.single_slopes, chain.single_offsets)
-        lines = (planes.neurons, 1, planes.single_edges, planes_before(chain, planes.neurons))
+        lines = planes.single_edges, planes_before(chain, planes.neurons)
         rest = (chain.domain.caps, conditions.matrix, conditions.rhs)
-        return cls(chain, Tables(*chain.flat, *own, *lines, *rest))
+        return cls(chain, Tables(*chain.flat, *own, planes.neurons, 1, *lines, *rest))
 
     def with_planes(
         self, neurons: IntArray, each: int, edges: SingleArray, matrix: SingleMatrix

@@ -213,10 +213,9 @@ def lower_bounds(
         if last_one > first:
             which = slice(first, last_one)
             parts = np.empty((current.shape[0], last_one - first))
-            own = (planes.neurons[which], planes.edges[which], planes.sizes[which])
             some = np.ascontiguousarray(shares[:, which])
-            rest = (some, *own, current, parts, constants, sizes)
-            add_planes_safely(coefficients, start, *args, *rest)
+            own = (planes.edges[which], planes.sizes[which], current, parts, constants, sizes)
+            add_planes_safely(coefficients, start, *args, some, planes.neurons[which], *own)
             total += parts @ planes.matrix[which]
     reach, size = chain.domain.reach(total)
     with np.errstate(invalid="ignore", over="ignore"):

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.engines.branch_and_bound.dual.ascent import Batch, Free, Model, climb
+from reluopt.engines.branch_and_bound.dual.ascent import Batch, Climbed, Free, Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
-from reluopt.engines.branch_and_bound.dual.layers import root_batch, signed_rows
+from reluopt.engines.branch_and_bound.dual.layers import MOST_ROWS, root_batch, signed_rows
 from reluopt.engines.branch_and_bound.dual.planes import (
     STEPS,
     Planes,
@@ -23,11 +23,15 @@ from reluopt.engines.branch_and_bound.dual.planes import (
     kept_point,
     mixed_planes,
 )
+from reluopt.engines.branch_and_bound.dual.vertices import all_planes, first_planes
 from reluopt.numerics.arrays import FloatArray, IntArray, SingleMatrix
 
 ROUNDS, ROUND_STEPS = 2, 10
 """Rounds of planes, and steps of the ascent before each and after the last: more lift a root a
 little, but say no more of the nodes deep below it, which get planes of their own."""
+
+FIRST_SHARE = 0.5
+"""Share of a plane before an ascent."""
 
 
 @dataclass(eq=False)
@@ -50,13 +54,13 @@ class Cut:
     """A form with planes of its own.
 
     Attributes:
-        recipe: of the planes.
+        recipe: of the planes, or None.
         planes: mixed in its proportions.
         batch: the form, with the multipliers and the planes' shares that its ascent ended with.
         bound: what that gave, in float32.
     """
 
-    recipe: Recipe
+    recipe: Recipe | None
     planes: Planes
     batch: Batch
     bound: float
@@ -94,10 +98,43 @@ def without_planes(batch: Batch) -> Batch:
     return batch.with_free((multipliers, np.zeros((batch.size, 0), dtype=np.float32), mixture))
 
 
-def cut(
+def cut(model: Model, batch: Batch) -> Cut | None:
+    """Planes for the one form of a batch, as its domain has them; None where nothing is gained.
+
+    Args:
+        model: without planes.
+        batch: one node, with multipliers to begin with; its shares of other planes are dropped.
+    """
+    return (hull_cut if model.chain.domain.is_box else vertex_cut)(model, batch)
+
+
+def vertex_cut(model: Model, batch: Batch) -> Cut | None:
+    """:func:`cut` over a simplex (:mod:`.vertices`): proofs do not keep it."""
+    chain, phases = model.chain, batch.phases[0]
+    own = np.flatnonzero(phases[: chain.layers[0].bias.size] == 0)
+    planes, batch = first_planes(chain, own), without_planes(batch)
+    shares = np.full((1, own.size), FIRST_SHARE, dtype=np.float32)
+    found = _climbed(model, batch.with_free((batch.multipliers, shares, batch.mixture)), planes)
+    if len(chain.hidden) > 1:
+        assert found.mean is not None
+        planes = all_planes(chain, phases, found.mean[0])
+        more = np.full((1, planes.count - own.size), FIRST_SHARE, dtype=np.float32)
+        shares = np.concatenate([found.free[1], more], axis=1)
+        found = _climbed(model, batch.with_free((found.free[0], shares, found.free[2])), planes)
+    return Cut(None, planes, batch.with_free(found.free), float(found.bounds[0]))
+
+
+def _climbed(model: Model, batch: Batch, planes: Planes) -> Climbed:
+    """An ascent with planes."""
+    matrix = planes.matrix.astype(np.float32)
+    model = model.with_planes(planes.neurons, 1, planes.single_edges, matrix)
+    return climb(model, batch, ROUND_STEPS, averages=True)
+
+
+def hull_cut(
     model: Model, batch: Batch, rounds: int = ROUNDS, iterations: int = ROUND_STEPS
 ) -> Cut | None:
-    """Planes for the one form of a batch; None where no first-layer neuron is undecided.
+    """:func:`cut` over a box: hulls of first-layer neurons; None where none is undecided.
 
     Args:
         model: without planes.
@@ -139,16 +176,22 @@ def bound_last_with_planes(
     rounds: int = ROUNDS,
     iterations: int = ROUND_STEPS,
 ) -> None:
-    """Tighten some undecided neurons of a chain's last layer, each end with planes of its own."""
+    """Tighten some undecided neurons of a chain's last layer, each end with planes of its own.
+
+    Over a simplex all share planes.
+    """
     model = Model.of(chain)
+    if not chain.domain.is_box:
+        _bound_last_with_vertices(model, neurons)
+        return
     made: list[tuple[int, int, Cut]] = []
     bounds: list[float] = []
     for neuron in neurons.tolist():
         for sign in (1, -1):
             forms = signed_rows(chain, np.array([neuron]), np.array([sign], dtype=np.int8))
             batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
-            found = cut(model, batch, rounds, iterations)
-            if found is None:
+            found = hull_cut(model, batch, rounds, iterations)
+            if found is None or found.recipe is None:
                 return
             made.append((neuron, sign, found))
             free = found.batch.free[:2]
@@ -157,12 +200,35 @@ def bound_last_with_planes(
             if bounds[-1] >= 0.0:  # decided: its other end does not matter
                 break
     if made:
+        recipes = [each.recipe for _, _, each in made if each.recipe is not None]
         step = Step(
             len(chain.layers) - 1,
             np.array([neuron for neuron, _, _ in made]),
             np.array([sign for _, sign, _ in made], dtype=np.int8),
             np.concatenate([each.batch.multipliers for _, _, each in made]),
-            np.array([each.recipe.points for _, _, each in made]),
-            np.array([each.recipe.shares for _, _, each in made]),
+            np.array([each.points for each in recipes]),
+            np.array([each.shares for each in recipes]),
         )
         chain.bound_last(step, np.array(bounds))
+
+
+def _bound_last_with_vertices(model: Model, neurons: NDArray[np.int64]) -> None:
+    """Tighten some neurons of a last layer over a simplex."""
+    chain, count = model.chain, model.chain.layers[0].bias.size
+    planes = first_planes(chain, np.flatnonzero(chain.phases[:count] == 0))
+    for first in range(0, neurons.size, MOST_ROWS // 2):
+        both = np.tile(neurons[first : first + MOST_ROWS // 2], 2)
+        signs = np.repeat(np.array([1, -1], dtype=np.int8), both.size // 2)
+        forms = signed_rows(chain, both, signs)
+        batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
+        shares = np.full((both.size, planes.count), FIRST_SHARE, dtype=np.float32)
+        found = _climbed(model, batch.with_free((batch.multipliers, shares, batch.mixture)), planes)
+        if len(chain.hidden) > 1:
+            assert found.mean is not None
+            planes_of_all = all_planes(chain, chain.phases, found.mean.mean(axis=0))
+            shares = np.full((both.size, planes_of_all.count), FIRST_SHARE, dtype=np.float32)
+            free = (found.free[0], shares, found.free[2])
+            found = _climbed(model, batch.with_free(free), planes_of_all)
+            planes = planes_of_all
+        bounds = lower_bounds(chain, forms, batch.phases, *found.free[:2], planes)
+        chain.tighten_last(both, signs, bounds)

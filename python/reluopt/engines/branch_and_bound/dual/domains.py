@@ -51,7 +51,8 @@ class Domain:
     """What coordinates range over.
 
     Attributes:
-        steps: of an ascent in a node.
+        steps: of an ascent in a node, whose multipliers are the parent's to begin with. Forms over
+            a simplex are least at few pixels, so that ascents take longer.
         caps: u in float32; of a box empty.
         columns: how many coordinates there are.
         low, high: ends of the coordinates, shape ``(columns,)``.

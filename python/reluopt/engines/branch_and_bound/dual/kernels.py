@@ -41,16 +41,16 @@ def scores(
             out[b, i] = lost if phases[b, j] == 0 else -ONE
 
 
-@search_kernel
-def reach_at(total: SingleArray, caps: SingleArray, price: float) -> float:
+@part
+def reach_at(total: SingleArray, caps: SingleArray, price: Any) -> Any:
     """What the inputs can take from a form at most, for a price of a simplex' budget."""
-    found = np.float32(price)
+    found = price
     if caps.size == 0:
         for j in range(total.size):
             found += abs(total[j])
-        return found
-    for j in range(total.size):
-        found += caps[j] * max(-total[j] - np.float32(price), ZERO)
+    else:
+        for j in range(total.size):
+            found += caps[j] * max(-total[j] - price, ZERO)
     return found
 
 
@@ -132,8 +132,9 @@ def first_layer_children(
                     moved, row = found.forms[b, width + place[i]], width + place[i]
                     base -= moved * (t.edges[place[i]] - t.offsets[i])
             if t.caps.size:
-                given = (c, form, moved, t.caps, price)
-                off, on = simplex_children(total, weights[i], weights[row], *given)
+                off, on = simplex_children(
+                    total, weights[i], weights[row], c, form, moved, t.caps, price
+                )
             else:
                 off, on = box_children(total, weights[i], weights[row], c, form, moved)
             inactive[b, i] = base - form * t.biases[i] - off

@@ -23,7 +23,7 @@ SLOTS = MOST_ROWS
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 HALVINGS = 14
-"""Of the interval of a budget's price: any is valid, and the best one's last digits matter little."""
+"""Of the interval of a budget's price, any of which is valid."""
 
 
 class Tables(NamedTuple):
@@ -236,7 +236,7 @@ def descend_hidden(t: Tables, s: Slots, count: int) -> None:
 
 
 @search_kernel
-def budget_price(form: SingleArray, caps: SingleArray) -> tuple[float, float]:
+def budget_price(form: SingleArray, caps: SingleArray) -> Any:
     """Two prices of a simplex' budget (:mod:`.domains`), between which is the best; 0 if free."""
     spent, high = ZERO, ZERO
     for j in range(form.size):
@@ -256,9 +256,8 @@ def budget_price(form: SingleArray, caps: SingleArray) -> tuple[float, float]:
     return low, high
 
 
-@apart
-@search_kernel
-def simplex_largest(form: SingleArray, caps: SingleArray, point: SingleArray) -> float:
+@part
+def simplex_largest(form: SingleArray, caps: SingleArray, point: SingleArray) -> Any:
     """The largest value of ``-form @ s`` over a simplex, and where it is taken.
 
     What is left of the budget goes to all columns between the two prices.

@@ -32,9 +32,6 @@ from reluopt.numerics.arrays import (
 NODES = 256
 """Nodes bounded at once."""
 
-ITERATIONS = 8
-"""Steps of an ascent in a node: its multipliers are the parent's to begin with."""
-
 ROUNDING = 1e-6
 """By how much a bound in float32 must exceed the threshold, relative to the logits, for being worth
 its evaluation with outward rounding; they differ by about 3e-7."""
@@ -119,7 +116,7 @@ class Record:
 
     def add(self, made: Cut | None) -> int:
         """A number for some planes."""
-        if made is None:
+        if made is None or made.recipe is None:
             return NO_CUT
         self.cuts.append(made.recipe)
         return len(self.cuts) - 1
@@ -202,7 +199,7 @@ class Tree:
             parents = parents.chosen(~leaves)
         if parents.form.size == 0:
             return True
-        return self.bound(self._children(parents), ITERATIONS) is not None
+        return self.bound(self._children(parents), self.model.chain.domain.steps) is not None
 
     def _pop(self, room: int) -> Nodes:
         """The nodes that were opened last."""

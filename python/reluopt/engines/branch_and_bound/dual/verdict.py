@@ -12,13 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Model, climb
-from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
+from reluopt.engines.branch_and_bound.dual.attack import Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes
 from reluopt.engines.branch_and_bound.dual.domains import Domain
@@ -41,7 +42,7 @@ STARTS = 6
 """Starts for each alternative that linear bounds leave open."""
 
 PLAIN_NODES = 3000
-"""Nodes of the tree without planes: about 0.1 s, what planes cost."""
+"""Nodes of the tree without planes over a box: about 0.1 s, what planes cost."""
 
 LONG = 100_000
 """Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
@@ -86,6 +87,30 @@ class Decision:
         return self.witness is None and self.slack < 0.0
 
 
+class Attack(Protocol):
+    """Who looks for witnesses.
+
+    Attributes:
+        best: the input of the largest slack so far, of any sign, or None.
+    """
+
+    best: Witness | None
+
+    def starts(self, alternatives: Sequence[int], restarts: int) -> tuple[SingleMatrix, IntArray]:
+        """Points to begin with, and which alternative each is for."""
+        ...
+
+    def run(
+        self, points: SingleMatrix, which: IntArray, steps: int | None = None
+    ) -> Witness | None:
+        """Move points towards alternatives; a witness ends it."""
+        ...
+
+    def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
+        """The first of the most promising points that is a witness as it is."""
+        ...
+
+
 class DomainSearch:
     """One search; see the module.
 
@@ -100,7 +125,7 @@ class DomainSearch:
         alternatives: Sequence[Alternative],
         deadline: Deadline,
         *,
-        attack: BoxAttack | None = None,
+        attack: Attack | None = None,
         keep: bool = False,
         gap: float | None = None,
     ) -> None:
@@ -135,7 +160,7 @@ class DomainSearch:
         for _, tree in trees:
             if self.decision.witness is not None:
                 return
-            if tree.open:
+            if tree.open and self._domain.is_box:
                 tree.threshold = self._threshold
                 tree.grow(self._deadline, PLAIN_NODES)
         if self.decision.witness is not None:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.dual import within_ball
 from reluopt.engines.branch_and_bound.events import TreeEvents
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.l1 import squeezing
@@ -40,5 +41,13 @@ def _squeezer(frame: Frame) -> Squeezer | None:
 
 
 SEARCH = NormSearch(
-    L1_PARTS, make_row_ball, _objective_outside, _tree, _squeezer, L1Check, L1Prover, heavy=1500
+    L1_PARTS,
+    make_row_ball,
+    _objective_outside,
+    _tree,
+    _squeezer,
+    L1Check,
+    L1Prover,
+    heavy=1500,
+    finisher=within_ball,
 )
