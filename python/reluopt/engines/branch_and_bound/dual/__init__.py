@@ -16,7 +16,7 @@ KERNELS = tuple(
         "certificate:relax_safely",
         "climbing:ascend",
         "few_rows:minimise",
-        "gradients:dense_slacks",
+        "gradients:dense_walk",
         "gradients:move",
         "gradients:worst_conditions",
         "kernels:first_layer_children",
