@@ -30,5 +30,9 @@ KERNELS = tuple(
 )
 """See :mod:`reluopt.numerics.sets`."""
 
-COSTS: dict[str, float] = {}
+COSTS = {
+    f"{_HERE}climbing:ascend": 1.4,
+    f"{_HERE}climbing:respond_all": 0.8,
+    f"{_HERE}slots:descend_hidden": 1.0,
+}
 """See :mod:`reluopt.numerics.sets`."""
