@@ -63,7 +63,7 @@ def test_neurons_that_stand_in_the_way_become_rows(thesis, test_images, monkeypa
         assert (found is None) == (exact is None)
         if found is not None and exact is not None:
             assert found.objective == pytest.approx(exact.objective, rel=1e-7)
-    assert min(counts) == 9
+    assert min(counts) < 9
     assert max(counts) > 9
 
 

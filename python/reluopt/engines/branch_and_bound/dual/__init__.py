@@ -1,9 +1,10 @@
 """Boxes: dual bounds of many nodes at once, in float32, closed with outward rounding.
 
 :mod:`chain` is a network over a box, :mod:`certificate` what is proven about it, :mod:`ascent` how
-multipliers are found, :mod:`planes` and :mod:`cutting` what helps triangles, :mod:`tree`,
-:mod:`branching`, :mod:`fan` and :mod:`leaves` the search, :mod:`verdict` its order, :mod:`engine`
-its tasks. Linear programs of leaves and linear regions are solved by :mod:`few_rows`.
+multipliers are found (its loops are :mod:`climbing`, :mod:`slots` and :mod:`products`),
+:mod:`planes` and :mod:`cutting` what helps triangles, :mod:`tree`, :mod:`branching`, :mod:`fan` and
+:mod:`leaves` the search, :mod:`verdict` its order, :mod:`engine` its tasks. Linear programs of
+leaves and linear regions are solved by :mod:`few_rows`.
 """
 
 _HERE = "engines.branch_and_bound.dual."
@@ -11,27 +12,27 @@ _HERE = "engines.branch_and_bound.dual."
 KERNELS = tuple(
     f"{_HERE}{name}"
     for name in (
-        "attack:worst_conditions",
         "certificate:add_planes_safely",
         "certificate:relax_safely",
+        "climbing:ascend",
         "few_rows:minimise",
-        "kernels:add_planes",
-        "kernels:box_minimum",
-        "kernels:climb",
-        "kernels:climb_mixture",
-        "kernels:climb_shares",
+        "gradients:dense_walk",
+        "gradients:move",
+        "gradients:worst_conditions",
         "kernels:first_layer_children",
-        "kernels:keep_best",
-        "kernels:relax",
-        "kernels:respond",
-        "kernels:respond_with_planes",
         "kernels:scores",
-        "kernels:subtract_sums",
         "planes:add_hull_planes",
+        "region:single_radii",
         "region:smallest_radius",
+        "slots:children",
+        "slots:descend",
     )
 )
 """See :mod:`reluopt.numerics.sets`."""
 
-COSTS: dict[str, float] = {}
+COSTS = {
+    f"{_HERE}climbing:ascend": 1.4,
+    f"{_HERE}climbing:respond_all": 0.8,
+    f"{_HERE}slots:descend_hidden": 1.0,
+}
 """See :mod:`reluopt.numerics.sets`."""

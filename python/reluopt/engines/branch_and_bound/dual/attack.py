@@ -11,13 +11,12 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.dual.gradients import Asked, Path, gradients_of, move
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import AnyFloat, FloatArray, FloatMatrix, IntArray, SingleMatrix
-from reluopt.numerics.jit import search_kernel
+from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
 from reluopt.questions.tasks import Alternative
 
 STEPS = 40
@@ -80,11 +79,10 @@ class BoxAttack:
         self._low, self._high = lower.astype(np.float32), upper.astype(np.float32)
         self._half = (self._high - self._low) * np.float32(0.5)
         self._generator = np.random.default_rng(seed)
-        self._weights: list[Any] = [m.weight.astype(np.float32) for m in network.affine_layers]
-        self._biases = [m.bias.astype(np.float32) for m in network.affine_layers]
+        self._gradients = gradients_of(network)
         conditions = [each.conditions for each in alternatives]
         counts = [each.rhs.size for each in conditions]
-        self._conditions = (
+        self._asked = Asked(
             np.cumsum([0, *counts]),
             np.concatenate([each.matrix for each in conditions]),
             np.concatenate([each.rhs for each in conditions]),
@@ -109,17 +107,19 @@ class BoxAttack:
         """Descend from some points, each towards an alternative; a witness ends it."""
         steps = next(self._steps) if steps is None else steps
         points = np.clip(points.astype(np.float32), self._low, self._high)
-        for step in range(steps):
-            slacks, gradient = self._slacks(points, which)
-            if slacks.max(initial=-np.inf) >= self.enough or step == steps - 1:
-                best = -math.inf if self.best is None else self.best.slack
-                hope = slacks >= min(best, self.enough) - ROUNDING
-                found = self.check(points[hope], which[hope], slacks[hope])
-                if found is not None:
-                    return found
-            length = np.float32(LONGEST * (1.0 - step / steps) + SHORTEST)
-            points = points + (length * self._half) * np.sign(gradient)
-            points = np.minimum(np.maximum(points, self._low), self._high)
+        lengths = LONGEST * (1.0 - np.arange(steps) / steps) + SHORTEST
+        path = Path(lengths.astype(np.float32), self._half, self._low, self._high)
+        step = 0
+        while step < steps:
+            given = (points, which, self._asked, path, step, self.enough)
+            step, slacks, gradient = self._gradients.walk(*given)
+            best = -math.inf if self.best is None else self.best.slack
+            hope = slacks >= min(best, self.enough) - ROUNDING
+            found = self.check(points[hope], which[hope], slacks[hope])
+            if found is not None:
+                return found
+            move(points, gradient, path, step)
+            step += 1
         return None
 
     def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
@@ -135,44 +135,3 @@ class BoxAttack:
             if slack >= self.enough:
                 return self.best
         return None
-
-    def _slacks(self, points: SingleMatrix, which: IntArray) -> tuple[FloatArray, SingleMatrix]:
-        """Least slacks, and their gradients."""
-        values: list[SingleMatrix] = []
-        current: Any = points
-        for weight, bias in zip(self._weights, self._biases, strict=True):
-            values.append(current @ weight.T + bias)
-            current = np.maximum(values[-1], np.float32(0.0))
-        slacks, rows = np.empty(which.size), np.empty_like(values[-1])
-        worst_conditions(values[-1], which, *self._conditions, slacks, rows)
-        gradient: Any = rows
-        for k in range(len(values) - 1, 0, -1):
-            gradient = (gradient @ self._weights[k]) * (values[k - 1] > 0.0)
-        return slacks, gradient @ self._weights[0]
-
-
-@search_kernel
-def worst_conditions(
-    logits: SingleMatrix,
-    which: IntArray,
-    first: IntArray,
-    matrix: FloatMatrix,
-    rhs: FloatArray,
-    slacks: FloatArray,
-    rows: SingleMatrix,
-) -> None:
-    """The least slack of each point's alternative, and the row that has it.
-
-    ``first`` says where the conditions of each alternative begin in ``matrix`` and ``rhs``.
-    """
-    for b in range(which.size):
-        slacks[b] = np.inf
-        worst = first[which[b]]
-        for c in range(worst, first[which[b] + 1]):
-            total = -rhs[c]
-            for j in range(matrix.shape[1]):
-                total += matrix[c, j] * logits[b, j]
-            if not total >= slacks[b]:  # NaN is the worst
-                slacks[b], worst = total, c
-        for j in range(matrix.shape[1]):
-            rows[b, j] = matrix[worst, j]

@@ -15,8 +15,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from reluopt.engines.branch_and_bound.dual.products import flattened
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import ByteMatrix, FloatArray, FloatMatrix, SingleArray, SingleMatrix
+from reluopt.numerics.arrays import (
+    ByteMatrix,
+    FloatArray,
+    FloatMatrix,
+    IntArray,
+    SingleArray,
+    SingleMatrix,
+)
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
 
@@ -50,11 +58,6 @@ class Layer:
         return np.ascontiguousarray(self.weight, dtype=np.float32)
 
     @cached_property
-    def single_transposed(self) -> SingleMatrix:
-        """Their transpose."""
-        return np.ascontiguousarray(self.weight.T, dtype=np.float32)
-
-    @cached_property
     def single_bias(self) -> SingleArray:
         """The biases in float32."""
         return self.bias.astype(np.float32)
@@ -79,6 +82,10 @@ class Step:
     multipliers: SingleMatrix
     points: NDArray[np.int8]
     shares: NDArray[np.float32]
+
+
+_SINGLE = ("single_slopes", "single_offsets", "flat")
+"""Properties of a chain in float32."""
 
 
 class Chain:
@@ -125,7 +132,7 @@ class Chain:
 
     def _forget(self) -> None:
         """Everything that is computed from all layers is computed anew."""
-        for name in ("slopes", "offsets", "phases", "starts", "single_slopes", "single_offsets"):
+        for name in ("slopes", "offsets", "phases", "starts", *_SINGLE):
             self.__dict__.pop(name, None)
 
     @property
@@ -220,6 +227,12 @@ class Chain:
     def single_offsets(self) -> SingleArray:
         """Offsets for the search."""
         return self.offsets.astype(np.float32)
+
+    @cached_property
+    def flat(self) -> tuple[IntArray, SingleArray, SingleArray, SingleArray]:
+        """The layers in float32, see :func:`.products.flattened`."""
+        singles = [layer.single for layer in self.layers]
+        return flattened(singles, [layer.single_bias for layer in self.layers])
 
     def inputs(self, point: SingleArray) -> FloatArray:
         """The input of the network that a point of [-1, 1] stands for."""

@@ -7,7 +7,7 @@ triangles lose in the first layer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,17 +82,10 @@ class _Stack:
 
     def model(self, model: Model) -> Model:
         """The model with these planes."""
-        first, each = model.chain.layers[0], len(self.matrices)
-        matrix = np.stack(self.matrices, axis=1).reshape(-1, first.single.shape[1])
-        stacked = np.concatenate([first.single, matrix])
-        return replace(
-            model,
-            neurons=np.repeat(self.neurons, each),
-            each=each,
-            edges=np.stack(self.edges, axis=1).ravel().astype(np.float32),
-            stacked=stacked,
-            transposed=np.ascontiguousarray(stacked.T),
-        )
+        each, inputs = len(self.matrices), model.chain.moving.size
+        matrix = np.stack(self.matrices, axis=1).reshape(-1, inputs)
+        edges = np.stack(self.edges, axis=1).ravel().astype(np.float32)
+        return model.with_planes(np.repeat(self.neurons, each), each, edges, matrix)
 
 
 def without_planes(batch: Batch) -> Batch:

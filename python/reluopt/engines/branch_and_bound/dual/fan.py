@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.dual.ascent import evaluate
+from reluopt.engines.branch_and_bound.dual.ascent import children
 from reluopt.engines.branch_and_bound.dual.branching import NONE
 from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS
 from reluopt.engines.branch_and_bound.dual.tree import Nodes, Record, Tree
@@ -52,10 +52,9 @@ def _fanned(tree: Tree, node: Nodes, phases: IntArray) -> Nodes:
     """The nodes of the fan, the one of the path's end last."""
     own: ByteMatrix = node.batch.phases
     undecided = np.flatnonzero(own[0] == 0)
-    aside = node.batch.chosen(np.zeros(undecided.size, dtype=np.int64))
-    index = np.arange(undecided.size), undecided
-    aside.phases[index], aside.multipliers[index] = -phases[undecided], 0.0
-    order = undecided[np.argsort(-evaluate(tree.model, aside), kind="stable")]
+    first = np.zeros(undecided.size, dtype=np.int64)
+    aside = children(tree.model, node.batch, first, undecided, -phases[undecided])
+    order = undecided[np.argsort(-aside, kind="stable")]
     nodes = node.chosen(np.zeros(order.size + 1, dtype=np.int64))
     for step, neuron in enumerate(order):
         nodes.batch.phases[step:, neuron] = phases[neuron]

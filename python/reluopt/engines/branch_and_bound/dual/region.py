@@ -6,8 +6,9 @@ them. Its optimum is convex, piecewise linear and falling in r, and zero at the 
 looked for. Newton's method climbs to it from the left in a few steps, each of which changes bounds
 only, so that the basis stays dual feasible.
 
-Few neurons of a linear region stand in the way, often none: the conditions are rows from the start,
-and neurons become rows where the point is found to cross them.
+Few neurons of a linear region stand in the way, and few conditions, often one: what meets the
+hardest condition alone, in closed form, is the first point, and conditions and neurons become rows
+where a point is found to cross them.
 """
 
 from __future__ import annotations
@@ -94,12 +95,44 @@ def smallest_radius(
     return np.nan
 
 
-def _guess(rows: FloatMatrix, rhs: FloatArray) -> tuple[float, int]:
-    """Radius below which one row or another cannot be met, and which row that is."""
-    lengths = np.abs(rows).sum(axis=1)
-    radii = np.divide(rhs, lengths, out=np.zeros(rhs.size), where=lengths > 0.0)
+@kernel
+def single_radii(
+    rows: FloatMatrix, rhs: FloatArray, low: FloatArray, high: FloatArray, radii: FloatArray
+) -> None:
+    """The least radius at which each row can be met alone, infinite where there is none.
+
+    What a row reaches within a radius is concave in it, so that Newton's method climbs from the
+    left and ends after as many steps as it meets kinks.
+    """
+    for k in range(rhs.size):
+        radius, row = 0.0, rows[k]
+        while True:
+            reached, slope = 0.0, 0.0
+            for i in range(row.size):
+                size = abs(row[i])
+                room = high[i] if row[i] > 0.0 else -low[i]
+                reached += size * min(radius, room)
+                slope += size if room > radius else 0.0
+            miss = rhs[k] - reached
+            if not miss > CLOSE:
+                break
+            step = miss / slope if slope > 0.0 else np.inf
+            if not radius + step > radius:
+                break
+            radius += step
+            if radius == np.inf:
+                break
+        radii[k] = radius
+
+
+def _alone(
+    rows: FloatMatrix, rhs: FloatArray, ends: tuple[FloatArray, FloatArray]
+) -> tuple[int, float]:
+    """The row that asks for the largest radius, and this radius."""
+    radii = np.empty(rhs.size)
+    single_radii(rows, rhs, *ends, radii)
     hardest = int(np.argmax(radii))
-    return max(float(radii[hardest]), 0.0), hardest
+    return hardest, float(radii[hardest])
 
 
 def _solved(
@@ -110,9 +143,20 @@ def _solved(
     cutoff: float,
     deadline: Deadline,
 ) -> tuple[float, FloatArray, FloatArray] | None:
-    """Radius, change and multipliers for all rows; ``asked`` are those to begin with."""
+    """Radius, change and multipliers for all rows; ``asked`` are those that became rows so far."""
     size = ends[0].size
     duals = np.zeros(rhs.size)
+    hardest, guess = _alone(rows.matrix[rows.hidden :], rhs[rows.hidden :], ends)
+    hardest += rows.hidden
+    if not guess < np.inf or guess > cutoff:
+        return np.inf, duals, duals
+    delta = np.clip(np.sign(rows.matrix[hardest]) * guess, *ends)
+    crossed = rows.matrix @ delta < rhs - CROSSED
+    if not crossed.any():
+        duals[hardest] = 1.0
+        return guess, delta, duals
+    asked[hardest] = True
+    asked |= crossed
     reach = np.maximum(ends[1], -ends[0])
     while not deadline.passed:
         chosen = np.flatnonzero(asked)
@@ -127,7 +171,9 @@ def _solved(
             np.append(ends[1], most),
             np.append(np.zeros(size), 1.0),
         )
-        guess, hardest = _guess(matrix, sides)
+        hardest, guess = _alone(matrix, sides, ends)
+        if not guess < np.inf:
+            return np.inf, duals, duals
         state.side[:size] = np.where(matrix[hardest] > 0.0, -1.0, 1.0)
         radius = smallest_radius(lp, state, work, *ends, guess, cutoff)
         if not radius < np.inf:
@@ -152,7 +198,7 @@ def nearest_in_linear_region(
     """:func:`~reluopt.attacks.linear_regions.solve_linear_region` of an Linf task."""
     rows = linear_region_rows(network, task.image, alternative, pattern)
     ends = task.box.lower - task.image, task.box.upper - task.image
-    asked = np.arange(rows.rhs.size) >= rows.hidden
+    asked = np.zeros(rows.rhs.size, dtype=bool)
 
     def minimise(rhs: FloatArray, start: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         solved = _solved(rows, rhs, asked, ends, cutoff, deadline)
