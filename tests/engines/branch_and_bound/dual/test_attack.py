@@ -13,10 +13,14 @@ def test_first_looks_are_short(thesis, test_images, monkeypatch):
     task = question.task(thesis)
     lower, upper = (np.clip(task.image + each, 0.0, 1.0) for each in (-1e-3, 1e-3))
     attack = BoxAttack(thesis, task.alternatives, lower, upper, 0, rising=(1, 2))
-    calls = []
-    whole = attack._gradients.slacks
-    monkeypatch.setattr(attack._gradients, "slacks", lambda *a: calls.append(1) or whole(*a))
-    for steps in (1, 2, STEPS, STEPS):
-        calls.clear()
+    steps = []
+    whole = attack._gradients.walk
+
+    def walk(points, which, asked, path, *rest):
+        steps.append(path.lengths.size)
+        return whole(points, which, asked, path, *rest)
+
+    monkeypatch.setattr(attack._gradients, "walk", walk)
+    for expected in (1, 2, STEPS, STEPS):
         assert attack.run(*attack.starts([0], 1)) is None
-        assert len(calls) == steps
+        assert steps.pop() == expected

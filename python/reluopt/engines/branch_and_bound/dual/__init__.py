@@ -17,7 +17,7 @@ KERNELS = tuple(
         "climbing:ascend",
         "domains:simplex_reach",
         "few_rows:minimise",
-        "gradients:dense_slacks",
+        "gradients:dense_walk",
         "gradients:move",
         "gradients:worst_conditions",
         "kernels:first_layer_children",
@@ -31,5 +31,9 @@ KERNELS = tuple(
 )
 """See :mod:`reluopt.numerics.sets`."""
 
-COSTS: dict[str, float] = {}
+COSTS = {
+    f"{_HERE}climbing:ascend": 1.4,
+    f"{_HERE}climbing:respond_all": 0.8,
+    f"{_HERE}slots:descend_hidden": 1.0,
+}
 """See :mod:`reluopt.numerics.sets`."""

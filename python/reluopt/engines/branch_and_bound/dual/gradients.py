@@ -41,13 +41,46 @@ class Asked(NamedTuple):
     rhs: FloatArray
 
 
+class Path(NamedTuple):
+    """Steps along the signs of gradients within a box.
+
+    Attributes:
+        lengths: of the steps, relative to ``half``; nobody takes the last one.
+        half: half widths of the box.
+        low, high: its ends.
+    """
+
+    lengths: SingleArray
+    half: SingleArray
+    low: SingleArray
+    high: SingleArray
+
+
 class Gradients(Protocol):
     """A network in float32."""
 
-    def slacks(
-        self, points: SingleMatrix, which: IntArray, asked: Asked
-    ) -> tuple[FloatArray, SingleMatrix]:
-        """The least slack of each point's alternative, and its gradient."""
+    def walk(
+        self,
+        points: SingleMatrix,
+        which: IntArray,
+        asked: Asked,
+        path: Path,
+        step: int,
+        enough: float,
+    ) -> tuple[int, FloatArray, SingleMatrix]:
+        """Move points until a slack is at least ``enough``, or the last step is reached.
+
+        Args:
+            points: shape ``(points, n_0)``; changed.
+            which: the alternative of each.
+            asked: conditions.
+            path: the steps.
+            step: the next one.
+            enough: what ends the walk.
+
+        Returns:
+            The step that was not taken, the least slacks before it, and their gradients.
+        """
 
 
 class _AnyLayers:
@@ -57,10 +90,27 @@ class _AnyLayers:
         self._weights: list[Any] = [m.weight.astype(np.float32) for m in network.affine_layers]
         self._biases = [m.bias.astype(np.float32) for m in network.affine_layers]
 
-    def slacks(
+    def walk(
+        self,
+        points: SingleMatrix,
+        which: IntArray,
+        asked: Asked,
+        path: Path,
+        step: int,
+        enough: float,
+    ) -> tuple[int, FloatArray, SingleMatrix]:
+        """See :class:`Gradients`."""
+        while True:
+            slacks, gradient = self._slacks(points, which, asked)
+            if step == path.lengths.size - 1 or slacks.max(initial=-np.inf) >= enough:
+                return step, slacks, gradient
+            move(points, gradient, path, step)
+            step += 1
+
+    def _slacks(
         self, points: SingleMatrix, which: IntArray, asked: Asked
     ) -> tuple[FloatArray, SingleMatrix]:
-        """See :class:`Gradients`."""
+        """Least slacks, and their gradients."""
         values: list[SingleMatrix] = []
         current: Any = points
         for weight, bias in zip(self._weights, self._biases, strict=True):
@@ -92,13 +142,20 @@ class _DenseLayers:
         biases = [layer.bias.astype(np.float32) for layer in network.affine_layers]
         self._layers = Layers(*flattened(weights, biases), np.ascontiguousarray(weights[0]))
 
-    def slacks(
-        self, points: SingleMatrix, which: IntArray, asked: Asked
-    ) -> tuple[FloatArray, SingleMatrix]:
+    def walk(
+        self,
+        points: SingleMatrix,
+        which: IntArray,
+        asked: Asked,
+        path: Path,
+        step: int,
+        enough: float,
+    ) -> tuple[int, FloatArray, SingleMatrix]:
         """See :class:`Gradients`."""
         slacks, gradient = np.empty(which.size), np.empty_like(points)
-        dense_slacks(self._layers, points, which, *asked, slacks, gradient)
-        return slacks, gradient
+        given = (self._layers, points, which, asked)
+        step = dense_walk(*given, path, step, enough, slacks, gradient)
+        return step, slacks, gradient
 
 
 _KEPT: WeakKeyDictionary[ReLUNetwork, Gradients] = WeakKeyDictionary()
@@ -136,13 +193,11 @@ def dense_slacks(
     t: Layers,
     points: SingleMatrix,
     which: IntArray,
-    first: IntArray,
-    matrix: FloatMatrix,
-    rhs: FloatArray,
+    asked: Asked,
     slacks: FloatArray,
     gradient: SingleMatrix,
 ) -> None:
-    """Least slacks of all points and their gradients; arguments as of :func:`worst_conditions`."""
+    """Least slacks of all points, and their gradients."""
     shape, classes = (MOST_ROWS, t.sizes.max()), t.sizes[-1]
     values = np.empty((MOST_ROWS, t.biases.size), np.float32)
     one, other = np.empty(shape, np.float32), np.empty(shape, np.float32)
@@ -161,8 +216,8 @@ def dense_slacks(
             place, start = stop, start + size
         for b in range(count):
             rectified(one[b], t.biases[start:], logits[b], other[b])
-        asked = which[begin:end]
-        worst_conditions(logits[:count], asked, first, matrix, rhs, slacks[begin:end], rows)
+        own, found = which[begin:end], slacks[begin:end]
+        worst_conditions(logits[:count], own, asked.first, asked.matrix, asked.rhs, found, rows)
         one[:count, :classes] = rows[:count]
         for k in range(t.sizes.size - 1, 0, -1):
             size, behind = t.sizes[k], t.sizes[k - 1]
@@ -175,19 +230,39 @@ def dense_slacks(
 
 
 @search_kernel
-def move(
-    points: SingleMatrix,
-    gradient: SingleMatrix,
-    reach: SingleArray,
-    low: SingleArray,
-    high: SingleArray,
-) -> None:
-    """Move points as far as ``reach`` along the signs of their gradients, within a box."""
+def move(points: SingleMatrix, gradient: SingleMatrix, path: Path, step: int) -> None:
+    """Take a step."""
+    length, low, high = path.lengths[step], path.low, path.high
     for b in range(points.shape[0]):
         point, g = points[b], gradient[b]
         for j in range(point.size):
-            moved = point[j] + (reach[j] if g[j] > ZERO else (-reach[j] if g[j] < ZERO else ZERO))
+            reach = length * path.half[j]
+            moved = point[j] + (reach if g[j] > ZERO else (-reach if g[j] < ZERO else ZERO))
             point[j] = min(max(moved, low[j]), high[j])
+
+
+@search_kernel
+def dense_walk(
+    t: Layers,
+    points: SingleMatrix,
+    which: IntArray,
+    asked: Asked,
+    path: Path,
+    step: int,
+    enough: float,
+    slacks: FloatArray,
+    gradient: SingleMatrix,
+) -> int:
+    """See :class:`Gradients`."""
+    while True:
+        dense_slacks(t, points, which, asked, slacks, gradient)
+        most = -np.inf
+        for b in range(slacks.size):
+            most = max(most, slacks[b])
+        if step == path.lengths.size - 1 or most >= enough:
+            return step
+        move(points, gradient, path, step)
+        step += 1
 
 
 @search_kernel
