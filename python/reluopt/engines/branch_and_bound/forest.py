@@ -132,7 +132,7 @@ class Forest:
         while tree is not None and tree.open:
             if search.out_of_time:
                 return
-            if search.nodes >= limit:
+            if search.nodes >= limit and search.cutoff < math.inf:
                 self._late.append(index)
                 return
             fallen = search.objective < RESTART_AT * planted_at

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from helpers.boxes import random_network
 from reluopt.engines.branch_and_bound.dual.ascent import Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds, mixed
-from reluopt.engines.branch_and_bound.dual.cutting import bound_last_with_planes, cut
+from reluopt.engines.branch_and_bound.dual.cutting import bound_last_with_planes, hull_cut
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bound_last, bounded_chain, root_batch
 from reluopt.engines.branch_and_bound.dual.planes import kept_point, mixed_planes
@@ -109,7 +109,7 @@ def test_an_ascent_raises_bounds_and_planes_raise_them_further():
     plain = climb(model, batch, 1).bounds[0]
     better = climb(model, batch, 30).bounds[0]
     assert better > plain
-    made = cut(model, batch, 3, 20)
+    made = hull_cut(model, batch, 3, 20)
     assert made is not None
     assert made.bound > better
     free = made.batch.free

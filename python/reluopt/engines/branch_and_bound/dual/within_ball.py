@@ -1,7 +1,7 @@
 """L1 trees that grow large, taken over by dual bounds of many nodes at once.
 
-The linear programs of :mod:`..l1` know how far an input must lie away, and few of them solve an easy
-problem. A tree of thousands is faster grown by bounds that cost a fiftieth of such a program, over
+The linear programs of :mod:`..l1` know how far away an input must lie, and few of them solve an
+easy problem. A tree of thousands grows faster by bounds that cost a fiftieth of such a program, over
 the ball that holds whatever beats the incumbent: an input of it is the next incumbent, and a ball
 without any closes the gap.
 """
@@ -69,14 +69,14 @@ def finished(
     """Whether nothing that beats the incumbent is left of some alternatives.
 
     Args:
-        search: whose incumbent becomes better on the way.
+        search: with a finite cutoff; its incumbent becomes better on the way.
         alternatives: of its task, with open trees.
         descend: looks for better incumbents around an image that meets one of them.
     """
     frame = search.frame
     asked = [frame.task.alternatives[i] for i in alternatives]
     with limited_threads(1), search.step("dual bounds"):
-        while not search.out_of_time and math.isfinite(search.cutoff):
+        while not search.out_of_time:
             ends = frame.task.box.lower, frame.task.box.upper
             domain = SimplexDomain(*ends, np.array(frame.task.image), search.radius)
             look = _Look(search, alternatives)

@@ -1,0 +1,81 @@
+"""L1 trees taken over from their first nodes on end as those of linear programs do."""
+
+import numpy as np
+import pytest
+
+from helpers.boxes import random_network
+from reluopt import load_images, load_network
+from reluopt.engines.branch_and_bound.dual import within_ball
+from reluopt.engines.options import EngineOptions
+from reluopt.method import Method
+from reluopt.pipeline import solve
+from reluopt.questions.problems import (
+    AnyTarget,
+    Box,
+    FixedTarget,
+    MinimalPerturbation,
+    Norm,
+    RelativeMargin,
+    Verification,
+)
+
+LIMIT = EngineOptions(time_limit=30.0)
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Trees are handed over as soon as one node of them is not enough; counts the times."""
+    taken = []
+    finished = within_ball.finished
+
+    def counted(search, alternatives, descend):
+        taken.append(list(alternatives))
+        return finished(search, alternatives, descend)
+
+    monkeypatch.setattr(within_ball, "PATIENCE", 0)
+    monkeypatch.setattr(within_ball, "finished", counted)
+    return taken
+
+
+@pytest.mark.parametrize("sizes", [(8, 30, 3), (6, 12, 9, 4), (5, 7, 7, 7, 3)])
+def test_distances_are_those_of_linear_programs(at_once, sizes, monkeypatch):
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        network = random_network(generator, sizes)
+        box = Box.unit(sizes[0]) if seed % 2 else Box(-np.ones(sizes[0]), 2 * np.ones(sizes[0]))
+        image = generator.uniform(box.lower, box.upper)
+        label = int(network.predict(image))
+        target = {} if seed % 3 else {"target": FixedTarget((label + 1) % sizes[-1])}
+        margin = {} if seed % 4 else {"margin": RelativeMargin(0.1)}
+        question = MinimalPerturbation(image, label, norm=Norm.L1, box=box, **target, **margin)
+        found = solve(network, question, Method("bnb", options=LIMIT))
+        with monkeypatch.context() as usual:
+            usual.setattr(within_ball, "takes", lambda frame: False)
+            expected = solve(network, question, Method("bnb", options=LIMIT))
+        assert found.status is expected.status
+        assert found.objective == pytest.approx(expected.objective, rel=2e-4, abs=1e-9)
+        assert found.bound <= expected.objective * (1.0 + 1e-9)
+    assert at_once
+
+
+def test_verdicts_agree_with_distances(at_once):
+    network, data = load_network("mlp-100"), load_images("test")
+    for index in (105, 107, 112):
+        image, label = data.image(index), data.label(index)
+        question = MinimalPerturbation(image, label, AnyTarget(), Norm.L1, RelativeMargin(0.0))
+        distance = solve(network, question, Method("bnb", options=LIMIT)).objective
+        for share, status in ((0.999, "ROBUST"), (1.001, "NOT_ROBUST")):
+            asked = Verification(image, label, distance * share, Norm.L1)
+            found = solve(network, asked, Method("bnb", options=LIMIT))
+            assert found.status.name == status
+    assert at_once
+
+
+def test_kept_proofs_are_made_by_linear_programs(at_once):
+    network = random_network(np.random.default_rng(5), (5, 9, 9, 3))
+    image = np.full(5, 0.5)
+    question = MinimalPerturbation(image, int(network.predict(image)), norm=Norm.L1)
+    keep = EngineOptions(time_limit=30.0, extra={"proof": True})
+    found = solve(network, question, Method("bnb", options=keep))
+    assert found.proof is not None
+    assert at_once == []
