@@ -1,9 +1,9 @@
 """L1 trees that grow large, taken over by dual bounds of many nodes at once.
 
 The linear programs of :mod:`..l1` know how far away an input must lie, and few of them solve an
-easy problem. A tree of thousands grows faster by bounds that cost a fiftieth of such a program, over
-the ball that holds whatever beats the incumbent: an input of it is the next incumbent, and a ball
-without any closes the gap.
+easy problem. A tree of thousands grows faster by bounds that cost a fiftieth of such a program,
+over the ball that holds whatever beats the incumbent: an input of it is the next incumbent, and a
+ball without any closes the gap.
 """
 
 from __future__ import annotations
