@@ -62,8 +62,9 @@ class Forest:
         self._recorders = [Recorder() for _ in range(alternatives)] if keeps_proof else []
         # Leaves of proofs are replayed with bounds over the ball alone.
         self._squeezer = None if keeps_proof else self._norm.squeezer(search.frame)
-        finisher = self._norm.finisher
-        usable = finisher is not None and not keeps_proof and finisher.takes(search.frame)
+        # Deep networks gain more from squeezing.
+        finisher = None if keeps_proof or self._squeezer else self._norm.finisher
+        usable = finisher is not None and finisher.takes(search.frame)
         self._finisher = finisher if usable else None
         self._late: list[int] = []
         self._ball: Ball | None = None

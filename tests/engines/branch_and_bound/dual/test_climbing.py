@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from helpers.boxes import random_network
 from reluopt.engines.branch_and_bound.dual import climbing
 from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Model, children, climb
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
 
 RATES = (float(climbing.SLOPE_RATE), climbing.SPLIT_RATE, climbing.DECAY)
@@ -18,16 +19,15 @@ def problem(seed, sizes, size, each, count):
     generator = np.random.default_rng(seed)
     lower = generator.uniform(-1.0, 0.5, sizes[0])
     upper = lower + generator.choice([0.2, 0.6], sizes[0])
-    chain = bounded_chain(random_network(generator, sizes), lower, upper)
+    chain = bounded_chain(random_network(generator, sizes), BoxDomain(lower, upper))
 
     def single(*shape):
         return generator.normal(size=shape).astype(np.float32)
 
     matrix = single(count, sizes[-1])
     model = Model.of(chain, conditions=Conditions(matrix, single(count)))
-    first = chain.layers[0].bias.size
-    neurons = np.repeat(np.flatnonzero(chain.phases[:first] == 0), each)
-    planes = single(neurons.size, chain.moving.size)
+    neurons = np.repeat(np.flatnonzero(chain.phases == 0), each)
+    planes = single(neurons.size, chain.domain.columns)
     model = model.with_planes(neurons, max(each, 1), single(neurons.size), planes)
     phases = np.repeat(chain.phases[None], size, axis=0)
     decided = (phases == 0) & (generator.random(phases.shape) < 0.3)
@@ -38,13 +38,18 @@ def problem(seed, sizes, size, each, count):
     return model, Batch(single(size, sizes[-1]), single(size), phases, multipliers, shares, mixture)
 
 
+def own_planes(t, part):
+    """Planes of one layer's neurons."""
+    return np.flatnonzero((t.neurons >= part.start) & (t.neurons < part.stop))
+
+
 def descended(model, batch, free):
     """Coefficients of each layer, bounds and the points where they are taken, in float64."""
     chain, t = model.chain, model.tables
     multipliers, shares, mixture = free
     form = batch.rows - mixture @ t.matrix if t.rhs.size else batch.rows.astype(float)
     values = batch.constants + mixture @ t.rhs
-    coefficients = []
+    coefficients, total = [], np.zeros((batch.size, chain.domain.columns))
     for k in range(model.top, 0, -1):
         layer = chain.layers[k]
         part = slice(chain.starts[k - 1], chain.starts[k])
@@ -55,15 +60,14 @@ def descended(model, batch, free):
         form = c * slopes - q * p
         values = values + np.where((q == 0) & (c < 0), c * chain.offsets[part], 0.0).sum(axis=1)
         coefficients.insert(0, c)
-    total = np.zeros((batch.size, chain.moving.size))
-    if model.top and t.neurons.size:
-        own = coefficients[0][:, t.neurons]
-        open_ = (batch.phases[:, t.neurons] == 0) & (own < 0)
-        moved = np.where(open_, own * shares, 0.0)
-        values = values + moved @ t.edges - moved @ chain.offsets[t.neurons]
-        for k, i in enumerate(t.neurons):
-            form[:, i] -= moved[:, k] * chain.slopes[i]
-        total = moved @ t.stacked[chain.layers[0].bias.size :]
+        which = own_planes(t, part)
+        own = c[:, t.neurons[which] - part.start]
+        open_ = (batch.phases[:, t.neurons[which]] == 0) & (own < 0)
+        moved = np.where(open_, own * shares[:, which], 0.0)
+        values = values + moved @ t.edges[which] - moved @ chain.offsets[t.neurons[which]]
+        for j, i in enumerate(t.neurons[which]):
+            form[:, i - part.start] -= moved[:, j] * chain.slopes[i]
+        total = total + moved @ t.stacked[chain.layers[0].bias.size :][which]
     first = chain.layers[0]
     total = total + form @ first.weight
     values = values + form @ first.bias - np.abs(total).sum(axis=1)
@@ -81,14 +85,15 @@ def gradients(model, batch, free, coefficients, points):
         line = chain.slopes[part] * a + chain.offsets[part]
         post = np.where(q == 0, np.where(c >= 0, p * a, line), (1 + q) / 2 * a)
         by_multiplier[:, part] = np.where(q == 0, np.where(c >= 0, c * a, 0.0), -q * a)
-        if k == 0 and t.neurons.size:
-            own = c[:, t.neurons]
-            planes = below @ t.stacked[layer.bias.size :].T + t.edges
-            gain = own * (planes - post[:, t.neurons])
-            by_share = np.where((q[:, t.neurons] == 0) & (own < 0), gain, 0.0)
-            for j, i in enumerate(t.neurons):
-                divisor = np.where(by_share[:, j] != 0, c[:, i], 1.0)
-                post[:, i] += free[1][:, j] * by_share[:, j] / divisor
+        which = own_planes(t, part)
+        places = t.neurons[which] - part.start
+        planes = points @ t.stacked[chain.layers[0].bias.size :][which].T + t.edges[which]
+        gain = c[:, places] * (planes - post[:, places])
+        gain = np.where((q[:, places] == 0) & (c[:, places] < 0), gain, 0.0)
+        by_share[:, which] = gain
+        for j, i in enumerate(places):
+            divisor = np.where(gain[:, j] != 0, c[:, i], 1.0)
+            post[:, i] += free[1][:, which][:, j] * gain[:, j] / divisor
         below = post
     last = chain.layers[model.top]
     by_mixture = t.rhs - (below @ last.weight.T + last.bias) @ t.matrix.T if t.rhs.size else free[2]
