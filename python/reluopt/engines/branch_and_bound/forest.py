@@ -154,9 +154,10 @@ class Forest:
         search = self.search
         if not self._late or self._finisher is None:
             return
-        if self._finisher.finished(search, self._late, self._descend_from):
-            for index in self._late:
-                self.bounds[index] = max(self.bounds[index], search.cutoff)
+        known = min(self.bounds[index] for index in self._late)
+        proven = self._finisher.proven(search, self._late, known, self._descend_from)
+        for index in self._late:
+            self.bounds[index] = max(self.bounds[index], min(proven, search.cutoff))
 
     def _descend_from(self, image: FloatArray, index: int) -> None:
         """A better incumbent around an image that meets an alternative."""

@@ -80,13 +80,14 @@ class Finisher(Protocol):
         """Whether it can be used."""
         ...
 
-    def finished(
+    def proven(
         self,
         search: Search,
         alternatives: Sequence[int],
+        known: float,
         descend: Callable[[FloatArray, int], None],
-    ) -> bool:
-        """Whether nothing that beats the incumbent is left of some alternatives."""
+    ) -> float:
+        """A proven bound on the objective of some alternatives; the cutoff where none is left."""
         ...
 
 

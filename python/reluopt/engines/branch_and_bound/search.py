@@ -100,6 +100,11 @@ class Search:
         return enclosing_radius(self.frame.inputs, self.cutoff)
 
     @property
+    def wants_bounds(self) -> bool:
+        """Whether a bound below the cutoff is of interest."""
+        return True
+
+    @property
     def out_of_time(self) -> bool:
         """Whether the deadline has passed."""
         return self.deadline.passed

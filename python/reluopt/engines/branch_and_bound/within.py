@@ -86,6 +86,11 @@ class WithinSearch(Search):
         return self._below(min(self.objective, self.limit))
 
     @property
+    def wants_bounds(self) -> bool:
+        """Not below the radius."""
+        return False
+
+    @property
     def out_of_time(self) -> bool:
         """Whether the deadline has passed, or an input within the radius is known."""
         return self.deadline.passed or self.found is not None

@@ -26,14 +26,14 @@ LIMIT = EngineOptions(time_limit=30.0)
 def at_once(monkeypatch):
     """Trees are handed over as soon as one node of them is not enough; counts the times."""
     taken = []
-    finished = within_ball.finished
+    proven = within_ball.proven
 
-    def counted(search, alternatives, descend):
+    def counted(search, alternatives, *rest):
         taken.append(list(alternatives))
-        return finished(search, alternatives, descend)
+        return proven(search, alternatives, *rest)
 
     monkeypatch.setattr(within_ball, "PATIENCE", 0)
-    monkeypatch.setattr(within_ball, "finished", counted)
+    monkeypatch.setattr(within_ball, "proven", counted)
     return taken
 
 
@@ -79,3 +79,20 @@ def test_kept_proofs_are_made_by_linear_programs(at_once):
     found = solve(network, question, Method("bnb", options=keep))
     assert found.proof is not None
     assert at_once == []
+
+
+def test_bounds_of_smaller_balls_are_known_when_time_is_up(at_once, monkeypatch):
+    network, data = load_network("mlp-100"), load_images("test")
+    question = MinimalPerturbation(data.image(102), data.label(102), norm=Norm.L1)
+    ends, emptied = [], within_ball._emptied
+
+    def stopped(search, alternatives, share, most, descend):
+        ends.append(share)
+        return emptied(search, alternatives, share, most, descend) if share < 0.5 else 0.0
+
+    monkeypatch.setattr(within_ball, "SMALLER", (0.42, 0.45))
+    monkeypatch.setattr(within_ball, "_emptied", stopped)
+    found = solve(network, question, Method("bnb", options=LIMIT))
+    assert ends == [1.0, 0.42, 0.45, 1.0]
+    assert found.bound == pytest.approx(0.45 * found.objective, rel=1e-5)
+    assert found.status.name == "FEASIBLE"

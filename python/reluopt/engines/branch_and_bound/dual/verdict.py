@@ -115,7 +115,8 @@ class DomainSearch:
     """One search; see the module.
 
     With a ``gap`` the largest slack is looked for, not its sign: nodes are closed by what the
-    attack has found best so far, up to this gap, and no input ends the search.
+    attack has found best so far, up to this gap, and no input ends the search. After ``most`` nodes
+    it ends undecided.
     """
 
     def __init__(
@@ -128,8 +129,9 @@ class DomainSearch:
         attack: Attack | None = None,
         keep: bool = False,
         gap: float | None = None,
+        most: float = math.inf,
     ) -> None:
-        self._gap = gap
+        self._gap, self._most = gap, most
         self._network, self._domain = network, domain
         self._alternatives = alternatives
         self._deadline, self._attack, self._keep = deadline, attack, keep
@@ -298,9 +300,10 @@ class DomainSearch:
     def _with_planes(self) -> None:
         """The second half: hard alternatives, one after the other, the easiest first."""
         pace = Pace()
-        self._grow_all(self._chain(planes=True), pace, np.inf if self._keep else LONG)
-        if self._open and not self._keep and not self._over():
-            self._grow_all(self._chain(planes=True, trees=True), pace, np.inf)
+        first = self._most if self._keep else min(LONG, self._most)
+        self._grow_all(self._chain(planes=True), pace, first)
+        if self._open and first < self._most and not self._over():
+            self._grow_all(self._chain(planes=True, trees=True), pace, self._most)
 
     def _grow_all(self, chain: Chain, pace: Pace, most: float) -> None:
         """Trees for all open alternatives, until one stays open or there are too many nodes."""

@@ -25,6 +25,13 @@ from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
 PATIENCE = 150
 """Nodes of a tree of linear programs after which dual bounds take over."""
 
+FEW = 10_000
+"""Nodes after which smaller balls come first: most trees are smaller."""
+
+SMALLER = (0.8, 0.9)
+"""Radii of these, as shares of the incumbent's: they take a fraction of its nodes, and are what is
+known when time is up."""
+
 
 def takes(frame: Frame) -> bool:
     """Whether bounds over the ball can be used: not of what is folded or lifted."""
@@ -63,28 +70,52 @@ class _Look:
         return None
 
 
-def finished(
-    search: Search, alternatives: Sequence[int], descend: Callable[[FloatArray, int], None]
-) -> bool:
-    """Whether nothing that beats the incumbent is left of some alternatives.
+def proven(
+    search: Search,
+    alternatives: Sequence[int],
+    known: float,
+    descend: Callable[[FloatArray, int], None],
+) -> float:
+    """A proven lower bound on the objective of some alternatives; the cutoff where nothing is left.
 
     Args:
         search: with a finite cutoff; its incumbent becomes better on the way.
         alternatives: of its task, with open trees.
+        known: what is proven already.
         descend: looks for better incumbents around an image that meets one of them.
+    """
+    with limited_threads(1), search.step("dual bounds"):
+        if _emptied(search, alternatives, 1.0, FEW, descend):
+            return search.cutoff
+        for share in SMALLER if search.wants_bounds else ():
+            if share * search.radius > known and not search.out_of_time:
+                radius = _emptied(search, alternatives, share, math.inf, descend)
+                known = max(known, radius)
+        radius = _emptied(search, alternatives, 1.0, math.inf, descend)
+        return search.cutoff if radius else known
+
+
+def _emptied(
+    search: Search,
+    alternatives: Sequence[int],
+    share: float,
+    most: float,
+    descend: Callable[[FloatArray, int], None],
+) -> float:
+    """The radius of a ball without any input, a share of the incumbent's; 0 where it is not shown.
+
+    An input that is found is the next incumbent, and the ball shrinks.
     """
     frame = search.frame
     asked = [frame.task.alternatives[i] for i in alternatives]
-    with limited_threads(1), search.step("dual bounds"):
-        while not search.out_of_time:
-            ends = frame.task.box.lower, frame.task.box.upper
-            domain = SimplexDomain(*ends, np.array(frame.task.image), search.radius)
-            look = _Look(search, alternatives)
-            given = (frame.network, domain, asked, search.deadline)
-            decision = DomainSearch(*given, attack=look).run()
-            search.nodes += decision.nodes
-            if decision.witness is None:
-                return decision.empty
-            found = decision.witness
-            descend(found.image, alternatives[found.alternative])
-    return False
+    while not search.out_of_time:
+        radius, look = share * search.radius, _Look(search, alternatives)
+        ends = frame.task.box.lower, frame.task.box.upper
+        domain = SimplexDomain(*ends, np.array(frame.task.image), radius)
+        given = (frame.network, domain, asked, search.deadline)
+        decision = DomainSearch(*given, attack=look, most=most).run()
+        search.nodes += decision.nodes
+        if decision.witness is None:
+            return radius if decision.empty else 0.0
+        descend(decision.witness.image, alternatives[decision.witness.alternative])
+    return 0.0
