@@ -11,6 +11,9 @@ from reluopt.questions.problems import Norm
 TIGHT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 """HiGHS' tolerances where programs build on each other."""
 
+STALL = 50
+"""Tangents that do not raise a least cost, which many points have then."""
+
 
 def region_rows(network, task, conditions, pattern):
     """Rows ``matrix @ delta >= rhs``: the change stays in the linear region and does what is asked.
@@ -115,6 +118,7 @@ def _least(cost, rows, sides, bounds, radius, enough):
 
     Or ``enough``, if it is not below that.
     """
+    costs = []
     for _ in range(200):
         result = linprog(cost, A_ub=rows, b_ub=sides, bounds=bounds, options=TIGHT)
         if result.status != 0:
@@ -122,7 +126,9 @@ def _least(cost, rows, sides, bounds, radius, enough):
         parts = result.x[:-1].reshape(2, -1)
         change = parts[0] - parts[1]
         length = float(np.sqrt(change @ change))
-        if length <= radius * (1.0 + 1e-8) or result.fun >= enough:
+        costs.append(result.fun)
+        settled = len(costs) > STALL and costs[-1] - costs[-STALL] <= 1e-13
+        if settled or length <= radius * (1.0 + 1e-8) or result.fun >= enough:
             return result.fun
         tangent = change / length
         rows = np.vstack([rows, np.concatenate([tangent, -tangent, [0.0]])])
