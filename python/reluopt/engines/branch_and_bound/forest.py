@@ -7,6 +7,7 @@ computed over that ball, and again whenever the incumbent has become clearly bet
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from reluopt.answers.solution import Incumbent
 from reluopt.attacks.start import starting_points
 from reluopt.engines.branch_and_bound.ball import Ball, no_bounds
 from reluopt.engines.branch_and_bound.events import TreeEvents
-from reluopt.engines.branch_and_bound.norm_search import GrowingTree, norm_search
+from reluopt.engines.branch_and_bound.norm_search import Finisher, GrowingTree, norm_search
 from reluopt.engines.branch_and_bound.plan import Plan, Recorder
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.numerics.arrays import FloatArray
@@ -25,6 +26,11 @@ the tree's root: bounds over the smaller ball then save more than the repeated w
 
 MAX_RESTARTS = 6
 """Restarts of one tree."""
+
+NARROW, NARROW_NODES, SQUEEZED_NODES = 200, 4000, 1500
+"""Hidden neurons of deep networks of which squeezed bounds may be better than any number of nodes;
+nodes that are tried before, and nodes of a tree over squeezed bounds after which the other way goes
+on. 967 were the most that an instance of ``dnn3`` took."""
 
 SMALL_TREE = 20
 """Searches with more nodes (beyond one for each alternative) look harder for incumbents."""
@@ -62,11 +68,9 @@ class Forest:
         self._recorders = [Recorder() for _ in range(alternatives)] if keeps_proof else []
         # Leaves of proofs are replayed with bounds over the ball alone.
         self._squeezer = None if keeps_proof else self._norm.squeezer(search.frame)
-        # Deep networks gain more from squeezing.
-        finisher = None if keeps_proof or self._squeezer else self._norm.finisher
+        finisher = None if keeps_proof else self._norm.finisher
         usable = finisher is not None and finisher.takes(search.frame)
         self._finisher = finisher if usable else None
-        self._late: list[int] = []
         self._ball: Ball | None = None
         self._squeezed: dict[int, Ball] = {}
         self._starts, self._excluded = starts, excluded
@@ -103,9 +107,12 @@ class Forest:
                 self.bounds[index] = tree.bound
             search.report(self.bound)
         roots = list(self.bounds)
-        for index in sorted(range(len(roots)), key=roots.__getitem__):
-            self._finish(index, roots[index])
-        self._finish_late()
+        order = sorted(range(len(roots)), key=roots.__getitem__)
+        if self._finisher is None:
+            for index in order:
+                self._finish(index, roots[index])
+        else:
+            self._finish_in_turns(self._finisher, order, roots)
 
     def _plant(self, index: int) -> GrowingTree | None:
         """A new tree for one alternative; None when it is known that nothing is in it."""
@@ -121,43 +128,60 @@ class Forest:
         self.size = max(self.size, tree.size, key=lambda size: size.get("variables", 0))
         return tree
 
-    def _finish(self, index: int, root_bound: float) -> None:
-        """Work on one tree until it is done, restarting it when the incumbent falls."""
+    def _finish(
+        self, index: int, root_bound: float, most: float = math.inf, squeezes: bool = True
+    ) -> bool:
+        """Work on one tree until it is done, restarting it when the incumbent falls.
+
+        False after so many nodes, where there is an incumbent.
+        """
         search, tree = self.search, self._trees[index]
         restarts, planted_at = 0, search.objective
         squeeze_at = -1
-        if self._squeezer is not None and tree is not None and tree.open:
+        if squeezes and self._squeezer is not None and tree is not None and tree.open:
             patience = self._squeezer.patience(search, tree, root_bound)
             squeeze_at = search.nodes + patience
-        limit = math.inf if self._finisher is None else search.nodes + self._finisher.PATIENCE
+        limit = search.nodes + most
         while tree is not None and tree.open:
             if search.out_of_time:
-                return
+                return True
             if search.nodes >= limit and search.cutoff < math.inf:
-                self._late.append(index)
-                return
+                return False
             fallen = search.objective < RESTART_AT * planted_at
-            squeezes = search.nodes == squeeze_at and self._squeeze(index)
-            if squeezes or (tree.replants and fallen and restarts < MAX_RESTARTS):
+            squeezed = search.nodes == squeeze_at and self._squeeze(index)
+            if squeezed or (tree.replants and fallen and restarts < MAX_RESTARTS):
                 tree, planted_at = self._plant(index), search.objective
                 restarts += 1
                 if tree is None:
-                    return
+                    return True
             if self._starts and search.nodes >= SMALL_TREE + len(self.bounds):
                 self._descend()
             tree.step()
             self.bounds[index] = max(self.bounds[index], min(tree.bound, search.cutoff))
             search.report(self.bound)
+        return True
 
-    def _finish_late(self) -> None:
-        """Work on all trees that have grown large at once."""
-        search = self.search
-        if not self._late or self._finisher is None:
+    def _finish_in_turns(
+        self, finisher: Finisher, order: Sequence[int], roots: Sequence[float]
+    ) -> None:
+        """Trees by themselves; large ones together, otherwise; in deep networks by squeezing."""
+        search, most = self.search, finisher.PATIENCE
+        late = [i for i in order if not self._finish(i, roots[i], most, squeezes=False)]
+        narrow = self._squeezer is not None and search.frame.hidden <= NARROW
+        few = NARROW_NODES if narrow else finisher.FEW
+        if late and finisher.tried(search, late, few, self._descend_from):
+            self._raise(late, search.cutoff)
             return
-        known = min(self.bounds[index] for index in self._late)
-        proven = self._finisher.proven(search, self._late, known, self._descend_from)
-        for index in self._late:
-            self.bounds[index] = max(self.bounds[index], min(proven, search.cutoff))
+        if narrow:
+            late = [i for i in late if not self._finish(i, roots[i], SQUEEZED_NODES)]
+        if late:
+            known = min(self.bounds[index] for index in late)
+            self._raise(late, finisher.proven(search, late, known, self._descend_from))
+
+    def _raise(self, which: Sequence[int], proven: float) -> None:
+        """Take what is proven of some alternatives."""
+        for index in which:
+            self.bounds[index] = max(self.bounds[index], min(proven, self.search.cutoff))
 
     def _descend_from(self, image: FloatArray, index: int) -> None:
         """A better incumbent around an image that meets an alternative."""

@@ -75,9 +75,20 @@ class Finisher(Protocol):
     """Another way to search trees that have grown large."""
 
     PATIENCE: int
+    FEW: int
 
     def takes(self, frame: Frame) -> bool:
         """Whether it can be used."""
+        ...
+
+    def tried(
+        self,
+        search: Search,
+        alternatives: Sequence[int],
+        most: float,
+        descend: Callable[[FloatArray, int], None],
+    ) -> bool:
+        """Whether a short search shows that nothing is left of some alternatives."""
         ...
 
     def proven(

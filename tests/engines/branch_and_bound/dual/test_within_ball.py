@@ -26,14 +26,14 @@ LIMIT = EngineOptions(time_limit=30.0)
 def at_once(monkeypatch):
     """Trees are handed over as soon as one node of them is not enough; counts the times."""
     taken = []
-    proven = within_ball.proven
+    tried = within_ball.tried
 
     def counted(search, alternatives, *rest):
         taken.append(list(alternatives))
-        return proven(search, alternatives, *rest)
+        return tried(search, alternatives, *rest)
 
     monkeypatch.setattr(within_ball, "PATIENCE", 0)
-    monkeypatch.setattr(within_ball, "proven", counted)
+    monkeypatch.setattr(within_ball, "tried", counted)
     return taken
 
 

@@ -70,6 +70,17 @@ class _Look:
         return None
 
 
+def tried(
+    search: Search,
+    alternatives: Sequence[int],
+    most: float,
+    descend: Callable[[FloatArray, int], None],
+) -> bool:
+    """Whether so many nodes show that nothing better is left; see :func:`proven`."""
+    with limited_threads(1), search.step("dual bounds"):
+        return _emptied(search, alternatives, 1.0, most, descend) > 0.0
+
+
 def proven(
     search: Search,
     alternatives: Sequence[int],
@@ -85,8 +96,6 @@ def proven(
         descend: looks for better incumbents around an image that meets one of them.
     """
     with limited_threads(1), search.step("dual bounds"):
-        if _emptied(search, alternatives, 1.0, FEW, descend):
-            return search.cutoff
         for share in SMALLER if search.wants_bounds else ():
             if share * search.radius > known and not search.out_of_time:
                 radius = _emptied(search, alternatives, share, math.inf, descend)
