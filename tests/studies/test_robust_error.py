@@ -96,9 +96,25 @@ def test_runs_of_others_stand_beside_what_was_published(few, told, beside):
     text = " ".join(told(result).split())
     told_of_it = "`nor-mlp-b` at 0.02: 25.00 to 50.00 % (published: 10.16 to 13.48)"
     assert f"{told_of_it} of the first 4, 1 undecided" in text
-    assert "Others: `of mine/2` at 0.3: 25.00 to 50.00 %." in text
-    assert "nor-mlp-b.safetensors --images test:0-3 --eps 0.02 \\ --time-limit 20 --out" in text
-    assert "--time-limit inf --out runs/robust-error/of mine/2-0.3" in text
+    assert "Not published before: `of mine/2` at 0.3: 25.00 to 50.00 %." in text
+    assert "nor-mlp-b.safetensors --images test:0-3 --eps 0.02 \\ --time-limit 20 \\ --out" in text
+    assert "--time-limit inf \\ --out runs/robust-error/of%20mine%2F2-0.3" in text
+
+
+def test_other_norms_stand_behind_linf_and_are_no_published_ones(few, told, beside):
+    beside("first", "nor-mlp-b", 0.02, norm="l1")
+    beside("second", "nor-mlp-b", 0.02)
+    beside("third", "nor-mlp-b", 0.5, norm="l2")
+    result = few(NAME, 1)
+    found = [(each["norm"], each["eps"], each["published"]) for each in result.facts["runs"]]
+    assert found[0] == ("linf", 0.02, [0.1016, 0.1348])
+    assert found[-2:] == [("l1", 0.02, None), ("l2", 0.5, None)]
+    assert (result.folder / f"{NAME}-nor-mlp-b-l1-0.02.csv").exists()
+    table = pd.read_csv(result.folder / f"{NAME}.csv", dtype=str)
+    assert table["norm"].tolist()[-2:] == ["L1", "L2"]
+    text = " ".join(told(result).split())
+    assert "Not published before: `nor-mlp-b` at L1 0.02: 25.00 to 50.00 % and" in text
+    assert "--eps 0.02 \\ --norm l1 --time-limit 20 \\ --out" in text
 
 
 def test_a_whole_run_leads(few, told, beside, monkeypatch):
@@ -115,11 +131,10 @@ def test_a_whole_run_leads(few, told, beside, monkeypatch):
 @pytest.mark.parametrize(
     ("runs", "words"),
     [
-        ([{"norm": "l2"}], "in the Linf norm, found verify l2"),
         ([{"verdicts": []}], "expected a folder with results.csv, found none"),
         ([{"expected": ["test:9 within 0.1"]}], "found no row of test:9 within 0.1"),
         ([{"first": 2}], "expected the first 4 test images, found no test:0"),
-        ([{}, {}], "found several of net within 0.1"),
+        ([{}, {}], "found several of net within linf 0.1"),
     ],
 )
 def test_other_folders_are_refused(few, beside, runs, words):

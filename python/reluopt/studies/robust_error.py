@@ -1,9 +1,9 @@
 """The exact robust error against the radius: how many test images have a wrong answer within eps.
 
-Two bundled networks are decided here, image by image, in Linf. Whatever else ``reluopt robust-error
---out`` wrote to folders beside their rows (``RUNS/robust-error/ANY``) is told too, so that networks
-that are not bundled take part: those of Salman et al. (2019) stand beside what was published of
-them.
+Two bundled networks are decided here, image by image, in Linf. Whatever else, in any norm,
+``reluopt robust-error --out`` wrote to folders beside their rows (``RUNS/robust-error/ANY``) is
+told too, so that networks that are not bundled take part: those of Salman et al. (2019) stand
+beside what was published of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from reluopt.errors import InputError, shown
 from reluopt.figures import robust_error_figure
 from reluopt.networks.zoo import bundled_names, load_bundled
-from reluopt.questions.problems import Norm
+from reluopt.questions.problems import Norm, parse_norm
 from reluopt.runs.instances import load_instances
 from reluopt.runs.record import RECORD, Record, read_record
 from reluopt.runs.row import VerifyRow
@@ -61,28 +61,35 @@ class _Run:
     machine: str
 
     @property
-    def question(self) -> tuple[str, float]:
-        """The network and the radius."""
-        return self.rows[0].network, self.rows[0].eps
+    def question(self) -> tuple[str, str, float]:
+        """The network, the norm and the radius."""
+        return self.rows[0].network, self.rows[0].norm, self.rows[0].eps
+
+    @property
+    def published(self) -> tuple[float, float] | None:
+        """What others found, in Linf."""
+        network, norm, eps = self.question
+        return ROBUST_ERRORS.get((network, eps)) if norm == str(Norm.LINF) else None
 
     @property
     def table(self) -> str:
         """Name of its published rows, whatever the network is called."""
-        network, eps = self.question
-        return f"{NAME}-{quote(network, safe='')}-{eps:g}"
+        network, norm, eps = self.question
+        part = "" if norm == str(Norm.LINF) else f"-{norm}"
+        return f"{NAME}-{quote(network, safe='')}{part}-{eps:g}"
 
 
 def run(context: StudyContext) -> StudyResult:
     """Decide the bundled networks, take up what lies beside, and count."""
     folder = StudyFolder(context, NAME)
     count = context.count(REDUCED, COMPLETE)
-    runs: dict[tuple[str, float], _Run] = {}
+    runs: dict[tuple[str, str, float], _Run] = {}
     for each in (*_bundled(folder, count), *_given(folder.path)):
         if each.question in runs:
-            network, eps = each.question
+            network, norm, eps = each.question
             raise InputError(
-                f"{folder.path}: expected one run of each network and radius, found several of "
-                f"{shown(network)} within {eps:g}"
+                f"{folder.path}: expected one run of each network, norm and radius, found several "
+                f"of {shown(network)} within {norm} {eps:g}"
             )
         runs[each.question] = each
     ordered = sorted(runs.values(), key=_place)
@@ -118,11 +125,10 @@ def _given(path: Path) -> Iterator[_Run]:
         if folder.name in RADII:
             continue
         record = Record(folder, read_record(folder, "a robust error"))
-        asked = tuple(record.settings.get(name) for name in ("experiment", "norm"))
-        if asked != ("verify", str(Norm.LINF)):
+        asked = str(record.settings.get("experiment"))
+        if asked != "verify":
             raise InputError(
-                f"{folder}: expected what reluopt robust-error wrote in the Linf norm, found "
-                f"{shown(' '.join(map(str, asked)))}"
+                f"{folder}: expected what reluopt robust-error wrote, found {shown(asked)}"
             )
         rows = read_table(folder).typed(VerifyRow)
         missing = record.missing({row.row_key for row in rows})
@@ -156,19 +162,21 @@ def _machine(record: Mapping[str, Any]) -> str:
 
 
 def _place(run: _Run) -> tuple[int, str, float]:
-    """Published questions first, in their order."""
-    order = list(ROBUST_ERRORS)
-    place = order.index(run.question) if run.question in ROBUST_ERRORS else len(order)
-    return place, *run.question
+    """Published questions first, in their order; then others, Linf first."""
+    order, (network, norm, eps) = list(ROBUST_ERRORS), run.question
+    if run.published is not None:
+        return order.index((network, eps)), network, eps
+    return len(order) + [str(Norm.LINF), norm].index(norm), f"{norm} {network}", eps
 
 
 def _facts(run: _Run) -> dict[str, Any]:
     """What is told of a run; errors are shares in [0, 1], ``published`` too."""
     (found,) = robust_errors(run.rows)
-    network, eps = run.question
+    network, norm, eps = run.question
     seconds = [row.seconds or 0.0 for row in run.rows]
     return {
         "network": shown(network),
+        "norm": norm,
         "eps": eps,
         "given": run.given,
         "file": shown(network if network in bundled_names() else f"{network}.safetensors"),
@@ -178,7 +186,7 @@ def _facts(run: _Run) -> dict[str, Any]:
         "lower": found.lower,
         "upper": found.upper,
         "undecided": round(found.undecided * found.images),
-        "published": ROBUST_ERRORS.get(run.question),
+        "published": run.published,
         "limit": run.rows[0].time_limit,
         "seconds": round(sum(seconds), 1),
         "median": round(statistics.median(seconds), 5),
@@ -220,6 +228,7 @@ def _table(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     lines = [
         {
             "network": each["network"],
+            "norm": parse_norm(each["norm"]).label,
             "eps": f"{each['eps']:g}",
             "images": f"{each['images']:,}",
             "clean (%)": interval([each["clean"]]),
@@ -237,7 +246,8 @@ def _table(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def _figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
     """Robust accuracy of the networks that others bounded, or of all if there are none."""
-    chosen = [each for each in runs if each["published"]] or runs
+    boxes = [each for each in runs if each["norm"] == str(Norm.LINF)]
+    chosen = [each for each in boxes if each["published"]] or boxes
     series: dict[str, list[tuple[float, ...]]] = {}
     others: dict[str, list[tuple[float, ...]]] = {}
     for each in chosen:

@@ -27,10 +27,13 @@ the tree's root: bounds over the smaller ball then save more than the repeated w
 MAX_RESTARTS = 6
 """Restarts of one tree."""
 
-NARROW, NARROW_NODES, SQUEEZED_NODES = 200, 4000, 1500
-"""Hidden neurons of deep networks of which squeezed bounds may be better than any number of nodes;
-nodes that are tried before, and nodes of a tree over squeezed bounds after which the other way goes
-on. 967 were the most that an instance of ``dnn3`` took."""
+SMALL, DEEP = 64, 200
+"""Hidden neurons of networks whose linear programs are so cheap, and of deep ones whose squeezed
+bounds are so much better, that trees of them are tried once more."""
+
+FEW_NODES, MORE_NODES = 4000, 1500
+"""Nodes of the other way before that, and nodes of such a tree after which it goes on. 967 were the
+most that an instance of ``dnn3`` took."""
 
 SMALL_TREE = 20
 """Searches with more nodes (beyond one for each alternative) look harder for incumbents."""
@@ -164,16 +167,16 @@ class Forest:
     def _finish_in_turns(
         self, finisher: Finisher, order: Sequence[int], roots: Sequence[float]
     ) -> None:
-        """Trees by themselves; large ones together, otherwise; in deep networks by squeezing."""
+        """Trees by themselves, large ones by the finisher; those of small networks in turns."""
         search, most = self.search, finisher.PATIENCE
         late = [i for i in order if not self._finish(i, roots[i], most, squeezes=False)]
-        narrow = self._squeezer is not None and search.frame.hidden <= NARROW
-        few = NARROW_NODES if narrow else finisher.FEW
+        again = search.frame.hidden <= (SMALL if self._squeezer is None else DEEP)
+        few = FEW_NODES if again else finisher.FEW
         if late and finisher.tried(search, late, few, self._descend_from):
             self._raise(late, search.cutoff)
             return
-        if narrow:
-            late = [i for i in late if not self._finish(i, roots[i], SQUEEZED_NODES)]
+        if again:
+            late = [i for i in late if not self._finish(i, roots[i], MORE_NODES)]
         if late:
             known = min(self.bounds[index] for index in late)
             self._raise(late, finisher.proven(search, late, known, self._descend_from))
