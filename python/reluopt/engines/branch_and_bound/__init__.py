@@ -6,9 +6,9 @@ the norm's: a package of the norm's name implements :class:`~.norm_search.NormSe
 relaxation whose bounds are theorems (``certificate``) and a tree that tightens, polishes and
 branches nodes. Blends of L1 and L2 are lifted to L2 (:mod:`blend`).
 
-Boxes are searched another way (:mod:`dual`): verdicts, worst cases and distances in Linf. Verdicts
-over balls of L1 and L2 (:mod:`within`) and worst cases over them (:mod:`largest`) are searches for
-the nearest input.
+Boxes are searched another way (:mod:`dual`): verdicts, worst cases and distances in Linf; so are
+L1 trees that grow large (:mod:`.dual.within_ball`). Verdicts over balls of L1 and L2
+(:mod:`within`) and worst cases over them (:mod:`largest`) are searches for the nearest input.
 
 Trees tell a listener what they do (:mod:`events`). Searches that keep what they proved listen
 (:mod:`plan`), prove the leaves once more (:mod:`proof_search`), and store them (:mod:`proof_file`);

@@ -24,6 +24,7 @@ from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame
 from reluopt.engines.branch_and_bound.growth import Balls
+from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.branch_and_bound.proof_search import prove, root_bound
@@ -49,14 +50,14 @@ class BranchAndBoundEngine(Engine):
     self_contained = True
 
     def kernels(self, task: Task) -> tuple[str, ...]:
-        """Those of the norm's relaxation; blends are L2 problems here, verdicts take boxes."""
+        """Those of the norm's relaxation; blends are L2 problems here, large L1 trees dual ones."""
         if within.takes(task):
-            return (str(task.inputs.norm),)
+            return _of_norm(str(task.inputs.norm))
         if largest.takes(task):
-            return (str(task.inputs.norm), "bounds", "regions")
+            return (*_of_norm(str(task.inputs.norm)), "bounds", "regions")
         if any(kind.takes(task) for kind in OTHERS):
             return ("box", "bounds", "attacks")
-        return (task.norm.name,) if task.norm.name in NORMS else ("l2",)
+        return _of_norm(task.norm.name if task.norm.name in NORMS else "l2")
 
     def state(self) -> EngineState:
         """Always usable."""
@@ -151,6 +152,11 @@ class BranchAndBoundEngine(Engine):
         if distance.takes(task):
             return distance.root_bound(network, task, incumbent, gap * GAP_SHARE)
         return root_bound(network, task, incumbent, gap * GAP_SHARE)
+
+
+def _of_norm(norm: str) -> tuple[str, ...]:
+    """Kernels of searches in a norm."""
+    return (norm,) if norm_search(norm).finisher is None else (norm, "box")
 
 
 def _answer(

@@ -1,10 +1,11 @@
-"""Boxes: dual bounds of many nodes at once, in float32, closed with outward rounding.
+"""Boxes and L1 balls: dual bounds of many nodes at once, in float32, closed with outward rounding.
 
-:mod:`chain` is a network over a box, :mod:`certificate` what is proven about it, :mod:`ascent` how
-multipliers are found (its loops are :mod:`climbing`, :mod:`slots` and :mod:`products`),
-:mod:`planes` and :mod:`cutting` what helps triangles, :mod:`tree`, :mod:`branching`, :mod:`fan` and
-:mod:`leaves` the search, :mod:`verdict` its order, :mod:`engine` its tasks. Linear programs of
-leaves and linear regions are solved by :mod:`few_rows`.
+:mod:`domains` are the boxes and balls, :mod:`chain` is a network over one, :mod:`certificate` what
+is proven about it, :mod:`ascent` how multipliers are found (its loops are :mod:`climbing`,
+:mod:`slots` and :mod:`products`), :mod:`planes`, :mod:`vertices` and :mod:`cutting` what helps
+triangles, :mod:`tree`, :mod:`branching`, :mod:`fan` and :mod:`leaves` the search, :mod:`verdict`
+its order, :mod:`engine` and :mod:`within_ball` its tasks. Linear programs of leaves and linear
+regions are solved by :mod:`few_rows`.
 """
 
 _HERE = "engines.branch_and_bound.dual."

@@ -1,4 +1,4 @@
-"""Bounds of hidden layers over a box, by optimised slopes."""
+"""Bounds of hidden layers over a domain, by optimised slopes."""
 
 from __future__ import annotations
 

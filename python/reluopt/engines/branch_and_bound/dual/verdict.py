@@ -1,8 +1,8 @@
-"""Does a box hold an input that meets an alternative? Attack, bounds, tree; then planes and trees.
+"""Does a domain hold an input that meets an alternative? Attack, bounds, tree; planes and trees.
 
 Cheap steps come first, and what they settle is dropped: a few gradient steps, linear bounds of all
-alternatives, gradient steps from the points at which these are least, and a tree without planes
-over all alternatives together. What is still open then is hard, and worth planes
+alternatives, gradient steps from the points at which these are least, and, in boxes, a tree without
+planes over all alternatives together. What is still open then is hard, and worth planes
 (:mod:`.cutting`): for the bounds of the layers behind the first, and for each alternative before a
 tree of its own.
 """
@@ -64,13 +64,13 @@ class Grown:
 
 @dataclass(eq=False)
 class Decision:
-    """What a search over a box ends with.
+    """What a search over a domain ends with.
 
     Attributes:
         witness: an input that meets an alternative, or None.
         slack: proven upper bound on the slack of every alternative; negative where none is met.
         nodes: nodes of all trees.
-        chains: networks over the box, as far as they were bounded.
+        chains: networks over the domain, as far as they were bounded.
         proofs: of each alternative that holds no input the tree that shows it and the number of
             its root, when asked for.
     """
@@ -201,7 +201,7 @@ class DomainSearch:
         return found is not None
 
     def _chain(self, *, planes: bool, trees: bool = False) -> Chain:
-        """The network over the box, bounded with or without planes, and trees."""
+        """The network over the domain, bounded with or without planes, and trees."""
 
         def tighten(chain: Chain) -> None:
             if planes and not self._deadline.passed:
