@@ -21,8 +21,15 @@ from typing import ClassVar
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.dual.slots import budget_price
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray, SingleArray
+from reluopt.numerics.arrays import (
+    FloatArray,
+    FloatMatrix,
+    IntArray,
+    SingleArray,
+    SingleMatrix,
+)
 from reluopt.numerics.jit import kernel
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
@@ -174,7 +181,9 @@ class SimplexDomain(Domain):
     def reach(self, total: FloatMatrix) -> tuple[FloatArray, FloatArray]:
         """See :meth:`Domain.reach`."""
         found, sizes = np.empty(total.shape[0]), np.empty(total.shape[0])
-        simplex_reach(np.ascontiguousarray(total), self.high, found, sizes)
+        with np.errstate(over="ignore"):
+            single = total.astype(np.float32)
+        simplex_reach(np.ascontiguousarray(total), single, self.caps, self.high, found, sizes)
         return found, sizes
 
     def inputs(self, point: SingleArray | FloatArray) -> FloatArray:
@@ -197,18 +206,16 @@ class SimplexDomain(Domain):
 
 @kernel
 def simplex_reach(
-    total: FloatMatrix, caps: FloatArray, found: FloatArray, sizes: FloatArray
+    total: FloatMatrix,
+    single: SingleMatrix,
+    single_caps: SingleArray,
+    caps: FloatArray,
+    found: FloatArray,
+    sizes: FloatArray,
 ) -> None:
-    """:meth:`Domain.reach` of a simplex: with the price at which the budget is spent."""
+    """:meth:`Domain.reach` of a simplex, at the price that float32 finds good."""
     for b in range(total.shape[0]):
-        row, left, price = total[b], 1.0, 0.0
-        for j in np.argsort(row):
-            if row[j] >= 0.0:
-                break
-            left -= caps[j]
-            if left <= 0.0:
-                price = -row[j]
-                break
+        row, price = total[b], float(budget_price(single[b], single_caps)[1])
         value, size = price, price
         for j in range(row.size):
             size += caps[j] * abs(row[j])
