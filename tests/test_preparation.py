@@ -49,7 +49,7 @@ def thesis_image(network):
 @pytest.mark.parametrize(
     ("method", "norm", "logit", "sets"),
     [
-        (Method("bnb"), "l1", False, ["l1", "box"]),
+        (Method("bnb"), "l1", False, ["l1", "simplex"]),
         (Method("bnb"), "l2", False, ["l2"]),
         (Method("bnb"), "blend:0.5", False, ["l2"]),
         (Method("highs"), "l1", False, ["bounds", "attacks"]),

@@ -26,7 +26,7 @@ NORMS = ("l1", "l2")
 _PACKAGES = {norm: import_module(f"{__name__}.{norm}") for norm in NORMS}
 
 KERNELS: dict[str, tuple[str, ...]] = {norm: each.KERNELS for norm, each in _PACKAGES.items()}
-KERNELS["box"] = import_module(f"{__name__}.dual").KERNELS
+KERNELS |= import_module(f"{__name__}.dual").KERNELS
 """See :mod:`reluopt.numerics.sets`."""
 
 COSTS: dict[str, float] = {}

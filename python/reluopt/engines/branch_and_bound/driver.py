@@ -156,7 +156,7 @@ class BranchAndBoundEngine(Engine):
 
 def _of_norm(norm: str) -> tuple[str, ...]:
     """Kernels of searches in a norm."""
-    return (norm,) if norm_search(norm).finisher is None else (norm, "box")
+    return (norm,) if norm_search(norm).finisher is None else (norm, "simplex")
 
 
 def _answer(

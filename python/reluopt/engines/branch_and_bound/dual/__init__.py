@@ -10,27 +10,31 @@ regions are solved by :mod:`few_rows`.
 
 _HERE = "engines.branch_and_bound.dual."
 
-KERNELS = tuple(
-    f"{_HERE}{name}"
-    for name in (
-        "certificate:add_planes_safely",
-        "certificate:relax_safely",
-        "climbing:ascend",
-        "domains:simplex_reach",
-        "few_rows:minimise",
-        "gradients:dense_walk",
-        "gradients:move",
-        "gradients:worst_conditions",
-        "kernels:first_layer_children",
-        "kernels:scores",
-        "planes:add_hull_planes",
-        "region:single_radii",
-        "region:smallest_radius",
-        "slots:children",
-        "slots:descend",
-    )
+_EVERYWHERE = (
+    "certificate:add_planes_safely",
+    "certificate:relax_safely",
+    "climbing:ascend",
+    "few_rows:minimise",
+    "kernels:first_layer_children",
+    "kernels:scores",
+    "slots:children",
+    "slots:descend",
 )
-"""See :mod:`reluopt.numerics.sets`."""
+
+_BOXES = (
+    "gradients:dense_walk",
+    "gradients:move",
+    "gradients:worst_conditions",
+    "planes:add_hull_planes",
+    "region:single_radii",
+    "region:smallest_radius",
+)
+
+KERNELS = {
+    "box": tuple(f"{_HERE}{name}" for name in (*_EVERYWHERE, *_BOXES)),
+    "simplex": tuple(f"{_HERE}{name}" for name in (*_EVERYWHERE, "domains:simplex_reach")),
+}
+"""By domain; see :mod:`reluopt.numerics.sets`."""
 
 COSTS = {
     f"{_HERE}climbing:ascend": 1.4,
