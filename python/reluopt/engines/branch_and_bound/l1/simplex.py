@@ -18,8 +18,6 @@ Nothing here is part of a proof: bounds are recomputed from the multipliers by
 
 from __future__ import annotations
 
-import numpy as np
-
 from reluopt.engines.branch_and_bound.l1.basis import (
     PIVOT_TOLERANCE,
     add_column,
@@ -39,6 +37,7 @@ from reluopt.engines.branch_and_bound.l1.program import (
     State,
     Work,
 )
+from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.jit import apart, search_kernel
 from reluopt.numerics.vectors import copy_vector
 
@@ -63,9 +62,6 @@ the inverse is known to 1e-10."""
 
 SMALL_PIVOT = 1e-7
 """Pivots below it are avoided when another candidate exists."""
-
-FEW = 8
-"""Breakpoints that are passed one by one, in their order."""
 
 REFACTOR_EVERY = 100
 """Pivots after which the inverse is computed anew; keeps its error near 1e-10."""
@@ -113,6 +109,24 @@ def _leaving_row(lp: LinearProgram, state: State) -> tuple[int, float]:
 
 
 @search_kernel
+def _sift_down(keys: FloatArray, items: IntArray, start: int, size: int) -> None:
+    """Restore the heap order (smallest key first) below ``start``."""
+    key, item = keys[start], items[start]
+    place = start
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and keys[child + 1] < keys[child]:
+            child += 1
+        if keys[child] >= key:
+            break
+        keys[place], items[place] = keys[child], items[child]
+        place = child
+    keys[place], items[place] = key, item
+
+
+@search_kernel
 def _gather(lp: LinearProgram, state: State, work: Work, sign: float) -> int:
     """Collect the columns that can enter, with their ratios; their number."""
     size = 0
@@ -127,62 +141,9 @@ def _gather(lp: LinearProgram, state: State, work: Work, sign: float) -> int:
 
 
 @search_kernel
-def _split(
-    lp: LinearProgram, work: Work, start: int, end: int, ratio: float
-) -> tuple[int, float]:
-    """Put the candidates from ``start`` to ``end`` with smaller ratios before the others.
-
-    Without branches, which would be mispredicted half of the time.
-
-    Returns:
-        Place of the first of the others, and what passing the smaller ones takes off the slope.
-    """
-    keys, items = work.ratios, work.candidates
-    place, drop = start, 0.0
-    for e in range(start, end):
-        key, j = keys[e], items[e]
-        keys[e], items[e] = keys[place], items[place]
-        keys[place], items[place] = key, j
-        smaller = key < ratio
-        place += smaller
-        drop += abs(work.priced[j]) * (lp.upper[j] - lp.lower[j]) if smaller else 0.0
-    return place, drop
-
-
-@search_kernel
-def _passed(lp: LinearProgram, work: Work, size: int, slope: float) -> int:
-    """Put the breakpoints that are passed first, in any order, and the last one behind; number."""
-    keys, items = work.ratios, work.candidates
-    start, end = 0, size
-    while end - start > FEW:
-        low, middle, high = keys[start], keys[(start + end) // 2], keys[end - 1]
-        ratio = max(min(low, middle), min(max(low, middle), high))
-        place, drop = _split(lp, work, start, end, ratio)
-        if place == start:  # the smallest ratio: those that have it are a part of their own
-            place, drop = _split(lp, work, start, end, np.nextafter(ratio, np.inf))
-            if place == end:
-                break
-        if slope - drop > PRIMAL_TOLERANCE:
-            start, slope = place, slope - drop
-        else:
-            end = place
-    while start < end:
-        first = start
-        for e in range(start + 1, end):
-            if keys[e] < keys[first]:
-                first = e
-        j = items[first]
-        keys[start], keys[first] = keys[first], keys[start]
-        items[start], items[first] = j, items[start]
-        slope -= abs(work.priced[j]) * (lp.upper[j] - lp.lower[j])
-        if slope <= PRIMAL_TOLERANCE:
-            break  # what would be left of the infeasibility is none
-        start += 1
-    return start
-
-
-@search_kernel
-def _ratio_test(lp: LinearProgram, work: Work, size: int, slope: float) -> tuple[int, int]:
+def _ratio_test(
+    lp: LinearProgram, state: State, work: Work, size: int, slope: float
+) -> tuple[int, int]:
     """Bound flipping ratio test on the gathered candidates.
 
     As the dual step grows, the reduced cost of a candidate changes its sign at its ratio. A boxed
@@ -192,45 +153,64 @@ def _ratio_test(lp: LinearProgram, work: Work, size: int, slope: float) -> tuple
 
     Returns:
         Entering column (-1: the dual is unbounded) and the number of columns to flip, which then
-        stand at the beginning of ``work.candidates``.
+        stand at the end of ``work.candidates[:size]``, in the order in which they were passed.
     """
     keys, items = work.ratios, work.candidates
-    flips = _passed(lp, work, size, slope)
-    if flips == size:
+    for start in range(size // 2 - 1, -1, -1):
+        _sift_down(keys, items, start, size)
+    left = size
+    while left > 0:
+        j = items[0]
+        remaining = slope - abs(work.priced[j]) * (lp.upper[j] - lp.lower[j])
+        if remaining <= PRIMAL_TOLERANCE:
+            break  # what would be left of the infeasibility is none
+        slope = remaining
+        left -= 1
+        key = keys[0]
+        keys[0], items[0] = keys[left], items[left]
+        keys[left], items[left] = key, j
+        _sift_down(keys, items, 0, left)
+    if left == 0:
         return -1, size
-    best = flips
-    for e in range(flips + 1, size):
+    # The heap's top is the last breakpoint. Look for a larger pivot among near ties behind it.
+    ratio = keys[0]
+    best = 0
+    for e in range(1, left):
         larger = abs(work.priced[items[e]]) > abs(work.priced[items[best]])
-        if keys[e] <= keys[flips] + SAME_RATIO and larger:
+        if keys[e] <= ratio + SAME_RATIO and larger:
             best = e
+    flips = size - left
+    entering = items[best]
     # A tiny pivot is worse than a shorter step: go back to the last breakpoint with a sound one.
-    while abs(work.priced[items[best]]) < SMALL_PIVOT and flips > 0:
+    while abs(work.priced[entering]) < SMALL_PIVOT and flips > 0:
         flips -= 1
-        best = flips
-        for e in range(flips):
-            if keys[e] > keys[best]:
-                best = e
-        keys[flips], keys[best] = keys[best], keys[flips]
-        items[flips], items[best] = items[best], items[flips]
-        best = flips
-    return items[best], flips
+        entering = items[size - 1 - flips]
+    return entering, flips
 
 
 @search_kernel
-def _flip(lp: LinearProgram, state: State, work: Work, flips: int) -> None:
+def _flip(
+    lp: LinearProgram, state: State, work: Work, size: int, flips: int, entering: int
+) -> None:
     """Move the passed columns to their other bounds and update the basic values."""
-    m, lower, upper, shift = lp.rhs.size, lp.lower, lp.upper, work.shift
-    side, value, reduced_cost = state.side, state.value, state.reduced_cost
+    m, pixels, shift = lp.rhs.size, lp.pixels, work.shift
+    lower, upper, side, value = lp.lower, lp.upper, state.side, state.value
     shift[:] = 0.0
     rise = 0.0
-    for e in range(flips):
+    for e in range(size - flips, size):
         j = work.candidates[e]
-        before = value[j]
+        if j == entering:
+            continue
         side[j] = -side[j]
+        step = (upper[j] - lower[j]) * -side[j]
         value[j] = lower[j] if side[j] > 0.0 else upper[j]
-        step = value[j] - before
-        rise += step * reduced_cost[j]
-        add_column(lp, j, step, shift)
+        rise += step * state.reduced_cost[j]
+        if lp.first_pixel <= j < lp.first_logical:
+            p = j - lp.first_pixel
+            for t in range(pixels.shape[1]):
+                shift[t] += step * pixels[p, t]
+        else:
+            add_column(lp, j, step, shift)
     state.scalars[OBJECTIVE] += rise
     for i in range(m):
         total = 0.0
@@ -336,7 +316,7 @@ def _pivot_on(
     copy_vector(state.inverse[row], work.pivot_row)
     price(lp, work.pivot_row, work.priced, state.counters[LISTED])
     size = _gather(lp, state, work, -1.0 if infeasibility < 0.0 else 1.0)
-    entering, flips = _ratio_test(lp, work, size, abs(infeasibility))
+    entering, flips = _ratio_test(lp, state, work, size, abs(infeasibility))
     if entering < 0:
         return -1, True
     ftran(lp, state.inverse, entering, work.column)
@@ -345,7 +325,7 @@ def _pivot_on(
     if small or error > PIVOT_ERROR * (1.0 + abs(work.column[row])):
         return entering, True
     if flips > 0:
-        _flip(lp, state, work, flips)
+        _flip(lp, state, work, size, flips, entering)
     _change_basis(lp, state, work, row, entering, infeasibility)
     return entering, False
 
