@@ -191,21 +191,22 @@ def linear_region_rows(
     network: ReLUNetwork, image: FloatArray, alternative: Alternative, pattern: Pattern
 ) -> LinearRegionRows:
     """Rows of a linear region and of the conditions in it, about ``image``."""
-    maps = network.region_map(pattern)
-    blocks, sides = [], []
+    maps, conditions = network.region_map(pattern), alternative.conditions
+    hidden = sum(active.size for active in pattern)
+    matrix = np.empty((hidden + conditions.rhs.size, image.size))
+    rhs, start = np.empty(matrix.shape[0]), 0
     for (slope, offset), active in zip(maps[:-1], pattern, strict=True):
-        signs = np.where(active, 1.0, -1.0)
-        blocks.append(signs[:, None] * slope)
-        sides.append(-signs * (slope @ image + offset))
+        signs, stop = np.where(active, 1.0, -1.0), start + active.size
+        np.multiply(signs[:, None], slope, out=matrix[start:stop])
+        rhs[start:stop] = -signs * (slope @ image + offset)
+        start = stop
     slope, offset = maps[-1]
-    conditions = alternative.conditions
-    blocks.append(conditions.matrix @ slope)
-    sides.append(conditions.rhs - conditions.matrix @ (slope @ image + offset))
-    matrix, rhs = np.vstack(blocks), np.concatenate(sides)
-    lengths = np.sqrt((matrix * matrix).sum(axis=1))
+    matrix[hidden:] = conditions.matrix @ slope
+    rhs[hidden:] = conditions.rhs - conditions.matrix @ (slope @ image + offset)
+    lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
     lengths[lengths == 0.0] = 1.0
-    hidden = rhs.size - conditions.rhs.size
-    return LinearRegionRows(matrix / lengths[:, None], rhs / lengths, lengths, hidden)
+    matrix /= lengths[:, None]
+    return LinearRegionRows(matrix, rhs / lengths, lengths, hidden)
 
 
 def find_incumbent(

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -78,7 +79,7 @@ class BoxAttack:
         self.lower, self.upper = lower, upper
         self._low, self._high = lower.astype(np.float32), upper.astype(np.float32)
         self._half = (self._high - self._low) * np.float32(0.5)
-        self._generator = np.random.default_rng(seed)
+        self._seed = seed
         self._gradients = gradients_of(network)
         conditions = [each.conditions for each in alternatives]
         counts = [each.rhs.size for each in conditions]
@@ -92,10 +93,17 @@ class BoxAttack:
         self.enough = 0.0
         self.best: Witness | None = None
 
+    @cached_property
+    def _generator(self) -> np.random.Generator:
+        """Of random corners; making one takes as long as a few gradient steps."""
+        return np.random.default_rng(self._seed)
+
     def starts(self, alternatives: Sequence[int], restarts: int) -> tuple[SingleMatrix, IntArray]:
         """The middle of the box and random corners, for each alternative."""
         asked = alternatives if self._from_starts else []
         which = np.repeat(np.asarray(asked, dtype=np.int64), restarts)
+        if which.size == 0:
+            return np.zeros((0, self._low.size), dtype=np.float32), which
         shape = (which.size, self._low.size)
         share = self._generator.integers(0, 2, shape).astype(np.float32)
         share[::restarts] = 0.5

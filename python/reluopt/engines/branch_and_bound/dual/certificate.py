@@ -34,6 +34,7 @@ longest chain of roundings, and :func:`~reluopt.numerics.rounding.gamma` doubles
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -195,13 +196,13 @@ def lower_bounds(
     length = 16.0 + forms.rows.shape[1] + forms.terms + chain.domain.columns
     multipliers = np.ascontiguousarray(multipliers, dtype=np.float64)
     shares = np.ascontiguousarray(shares, dtype=np.float64)
-    total = np.zeros((current.shape[0], chain.domain.columns))
+    totals: list[FloatMatrix] = []
     for k in range(forms.top, -1, -1):
         layer = chain.layers[k]
         constants += current @ layer.bias
         length += layer.weight.shape[1] + layer.weight.shape[0] + 16.0
         if k == 0:
-            total += current @ layer.weight
+            totals.append(current @ layer.weight)
             break
         coefficients = current @ layer.weight
         below = chain.layers[k - 1]
@@ -216,8 +217,8 @@ def lower_bounds(
             some = np.ascontiguousarray(shares[:, which])
             own = (planes.edges[which], planes.sizes[which], current, parts, constants, sizes)
             add_planes_safely(coefficients, start, *args, some, planes.neurons[which], *own)
-            total += parts @ planes.matrix[which]
-    reach, size = chain.domain.reach(total)
+            totals.append(parts @ planes.matrix[which])
+    reach, size = chain.domain.reach(reduce(np.add, totals))
     with np.errstate(invalid="ignore", over="ignore"):
         error = float(gamma(length + planes.count)) * (sizes + size) + TINY
         found = constants - reach - error

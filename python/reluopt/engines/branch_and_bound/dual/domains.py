@@ -85,7 +85,8 @@ class Domain:
         errors = share * magnitudes + TINY
         scaled = self._scaled(weight)
         bias = weight @ self._origin() + first.bias
-        (down, size), (up, _) = self.reach(scaled), self.reach(-scaled)
+        down, size = self.reach(scaled)
+        up = down if self.is_box else self.reach(-scaled)[0]
         room = errors * 2.0 + share * size
         return FirstLayer(scaled, bias, magnitudes, errors, bias - down - room, bias + up + room)
 
@@ -148,7 +149,9 @@ class BoxDomain(Domain):
         return self.middle
 
     def _scaled(self, weight: FloatMatrix) -> FloatMatrix:
-        return np.ascontiguousarray((weight * self.widths)[:, self.moving])
+        if self.columns == self.widths.size:
+            return weight * self.widths
+        return np.take(weight, self.moving, axis=1) * self.widths[self.moving]
 
 
 class SimplexDomain(Domain):

@@ -91,9 +91,10 @@ def _affine(
         rows.append(sign[:, None] * matrix[asked])
         edges.append(-sign * constants[asked])
         names.append(start + asked)
-        active = (own > 0).astype(np.float64)
-        constants = layer.weight @ (active * constants) + layer.bias
-        matrix = layer.weight @ (active[:, None] * matrix)
+        active = np.flatnonzero(own > 0)
+        weight = layer.weight[:, active]
+        constants = weight @ constants[active] + layer.bias
+        matrix = weight @ matrix[active]
     if not chain.domain.is_box:
         rows.append(-np.ones((1, chain.domain.columns)))
         edges.append(-np.ones(1))
@@ -114,7 +115,7 @@ def _by_simplex(
     matrix = np.zeros((edges.size + count, size + free))
     matrix[: edges.size, :size], matrix[edges.size :, :size] = rows, conditions[0]
     matrix[edges.size :, size:] = 1.0
-    lengths = np.sqrt((matrix * matrix).sum(axis=1))
+    lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
     lengths[lengths == 0.0] = 1.0
     low, high = (
         np.append(domain.low, np.full(free, -most)),
@@ -123,7 +124,8 @@ def _by_simplex(
     price = np.append(cost, np.ones(free))
     unit = float(np.abs(price).max(initial=0.0)) or 1.0
     sides = np.concatenate([edges, conditions[1]])
-    lp, state, work = few_rows(matrix / lengths[:, None], sides / lengths, low, high, price / unit)
+    matrix /= lengths[:, None]
+    lp, state, work = few_rows(matrix, sides / lengths, low, high, price / unit)
     code = minimise(lp, state, work)
     duals = np.maximum(work.y, 0.0) * (unit / lengths)
     if code == OPTIMAL:

@@ -278,8 +278,6 @@ class Tree:
             one = leaves.chosen(slice(b, b + 1))
             form, phases = one.form, one.batch.phases
             for trial in leaf_trials(self.model.chain, self.goal, int(form[0]), phases[0]):
-                if trial.point is not None and self._look and self._look(trial.point[None], form):
-                    return False
                 free = (trial.multipliers[None], one.batch.shares * 0.0, trial.mixture[None])
                 safe = self.safe(form, phases, free)
                 if safe[0] > self.threshold:
@@ -287,6 +285,8 @@ class Tree:
                     if self.record is not None:
                         self.record.close(one, np.array([0]), free, self.cut)
                     break
+                if trial.point is not None and self._look and self._look(trial.point[None], form):
+                    return False
             else:
                 self.stuck.append(one)
         return True

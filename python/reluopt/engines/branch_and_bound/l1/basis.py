@@ -43,13 +43,11 @@ def ftran(lp: LinearProgram, inverse: FloatMatrix, j: int, out: FloatArray) -> N
             out[i] = inverse[i, r]
         return
     if j >= lp.first_pixel:
-        column = lp.pixels[j - lp.first_pixel]
-        dense = column.size
+        pixels, p = lp.pixels, j - lp.first_pixel
         for i in range(m):
-            row = inverse[i]
             total = 0.0
-            for t in range(dense):
-                total += row[t] * column[t]
+            for t in range(pixels.shape[1]):
+                total += inverse[i, t] * pixels[p, t]
             out[i] = total
         return
     is_x = j < lp.first_s
@@ -70,13 +68,11 @@ def ftran(lp: LinearProgram, inverse: FloatMatrix, j: int, out: FloatArray) -> N
         layer = 0
         while neuron >= lp.layers[layer + 1]:
             layer += 1
-        start, width = lp.above[0, layer], lp.above[1, layer]
-        column = lp.block[neuron]
+        start, width, block = lp.above[0, layer], lp.above[1, layer], lp.block
         for i in range(m):
-            row = inverse[i, start : start + width]
             total = 0.0
             for t in range(width):
-                total += row[t] * column[t]
+                total += inverse[i, start + t] * block[neuron, t]
             out[i] += total
 
 
@@ -116,9 +112,9 @@ def add_column(lp: LinearProgram, j: int, factor: float, out: FloatArray) -> Non
     if j >= lp.first_logical:
         out[j - lp.first_logical] += factor
     elif j >= lp.first_pixel:
-        column = lp.pixels[j - lp.first_pixel]
-        for t in range(column.size):
-            out[t] += factor * column[t]
+        p = j - lp.first_pixel
+        for t in range(lp.pixels.shape[1]):
+            out[t] += factor * lp.pixels[p, t]
     else:
         is_x = j < lp.first_s
         i = j if is_x else j - lp.first_s
@@ -132,10 +128,8 @@ def add_column(lp: LinearProgram, j: int, factor: float, out: FloatArray) -> Non
             while i >= lp.layers[layer + 1]:
                 layer += 1
             start, width = lp.above[0, layer], lp.above[1, layer]
-            column = lp.block[i]
-            part = out[start : start + width]
             for t in range(width):
-                part[t] += factor * column[t]
+                out[start + t] += factor * lp.block[i, t]
 
 
 @apart
@@ -242,9 +236,9 @@ def resynchronise(lp: LinearProgram, state: State, work: Work) -> None:
         step = state.value[j]
         if state.position[j] < 0 and step != 0.0:
             objective += lp.cost[j] * step
-            column = lp.pixels[j - lp.first_pixel]
+            p = j - lp.first_pixel
             for t in range(dense):
-                work.shift[t] -= step * column[t]
+                work.shift[t] -= step * lp.pixels[p, t]
     for i in range(m):
         total = 0.0
         for t in range(m):
@@ -257,24 +251,25 @@ def resynchronise(lp: LinearProgram, state: State, work: Work) -> None:
 
 @search_kernel
 def _reset(lp: LinearProgram, state: State, priced: FloatArray, columns: IntArray) -> None:
-    """Reduced costs; nonbasic columns go to the bound that theirs asks for."""
+    """Reduced costs; nonbasic columns go to the bound that theirs asks for.
+
+    Arrays have names of their own: numba would count references to them for every column.
+    """
+    lower, upper, cost, position = lp.lower, lp.upper, lp.cost, state.position
+    reduced_cost, sides, value = state.reduced_cost, state.side, state.value
     for q in range(columns.size):
         j = columns[q]
-        if state.position[j] >= 0:
-            state.reduced_cost[j], state.side[j] = 0.0, 0.0
+        if position[j] >= 0:
+            reduced_cost[j], sides[j] = 0.0, 0.0
             continue
-        state.reduced_cost[j] = lp.cost[j] - priced[j]
-        if lp.lower[j] == lp.upper[j]:
-            state.side[j] = 0.0
-            state.value[j] = lp.lower[j]
-            continue
-        if state.reduced_cost[j] > DUAL_TOLERANCE:
-            state.side[j] = 1.0
-        elif state.reduced_cost[j] < -DUAL_TOLERANCE:
-            state.side[j] = -1.0
-        elif state.side[j] == 0.0:
-            state.side[j] = 1.0
-        state.value[j] = lp.lower[j] if state.side[j] > 0.0 else lp.upper[j]
+        reduced = cost[j] - priced[j]
+        low, high, side = lower[j], upper[j], sides[j]
+        # Choices of numbers at hand, not branches: the signs are as good as random.
+        side = 1.0 if side == 0.0 or reduced > DUAL_TOLERANCE else side
+        side = -1.0 if reduced < -DUAL_TOLERANCE else side
+        reduced_cost[j] = reduced
+        value[j] = low if side > 0.0 else high
+        sides[j] = side if low < high else 0.0
 
 
 @search_kernel
@@ -293,14 +288,13 @@ def refresh(lp: LinearProgram, state: State, work: Work) -> None:
 @search_kernel
 def multipliers(lp: LinearProgram, state: State, y: FloatArray) -> None:
     """``y = cost_B @ inverse``."""
-    m = lp.rhs.size
+    m, cost, head, inverse = lp.rhs.size, lp.cost, state.head, state.inverse
     y[:] = 0.0
     for i in range(m):
-        c = lp.cost[state.head[i]]
+        c = cost[head[i]]
         if c != 0.0:
-            row = state.inverse[i]
             for t in range(m):
-                y[t] += c * row[t]
+                y[t] += c * inverse[i, t]
 
 
 @apart

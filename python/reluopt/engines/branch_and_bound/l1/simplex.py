@@ -193,24 +193,30 @@ def _flip(
     lp: LinearProgram, state: State, work: Work, size: int, flips: int, entering: int
 ) -> None:
     """Move the passed columns to their other bounds and update the basic values."""
-    m = lp.rhs.size
-    work.shift[:] = 0.0
+    m, pixels, shift = lp.rhs.size, lp.pixels, work.shift
+    lower, upper, side, value = lp.lower, lp.upper, state.side, state.value
+    shift[:] = 0.0
+    rise = 0.0
     for e in range(size - flips, size):
         j = work.candidates[e]
         if j == entering:
             continue
-        before = state.value[j]
-        state.side[j] = -state.side[j]
-        state.value[j] = lp.lower[j] if state.side[j] > 0.0 else lp.upper[j]
-        step = state.value[j] - before
-        state.scalars[OBJECTIVE] += step * state.reduced_cost[j]
-        add_column(lp, j, step, work.shift)
+        side[j] = -side[j]
+        step = (upper[j] - lower[j]) * -side[j]
+        value[j] = lower[j] if side[j] > 0.0 else upper[j]
+        rise += step * state.reduced_cost[j]
+        if lp.first_pixel <= j < lp.first_logical:
+            p = j - lp.first_pixel
+            for t in range(pixels.shape[1]):
+                shift[t] += step * pixels[p, t]
+        else:
+            add_column(lp, j, step, shift)
+    state.scalars[OBJECTIVE] += rise
     for i in range(m):
-        row = state.inverse[i]
         total = 0.0
         for t in range(m):
-            total += row[t] * work.shift[t]
-        state.value[state.head[i]] -= total
+            total += state.inverse[i, t] * shift[t]
+        value[state.head[i]] -= total
 
 
 @search_kernel
