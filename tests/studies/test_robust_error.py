@@ -96,7 +96,7 @@ def test_runs_of_others_stand_beside_what_was_published(few, told, beside):
     text = " ".join(told(result).split())
     told_of_it = "`nor-mlp-b` at 0.02: 25.00 to 50.00 % (published: 10.16 to 13.48)"
     assert f"{told_of_it} of the first 4, 1 undecided" in text
-    assert "Others: `of mine/2` at 0.3: 25.00 to 50.00 %." in text
+    assert "Others: `of mine/2` at 0.3: 25.00 to 50.00 % of the first 4." in text
     assert "nor-mlp-b.safetensors --images test:0-3 --eps 0.02 \\ --time-limit 20 \\ --out" in text
     assert "--time-limit inf \\ --out runs/robust-error/of%20mine%2F2-0.3" in text
 
@@ -113,7 +113,7 @@ def test_other_norms_stand_behind_linf_and_are_no_published_ones(few, told, besi
     table = pd.read_csv(result.folder / f"{NAME}.csv", dtype=str)
     assert table["norm"].tolist()[-2:] == ["L1", "L2"]
     text = " ".join(told(result).split())
-    assert "Others: `nor-mlp-b` at L1 0.02: 25.00 to 50.00 % and" in text
+    assert "Others: `nor-mlp-b` at L1 0.02: 25.00 to 50.00 % of the first 4, " in text
     assert "--eps 0.02 \\ --norm l1 --time-limit 20 \\ --out" in text
 
 
