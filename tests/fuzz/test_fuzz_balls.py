@@ -7,6 +7,8 @@ import numpy as np
 from helpers.boxes import brute_linf, brute_slack, mutated_proof, random_ball, random_network
 from helpers.regions import largest_value
 from reluopt.answers.solution import Status
+from reluopt.engines.branch_and_bound import forest
+from reluopt.engines.branch_and_bound.dual import within_ball
 from reluopt.engines.options import EngineOptions
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
@@ -14,6 +16,7 @@ from reluopt.method import Method
 from reluopt.pipeline import solve
 from reluopt.questions.problems import (
     AnyTarget,
+    FixedTarget,
     LinearForm,
     MinimalPerturbation,
     Norm,
@@ -21,7 +24,7 @@ from reluopt.questions.problems import (
     WorstCase,
 )
 
-VERDICTS, WORST, DISTANCES, MUTANTS = 20_000, 10_000, 20_000, 10_000
+VERDICTS, WORST, DISTANCES, MUTANTS, TAKEN_OVER = 20_000, 10_000, 20_000, 10_000, 4_000
 
 SIZES = [(2, 3, 2), (2, 4, 3), (3, 3, 2, 2), (2, 2, 2, 2, 2), (3, 5, 3)]
 
@@ -113,6 +116,31 @@ def test_linf_distances_are_those_of_brute_force(fuzz_count):
             assert abs(solution.objective - exact) <= 1e-6, seed
     print(dict(counts))
     assert counts["OPTIMAL"] + counts["INFEASIBLE"] >= 0.999 * count
+
+
+def test_l1_trees_that_are_taken_over_end_as_those_of_linear_programs(fuzz_count, monkeypatch):
+    monkeypatch.setattr(within_ball, "PATIENCE", 0)
+    monkeypatch.setattr(forest, "FEW_NODES", 500)
+    takes, options = within_ball.takes, EngineOptions(time_limit=30.0)
+    count, open_ = fuzz_count(TAKEN_OVER), 0
+    for seed in range(count):
+        generator = np.random.default_rng(seed)
+        sizes = ((8, 30, 3), (6, 12, 9, 4), (10, 20, 20, 3), (5, 8, 8, 8, 3))[seed % 4]
+        network = random_network(generator, sizes, integers=seed % 5 == 0)
+        image = generator.random(sizes[0]) * (generator.random(sizes[0]) < 0.6)
+        label = int(network.predict(image))
+        target = AnyTarget() if seed % 3 else FixedTarget((label + 1) % sizes[-1])
+        margin = RelativeMargin(float(generator.choice([0.0, 0.2])))
+        question = MinimalPerturbation(image, label, target, Norm.L1, margin)
+        answers = []
+        for way in (takes, lambda frame: False):
+            monkeypatch.setattr(within_ball, "takes", way)
+            answers.append(solve(network, question, Method("bnb", options=options)))
+        found, expected = answers
+        open_ += found.status is not expected.status
+        assert found.bound <= expected.objective * (1.0 + 4e-6) + CLOSE, seed
+        assert expected.bound <= found.objective * (1.0 + 4e-6) + CLOSE, seed
+    assert open_ <= 0.002 * count
 
 
 def test_no_mutant_of_a_verdict_proves_too_much(fuzz_count):

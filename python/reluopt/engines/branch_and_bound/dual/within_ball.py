@@ -117,7 +117,7 @@ def _emptied(
     """
     frame = search.frame
     asked = [frame.task.alternatives[i] for i in alternatives]
-    while not search.out_of_time:
+    while not search.out_of_time and search.cutoff > 0.0:
         radius, look = share * search.radius, _Look(search, alternatives)
         ends = frame.task.box.lower, frame.task.box.upper
         domain = SimplexDomain(*ends, np.array(frame.task.image), radius)
