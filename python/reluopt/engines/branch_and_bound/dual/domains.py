@@ -33,6 +33,9 @@ from reluopt.numerics.arrays import (
 from reluopt.numerics.jit import kernel
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
 
+NEAR = 1e-6
+"""How far prices found in float32 may be from where they belong, relative to them."""
+
 
 @dataclass(frozen=True, eq=False)
 class FirstLayer:
@@ -216,9 +219,26 @@ def simplex_reach(
     found: FloatArray,
     sizes: FloatArray,
 ) -> None:
-    """:meth:`Domain.reach` of a simplex, at the price that float32 finds good."""
+    """:meth:`Domain.reach` of a simplex, at the best price: leaves need all of its digits.
+
+    It is a value of the row between the two prices that float32 finds.
+    """
+    near = np.empty(total.shape[1], dtype=np.int64)
     for b in range(total.shape[0]):
-        row, price = total[b], float(budget_price(single[b], single_caps)[1])
+        row, (low, high) = total[b], budget_price(single[b], single_caps)
+        least, most, left, count = low * (1.0 - NEAR), high * (1.0 + NEAR), 1.0, 0
+        for j in range(row.size):
+            if -row[j] > most:
+                left -= caps[j]
+            elif -row[j] >= least and row[j] < 0.0:
+                near[count] = j
+                count += 1
+        price = least
+        for k in np.argsort(row[near[:count]]):
+            left -= caps[near[k]]
+            if left <= 0.0:
+                price = -row[near[k]]
+                break
         value, size = price, price
         for j in range(row.size):
             size += caps[j] * abs(row[j])
