@@ -133,10 +133,10 @@ class Forest:
 
     def _finish(
         self, index: int, root_bound: float, most: float = math.inf, squeezes: bool = True
-    ) -> bool:
+    ) -> None:
         """Work on one tree until it is done, restarting it when the incumbent falls.
 
-        False after so many nodes, where there is an incumbent.
+        Or, where there is an incumbent, for so many nodes.
         """
         search, tree = self.search, self._trees[index]
         restarts, planted_at = 0, search.objective
@@ -146,40 +146,45 @@ class Forest:
             squeeze_at = search.nodes + patience
         limit = search.nodes + most
         while tree is not None and tree.open:
-            if search.out_of_time:
-                return True
-            if search.nodes >= limit and search.cutoff < math.inf:
-                return False
+            if search.out_of_time or (search.nodes >= limit and search.cutoff < math.inf):
+                return
             fallen = search.objective < RESTART_AT * planted_at
             squeezed = search.nodes == squeeze_at and self._squeeze(index)
             if squeezed or (tree.replants and fallen and restarts < MAX_RESTARTS):
                 tree, planted_at = self._plant(index), search.objective
                 restarts += 1
                 if tree is None:
-                    return True
+                    return
             if self._starts and search.nodes >= SMALL_TREE + len(self.bounds):
                 self._descend()
             tree.step()
             self.bounds[index] = max(self.bounds[index], min(tree.bound, search.cutoff))
             search.report(self.bound)
-        return True
 
     def _finish_in_turns(
         self, finisher: Finisher, order: Sequence[int], roots: Sequence[float]
     ) -> None:
         """Trees by themselves, large ones by the finisher; those of small networks in turns."""
         search, most = self.search, finisher.PATIENCE
-        late = [i for i in order if not self._finish(i, roots[i], most, squeezes=False)]
+        for index in order:
+            self._finish(index, roots[index], most, squeezes=False)
+        late = self._left(order)
         again = search.frame.hidden <= (SMALL if self._squeezer is None else DEEP)
         few = FEW_NODES if again else finisher.FEW
         if late and finisher.tried(search, late, few, self._descend_from):
             self._raise(late, search.cutoff)
             return
-        if again:
-            late = [i for i in late if not self._finish(i, roots[i], MORE_NODES)]
+        for index in late if again else ():
+            self._finish(index, roots[index], MORE_NODES)
+        late = self._left(late)
         if late:
             known = min(self.bounds[index] for index in late)
             self._raise(late, finisher.proven(search, late, known, self._descend_from))
+
+    def _left(self, which: Sequence[int]) -> list[int]:
+        """Alternatives that are not settled, where there is an incumbent: open or given up."""
+        cutoff = self.search.cutoff
+        return [index for index in which if self.bounds[index] < cutoff < math.inf]
 
     def _raise(self, which: Sequence[int], proven: float) -> None:
         """Take what is proven of some alternatives."""
