@@ -13,6 +13,6 @@ def test_refuses_what_there_is_not(run):
     assert code == 2
     assert (
         err
-        == "error: SET: expected some of attacks, regions, bounds, balls, l1, l2, box, found 'l3'\n"
+        == "error: SET: expected some of attacks, regions, bounds, balls, l1, l2, box, simplex, found 'l3'\n"
     )
     assert run("compile", "--workers", "0")[0] == 2
