@@ -24,7 +24,7 @@ from reluopt.engines.branch_and_bound.dual.planes import (
     mixed_planes,
 )
 from reluopt.engines.branch_and_bound.dual.vertices import all_planes, first_planes
-from reluopt.numerics.arrays import FloatArray, IntArray, SingleMatrix
+from reluopt.numerics.arrays import ByteMatrix, FloatArray, IntArray, SingleMatrix
 
 ROUNDS, ROUND_STEPS = 2, 10
 """Rounds of planes, and steps of the ascent before each and after the last: more lift a root a
@@ -108,24 +108,38 @@ def cut(model: Model, batch: Batch) -> Cut | None:
     return (hull_cut if model.chain.domain.is_box else vertex_cut)(model, batch)
 
 
-def vertex_cut(model: Model, batch: Batch) -> Cut | None:
-    """:func:`cut` over a simplex (:mod:`.vertices`): proofs do not keep it."""
-    chain, phases = model.chain, batch.phases[0]
-    own = np.flatnonzero(phases[: chain.layers[0].bias.size] == 0)
-    planes, batch = first_planes(chain, own), without_planes(batch)
-    shares = np.full((1, own.size), FIRST_SHARE, dtype=np.float32)
-    found = _climbed(model, batch.with_free((batch.multipliers, shares, batch.mixture)), planes)
-    if len(chain.hidden) > 1:
-        assert found.mean is not None
-        planes = all_planes(chain, phases, found.mean[0])
-        more = np.full((1, planes.count - own.size), FIRST_SHARE, dtype=np.float32)
-        shares = np.concatenate([found.free[1], more], axis=1)
-        found = _climbed(model, batch.with_free((found.free[0], shares, found.free[2])), planes)
+def vertex_cut(model: Model, batch: Batch) -> Cut:
+    """:func:`cut` over a simplex: proofs do not keep it."""
+    found, planes = climbed_with_vertices(model, batch, batch.phases[0])
     return Cut(None, planes, batch.with_free(found.free), float(found.bounds[0]))
 
 
-def _climbed(model: Model, batch: Batch, planes: Planes) -> Climbed:
-    """An ascent with planes."""
+def climbed_with_vertices(model: Model, batch: Batch, phases: ByteMatrix) -> tuple[Climbed, Planes]:
+    """An ascent with planes through corners (:mod:`.vertices`), and the planes.
+
+    Those of the layers behind the first are low where the first layer's leave the forms least.
+
+    Args:
+        model: without planes.
+        batch: nodes, with multipliers to begin with; their shares of other planes are dropped.
+        phases: that all of them have, shape ``(neurons,)``.
+    """
+    chain = model.chain
+    own = np.flatnonzero(phases[: chain.layers[0].bias.size] == 0)
+    planes, free = first_planes(chain, own), without_planes(batch).free
+    found = _climbed(model, batch, free, planes)
+    if len(chain.hidden) > 1:
+        assert found.mean is not None
+        planes = all_planes(chain, phases, found.mean.mean(axis=0))
+        found = _climbed(model, batch, found.free, planes)
+    return found, planes
+
+
+def _climbed(model: Model, batch: Batch, free: Free, planes: Planes) -> Climbed:
+    """An ascent with planes, of which those that have no shares yet come last."""
+    more = planes.count - free[1].shape[1]
+    new = np.full((batch.size, more), FIRST_SHARE, dtype=np.float32)
+    batch = batch.with_free((free[0], np.concatenate([free[1], new], axis=1), free[2]))
     matrix = planes.matrix.astype(np.float32)
     model = model.with_planes(planes.neurons, 1, planes.single_edges, matrix)
     return climb(model, batch, ROUND_STEPS, averages=True)
@@ -191,7 +205,7 @@ def bound_last_with_planes(
             forms = signed_rows(chain, np.array([neuron]), np.array([sign], dtype=np.int8))
             batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
             found = hull_cut(model, batch, rounds, iterations)
-            if found is None or found.recipe is None:
+            if found is None:
                 return
             made.append((neuron, sign, found))
             free = found.batch.free[:2]
@@ -214,21 +228,12 @@ def bound_last_with_planes(
 
 def _bound_last_with_vertices(model: Model, neurons: NDArray[np.int64]) -> None:
     """Tighten some neurons of a last layer over a simplex."""
-    chain, count = model.chain, model.chain.layers[0].bias.size
-    planes = first_planes(chain, np.flatnonzero(chain.phases[:count] == 0))
+    chain = model.chain
     for first in range(0, neurons.size, MOST_ROWS // 2):
         both = np.tile(neurons[first : first + MOST_ROWS // 2], 2)
         signs = np.repeat(np.array([1, -1], dtype=np.int8), both.size // 2)
         forms = signed_rows(chain, both, signs)
         batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
-        shares = np.full((both.size, planes.count), FIRST_SHARE, dtype=np.float32)
-        found = _climbed(model, batch.with_free((batch.multipliers, shares, batch.mixture)), planes)
-        if len(chain.hidden) > 1:
-            assert found.mean is not None
-            planes_of_all = all_planes(chain, chain.phases, found.mean.mean(axis=0))
-            shares = np.full((both.size, planes_of_all.count), FIRST_SHARE, dtype=np.float32)
-            free = (found.free[0], shares, found.free[2])
-            found = _climbed(model, batch.with_free(free), planes_of_all)
-            planes = planes_of_all
+        found, planes = climbed_with_vertices(model, batch, chain.phases)
         bounds = lower_bounds(chain, forms, batch.phases, *found.free[:2], planes)
         chain.tighten_last(both, signs, bounds)
