@@ -8,7 +8,6 @@ import pytest
 from reluopt import Dense, ReLUNetwork
 from reluopt.engines.branch_and_bound.dual.gradients import (
     Asked,
-    Path,
     _AnyLayers,
     _DenseLayers,
     move,
@@ -50,24 +49,20 @@ def test_dense_layers_are_any_layers(sizes):
     for count in range(7):
         points = generator.normal(size=(count, sizes[0])).astype(np.float32)
         which = generator.integers(0, 2, count)
-        ends = np.full(sizes[0], -2.0, dtype=np.float32), np.full(sizes[0], 2.0, dtype=np.float32)
-        lengths = np.array([0.1, 0.05, 0.02], dtype=np.float32)
-        path = Path(lengths, np.ones(sizes[0], dtype=np.float32), *ends)
-        walked = []
-        for layers in (_AnyLayers(network), _DenseLayers(network)):
-            own = points.copy()
-            walked.append((own, *layers.walk(own, which, asked, path, 0, 100.0)))
-        assert walked[0][1] == walked[1][1] == 2
-        for one, other in zip(*walked, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
-        reached = float(walked[0][2].max(initial=-np.inf)) - 1e-3
-        if count:
-            assert _DenseLayers(network).walk(own, which, asked, path, 0, reached)[0] == 0
+        low, high = (np.full(sizes[0], end, dtype=np.float32) for end in (-2.0, 2.0))
+        for length in (0.1, 0.05, 0.02):
+            found = [
+                layers.slacks(points, which, asked)
+                for layers in (_AnyLayers(network), _DenseLayers(network))
+            ]
+            for one, other in zip(*found, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+            move(points, found[0][1], np.full(sizes[0], length, dtype=np.float32), low, high)
 
 
 def test_points_move_along_signs_within_the_box():
     points = np.array([[0.5, 0.5, 0.5], [0.0, 1.0, 0.25]], dtype=np.float32)
     gradient = np.array([[2.0, -3.0, 0.0], [-1.0, 1.0, 1.0]], dtype=np.float32)
-    low, high, half = (np.full(3, value, dtype=np.float32) for value in (0.0, 1.0, 0.5))
-    move(points, gradient, Path(np.array([0.5], dtype=np.float32), half, low, high), 0)
+    low, high, steps = (np.full(3, value, dtype=np.float32) for value in (0.0, 1.0, 0.25))
+    move(points, gradient, steps, low, high)
     np.testing.assert_array_equal(points, [[0.75, 0.25, 0.5], [0.0, 1.0, 0.5]])

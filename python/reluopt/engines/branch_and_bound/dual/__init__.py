@@ -22,7 +22,7 @@ _EVERYWHERE = (
 )
 
 _BOXES = (
-    "gradients:dense_walk",
+    "gradients:dense_slacks",
     "gradients:move",
     "gradients:worst_conditions",
     "planes:add_hull_planes",

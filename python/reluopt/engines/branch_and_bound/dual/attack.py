@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.dual.gradients import Asked, Path, gradients_of, move
+from reluopt.engines.branch_and_bound.dual.gradients import Asked, gradients_of, move
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
 from reluopt.questions.tasks import Alternative
@@ -115,19 +115,18 @@ class BoxAttack:
         """Descend from some points, each towards an alternative; a witness ends it."""
         steps = next(self._steps) if steps is None else steps
         points = np.clip(points.astype(np.float32), self._low, self._high)
-        lengths = LONGEST * (1.0 - np.arange(steps) / steps) + SHORTEST
-        path = Path(lengths.astype(np.float32), self._half, self._low, self._high)
-        step = 0
-        while step < steps:
-            given = (points, which, self._asked, path, step, self.enough)
-            step, slacks, gradient = self._gradients.walk(*given)
-            best = -math.inf if self.best is None else self.best.slack
-            hope = slacks >= min(best, self.enough) - ROUNDING
-            found = self.check(points[hope], which[hope], slacks[hope])
-            if found is not None:
-                return found
-            move(points, gradient, path, step)
-            step += 1
+        for step in range(steps):
+            slacks, gradient = self._gradients.slacks(points, which, self._asked)
+            last = step == steps - 1
+            if last or slacks.max(initial=-np.inf) >= self.enough:
+                best = -math.inf if self.best is None else self.best.slack
+                hope = slacks >= min(best, self.enough) - ROUNDING
+                found = self.check(points[hope], which[hope], slacks[hope])
+                if found is not None:
+                    return found
+            if not last:
+                length = np.float32(LONGEST * (1.0 - step / steps) + SHORTEST)
+                move(points, gradient, length * self._half, self._low, self._high)
         return None
 
     def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:

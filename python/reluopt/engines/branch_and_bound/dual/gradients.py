@@ -41,45 +41,18 @@ class Asked(NamedTuple):
     rhs: FloatArray
 
 
-class Path(NamedTuple):
-    """Steps along the signs of gradients within a box.
-
-    Attributes:
-        lengths: of the steps, relative to ``half``; nobody takes the last one.
-        half: half widths of the box.
-        low, high: its ends.
-    """
-
-    lengths: SingleArray
-    half: SingleArray
-    low: SingleArray
-    high: SingleArray
-
-
 class Gradients(Protocol):
     """A network in float32."""
 
-    def walk(
-        self,
-        points: SingleMatrix,
-        which: IntArray,
-        asked: Asked,
-        path: Path,
-        step: int,
-        enough: float,
-    ) -> tuple[int, FloatArray, SingleMatrix]:
-        """Move points until a slack is at least ``enough``, or the last step is reached.
+    def slacks(
+        self, points: SingleMatrix, which: IntArray, asked: Asked
+    ) -> tuple[FloatArray, SingleMatrix]:
+        """Least slacks of points, and their gradients by the points.
 
         Args:
-            points: shape ``(points, n_0)``; changed.
+            points: shape ``(points, n_0)``.
             which: the alternative of each.
             asked: conditions.
-            path: the steps.
-            step: the next one.
-            enough: what ends the walk.
-
-        Returns:
-            The step that was not taken, the least slacks before it, and their gradients.
         """
 
 
@@ -90,27 +63,10 @@ class _AnyLayers:
         self._weights: list[Any] = [m.weight.astype(np.float32) for m in network.affine_layers]
         self._biases = [m.bias.astype(np.float32) for m in network.affine_layers]
 
-    def walk(
-        self,
-        points: SingleMatrix,
-        which: IntArray,
-        asked: Asked,
-        path: Path,
-        step: int,
-        enough: float,
-    ) -> tuple[int, FloatArray, SingleMatrix]:
-        """See :class:`Gradients`."""
-        while True:
-            slacks, gradient = self._slacks(points, which, asked)
-            if step == path.lengths.size - 1 or slacks.max(initial=-np.inf) >= enough:
-                return step, slacks, gradient
-            move(points, gradient, path, step)
-            step += 1
-
-    def _slacks(
+    def slacks(
         self, points: SingleMatrix, which: IntArray, asked: Asked
     ) -> tuple[FloatArray, SingleMatrix]:
-        """Least slacks, and their gradients."""
+        """See :class:`Gradients`."""
         values: list[SingleMatrix] = []
         current: Any = points
         for weight, bias in zip(self._weights, self._biases, strict=True):
@@ -142,20 +98,13 @@ class _DenseLayers:
         biases = [layer.bias.astype(np.float32) for layer in network.affine_layers]
         self._layers = Layers(*flattened(weights, biases), np.ascontiguousarray(weights[0]))
 
-    def walk(
-        self,
-        points: SingleMatrix,
-        which: IntArray,
-        asked: Asked,
-        path: Path,
-        step: int,
-        enough: float,
-    ) -> tuple[int, FloatArray, SingleMatrix]:
+    def slacks(
+        self, points: SingleMatrix, which: IntArray, asked: Asked
+    ) -> tuple[FloatArray, SingleMatrix]:
         """See :class:`Gradients`."""
         slacks, gradient = np.empty(which.size), np.empty_like(points)
-        given = (self._layers, points, which, asked)
-        step = dense_walk(*given, path, step, enough, slacks, gradient)
-        return step, slacks, gradient
+        dense_slacks(self._layers, points, which, asked, slacks, gradient)
+        return slacks, gradient
 
 
 _KEPT: WeakKeyDictionary[ReLUNetwork, Gradients] = WeakKeyDictionary()
@@ -230,39 +179,20 @@ def dense_slacks(
 
 
 @search_kernel
-def move(points: SingleMatrix, gradient: SingleMatrix, path: Path, step: int) -> None:
-    """Take a step."""
-    length, low, high = path.lengths[step], path.low, path.high
+def move(
+    points: SingleMatrix,
+    gradient: SingleMatrix,
+    steps: SingleArray,
+    low: SingleArray,
+    high: SingleArray,
+) -> None:
+    """Move every coordinate by its step along the gradient's sign, as far as the ends."""
     for b in range(points.shape[0]):
         point, g = points[b], gradient[b]
         for j in range(point.size):
-            reach = length * path.half[j]
+            reach = steps[j]
             moved = point[j] + (reach if g[j] > ZERO else (-reach if g[j] < ZERO else ZERO))
             point[j] = min(max(moved, low[j]), high[j])
-
-
-@search_kernel
-def dense_walk(
-    t: Layers,
-    points: SingleMatrix,
-    which: IntArray,
-    asked: Asked,
-    path: Path,
-    step: int,
-    enough: float,
-    slacks: FloatArray,
-    gradient: SingleMatrix,
-) -> int:
-    """See :class:`Gradients`."""
-    while True:
-        dense_slacks(t, points, which, asked, slacks, gradient)
-        most = -np.inf
-        for b in range(slacks.size):
-            most = max(most, slacks[b])
-        if step == path.lengths.size - 1 or most >= enough:
-            return step
-        move(points, gradient, path, step)
-        step += 1
 
 
 @search_kernel
