@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from helpers.boxes import random_network
 from reluopt.engines.branch_and_bound.dual import climbing
-from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Model, children, climb
+from reluopt.engines.branch_and_bound.dual.ascent import Conditions, Model, children, climb
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
+from reluopt.engines.branch_and_bound.dual.slots import Batch
 
 RATES = (float(climbing.SLOPE_RATE), climbing.SPLIT_RATE, climbing.DECAY)
 

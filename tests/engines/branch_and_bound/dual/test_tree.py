@@ -18,7 +18,7 @@ def test_records_keep_of_planes_what_makes_them_again():
     chain = bounded_chain(network, BoxDomain(np.full(3, -1.0), np.full(3, 1.0)))
     goal = Goal(np.array([[1.0, -1.0]]), np.zeros(1))
     made = cut(Model.of(chain), goal.root(chain))
-    record, held = Record(), [weakref.ref(made.planes), weakref.ref(made.batch)]
+    record, held = Record(), [weakref.ref(made.planes), weakref.ref(made.batch.multipliers)]
     assert record.add(made) == 0
     shares = made.recipe.shares
     del made

@@ -10,7 +10,6 @@ s at which the form that is left takes its minimum, sent forward through the rel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,65 +17,13 @@ from reluopt.engines.branch_and_bound.dual import climbing, slots
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.climbing import Found
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
-from reluopt.engines.branch_and_bound.dual.slots import Descents, Nodes, Tables
+from reluopt.engines.branch_and_bound.dual.slots import Batch, Descents, Free, Tables
 from reluopt.numerics.arrays import (
-    BoolArray,
-    ByteMatrix,
     FloatArray,
     IntArray,
     SingleArray,
     SingleMatrix,
 )
-
-
-@dataclass(eq=False)
-class Batch:
-    """Nodes, one a row.
-
-    Attributes:
-        rows: their forms of the pre-activations of the top layer, shape ``(batch, n_top)``.
-        constants: shape ``(batch,)``.
-        phases: of hidden neurons, shape ``(batch, neurons)``.
-        multipliers: alpha or beta, same shape.
-        shares: of planes, shape ``(batch, planes)``.
-        mixture: mu >= 0 of the conditions, which add ``mu @ (rhs - matrix @ logits)`` to every
-            form; shape ``(batch, conditions)``.
-    """
-
-    rows: SingleMatrix
-    constants: SingleArray
-    phases: ByteMatrix
-    multipliers: SingleMatrix
-    shares: SingleMatrix
-    mixture: SingleMatrix
-
-    @property
-    def size(self) -> int:
-        """How many nodes."""
-        return self.constants.size
-
-    def chosen(self, index: BoolArray | IntArray | slice) -> Batch:
-        """Copies of some of them."""
-        parts: tuple[Any, ...] = (self.rows, self.constants, self.phases, *self.free)
-        return Batch(*(np.ascontiguousarray(part[index]) for part in parts))
-
-    @property
-    def nodes(self) -> Nodes:
-        """The batch as kernels take it."""
-        return Nodes(self.rows, self.constants, self.phases, *self.free)
-
-    @property
-    def free(self) -> Free:
-        """All that an ascent may choose."""
-        return self.multipliers, self.shares, self.mixture
-
-    def with_free(self, free: Free) -> Batch:
-        """The nodes with other multipliers."""
-        return Batch(self.rows, self.constants, self.phases, *free)
-
-
-Free: TypeAlias = tuple[SingleMatrix, SingleMatrix, SingleMatrix]
-"""Multipliers, shares and mixture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +95,7 @@ def descend(model: Model, batch: Batch) -> Descents:
         np.empty((batch.size, t.stacked.shape[0]), dtype=single),
         np.empty((batch.size, t.stacked.shape[1]), dtype=single),
     )
-    slots.descend(t, batch.nodes, found)
+    slots.descend(t, batch, found)
     return found
 
 
@@ -165,7 +112,7 @@ def children(
         phase: 1 where it is active, -1 where not, same shape.
     """
     bounds = np.empty(node.size, dtype=np.float32)
-    slots.children(model.tables, batch.nodes, node, neuron, phase, bounds)
+    slots.children(model.tables, batch, node, neuron, phase, bounds)
     return bounds
 
 
@@ -212,5 +159,5 @@ def climb(
     shape = batch.size, model.tables.stacked.shape[1]
     points, mean = np.empty(shape, dtype=np.float32), np.zeros(shape if averages else (0, 0))
     found = Found(bounds, *free, points, mean)
-    climbing.ascend(model.tables, batch.nodes, iterations, enough, found)
+    climbing.ascend(model.tables, batch, iterations, enough, found)
     return Climbed(bounds, free, points, mean if averages else None)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from reluopt.engines.branch_and_bound.dual import kernels
-from reluopt.engines.branch_and_bound.dual.ascent import Batch, Model, children, descend
-from reluopt.engines.branch_and_bound.dual.slots import Descents
+from reluopt.engines.branch_and_bound.dual.ascent import Model, children, descend
+from reluopt.engines.branch_and_bound.dual.slots import Batch, Descents
 from reluopt.numerics.arrays import IntArray, SingleArray, SingleMatrix
 
 CANDIDATES = 10

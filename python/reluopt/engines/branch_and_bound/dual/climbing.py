@@ -11,7 +11,7 @@ from reluopt.engines.branch_and_bound.dual.slots import (
     ONE,
     SLOTS,
     ZERO,
-    Nodes,
+    Batch,
     Slots,
     Tables,
     copied,
@@ -173,7 +173,7 @@ def add_up_to_one(mixture: SingleArray, steps: SingleArray) -> None:
 
 @apart
 @search_kernel
-def split_rates(t: Tables, s: Slots, given: Nodes) -> SingleArray:
+def split_rates(t: Tables, s: Slots, given: Batch) -> SingleArray:
     """Rates of the multipliers of splits, of each layer: from all coefficients of a batch."""
     sums, count = np.zeros(t.sizes.size - 1, np.float32), given.constants.size
     for b in range(count):
@@ -243,7 +243,7 @@ def evaluate(t: Tables, s: Slots, count: int, at: IntArray, steps: IntArray, fou
 
 
 @part
-def begin(given: Nodes, b: int, s: Slots, slot: int, found: Found) -> None:
+def begin(given: Batch, b: int, s: Slots, slot: int, found: Found) -> None:
     """Put row b into a slot, of which nothing is found yet."""
     load(given, b, s, slot)
     s.first[slot], s.second[slot] = ZERO, ZERO
@@ -261,7 +261,7 @@ def end(s: Slots, slot: int, found: Found, b: int, steps: int) -> None:
 
 
 @search_kernel
-def ascend(t: Tables, given: Nodes, iterations: int, enough: float, found: Found) -> None:
+def ascend(t: Tables, given: Batch, iterations: int, enough: float, found: Found) -> None:
     """Ascents of all rows; see :func:`.ascent.climb`."""
     rows, neurons = given.phases.shape
     s = empty_slots(t, neurons)

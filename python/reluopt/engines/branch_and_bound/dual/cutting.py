@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.engines.branch_and_bound.dual.ascent import Batch, Climbed, Free, Model, climb
+from reluopt.engines.branch_and_bound.dual.ascent import Climbed, Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
 from reluopt.engines.branch_and_bound.dual.layers import MOST_ROWS, root_batch, signed_rows
@@ -23,6 +23,7 @@ from reluopt.engines.branch_and_bound.dual.planes import (
     kept_point,
     mixed_planes,
 )
+from reluopt.engines.branch_and_bound.dual.slots import Batch, Free
 from reluopt.engines.branch_and_bound.dual.vertices import all_planes, first_planes
 from reluopt.numerics.arrays import ByteMatrix, FloatArray, IntArray, SingleMatrix
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.dual.ascent import Batch
 from reluopt.engines.branch_and_bound.dual.certificate import (
     Forms,
     divided_down,
@@ -17,6 +16,7 @@ from reluopt.engines.branch_and_bound.dual.certificate import (
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.layers import root_batch
 from reluopt.engines.branch_and_bound.dual.planes import Planes, usable
+from reluopt.engines.branch_and_bound.dual.slots import Batch
 from reluopt.numerics.arrays import AnyFloat, ByteMatrix, FloatArray, IntArray
 from reluopt.questions.margins import LogitConditions
 

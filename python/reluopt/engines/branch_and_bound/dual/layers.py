@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.engines.branch_and_bound.dual.ascent import Batch, Model, climb
+from reluopt.engines.branch_and_bound.dual.ascent import Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
 from reluopt.engines.branch_and_bound.dual.domains import Domain
+from reluopt.engines.branch_and_bound.dual.slots import Batch
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, SingleMatrix
 

@@ -9,12 +9,12 @@ batch when its node has had all its steps or is good enough. See :mod:`.ascent` 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from reluopt.engines.branch_and_bound.dual.products import MOST_ROWS, times
-from reluopt.numerics.arrays import ByteMatrix, IntArray, SingleArray, SingleMatrix
+from reluopt.numerics.arrays import BoolArray, ByteMatrix, IntArray, SingleArray, SingleMatrix
 from reluopt.numerics.jit import apart, part, search_kernel
 
 SLOTS = MOST_ROWS
@@ -123,8 +123,22 @@ def copied(given: SingleArray, out: SingleArray, at: int) -> None:
         out[at + i] = given[i]
 
 
-class Nodes(NamedTuple):
-    """A batch as kernels take it; see :class:`.ascent.Batch`."""
+Free: TypeAlias = tuple[SingleMatrix, SingleMatrix, SingleMatrix]
+"""Multipliers, shares and mixture."""
+
+
+class Batch(NamedTuple):
+    """Nodes, one a row.
+
+    Attributes:
+        rows: their forms of the pre-activations of the top layer, shape ``(batch, n_top)``.
+        constants: shape ``(batch,)``.
+        phases: of hidden neurons, shape ``(batch, neurons)``.
+        multipliers: alpha or beta, same shape.
+        shares: of planes, shape ``(batch, planes)``.
+        mixture: mu >= 0 of the conditions, which add ``mu @ (rhs - matrix @ logits)`` to every
+            form; shape ``(batch, conditions)``.
+    """
 
     rows: SingleMatrix
     constants: SingleArray
@@ -133,9 +147,28 @@ class Nodes(NamedTuple):
     shares: SingleMatrix
     mixture: SingleMatrix
 
+    @property
+    def size(self) -> int:
+        """How many nodes."""
+        return self.constants.size
+
+    def chosen(self, index: BoolArray | IntArray | slice) -> Batch:
+        """Copies of some of them."""
+        parts: tuple[Any, ...] = self
+        return Batch(*(np.ascontiguousarray(part[index]) for part in parts))
+
+    @property
+    def free(self) -> Free:
+        """All that an ascent may choose."""
+        return self.multipliers, self.shares, self.mixture
+
+    def with_free(self, free: Free) -> Batch:
+        """The nodes with other multipliers."""
+        return Batch(self.rows, self.constants, self.phases, *free)
+
 
 @search_kernel
-def renew(given: Nodes, b: int, s: Slots, slot: int) -> None:
+def renew(given: Batch, b: int, s: Slots, slot: int) -> None:
     """Put the form of row b into a slot again: a descent has used it up."""
     s.values[slot] = given.constants[b]
     copied(given.rows[b], s.form[slot], 0)
@@ -143,7 +176,7 @@ def renew(given: Nodes, b: int, s: Slots, slot: int) -> None:
 
 @apart
 @search_kernel
-def load(given: Nodes, b: int, s: Slots, slot: int) -> None:
+def load(given: Batch, b: int, s: Slots, slot: int) -> None:
     """Put row b of a batch into a slot."""
     neurons, planes = given.phases.shape[1], given.shares.shape[1]
     renew(given, b, s, slot)
@@ -311,7 +344,7 @@ class Descents(NamedTuple):
 
 
 @search_kernel
-def descend(t: Tables, given: Nodes, found: Descents) -> None:
+def descend(t: Tables, given: Batch, found: Descents) -> None:
     """Forms and bounds of all rows, with the multipliers as they are."""
     rows, neurons = given.phases.shape
     s = empty_slots(t, neurons)
@@ -331,7 +364,7 @@ def descend(t: Tables, given: Nodes, found: Descents) -> None:
 
 @search_kernel
 def children(
-    t: Tables, given: Nodes, node: IntArray, neuron: IntArray, phase: IntArray, bounds: SingleArray
+    t: Tables, given: Batch, node: IntArray, neuron: IntArray, phase: IntArray, bounds: SingleArray
 ) -> None:
     """Bounds of children, each of a row with one neuron decided and all else as it is."""
     s = empty_slots(t, given.phases.shape[1])

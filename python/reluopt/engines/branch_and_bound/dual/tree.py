@@ -14,12 +14,13 @@ from typing import TypeAlias
 import numpy as np
 
 from reluopt.deadline import Deadline
-from reluopt.engines.branch_and_bound.dual.ascent import Batch, Climbed, Free, Model, climb
+from reluopt.engines.branch_and_bound.dual.ascent import Climbed, Model, climb
 from reluopt.engines.branch_and_bound.dual.branching import NONE, splits
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, Recipe
 from reluopt.engines.branch_and_bound.dual.goals import Goal
 from reluopt.engines.branch_and_bound.dual.leaves import leaf_trials
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
+from reluopt.engines.branch_and_bound.dual.slots import Batch, Free
 from reluopt.numerics.arrays import (
     AnyFloat,
     BoolArray,
@@ -78,8 +79,7 @@ def joined(parts: list[Nodes]) -> Nodes:
     """Nodes of several groups."""
     if len(parts) == 1:
         return parts[0]
-    arrays = ("rows", "constants", "phases", "multipliers", "shares", "mixture")
-    batch = Batch(*(np.concatenate([getattr(p.batch, name) for p in parts]) for name in arrays))
+    batch = Batch(*map(np.concatenate, zip(*(each.batch for each in parts), strict=True)))
     rest = ("form", "bounds", "split", "names")
     return Nodes(batch, *(np.concatenate([getattr(p, name) for p in parts]) for name in rest))
 

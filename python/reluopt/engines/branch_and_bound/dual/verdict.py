@@ -18,7 +18,7 @@ import numpy as np
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.deadline import Deadline
-from reluopt.engines.branch_and_bound.dual.ascent import Batch, Conditions, Model, climb
+from reluopt.engines.branch_and_bound.dual.ascent import Conditions, Model, climb
 from reluopt.engines.branch_and_bound.dual.attack import Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes
@@ -28,6 +28,7 @@ from reluopt.engines.branch_and_bound.dual.goals import Goal, goal_of
 from reluopt.engines.branch_and_bound.dual.grove import Grove, Pace
 from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS, bounded_chain
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
+from reluopt.engines.branch_and_bound.dual.slots import Batch
 from reluopt.engines.branch_and_bound.dual.squeezing import squeeze_last
 from reluopt.engines.branch_and_bound.dual.tree import NO_CUT, Nodes, Record, Tree
 from reluopt.networks.network import ReLUNetwork
