@@ -42,8 +42,8 @@ class _Declared(Mapping[str, _Value], Generic[_Value]):
 
 
 SETS: Mapping[str, tuple[str, ...]] = _Declared("KERNELS")
-"""Kernels that Python calls, by what they serve: ``l1`` and ``l2`` are all that ``bnb`` needs for a
-norm, the others the steps of a solve with another engine."""
+"""Kernels that Python calls, by what they serve: ``l1`` and ``simplex``, ``l2``, and ``box`` are
+what ``bnb`` needs for a norm, the others the steps of a solve with another engine."""
 
 COSTS: Mapping[str, float] = _Declared("COSTS")
 """Seconds on one core that a kernel takes to compile, where it is not about :data:`USUAL_COST`."""

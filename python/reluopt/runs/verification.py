@@ -15,7 +15,6 @@ from typing import Any
 from reluopt.answers.solution import Solution, Status
 from reluopt.method import Method
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.prepare import prepare
 from reluopt.pipeline import solve
 from reluopt.questions.problems import Norm, Verification
 from reluopt.runs.instances import Instance, data_fingerprint
@@ -85,7 +84,6 @@ class VerifyJob(SolverJob[Ball, VerifyRow]):
 
     def warm_up(self) -> None:
         """Compile and load what verdicts call."""
-        prepare(("box", "bounds", "attacks"))
         solve(toy_network(), Verification([0.5, 0.4], 0, 0.1, self.norm), self.method)
 
     def check_balls(self, units: Sequence[Ball]) -> None:

@@ -27,7 +27,7 @@ STUDIES = {
     "blend": "L1 against L2 against a blend of both",
     "bare": "how many optima of the bare condition x_t >= 1.2 x_j fool nobody",
     "robustness": "exact robustness of the whole test set, and what attacks overestimate",
-    "robust-error": "the exact Linf robust error, beside published intervals",
+    "robust-error": "the exact robust error, beside published intervals",
     "adm": "why a program of a convolutional network had no solution, and its nearest images",
 }
 """Names of the studies, in the order of the thesis, and what they are about."""

@@ -15,7 +15,12 @@ from reluopt.answers.solution import Incumbent
 from reluopt.attacks.start import starting_points
 from reluopt.engines.branch_and_bound.ball import Ball, no_bounds
 from reluopt.engines.branch_and_bound.events import TreeEvents
-from reluopt.engines.branch_and_bound.norm_search import Finisher, GrowingTree, norm_search
+from reluopt.engines.branch_and_bound.norm_search import (
+    Finisher,
+    GrowingTree,
+    LargeTrees,
+    norm_search,
+)
 from reluopt.engines.branch_and_bound.plan import Plan, Recorder
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.numerics.arrays import FloatArray
@@ -151,7 +156,8 @@ class Forest:
             fallen = search.objective < RESTART_AT * planted_at
             squeezed = search.nodes == squeeze_at and self._squeeze(index)
             if squeezed or (tree.replants and fallen and restarts < MAX_RESTARTS):
-                tree, planted_at = self._plant(index), search.objective
+                tree = self._trees[index] = self._plant(index)
+                planted_at = search.objective
                 restarts += 1
                 if tree is None:
                     return
@@ -171,15 +177,19 @@ class Forest:
         late = self._left(order)
         again = search.frame.hidden <= (SMALL if self._squeezer is None else DEEP)
         few = FEW_NODES if again else finisher.FEW
-        if late and finisher.tried(search, late, few, self._descend_from):
+        if late and self._large(finisher, late).tried(few):
             self._raise(late, search.cutoff)
             return
         for index in late if again else ():
             self._finish(index, roots[index], MORE_NODES)
         late = self._left(late)
         if late:
-            known = min(self.bounds[index] for index in late)
-            self._raise(late, finisher.proven(search, late, known, self._descend_from))
+            self._raise(late, self._large(finisher, late).proven())
+
+    def _large(self, finisher: Finisher, which: Sequence[int]) -> LargeTrees:
+        """Some alternatives as the finisher takes them."""
+        known = min(self.bounds[index] for index in which)
+        return finisher.LargeTrees(self.search, which, known, self._descend_from)
 
     def _left(self, which: Sequence[int]) -> list[int]:
         """Alternatives that are not settled, where there is an incumbent: open or given up."""

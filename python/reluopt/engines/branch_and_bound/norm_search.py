@@ -71,6 +71,18 @@ class Squeezer(Protocol):
         ...
 
 
+class LargeTrees(Protocol):
+    """Alternatives whose trees have grown large."""
+
+    def tried(self, most: float) -> bool:
+        """Whether so many nodes show that nothing that beats the incumbent is left."""
+        ...
+
+    def proven(self) -> float:
+        """A proven bound on the objectives; the cutoff where nothing better is left."""
+        ...
+
+
 class Finisher(Protocol):
     """Another way to search trees that have grown large."""
 
@@ -81,24 +93,14 @@ class Finisher(Protocol):
         """Whether it can be used."""
         ...
 
-    def tried(
-        self,
-        search: Search,
-        alternatives: Sequence[int],
-        most: float,
-        descend: Callable[[FloatArray, int], None],
-    ) -> bool:
-        """Whether a short search shows that nothing is left of some alternatives."""
-        ...
-
-    def proven(
+    def LargeTrees(  # noqa: N802
         self,
         search: Search,
         alternatives: Sequence[int],
         known: float,
         descend: Callable[[FloatArray, int], None],
-    ) -> float:
-        """A proven bound on the objective of some alternatives; the cutoff where none is left."""
+    ) -> LargeTrees:
+        """Some alternatives, of which a bound is known."""
         ...
 
 

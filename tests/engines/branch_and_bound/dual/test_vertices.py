@@ -64,6 +64,28 @@ def test_coordinates_stand_for_inputs_of_the_ball():
             )
 
 
+def test_a_ball_beyond_the_box_is_the_least_that_holds_it():
+    _, network, _ = ball(3)
+    lower, upper, center = (
+        np.zeros(4),
+        np.array([1.0, 0.5, 0.0, 2.0]),
+        np.array([0.2, 0.5, 0.0, 0.0]),
+    )
+    domains = [SimplexDomain(lower, upper, center, radius) for radius in (3.3, 1e6, 1e300)]
+    assert [each.radius for each in domains] == pytest.approx([3.3, 3.3, 3.3], rel=1e-5)
+    ends = [bounded_chain(network, each).layers[0].upper for each in domains]
+    for each in ends:
+        assert each == pytest.approx(ends[0], rel=1e-5)
+
+
+def test_a_node_without_undecided_neurons_has_no_planes():
+    _, network, domain = ball(4)
+    chain = bounded_chain(network, domain)
+    batch = root_batch(chain, np.ones((1, 3), dtype=np.float32), np.zeros(1))
+    batch.phases[:] = 1
+    assert cut(Model.of(chain), batch) is None
+
+
 @QUICK
 @given(st.integers(0, 10**6))
 def test_reach_is_the_largest_value_over_the_simplex(seed):

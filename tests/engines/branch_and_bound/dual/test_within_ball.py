@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.boxes import random_network
-from reluopt import load_images, load_network
+from reluopt import Dense, ReLUNetwork, load_images, load_network
 from reluopt.engines.branch_and_bound.dual import within_ball
 from reluopt.engines.options import EngineOptions
 from reluopt.method import Method
@@ -26,14 +26,14 @@ LIMIT = EngineOptions(time_limit=30.0)
 def at_once(monkeypatch):
     """Trees are handed over as soon as one node of them is not enough; counts the times."""
     taken = []
-    tried = within_ball.tried
+    tried = within_ball.LargeTrees.tried
 
-    def counted(search, alternatives, *rest):
-        taken.append(list(alternatives))
-        return tried(search, alternatives, *rest)
+    def counted(self, most):
+        taken.append(list(self.alternatives))
+        return tried(self, most)
 
     monkeypatch.setattr(within_ball, "PATIENCE", 0)
-    monkeypatch.setattr(within_ball, "tried", counted)
+    monkeypatch.setattr(within_ball.LargeTrees, "tried", counted)
     return taken
 
 
@@ -84,15 +84,34 @@ def test_kept_proofs_are_made_by_linear_programs(at_once):
 def test_bounds_of_smaller_balls_are_known_when_time_is_up(at_once, monkeypatch):
     network, data = load_network("mlp-100"), load_images("test")
     question = MinimalPerturbation(data.image(102), data.label(102), norm=Norm.L1)
-    ends, emptied = [], within_ball._emptied
+    ends, emptied = [], within_ball.LargeTrees._emptied
 
-    def stopped(search, alternatives, share, most, descend):
+    def stopped(self, share, most):
         ends.append(share)
-        return emptied(search, alternatives, share, most, descend) if share < 0.5 else 0.0
+        return emptied(self, share, most) if share < 0.5 else 0.0
 
     monkeypatch.setattr(within_ball, "SMALLER", (0.42, 0.45))
-    monkeypatch.setattr(within_ball, "_emptied", stopped)
+    monkeypatch.setattr(within_ball.LargeTrees, "_emptied", stopped)
     found = solve(network, question, Method("bnb", options=LIMIT))
     assert ends == [1.0, 0.42, 0.45, 1.0]
     assert found.bound == pytest.approx(0.45 * found.objective, rel=1e-5)
     assert found.status.name == "FEASIBLE"
+
+
+def test_inputs_that_cannot_move_have_no_planes(at_once):
+    generator = np.random.default_rng(2)
+    point = generator.uniform(0.2, 0.8, 4)
+    first = generator.normal(size=(5, 4))
+    layers = (
+        Dense(first, -first @ point),
+        Dense(generator.normal(size=(4, 5)), np.zeros(4)),
+        Dense(generator.normal(size=(2, 4)), np.array([1.0, 1.0 - 2.0**-53])),
+    )
+    network = ReLUNetwork(layers)
+    for norm, box in (
+        (Norm.LINF, None),
+        (Norm.LINF, Box(point, point)),
+        (Norm.L1, Box(point, point)),
+    ):
+        question = Verification(point, int(network.predict(point)), 0.0, norm, box)
+        assert solve(network, question, Method("bnb", options=LIMIT)).status.name != "NOT_ROBUST"

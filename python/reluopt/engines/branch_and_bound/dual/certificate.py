@@ -191,8 +191,7 @@ def lower_bounds(
     constants = forms.constants.astype(np.float64)
     sizes = np.abs(constants) + forms.sizes
     current = np.ascontiguousarray(forms.rows, dtype=np.float64)
-    last = chain.layers[forms.top]
-    sizes += np.abs(current) @ last.magnitudes
+    sizes += np.abs(current) @ chain.layers[forms.top].magnitudes
     length = 16.0 + forms.rows.shape[1] + forms.terms + chain.domain.columns
     multipliers = np.ascontiguousarray(multipliers, dtype=np.float64)
     shares = np.ascontiguousarray(shares, dtype=np.float64)
@@ -210,14 +209,12 @@ def lower_bounds(
         args = (chain.slopes, chain.offsets, below.magnitudes, phases)
         start = chain.starts[k - 1]
         relax_safely(coefficients, start, *args, multipliers, current, constants, sizes)
-        first, last_one = np.searchsorted(planes.neurons, (start, chain.starts[k]))
-        if last_one > first:
-            which = slice(first, last_one)
-            parts = np.empty((current.shape[0], last_one - first))
-            some = np.ascontiguousarray(shares[:, which])
-            own = (planes.edges[which], planes.sizes[which], current, parts, constants, sizes)
-            add_planes_safely(coefficients, start, *args, some, planes.neurons[which], *own)
-            totals.append(parts @ planes.matrix[which])
+        own, some = planes.between(start, chain.starts[k], shares)
+        if own.count:
+            parts = np.empty(some.shape)
+            lines = (own.edges, own.sizes, current, parts, constants, sizes)
+            add_planes_safely(coefficients, start, *args, some, own.neurons, *lines)
+            totals.append(parts @ own.matrix)
     reach, size = chain.domain.reach(reduce(np.add, totals))
     with np.errstate(invalid="ignore", over="ignore"):
         error = float(gamma(length + planes.count)) * (sizes + size) + TINY

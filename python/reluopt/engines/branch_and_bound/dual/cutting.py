@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reluopt.engines.branch_and_bound.dual.ascent import Climbed, Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
-from reluopt.engines.branch_and_bound.dual.layers import MOST_ROWS, root_batch, signed_rows
+from reluopt.engines.branch_and_bound.dual.layers import both_ends, root_batch, signed_rows
 from reluopt.engines.branch_and_bound.dual.planes import (
     STEPS,
     Planes,
@@ -88,7 +88,7 @@ class _Stack:
     def model(self, model: Model) -> Model:
         """The model with these planes."""
         each, inputs = len(self.matrices), model.chain.domain.columns
-        matrix = np.stack(self.matrices, axis=1).reshape(-1, inputs)
+        matrix = np.stack(self.matrices, axis=1).reshape(self.neurons.size * each, inputs)
         edges = np.stack(self.edges, axis=1).ravel().astype(np.float32)
         return model.with_planes(np.repeat(self.neurons, each), each, edges, matrix)
 
@@ -109,8 +109,10 @@ def cut(model: Model, batch: Batch) -> Cut | None:
     return (hull_cut if model.chain.domain.is_box else vertex_cut)(model, batch)
 
 
-def vertex_cut(model: Model, batch: Batch) -> Cut:
-    """:func:`cut` over a simplex: proofs do not keep it."""
+def vertex_cut(model: Model, batch: Batch) -> Cut | None:
+    """:func:`cut` over a simplex, None where all neurons are decided; proofs do not keep it."""
+    if (batch.phases[0] != 0).all():
+        return None
     found, planes = climbed_with_vertices(model, batch, batch.phases[0])
     return Cut(None, planes, batch.with_free(found.free), float(found.bounds[0]))
 
@@ -230,11 +232,7 @@ def bound_last_with_planes(
 def _bound_last_with_vertices(model: Model, neurons: NDArray[np.int64]) -> None:
     """Tighten some neurons of a last layer over a simplex."""
     chain = model.chain
-    for first in range(0, neurons.size, MOST_ROWS // 2):
-        both = np.tile(neurons[first : first + MOST_ROWS // 2], 2)
-        signs = np.repeat(np.array([1, -1], dtype=np.int8), both.size // 2)
-        forms = signed_rows(chain, both, signs)
-        batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
+    for both, signs, forms, batch in both_ends(chain, neurons):
         found, planes = climbed_with_vertices(model, batch, chain.phases)
         bounds = lower_bounds(chain, forms, batch.phases, *found.free[:2], planes)
         chain.tighten_last(both, signs, bounds)

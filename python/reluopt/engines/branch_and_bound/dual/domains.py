@@ -61,6 +61,7 @@ class Domain:
     """What coordinates range over.
 
     Attributes:
+        is_box: whether nothing but ends limits coordinates.
         steps: of an ascent in a node, whose multipliers are the parent's to begin with. Forms over
             a simplex are least at few pixels, so that ascents take longer.
         caps: u in float32; of a box empty.
@@ -68,16 +69,12 @@ class Domain:
         low, high: ends of the coordinates, shape ``(columns,)``.
     """
 
+    is_box: ClassVar[bool]
     steps: ClassVar[int]
     caps: SingleArray
     columns: int
     low: FloatArray
     high: FloatArray
-
-    @property
-    def is_box(self) -> bool:
-        """Whether nothing but ends limits coordinates."""
-        return self.caps.size == 0
 
     def first_layer(self, network: ReLUNetwork) -> FirstLayer:
         """The network's first layer."""
@@ -122,7 +119,7 @@ class BoxDomain(Domain):
         moving: which inputs of the network can move.
     """
 
-    steps = 8
+    is_box, steps = True, 8
 
     def __init__(self, lower: FloatArray, upper: FloatArray) -> None:
         self.moving = np.flatnonzero(upper > lower)
@@ -166,13 +163,16 @@ class SimplexDomain(Domain):
         pixels: which input a coordinate moves, and ``signs``, which way.
     """
 
-    steps = 14
+    is_box, steps = False, 14
 
     def __init__(
         self, lower: FloatArray, upper: FloatArray, center: FloatArray, radius: float
     ) -> None:
-        """Args: ends of the box, which holds the center, and the ball; the radius is finite."""
+        """Args: ends of the box, and the ball, whose radius is positive and finite."""
         rise, fall = np.flatnonzero(upper > center), np.flatnonzero(lower < center)
+        # From the whole way to the farthest corner on, the ball holds the box.
+        whole = float(np.maximum(upper - center, center - lower).sum()) * (1.0 + NEAR)
+        radius = min(radius, whole) if whole > 0.0 else radius
         self.center, self.radius = center, radius
         self.pixels: IntArray = np.concatenate([rise, fall])
         self.signs = np.concatenate([np.ones(rise.size), -np.ones(fall.size)])

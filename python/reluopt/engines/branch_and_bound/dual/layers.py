@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,15 +51,22 @@ def bound_last(chain: Chain, iterations: int = ITERATIONS) -> None:
 def _bound_some(chain: Chain, neurons: NDArray[np.int64], iterations: int) -> None:
     """Bound both ends of some neurons of the last layer."""
     top = len(chain.layers) - 1
-    for first in range(0, neurons.size, MOST_ROWS // 2):
-        both = np.tile(neurons[first : first + MOST_ROWS // 2], 2)
-        signs = np.repeat(np.array([1, -1], dtype=np.int8), both.size // 2)
-        forms = signed_rows(chain, both, signs)
-        batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
+    for both, signs, forms, batch in both_ends(chain, neurons):
         free = climb(Model.of(chain), batch, iterations).free
         none = np.zeros((both.size, 0, 0), dtype=np.int8)
         step = Step(top, both, signs, free[0], none, none.astype(np.float32))
         chain.bound_last(step, lower_bounds(chain, forms, batch.phases, *free[:2]))
+
+
+def both_ends(
+    chain: Chain, neurons: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int8], Forms, Batch]]:
+    """Some neurons of the last layer twice, with signs, their forms, and roots for these."""
+    for first in range(0, neurons.size, MOST_ROWS // 2):
+        both = np.tile(neurons[first : first + MOST_ROWS // 2], 2)
+        signs = np.repeat(np.array([1, -1], dtype=np.int8), both.size // 2)
+        forms = signed_rows(chain, both, signs)
+        yield both, signs, forms, root_batch(chain, forms.rows.astype(np.float32), forms.constants)
 
 
 def signed_rows(chain: Chain, neurons: NDArray[np.int64], signs: NDArray[np.int8]) -> Forms:

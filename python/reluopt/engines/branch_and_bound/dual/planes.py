@@ -148,6 +148,14 @@ class Planes:
         """How many there are."""
         return self.neurons.size
 
+    def between(self, start: int, stop: int, shares: FloatMatrix) -> tuple[Planes, FloatMatrix]:
+        """Those of some neurons in a row, and their shares."""
+        which = slice(*np.searchsorted(self.neurons, (start, stop)))
+        found = Planes(
+            self.neurons[which], self.matrix[which], self.edges[which], self.sizes[which]
+        )
+        return found, np.ascontiguousarray(shares[:, which])
+
     @cached_property
     def single_edges(self) -> SingleArray:
         """Constants for the search."""

@@ -96,6 +96,7 @@ def first_planes(chain: Chain, neurons: IntArray) -> Planes:
     return _planes(neurons, corners, np.maximum(corners.above[neurons], 0.0), neurons, chain)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # such planes prove nothing
 def all_planes(chain: Chain, phases: NDArray[np.int8], point: FloatArray) -> Planes:
     """Planes above all undecided hidden neurons of a node, low at a point of the simplex.
 

@@ -43,25 +43,28 @@ class _Look:
     """Looks for images that beat the incumbent among the points where bounds are least.
 
     Attributes:
+        known: proven bound that is reported meanwhile.
         best: the last one.
     """
 
     search: Search
     alternatives: Sequence[int]
+    known: float
     best: Witness | None = None
 
     def starts(self, alternatives: Sequence[int], restarts: int) -> tuple[SingleMatrix, IntArray]:
         """None: incumbents have been looked for."""
         return np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.int64)
 
+    def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
+        """None: all points are run from, too."""
+        return None
+
     def run(
         self, points: SingleMatrix, which: IntArray, steps: int | None = None
     ) -> Witness | None:
-        """Points are looked at as they are."""
-        return self.check(points, which, np.zeros(which.size))
-
-    def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
-        """The first that becomes the incumbent."""
+        """The first point that becomes the incumbent; they are not moved."""
+        self.search.report(self.known)
         for point, alternative in zip(points, which.tolist(), strict=True):
             image = np.asarray(point, dtype=np.float64)
             if self.search.offer(image, self.alternatives[alternative]):
@@ -70,61 +73,54 @@ class _Look:
         return None
 
 
-def tried(
-    search: Search,
-    alternatives: Sequence[int],
-    most: float,
-    descend: Callable[[FloatArray, int], None],
-) -> bool:
-    """Whether so many nodes show that nothing better is left; see :func:`proven`."""
-    with limited_threads(1), search.step("dual bounds"):
-        return _emptied(search, alternatives, 1.0, most, descend) > 0.0
+@dataclass(eq=False)
+class LargeTrees:
+    """Alternatives of a task whose trees have grown large.
 
-
-def proven(
-    search: Search,
-    alternatives: Sequence[int],
-    known: float,
-    descend: Callable[[FloatArray, int], None],
-) -> float:
-    """A proven lower bound on the objective of some alternatives; the cutoff where nothing is left.
-
-    Args:
+    Attributes:
         search: with a finite cutoff; its incumbent becomes better on the way.
-        alternatives: of its task, with open trees.
-        known: what is proven already.
+        alternatives: which.
+        known: proven lower bound on their objectives.
         descend: looks for better incumbents around an image that meets one of them.
     """
-    with limited_threads(1), search.step("dual bounds"):
+
+    search: Search
+    alternatives: Sequence[int]
+    known: float
+    descend: Callable[[FloatArray, int], None]
+
+    def tried(self, most: float) -> bool:
+        """Whether so many nodes show that nothing better is left."""
+        return self._emptied(1.0, most) > 0.0
+
+    def proven(self) -> float:
+        """A proven lower bound on the objectives; the cutoff where nothing better is left."""
+        search = self.search
         for share in SMALLER if search.wants_bounds else ():
-            if share * search.radius > known and not search.out_of_time:
-                radius = _emptied(search, alternatives, share, math.inf, descend)
-                known = max(known, radius)
-        radius = _emptied(search, alternatives, 1.0, math.inf, descend)
-        return search.cutoff if radius else known
+            if share * search.radius > self.known and not search.out_of_time:
+                self.known = max(self.known, self._emptied(share, math.inf))
+        return search.cutoff if self._emptied(1.0, math.inf) else self.known
 
+    def _emptied(self, share: float, most: float) -> float:
+        """The radius of a ball without any input, a share of the incumbent's; 0 if not shown.
 
-def _emptied(
-    search: Search,
-    alternatives: Sequence[int],
-    share: float,
-    most: float,
-    descend: Callable[[FloatArray, int], None],
-) -> float:
-    """The radius of a ball without any input, a share of the incumbent's; 0 where it is not shown.
-
-    An input that is found is the next incumbent, and the ball shrinks.
-    """
-    frame = search.frame
-    asked = [frame.task.alternatives[i] for i in alternatives]
-    while not search.out_of_time and search.cutoff > 0.0:
-        radius, look = share * search.radius, _Look(search, alternatives)
+        An input that is found is the next incumbent, and the ball shrinks.
+        """
+        search, frame = self.search, self.search.frame
+        asked = [frame.task.alternatives[i] for i in self.alternatives]
         ends = frame.task.box.lower, frame.task.box.upper
-        domain = SimplexDomain(*ends, np.array(frame.task.image), radius)
-        given = (frame.network, domain, asked, search.deadline)
-        decision = DomainSearch(*given, attack=look, most=most).run()
-        search.nodes += decision.nodes
-        if decision.witness is None:
-            return radius if decision.empty else 0.0
-        descend(decision.witness.image, alternatives[decision.witness.alternative])
-    return 0.0
+        last = search.nodes + most
+        while not search.out_of_time and search.cutoff > 0.0 and search.nodes < last:
+            radius = share * search.radius
+            look = _Look(search, self.alternatives, self.known)
+            domain = SimplexDomain(*ends, np.array(frame.task.image), radius)
+            given = (frame.network, domain, asked, search.deadline)
+            with limited_threads(1), search.step("dual bounds"):
+                decision = DomainSearch(*given, attack=look, most=last - search.nodes).run()
+            search.nodes += decision.nodes
+            found = decision.witness
+            if found is None:
+                return radius if decision.empty else 0.0
+            if not search.out_of_time:
+                self.descend(found.image, self.alternatives[found.alternative])
+        return 0.0
