@@ -28,8 +28,18 @@ VERDICTS = ("ROBUST", "NOT_ROBUST", "UNDECIDED", "ROBUST")
 def beside(tmp_path):
     """A function that writes the folder of a run, as ``reluopt robust-error --out`` would."""
 
-    def write(name, network, eps, first=0, verdicts=VERDICTS, norm="linf", expected=(), limit=20.0):
-        settings = {"experiment": "verify", "norm": norm, "network": network}
+    def write(
+        name,
+        network,
+        eps,
+        first=0,
+        verdicts=VERDICTS,
+        norm="linf",
+        expected=(),
+        limit=20.0,
+        recorded=(),
+    ):
+        settings = {"experiment": "verify", "norm": norm, "network": network} | dict(recorded)
         store = ResultStore(tmp_path / "runs" / NAME / name, VerifyRow, settings, {})
         for index, status in enumerate(verdicts, start=first):
             image = f"test:{index}"
@@ -131,6 +141,11 @@ def test_a_whole_run_leads(few, told, beside, monkeypatch):
 @pytest.mark.parametrize(
     ("runs", "words"),
     [
+        ([{"recorded": {"experiment": "attack"}}], "what reluopt robust-error wrote, found attack"),
+        (
+            [{"recorded": {"norm": "l1"}}],
+            "norm l1, found linf in that of test:0 within 0.1",
+        ),
         ([{"verdicts": []}], "expected a folder with results.csv, found none"),
         ([{"expected": ["test:9 within 0.1"]}], "found no row of test:9 within 0.1"),
         ([{"first": 2}], "expected the first 4 test images, found no test:0"),

@@ -66,16 +66,21 @@ class _Run:
         return self.rows[0].network, self.rows[0].norm, self.rows[0].eps
 
     @property
+    def in_boxes(self) -> bool:
+        """Whether the norm is Linf, of which others have published and the figure tells."""
+        return self.rows[0].norm == str(Norm.LINF)
+
+    @property
     def published(self) -> tuple[float, float] | None:
         """What others found, in Linf."""
-        network, norm, eps = self.question
-        return ROBUST_ERRORS.get((network, eps)) if norm == str(Norm.LINF) else None
+        network, _, eps = self.question
+        return ROBUST_ERRORS.get((network, eps)) if self.in_boxes else None
 
     @property
     def table(self) -> str:
         """Name of its published rows, whatever the network is called."""
         network, norm, eps = self.question
-        part = "" if norm == str(Norm.LINF) else f"-{norm}"
+        part = "" if self.in_boxes else f"-{norm}"
         return f"{NAME}-{quote(network, safe='')}{part}-{eps:g}"
 
 
@@ -125,12 +130,19 @@ def _given(path: Path) -> Iterator[_Run]:
         if folder.name in RADII:
             continue
         record = Record(folder, read_record(folder, "a robust error"))
-        asked = str(record.settings.get("experiment"))
+        asked = record.settings.get("experiment", "no experiment")
         if asked != "verify":
             raise InputError(
-                f"{folder}: expected what reluopt robust-error wrote, found {shown(asked)}"
+                f"{folder}: expected what reluopt robust-error wrote, found {shown(str(asked))}"
             )
         rows = read_table(folder).typed(VerifyRow)
+        norm = record.settings.get("norm")
+        other = next((row for row in rows if row.norm != norm), None)
+        if other is not None:
+            raise InputError(
+                f"{folder}: expected rows in norm {shown(str(norm))}, found {shown(other.norm)} in "
+                f"that of {shown(other.row_key)}"
+            )
         missing = record.missing({row.row_key for row in rows})
         if missing:
             raise InputError(
@@ -166,7 +178,7 @@ def _place(run: _Run) -> tuple[int, str, float]:
     order, (network, norm, eps) = list(ROBUST_ERRORS), run.question
     if run.published is not None:
         return order.index((network, eps)), network, eps
-    return len(order) + [str(Norm.LINF), norm].index(norm), f"{norm} {network}", eps
+    return len(order) + (not run.in_boxes), f"{norm} {network}", eps
 
 
 def _facts(run: _Run) -> dict[str, Any]:
@@ -177,6 +189,7 @@ def _facts(run: _Run) -> dict[str, Any]:
     return {
         "network": shown(network),
         "norm": norm,
+        "norm_label": parse_norm(norm).label,
         "eps": eps,
         "given": run.given,
         "file": shown(network if network in bundled_names() else f"{network}.safetensors"),
@@ -228,7 +241,7 @@ def _table(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     lines = [
         {
             "network": each["network"],
-            "norm": parse_norm(each["norm"]).label,
+            "norm": each["norm_label"],
             "eps": f"{each['eps']:g}",
             "images": f"{each['images']:,}",
             "clean (%)": interval([each["clean"]]),
