@@ -12,6 +12,7 @@ from reluopt.engines.branch_and_bound.l2.algebra import (
     gram,
     inverse_from_factor,
     is_positive_definite,
+    lower_product,
     product,
 )
 from reluopt.engines.branch_and_bound.l2.interior import CUT_OFF, SOLVED, Effort, solve_program
@@ -124,7 +125,7 @@ def test_multipliers_stay_convex():
     assert is_positive_definite(curvature(program, answer.best.theta).reduced)
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 39, 40, 75])
+@pytest.mark.parametrize("size", [0, 1, 7, 39, 40, 75, 130])
 def test_factorisations(size):
     generator = np.random.default_rng(size)
     half = generator.normal(size=(size, size + 3))
@@ -146,7 +147,8 @@ def test_factorisations(size):
         inverse_from_factor(factor) @ matrix, np.eye(size), rtol=1e-8, atol=1e-8
     )
     weights = generator.uniform(size=size + 3)
-    np.testing.assert_allclose(gram(half, weights), (half * weights) @ half.T, atol=1e-10)
+    for found in (gram(half, weights), lower_product(half * weights, half)):
+        np.testing.assert_allclose(np.tril(found), np.tril((half * weights) @ half.T), atol=1e-10)
 
 
 @pytest.mark.parametrize("size", [3, 60])

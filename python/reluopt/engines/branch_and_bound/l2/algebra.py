@@ -11,11 +11,17 @@ from reluopt.numerics.vectors import copy_matrix
 LARGE = 40
 """Order from which LAPACK beats plain loops."""
 
+BAND = 64
+"""Rows of symmetric products at a time: blocks above the diagonal are left out."""
+
 
 @search_kernel
 def times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
     """``matrix @ vector``."""
     rows, columns = matrix.shape
+    if rows >= LARGE and columns > 0:
+        large: FloatArray = np.dot(matrix, vector)
+        return large
     out = np.empty(rows)
     for i in range(rows):
         total = 0.0
@@ -49,10 +55,10 @@ def product(left: FloatArray, right: FloatArray) -> FloatArray:
 
 @search_kernel
 def gram(matrix: FloatArray, weights: FloatArray) -> FloatArray:
-    """``matrix @ diag(weights) @ matrix.T`` for few long rows."""
+    """``matrix @ diag(weights) @ matrix.T``; only the lower triangle is to be read."""
     rows, columns = matrix.shape
     if rows >= LARGE:
-        return product(matrix * weights, matrix.T)
+        return lower_product(matrix * weights, matrix)
     scaled = np.empty(columns)
     out = np.empty((rows, rows))
     for i in range(rows):
@@ -63,7 +69,19 @@ def gram(matrix: FloatArray, weights: FloatArray) -> FloatArray:
             for j in range(columns):
                 total += scaled[j] * matrix[k, j]
             out[i, k] = total
-            out[k, i] = total
+    return out
+
+
+@search_kernel
+def lower_product(left: FloatMatrix, right: FloatMatrix) -> FloatMatrix:
+    """``left @ right.T`` where that is symmetric; only the lower triangle is to be read."""
+    size = left.shape[0]
+    if left.shape[1] == 0:
+        return np.zeros((size, size))
+    out = np.empty((size, size))
+    for start in range(0, size, BAND):
+        stop = min(start + BAND, size)
+        out[start:stop, :stop] = np.dot(left[start:stop], right[:stop].T)
     return out
 
 

@@ -13,6 +13,7 @@ from reluopt.engines.branch_and_bound.l2.algebra import (
     forward_solve_columns,
     gram,
     inverse_from_factor,
+    lower_product,
     product,
     times,
     times_transposed,
@@ -97,13 +98,12 @@ def _primal_system(
             rows[r + i, k] = program.rows_x[k, i]
     system = gram(rows, weight)
     for i in range(r):
-        for j in range(r):
+        for j in range(i + 1):
             system[i, j] += inverse[i, j]
     for i in range(u):
         for j in range(r):
             system[r + i, j] += shape.cross[i, j]
-            system[j, r + i] += shape.cross[i, j]
-        for j in range(u):
+        for j in range(i + 1):
             system[r + i, r + j] += shape.on_x[i, j]
         system[r + i, r + i] += (
             RIDGE
@@ -140,18 +140,21 @@ def _theta_system(
 ) -> FloatArray:
     """Step 2 of :mod:`interior`."""
     u, m = program.cap.size, iterate.theta.size
-    system = product(half.T.copy(), half)
+    turned = half.T.copy()
+    system = lower_product(turned, turned)
     by_moment = product(derivative, iterate.moment)
     by_inverse = product(derivative, inverse)
-    both_moment = product(by_moment, derivative.T.copy())
-    both_inverse = product(by_inverse, derivative.T.copy())
+    both_moment = lower_product(by_moment, derivative)
+    both_inverse = lower_product(by_inverse, derivative)
+    at_moment, at_inverse = by_moment.T.copy(), by_inverse.T.copy()
     for k in range(m):
         a = program.term_at[k]
+        moment, inverted = iterate.moment[a], inverse[a]
         for j in range(k + 1):
             b = program.term_at[j]
-            value = by_moment[k, b] * by_inverse[j, a] + by_moment[j, a] * by_inverse[k, b]
-            value += both_moment[k, j] * inverse[a, b]
-            value += iterate.moment[a, b] * (both_inverse[k, j] + program.parallel[k, j])
+            value = by_moment[k, b] * at_inverse[a, j] + at_moment[a, j] * by_inverse[k, b]
+            value += both_moment[k, j] * inverted[b]
+            value += moment[b] * (both_inverse[k, j] + program.parallel[k, j])
             system[k, j] += value
         system[k, k] += RIDGE
         if k >= u:
@@ -299,7 +302,7 @@ def _theta_step(
         i = program.term_at[k]
         value = 0.0
         for j in range(u):
-            value += factors.derivative[k, j] * matrix_target[j, i]
+            value += factors.derivative[k, j] * matrix_target[i, j]
         theta[k] += 2.0 * value
         if k >= u:
             theta[k] += (target - second * last.room[k] * last.theta[k]) / iterate.theta[k]

@@ -1,12 +1,12 @@
 r"""Branch and bound for L2 tasks: few nodes, each with a nearly tight relaxation.
 
-The semidefinite relaxation closes most of the gap at the root already, and products close most of
-what is left; solving a child costs as much as probing it. So there is no strong branching: a node
-is strengthened by products while that closes its gap quickly, and then branched on a neuron that
-costs the relaxation much and whose children promise to rise
-(:meth:`~relaxation.L2Relaxation.pulls`, :meth:`~relaxation.L2Relaxation.gains`). The open
-node with the lowest bound comes first, which makes the proven bound rise steadily; incumbents come
-from the linear regions of the relaxations' images.
+The semidefinite relaxation closes most of the gap at the root already; solving a child costs as
+much as probing it. So there is no strong branching: a node that one program leaves open is branched
+on a neuron that costs the relaxation much and whose children promise to rise
+(:meth:`~relaxation.L2Relaxation.pulls`, :meth:`~relaxation.L2Relaxation.gains`), and the products
+that its optimum violates go to the children: programs that they would strengthen must be solved in
+any case. The open node with the lowest bound comes first, which makes the proven bound rise
+steadily; incumbents come from the linear regions of the relaxations' images.
 
 Bounds over the ball of the incumbent are part of a node and are computed again when the incumbent
 has become better, which replaces restarts.
@@ -34,7 +34,7 @@ from reluopt.numerics.propagate import condition_maxima
 STEPS = 80
 """Most steps of the interior point method for one program; 15 to 45 are usual."""
 
-SLACKNESS = 0.03
+SLACKNESS = 0.1
 """Share of what is missing to the cutoff at which more accuracy would not change the branching."""
 
 GAP_SHARE = 0.1
@@ -57,14 +57,8 @@ been timed."""
 SHORTEST_STEP = 1e-6
 """No step takes less."""
 
-ROOT_ROUNDS, ROUNDS = 8, 2
-"""Most rounds of products at the root, and below."""
-
-CUTS_PER_NEURON, MORE_CUTS = 0.75, 4
-"""Products added in a round: so many for each undecided neuron, and a few more."""
-
-PROGRESS = 0.25
-"""Another round needs the last one to have closed this share of the node's gap."""
+PRODUCTS = 0.3
+"""Products handed to children, for each undecided neuron."""
 
 REGIONS = 6
 """Linear regions visited from a relaxation's image."""
@@ -144,7 +138,6 @@ class L2Tree:
     def _process(self, node: L2Node) -> list[L2Node]:
         """Strengthen, close or branch; what remains open."""
         search, relaxation = self.search, self._relaxation
-        rounds = ROUNDS if node.depth else ROOT_ROUNDS
         last, exact = None, False
         while True:
             if node.bound >= search.cutoff:
@@ -152,10 +145,9 @@ class L2Tree:
             tightened = self._tighten(node)
             if tightened is None:
                 return self._close(node, math.inf)
-            node, before = tightened, node.bound
-            exact = exact or not self._undecided(node).size
-            solved = self._solve(node, exact)
-            node = replace(node, bound=max(node.bound, solved.bound))
+            exact = exact or not self._undecided(tightened).size
+            solved = self._solve(tightened, exact)
+            node = replace(tightened, bound=max(tightened.bound, solved.bound))
             if solved.bound > relaxation.largest:
                 return self._close(node, math.inf)
             if node.bound >= search.cutoff:
@@ -167,20 +159,9 @@ class L2Tree:
             if self._improve(solved):
                 continue
             last = solved
-            missing = search.cutoff - node.bound
-            enough = PROGRESS * (missing + node.bound - before)
-            if not exact and self._tight(node, solved):
-                exact = True
-                continue
-            if rounds == 0 or (len(node.cuts) > 0 and node.bound - before < enough):
+            if exact or not self._tight(node, solved):
                 break
-            rounds -= 1
-            node = replace(node, cuts=relaxation.strong(solved))
-            amount = int(CUTS_PER_NEURON * solved.model.neuron.size) + MORE_CUTS
-            cuts = relaxation.violated(solved, self._goal, amount)
-            if len(cuts) == 0:
-                break
-            node = replace(node, cuts=node.cuts.joined(cuts))
+            exact = True
         return self._branch(node, last)
 
     @timed("node bounds")
@@ -259,7 +240,7 @@ class L2Tree:
             gains = np.clip(self._relaxation.gains(solved), EXACT * missing, missing)
             if not self._tight(node, solved):
                 neuron = int(solved.model.neuron[np.argmax(gains.prod(axis=1) * np.sqrt(cost))])
-            node = replace(node, cuts=self._relaxation.strong(solved))
+            node = replace(node, cuts=self._handed(solved))
         lower, upper = node.lower.copy(), node.upper.copy()
         lower[neuron], upper[neuron] = 0.0, 0.0
         inactive, active = self._events.branched(node.mark, neuron)
@@ -267,3 +248,9 @@ class L2Tree:
             replace(node, upper=upper, depth=node.depth + 1, mark=inactive),
             replace(node, lower=lower, depth=node.depth + 1, mark=active),
         ]
+
+    def _handed(self, solved: Solved) -> Cuts:
+        """Products for children: those that hold this relaxation, and those it violates most."""
+        relaxation = self._relaxation
+        amount = int(PRODUCTS * solved.model.neuron.size)
+        return relaxation.strong(solved).joined(relaxation.violated(solved, self._goal, amount))
