@@ -1,11 +1,20 @@
 """The profile of a solve adds up, and tells what the engine did."""
 
+import pandas as pd
 import pytest
 
+from reluopt import load_images, load_network, solve
 from reluopt.answers.solution import Status
 from reluopt.engines.options import EngineOptions
 from reluopt.errors import UnsupportedProblemError
-from reluopt.questions.problems import AnyTarget, Blend, Norm, RelativeMargin, ShiftTarget
+from reluopt.questions.problems import (
+    AnyTarget,
+    Blend,
+    MinimalPerturbation,
+    Norm,
+    RelativeMargin,
+    ShiftTarget,
+)
 from reluopt.runs.instances import load_instances
 from reluopt.runs.profile import profile
 
@@ -41,6 +50,32 @@ def test_the_command_prints_steps_and_floor(run):
     code, _, err = run("profile", "thesis", "--image", "test:100-101")
     assert code == 2
     assert "expected one image, found 2" in err
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "linf"])
+def test_anytime_curves_end_at_the_answer(run, tmp_path, norm):
+    picture = tmp_path / "curves.png"
+    asked = ("profile", "thesis", "--image", "test:100", "--norm", norm, "--repeats", 1)
+    code, _, _ = run(*asked, "--figure", picture)
+    assert code == 0
+    assert picture.stat().st_size > 5000
+    rows = pd.read_csv(tmp_path / "curves.csv")
+    assert list(rows) == ["seconds", "incumbent", "bound", "nodes"]
+    assert rows["incumbent"].is_monotonic_decreasing
+    assert rows["seconds"].is_monotonic_increasing
+    assert (rows["bound"] <= rows["incumbent"]).all()
+    last = rows.iloc[-1]
+    assert last["bound"] == pytest.approx(last["incumbent"], rel=1e-5)
+    images = load_images("test")
+    asked = MinimalPerturbation(images.image(100), label=images.label(100), norm=Norm(norm))
+    made = solve(load_network("thesis"), asked)
+    assert last["incumbent"] == pytest.approx(made.certificate.distance, rel=1e-5)
+
+
+def test_a_figure_without_a_format_is_refused_before_anything_is_solved(run):
+    code, _, err = run("profile", "thesis", "--image", "test:100", "--figure", "curves")
+    assert code == 2
+    assert "curves" in err
 
 
 def test_an_image_that_needs_no_change_has_no_floor(run):

@@ -98,9 +98,15 @@ def profile(
     gap: options.Gap = 1e-6,
     seed: options.Seed = 0,
     repeats: Annotated[int, typer.Option(help="Solves; medians are shown.", min=1)] = 5,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="Draw incumbent and bound against time; their rows go to a .csv beside."),
+    ] = None,
+    threads: options.Threads = 1,
     data_dir: options.DataDir = None,
 ) -> None:
     """Show where our engine's time goes, step by step, against the least a solve can cost."""
+    options.check_figure_path(figure)
     network = loading.open(network_name)
     asked = question.parse()
 
@@ -115,9 +121,25 @@ def profile(
         f"{shown_text(network.metadata.name)}, {image}, {norm_title(asked[1])}, "
         f"target {question.target}: bnb"
     )
-    limits = EngineOptions(time_limit, gap, seed=seed)
+    limits = EngineOptions(time_limit, gap, threads=threads, seed=seed)
     made = run(network_name, instances[0], *asked, limits, repeats, loading.told())
     _print_steps(made, title)
+    if figure is not None:
+        _draw_moments(made, figure)
+
+
+def _draw_moments(made: Profile, path: Path) -> None:
+    """Anytime curves of a solve, and their rows."""
+    from reluopt.figures import anytime_figure, save_figure
+    from reluopt.files import write_atomically
+
+    table = made.table
+    curves = {"bnb": table[["seconds", "incumbent", "bound"]].to_numpy()}
+    drawn = save_figure(anytime_figure(curves, f"distance, {norm_title(made.norm)}"), path)
+    rows = path.with_suffix(".csv")
+    write_atomically(rows, table.to_csv(index=False).encode())
+    for each in (*drawn, rows):
+        errors.print(f"wrote {each}", markup=False)
 
 
 def _print_steps(made: Profile, title: str) -> None:

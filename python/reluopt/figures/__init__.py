@@ -4,6 +4,7 @@ Nothing here solves, reads files or knows where numbers came from. :func:`save_f
 the other functions return.
 """
 
+from reluopt.figures.anytime import anytime_figure
 from reluopt.figures.curves import blend_figure, distribution_figure, growth_figure, limit_figure
 from reluopt.figures.feature_maps import feature_map_figure
 from reluopt.figures.features import feature_figure
@@ -42,6 +43,7 @@ from reluopt.figures.times import (
 __all__ = [
     "DOUBLE_COLUMN",
     "SINGLE_COLUMN",
+    "anytime_figure",
     "benchmark_figure",
     "blend_figure",
     "blend_pictures",

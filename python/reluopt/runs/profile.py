@@ -5,13 +5,15 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+import pandas as pd
+
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import Incumbent
-from reluopt.engines.base import EngineRequest
+from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.options import EngineOptions
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import UnsupportedProblemError
@@ -35,19 +37,32 @@ class Profile:
 
     Attributes:
         answer: the last answer.
+        norm: which distance its objective tells, squared in L2.
         seconds: of a whole solve.
         steps: calls and seconds of every step; the rest is what remains of ``seconds``.
         reading: seconds for reading the weights.
         root: seconds for bounds over the optimum's ball and the root relaxation of the answer's
             own target: the least that a search costs this engine. None where nothing was searched,
             because the image needs no change.
+        moments: what the last solve knew as time went by, its end last.
     """
 
     answer: EngineAnswer
+    norm: Norm
     seconds: float
     steps: dict[str, tuple[int, float]]
     reading: float
     root: float | None
+    moments: list[Progress]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The moments: ``seconds``, ``incumbent``, ``bound`` and ``nodes``, L2 as lengths."""
+        rows = [(each.seconds, each.objective, each.bound, each.nodes) for each in self.moments]
+        found = pd.DataFrame(rows, columns=["seconds", "incumbent", "bound", "nodes"])
+        if self.norm is Norm.L2:
+            found[["incumbent", "bound"]] **= 0.5
+        return found
 
 
 def profile(
@@ -75,8 +90,11 @@ def profile(
         raise UnsupportedProblemError(f"profile: expected norm l1, l2 or linf, found {norm}")
     request = EngineRequest(network, task, None, options=options)
     engine.solve(request)  # compiles what is not yet compiled
-    timed = [_timed(lambda: engine.solve(request)) for _ in range(repeats)]
-    answer = timed[-1][1]
+    timed = [_timed(lambda: engine.solve(request)) for _ in range(repeats - 1)]
+    moments: list[Progress] = []
+    timed.append(_timed(lambda: engine.solve(replace(request, progress=moments.append))))
+    taken, answer = timed[-1]
+    moments.append(Progress(answer.objective, answer.bound, answer.nodes, taken))
     steps = {
         name: (
             answer.steps[name][0],
@@ -88,7 +106,8 @@ def profile(
     steps["rest"] = (1, max(seconds - sum(step[1] for step in steps.values()), 0.0))
     reading = [_timed(lambda: open_network(network_name, **told))[0] for _ in range(repeats)]
     root = _root_seconds(network, task, answer, options.gap, repeats)
-    return Profile(answer, seconds, steps, statistics.median(reading), root)
+    medians = seconds, steps, statistics.median(reading), root
+    return Profile(answer, norm, *medians, moments)
 
 
 def _root_seconds(

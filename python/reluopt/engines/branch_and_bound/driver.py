@@ -29,6 +29,7 @@ from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.branch_and_bound.proof_search import prove, root_bound
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, Search
+from reluopt.engines.branch_and_bound.threads import limited_threads
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Blend, Norm, Task
@@ -84,7 +85,12 @@ class BranchAndBoundEngine(Engine):
                 "bnb: expected a distance without limits on the change, a verdict or a worst case "
                 "over a ball, found another"
             )
-        started = time.perf_counter()
+        with limited_threads(request.options.threads):
+            return self._solved(request, time.perf_counter())
+
+    def _solved(self, request: EngineRequest, started: float) -> EngineAnswer:
+        """The answer to what is supported."""
+        task = request.task
         for kind in OTHERS:
             if kind.takes(task):
                 found: EngineAnswer = kind.solve(request, started)

@@ -132,6 +132,18 @@ class Climbed:
     points: SingleMatrix
     mean: FloatArray | None = None
 
+    def joined(self, others: list[Climbed]) -> Climbed:
+        """This and those, without averages."""
+        if not others:
+            return self
+        every = [self, *others]
+        multipliers, shares, mixture = (
+            np.concatenate(made) for made in zip(*(one.free for one in every), strict=True)
+        )
+        bounds = np.concatenate([one.bounds for one in every])
+        points = np.concatenate([one.points for one in every])
+        return Climbed(bounds, (multipliers, shares, mixture), points)
+
 
 def climb(
     model: Model,

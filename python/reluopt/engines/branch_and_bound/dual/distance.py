@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,17 +27,17 @@ from reluopt.attacks.linear_model import linear_distances
 from reluopt.attacks.linear_regions import improve_by_linear_regions
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.base import EngineRequest, Progress
+from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.boxes import Folded, box_ends, folded_over
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
-from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import Decision, DomainSearch
 from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, REPAIRABLE, SMALLEST_GAP
+from reluopt.engines.branch_and_bound.threads import limited_threads
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
@@ -77,6 +77,7 @@ class _Search:
         nodes: of all trees.
         message: what the last search has to say.
         keep: whether the last search keeps a proof, and ``proof`` that.
+        progress: is told what is known, and ``started`` since when.
     """
 
     network: ReLUNetwork
@@ -90,6 +91,8 @@ class _Search:
     message: str = ""
     keep: bool = False
     proof: BoxProof | None = None
+    progress: ProgressCallback | None = None
+    started: float = field(default_factory=time.perf_counter)
     _nearest_miss: Witness | None = None
 
     @property
@@ -123,6 +126,14 @@ class _Search:
         slack = self.task.alternatives[alternative].conditions.slack(self.network.forward(image))
         if objective < self.objective and float(slack.min(initial=0.0)) >= 0.0:
             self.best = Incumbent(image, objective, alternative)
+            self.report()
+
+    def report(self) -> None:
+        """Tell what is known."""
+        if self.progress is not None:
+            elapsed = time.perf_counter() - self.started
+            bound = min(self.bound, self.objective)
+            self.progress(Progress(self.objective, bound, self.nodes, elapsed))
 
     def start(self) -> None:
         """Look for an image in boxes about what the linear model asks for, or by all means.
@@ -275,13 +286,11 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     gap = max(options.gap * GAP_SHARE, SMALLEST_GAP)
     search = _Search(request.network, request.task, gap, deadline, options.seed, request.incumbent)
     search.keep = bool(options.extra.get("proof"))
-    with limited_threads(options.threads):
-        if search.best is None:
-            search.start()
-        search.run()
-    if request.progress is not None:
-        elapsed = time.perf_counter() - started
-        request.progress(Progress(search.objective, search.bound, search.nodes, elapsed))
+    search.progress, search.started = request.progress, started
+    if search.best is None:
+        search.start()
+    search.run()
+    search.report()
     return _answer(search, request, started)
 
 

@@ -14,7 +14,6 @@ from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.proof import made_proof
-from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import Decision, DomainSearch
 from reluopt.errors import InputError
 from reluopt.questions.tasks import Task
@@ -34,17 +33,16 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     keep = bool(request.options.extra.get("proof"))
     ends = box_ends(task.inputs)
     deadline = Deadline(started + request.options.time_limit)
-    with limited_threads(request.options.threads):
-        attack = BoxAttack(network, task.alternatives, *ends, request.options.seed)
-        try:
-            folded = folded_over(network, task, ends)
-        except InputError:
-            return _answer(Decision(), started, TOO_MANY)
-        alternatives = folded.task.alternatives
-        search = DomainSearch(
-            folded.network, BoxDomain(*ends), alternatives, deadline, attack=attack, keep=keep
-        )
-        decision = Decision(slack=-math.inf) if folded.empty else search.run()
+    attack = BoxAttack(network, task.alternatives, *ends, request.options.seed)
+    try:
+        folded = folded_over(network, task, ends)
+    except InputError:
+        return _answer(Decision(), started, TOO_MANY)
+    alternatives = folded.task.alternatives
+    search = DomainSearch(
+        folded.network, BoxDomain(*ends), alternatives, deadline, attack=attack, keep=keep
+    )
+    decision = Decision(slack=-math.inf) if folded.empty else search.run()
     answer = _answer(decision, started)
     if not (keep and decision.empty):
         return answer

@@ -21,7 +21,6 @@ from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.engine import TOO_MANY
-from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import Decision, DomainSearch
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, SMALLEST_GAP
 from reluopt.errors import InputError
@@ -54,16 +53,15 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     task = as_slack(network, request.task)
     ends = box_ends(task.inputs)
     deadline = Deadline(started + options.time_limit)
-    with limited_threads(options.threads):
-        attack = BoxAttack(network, task.alternatives, *ends, options.seed)
-        attack.enough = math.inf
-        try:
-            folded = folded_over(network, task, ends)
-        except InputError:
-            return _answer(attack, Decision(), request, started, TOO_MANY)
-        given = (folded.network, BoxDomain(*ends), folded.task.alternatives, deadline)
-        search = DomainSearch(*given, attack=attack, gap=max(options.gap * GAP_SHARE, SMALLEST_GAP))
-        decision = Decision(slack=-math.inf) if folded.empty else search.run()
+    attack = BoxAttack(network, task.alternatives, *ends, options.seed)
+    attack.enough = math.inf
+    try:
+        folded = folded_over(network, task, ends)
+    except InputError:
+        return _answer(attack, Decision(), request, started, TOO_MANY)
+    given = (folded.network, BoxDomain(*ends), folded.task.alternatives, deadline)
+    search = DomainSearch(*given, attack=attack, gap=max(options.gap * GAP_SHARE, SMALLEST_GAP))
+    decision = Decision(slack=-math.inf) if folded.empty else search.run()
     return _answer(attack, decision, request, started)
 
 

@@ -167,6 +167,12 @@ class Batch(NamedTuple):
         return Batch(self.rows, self.constants, self.phases, *free)
 
 
+def taken(free: Free, index: BoolArray | IntArray) -> Free:
+    """Those of some nodes."""
+    multipliers, shares, mixture = free
+    return multipliers[index], shares[index], mixture[index]
+
+
 @search_kernel
 def renew(given: Batch, b: int, s: Slots, slot: int) -> None:
     """Put the form of row b into a slot again: a descent has used it up."""

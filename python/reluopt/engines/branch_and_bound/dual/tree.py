@@ -20,7 +20,8 @@ from reluopt.engines.branch_and_bound.dual.cutting import Cut, Recipe
 from reluopt.engines.branch_and_bound.dual.goals import Goal
 from reluopt.engines.branch_and_bound.dual.leaves import leaf_trials
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
-from reluopt.engines.branch_and_bound.dual.slots import Batch, Free
+from reluopt.engines.branch_and_bound.dual.slots import Batch, Free, taken
+from reluopt.engines.branch_and_bound.threads import each
 from reluopt.numerics.arrays import (
     AnyFloat,
     BoolArray,
@@ -39,6 +40,10 @@ its evaluation with outward rounding; they differ by about 3e-7."""
 
 NO_CUT = -1
 """Number of planes in records of trees without."""
+
+SHARED = 64
+"""Nodes that one thread bounds at a time; what is found does not depend on how many threads there
+are."""
 
 LOOK_EVERY = 1000
 """Nodes between two looks at the points where bounds are least."""
@@ -120,6 +125,19 @@ class Record:
             return NO_CUT
         self.cuts.append(made.recipe)
         return len(self.cuts) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Bounded:
+    """What is found of some nodes.
+
+    Attributes:
+        climbed: by their ascents.
+        ends: proven bounds of nodes that these may close, -inf elsewhere, and splits of the rest.
+    """
+
+    climbed: Climbed
+    ends: tuple[FloatArray, IntArray]
 
 
 class Tree:
@@ -232,20 +250,18 @@ class Tree:
 
     def bound(self, nodes: Nodes, iterations: int) -> Climbed | None:
         """Bound nodes; what stays open is looked at, split and put on the stack."""
-        enough = self.threshold + ROUNDING * self.size
-        climbed = climb(self.model, nodes.batch, iterations, enough)
+        parts = [slice(k, k + SHARED) for k in range(0, nodes.form.size, SHARED)]
+        found = each(lambda part: self._bounded(nodes.chosen(part), iterations), parts)
+        climbed = found[0].climbed.joined([part.climbed for part in found[1:]])
+        safe, split = (np.concatenate(made) for made in zip(*(f.ends for f in found), strict=True))
         self.count += nodes.form.size
         self.unseen += nodes.form.size
-        closed = np.zeros(nodes.form.size, dtype=bool)
-        promising = np.flatnonzero(climbed.bounds > enough)
-        if promising.size:
-            safe = self.safe_bounds(nodes, promising, climbed.free)
-            done = promising[safe > self.threshold]
-            closed[done] = True
-            np.minimum.at(self.least, nodes.form[done], safe[safe > self.threshold])
+        done = np.flatnonzero(safe > self.threshold)
+        if done.size:
+            np.minimum.at(self.least, nodes.form[done], safe[done])
             if self.record is not None:
                 self.record.close(nodes, done, climbed.free, self.cut)
-        left = np.flatnonzero(~closed)
+        left = np.flatnonzero(~(safe > self.threshold))
         if left.size == 0:
             return climbed
         if self._look is not None and self.unseen >= LOOK_EVERY:
@@ -254,19 +270,29 @@ class Tree:
             if self._look(climbed.points[worst], nodes.form[worst]):
                 return None
         left = left[np.argsort(climbed.bounds[left], kind="stable")]
-        free = tuple(part[left] for part in climbed.free)
         kept = nodes.chosen(left)
-        kept.batch = kept.batch.with_free(free)  # type: ignore[arg-type]
-        kept.bounds = climbed.bounds[left]
-        kept.split = splits(self.model, kept.batch, self.threshold)
+        kept.batch = kept.batch.with_free(taken(climbed.free, left))
+        kept.bounds, kept.split = climbed.bounds[left], split[left]
         self.stack.append(kept)
         return climbed
 
+    def _bounded(self, nodes: Nodes, iterations: int) -> _Bounded:
+        """Bound some nodes, and find how to split what that does not close."""
+        enough = self.threshold + ROUNDING * self.size
+        climbed = climb(self.model, nodes.batch, iterations, enough)
+        safe = np.full(nodes.form.size, -np.inf)
+        promising = np.flatnonzero(climbed.bounds > enough)
+        if promising.size:
+            safe[promising] = self.safe_bounds(nodes, promising, climbed.free)
+        split, left = np.full(safe.size, NONE), np.flatnonzero(~(safe > self.threshold))
+        if left.size:
+            batch = nodes.batch.chosen(left).with_free(taken(climbed.free, left))
+            split[left] = splits(self.model, batch, self.threshold)
+        return _Bounded(climbed, (safe, split))
+
     def safe_bounds(self, nodes: Nodes, which: IntArray, free: Free) -> FloatArray:
         """Bounds of some nodes, rounded outward."""
-        return self.safe(
-            nodes.form[which], nodes.batch.phases[which], tuple(p[which] for p in free)
-        )
+        return self.safe(nodes.form[which], nodes.batch.phases[which], taken(free, which))
 
     def safe(self, form: IntArray, phases: ByteMatrix, free: tuple[AnyFloat, ...]) -> FloatArray:
         """Bounds for given forms, phases and multipliers, rounded outward."""

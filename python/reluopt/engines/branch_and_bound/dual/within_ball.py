@@ -16,7 +16,6 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.dual.attack import Witness
 from reluopt.engines.branch_and_bound.dual.domains import SimplexDomain
-from reluopt.engines.branch_and_bound.dual.threads import limited_threads
 from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.search import Search
@@ -115,7 +114,7 @@ class LargeTrees:
             look = _Look(search, self.alternatives, self.known)
             domain = SimplexDomain(*ends, np.array(frame.task.image), radius)
             given = (frame.network, domain, asked, search.deadline)
-            with limited_threads(1), search.step("dual bounds"):
+            with search.step("dual bounds"):
                 decision = DomainSearch(*given, attack=look, most=last - search.nodes).run()
             search.nodes += decision.nodes
             found = decision.witness

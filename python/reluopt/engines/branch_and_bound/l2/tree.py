@@ -27,6 +27,7 @@ from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
 from reluopt.engines.branch_and_bound.l2.interior import Effort
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation, Solved
 from reluopt.engines.branch_and_bound.search import Search, timed
+from reluopt.engines.branch_and_bound.threads import each, thread_count
 from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.input_sets import with_radius
 from reluopt.numerics.propagate import condition_maxima
@@ -115,14 +116,22 @@ class L2Tree:
         """Nothing: every node visits the linear regions around its relaxation's image."""
 
     def step(self) -> None:
-        """Process the open node with the lowest bound."""
-        index = min(range(len(self.open)), key=lambda i: (self.open[i].bound, -self.open[i].depth))
-        self.search.nodes += 1
-        node = self.open[index]
-        self._events.refined(node.mark)
-        children = self._process(node)
-        self.open.pop(index)
-        self.open.extend(children)
+        """Process the open nodes with the lowest bounds, as many as there are threads."""
+        self.open.sort(key=lambda node: (node.bound, -node.depth))
+        count = min(thread_count(), len(self.open))
+        self.search.nodes += count
+        for node in self.open[:count]:
+            self._events.refined(node.mark)
+        ready = [self._tighten(node) for node in self.open[:count]]
+        with self.search.step("node programs"):
+            solved = iter(each(self._solve, [node for node in ready if node is not None]))
+        found: list[L2Node] = []
+        for node, tightened in zip(self.open[:count], ready, strict=True):
+            if tightened is None:
+                found.extend(self._close(node, math.inf))
+            else:
+                found.extend(self._process(tightened, next(solved)))
+        self.open[:count] = found
 
     @property
     def _goal(self) -> float:
@@ -135,19 +144,12 @@ class L2Tree:
         self._floor = min(self._floor, bound, self.search.cutoff)
         return []
 
-    def _process(self, node: L2Node) -> list[L2Node]:
-        """Strengthen, close or branch; what remains open."""
+    def _process(self, node: L2Node, solved: Solved) -> list[L2Node]:
+        """Close or branch a node whose program has been solved; what remains open."""
         search, relaxation = self.search, self._relaxation
         last, exact = None, False
         while True:
-            if node.bound >= search.cutoff:
-                return self._close(node, node.bound)
-            tightened = self._tighten(node)
-            if tightened is None:
-                return self._close(node, math.inf)
-            exact = exact or not self._undecided(tightened).size
-            solved = self._solve(tightened, exact)
-            node = replace(tightened, bound=max(tightened.bound, solved.bound))
+            node = replace(node, bound=max(node.bound, solved.bound))
             if solved.bound > relaxation.largest:
                 return self._close(node, math.inf)
             if node.bound >= search.cutoff:
@@ -156,12 +158,17 @@ class L2Tree:
                 return [node]
             if not solved.usable:
                 break
-            if self._improve(solved):
-                continue
-            last = solved
-            if exact or not self._tight(node, solved):
-                break
-            exact = True
+            if not self._improve(solved):
+                last = solved
+                if exact or not self._tight(node, solved):
+                    break
+                exact = True
+            tightened = self._tighten(node)
+            if tightened is None:
+                return self._close(node, math.inf)
+            node = tightened
+            with search.step("node programs"):
+                solved = self._solve(node, exact)
         return self._branch(node, last)
 
     @timed("node bounds")
@@ -195,10 +202,10 @@ class L2Tree:
         missing = self._goal - node.bound
         return bool(self._relaxation.pulls(solved).prod(axis=1).max(initial=0.0) <= EXACT * missing)
 
-    @timed("node programs")
-    def _solve(self, node: L2Node, exact: bool) -> Solved:
-        """Solve the relaxation within the time that is left."""
+    def _solve(self, node: L2Node, exact: bool = False) -> Solved:
+        """Solve the relaxation within the time that is left; on any thread."""
         search = self.search
+        exact = exact or not self._undecided(node).size
         started = time.perf_counter()
         pace = self._pace or STEP_SECONDS * self._undecided(node).size ** 3
         steps = int(min(STEPS, max(search.deadline.left / max(pace, SHORTEST_STEP), 1.0)))

@@ -1,0 +1,66 @@
+"""What a search knows against the time it has had: incumbent above, proven bound below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from reluopt.errors import InputError
+from reluopt.figures.panels import short
+from reluopt.figures.style import CYCLE, MARKERS, SINGLE_COLUMN, new_figure, style
+from reluopt.figures.times import seconds_axis
+
+_BAND = 0.12
+"""Opacity of the gap."""
+
+_FIRST = 1e-3
+"""Curves begin here, in seconds: axes of time are logarithmic."""
+
+
+@style()
+def anytime_figure(searches: Mapping[str, ArrayLike], quantity: str) -> Figure:
+    """Anytime curves: the incumbent (solid) and the proven bound (dashed), the gap between them.
+
+    Args:
+        searches: by name an array of shape ``(moments, 3)``: seconds, incumbent and bound; infinite
+            or NaN where there is none yet.
+        quantity: what incumbent and bound are, as the axis shall say.
+
+    Raises:
+        InputError: there is nothing to draw, or an array has another shape.
+    """
+    if not searches:
+        raise InputError("figure: expected searches to draw, found none")
+    figure = new_figure(SINGLE_COLUMN, 2.1)
+    axes = figure.add_axes((0.16, 0.2, 0.8, 0.75))
+    for number, (name, given) in enumerate(searches.items()):
+        table = np.asarray(given, dtype=np.float64)
+        if table.ndim != 2 or table.shape[1] != 3 or not len(table):
+            raise InputError(
+                f"figure: expected rows of seconds, incumbent and bound, found shape {table.shape}"
+            )
+        seconds, incumbent, bound = table[np.argsort(table[:, 0], kind="stable")].T
+        seconds = np.maximum(seconds, _FIRST)
+        both = np.isfinite(incumbent) & np.isfinite(bound)
+        colour = CYCLE[number % len(CYCLE)]
+        marks: dict[str, Any] = {"color": colour, "markevery": [-1]}
+        marks["marker"] = MARKERS[number % len(MARKERS)]
+        axes.fill_between(
+            seconds, bound, incumbent, both, step="post", color=colour, alpha=_BAND, linewidth=0.0
+        )
+        ends = np.where(np.isfinite(incumbent), incumbent, np.nan)
+        axes.step(seconds, ends, where="post", label=f"{name}: incumbent", **marks)
+        ends = np.where(np.isfinite(bound), bound, np.nan)
+        axes.step(
+            seconds, ends, where="post", label="proven bound", linestyle=(0, (4, 1.5)), **marks
+        )
+    axes.set(ylabel=quantity, xlabel="seconds", ylim=(0.0, None))
+    seconds_axis(axes, "x")
+    axes.yaxis.set_major_formatter(short)
+    axes.grid(True, which="major")
+    axes.legend(loc="lower right")
+    return figure

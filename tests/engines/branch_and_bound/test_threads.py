@@ -1,0 +1,58 @@
+"""Threads share open nodes, and answers do not depend on them."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from reluopt import EngineOptions, Method, load_images, load_network, solve
+from reluopt.engines.branch_and_bound.threads import each, limited_threads, thread_count
+from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm, RelativeMargin
+
+
+def test_parts_run_on_as_many_threads_as_were_asked_for():
+    met = threading.Barrier(3, timeout=60.0)
+
+    def square(part):
+        met.wait()  # only three at once get past
+        return part * part
+
+    with limited_threads(3):
+        assert thread_count() == 3
+        assert each(square, [1, 2, 3]) == [1, 4, 9]
+    assert thread_count() == 1
+
+
+def test_without_threads_parts_run_where_they_are():
+    found = each(lambda part: (part, threading.current_thread()), [1, 2])
+    assert found == [(1, threading.current_thread()), (2, threading.current_thread())]
+    with limited_threads(2):
+        assert each(lambda part: threading.current_thread(), [1]) == [threading.current_thread()]
+
+
+def test_errors_come_out():
+    def fail(part):
+        raise ValueError(f"part {part}")
+
+    with limited_threads(2), pytest.raises(ValueError, match="part 1"):
+        each(fail, [1, 2])
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2, Norm.LINF])
+def test_answers_do_not_depend_on_threads(norm):
+    images, network = load_images("test"), load_network("mlp-100")
+    asked = MinimalPerturbation(
+        images.image(113), images.label(113), AnyTarget(), norm, RelativeMargin(0.0)
+    )
+
+    def answered(threads):
+        return solve(network, asked, Method("bnb", options=EngineOptions(60.0, threads=threads)))
+
+    one, two, again = answered(1), answered(2), answered(2)
+    assert one.status == two.status == again.status
+    assert two.nodes == again.nodes
+    np.testing.assert_array_equal(two.image, again.image)
+    assert two.bound == again.bound
+    assert two.objective == pytest.approx(one.objective, rel=2e-6)
+    if norm is Norm.LINF:  # trees that are searched to the end
+        assert one.nodes == two.nodes
