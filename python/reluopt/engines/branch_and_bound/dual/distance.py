@@ -34,6 +34,7 @@ from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
 from reluopt.engines.branch_and_bound.dual.verdict import Decision, DomainSearch
+from reluopt.engines.branch_and_bound.dual.within_ball import SMALLER
 from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, REPAIRABLE, SMALLEST_GAP
@@ -56,6 +57,9 @@ RISING = (1, 2, 2, 4, 4, 8, 8, 16, 16, 32)
 
 HALVINGS = 6
 """Radii at which roots alone are bounded for a first bound."""
+
+FEW = 250_000
+"""Nodes after which smaller boxes come first: 20 s, which prove most distances."""
 
 
 def takes(task: Task) -> bool:
@@ -94,6 +98,7 @@ class _Search:
     progress: ProgressCallback | None = None
     started: float = field(default_factory=time.perf_counter)
     _nearest_miss: Witness | None = None
+    _large: bool = False
 
     @property
     def objective(self) -> float:
@@ -184,9 +189,12 @@ class _Search:
         while self.cutoff > 0.0 and not self.deadline.passed:
             radius, before = self.cutoff, self.objective
             everything = [-1] * len(self._worst)
-            decision = self._decide(radius, self._worst)
-            open_ = decision.witness is None and not decision.empty and not self.deadline.passed
-            if open_ and self._worst != everything:
+            decision = self._decide(radius, self._worst, math.inf if self._large else FEW)
+            if not self._large and self._open(decision) and decision.nodes >= FEW:
+                self._large = True
+                self._bound_smaller()
+                continue
+            if self._open(decision) and self._worst != everything:
                 decision = self._decide(radius, everything)
             if decision.witness is None and not decision.empty and self._repair():
                 continue
@@ -198,9 +206,28 @@ class _Search:
                 continue
             if decision.empty:
                 self.bound = radius
-            else:
+            elif not self._large:
                 self.bound_roots(radius)
             return
+
+    def _open(self, decision: Decision) -> bool:
+        """Whether a search ended without an answer before its time."""
+        return decision.witness is None and not decision.empty and not self.deadline.passed
+
+    def _bound_smaller(self) -> None:
+        """Radii that are proven to hold nothing: of a large tree what is known when time is up."""
+        self.bound_roots(self.cutoff)
+        for share in SMALLER:
+            radius = share * self.cutoff
+            if radius <= self.bound or self.deadline.passed:
+                continue
+            decision = self._decide(radius, self._worst)
+            if decision.witness is not None:
+                self.offer(decision.witness.image, decision.witness.alternative)
+                return
+            if decision.empty:
+                self.bound = radius
+                self.report()
 
     def _repair(self) -> bool:
         """Whether the last search's best input, moved until it meets its alternative, is better."""
@@ -233,14 +260,17 @@ class _Search:
             self.message = str(error)
             return ends, None
 
-    def _decide(self, radius: float, chosen: list[int]) -> Decision:
-        """What the box of a radius holds; a proof, if it is empty and one shall be kept."""
+    def _decide(self, radius: float, chosen: list[int], most: float = math.inf) -> Decision:
+        """What the box of a radius holds; a proof, if it is empty and one shall be kept.
+
+        After ``most`` nodes it ends undecided.
+        """
         ends, folded = self._box(radius, chosen)
         if folded is None or folded.empty:
             return Decision(slack=math.inf if folded is None else -math.inf)
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
         given = (folded.network, BoxDomain(*ends), folded.task.alternatives, self.deadline)
-        decision = DomainSearch(*given, attack=attack, keep=self.keep).run()
+        decision = DomainSearch(*given, attack=attack, keep=self.keep, most=most).run()
         self._nearest_miss = attack.best
         self.nodes += decision.nodes
         if self.keep and decision.empty:
