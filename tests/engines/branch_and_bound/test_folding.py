@@ -11,6 +11,7 @@ from reluopt.answers.solution import Status
 from reluopt.engines.branch_and_bound import growth
 from reluopt.engines.branch_and_bound.ball import bare_ball, folded
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
+from reluopt.engines.branch_and_bound.dual import distance
 from reluopt.engines.branch_and_bound.folding import fold, is_folded
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.norm_search import norm_search
@@ -178,3 +179,28 @@ def test_a_folded_frame_is_not_asked_about_a_larger_ball():
     assert frame.tighten(0.1, *bounds, 0)
     with pytest.raises(ValueError, match="folded over radius"):
         frame.tighten(0.2, *bounds, 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_boxes_grow_to_the_nearest_image_in_linf(seed, monkeypatch):
+    radii = []
+    decide = distance._Search._decide
+
+    def noted(self, radius, chosen, most=float("inf")):
+        radii.append(radius)
+        return decide(self, radius, chosen, most)
+
+    monkeypatch.setattr(distance._Search, "_decide", noted)
+    random = np.random.default_rng(seed)
+    conv = Conv2d(
+        random.normal(size=(2, 1, 3, 3)), random.normal(size=2), Windows((1, SIDE, SIDE), (3, 3))
+    )
+    network = ReLUNetwork((conv, Dense(random.normal(size=(3, 18)), random.normal(size=3))))
+    asked = question(network, seed, Norm.LINF)
+    grown = solve(network, asked, Method("bnb"))
+    exact = solve(network, asked, Method("highs"))
+    assert grown.status is exact.status is Status.OPTIMAL
+    assert grown.objective == pytest.approx(exact.objective, rel=1e-5)
+    assert radii[-1] == pytest.approx(grown.bound, rel=1e-9)
+    rising = np.diff([radius for radius in radii if radius < 0.999 * grown.objective])
+    assert (rising > 0.0).all()

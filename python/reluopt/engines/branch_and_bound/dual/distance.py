@@ -58,6 +58,12 @@ RISING = (1, 2, 2, 4, 4, 8, 8, 16, 16, 32)
 HALVINGS = 6
 """Radii at which roots alone are bounded for a first bound."""
 
+WIDER = 1.25
+"""Boxes of folded networks grow by this factor: most neurons of small ones are folded away."""
+
+INCUMBENT_SHARE = 0.15
+"""Share of the time left that one look for an image may take where networks are folded."""
+
 FEW = 250_000
 """Nodes after which smaller boxes come first: 20 s, which prove most distances."""
 
@@ -119,8 +125,8 @@ class _Search:
             self.network,
             self.task,
             start,
-            1 if is_folded(self.network) else None,
-            deadline=self.deadline,
+            1 if self._folds else None,
+            deadline=self._looking,
             solver=nearest_in_linear_region,
         )
         self.take(nearest.image, alternative)
@@ -152,7 +158,7 @@ class _Search:
         if self.best is not None:
             return
         radius = NEAREST * float(distances[first])
-        widest = 0.0 if is_folded(self.network) else self._widest * GROWTH
+        widest = 0.0 if self._folds else self._widest * GROWTH
         while 0.0 < radius < widest and not self.deadline.passed:
             ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=radius))
             attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
@@ -166,7 +172,7 @@ class _Search:
                 gained = 1.0 + attack.best.slack / missing[attack.best.alternative]
             radius *= min(max(NEAREST / max(gained, 1e-6), NEAREST), GROWTH)
         given = (self.network, self.task)
-        for start in starting_points(*given, seed=self.seed, deadline=self.deadline)[:1]:
+        for start in starting_points(*given, seed=self.seed, deadline=self._looking)[:1]:
             self.offer(start.image, start.alternative)
 
     def _linear_distances(self) -> tuple[FloatArray, FloatArray]:
@@ -184,8 +190,20 @@ class _Search:
         """Largest change of a single input in the box."""
         return float((self.task.box.upper - self.task.box.lower).max(initial=0.0))
 
+    @property
+    def _folds(self) -> bool:
+        """Whether networks are folded over boxes."""
+        return is_folded(self.network)
+
+    @property
+    def _looking(self) -> Deadline:
+        """When to stop looking for an image."""
+        return self.deadline.share(INCUMBENT_SHARE) if self._folds else self.deadline
+
     def run(self) -> None:
         """Search until the gap is closed or time is over."""
+        if self._folds:
+            self._grow()
         while self.cutoff > 0.0 and not self.deadline.passed:
             radius, before = self.cutoff, self.objective
             everything = [-1] * len(self._worst)
@@ -206,9 +224,28 @@ class _Search:
                 continue
             if decision.empty:
                 self.bound = radius
-            elif not self._large:
+            elif not (self._large or self._folds):
                 self.bound_roots(radius)
             return
+
+    def _grow(self) -> None:
+        """Boxes of rising radii, until one is not decided or holds an image."""
+        self.bound_roots(self.cutoff)
+        radius = WIDER * self.bound
+        while 0.0 < radius < self.cutoff and not self.deadline.passed:
+            if not self._emptied(radius):
+                return
+            radius *= WIDER
+
+    def _emptied(self, radius: float) -> bool:
+        """Whether a smaller box is empty, which is reported; an image in it is taken."""
+        decision = self._decide(radius, self._worst)
+        if decision.witness is not None:
+            self.offer(decision.witness.image, decision.witness.alternative)
+        if decision.empty:
+            self.bound = radius
+            self.report()
+        return decision.empty
 
     def _open(self, decision: Decision) -> bool:
         """Whether a search ended without an answer before its time."""
@@ -219,15 +256,8 @@ class _Search:
         self.bound_roots(self.cutoff)
         for share in SMALLER:
             radius = share * self.cutoff
-            if radius <= self.bound or self.deadline.passed:
-                continue
-            decision = self._decide(radius, self._worst)
-            if decision.witness is not None:
-                self.offer(decision.witness.image, decision.witness.alternative)
+            if radius > self.bound and not (self.deadline.passed or self._emptied(radius)):
                 return
-            if decision.empty:
-                self.bound = radius
-                self.report()
 
     def _repair(self) -> bool:
         """Whether the last search's best input, moved until it meets its alternative, is better."""
@@ -281,6 +311,8 @@ class _Search:
         """A radius at which roots alone prove that there is nothing, by bisection."""
         low, high = 0.0, min(radius, self._widest)
         for step in range(HALVINGS):
+            if self._folds and self.deadline.passed:
+                break
             middle = high if step == 0 else 0.5 * (low + high)
             ends, folded = self._box(middle, self._worst)
             if folded is None:
