@@ -35,6 +35,9 @@ from reluopt.runs.tables import markdown_grid
 WIDTH = 100
 """Characters in a line of a generated document."""
 
+DEEPER = ("deep", "wide", "wide-l2", "wide-linf")
+"""Benchmarks of deeper and wider networks."""
+
 OURS, THESIS = "bnb", "gurobi:thesis:thesis"
 """The methods of the main comparison: our engine, and the published program on Gurobi."""
 
@@ -105,7 +108,7 @@ def speed_section(data: Path) -> str:
     """The section as Markdown; links are relative to the folder of the README."""
     main = read_benchmark(data, "bench-l1")
     others = [read_benchmark(data, f"bench-{name}") for name in ("l2", "l1-any", "l2-any")]
-    deeper = [read_benchmark(data, f"bench-{name}") for name in ("deep", "wide")]
+    deeper = [read_benchmark(data, f"bench-{name}") for name in DEEPER]
     bounds = read_benchmark(data, "bench-bounds")
     parts = [
         _main_comparison(main),
@@ -117,7 +120,7 @@ def speed_section(data: Path) -> str:
             [_other_settings(other) for other in others],
         ),
         _grid(
-            ["deeper and wider (L1)", "proven", "median", "slowest"],
+            ["deeper and wider", "proven", "median", "slowest"],
             [_deeper(one, network) for one in deeper for network in one.networks],
         ),
         _bounds(bounds),
@@ -192,7 +195,9 @@ def _deeper(bench: Benchmark, network: str) -> list[str]:
     """One row of the table of deeper and wider networks."""
     sizes = "-".join(map(str, load_bundled(network).sizes))
     proven, median, slowest = _times(bench.summary(network, OURS)).split(", ")
-    name = f"`{network}` ({sizes}), {bench.option('target')}, {bench.images}, limit {bench.limit}"
+    norm, target, margin = map(bench.option, ("norm", "target", "margin"))
+    asked = f"{norm.capitalize()}, {target}, margin {margin}"
+    name = f"`{network}` ({sizes}), {asked}, {bench.images}, limit {bench.limit}"
     return [name, proven, median, slowest]
 
 

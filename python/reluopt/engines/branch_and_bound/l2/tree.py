@@ -118,20 +118,23 @@ class L2Tree:
     def step(self) -> None:
         """Process the open nodes with the lowest bounds, as many as there are threads."""
         self.open.sort(key=lambda node: (node.bound, -node.depth))
-        count = min(thread_count(), len(self.open))
-        self.search.nodes += count
-        for node in self.open[:count]:
-            self._events.refined(node.mark)
-        ready = [self._tighten(node) for node in self.open[:count]]
-        with self.search.step("node programs"):
-            solved = iter(each(self._solve, [node for node in ready if node is not None]))
+        taken = self.open[: thread_count()]
+        self.search.nodes += len(taken)
         found: list[L2Node] = []
-        for node, tightened in zip(self.open[:count], ready, strict=True):
+        ready: list[L2Node] = []
+        for node in taken:
+            self._events.refined(node.mark)
+            within = node.bound < self.search.cutoff
+            tightened = self._tighten(node) if within else None
             if tightened is None:
-                found.extend(self._close(node, math.inf))
+                found.extend(self._close(node, math.inf if within else node.bound))
             else:
-                found.extend(self._process(tightened, next(solved)))
-        self.open[:count] = found
+                ready.append(tightened)
+        with self.search.step("node programs"):
+            solved = each(self._solve, ready)
+        for node, answer in zip(ready, solved, strict=True):
+            found.extend(self._process(node, answer))
+        self.open[: len(taken)] = found
 
     @property
     def _goal(self) -> float:
@@ -147,7 +150,7 @@ class L2Tree:
     def _process(self, node: L2Node, solved: Solved) -> list[L2Node]:
         """Close or branch a node whose program has been solved; what remains open."""
         search, relaxation = self.search, self._relaxation
-        last, exact = None, False
+        last, exact = None, not self._undecided(node).size
         while True:
             node = replace(node, bound=max(node.bound, solved.bound))
             if solved.bound > relaxation.largest:
