@@ -18,6 +18,7 @@ from reluopt.figures.pictures import (
     perturbation_figure,
     shared_change_figure,
 )
+from reluopt.figures.relu import relu_figure
 from reluopt.figures.robust_error import robust_error_figure
 from reluopt.figures.robustness import (
     certified_accuracy_figure,
@@ -66,6 +67,7 @@ __all__ = [
     "performance_profile",
     "performance_profile_figure",
     "perturbation_figure",
+    "relu_figure",
     "robust_error_figure",
     "save_figure",
     "shared_change_figure",

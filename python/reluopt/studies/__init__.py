@@ -29,6 +29,7 @@ STUDIES = {
     "robustness": "exact robustness of the whole test set, and what attacks overestimate",
     "robust-error": "the exact robust error, beside published intervals",
     "adm": "why a program of a convolutional network had no solution, and its nearest images",
+    "assignment": "the exercises of an assignment, proven: deviation, confident attack, one noise",
 }
 """Names of the studies, in the order of the thesis, and what they are about."""
 
