@@ -4,6 +4,7 @@ Nothing here solves, reads files or knows where numbers came from. :func:`save_f
 the other functions return.
 """
 
+from reluopt.figures.corrections import Tradeoff, tradeoff_figure
 from reluopt.figures.curves import blend_figure, distribution_figure, growth_figure, limit_figure
 from reluopt.figures.feature_maps import feature_map_figure
 from reluopt.figures.features import feature_figure
@@ -43,6 +44,7 @@ from reluopt.figures.times import (
 __all__ = [
     "DOUBLE_COLUMN",
     "SINGLE_COLUMN",
+    "Tradeoff",
     "benchmark_figure",
     "blend_figure",
     "blend_pictures",
@@ -74,4 +76,5 @@ __all__ = [
     "style",
     "time_figure",
     "time_versus_size_figure",
+    "tradeoff_figure",
 ]
