@@ -144,7 +144,7 @@ def _measured(
     for name, (attack, clip, attacked) in ATTACKS.items():
         job = BallAttackJob(network, attack, EPS, clip=clip, attacked=attacked)
         stage = f"{key}-{name}-{'all' if folder.context.full else 'few'}"
-        results = folder.run(stage, job, instances, method, folder.context.executor())
+        results = folder.run(stage, job, instances, method)
         told[name] = accuracies([each.row for each in results]).attacked
     return told
 

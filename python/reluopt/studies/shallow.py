@@ -139,6 +139,7 @@ def _solve(
     """The nearest images of all models."""
     context, found = folder.context, {}
     limit = _limit(context)
+    executor = context.executor() if context.full else None  # processes start longer than a look
     method, own = context.method(limit, engine="highs"), context.method(limit)
     for name, forest in forests.items():
         for norm in NORMS:
@@ -146,15 +147,13 @@ def _solve(
                 job = ForestJob(forest, norm, values, "highs", method.options)
                 stage = f"{name} {norm} {values} {method.options.time_limit:g}s"
                 stage = stage.replace(",", "").replace(" ", "-")
-                found[name, norm, values] = folder.run(
-                    stage, job, images, method, context.executor()
-                )
+                found[name, norm, values] = folder.run(stage, job, images, method, executor)
     for name, network in networks.items():
         for norm in NORMS:
             settings = AttackSettings(AnyTarget(), norm, MARGIN, own)
             stage = f"{name}-{norm}-{own.options.time_limit:g}s"
             job_ = AttackJob(network, settings)
-            found[name, norm, FLOATS] = folder.run(stage, job_, images, own, context.executor())
+            found[name, norm, FLOATS] = folder.run(stage, job_, images, own, executor)
     return found
 
 
