@@ -27,7 +27,7 @@ $(VENV)/pyvenv.cfg:
 
 # The stamps make the second run start at once, and without a network.
 $(VENV)/.run-installed: $(VENV)/pyvenv.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[scip]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[scip,train]'
 	@touch $@
 
 $(VENV)/.test-installed: $(VENV)/pyvenv.cfg pyproject.toml

@@ -24,7 +24,7 @@ FLOORS = (
     ("formulation",),
     ("engines",),
     ("versions", "method", "preparation", "pipeline"),
-    ("specifications",),
+    ("specifications", "forests"),
     ("figures",),
     ("runs",),
     ("bench",),

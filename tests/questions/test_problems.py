@@ -51,6 +51,15 @@ def test_relative_margin_means_what_it_says(values, fraction):
             assert np.argmax(logits) == target
 
 
+def test_a_margin_over_one_label_leads_all_others_by_the_gap_alone():
+    margin = RelativeMargin(0.5, over=0)
+    for logits, least in (([2.0, 3.1, 3.0], 0.1), ([2.0, 3.0, 2.9], 0.0), ([2.1, 3.0, 2.9], -0.15)):
+        slack = margin.conditions(1, 3).slack(np.array(logits)).min()
+        assert slack == pytest.approx(least - STRICT_GAP if least == 0.1 else least, abs=1e-12)
+    with pytest.raises(InputError, match="label from 0 to 2 after ':', found 3"):
+        RelativeMargin(0.5, over=3).conditions(1, 3)
+
+
 def test_absolute_margin():
     conditions = AbsoluteMargin(0.5).conditions(1, 3)
     np.testing.assert_allclose(conditions.slack(LOGITS), [1.5, 0.5])
@@ -61,6 +70,7 @@ def test_absolute_margin():
     [
         ("x1.2", RelativeMargin(0.2)),
         ("x1", RelativeMargin(0.0)),
+        ("x1.2:9", RelativeMargin(0.2, over=9)),
         ("+0.1", AbsoluteMargin(0.1)),
         ("bare-x1.2", BareRelativeMargin(0.2)),
     ],
@@ -70,7 +80,25 @@ def test_parse_margin(text, margin):
     assert str(margin) == text
 
 
-@pytest.mark.parametrize("text", ["", "1.2", "x", "xx", "+0", "+-1", "x0.5", "+nan", "x1e999"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1.2",
+        "x",
+        "xx",
+        "+0",
+        "+-1",
+        "x0.5",
+        "+nan",
+        "x1e999",
+        "x1.2:",
+        "x1.2:-1",
+        "x1.2:a",
+        "+0.1:2",
+        "bare-x1.2:2",
+    ],
+)
 def test_bad_margins(text):
     with pytest.raises(InputError, match="margin"):
         parse_margin(text)

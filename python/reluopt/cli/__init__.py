@@ -87,6 +87,7 @@ def _run(arguments: Sequence[str] | None) -> Any:
         bench_commands,
         classify_command,
         compile_command,
+        finetune_command,
         folder_commands,
         import_command,
         network_commands,

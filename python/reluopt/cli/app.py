@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 COMMANDS = (
     *("attack", "universal", "verify", "robust-error", "worst-case", "vnnlib"),
-    *("info", "evaluate", "import", "train", "ideal", "classify"),
+    *("info", "evaluate", "import", "train", "finetune", "ideal", "classify"),
     *("report", "verify-result", "merge", "bench", "profile"),
     *("reproduce", "experiment", "compile"),
 )

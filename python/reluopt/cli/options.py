@@ -195,7 +195,10 @@ class QuestionOptions:
     ] = "+5"
     margin: Annotated[
         str,
-        typer.Option(help="x1.2 (and strictly ahead), +0.1, or bare-x1.2 (thesis' condition)."),
+        typer.Option(
+            help="x1.2 (and strictly ahead; x1.2:9 over label 9 alone), +0.1, or bare-x1.2 "
+            "(thesis' condition)."
+        ),
     ] = "x1.2"
 
     def parse(self) -> tuple[Target, Norm, Margin]:

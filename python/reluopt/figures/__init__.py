@@ -5,6 +5,7 @@ the other functions return.
 """
 
 from reluopt.figures.anytime import anytime_figure
+from reluopt.figures.corrections import Tradeoff, tradeoff_figure
 from reluopt.figures.curves import blend_figure, distribution_figure, growth_figure, limit_figure
 from reluopt.figures.feature_maps import feature_map_figure
 from reluopt.figures.features import feature_figure
@@ -19,6 +20,7 @@ from reluopt.figures.pictures import (
     perturbation_figure,
     shared_change_figure,
 )
+from reluopt.figures.relu import relu_figure
 from reluopt.figures.robust_error import robust_error_figure
 from reluopt.figures.robustness import (
     certified_accuracy_figure,
@@ -43,6 +45,7 @@ from reluopt.figures.times import (
 __all__ = [
     "DOUBLE_COLUMN",
     "SINGLE_COLUMN",
+    "Tradeoff",
     "anytime_figure",
     "benchmark_figure",
     "blend_figure",
@@ -68,10 +71,12 @@ __all__ = [
     "performance_profile",
     "performance_profile_figure",
     "perturbation_figure",
+    "relu_figure",
     "robust_error_figure",
     "save_figure",
     "shared_change_figure",
     "style",
     "time_figure",
     "time_versus_size_figure",
+    "tradeoff_figure",
 ]

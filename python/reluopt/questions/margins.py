@@ -87,14 +87,20 @@ class RelativeMargin:
     Attributes:
         fraction: relative lead; the thesis (Linkola 2023) uses 0.2, that is ``x_t >= 1.2 x_j``.
         strict_gap: absolute lead in logit units, > 0.
+        over: the one label that the fraction counts over; None means every other. With the true
+            label it is the condition of the CTU assignment (2022), section 5:
+            ``x_d <= 0.95 max_k x_k`` is a fraction of 1/0.95 - 1 over d, target any.
     """
 
     fraction: float = 0.2
     strict_gap: float = STRICT_GAP
+    over: int | None = None
     bare: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
+        if self.over is not None and self.over < 0:
+            raise InputError(f"margin: expected a label after ':', found {self.over}")
         if not (np.isfinite(self.strict_gap) and self.strict_gap > 0.0):
             raise InputError(f"margin: expected a strict gap > 0, found {self.strict_gap}")
 
@@ -105,10 +111,17 @@ class RelativeMargin:
         if self.fraction == 0.0:
             return LogitConditions(leads, gaps)
         ratios = _leads(target, classes, 1.0 + self.fraction)
-        return LogitConditions(np.vstack([ratios, leads]), np.append(np.zeros(classes - 1), gaps))
+        if self.over is not None:
+            if self.over >= classes:
+                raise InputError(
+                    f"margin: expected a label from 0 to {classes - 1} after ':', found {self.over}"
+                )
+            ratios = ratios[np.delete(np.arange(classes), target) == self.over]
+        rhs = np.append(np.zeros(len(ratios)), gaps)
+        return LogitConditions(np.vstack([ratios, leads]), rhs)
 
     def __str__(self) -> str:
-        return f"x{_ratio(self.fraction)}"
+        return f"x{_ratio(self.fraction)}" + ("" if self.over is None else f":{self.over}")
 
 
 @dataclass(frozen=True)
@@ -165,23 +178,25 @@ def _ratio(fraction: float) -> str:
 
 
 def parse_margin(text: str) -> Margin:
-    """Read ``x1.2`` (relative), ``+0.1`` (absolute) or ``bare-x1.2`` (the thesis' condition).
+    """Read ``x1.2`` (relative; ``x1.2:9`` over label 9 alone), ``+0.1`` or ``bare-x1.2``.
 
     Raises:
         InputError: anything else, or a number out of range.
     """
     prefix, kind = next(((p, k) for p, k in _KINDS if text.startswith(p)), ("", None))
+    number, colon, label = text.removeprefix(prefix).partition(":")
     try:
-        value = float(text.removeprefix(prefix))
+        value, over = float(number), int(label) if colon else None
     except ValueError:
         kind = None
-    if kind is None:
-        raise InputError(f"margin: expected x1.2, +0.1 or bare-x1.2, found {text!r}")
+    if kind is None or (over is not None and kind is not RelativeMargin):
+        raise InputError(f"margin: expected x1.2, x1.2:9, +0.1 or bare-x1.2, found {text!r}")
     if kind is AbsoluteMargin:
         return AbsoluteMargin(value)
     if not value >= 1.0:
         raise InputError(f"margin: expected a ratio of at least 1, found {text!r}")
-    return kind(round(value - 1.0, RATIO_DIGITS))
+    fraction = round(value - 1.0, RATIO_DIGITS)
+    return RelativeMargin(fraction, over=over) if kind is RelativeMargin else kind(fraction)
 
 
 _KINDS: tuple[tuple[str, type[RelativeMargin | BareRelativeMargin | AbsoluteMargin]], ...] = (

@@ -29,6 +29,9 @@ STUDIES = {
     "robustness": "exact robustness of the whole test set, and what attacks overestimate",
     "robust-error": "the exact robust error, beside published intervals",
     "adm": "why a program of a convolutional network had no solution, and its nearest images",
+    "assignment": "the exercises of an assignment, proven: deviation, confident attack, one noise",
+    "shallow": "whether decision trees and random forests are as fragile as networks",
+    "finetuning": "the smallest change of weights that corrects adversarial images, and its worth",
 }
 """Names of the studies, in the order of the thesis, and what they are about."""
 

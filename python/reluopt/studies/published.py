@@ -128,3 +128,91 @@ adversarial images (``adv``) or by the dual of the linear program (``lpd``).
 
 ROBUST_ERROR_IMAGES = 10_000
 """Images of :data:`ROBUST_ERRORS`."""
+
+
+@dataclass(frozen=True)
+class PublishedSize:
+    """A program as Gurobi 9.0 prints it; maxima and absolute values are general constraints."""
+
+    rows: int
+    columns: int
+    nonzeros: int
+    general: int
+
+
+@dataclass(frozen=True)
+class PublishedAssignment:
+    """*Adversarial DNN and ILP* (2022), an assignment of Combinatorial Optimization, CTU Prague.
+
+    About a network 784-48-27-10 of its own and test image 12, a nine; on 12 threads.
+
+    Attributes:
+        accuracy, loss: of the network on the test images.
+        training: loss and accuracy in each of five epochs.
+        probability: of the nine by the network; ``clipped`` by its outputs cut off at 0.
+        outputs: of the program for the image, cut off at 0.
+        inference, deviation, confident: sizes of the three programs.
+        distance: of the nearest image found in L1, with the ``bound`` after ``seconds`` and
+            ``nodes``; the network took it for ``answer`` with ``answer_probability``.
+        logit: the largest logit of 7 within L1 6, proven in ``logit_seconds`` and ``logit_nodes``;
+            ``logit_probability`` of a seven.
+    """
+
+    accuracy: float = 0.9698
+    loss: float = 0.1082
+    training: tuple[tuple[float, float], ...] = (
+        *((0.3253, 0.9070), (0.1527, 0.9554), (0.1142, 0.9660)),
+        *((0.0938, 0.9717), (0.0775, 0.9756)),
+    )
+    probability: float = 0.999849796295166
+    clipped: float = 0.99966353
+    outputs: tuple[float, ...] = (0, 0, 0, 0, 0.1955, 0, 0, 0.7091, 0, 10.3238)
+    inference: PublishedSize = PublishedSize(1653, 2522, 41_635, 85)
+    deviation: PublishedSize = PublishedSize(3222, 4091, 45_557, 86)
+    confident: PublishedSize = PublishedSize(3223, 4091, 46_341, 86)
+    distance: float = 4.285427339997
+    bound: float = 0.0
+    seconds: float = 60.0
+    nodes: int = 68_451
+    answer: int = 4
+    answer_probability: float = 0.5555132
+    logit: float = 8.929051751660
+    logit_seconds: float = 24.0
+    logit_nodes: int = 5245
+    logit_probability: float = 0.9950284
+
+
+ASSIGNMENT = PublishedAssignment()
+
+
+@dataclass(frozen=True)
+class PublishedCorrection:
+    """A row of Table 1 of Kronqvist (2024), a network that was fine-tuned.
+
+    Attributes:
+        loss: as printed, of the training images presumably.
+        accuracy, fgsm, pgd: shares of the test images that are answered right, as they are and
+            after attacks of radius 0.1 that aim away from the network's answer and may leave
+            [0, 1].
+    """
+
+    loss: float
+    accuracy: float
+    fgsm: float
+    pgd: float
+
+
+CORRECTIONS = {
+    (0, None): PublishedCorrection(0.0197, 0.9855, 0.1567, 0.0402),
+    (10, None): PublishedCorrection(0.0273, 0.9839, 0.5948, 0.4314),
+    (10, 0.0): PublishedCorrection(0.0354, 0.9819, 0.5949, 0.4376),
+    (10, 0.2): PublishedCorrection(0.0269, 0.9846, 0.6154, 0.4573),
+    (10, 0.4): PublishedCorrection(0.0269, 0.9846, 0.6154, 0.4587),
+    (50, None): PublishedCorrection(0.0305, 0.9830, 0.7212, 0.6296),
+    (50, 0.0): PublishedCorrection(0.0310, 0.9844, 0.7379, 0.6433),
+    (50, 0.2): PublishedCorrection(0.0290, 0.9846, 0.7477, 0.6594),
+    (50, 0.4): PublishedCorrection(0.0262, 0.9852, 0.7124, 0.5770),
+}
+"""Table 1 of J. Kronqvist, *Building upon MIP and classical optimization techniques to learn robust
+deep neural networks*, CO@Work 2024: by adversarial images and the weight omega (None where none is
+printed), of a network with two convolutions of stride 2 and 162,710 weights."""

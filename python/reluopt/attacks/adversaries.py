@@ -1,0 +1,90 @@
+"""Images that a network answers most wrongly within a ball of Linf, as many of every label.
+
+Unlike the attacks of :mod:`.methods`, which end where an image is fooled, all steps are taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluopt.errors import InputError
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+
+TOGETHER = 500
+"""Images that are attacked at a time."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps of the sign of the loss' gradient, from a random point of the ball.
+
+    As the fine-tuning of Kronqvist (2024) takes them, they aim away from what the network answers
+    and may leave the box.
+
+    Attributes:
+        eps: radius of the ball.
+        count: number of steps.
+        size: length of each.
+        seed: of the starts.
+    """
+
+    eps: float = 0.1
+    count: int = 40
+    size: float = 0.01
+    seed: int = 0
+
+    def __call__(self, network: ReLUNetwork, images: FloatArray) -> FloatArray:
+        """Where the steps end, for a batch of shape ``(n, n_0)``."""
+        generator = np.random.default_rng(self.seed)
+        starts = images + generator.uniform(-self.eps, self.eps, images.shape)
+        parts = range(0, len(images), TOGETHER)
+        ends = [self._walked(network, images[i:][:TOGETHER], starts[i:][:TOGETHER]) for i in parts]
+        return np.concatenate(ends or [images])
+
+    def _walked(self, network: ReLUNetwork, images: FloatArray, points: FloatArray) -> FloatArray:
+        answered = np.eye(network.output_size)[network.predict(images)]
+        for _ in range(self.count):
+            logits = network.forward(points)
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            ascent = powers / powers.sum(axis=1, keepdims=True) - answered
+            moved = points + self.size * np.sign(network.gradient(points, ascent))
+            points = np.clip(moved, images - self.eps, images + self.eps)
+        return points
+
+
+def worst_adversaries(
+    network: ReLUNetwork, attacked: FloatArray, labels: NDArray[np.intp], count: int
+) -> NDArray[np.intp]:
+    """Which attacked images miss their labels by most, as many of every label.
+
+    Args:
+        network: the network.
+        attacked: shape ``(n, n_0)``.
+        labels: shape ``(n,)``.
+        count: how many in all, a multiple of the number of classes.
+
+    Returns:
+        Their numbers, shape ``(count,)``, by label, the worst of each first.
+
+    Raises:
+        InputError: the count is no such multiple, or there are too few images of a label.
+    """
+    classes = network.output_size
+    each, rest = divmod(count, classes)
+    if rest or each < 1:
+        raise InputError(f"points: expected a multiple of {classes}, found {count}")
+    logits, rows = network.forward(attacked), np.arange(len(labels))
+    own = logits[rows, labels]
+    logits[rows, labels] = -np.inf
+    leads = own - logits.max(axis=1)
+    chosen = []
+    for label in range(classes):
+        found = np.flatnonzero(labels == label)
+        if found.size < each:
+            raise InputError(f"images: expected {each} of label {label}, found {found.size}")
+        chosen.append(found[np.argsort(leads[found], kind="stable")[:each]])
+    return np.concatenate(chosen)

@@ -1,0 +1,64 @@
+"""Fine-tuned networks: what their answers and their loss cost each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import ArrayLike
+
+from reluopt.errors import InputError
+from reluopt.figures.style import CYCLE, MARKERS, SINGLE_COLUMN, new_figure, style
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Candidates of one fine-tuning.
+
+    Attributes:
+        candidates: violation and loss of each, shape ``(n, 2)``.
+        chosen: the same of those that were chosen.
+        before: the loss before.
+    """
+
+    candidates: ArrayLike
+    chosen: ArrayLike
+    before: float
+
+
+@style()
+def tradeoff_figure(series: Mapping[str, Tradeoff]) -> Figure:
+    """Loss against the largest violation of all candidates; chosen ones are large and open.
+
+    Args:
+        series: by name; a dotted line is the loss before.
+
+    Raises:
+        InputError: there is nothing to draw, or arrays have other shapes.
+    """
+    if not series:
+        raise InputError("figure: expected candidates to draw, found none")
+    figure = new_figure(SINGLE_COLUMN, 2.5)
+    axes = figure.add_axes((0.17, 0.17, 0.8, 0.79))
+    for number, (name, each) in enumerate(series.items()):
+        points, chosen = (np.asarray(p, dtype=np.float64) for p in (each.candidates, each.chosen))
+        if any(pairs.ndim != 2 or pairs.shape[1] != 2 for pairs in (points, chosen)):
+            raise InputError(
+                f"figure: expected pairs of violation and loss, found shapes {points.shape} and "
+                f"{chosen.shape}"
+            )
+        colour, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
+        look: dict[str, Any] = {"color": colour, "linestyle": "none"}
+        axes.plot(*points.T, marker=marker, markersize=2.0, alpha=0.5, label=name, **look)
+        axes.plot(*chosen.T, marker=marker, markersize=6.0, markerfacecolor="none", **look)
+        axes.axhline(each.before, color=colour, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="largest violation (logits)", ylabel="loss", yscale="log")
+    for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        axis(FuncFormatter(lambda value, _: f"{value:.2g}"))
+    axes.grid(True)
+    axes.legend(loc="upper right")
+    return figure

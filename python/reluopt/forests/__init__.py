@@ -1,0 +1,1 @@
+"""Decision trees and random forests of scikit-learn, and their exact nearest inputs."""

@@ -1,0 +1,34 @@
+"""``reluopt finetune``: a network that is written, and what is refused."""
+
+import pytest
+
+from reluopt.networks.loading import load_network
+
+
+def test_it_writes_a_network_and_says_what_came_of_it(run, tmp_path):
+    out = tmp_path / "tuned.safetensors"
+    asked = ["finetune", "thesis-96", "--out", str(out), "--images", "train:0-199"]
+    code, shown, _ = run(*asked, "--iterations", "2")
+    assert code == 0
+    assert "the worst of 10 images is missed by" in " ".join(shown.split())
+    tuned = load_network(out)
+    assert tuned.sizes == (784, 32, 16, 10)
+    code, _, error = run(*asked)
+    assert code == 2
+    assert "expected a new file" in error
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["thesis-96", "--points", "7"], "points: expected a multiple of 10, found 7"),
+        (["thesis-96", "--omega", "2"], "Invalid value for '--omega'"),
+        (["adm"], "expected dense layers and convolutions, found chain"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(run, tmp_path, options, words):
+    where = ["--out", str(tmp_path / "x.safetensors"), "--images", "train:0-59"]
+    code, _, error = run("finetune", *options, *where, "--iterations", "1")
+    assert code == 2
+    assert words in " ".join(error.split())
+    assert not (tmp_path / "x.safetensors").exists()

@@ -1,0 +1,25 @@
+"""Losses against violations: candidates, and those that are chosen."""
+
+import numpy as np
+import pytest
+
+from reluopt.errors import InputError
+from reluopt.figures import Tradeoff, tradeoff_figure
+
+
+def test_candidates_and_chosen_ones_are_drawn():
+    both = [(3.0, 0.1), (1.0, 0.2), (0.0, 0.3)]
+    figure = tradeoff_figure({"ten": Tradeoff(both, [both[1]], 0.15)})
+    (axes,) = figure.axes
+    assert np.array_equal(np.column_stack(axes.lines[0].get_data()), both)
+    assert np.array_equal(np.column_stack(axes.lines[1].get_data()), [both[1]])
+    assert list(axes.lines[2].get_ydata()) == [0.15, 0.15]
+
+
+@pytest.mark.parametrize(
+    "series",
+    [{}, {"a": Tradeoff([1.0], [(1.0, 2.0)], 0.1)}, {"a": Tradeoff([(1.0, 2.0)], [1.0], 0.1)}],
+)
+def test_other_shapes_are_refused(series):
+    with pytest.raises(InputError, match="figure: expected"):
+        tradeoff_figure(series)
