@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from reluopt.answers.solution import VERDICTS
@@ -71,12 +72,11 @@ def _proof(result: Any) -> bool | float | str:
     return result.proven or float(result.solution.gap)
 
 
-def page(results: Sequence[Any]) -> str:
+def page(results: Sequence[Any], table: pd.DataFrame) -> str:
     """The figure, and below it the numbers, in HTML."""
     drawn, buffer = "", io.BytesIO()
     if any(each.after is not None for each in results[:MOST_SHOWN]):
         figure(results[:MOST_SHOWN]).savefig(buffer, format="png", dpi=RESOLUTION)
         png = base64.b64encode(buffer.getvalue()).decode("ascii")
         drawn = f'<img src="data:image/png;base64,{png}" style="max-width: 100%">'
-    table: str = results.to_frame().to_html()  # type: ignore[attr-defined]
-    return f"<div>{drawn}{table}</div>"
+    return f"<div>{drawn}{table.to_html()}</div>"

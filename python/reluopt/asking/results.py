@@ -26,8 +26,36 @@ _TOLD = ("distance", "bound", "certified", "proven")
 ResultT = TypeVar("ResultT", bound="Result")
 
 
+class _Looks:
+    """What one result and several have in common."""
+
+    def _shown(self) -> Sequence[Result]:
+        raise NotImplementedError
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each input, with the columns of :meth:`Result.to_dict`."""
+        import pandas as pd
+
+        return pd.DataFrame([each.to_dict() for each in self._shown()])
+
+    def plot(self) -> Figure:
+        """Originals, changed images and differences, or the features that changed.
+
+        Raises:
+            InputError: there is nothing to draw.
+        """
+        from reluopt.asking.looks import figure
+
+        return figure(self._shown())
+
+    def _repr_html_(self) -> str:
+        from reluopt.asking.looks import page
+
+        return page(self._shown(), self.to_frame())
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Result:
+class Result(_Looks):
     """The checked answer for one input.
 
     Attributes:
@@ -141,13 +169,8 @@ class Result:
         """What this kind of answer has besides."""
         return {"eps": self.eps}
 
-    def to_frame(self) -> pd.DataFrame:
-        """A table of one row, with the columns of :meth:`to_dict`."""
-        return Results([self]).to_frame()
-
-    def plot(self) -> Figure:
-        """Original, changed image and difference."""
-        return Results([self]).plot()
+    def _shown(self) -> Sequence[Result]:
+        return [self]
 
     def __repr__(self) -> str:
         numbers = {**self._own(), "distance": self.distance, "bound": self.bound}
@@ -155,9 +178,6 @@ class Result:
         checked = "certified" if self.certified else "not certified"
         words = (self.change, str(self.norm), *told, str(self.status), checked)
         return f"{type(self).__name__}({', '.join(words)})"
-
-    def _repr_html_(self) -> str:
-        return Results([self])._repr_html_()
 
 
 class NearestResult(Result):
@@ -209,7 +229,7 @@ class WorstCaseResult(Result):
         return {"eps": self.eps, "lead": self.lead}
 
 
-class Results(Sequence[ResultT]):
+class Results(_Looks, Sequence[ResultT]):
     """Results of a batch, in its order."""
 
     def __init__(self, results: Sequence[ResultT]) -> None:
@@ -226,26 +246,8 @@ class Results(Sequence[ResultT]):
     def __len__(self) -> int:
         return len(self._results)
 
-    def to_frame(self) -> pd.DataFrame:
-        """A row for each input, with the columns of :meth:`Result.to_dict`."""
-        import pandas as pd
-
-        return pd.DataFrame([each.to_dict() for each in self])
-
-    def plot(self) -> Figure:
-        """Originals, changed images and differences, or the features that changed.
-
-        Raises:
-            InputError: there is nothing to draw.
-        """
-        from reluopt.asking.looks import figure
-
-        return figure(self)
-
     def __repr__(self) -> str:
         return "\n".join([f"{len(self)} results", *(f"  {each!r}" for each in self)])
 
-    def _repr_html_(self) -> str:
-        from reluopt.asking.looks import page
-
-        return page(self)
+    def _shown(self) -> Sequence[Result]:
+        return self
