@@ -156,7 +156,7 @@ def test_words_mean_what_they_say(what, given, meant):
     ("what", "given"),
     [
         *[("target", each) for each in ("three", "", 3.0, True, None, AnyTarget, [3])],
-        *[("norm", each) for each in ("l3", 3, True, None, Norm, ("l1",))],
+        *[("norm", each) for each in ("l3", 3, 2.0000001, math.nan, True, None, Norm, ("l1",))],
         *[("margin", each) for each in (1.2, 0, True, "1.2", "x0.5", None, RelativeMargin)],
     ],
 )

@@ -94,10 +94,14 @@ def test_features_are_drawn_as_their_changes(tabular):
 
 
 def test_rounding_that_undoes_an_answer_is_told(tabular):
-    """A tie in float64 is none in float32."""
+    """The only witnesses lie within 1e-12 of a tie that float32 cannot hold."""
     inputs = np.array([0.9, 0.1, 0.0], dtype=np.float32)
-    verdict = ro.verify(tabular, inputs, 0.4)
-    lead = np.diff(tabular.forward(np.asarray(verdict.image, dtype=float)))[0]
-    assert verdict.certified is bool(lead >= 0.0)
-    assert verdict.image.dtype == np.float32
-    assert np.abs(verdict.image.astype(float) - inputs.astype(float)).max() <= 0.4
+    radius = float(np.float64(inputs[0]) - np.float64(inputs[1])) / 2.0 + 1e-12
+    single, double = (ro.verify(tabular, x, radius) for x in (inputs, inputs.astype(float)))
+    assert [single.robust, double.robust] == [False, False]
+    assert double.certified
+    assert single.solution.certified
+    assert not single.certified
+    assert "not certified" in repr(single)
+    assert single.image.dtype == np.float32
+    assert np.abs(single.image.astype(float) - inputs.astype(float)).max() <= radius

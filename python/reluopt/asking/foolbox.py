@@ -67,6 +67,7 @@ class ExactAttack:
         network = as_network(model, inputs, self._how.get("box"))
         read = Inputs.read(network, inputs)
         batch = Batch(network, read.flat, plain(criterion), chosen("norm", self._norm), None)
+        epsilons = plain(epsilons)
         several = np.ndim(epsilons) > 0  # type: ignore[arg-type]
         radii: list[Any] = list(epsilons) if several else [epsilons]  # type: ignore[arg-type]
         for radius in radii:

@@ -204,12 +204,8 @@ _CHOICES: Mapping[str, tuple[str, str, Callable[[str], Any], Any, Callable[[Any]
     ),
     "norm": (
         '"l1", "l2", "linf" or "blend:0.5"',
-        *(
-            "objective",
-            lambda text: parse_norm(text.lower()),
-            Real,
-            lambda n: parse_norm(f"l{n:g}"),
-        ),
+        *("objective", lambda text: parse_norm(text.lower()), Real),
+        lambda order: parse_norm(f"l{order:g}" if order in (1, 2, math.inf) else str(order)),
     ),
     "margin": ('"x1.2" (a ratio) or "+0.1" (a lead)', "conditions", parse_margin, (), str),
 }
