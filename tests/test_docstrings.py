@@ -24,4 +24,6 @@ def test_examples_do_what_they_say(name):
 
 
 def test_what_people_call_first_has_an_example():
-    assert {"reluopt.networks.network", "reluopt.pipeline"} <= set(WITH_EXAMPLES)
+    assert {"reluopt.networks.network", "reluopt.pipeline", "reluopt.asking.ask"} <= set(
+        WITH_EXAMPLES
+    )

@@ -30,6 +30,7 @@ FLOORS = (
     ("bench",),
     ("studies",),
     ("report",),
+    ("asking",),
     ("cli",),
 )
 """Lowest first; each entry names modules and packages of :mod:`reluopt`."""

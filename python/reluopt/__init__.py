@@ -2,11 +2,12 @@
 
 What people use is here; everything else is a detail that may move::
 
-    from reluopt import AnyTarget, MinimalPerturbation, Norm, load_images, load_network, solve
+    import reluopt as ro
 
-    network = load_network("thesis")
-    digits = load_images("test")
-    solution = solve(network, MinimalPerturbation(digits.image(0), digits.label(0), AnyTarget()))
+    network = ro.load_network("thesis")
+    print(ro.nearest(network, ro.load_images("test").image(0), norm="l2"))
+
+Behind it are questions and methods: ``solve(network, MinimalPerturbation(...), Method(...))``.
 
 Names are loaded on first use, so that what a program does not use costs it nothing.
 """
@@ -18,6 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reluopt.answers.solution import Certificate, Solution, Status
+    from reluopt.asking.ask import nearest, verify, worst_case
+    from reluopt.asking.foolbox import ExactAttack
+    from reluopt.asking.results import (
+        NearestResult,
+        Results,
+        VerificationResult,
+        WorstCaseResult,
+    )
     from reluopt.bounds import compute_bounds
     from reluopt.bounds.base import PreActivationBounds
     from reluopt.engines import choose_engine, engine_names
@@ -84,11 +93,13 @@ _PLACES = {
     "Dense": "networks.layers.base",
     "EngineOptions": "engines.options",
     "EngineUnavailableError": "errors",
+    "ExactAttack": "asking.foolbox",
     "FixedTarget": _QUESTIONS,
     "InputError": "errors",
     "InputSet": _QUESTIONS,
     "Method": "method",
     "MinimalPerturbation": _QUESTIONS,
+    "NearestResult": "asking.results",
     "NetworkMetadata": "networks.metadata",
     "Norm": _QUESTIONS,
     "OptimalInput": _QUESTIONS,
@@ -96,6 +107,7 @@ _PLACES = {
     "ReLUNetwork": "networks.network",
     "RelativeMargin": _QUESTIONS,
     "ReluoptError": "errors",
+    "Results": "asking.results",
     "RunnerUpTarget": _QUESTIONS,
     "ScikitRecipe": "networks.training.scikit",
     "ShiftTarget": _QUESTIONS,
@@ -106,7 +118,9 @@ _PLACES = {
     "UniversalPerturbation": _QUESTIONS,
     "UnsupportedProblemError": "errors",
     "Verification": _QUESTIONS,
+    "VerificationResult": "asking.results",
     "WorstCase": _QUESTIONS,
+    "WorstCaseResult": "asking.results",
     "bundled_names": "networks.zoo",
     "choose_engine": "engines",
     "compute_bounds": "bounds",
@@ -119,10 +133,13 @@ _PLACES = {
     "load_image_file": "images.image_files",
     "load_images": "images.mnist",
     "load_network": "networks.zoo:open_network",
+    "nearest": "asking.ask",
     "own_version": "install",
     "save_network": "networks.saving",
     "solve": "pipeline",
     "train": "networks.training.training",
+    "verify": "asking.ask",
+    "worst_case": "asking.ask",
 }
 """Module of every public name; after a colon, what it is called there."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from reluopt.numerics.arrays import FloatArray
 
@@ -43,6 +44,16 @@ def as_picture(image: FloatArray) -> FloatArray | None:
 CHANGED = 1e-6
 """Changes up to here, as shares of what an input may be, count as none: far below a grey level, far
 above rounding."""
+
+
+TINY_SPAN = 1e-12
+"""Pixels that may not change at all are drawn black."""
+
+
+def pixel_span(lower: ArrayLike, upper: ArrayLike) -> tuple[float, float]:
+    """The values of black and white pixels, for lower and upper bounds of inputs."""
+    black = float(np.min(lower))
+    return black, max(float(np.max(upper)), black + TINY_SPAN)
 
 
 def changed_inputs(

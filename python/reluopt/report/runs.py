@@ -15,6 +15,7 @@ import pandas as pd
 
 from reluopt.answers.solution import Status
 from reluopt.errors import InputError, ReluoptError
+from reluopt.images.display import pixel_span
 from reluopt.networks.metadata import RELU
 from reluopt.networks.zoo import open_network
 from reluopt.numerics.arrays import FloatArray
@@ -72,7 +73,7 @@ class Run:
     def span(self) -> tuple[float, float]:
         """The values of black and white pixels."""
         lower, upper = self.settings.get("input_box") or ((0.0,), (1.0,))
-        return float(min(lower)), max(float(max(upper)), float(min(lower)) + 1e-12)
+        return pixel_span(lower, upper)
 
     @property
     def measure(self) -> str:

@@ -17,7 +17,7 @@ from reluopt.figures import (
 from reluopt.figures.pictures import length_words
 from reluopt.figures.style import INK
 from reluopt.figures.tiles import proof_mark
-from reluopt.images.display import as_picture
+from reluopt.images.display import as_picture, pixel_span
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Norm
 from reluopt.runs.distance_rows import DistanceRow
@@ -60,7 +60,7 @@ def attack_figure(
         distances=[known(row.distance) for row in rows],
         norm=str(norm),
         proven=[_proof(row) for row in rows],
-        span=_span(network),
+        span=pixel_span(*network.metadata.input_ends()),
     )
 
 
@@ -86,7 +86,7 @@ def change_figure(job: UniversalJob, finished: Finished[UniversalRow]) -> Figure
         before,
         after,
         [(length_words(row.norm, known(row.distance)), INK), proof_mark(_proof(row))],
-        span=_span(network),
+        span=pixel_span(*network.metadata.input_ends()),
     )
 
 
@@ -99,16 +99,6 @@ def _length_and_proof(row: DistanceRow, norm: Norm) -> list[tuple[str, str]]:
 def _pictured(network: ReLUNetwork) -> bool:
     """Whether inputs are pictures."""
     return as_picture(np.zeros(network.input_shape)) is not None
-
-
-def _span(network: ReLUNetwork) -> tuple[float, float]:
-    """The values of black and white pixels."""
-    lower, upper = network.metadata.input_ends()
-    return float(lower.min()), max(float(upper.max()), float(lower.min()) + TINY_SPAN)
-
-
-TINY_SPAN = 1e-12
-"""Pixels that may not change at all are drawn black."""
 
 
 def _proof(row: DistanceRow | IdealRow) -> bool | float:
@@ -139,5 +129,5 @@ def ideal_figure(network: ReLUNetwork, finished: Sequence[Finished[IdealRow]]) -
         logits=[known(row.objective) for row in rows],
         predicted=[known(row.predicted) for row in rows],
         proven=[_proof(row) for row in rows],
-        span=_span(network),
+        span=pixel_span(*network.metadata.input_ends()),
     )
