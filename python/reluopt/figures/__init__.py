@@ -32,6 +32,7 @@ from reluopt.figures.style import (
     save_figure,
     style,
 )
+from reluopt.figures.surfaces import relaxation_figure
 from reluopt.figures.times import (
     benchmark_figure,
     performance_profile,
@@ -66,6 +67,7 @@ __all__ = [
     "performance_profile",
     "performance_profile_figure",
     "perturbation_figure",
+    "relaxation_figure",
     "robust_error_figure",
     "save_figure",
     "shared_change_figure",

@@ -28,6 +28,7 @@ STUDIES = {
     "bare": "how many optima of the bare condition x_t >= 1.2 x_j fool nobody",
     "robustness": "exact robustness of the whole test set, and what attacks overestimate",
     "robust-error": "the exact robust error, beside published intervals",
+    "relaxation": "the two-node example of a lecture, and its relaxations drawn",
     "adm": "why a program of a convolutional network had no solution, and its nearest images",
 }
 """Names of the studies, in the order of the thesis, and what they are about."""

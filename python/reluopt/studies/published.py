@@ -128,3 +128,14 @@ adversarial images (``adv``) or by the dual of the linear program (``lpd``).
 
 ROBUST_ERROR_IMAGES = 10_000
 """Images of :data:`ROBUST_ERRORS`."""
+
+TWO_NODES = {
+    "first": (-67.0, 73.0),
+    "second": (-96.0, 50.0),
+    "largest": 50.0,
+    "relaxed": 50.0,
+    "smallest": None,
+}
+"""The two-node example of J. Kronqvist's lecture at CO@Work 2024, *Building upon MIP and classical
+optimization techniques to learn robust deep neural networks*: bounds of both pre-activations, and
+the largest output of the program and of its relaxation."""
