@@ -27,7 +27,7 @@ from reluopt.numerics.arrays import FloatArray
 _SIDES = (0.45, 0.4, 0.1)
 """Inches left of the slices, between them, and right of them."""
 
-_CUBE, _SLICE, _TOP = 2.0, 1.25, 0.3
+_CUBE, _SLICE, _TOP = 2.0, 1.25, 0.2
 """Inches of a surface's panel, of a slice, and above both."""
 
 _LOOKS = {"from above": (CYCLE[1], "--"), "from below": (CYCLE[0], ":")}
@@ -45,7 +45,8 @@ def relaxation_figure(
     Below each panel stands its slice at the middle of the second input.
 
     Args:
-        first, second: values of the inputs, shapes ``(n,)`` and ``(m,)``.
+        first: values of the first input, shape ``(n,)``.
+        second: values of the second input, shape ``(m,)``.
         values: the function, shape ``(m, n)``.
         relaxations: for each kind the relaxation from below and from above, of that shape.
     """
@@ -77,7 +78,7 @@ def relaxation_figure(
     for axes in slices:
         axes.set_ylim(low, high)
     handles = slices[0].get_lines()
-    inch_legend(figure, handles, _SIDES[0], 0.0, ncols=3)
+    inch_legend(figure, _SIDES[0], 0.05, handles, 3)
     return figure
 
 

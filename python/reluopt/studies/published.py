@@ -129,13 +129,25 @@ adversarial images (``adv``) or by the dual of the linear program (``lpd``).
 ROBUST_ERROR_IMAGES = 10_000
 """Images of :data:`ROBUST_ERRORS`."""
 
-TWO_NODES = {
-    "first": (-67.0, 73.0),
-    "second": (-96.0, 50.0),
-    "largest": 50.0,
-    "relaxed": 50.0,
-    "smallest": None,
-}
+TWO_NODES = {"first": (-67.0, 73.0), "second": (-96.0, 50.0)}
 """The two-node example of J. Kronqvist's lecture at CO@Work 2024, *Building upon MIP and classical
-optimization techniques to learn robust deep neural networks*: bounds of both pre-activations, and
-the largest output of the program and of its relaxation."""
+optimization techniques to learn robust deep neural networks*: bounds of both pre-activations."""
+
+PARTITIONS = {
+    5.0: {"bigm": (100, 57.6), "partition-2": (100, 42.7), "partition-4": (100, 83.9)},
+    10.0: {"bigm": (97, 431.8), "partition-2": (98, 270.4), "partition-4": (98, 398.4)},
+}
+"""Optimal adversaries of Tsay, Kronqvist, Thebelt and Misener, *Partition-based formulations for
+mixed-integer optimization of trained ReLU neural networks*, NeurIPS 2021, Table 2, network 2x50: by
+radius and formulation, solved of 100 within an hour, and the average seconds over what all three
+solved. Noted from the paper earlier, and not compared with it again."""
+
+PARTITION_TARGETS = tuple(
+    map(
+        int,
+        "18816636258179426396348614372094831593555578775761"
+        "12327380649261652363370488850838337262949912805824",
+    )
+)
+"""The label that shall lead for each of the first 100 test images, in the instances that the same
+authors published (cog-imperial/PartitionedFormulations_NN)."""

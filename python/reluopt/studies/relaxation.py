@@ -119,7 +119,7 @@ def run(context: StudyContext) -> StudyResult:
     """Solve the example, then relaxations on a grid."""
     folder = StudyFolder(context, NAME)
     network = two_nodes()
-    grid = np.meshgrid(*(np.linspace(*ends, STEPS) for ends in zip(BOX.lower, BOX.upper)))
+    grid = np.meshgrid(*np.linspace(BOX.lower, BOX.upper, STEPS).T)
     points = np.column_stack([each.ravel() for each in grid])
     problems = {name: encoded(network, form) for name, form in FORMS.items()}
     surfaces = {name: relaxed(problem, points) for name, problem in problems.items()}
@@ -194,7 +194,11 @@ def _compared(facts: Mapping[str, Any]) -> pd.DataFrame:
         return f"[{value[0]:g}, {value[1]:g}]" if isinstance(value, list | tuple) else f"{value:g}"
 
     rows = [
-        {"quantity": words, "printed": text(facts["printed"][key]), "here": text(facts["here"][key])}
+        {
+            "quantity": words,
+            "printed": text(facts["printed"].get(key)),
+            "here": text(facts["here"][key]),
+        }
         for key, words in _ROWS.items()
     ]
     return pd.DataFrame(rows, dtype=object)
