@@ -18,6 +18,7 @@ from reluopt.figures.pictures import (
     perturbation_figure,
     shared_change_figure,
 )
+from reluopt.figures.regions import arrangement_figure, search_figure
 from reluopt.figures.robust_error import robust_error_figure
 from reluopt.figures.robustness import (
     certified_accuracy_figure,
@@ -43,6 +44,7 @@ from reluopt.figures.times import (
 __all__ = [
     "DOUBLE_COLUMN",
     "SINGLE_COLUMN",
+    "arrangement_figure",
     "benchmark_figure",
     "blend_figure",
     "blend_pictures",
@@ -70,6 +72,7 @@ __all__ = [
     "relaxation_figure",
     "robust_error_figure",
     "save_figure",
+    "search_figure",
     "shared_change_figure",
     "style",
     "time_figure",

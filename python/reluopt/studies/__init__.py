@@ -29,6 +29,8 @@ STUDIES = {
     "robustness": "exact robustness of the whole test set, and what attacks overestimate",
     "robust-error": "the exact robust error, beside published intervals",
     "relaxation": "the two-node example of a lecture, and its relaxations drawn",
+    "partition": "neurons' inputs in parts, against big-M and the hull, by four engines",
+    "lippa": "linear regions: how many there are, and an attack that walks through them",
     "adm": "why a program of a convolutional network had no solution, and its nearest images",
 }
 """Names of the studies, in the order of the thesis, and what they are about."""
