@@ -115,8 +115,8 @@ def search_figure(
     handles = []
     for number, kind in enumerate(dict.fromkeys(kinds)):
         own = points[[k for k, found in enumerate(kinds) if found == kind]]
-        look = {"color": CYCLE[number], "marker": MARKERS[number], "linestyle": "none"}
-        handles += axes.plot(*own.T, label=kind, zorder=4, markersize=4.5, **look)
+        marks: Any = {"color": CYCLE[number], "marker": MARKERS[number], "linestyle": "none"}
+        handles += axes.plot(*own.T, label=kind, zorder=4, markersize=4.5, **marks)
     note(axes, "start", (points[0, 0], points[0, 1]), (4.0, 3.0), size=TINY)
     note(axes, "end", (points[-1, 0], points[-1, 1]), (4.0, 3.0), size=TINY)
     axes.set(xlabel="towards the end of the search", ylabel="across it", xlim=ends[:2])

@@ -17,15 +17,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reluopt.attacks.methods.base import AttackMethod
-from reluopt.attacks.methods.lippa import CLIMB, IMAGE, PROGRAM, Lippa
+from reluopt.attacks.methods.lippa import Lippa
 from reluopt.attacks.methods.pgd import Pgd
 from reluopt.attacks.region_count import RegionSearch
 from reluopt.errors import InputError, shown
-from reluopt.figures import arrangement_figure, search_figure
+from reluopt.figures import arrangement_figure
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled, open_network
-from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.input_sets import Box
 from reluopt.runs.ball_attack import BallAttackJob, accuracies
 from reluopt.runs.instances import Instance, load_instances
@@ -39,6 +38,7 @@ from reluopt.studies.published import (
     LIPPA_SECONDS,
     PublishedAttack,
 )
+from reluopt.studies.search_plane import longest_search, plane_figure
 from reluopt.studies.words import share_text
 
 NAME = "lippa"
@@ -64,8 +64,8 @@ LINES = (5, 10, 15, 20)
 TRIANGLE = Dense(np.array([[0.0, 1.0], [1.5, 1.0], [-1.5, 1.0]]), np.array([-1.0, 0.5, 0.5]))
 """Three neurons a, b, c around a triangle of code 011: no input is on the other side of all."""
 
-GRID, SEARCHED = 301, 20
-"""Points of a picture's side; images among which the longest search is looked for."""
+SEARCHED = 20
+"""Images among which the longest search is looked for."""
 
 
 def run(context: StudyContext) -> StudyResult:
@@ -104,7 +104,8 @@ def run(context: StudyContext) -> StudyResult:
     }
     for name, table in tables.items():
         folder.table(name, table)
-    folder.figure(f"{NAME}-search", _search(context, next(iter(errors)), attacked, facts))
+    shown_of = next(iter(errors))
+    folder.figure(f"{NAME}-search", _search(context, shown_of, attacked[*shown_of, "lippa"], facts))
     _tell(folder, facts)
     complete = count >= PUBLISHED and context.time_limit is None
     return folder.finish(facts, complete=complete)
@@ -250,62 +251,25 @@ _REGION_COLUMNS = (
 def _search(
     context: StudyContext,
     question: tuple[str, float],
-    attacked: Mapping[tuple[str, float, str], Sequence[BallAttackRow]],
+    rows: Sequence[BallAttackRow],
     facts: dict[str, Any],
 ) -> Figure | None:
-    """The longest quick search that succeeds, drawn in the plane of three of its points."""
+    """The longest of the first quick searches that succeed; facts tell which."""
     name, eps = question
     ((_, network),) = _networks(context, [name])
-    rows = attacked[name, eps, "lippa"]
     units = _images(network, min(len(rows), SEARCHED))
-    best: list[tuple[str, FloatArray]] = []
-    chosen = units[0]
-    for unit, row in zip(units, rows, strict=False):
-        if not row.certified or (row.seconds or 0.0) > 1.0:
-            continue
-        path = Lippa(regions=8).path(network, unit.image, unit.label, eps)
-        right = int(network.predict(path[0][1])) == unit.label
-        fooled = int(network.predict(path[-1][1])) != unit.label
-        if right and fooled and len(path) > len(best):
-            best, chosen = path, unit
-    if len(best) < 3:
+    quick = [
+        unit
+        for unit, row in zip(units, rows, strict=False)
+        if row.certified and (row.seconds or 0.0) <= 1.0
+    ]
+    found = longest_search(network, quick, eps)
+    if found is None:
         return None
-    facts["search"] = {
-        "image": chosen.key,
-        "label": chosen.label,
-        "points": len(best),
-        "network": name,
-        "eps": eps,
-    }
-    return _plane(network, best, chosen.label, eps)
-
-
-def _plane(
-    network: ReLUNetwork, path: Sequence[tuple[str, FloatArray]], label: int, eps: float
-) -> Figure:
-    """A search in the plane through its start, its end, and the point farthest from their line."""
-    points = np.array([point for _, point in path])
-    changes = points - points[0]
-    first = changes[-1] / np.linalg.norm(changes[-1])
-    rest = changes - np.outer(changes @ first, first)
-    second = rest[np.argmax(np.linalg.norm(rest, axis=1))]
-    second = second / np.linalg.norm(second)
-    flat = np.column_stack([changes @ first, changes @ second])
-    low, high = flat.min(axis=0), flat.max(axis=0)
-    room = 0.25 * (high - low).max()
-    sides = [np.linspace(low[k] - room, high[k] + room, GRID) for k in range(2)]
-    codes, wrong, inside = [], [], []
-    for height in sides[1]:
-        row = points[0] + np.outer(sides[0], first) + height * second
-        bits = np.packbits(np.hstack(network.activation_pattern(row)), axis=1)
-        codes.append([hash(code.tobytes()) for code in bits])
-        wrong.append(network.predict(row) != label)
-        near = np.abs(row - points[0]).max(axis=1) <= eps
-        inside.append(near)
-    ends = (sides[0][0], sides[0][-1], sides[1][0], sides[1][-1])
-    words = {IMAGE: "image", PROGRAM: "linear program", CLIMB: "gradient steps"}
-    kinds = [words[kind] for kind, _ in path]
-    return search_figure(np.array(codes), np.array(wrong), np.array(inside), ends, flat, kinds)
+    unit, path = found
+    facts["search"] = {"image": unit.key, "label": unit.label, "points": len(path)}
+    facts["search"] |= {"network": name, "eps": eps}
+    return plane_figure(network, path, unit.label, eps)
 
 
 def _arrangement(facts: Mapping[str, Any]) -> Figure:
