@@ -30,7 +30,7 @@ from reluopt.runs.ball_attack import BallAttackJob, accuracies
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.regions import COUNTED, RegionJob
 from reluopt.runs.row import BallAttackRow, RegionRow, known
-from reluopt.runs.tables import DASH, fixed
+from reluopt.runs.tables import DASH, fixed, markdown_table
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult, read_facts
 from reluopt.studies.published import (
     LIPPA_ERRORS,
@@ -365,15 +365,22 @@ def _redraw(folder: StudyFolder, data: Path) -> None:
 
 def _more(data: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The exact errors of the same images, from the rows of another study."""
-    exact = {}
+    exact: dict[str, list[float]] = {}
     for each in facts["errors"]:
         rows = data / f"robust-error-{each['network']}-{each['eps']:g}.csv"
         if rows.is_file():
-            table = pd.read_csv(rows).iloc[: each["images"]]
-            wrong = float((table["status"] == "NOT_ROBUST").mean())
-            open_ = float((~table["status"].isin(["NOT_ROBUST", "ROBUST"])).mean())
-            exact[each["network"]] = [100.0 * wrong, 100.0 * (wrong + open_)]
-    return {"exact": exact, "span": span, "printed": LIPPA_REGIONS, "attacks": LIPPA_ERRORS}
+            status = pd.read_csv(rows)["status"].iloc[: each["images"]]
+            wrong, right = (float((status == word).mean()) for word in ("NOT_ROBUST", "ROBUST"))
+            exact[each["network"]] = [100.0 * wrong, 100.0 * (1.0 - right)]
+    errors = _error_table(facts)
+    ends = [exact.get(each["network"]) for each in facts["errors"]]
+    errors["exact"] = [DASH if each is None else f"{span(each)} %" for each in ends]
+    return {
+        "errors": markdown_table(errors),
+        "lippa_short": all(each["lippa"] <= each["pgd"] for each in facts["errors"]),
+        "span": span,
+        "printed": LIPPA_REGIONS,
+    }
 
 
 STUDY = Study(NAME, run, _redraw, _more, any_network=True)
