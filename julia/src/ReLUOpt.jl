@@ -65,6 +65,8 @@ const PUBLIC = (
     :NetworkFormulation,
     :NetworkMetadata,
     :OptimizationBounds,
+    :PartCopy,
+    :Partition,
     :Permute,
     :PerturbationResult,
     :PhaseSearch,
@@ -90,6 +92,8 @@ const PUBLIC = (
     :attack_file,
     :build,
     :configured_optimizer,
+    :equal_range,
+    :equal_size,
     :export_safetensors,
     :find_incumbent,
     :flat_image,
@@ -134,6 +138,7 @@ include("expressions.jl")
 include("add_network.jl")
 include("solution_values.jl")
 include("relu.jl")
+include("partition.jl")
 include("maximum.jl")
 include("layers/windows.jl")
 include("layers/conv2d.jl")

@@ -16,6 +16,18 @@ struct PoolRows{T}
 end
 
 """
+    PartCopy{T}
+
+The `copy` of a part of a neuron's inputs in [`Partition`](@ref): the value of `part`,
+an expression, where the phase `z` is 1, else zero.
+"""
+struct PartCopy{T}
+    copy::JuMP.GenericVariableRef{T}
+    part::Affine{T}
+    z::Affine{T}
+end
+
+"""
     NetworkFormulation{T}
 
 What [`add_network!`](@ref) added to a `JuMP.GenericModel{T}`.
@@ -25,6 +37,7 @@ What [`add_network!`](@ref) added to a `JuMP.GenericModel{T}`.
    neuron is active. They are constants where a stable neuron needs no variable. The
    neurons inside a max pool are no part of the program: its `x[k]` are empty.
  * `pools`: what was added for each max pool ([`PoolRows`](@ref)).
+ * `copies`: what [`Partition`](@ref) added for parts of neurons' inputs ([`PartCopy`](@ref)).
  * `output`: the logits, as expressions.
  * `variables`, `constraints`: all that was added, in order.
  * `network`, `formulation`, `bounds`, `input`: what it was made from, `input` as
@@ -41,6 +54,7 @@ Base.@kwdef struct NetworkFormulation{T,F<:AbstractFormulation}
     s::Vector{Vector{Affine{T}}} = Vector{Affine{T}}[]
     z::Vector{Vector{Affine{T}}} = Vector{Affine{T}}[]
     pools::Vector{PoolRows{T}} = PoolRows{T}[]
+    copies::Vector{PartCopy{T}} = PartCopy{T}[]
     output::Vector{Affine{T}} = Affine{T}[]
     variables::Vector{JuMP.GenericVariableRef{T}} = JuMP.GenericVariableRef{T}[]
     constraints::Vector{JuMP.ConstraintRef} = JuMP.ConstraintRef[]
@@ -107,7 +121,8 @@ written. Source: Grimstad & Andersson (2019).
    allows. By default they are computed by interval arithmetic from the bounds of
    the variables in `input`.
  * `formulation`: [`BigM`](@ref)`()`, [`Indicator`](@ref)`()`,
-   [`ThesisBigM`](@ref)`()` or the relaxation [`Triangle`](@ref)`()`.
+   [`ThesisBigM`](@ref)`()`, [`Partition`](@ref)`(2)` or the relaxation
+   [`Triangle`](@ref)`()`.
  * `prefix`: what the names of the variables begin with, such as `relu_x[1,3]` for
    the output of neuron 3 in layer 1; by default `relu_` for the first network of
    the model, `relu2_` for the second.

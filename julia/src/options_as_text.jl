@@ -1,16 +1,20 @@
 """
     parse_formulation(name)
 
-The formulation called `bigm`, `indicator`, `triangle` or `thesis`.
+The formulation called `bigm`, `indicator`, `triangle`, `thesis` or, with N parts,
+`partition-N`.
 """
 function parse_formulation(name::AbstractString)
     name == "bigm" && return BigM()
     name == "indicator" && return Indicator()
     name == "triangle" && return Triangle()
     name == "thesis" && return ThesisBigM()
+    parts = match(r"^partition-(\d+)$", name)
+    parts === nothing || return Partition(parse(Int, parts[1]))
     throw(
         ArgumentError(
-            "formulation: expected bigm, indicator, triangle or thesis, found " *
+            "formulation: expected bigm, indicator, triangle, thesis or " *
+            "partition-N, found " *
             repr(name),
         ),
     )

@@ -3,7 +3,7 @@
 
 Give the variables that [`add_network!`](@ref) added the start values they take
 at the input `x0`: a complete MIP start (set the start values of the input
-variables as well).
+variables before).
 """
 function set_start_values!(added::NetworkFormulation, x0::AbstractVector{<:Real})
     a = pre_activations(added.network, x0)
@@ -22,7 +22,19 @@ function set_start_values!(added::NetworkFormulation, x0::AbstractVector{<:Real}
             JuMP.set_start_value.(z, eachindex(z) .== largest)
         end
     end
+    foreach(_set_copy_start, added.copies)
     _set_start.(added.output, a[end])
+    return
+end
+
+"""Start value of a copy of a part, if all variables of both have theirs."""
+function _set_copy_start(entry::PartCopy{T}) where {T}
+    z = only(JuMP.linear_terms(entry.z))[2]
+    read = [z; [v for (_, v) in JuMP.linear_terms(entry.part)]]
+    if all(v -> JuMP.start_value(v) !== nothing, read)
+        value = JuMP.value(JuMP.start_value, entry.part)
+        JuMP.set_start_value(entry.copy, JuMP.start_value(z) > 0.5 ? value : zero(T))
+    end
     return
 end
 

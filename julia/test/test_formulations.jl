@@ -7,7 +7,14 @@ import JuMP
 
 include("examples.jl")
 
-const FORMULATIONS = (BigM(), Indicator(), ThesisBigM(1000))
+const FORMULATIONS = (
+    BigM(),
+    Indicator(),
+    ThesisBigM(1000),
+    Partition(2),
+    Partition(3; strategy = equal_range),
+    Partition(nothing; tightened = true),
+)
 
 """Logits of the program for a fixed input."""
 function program_logits(network, x, formulation; bounds = nothing)
@@ -102,6 +109,51 @@ function test_triangle_is_the_relaxation_of_bigm()
     return
 end
 
+function test_parts_lead_from_bigm_to_the_hull_of_a_neuron()
+    # Two neurons that are always active tell where the input is.
+    weight, bias = [5.0, -4.0, 2.0], -1.0
+    first = Dense([weight'; [1.0 0 0; 0 1 0; 0 0 1]], [bias, 0.0, 0.0, 0.0])
+    cost = [-3.0, 1.0, 0.5]
+    network = ReLUNetwork([first, Dense([1.0 cost...], [0.0])])
+    function relaxed_maximum(formulation)
+        model = silent_model()
+        JuMP.@variable(model, 0 <= x[1:3] <= 1)
+        net = add_network!(model, network, x; formulation)
+        JuMP.@objective(model, Max, net.output[1])
+        JuMP.relax_integrality(model)
+        JuMP.optimize!(model)
+        return JuMP.objective_value(model)
+    end
+    values = map(n -> relaxed_maximum(Partition(n)), (1, 2, nothing))
+    @test relaxed_maximum(BigM()) ≈ values[1] atol = 1e-6
+    # The hull's maximum is at a corner of the box, or where the neuron is zero on an edge.
+    corners = [[i, j, k] for i in 0.0:1 for j in 0.0:1 for k in 0.0:1]
+    edges = [
+        [c + t * (e .== 1:3) for t in (-(weight' * c + bias) / weight[e],)] for
+        c in corners for e in 1:3
+    ]
+    points = [corners; filter(x -> all(0 .<= x .<= 1), reduce(vcat, edges))]
+    hull = maximum(x -> max(weight' * x + bias, 0.0) + cost' * x, points)
+    @test values[3] ≈ hull atol = 1e-6
+    @test values[1] + 1e-6 >= values[2] >= values[3] - 1e-6
+    @test values[1] > values[3] + 1e-3
+    @test hull - 1e-6 <= relaxed_maximum(Partition(2; tightened = true)) <= values[2] + 1e-6
+    return
+end
+
+function test_strategies_take_every_weight_once()
+    weights = [3.0, -1.0, 0.5, -4.0, 2.0, -0.1, 10.0]
+    for strategy in (equal_size, equal_range), parts in 2:5
+        groups = strategy(weights, parts)
+        @test length(groups) == parts
+        @test sort(reduce(vcat, groups)) == 1:7
+    end
+    three = [weights[group] for group in equal_size(weights, 3)]
+    @test three == [[-4.0, -1.0, -0.1], [0.5, 2.0], [3.0, 10.0]]
+    @test length.(equal_range(collect(0.0:999.0), 4)) == [50, 450, 450, 50]
+    return
+end
+
 function test_inputs_may_be_expressions_and_numbers()
     network = random_network(5, 3, 5, 2)
     model = silent_model()
@@ -163,7 +215,9 @@ end
 function test_models_over_other_numbers()
     network = random_network(6, 3, 5, 4, 2)
     x0 = [1 // 4, 3 // 4, 1 // 2]
-    for T in (BigFloat, Rational{BigInt}), formulation in (BigM(), ThesisBigM(), Triangle())
+    for T in (BigFloat, Rational{BigInt}),
+        formulation in (BigM(), ThesisBigM(), Triangle(), Partition(2))
+
         model = JuMP.GenericModel{T}()
         JuMP.@variable(model, 0 <= x[1:3] <= 1)
         net = add_network!(model, network, x; formulation)
@@ -194,6 +248,11 @@ function test_models_over_other_numbers()
             for variable in filter(JuMP.is_fixed, JuMP.all_variables(model))
                 point[variable] = JuMP.fix_value(variable)
             end
+        end
+        for entry in net.copies
+            active = JuMP.value(v -> point[v], entry.z) == 1
+            part = JuMP.value(v -> point[v], entry.part)
+            point[entry.copy] = active ? part : zero(T)
         end
         @test JuMP.value.(v -> point[v], net.output) ≈ logits rtol = 1e-12
         atol = T <: Rational ? zero(T) : T(1e-60)
@@ -234,6 +293,16 @@ function test_errors()
     short = PreActivationBounds([[0.0]], [[1.0]])
     @test_throws DimensionMismatch add_network!(model, network, free; bounds = short)
     @test_throws ArgumentError ThesisBigM(0)
+    @test_throws ArgumentError Partition(0)
+    exact = JuMP.GenericModel{Rational{BigInt}}()
+    JuMP.@variable(exact, 0 <= inside[1:2] <= 1)
+    @test_throws ArgumentError add_network!(
+        exact,
+        network,
+        inside;
+        formulation = Partition(2; tightened = true),
+    )
+    @test ReLUOpt.parse_formulation("partition-4").parts == 4
     @test_throws ArgumentError ReLUOpt.parse_formulation("other")
     @test ReLUOpt.parse_formulation("thesis") == ThesisBigM(1000)
     return

@@ -167,7 +167,7 @@ def engine_for(method: Method, task: Task, network: ReLUNetwork) -> Engine:
             f"engine {engine.name}: expected no formulation, bounds or attack setting, because it "
             f"finds its own, found formulation {formulation}, bounds {bounds}"
         )
-    if formulation is not None and formulation not in engine.formulations:
+    if method.formulation is not None and not engine.writes(method.formulation):
         known = " or ".join(engine.formulations)
         raise InputError(f"engine {engine.name}: expected formulation {known}, found {formulation}")
     return engine

@@ -274,7 +274,7 @@ def test_convolutional_network_has_rows_of_its_own(usable):
         if norm is not Norm.L2:
             # A binary for each candidate of a pool, not for each match of a tournament.
             assert found.size["binaries"] < other.size["binaries"]
-    for formulation in ("indicator", "thesis"):
+    for formulation in ("indicator", "thesis", "partition-2"):
         method = replace(julia_method(), formulation=formulation)
         problem = MinimalPerturbation(image, label, margin=AbsoluteMargin(0.05), norm=Norm.LINF)
         other = solve(network, problem, Method(engine="highs"))

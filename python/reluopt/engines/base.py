@@ -98,6 +98,10 @@ class Engine(Protocol):
         """Names of the formulations that it can write; none unless it says so."""
         return ()
 
+    def writes(self, formulation: Formulation) -> bool:
+        """Whether it can write a formulation, be it called by a name or not."""
+        return formulation.name in self.formulations
+
     def kernels(self, task: Task) -> tuple[str, ...]:
         """Which sets of :mod:`reluopt.numerics.sets` its search calls; none where others solve."""
         del task

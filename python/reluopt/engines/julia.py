@@ -61,7 +61,7 @@ class JuliaEngine(Engine):
     @property
     def formulations(self) -> tuple[str, ...]:
         """Those of the Julia package."""
-        return ("bigm", "thesis", "indicator")
+        return ("bigm", "thesis", "indicator", "partition-2", "partition-4")
 
     def state(self) -> EngineState:
         """Whether Julia and its packages are there; starts no download and no Julia session."""

@@ -29,7 +29,7 @@ from reluopt.engines.options import EngineOptions
 from reluopt.engines.streams import stdout_on_stderr
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.formulation import FORMULATIONS
-from reluopt.formulation.base import EncodedProblem
+from reluopt.formulation.base import EncodedProblem, Formulation
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.linear_programs import Program
 from reluopt.questions.tasks import Task
@@ -115,6 +115,10 @@ class ProgramEngine(Engine, ABC):
     def formulations(self) -> tuple[str, ...]:
         """All that are written in Python."""
         return tuple(name for name in FORMULATIONS.names if FORMULATIONS.get(name).in_python)
+
+    def writes(self, formulation: Formulation) -> bool:
+        """All that are written in Python."""
+        return formulation.in_python
 
     @abstractmethod
     def state(self) -> EngineState:

@@ -20,6 +20,7 @@ from reluopt.figures.pictures import (
     perturbation_figure,
     shared_change_figure,
 )
+from reluopt.figures.regions import arrangement_figure, search_figure
 from reluopt.figures.relu import relu_figure
 from reluopt.figures.robust_error import robust_error_figure
 from reluopt.figures.robustness import (
@@ -35,6 +36,7 @@ from reluopt.figures.style import (
     save_figure,
     style,
 )
+from reluopt.figures.surfaces import relaxation_figure
 from reluopt.figures.times import (
     benchmark_figure,
     performance_profile,
@@ -47,6 +49,7 @@ __all__ = [
     "SINGLE_COLUMN",
     "Tradeoff",
     "anytime_figure",
+    "arrangement_figure",
     "benchmark_figure",
     "blend_figure",
     "blend_pictures",
@@ -71,9 +74,11 @@ __all__ = [
     "performance_profile",
     "performance_profile_figure",
     "perturbation_figure",
+    "relaxation_figure",
     "relu_figure",
     "robust_error_figure",
     "save_figure",
+    "search_figure",
     "shared_change_figure",
     "style",
     "time_figure",

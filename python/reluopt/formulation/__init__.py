@@ -17,6 +17,11 @@ FORMULATIONS: Registry[Formulation] = Registry(
     bigm="formulation.forms.bigm:BigM",
     thesis="formulation.forms.thesis:Thesis",
     indicator="formulation.forms.indicator:Indicator",
+    hull="formulation.forms.hull:Hull",
+    **{
+        "partition-2": "formulation.forms.partition:two_parts",
+        "partition-4": "formulation.forms.partition:four_parts",
+    },
 )
 
 

@@ -227,7 +227,7 @@ class Formulation(ABC):
         in_python: whether :meth:`encode` writes it, not only the Julia package.
     """
 
-    name: ClassVar[str]
+    name: str
     attacks: ClassVar[bool] = True
     bounds: ClassVar[BoundingMethod | None] = None
     in_python: ClassVar[bool] = True

@@ -152,6 +152,10 @@ class ProgramBuilder:
         """Add ``cost * sum(v[columns])`` to the objective."""
         self._extra_cost.append((columns, cost))
 
+    def ends(self, columns: IndexArray) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper bounds of variables."""
+        return _joined(self._lower)[columns], _joined(self._upper)[columns]
+
     def build(self) -> Program:
         """The finished program."""
         rows, columns, data = (

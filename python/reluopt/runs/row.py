@@ -225,6 +225,31 @@ class InferenceRow(ProgramRow):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegionRow(Row):
+    """Unstable neurons and linear regions around an image, as :mod:`reluopt.runs.regions` counts.
+
+    ``regions`` is their number where all were enumerated; its logarithm lies from ``log2_least``
+    to ``log2_most`` in any case.
+    """
+
+    image: str
+    label: int
+    eps: float
+    status: str
+    sampled_unstable: int | None = None
+    sampled_regions: int | None = None
+    unstable_least: int | None = None
+    unstable_most: int | None = None
+    regions: int | None = None
+    log2_least: float | None = None
+    log2_most: float | None = None
+    seconds: float | None = None
+    network: str = ""
+    image_sha256: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchRow(AttackRow):
     """A smallest change, and what was measured around it.
 
@@ -269,7 +294,7 @@ def known(value: _Value | None) -> _Value:
 
 ROW_CLASSES: tuple[type[Row], ...] = (
     *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, BallAttackRow, ForwardRow),
-    *(VerifyRow, WorstCaseRow, UniversalRow, InferenceRow, BenchRow),
+    *(VerifyRow, WorstCaseRow, UniversalRow, InferenceRow, RegionRow, BenchRow),
 )
 """Rows of all jobs."""
 

@@ -216,3 +216,67 @@ CORRECTIONS = {
 """Table 1 of J. Kronqvist, *Building upon MIP and classical optimization techniques to learn robust
 deep neural networks*, CO@Work 2024: by adversarial images and the weight omega (None where none is
 printed), of a network with two convolutions of stride 2 and 162,710 weights."""
+TWO_NODES = {"first": (-67.0, 73.0), "second": (-96.0, 50.0)}
+"""The two-node example of J. Kronqvist's lecture at CO@Work 2024, *Building upon MIP and classical
+optimization techniques to learn robust deep neural networks*: bounds of both pre-activations."""
+
+PARTITIONS = {
+    5.0: {"bigm": (100, 57.6), "partition-2": (100, 42.7), "partition-4": (100, 83.9)},
+    10.0: {"bigm": (97, 431.8), "partition-2": (98, 270.4), "partition-4": (98, 398.4)},
+}
+"""Optimal adversaries of Tsay, Kronqvist, Thebelt and Misener, *Partition-based formulations for
+mixed-integer optimization of trained ReLU neural networks*, NeurIPS 2021, Table 2, network 2x50: by
+radius and formulation, solved of 100 within an hour, and the average seconds over what all three
+solved. Noted from the paper earlier, and not compared with it again."""
+
+PARTITION_TARGETS = tuple(
+    map(
+        int,
+        "18816636258179426396348614372094831593555578775761"
+        "12327380649261652363370488850838337262949912805824",
+    )
+)
+"""The label that shall lead for each of the first 100 test images, in the instances that the same
+authors published (cog-imperial/PartitionedFormulations_NN)."""
+
+LIPPA_REGIONS = {
+    "nor-mlp-b": (24.54, 541.0),
+    "adv-mlp-b-0.05": (14.89, 198.0),
+    "adv-mlp-b-0.1": (7.94, 49.0),
+    "lpd-mlp-b-0.1": (4.32, 14.0),
+}
+"""Table 1 of Seck, Loosli and Canu, *Linear Program Powered Attack* (IJCNN 2021): mean unstable
+neurons and linear regions found by sampling (6,144 samples) in the Linf ball of 0.05 around the
+first 100 test images, by network as in :data:`ROBUST_ERRORS`."""
+
+
+@dataclass(frozen=True)
+class PublishedAttack:
+    """A line of Table 2 of the same paper, in per cent.
+
+    Attributes:
+        clean: test error.
+        lower, upper: bounds of others on the robust error, of all test images.
+        lippa: robust error by LiPPA, of the first 1000.
+    """
+
+    clean: float
+    lower: float
+    lippa: float
+    upper: float
+
+
+LIPPA_ERRORS = {
+    ("nor-mlp-b", 0.05): PublishedAttack(2.05, 53.37, 63.30, 94.04),
+    ("adv-mlp-b-0.1", 0.1): PublishedAttack(3.33, 16.25, 20.40, 34.3),
+    ("lpd-mlp-b-0.2", 0.2): PublishedAttack(15.72, 36.33, 38.3, 36.33),
+}
+"""By network and radius, those of its networks whose weights are published."""
+
+LIPPA_SECONDS = {
+    "nor-mlp-b": (15.90, 0.42),
+    "adv-mlp-b-0.1": (16.52, 0.25),
+    "lpd-mlp-b-0.2": (16.24, 0.25),
+}
+"""Table 3: mean seconds of failed and successful searches. Its third line of these says NOR-MLP-B a
+second time, and is taken to be about LPD-MLP-B, which has no line otherwise."""

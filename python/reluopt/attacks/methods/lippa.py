@@ -13,7 +13,7 @@ answer is where BIM starts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -37,6 +37,10 @@ Pattern: TypeAlias = tuple[BoolArray, ...]
 
 PUBLISHED_STEP = 0.5 / 256.0
 """Length of a step of BIM, in pixel units."""
+
+
+IMAGE, PROGRAM, CLIMB = "image", "program", "climb"
+"""What a point of a search is, or what found it."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,26 @@ class Lippa(AttackMethod):
         made = batch.images.copy()
         refuse_radius(eps)
         for row in np.flatnonzero(~batch.success(made)):
-            label = int(batch.criterion.answers[row])
-            task = Task.nearest(made[row], allowed, norm, misclassifications(network, label))
-            limit = NEVER if self.time_limit is None else Deadline.after(self.time_limit)
-            made[row] = _Walk(network, task, batch, np.array([row]), eps, limit).run(self)
+            made[row] = self._walk(network, batch, int(row), (norm, eps), allowed).run(self)
         return made.reshape(np.shape(images))
+
+    def path(
+        self, network: ReLUNetwork, image: ArrayLike, label: int, eps: float
+    ) -> list[tuple[str, FloatArray]]:
+        """The points of a search about one image in Linf, and how each was found."""
+        aims = Misclassification(np.array([label]), ties=True)
+        norm, box = Norm.LINF, fitting_box(network, None)
+        batch = Batch(network, np.ravel(image)[None], aims, norm, box)
+        return list(self._walk(network, batch, 0, (norm, eps), box).path(self))
+
+    def _walk(
+        self, network: ReLUNetwork, batch: Batch, row: int, ball: tuple[Norm, float], box: Box
+    ) -> _Walk:
+        """The search about an image of a batch."""
+        wrong = misclassifications(network, int(batch.criterion.answers[row]))
+        task = Task.nearest(batch.images[row], box, ball[0], wrong)
+        limit = NEVER if self.time_limit is None else Deadline.after(self.time_limit)
+        return _Walk(network, task, batch, np.array([row]), ball[1], limit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +119,13 @@ class _Walk:
 
     def run(self, plan: Lippa) -> FloatArray:
         """The first point that fools, else the last one; inside box and ball."""
+        *_, (_, last) = self.path(plan)
+        return last
+
+    def path(self, plan: Lippa) -> Iterator[tuple[str, FloatArray]]:
+        """All points in turn, and what found each of them."""
         point, seen = self.task.image, set[bytes]()
+        yield IMAGE, point
         for _ in range(plan.regions):
             pattern = self.network.activation_pattern(point)
             seen.add(_key(pattern))
@@ -108,15 +133,14 @@ class _Walk:
             if solved is not None:
                 change = (solved - self.task.image)[None]
                 point = self.batch.bring_back(change, self.row, self.eps)[0]
-            if self._fools(point):
-                return point
-            further = self._leave(point, seen, plan)
-            if further is None or self.deadline.passed:
-                return point if further is None else further
+                yield PROGRAM, point
+            further = None if self._fools(point) else self._leave(point, seen, plan)
+            if further is None:
+                return
             point = further
-            if self._fools(point):
-                return point
-        return point
+            yield CLIMB, point
+            if self.deadline.passed or self._fools(point):
+                return
 
     def _fools(self, point: FloatArray) -> bool:
         """Whether the network's answer to ``point`` meets the criterion."""

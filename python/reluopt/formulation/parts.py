@@ -1,0 +1,90 @@
+r"""Bounds of linear forms of a program's variables, while it is being written.
+
+:func:`interval_ends` takes the variables' own bounds, :func:`tightened_ends` the linear relaxation
+of what is written so far (optimisation-based bound tightening): the ball that holds the input, and
+whatever rows earlier layers have. What counts of a linear program is not its optimum but what its
+row duals prove by weak duality (Neumaier and Shcherbina 2004), as in :mod:`reluopt.bounds.lp`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+
+from reluopt.formulation.stages import ROOM, Ends
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.linear_programs import IndexArray, Program, ProgramBuilder, highs_lp
+
+GRID = 2.0**-20
+"""Ends by linear programs are multiples of this: one of 1e-10 in place of 0 is a coefficient below
+what solvers tell from zero, and has led HiGHS to call a feasible program infeasible."""
+
+PartEnds: TypeAlias = Callable[[ProgramBuilder, sp.csr_array, IndexArray], Ends]
+"""Bounds of ``forms @ v[columns]``, shape ``(len(forms),)`` each."""
+
+
+def interval_ends(builder: ProgramBuilder, forms: sp.csr_array, columns: IndexArray) -> Ends:
+    """By the bounds of the variables alone."""
+    low, high = builder.ends(columns)
+    above, below = forms.maximum(0.0), forms.minimum(0.0)
+    # Rooms of their own: an end whose terms are all zero stays zero, as programs like it.
+    under, over = (
+        ROOM * (above @ np.abs(first) - below @ np.abs(second))
+        for first, second in ((low, high), (high, low))
+    )
+    return above @ low + below @ high - under, above @ high + below @ low + over
+
+
+def tightened_ends(builder: ProgramBuilder, forms: sp.csr_array, columns: IndexArray) -> Ends:
+    """By two linear programs for each form over the rows so far, never worse than intervals."""
+    lower, upper = interval_ends(builder, forms, columns)
+    program = builder.build()
+    if not program.row_lower.size or not forms.shape[0]:
+        return lower, upper
+    relaxation = Relaxation(program)
+    for number in range(forms.shape[0]):
+        cost = np.zeros(program.cost.size)
+        np.add.at(cost, columns, forms[[number]].toarray()[0])
+        lower[number] = max(lower[number], _rounded_down(relaxation.least(cost)))
+        upper[number] = min(upper[number], -_rounded_down(relaxation.least(-cost)))
+    return lower, upper
+
+
+def _rounded_down(value: float) -> float:
+    """To a multiple of :data:`GRID`."""
+    return math.floor(value / GRID) * GRID if math.isfinite(value) else value
+
+
+class Relaxation:
+    """The linear relaxation of a program, for one objective after the other."""
+
+    def __init__(self, program: Program) -> None:
+        from reluopt.numerics.quiet_highs import QuietHighs
+
+        self._program, self._sizes = program, abs(program.matrix).T
+        self._reach = np.maximum(np.abs(program.lower), np.abs(program.upper))
+        self._solver = QuietHighs()
+        for option, value in (("threads", 1), ("presolve", "off")):
+            self._solver.setOptionValue(option, value)
+        rows, ends = (program.row_lower, program.row_upper), (program.lower, program.upper)
+        self._solver.passModel(highs_lp(program.matrix, rows, ends, program.cost))
+
+    def least(self, cost: FloatArray) -> float:
+        """A proven lower bound on ``cost @ v``."""
+        program = self._program
+        self._solver.changeColsCost(cost.size, np.arange(cost.size, dtype=np.int32), cost)
+        self._solver.run()
+        duals = np.array(self._solver.getSolution().row_dual, dtype=np.float64)
+        if duals.size != program.row_lower.size or not np.isfinite(duals).all():
+            return -np.inf
+        sides = np.where(duals > 0.0, program.row_lower, program.row_upper)
+        duals[~np.isfinite(sides)] = 0.0
+        terms = duals * np.where(duals == 0.0, 0.0, sides)
+        rest = cost - program.matrix.T @ duals
+        ends = np.minimum(rest * program.lower, rest * program.upper)
+        sizes = (np.abs(cost) + self._sizes @ np.abs(duals)) * self._reach
+        return float(terms.sum() + ends.sum() - ROOM * (np.abs(terms).sum() + sizes.sum()))
