@@ -58,8 +58,9 @@ RISING = (1, 2, 2, 4, 4, 8, 8, 16, 16, 32)
 HALVINGS = 6
 """Radii at which roots alone are bounded for a first bound."""
 
-WIDER = 1.25
-"""Boxes of folded networks grow by this factor: most neurons of small ones are folded away."""
+SMALLEST, WIDER, DEARER = 1 / 64, 1.4, 2.5
+"""Boxes of folded networks grow from this share of the incumbent's by this factor: most neurons of
+small ones are folded away, and the next box is expected to take so many times as long."""
 
 INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
@@ -202,8 +203,9 @@ class _Search:
 
     def run(self) -> None:
         """Search until the gap is closed or time is over."""
-        if self._folds:
-            self._grow()
+        if self._folds and not self._grow():
+            self.message = self.message or "the next box takes longer than the time that is left"
+            return
         while self.cutoff > 0.0 and not self.deadline.passed:
             radius, before = self.cutoff, self.objective
             everything = [-1] * len(self._worst)
@@ -228,14 +230,18 @@ class _Search:
                 self.bound_roots(radius)
             return
 
-    def _grow(self) -> None:
-        """Boxes of rising radii, until one is not decided or holds an image."""
-        self.bound_roots(self.cutoff)
-        radius = WIDER * self.bound
-        while 0.0 < radius < self.cutoff and not self.deadline.passed:
+    def _grow(self) -> bool:
+        """Boxes of rising radii; whether the whole one can be searched in the time that is left."""
+        radius, taken = SMALLEST * self.cutoff, 0.0
+        while radius < self.cutoff:
+            if self.deadline.left <= DEARER * taken:
+                return False
+            started, before = time.perf_counter(), self.objective
             if not self._emptied(radius):
-                return
+                return self.objective < before
+            taken = time.perf_counter() - started
             radius *= WIDER
+        return self.deadline.left > DEARER * taken
 
     def _emptied(self, radius: float) -> bool:
         """Whether a smaller box is empty, which is reported; an image in it is taken."""
@@ -311,8 +317,6 @@ class _Search:
         """A radius at which roots alone prove that there is nothing, by bisection."""
         low, high = 0.0, min(radius, self._widest)
         for step in range(HALVINGS):
-            if self._folds and self.deadline.passed:
-                break
             middle = high if step == 0 else 0.5 * (low + high)
             ends, folded = self._box(middle, self._worst)
             if folded is None:
