@@ -30,9 +30,9 @@ from reluopt.questions.problems import Margin, MinimalPerturbation, Norm, Target
 from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.column import text_of
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import ERROR, Finished, Job, Outcome, Procedure, ResultT, hard_limit
+from reluopt.runs.job import ERROR, Finished, Outcome, Procedure, ResultT
 from reluopt.runs.row import BenchRow
-from reluopt.runs.solving import limit_settings
+from reluopt.runs.solving import LimitedJob, limit_settings
 from reluopt.runs.worker import WorkerProcess
 
 MEBIBYTE = 1024.0
@@ -96,7 +96,7 @@ class BenchUnit:
 
 
 @dataclass(frozen=True, eq=False)
-class BenchJob(Job[BenchUnit, BenchRow]):
+class BenchJob(LimitedJob[BenchUnit, BenchRow]):
     """Norm methods on images.
 
     Attributes:
@@ -115,14 +115,9 @@ class BenchJob(Job[BenchUnit, BenchRow]):
     row_class = BenchRow
 
     @property
-    def threads(self) -> int:
-        """Solver threads."""
-        return self.settings.options.threads
-
-    @property
-    def hard_limit(self) -> float:
-        """Seconds after which a run is killed."""
-        return hard_limit(self.settings.options.time_limit)
+    def options(self) -> EngineOptions:
+        """Limits of every run."""
+        return self.settings.options
 
     def describe(self) -> dict[str, Any]:
         """What a folder's rows must have in common, JSON-serialisable."""

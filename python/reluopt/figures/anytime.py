@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
-from reluopt.figures.panels import short
+from reluopt.figures.panels import arrays_of_shape, short
 from reluopt.figures.style import CYCLE, MARKERS, SINGLE_COLUMN, new_figure, style
 from reluopt.figures.times import seconds_axis
 
@@ -38,11 +38,8 @@ def anytime_figure(searches: Mapping[str, ArrayLike], quantity: str) -> Figure:
     figure = new_figure(SINGLE_COLUMN, 2.1)
     axes = figure.add_axes((0.16, 0.2, 0.8, 0.75))
     for number, (name, given) in enumerate(searches.items()):
-        table = np.asarray(given, dtype=np.float64)
-        if table.ndim != 2 or table.shape[1] != 3 or not len(table):
-            raise InputError(
-                f"figure: expected rows of seconds, incumbent and bound, found shape {table.shape}"
-            )
+        what = "seconds, incumbent and bound"
+        (table,) = arrays_of_shape(what, (None, 3), [given], "moments")
         seconds, incumbent, bound = table[np.argsort(table[:, 0], kind="stable")].T
         seconds = np.maximum(seconds, _FIRST)
         both = np.isfinite(incumbent) & np.isfinite(bound)

@@ -45,18 +45,18 @@ def series_names(panels: Mapping[str, Mapping[str, ArrayLike]]) -> list[str]:
 
 
 def arrays_of_shape(
-    what: str, shape: tuple[int | None, int], tables: Sequence[ArrayLike]
+    what: str, shape: tuple[int | None, int], tables: Sequence[ArrayLike], counted: str = "images"
 ) -> list[FloatArray]:
     """``tables`` as float arrays of one shape that holds something, or an InputError.
 
-    A number of rows that is None is that of the first table.
+    A number of rows that is None is that of the first table, and says how many are ``counted``.
     """
     arrays = [np.asarray(table, dtype=np.float64) for table in tables]
     rows, columns = shape
     count = rows if rows is not None else len(np.atleast_1d(arrays[0]))
     if not count or not columns or any(array.shape != (count, columns) for array in arrays):
         found = ", ".join(str(array.shape) for array in arrays)
-        expected = f"({'images' if rows is None else rows}, {columns})"
+        expected = f"({counted if rows is None else rows}, {columns})"
         raise InputError(f"figure: expected {what} of shape {expected}, found {found}")
     return arrays
 

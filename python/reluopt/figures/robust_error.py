@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
-from reluopt.figures.panels import percent_axis, short
+from reluopt.figures.panels import arrays_of_shape, percent_axis, short
 from reluopt.figures.style import CYCLE, MARKERS, SINGLE_COLUMN, new_figure, style
 
 _BAND = 0.25
@@ -43,12 +43,8 @@ def robust_error_figure(
     figure = new_figure(SINGLE_COLUMN, 2.3)
     axes = figure.add_axes((0.16, 0.19, 0.8, 0.77))
     for number, (name, given) in enumerate(networks.items()):
-        table = np.asarray(given, dtype=np.float64)
-        if table.ndim != 2 or table.shape[1] != 4 or not len(table):
-            raise InputError(
-                f"figure: expected rows of radius, clean error and two bounds, found shape "
-                f"{table.shape}"
-            )
+        what = "radius, clean error and two bounds"
+        (table,) = arrays_of_shape(what, (None, 4), [given], "radii")
         for radius, low, high in (published or {}).get(name, ()):
             ends = [1.0 - high, 1.0 - low]
             axes.plot([radius] * 2, ends, color=CYCLE[number % len(CYCLE)], **_PUBLISHED)

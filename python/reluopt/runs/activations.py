@@ -38,9 +38,9 @@ from reluopt.numerics.linear_programs import IndexArray, Program
 from reluopt.questions.input_sets import Box, InputSet
 from reluopt.questions.tasks import Task
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import Finished, Job, hard_limit
+from reluopt.runs.job import Finished
 from reluopt.runs.row import InferenceRow
-from reluopt.runs.solving import limit_settings, network_settings
+from reluopt.runs.solving import LimitedJob, limit_settings, network_settings
 
 MEAN, DEVIATION = 0.1307, 0.3081
 """Of MNIST's pixels, as most PyTorch examples normalise them."""
@@ -185,23 +185,13 @@ def fixed_program(network: ReLUNetwork, unit: InferenceUnit) -> FixedProgram:
 
 
 @dataclass(frozen=True, eq=False)
-class InferenceJob(Job[InferenceUnit, InferenceRow]):
+class InferenceJob(LimitedJob[InferenceUnit, InferenceRow]):
     """Solve programs with fixed inputs; what is kept beside a row are its hidden ReLUs' values."""
 
     network: ReLUNetwork
     options: EngineOptions = field(default_factory=EngineOptions)
 
     row_class = InferenceRow
-
-    @property
-    def threads(self) -> int:
-        """Solver threads."""
-        return self.options.threads
-
-    @property
-    def hard_limit(self) -> float:
-        """Seconds after which a worker process is killed."""
-        return hard_limit(self.options.time_limit)
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""

@@ -13,13 +13,13 @@ from reluopt.forests.forest import Forest, Values
 from reluopt.forests.nearest import LEAD, nearest_otherwise
 from reluopt.questions.problems import Norm
 from reluopt.runs.instances import Instance
-from reluopt.runs.job import Finished, hard_limit
+from reluopt.runs.job import Finished
 from reluopt.runs.row import AttackRow
-from reluopt.runs.solving import ImageJob, limit_settings
+from reluopt.runs.solving import ImageJob, LimitedJob, limit_settings
 
 
 @dataclass(frozen=True, eq=False)
-class ForestJob(ImageJob[AttackRow]):
+class ForestJob(ImageJob[AttackRow], LimitedJob[Instance, AttackRow]):
     """Find nearest inputs of one forest; its rows tell it in the place of a network.
 
     Attributes:
@@ -34,16 +34,6 @@ class ForestJob(ImageJob[AttackRow]):
     options: EngineOptions = field(default_factory=EngineOptions)
 
     row_class = AttackRow
-
-    @property
-    def threads(self) -> int:
-        """Solver threads."""
-        return self.options.threads
-
-    @property
-    def hard_limit(self) -> float:
-        """Seconds after which a worker process is killed."""
-        return hard_limit(self.options.time_limit)
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the results, JSON-serialisable."""

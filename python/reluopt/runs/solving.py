@@ -62,7 +62,28 @@ class NetworkJob(Job[UnitT, RowT]):
         return False
 
 
-class SolverJob(NetworkJob[UnitT, RowT]):
+class LimitedJob(Job[UnitT, RowT]):
+    """A job under the options of an engine."""
+
+    if TYPE_CHECKING:  # as above
+
+        @property
+        def options(self) -> EngineOptions:
+            """Limits, gap, threads, seed."""
+            ...
+
+    @property
+    def threads(self) -> int:
+        """Solver threads."""
+        return self.options.threads
+
+    @property
+    def hard_limit(self) -> float:
+        """Seconds after which a worker process is killed."""
+        return hard_limit(self.options.time_limit)
+
+
+class SolverJob(NetworkJob[UnitT, RowT], LimitedJob[UnitT, RowT]):
     """A job whose units are solved by a method, under the options of its engine."""
 
     if TYPE_CHECKING:  # as above
@@ -106,16 +127,6 @@ class SolverJob(NetworkJob[UnitT, RowT]):
     def verbose(self) -> bool:
         """Whether the solver's log is shown."""
         return self.options.verbose
-
-    @property
-    def threads(self) -> int:
-        """Solver threads."""
-        return self.options.threads
-
-    @property
-    def hard_limit(self) -> float:
-        """Seconds after which a worker process is killed."""
-        return hard_limit(self.options.time_limit)
 
     def check(self) -> None:
         """Refuse a method that cannot work before a folder is made or anything is compiled.
