@@ -233,15 +233,13 @@ class _Search:
     def _grow(self) -> bool:
         """Boxes of rising radii; whether the whole one can be searched in the time that is left."""
         radius, taken = SMALLEST * self.cutoff, 0.0
-        while radius < self.cutoff:
-            if self.deadline.left <= DEARER * taken:
-                return False
-            started, before = time.perf_counter(), self.objective
+        while radius < self.cutoff and self.deadline.left > DEARER * taken:
+            started = time.perf_counter()
             if not self._emptied(radius):
-                return self.objective < before
+                break
             taken = time.perf_counter() - started
             radius *= WIDER
-        return self.deadline.left > DEARER * taken
+        return not self.message and self.deadline.left > DEARER * taken
 
     def _emptied(self, radius: float) -> bool:
         """Whether a smaller box is empty, which is reported; an image in it is taken."""
