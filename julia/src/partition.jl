@@ -122,6 +122,10 @@ function _add_copy!(
     return u
 end
 
+"""Ends of parts by linear programs are multiples of this, and at least it farther out
+than the optimum that HiGHS tells, which is right to its tolerance of 1e-7."""
+const PART_GRID = 2.0^-20
+
 """Bounds of `parts` by the linear relaxation of the rows so far, or by their variables."""
 function _tightened_limits(model::JuMP.Model, parts::Vector{Affine{Float64}})
     lower, upper = _known_limits(parts)
@@ -131,15 +135,17 @@ function _tightened_limits(model::JuMP.Model, parts::Vector{Affine{Float64}})
     JuMP.relax_integrality(relaxed)
     JuMP.set_optimizer(relaxed, HiGHS.Optimizer)
     JuMP.set_silent(relaxed)
-    for (i, part) in enumerate(parts), (sense, limits) in
-        ((MOI.MIN_SENSE, lower), (MOI.MAX_SENSE, upper))
-
+    for (i, part) in enumerate(parts), sense in (MOI.MIN_SENSE, MOI.MAX_SENSE)
         form = sum(c * variables[v] for (c, v) in JuMP.linear_terms(part))
         JuMP.@objective(relaxed, sense, form)
         JuMP.optimize!(relaxed)
         bound = proven_bound(relaxed)
         bound === nothing && continue
-        limits[i] = sense == MOI.MIN_SENSE ? max(lower[i], bound) : min(upper[i], bound)
+        if sense == MOI.MIN_SENSE
+            lower[i] = max(lower[i], (floor(bound / PART_GRID) - 1) * PART_GRID)
+        else
+            upper[i] = min(upper[i], (ceil(bound / PART_GRID) + 1) * PART_GRID)
+        end
     end
     return lower, upper
 end

@@ -124,6 +124,13 @@ def test_where_nothing_is_found_there_is_no_image():
     assert not result.certified
 
 
+class _Two:
+    """A target of two labels, as anyone may write one."""
+
+    def candidates(self, label, logits):
+        return (0, 1)
+
+
 @pytest.mark.parametrize(
     ("ask", "sentence"),
     [
@@ -141,6 +148,12 @@ def test_where_nothing_is_found_there_is_no_image():
         (lambda n, x: ro.verify(n, x, "0.1"), "eps: expected a number, found '0.1'"),
         (lambda n, x: ro.verify(n, x, -1), "eps: expected a finite radius"),
         (lambda n, x: ro.verify(n, x, 0.1, "blend:0.5"), "norm: expected l1, l2, linf for a ball"),
+        (
+            lambda n, x: ro.nearest(n, x, limit=2.0),
+            "settings: expected box, engine, .* found limit",
+        ),
+        (lambda n, x: ro.ExactAttack(limit=2.0), "settings: expected box, engine, .* found limit"),
+        (lambda n, x: ro.worst_case(n, x, 0.1, target=_Two()), "target: expected one label or all"),
         (lambda n, x: ro.worst_case(n, x, 0.1, target=7), "target: expected a label other than 7"),
     ],
 )

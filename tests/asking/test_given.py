@@ -87,7 +87,7 @@ def test_other_shapes_are_refused(seen, given):
         Inputs.read(network_of(seen), np.zeros(given))
 
 
-@pytest.mark.parametrize("given", ["seven", [[1.0], [2.0, 3.0]]])
+@pytest.mark.parametrize("given", ["seven", [[1.0], [2.0, 3.0]], [1.0j, 0.0]])
 def test_what_is_no_array_is_refused(given):
     with pytest.raises(InputError, match=r"^x: expected an array of numbers, found"):
         Inputs.read(network_of((2,)), given)
@@ -115,6 +115,8 @@ def test_tensors_are_taken_and_given_back():
     double = Inputs.read(network, torch.rand(2, 784, dtype=torch.float64))
     assert torch.equal(double.back(double.flat), double.given)
     assert labels_of(network, torch.tensor([1, 2]), double) == [1, 2]
+    brief = torch.rand(2, 784, dtype=torch.bfloat16)  # which numpy lacks
+    np.testing.assert_array_equal(Inputs.read(network, brief).flat, brief.double().numpy())
 
 
 def test_labels_are_the_networks_unless_told():
@@ -123,7 +125,7 @@ def test_labels_are_the_networks_unless_told():
     assert labels_of(network, None, inputs) == network.predict(np.eye(4)).tolist()
     assert labels_of(network, 2, inputs) == [2, 2, 2, 2]
     assert labels_of(network, [0, 1, 2, 0], inputs) == [0, 1, 2, 0]
-    for wrong in ([1, 2], 1.5, "1", True, [[0, 1, 2, 0]]):
+    for wrong in ([1, 2], 1.5, "1", True, [[0, 1, 2, 0]], [[0], [1, 2]]):
         with pytest.raises(InputError, match=r"^label: expected a whole number"):
             labels_of(network, wrong, inputs)
 

@@ -22,6 +22,8 @@ def test_it_writes_a_network_and_says_what_came_of_it(run, tmp_path):
     ("options", "words"),
     [
         (["thesis-96", "--points", "7"], "points: expected a multiple of 10, found 7"),
+        (["thesis-96", "--eps", "-1"], "eps: expected a finite radius >= 0, found -1.0"),
+        (["thesis-96", "--margin", "nan"], "--margin: expected a finite number >= 0, found nan"),
         (["thesis-96", "--omega", "2"], "Invalid value for '--omega'"),
         (["adm"], "expected dense layers and convolutions, found chain"),
     ],

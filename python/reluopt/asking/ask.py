@@ -16,7 +16,7 @@ from reluopt.asking.results import (
     VerificationResult,
     WorstCaseResult,
 )
-from reluopt.errors import InputError
+from reluopt.errors import InputError, shown
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.pipeline import solve
@@ -46,6 +46,19 @@ class How(TypedDict, total=False):
     engine: str
     time_limit: float
     threads: int
+
+
+def known_settings(how: How) -> How:
+    """These settings.
+
+    Raises:
+        InputError: one is called otherwise than any of :class:`How`.
+    """
+    for name in how:
+        if name not in How.__annotations__:
+            known = ", ".join(How.__annotations__)
+            raise InputError(f"settings: expected {known}, found {shown(name)}")
+    return how
 
 
 def nearest(
@@ -92,7 +105,7 @@ def nearest(
     def question(image: FloatArray, true: int, _: ReLUNetwork) -> Question:
         return MinimalPerturbation(image, true, reached, measured, lead)
 
-    return _answers(partial(NearestResult, norm=measured), question, network, x, label, **how)
+    return _answers(partial(NearestResult, norm=measured), question, network, x, label, how)
 
 
 def verify(
@@ -122,7 +135,7 @@ def verify(
         return Verification(image, true, radius, measured)
 
     made = partial(VerificationResult, norm=measured, eps=radius)
-    return _answers(made, question, network, x, label, **how)
+    return _answers(made, question, network, x, label, how)
 
 
 def worst_case(
@@ -150,12 +163,14 @@ def worst_case(
 
     def question(image: FloatArray, true: int, network: ReLUNetwork) -> Question:
         labels = reached.candidates(true, network.forward(image))
+        if 1 < len(labels) < network.output_size - 1:
+            raise InputError(f"target: expected one label or all others, found {len(labels)}")
         return WorstCase(
             image, true, radius, measured, target=labels[0] if len(labels) == 1 else None
         )
 
     made = partial(WorstCaseResult, norm=measured, eps=radius)
-    return _answers(made, question, network, x, label, **how)
+    return _answers(made, question, network, x, label, how)
 
 
 def _answers(
@@ -164,14 +179,13 @@ def _answers(
     model: Any,
     x: Any,
     label: Any,
-    box: Any = None,
-    engine: str = "auto",
-    time_limit: float = 60.0,
-    threads: int = 1,
+    how: How,
 ) -> ResultT | Results[ResultT]:
     """Solve for each input; what does not fit is refused before the first is solved."""
-    method = as_method(engine, time_limit, threads)
-    network = as_network(model, x, box)
+    how = known_settings(how)
+    limits = how.get("time_limit", 60.0), how.get("threads", 1)
+    method = as_method(how.get("engine", "auto"), *limits)
+    network = as_network(model, x, how.get("box"))
     inputs = Inputs.read(network, x)
     labels, asked = labels_of(network, label, inputs), []
     for place, (image, true) in enumerate(zip(inputs.flat, labels, strict=True)):

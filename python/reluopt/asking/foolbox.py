@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from reluopt.asking.ask import How, nearest
+from reluopt.asking.ask import How, known_settings, nearest
 from reluopt.asking.given import Inputs, as_network, chosen, number, plain
 from reluopt.attacks.criteria import TargetedMisclassification
 from reluopt.attacks.gradient import AttackResult, Batch
@@ -36,7 +36,7 @@ class ExactAttack:
     def __init__(
         self, norm: str | float | Norm = "l2", margin: str | Margin = "x1", **how: Unpack[How]
     ) -> None:
-        self._norm, self._margin, self._how = norm, margin, how
+        self._norm, self._margin, self._how = norm, margin, known_settings(how)
 
     def __call__(
         self,
@@ -89,7 +89,9 @@ class ExactAttack:
     def _nearest(self, network: ReLUNetwork, batch: Batch) -> list[Any]:
         """The nearest image of each of the batch."""
         name = "target" if isinstance(batch.criterion, TargetedMisclassification) else "label"
-        ask = partial(nearest, network, norm=self._norm, margin=self._margin, **self._how)
+        how = self._how.copy()
+        how.pop("box", None)  # the network has it, and is made once
+        ask = partial(nearest, network, norm=self._norm, margin=self._margin, **how)
         labels = batch.criterion.answers.tolist()
         return [ask(x, **{name: each}) for x, each in zip(batch.images, labels, strict=True)]
 

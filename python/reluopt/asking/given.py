@@ -89,16 +89,23 @@ _is_tensor = _of("torch", "Tensor")
 
 def plain(given: Any) -> Any:
     """A tensor as an array; anything else as it is."""
-    return given.detach().cpu().numpy() if _is_tensor(given) else given
+    if not _is_tensor(given):
+        return given
+    tensor = given.detach().cpu()
+    halved = tensor.is_floating_point() and tensor.element_size() < 4  # numpy lacks some of these
+    return (tensor.float() if halved else tensor).numpy()
 
 
 def _numbers(what: str, given: Any) -> FloatArray:
     """Numbers of any kind as a float64 array."""
     try:
-        return np.asarray(plain(given), dtype=np.float64)
+        found = np.asarray(plain(given))
+        if not np.iscomplexobj(found):
+            return found.astype(np.float64)
     except (TypeError, ValueError):
-        found = shown(type(given).__name__)
-        raise InputError(f"{what}: expected an array of numbers, found {found}") from None
+        pass
+    kind = shown(type(given).__name__)
+    raise InputError(f"{what}: expected an array of numbers, found {kind}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +194,11 @@ def labels_of(network: ReLUNetwork, label: Any, inputs: Inputs) -> list[int]:
     """
     if label is None:
         return [int(each) for each in network.predict(inputs.flat)]
-    found = np.asarray(plain(label))
     count = len(inputs.flat)
+    try:
+        found = np.asarray(plain(label))
+    except ValueError:  # rows of unlike lengths
+        found = np.zeros(0)
     if not np.issubdtype(found.dtype, np.integer) or found.shape not in ((), (count,)):
         raise InputError(
             f"label: expected a whole number, or one for each of {count} inputs, found "

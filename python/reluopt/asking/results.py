@@ -88,7 +88,11 @@ class Result(_Looks):
 
     @property
     def certified(self) -> bool:
-        """Whether :attr:`image`, as it is given back, passed every check."""
+        """Whether the answer passed every check, and :attr:`image` is answered as asked.
+
+        The checks are those of the answer in float64; a margin may miss the last digits of an image
+        that is given back in float32.
+        """
         after = self.after
         if after is None or not self.solution.certified:
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -47,10 +48,13 @@ def finetune(
     from reluopt.networks.finetuning.correction import Examples, correct
     from reluopt.networks.finetuning.parameters import trained_layers
     from reluopt.networks.saving import save_network
+    from reluopt.questions.verification import refuse_radius
     from reluopt.runs.instances import load_labelled
 
-    if out.exists() and not force:
-        raise InputError(f"--out {out}: expected a new file, found one (--force overwrites it)")
+    options.refuse_existing("--out", out, force)
+    refuse_radius(eps)
+    if not 0.0 <= margin < math.inf:
+        raise InputError(f"--margin: expected a finite number >= 0, found {margin}")
     network = loading.open(network_name)
     trained_layers(network)  # before anything takes its time
     given, labels = load_labelled(network, images, data_dir)

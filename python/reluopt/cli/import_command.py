@@ -35,8 +35,7 @@ def import_network(
     from reluopt.networks.readers.agreement import IMPORTED, NOTHING
     from reluopt.networks.saving import save_network
 
-    if out.exists() and not force:
-        raise InputError(f"OUT {out}: expected a new file, found one (--force overwrites it)")
+    options.refuse_existing("OUT", out, force)
     network = loading.open(source)
     network = replace(network, metadata=replace(network.metadata, name=name or out.stem))
     told = network.metadata.recipe.get(IMPORTED, {})

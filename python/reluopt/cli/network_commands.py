@@ -130,8 +130,7 @@ def train(
     layers = architecture if architecture is not None else _sizes(hidden or "32,16")
     adjusted: Recipe = RECIPES.load(recipe).adjusted(**changes.given())
     check_plan(layers, adjusted)
-    if out.exists() and not force:
-        raise InputError(f"--out {out}: expected a new file, found one (--force overwrites it)")
+    options.refuse_existing("--out", out, force)
     wanted = images or (FULL_COUNT["train"] if data_dir is None else 1)
     training = load_images("train", data_dir, count=wanted, download=data_dir is None)
     if images is not None:

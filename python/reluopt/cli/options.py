@@ -299,6 +299,12 @@ def check_proof(proof: bool, out: Path | None) -> None:
         raise InputError("--proof: expected --out, the folder that keeps them, found none")
 
 
+def refuse_existing(what: str, path: Path, force: bool) -> None:
+    """Refuse to overwrite a file that nobody said might go."""
+    if path.exists() and not force:
+        raise InputError(f"{what} {path}: expected a new file, found one (--force overwrites it)")
+
+
 def check_figure_path(path: Path | None) -> None:
     """Refuse a figure path before hours of work, not after them."""
     if path is not None:

@@ -51,10 +51,9 @@ def anytime_figure(searches: Mapping[str, ArrayLike], quantity: str) -> Figure:
         )
         ends = np.where(np.isfinite(incumbent), incumbent, np.nan)
         axes.step(seconds, ends, where="post", label=f"{name}: incumbent", **marks)
-        ends = np.where(np.isfinite(bound), bound, np.nan)
-        axes.step(
-            seconds, ends, where="post", label="proven bound", linestyle=(0, (4, 1.5)), **marks
-        )
+        ends, dashes = np.where(np.isfinite(bound), bound, np.nan), (0, (4, 1.5))
+        label = f"{name}: proven bound"
+        axes.step(seconds, ends, where="post", label=label, linestyle=dashes, **marks)
     axes.set(ylabel=quantity, xlabel="seconds", ylim=(0.0, None))
     seconds_axis(axes, "x")
     axes.yaxis.set_major_formatter(short)

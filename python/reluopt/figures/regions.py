@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
@@ -53,7 +54,8 @@ def arrangement_figure(
     """
     grid = np.asarray(codes)
     if grid.ndim != 2 or not counts:
-        raise InputError(f"figure: expected a grid of codes and counts, found {grid.shape}")
+        found = f"{grid.shape} and {len(counts)}"
+        raise InputError(f"figure: expected a grid of codes and counts, found {found}")
     figure = new_figure(DOUBLE_COLUMN, 2.75)
     left = inch_axes(figure, 0.45, 0.2, 2.1, 2.1)
     _draw_edges(left, grid, ends)
@@ -101,7 +103,7 @@ def search_figure(
     figure = new_figure(SINGLE_COLUMN, 3.55)
     axes = inch_axes(figure, 0.5, 0.42, SINGLE_COLUMN - 0.6, 2.7)
     shade = np.where(wrong, 1.0, np.nan)
-    axes.imshow(shade, origin="lower", extent=ends, aspect="auto", cmap=_single(_MISREAD), zorder=0)
+    _shade(axes, shade, ends, _MISREAD, 0)
     _draw_edges(axes, grid, ends)
     axes.contour(
         *_sides(grid, ends),
@@ -119,8 +121,8 @@ def search_figure(
         handles += axes.plot(*own.T, label=kind, zorder=4, markersize=4.5, **marks)
     note(axes, "start", (points[0, 0], points[0, 1]), (4.0, 3.0), size=TINY)
     note(axes, "end", (points[-1, 0], points[-1, 1]), (4.0, 3.0), size=TINY)
-    axes.set(xlabel="towards the end of the search", ylabel="across it", xlim=ends[:2])
-    axes.set_ylim(*ends[2:])
+    axes.set(xlabel="towards the end of the search", ylabel="across it")
+    axes.set(xlim=ends[:2], ylim=ends[2:])
     inch_legend(figure, 0.5, 0.06, handles, 3)
     return figure
 
@@ -132,11 +134,17 @@ def _sides(grid: Codes, ends: tuple[float, float, float, float]) -> tuple[FloatA
     return np.linspace(left, right, columns), np.linspace(bottom, top, rows)
 
 
-def _single(colour: str) -> Any:
-    """A colour map of one colour."""
-    from matplotlib.colors import ListedColormap
-
-    return ListedColormap([colour])
+def _shade(
+    axes: Axes, shade: FloatArray, ends: tuple[float, float, float, float], colour: str, zorder: int
+) -> None:
+    """Colour what is no NaN: pixels around the points of a grid."""
+    left, right, bottom, top = ends
+    rows, columns = shade.shape
+    width, height = (right - left) / (columns - 1) / 2, (top - bottom) / (rows - 1) / 2
+    around = (left - width, right + width, bottom - height, top + height)
+    colours = ListedColormap([colour])
+    axes.imshow(shade, origin="lower", extent=around, aspect="auto", cmap=colours, zorder=zorder)
+    axes.set(xlim=ends[:2], ylim=ends[2:])
 
 
 def _draw_edges(axes: Axes, codes: Codes, ends: tuple[float, float, float, float]) -> None:
@@ -145,4 +153,4 @@ def _draw_edges(axes: Axes, codes: Codes, ends: tuple[float, float, float, float
     edges[:, 1:] |= codes[:, 1:] != codes[:, :-1]
     edges[1:] |= codes[1:] != codes[:-1]
     shade: FloatArray = np.where(edges, 1.0, np.nan)
-    axes.imshow(shade, origin="lower", extent=ends, aspect="auto", cmap=_single(_EDGE), zorder=1)
+    _shade(axes, shade, ends, _EDGE, 1)

@@ -1,5 +1,8 @@
 """Threads share open nodes, and answers do not depend on them."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -36,6 +39,26 @@ def test_errors_come_out():
 
     with limited_threads(2), pytest.raises(ValueError, match="part 1"):
         each(fail, [1, 2])
+
+
+def test_products_of_kernels_keep_to_one_thread_from_the_first_solve_on():
+    """Their library is loaded by the first kernel that calls it, or before threads are limited."""
+    code = (
+        "import reluopt as ro, reluopt.engines.branch_and_bound.l2.tree as tree\n"
+        "from threadpoolctl import threadpool_info\n"
+        "seen, process = [], tree.L2Tree._process\n"
+        "def noted(self, *given):\n"
+        "    seen.extend(each['num_threads'] for each in threadpool_info())\n"
+        "    return process(self, *given)\n"
+        "tree.L2Tree._process = noted\n"
+        "ro.nearest('thesis', ro.load_images('test').image(0), 'l2')\n"
+        "print(sorted(set(seen)))\n"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    environment.pop("OMP_NUM_THREADS", None)
+    given = {"capture_output": True, "text": True, "check": True, "timeout": 300}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, **given)
+    assert found.stdout.split("\n")[0] == "[1]"
 
 
 @pytest.mark.parametrize("norm", [Norm.L1, Norm.L2, Norm.LINF])

@@ -85,7 +85,8 @@ class BranchAndBoundEngine(Engine):
                 "bnb: expected a distance without limits on the change, a verdict or a worst case "
                 "over a ball, found another"
             )
-        with limited_threads(request.options.threads):
+        multiply = "l2" in self.kernels(task)
+        with limited_threads(request.options.threads, multiply=multiply):
             return self._solved(request, time.perf_counter())
 
     def _solved(self, request: EngineRequest, started: float) -> EngineAnswer:

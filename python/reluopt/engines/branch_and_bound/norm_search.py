@@ -93,7 +93,7 @@ class Finisher(Protocol):
         """Whether it can be used."""
         ...
 
-    def LargeTrees(  # noqa: N802
+    def large_trees(
         self,
         search: Search,
         alternatives: Sequence[int],

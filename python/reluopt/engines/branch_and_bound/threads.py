@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from importlib import import_module
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
@@ -30,8 +31,19 @@ def _controller(compiled: bool) -> Any:
 
 
 @contextmanager
-def limited_threads(count: int) -> Iterator[None]:
-    """Within the block :func:`each` runs on so many threads, and nothing on more."""
+def limited_threads(count: int, *, multiply: bool = False) -> Iterator[None]:
+    """Within the block :func:`each` runs on so many threads, and nothing on more.
+
+    Matrix products of the whole process keep to one: searches that end at different times in
+    several Python threads are in each other's way.
+
+    Args:
+        count: at least one.
+        multiply: whether compiled kernels call BLAS, that of scipy, which must be there to be
+            limited; they would load it, too.
+    """
+    if multiply:
+        import_module("scipy.linalg.cython_blas")
     pool = ThreadPoolExecutor(count) if count > 1 else None
     token = _pool.set((count, pool))
     try:

@@ -1,11 +1,22 @@
 """Linf distances whose trees are large: smaller boxes come first, and are what is known in time."""
 
+import numpy as np
 import pytest
 
 from reluopt import EngineOptions, Method, load_images, load_network, solve
 from reluopt.answers.solution import Status
+from reluopt.engines.branch_and_bound import folding
 from reluopt.engines.branch_and_bound.dual import distance
-from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm, RelativeMargin
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.questions.input_sets import Box
+from reluopt.questions.problems import (
+    AbsoluteMargin,
+    AnyTarget,
+    MinimalPerturbation,
+    Norm,
+    RelativeMargin,
+)
 
 
 def _asked(index):
@@ -52,3 +63,23 @@ def test_a_smaller_box_is_what_is_known_in_time(radii, monkeypatch):
     made = solve(load_network("mlp-100"), _asked(113), Method("bnb", options=EngineOptions(60.0)))
     assert made.status is Status.FEASIBLE
     assert made.bound == pytest.approx(0.9 * made.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", [2, 5, 11, 23, 47])
+@pytest.mark.parametrize("margin", [RelativeMargin(0.2), AbsoluteMargin(1.0)])
+def test_growing_boxes_end_at_the_same_image(seed, margin, monkeypatch):
+    """Small boxes that one condition of each alternative leaves open are searched with all."""
+    random = np.random.default_rng(seed)
+    sizes, layers = (6, 10, 8, 5), []
+    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        weight = random.normal(size=(outputs, inputs)) / (1.0 if inputs == 6 else 2.0)
+        layers.append(Dense(weight, random.normal(size=outputs) * 0.3))
+    network, image = ReLUNetwork(tuple(layers)), random.random(6)
+    label = int(network.predict(image))
+    box = Box(np.zeros(6), np.ones(6))
+    asked = MinimalPerturbation(image, label, AnyTarget(), Norm.LINF, margin, box=box)
+    whole = solve(network, asked, Method("bnb"))
+    monkeypatch.setattr(folding, "MANY", 0)
+    grown = solve(network, asked, Method("bnb"))
+    assert grown.status is whole.status
+    assert grown.objective == pytest.approx(whole.objective, rel=1e-5)

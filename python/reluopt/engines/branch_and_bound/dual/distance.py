@@ -5,7 +5,9 @@ radius :math:`r (1 - gap)` for an input that meets the task. What it finds is mo
 point of its linear region (:mod:`.region`) and is the next incumbent; a box without any ends the
 search, and its radius is the bound. The first one is what a few gradient steps find in a box about
 as large as the linear model asks for. Boxes of smaller radii, bounded at their roots alone, give a
-first bound.
+first bound; of a tree that grows large, boxes of most of the radius come first, each searched to
+its end. Networks that are folded over boxes are searched in growing boxes from the start, as long
+as the next one is expected to end in time.
 
 Of several alternatives each is weakened to the one condition that the image misses most: an empty
 box stays a proof, all alternatives then share one tree, and what meets the condition but not the
@@ -204,18 +206,15 @@ class _Search:
     def run(self) -> None:
         """Search until the gap is closed or time is over."""
         if self._folds and not self._grow():
-            self.message = self.message or "the next box takes longer than the time that is left"
             return
         while self.cutoff > 0.0 and not self.deadline.passed:
             radius, before = self.cutoff, self.objective
-            everything = [-1] * len(self._worst)
-            decision = self._decide(radius, self._worst, math.inf if self._large else FEW)
-            if not self._large and self._open(decision) and decision.nodes >= FEW:
+            most = math.inf if self._large else FEW
+            decision = self._decided(radius, most)
+            if self._open(decision) and decision.nodes >= most:
                 self._large = True
                 self._bound_smaller()
                 continue
-            if self._open(decision) and self._worst != everything:
-                decision = self._decide(radius, everything)
             if decision.witness is None and not decision.empty and self._repair():
                 continue
             if decision.witness is not None:
@@ -233,22 +232,31 @@ class _Search:
     def _grow(self) -> bool:
         """Boxes of rising radii; whether the whole one can be searched in the time that is left."""
         radius, taken = SMALLEST * self.cutoff, 0.0
-        while radius < self.cutoff and self.deadline.left > DEARER * taken:
+        while radius < self.cutoff and self._affords(taken):
             started = time.perf_counter()
             if not self._emptied(radius):
-                break
+                return not self.message
             taken = time.perf_counter() - started
             radius *= WIDER
-        return not self.message and self.deadline.left > DEARER * taken
+        return self._affords(taken)
+
+    def _affords(self, taken: float) -> bool:
+        """Whether a box larger than one that took some seconds can be expected to end in time."""
+        if self.deadline.left > DEARER * taken:
+            return True
+        self.message = "the next box is expected to take longer than the time that is left"
+        return False
 
     def _emptied(self, radius: float) -> bool:
         """Whether a smaller box is empty, which is reported; an image in it is taken."""
-        decision = self._decide(radius, self._worst)
+        decision = self._decided(radius)
         if decision.witness is not None:
             self.offer(decision.witness.image, decision.witness.alternative)
-        if decision.empty:
+        elif decision.empty:
             self.bound = radius
             self.report()
+        else:
+            self._repair()
         return decision.empty
 
     def _open(self, decision: Decision) -> bool:
@@ -257,7 +265,8 @@ class _Search:
 
     def _bound_smaller(self) -> None:
         """Radii that are proven to hold nothing: of a large tree what is known when time is up."""
-        self.bound_roots(self.cutoff)
+        if not self._folds:
+            self.bound_roots(self.cutoff)
         for share in SMALLER:
             radius = share * self.cutoff
             if radius > self.bound and not (self.deadline.passed or self._emptied(radius)):
@@ -294,8 +303,15 @@ class _Search:
             self.message = str(error)
             return ends, None
 
+    def _decided(self, radius: float, most: float = math.inf) -> Decision:
+        """What a box holds: of one condition of each alternative or, where that may be met, all."""
+        decision, everything = self._decide(radius, self._worst, most), [-1] * len(self._worst)
+        if self._open(decision) and decision.nodes < most and self._worst != everything:
+            decision = self._decide(radius, everything)
+        return decision
+
     def _decide(self, radius: float, chosen: list[int], most: float = math.inf) -> Decision:
-        """What the box of a radius holds; a proof, if it is empty and one shall be kept.
+        """What the box of a radius holds; a proof, if it closes the gap and one shall be kept.
 
         After ``most`` nodes it ends undecided.
         """
@@ -304,10 +320,11 @@ class _Search:
             return Decision(slack=math.inf if folded is None else -math.inf)
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
         given = (folded.network, BoxDomain(*ends), folded.task.alternatives, self.deadline)
-        decision = DomainSearch(*given, attack=attack, keep=self.keep, most=most).run()
+        keep = self.keep and radius >= self.cutoff
+        decision = DomainSearch(*given, attack=attack, keep=keep, most=most).run()
         self._nearest_miss = attack.best
         self.nodes += decision.nodes
-        if self.keep and decision.empty:
+        if keep and decision.empty:
             self.proof = made_proof(self.network, self.task, radius, chosen, decision)
         return decision
 

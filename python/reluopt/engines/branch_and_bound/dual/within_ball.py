@@ -123,3 +123,7 @@ class LargeTrees:
             if not search.out_of_time:
                 self.descend(found.image, self.alternatives[found.alternative])
         return 0.0
+
+
+large_trees = LargeTrees
+"""How a search takes over trees (:class:`~..norm_search.Finisher`)."""

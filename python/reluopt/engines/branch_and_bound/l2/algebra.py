@@ -88,7 +88,10 @@ def lower_product(left: FloatMatrix, right: FloatMatrix) -> FloatMatrix:
 @apart
 @search_kernel
 def cholesky(matrix: FloatMatrix) -> bool:
-    """Overwrite the lower triangle by its Cholesky factor; False if not positive definite."""
+    """Overwrite the lower triangle, which alone is read, by its Cholesky factor.
+
+    Returns False if the matrix is not positive definite.
+    """
     size = matrix.shape[0]
     if size >= LARGE:
         try:

@@ -150,8 +150,9 @@ class L2Tree:
     def _process(self, node: L2Node, solved: Solved) -> list[L2Node]:
         """Close or branch a node whose program has been solved; what remains open."""
         search, relaxation = self.search, self._relaxation
-        last, exact = None, not self._undecided(node).size
+        last, exact = None, False
         while True:
+            exact = exact or not self._undecided(node).size
             node = replace(node, bound=max(node.bound, solved.bound))
             if solved.bound > relaxation.largest:
                 return self._close(node, math.inf)
@@ -166,6 +167,8 @@ class L2Tree:
                 if exact or not self._tight(node, solved):
                     break
                 exact = True
+            elif node.bound >= search.cutoff:
+                return self._close(node, node.bound)
             tightened = self._tighten(node)
             if tightened is None:
                 return self._close(node, math.inf)
