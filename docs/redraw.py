@@ -10,7 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from reluopt.bench.run import draw
+from reluopt.bench.run import draw, draw_sizes
+from reluopt.runs.row_table import read_rows
 from reluopt.studies import STUDIES, load_study
 from reluopt.studies.base import (
     Study,
@@ -23,6 +24,9 @@ from speed import read_benchmark
 
 BENCHMARKS = ("bench-l1", "bench-bounds")
 """Benchmarks that are published with a figure of their times."""
+
+GROWTH = ("growth-l1", "growth-l2", "growth-linf")
+"""Benchmarks of networks of rising sizes, published with their figure of time against size."""
 
 
 def redraw_published(figures: Path) -> Iterator[Path]:
@@ -37,6 +41,9 @@ def redraw_published(figures: Path) -> Iterator[Path]:
     for name in BENCHMARKS:
         if (data / f"{name}.csv").exists():
             yield from draw(read_benchmark(data, name).table, figures / f"{name}.png")
+    for name in GROWTH:
+        if (data / f"{name}.csv").exists():
+            yield from draw_sizes(read_rows(data / f"{name}.csv").frame(), figures / f"{name}.png")
 
 
 def redraw_study(study: Study, figures: Path) -> list[Path]:

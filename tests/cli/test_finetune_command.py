@@ -34,3 +34,10 @@ def test_what_does_not_fit_is_one_line(run, tmp_path, options, words):
     assert code == 2
     assert words in " ".join(error.split())
     assert not (tmp_path / "x.safetensors").exists()
+
+
+@pytest.mark.parametrize("place", ["missing/x.safetensors", "."])
+def test_a_place_that_cannot_be_is_refused_before_anything_is_solved(run, tmp_path, place):
+    code, _, error = run("finetune", "thesis-96", "--out", str(tmp_path / place), "--force")
+    assert code == 2
+    assert "expected a file in a folder that exists" in " ".join(error.split())

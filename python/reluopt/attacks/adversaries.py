@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.softmax import softmax
 
 TOGETHER = 500
 """Images that are attacked at a time."""
@@ -48,9 +49,7 @@ class Steps:
     def _walked(self, network: ReLUNetwork, images: FloatArray, points: FloatArray) -> FloatArray:
         answered = np.eye(network.output_size)[network.predict(images)]
         for _ in range(self.count):
-            logits = network.forward(points)
-            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-            ascent = powers / powers.sum(axis=1, keepdims=True) - answered
+            ascent = softmax(network.forward(points)) - answered
             moved = points + self.size * np.sign(network.gradient(points, ascent))
             points = np.clip(moved, images - self.eps, images + self.eps)
         return points

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reluopt.errors import InputError
 from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.numerics.softmax import softmax
 from reluopt.questions.margins import Margin
 
 
@@ -69,7 +69,7 @@ class Misclassification:
     def ascent(self, logits: FloatArray) -> FloatArray:
         """Gradient of the cross-entropy loss in the logits, which the attack makes large."""
         kind = np.float32 if self.float32 else np.float64
-        return _softmax(logits.astype(kind)) - np.eye(logits.shape[1])[self.answers]
+        return softmax(logits.astype(kind)) - np.eye(logits.shape[1])[self.answers]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class TargetedMisclassification:
 
     def ascent(self, logits: FloatArray) -> FloatArray:
         """Minus the gradient of the cross-entropy loss of the target."""
-        return np.eye(logits.shape[1])[self.answers] - _softmax(logits)
+        return np.eye(logits.shape[1])[self.answers] - softmax(logits)
 
 
 def as_criterion(
@@ -162,9 +162,3 @@ def _all_conditions(margin: Margin, classes: int) -> tuple[FloatArray, FloatArra
     conditions = [margin.conditions(target, classes) for target in range(classes)]
     matrix = np.vstack([each.matrix for each in conditions])
     return matrix, np.concatenate([each.rhs for each in conditions])
-
-
-def _softmax(logits: NDArray[Any]) -> FloatArray:
-    """Rows of ``exp(logits)`` that sum to 1, in the precision of the logits."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)

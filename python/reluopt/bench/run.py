@@ -220,10 +220,18 @@ def _facts(
 
 def draw(table: pd.DataFrame, path: Path) -> list[Path]:
     """The benchmark's figure, and one of time against size where sizes differ."""
-    titles = method_titles([str(method) for method in table["method"].unique()])
-    shown = table.assign(method=table["method"].map(titles))
-    files = list(save_figure(benchmark_figure(shown), path))
-    if shown["neurons"].nunique() > 1:
-        beside = path.with_name(f"{path.stem}-size{path.suffix}")
-        files += save_figure(time_versus_size_figure(shown), beside)
+    files = list(save_figure(benchmark_figure(_titled(table)), path))
+    if table["neurons"].nunique() > 1:
+        files += draw_sizes(table, path.with_name(f"{path.stem}-size{path.suffix}"))
     return files
+
+
+def draw_sizes(table: pd.DataFrame, path: Path) -> list[Path]:
+    """A benchmark's figure of time against size."""
+    return list(save_figure(time_versus_size_figure(_titled(table)), path))
+
+
+def _titled(table: pd.DataFrame) -> pd.DataFrame:
+    """With methods in words."""
+    titles = method_titles([str(method) for method in table["method"].unique()])
+    return table.assign(method=table["method"].map(titles))

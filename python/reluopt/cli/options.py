@@ -300,7 +300,10 @@ def check_proof(proof: bool, out: Path | None) -> None:
 
 
 def refuse_existing(what: str, path: Path, force: bool) -> None:
-    """Refuse to overwrite a file that nobody said might go."""
+    """Refuse to overwrite a file that nobody said might go, and to write where nothing can be."""
+    if path.is_dir() or not path.parent.is_dir():
+        found = "a folder" if path.is_dir() else "no such folder"
+        raise InputError(f"{what} {path}: expected a file in a folder that exists, found {found}")
     if path.exists() and not force:
         raise InputError(f"{what} {path}: expected a new file, found one (--force overwrites it)")
 

@@ -155,7 +155,7 @@ class ProgramEngine(Engine, ABC):
     def _largest_logit(
         self, request: EngineRequest, task: Task, deadline: Deadline
     ) -> EngineAnswer:
-        encoded, seconds = self._encoded(request, task)
+        encoded, seconds = self._encoded(request, task, deadline)
         result = self._run(ProgramTask(encoded.program, request.options, deadline))
         answer, values = _answer(result, encoded, build_seconds=seconds), result.values
         if values is None:
@@ -223,7 +223,7 @@ class ProgramEngine(Engine, ABC):
             seconds = 0.0
             if index not in built:
                 single = task.only(task.alternatives[index])
-                built[index], seconds = self._encoded(request, single)
+                built[index], seconds = self._encoded(request, single, deadline)
             answer = solve(index, built[index], so_far, deadline)
             return replace(answer, build_seconds=seconds)
 
@@ -262,13 +262,15 @@ class ProgramEngine(Engine, ABC):
             return replace(answer, bound=so_far.cutoff)
         return replace(answer, bound=max(0.0, answer.bound))
 
-    def _encoded(self, request: EngineRequest, task: Task) -> tuple[EncodedProblem, float]:
+    def _encoded(
+        self, request: EngineRequest, task: Task, deadline: Deadline
+    ) -> tuple[EncodedProblem, float]:
         """The program of a task with one alternative, and the seconds that writing it took."""
         if request.bounds is None:
             raise ValueError(f"engine {self.name} needs pre-activation bounds")
         formulation = request.formulation or FORMULATIONS.get("bigm")
         started = time.perf_counter()
-        encoded = formulation.encode(request.network, task, request.bounds)
+        encoded = formulation.encode(request.network, task, request.bounds, deadline)
         return encoded, time.perf_counter() - started
 
     def _run(self, task: ProgramTask) -> ProgramResult:

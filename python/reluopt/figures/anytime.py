@@ -17,6 +17,9 @@ from reluopt.figures.times import seconds_axis
 _BAND = 0.12
 """Opacity of the gap."""
 
+_LEAST_RANGE, _ROOM = 12.0, 1.15
+"""Axes of time are a decade long at least, with a label; markers at the ends need some room."""
+
 _FIRST = 1e-3
 """Curves begin here, in seconds: axes of time are logarithmic."""
 
@@ -54,9 +57,13 @@ def anytime_figure(searches: Mapping[str, ArrayLike], quantity: str) -> Figure:
         ends, dashes = np.where(np.isfinite(bound), bound, np.nan), (0, (4, 1.5))
         label = f"{name}: proven bound"
         axes.step(seconds, ends, where="post", label=label, linestyle=dashes, **marks)
-    axes.set(ylabel=quantity, xlabel="seconds", ylim=(0.0, None))
+    axes.set(ylabel=quantity, xlabel="seconds")
     seconds_axis(axes, "x")
+    latest = max(float(np.max(line.get_xdata())) for line in axes.lines)
+    axes.set_xlim(min(axes.get_xlim()[0], latest / _LEAST_RANGE), _ROOM * latest)
+    highest = max(float(np.nanmax(line.get_ydata(), initial=0.0)) for line in axes.lines)
+    axes.set_ylim(0.0, _ROOM * highest or 1.0)
     axes.yaxis.set_major_formatter(short)
     axes.grid(True, which="major")
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
     return figure

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
-from reluopt.figures.style import CYCLE, MARKERS, SINGLE_COLUMN, new_figure, style
+from reluopt.figures.style import CYCLE, INK, MARKERS, SINGLE_COLUMN, new_figure, style
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class Tradeoff:
 
 
 @style()
-def tradeoff_figure(series: Mapping[str, Tradeoff]) -> Figure:
+def tradeoff_figure(series: Mapping[str, Tradeoff], loss: str = "loss") -> Figure:
     """Loss against the largest violation of all candidates; chosen ones are large and open.
 
     Args:
         series: by name; a dotted line is the loss before.
+        loss: of what, as the axis shall say.
 
     Raises:
         InputError: there is nothing to draw, or arrays have other shapes.
@@ -55,8 +56,10 @@ def tradeoff_figure(series: Mapping[str, Tradeoff]) -> Figure:
         look: dict[str, Any] = {"color": colour, "linestyle": "none"}
         axes.plot(*points.T, marker=marker, markersize=2.0, alpha=0.5, label=name, **look)
         axes.plot(*chosen.T, marker=marker, markersize=6.0, markerfacecolor="none", **look)
-        axes.axhline(each.before, color=colour, linewidth=0.8, linestyle=":")
-    axes.set(xlabel="largest violation (logits)", ylabel="loss", yscale="log")
+    for number, height in enumerate(sorted({each.before for each in series.values()})):
+        label = "before" if number == 0 else None
+        axes.axhline(height, color=INK, linewidth=0.8, linestyle=":", label=label)
+    axes.set(xlabel="largest violation (logits)", ylabel=loss, yscale="log")
     for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         axis(FuncFormatter(lambda value, _: f"{value:.2g}"))
     axes.grid(True)

@@ -52,6 +52,10 @@ class Values:
         grid = np.append(-np.inf, self._grid())
         return grid[np.searchsorted(grid, values, side="left") - 1]
 
+    def holds(self, inputs: FloatArray) -> bool:
+        """Whether all inputs may take the values that they have, in float32."""
+        return self.levels is None or bool(np.isin(inputs, self._grid()).all())
+
     def _grid(self) -> FloatArray:
         levels = np.arange(int(self.levels or 0) + 1) / (self.levels or 1)
         return levels.astype(np.float32).astype(np.float64)

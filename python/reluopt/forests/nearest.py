@@ -92,7 +92,10 @@ def nearest_otherwise(
     start = np.asarray(image, dtype=np.float32).astype(np.float64).ravel()
     if start.size != forest.inputs or not ((start >= 0.0) & (start <= 1.0)).all():
         raise InputError(f"image: expected {forest.inputs} values in [0, 1], found others")
-    return _Search(forest, leaves_of(forest, values or Values()), norm, start).run(solver, options)
+    values = values or Values()
+    if not values.holds(start):
+        raise InputError(f"image: expected multiples of 1/{values.levels}, found others")
+    return _Search(forest, leaves_of(forest, values), norm, start).run(solver, options)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from reluopt.bounds.base import BoundingMethod, PreActivationBounds
+from reluopt.deadline import NEVER, Deadline
 from reluopt.networks.layers.base import Affine, Rectifier, Stage
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
@@ -234,9 +235,15 @@ class Formulation(ABC):
 
     @abstractmethod
     def encode(
-        self, network: ReLUNetwork, task: Task, bounds: PreActivationBounds
+        self,
+        network: ReLUNetwork,
+        task: Task,
+        bounds: PreActivationBounds,
+        deadline: Deadline = NEVER,
     ) -> EncodedProblem:
         """Write a task with at most one alternative, given valid pre-activation bounds.
+
+        What strengthens a program by solving others stops at the deadline.
 
         Raises:
             InputError: the task has several alternatives.

@@ -8,7 +8,6 @@ row duals prove by weak duality (Neumaier and Shcherbina 2004), as in :mod:`relu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -20,8 +19,12 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.linear_programs import IndexArray, Program, ProgramBuilder, highs_lp
 
 GRID = 2.0**-20
-"""Ends by linear programs are multiples of this: one of 1e-10 in place of 0 is a coefficient below
-what solvers tell from zero, and has led HiGHS to call a feasible program infeasible."""
+"""Ends other than 0 are multiples of this, and at least it farther out than what is proven: one of
+1e-10 in place of 0 is a coefficient below what solvers tell from zero, and has led HiGHS to call a
+feasible program infeasible."""
+
+WIDTH = 2.0**-10
+"""The ends of a part that hardly varies are at least this far apart, for the same reason."""
 
 PartEnds: TypeAlias = Callable[[ProgramBuilder, sp.csr_array, IndexArray], Ends]
 """Bounds of ``forms @ v[columns]``, shape ``(len(forms),)`` each."""
@@ -31,12 +34,12 @@ def interval_ends(builder: ProgramBuilder, forms: sp.csr_array, columns: IndexAr
     """By the bounds of the variables alone."""
     low, high = builder.ends(columns)
     above, below = forms.maximum(0.0), forms.minimum(0.0)
-    # Rooms of their own: an end whose terms are all zero stays zero, as programs like it.
+    # Rooms of their own: an end whose terms are all zero stays zero.
     under, over = (
         ROOM * (above @ np.abs(first) - below @ np.abs(second))
         for first, second in ((low, high), (high, low))
     )
-    return above @ low + below @ high - under, above @ high + below @ low + over
+    return _outward(above @ low + below @ high - under, above @ high + below @ low + over)
 
 
 def tightened_ends(builder: ProgramBuilder, forms: sp.csr_array, columns: IndexArray) -> Ends:
@@ -49,14 +52,16 @@ def tightened_ends(builder: ProgramBuilder, forms: sp.csr_array, columns: IndexA
     for number in range(forms.shape[0]):
         cost = np.zeros(program.cost.size)
         np.add.at(cost, columns, forms[[number]].toarray()[0])
-        lower[number] = max(lower[number], _rounded_down(relaxation.least(cost)))
-        upper[number] = min(upper[number], -_rounded_down(relaxation.least(-cost)))
-    return lower, upper
+        lower[number] = max(lower[number], relaxation.least(cost))
+        upper[number] = min(upper[number], -relaxation.least(-cost))
+    return _outward(lower, upper)
 
 
-def _rounded_down(value: float) -> float:
-    """To a multiple of :data:`GRID`."""
-    return math.floor(value / GRID) * GRID if math.isfinite(value) else value
+def _outward(lower: FloatArray, upper: FloatArray) -> Ends:
+    """To the next multiples of :data:`GRID` but one, and :data:`WIDTH` apart; zeros stay zeros."""
+    spare = np.maximum(0.0, WIDTH - (upper - lower)) / 2.0
+    low, high = (np.floor((end - spare) / GRID) - 1.0 for end in (lower, -upper))
+    return np.where(lower == 0.0, 0.0, low * GRID), np.where(upper == 0.0, 0.0, -high * GRID)
 
 
 class Relaxation:

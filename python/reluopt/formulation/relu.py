@@ -21,6 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from reluopt.bounds.base import PreActivationBounds
+from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
 from reluopt.formulation.base import (
     ABSENT,
@@ -55,7 +56,11 @@ class ReLUProgram(Formulation):
     """A program with x, s and z for the neurons, one layer after the other."""
 
     def encode(
-        self, network: ReLUNetwork, task: Task, bounds: PreActivationBounds
+        self,
+        network: ReLUNetwork,
+        task: Task,
+        bounds: PreActivationBounds,
+        deadline: Deadline = NEVER,
     ) -> EncodedProblem:
         """See :meth:`.Formulation.encode`."""
         if len(task.alternatives) > 1:

@@ -6,7 +6,7 @@ r"""Mixed-integer programs as sparse matrices, the one builder of them, and HiGH
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,6 +53,11 @@ class Program:
             "binaries": int(np.count_nonzero(self.binary)),
             "nonzeros": int(self.matrix.nnz),
         }
+
+    @property
+    def relaxation(self) -> Program:
+        """The same without binaries."""
+        return replace(self, binary=np.zeros_like(self.binary))
 
     @property
     def is_quadratic(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -44,7 +45,7 @@ class Profile:
         root: seconds for bounds over the optimum's ball and the root relaxation of the answer's
             own target: the least that a search costs this engine. None where nothing was searched,
             because the image needs no change.
-        moments: what the last solve knew as time went by, its end last.
+        moments: what the last solve knew as time went by, from nothing to its end.
     """
 
     answer: EngineAnswer
@@ -91,7 +92,7 @@ def profile(
     request = EngineRequest(network, task, None, options=options)
     engine.solve(request)  # compiles what is not yet compiled
     timed = [_timed(lambda: engine.solve(request)) for _ in range(repeats - 1)]
-    moments: list[Progress] = []
+    moments = [Progress(math.inf, 0.0, 0, 0.0)]
     timed.append(_timed(lambda: engine.solve(replace(request, progress=moments.append))))
     taken, answer = timed[-1]
     moments.append(Progress(answer.objective, answer.bound, answer.nodes, taken))

@@ -16,11 +16,13 @@ from matplotlib.figure import Figure
 
 from reluopt.errors import InputError
 from reluopt.figures import digit_figure, perturbation_figure, relu_figure
-from reluopt.images.mnist import load_images
+from reluopt.images.mnist import Dataset, load_images
 from reluopt.networks.evaluation import evaluate
+from reluopt.networks.finetuning.parameters import mean_loss
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import open_network
 from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.numerics.softmax import softmax
 from reluopt.questions.problems import AnyTarget, FixedTarget, Norm, parse_margin, parse_norm
 from reluopt.runs.activations import InferenceJob, InferenceUnit, with_relu
 from reluopt.runs.attack import AttackJob, AttackSettings
@@ -34,7 +36,7 @@ from reluopt.runs.worst_case import WorstCaseJob, WorstCaseSettings
 from reluopt.studies.assignment_tables import comparison, conventions, noises, sizes
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
 from reluopt.studies.published import ASSIGNMENT
-from reluopt.studies.solved import SAME, image_index, is_proven, row_table
+from reluopt.studies.solved import SAME, change_of, image_index, is_proven, row_table
 
 NAME = "assignment"
 NETWORK = "ctu"
@@ -247,7 +249,7 @@ def _tried(
 
     for name, finished in (("nearest", answers.nearest), ("surest", answers.surest)):
         result = finished["unit-logits"]
-        tell(name, _change(image, result), [image], result.row)
+        tell(name, change_of(image, result), [image], result.row)
     for job, shared in answers.shared:
         change = None if shared.image is None else np.ravel(shared.image)
         tell(f"{len(job.images.instances)} nines", change, job.images.instances, shared.row)
@@ -259,13 +261,6 @@ def _fooled(network: ReLUNetwork, pixels: FloatArray, labels: Any, change: Float
     answers = network.predict(np.clip(pixels + change, 0.0, 1.0))
     wrong: BoolArray = answers != labels
     return float(wrong.mean())
-
-
-def _change(image: Instance, result: Finished[Any]) -> FloatArray | None:
-    """The change of a checked answer."""
-    if result.image is None or not result.row.certified:
-        return None
-    return np.ravel(result.image) - image.image
 
 
 def _facts(
@@ -285,13 +280,13 @@ def _facts(
         "margin": str(MARGIN),
         "budget": BUDGET,
         "accuracy": round(evaluate(network, data.images, data.labels).accuracy, 4),
-        "loss": round(_loss(network, data.images, data.labels), 4),
+        "loss": round(_loss(network, data), 4),
         "seen": len(seen.images),
         "seen_accuracy": round(evaluate(network, seen.images, seen.labels).accuracy, 4),
-        "seen_loss": round(_loss(network, seen.images, seen.labels), 4),
+        "seen_loss": round(_loss(network, seen), 4),
         "logits": [round(float(x), 4) for x in logits],
-        "probability": _softmax(logits)[LABEL],
-        "clipped": _softmax(clipped)[LABEL],
+        "probability": float(softmax(logits)[LABEL]),
+        "clipped": float(softmax(clipped)[LABEL]),
         "fixed": {
             unit.row.run.split()[2]: {
                 **{name: unit.row[name] for name in ("constraints", "variables", "binaries")},
@@ -328,26 +323,19 @@ def _row_facts(row: Any) -> dict[str, Any]:
 def _told(network: ReLUNetwork, image: Instance, result: Finished[Any]) -> dict[str, Any]:
     """A row in short, how sure the network is of its answer, and what the change looks like."""
     told = _row_facts(result.row)
-    change = _change(image, result)
+    change = change_of(image, result)
     if change is not None and not isinstance(result.row, IdealRow):
         answer = known(result.row.predicted)
-        told["probability"] = _softmax(network.forward(image.image + change))[answer]
+        told["probability"] = float(softmax(network.forward(image.image + change))[answer])
         told |= {"l1": float(np.abs(change).sum()), "largest": float(np.abs(change).max())}
         told |= {"changed": int((np.abs(change) > 1e-6).sum())}
     return told
 
 
-def _softmax(logits: FloatArray) -> list[float]:
-    powers = np.exp(logits - logits.max())
-    return [float(x) for x in powers / powers.sum()]
-
-
-def _loss(network: ReLUNetwork, images: FloatArray, labels: Any) -> float:
+def _loss(network: ReLUNetwork, data: Dataset) -> float:
     """Mean cross-entropy."""
-    logits = network.forward(images.reshape(len(images), -1))
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    true = shifted[np.arange(len(labels)), labels]
-    return float((np.log(np.exp(shifted).sum(axis=1)) - true).mean())
+    pixels = data.images.reshape(len(data.images), -1)
+    return mean_loss(network, pixels, data.labels.astype(np.intp))
 
 
 def _digits(network: ReLUNetwork) -> Figure:
@@ -371,7 +359,7 @@ def _pictures(network: ReLUNetwork, image: Instance, answers: Answers) -> Figure
         f"surest {SURE}": answers.surest["unit-logits"],
         **{_WORDS.get(name, f"nearest, {name}"): each for name, each in answers.hidden.items()},
     }
-    shown = {name: each for name, each in asked.items() if _change(image, each) is not None}
+    shown = {name: each for name, each in asked.items() if change_of(image, each) is not None}
     if not shown:
         return None
     return perturbation_figure(
@@ -380,7 +368,7 @@ def _pictures(network: ReLUNetwork, image: Instance, answers: Answers) -> Figure
         labels=[LABEL] * len(shown),
         predicted_original=[LABEL] * len(shown),
         predicted_changed=[known(each.row.predicted) for each in shown.values()],
-        distances=[float(np.abs(known(_change(image, each))).sum()) for each in shown.values()],
+        distances=[float(np.abs(known(change_of(image, each))).sum()) for each in shown.values()],
         norm=str(Norm.L1),
         proven=[name if is_proven(each) else f"{name} *" for name, each in shown.items()],
     )

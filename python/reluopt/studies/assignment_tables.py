@@ -1,4 +1,4 @@
-"""Tables of the study ``assignment``: what wbig-M of 1000 beside what was found."""
+"""Tables of the study ``assignment``: what was printed beside what was found."""
 
 from __future__ import annotations
 

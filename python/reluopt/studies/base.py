@@ -148,7 +148,7 @@ class Study:
         """
         if context.network is not None and not self.any_network:
             raise InputError(
-                f"--network: expected none, because {self.name} runs on a bundled network, found "
+                f"--network: expected none, because {self.name} has its own, found "
                 f"{shown(context.network)}"
             )
 

@@ -103,7 +103,7 @@ def run(context: StudyContext) -> StudyResult:
         for omega in OMEGAS:
             candidate = _chosen(made[points], omega)
             after = made[points].corrected(candidate)
-            key = f"{points}-{candidate.iteration}-{candidate.share:g}"
+            key = f"{after.fingerprint[:8]}-{points}-{candidate.iteration}-{candidate.share:g}"
             found = _measured(folder, after, network, instances, key)
             rows.append({**found, **asdict(candidate), "points": points, "omega": omega})
     facts = _facts(context, network, size, len(instances), made, rows)
@@ -218,7 +218,7 @@ def _draw(candidates: pd.DataFrame, facts: Mapping[str, Any]) -> Figure:
             [(row["violation"], row["loss"]) for row in chosen],
             facts["before"][str(points)]["loss"],
         )
-    return tradeoff_figure(series)
+    return tradeoff_figure(series, f"loss of the first {facts['size_judged']:,} training images")
 
 
 def _redraw(folder: StudyFolder, data: Path) -> None:

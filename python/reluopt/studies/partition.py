@@ -211,9 +211,8 @@ def _roots(
                 ends = compute_bounds(bounds, network, posed.inputs)
                 for form in ROOT_FORMS:
                     program = form.encode(network, posed, ends).program
-                    relaxed = replace(program, binary=np.zeros_like(program.binary))
                     solver = QuietHighs()
-                    solver.passModel(highs_model(relaxed))
+                    solver.passModel(highs_model(program.relaxation))
                     solver.run()
                     row = {"eps": eps, "image": image.key, "target": image.target}
                     row |= {"bounds": bounds, "form": form.name, **program.size}

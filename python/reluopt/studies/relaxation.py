@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def relaxed(problem: EncodedProblem, points: FloatArray) -> FloatArray:
 
     program, columns = problem.program, problem.network.input.columns.astype(np.int32)
     solver = QuietHighs()
-    solver.passModel(highs_model(replace(program, binary=np.zeros_like(program.binary))))
+    solver.passModel(highs_model(program.relaxation))
     found = np.empty((len(points), 2))
     for row, point in zip(found, points, strict=True):
         solver.changeColsBounds(columns.size, columns, point, point)

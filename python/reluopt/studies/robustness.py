@@ -26,6 +26,7 @@ from reluopt.figures import (
 )
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
+from reluopt.numerics.softmax import softmax
 from reluopt.questions.problems import (
     STRICT_GAP,
     AnyTarget,
@@ -165,14 +166,13 @@ def image_table(
     own = np.arange(len(labels)), labels
     others = logits.copy()
     others[own] = -np.inf
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     columns: dict[str, Any] = {
         "index": list(map(image_index, instances)),
         "label": labels,
         "predicted": logits.argmax(axis=1),
         "runner_up": others.argmax(axis=1),
         "lead": logits[own] - others.max(axis=1),
-        "probability": powers.max(axis=1) / powers.sum(axis=1),
+        "probability": softmax(logits).max(axis=1),
     }
     for stage, finished in exact.items():
         rows, norm = row_table(finished), QUESTIONS[stage][0]

@@ -6,6 +6,7 @@ training images, as they are or in black and white.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from reluopt.answers.solution import Status
 from reluopt.figures import distribution_figure, perturbation_figure
 from reluopt.forests.forest import Forest, Values, sklearn_classes
 from reluopt.images.mnist import load_images
@@ -182,11 +184,14 @@ def _facts(
 
 
 def _least(group: Sequence[FinishedAttack]) -> list[float]:
-    """Distances; what is not proven counts with its bound."""
-    return [
-        known(each.row.distance) if is_proven(each) else max(each.row.bound or 0.0, 0.0)
-        for each in group
-    ]
+    """Distances; what is not proven counts with its bound, infinite where nothing is nearest."""
+
+    def least(each: FinishedAttack) -> float:
+        if each.row.status == str(Status.INFEASIBLE):
+            return math.inf
+        return known(each.row.distance) if is_proven(each) else max(each.row.bound or 0.0, 0.0)
+
+    return [least(each) for each in group]
 
 
 def _summary(group: Sequence[FinishedAttack]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Norm, RelativeMargin, ShiftTarget
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.job import Finished
-from reluopt.runs.row import AttackRow, known
+from reluopt.runs.row import AttackRow, WorstCaseRow, known
 from reluopt.runs.tables import fixed
 
 NORMS = (Norm.L1, Norm.L2)
@@ -106,7 +106,9 @@ def finite(values: Iterable[float]) -> list[float]:
     return [round(float(value), 6) for value in values if math.isfinite(value)]
 
 
-def change_of(instance: Instance, result: FinishedAttack) -> FloatArray | None:
+def change_of(
+    instance: Instance, result: FinishedAttack | Finished[WorstCaseRow]
+) -> FloatArray | None:
     """The change of a checked answer, shape ``(n_0,)``."""
     if result.image is None or not result.row.certified:
         return None

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from reluopt.bounds.base import PreActivationBounds
+from reluopt.deadline import NEVER, Deadline
 from reluopt.formulation.base import ABSENT, EncodedLayer, EncodedProblem
 from reluopt.formulation.forms.bigm import BigM
 from reluopt.formulation.stages import Form
@@ -59,25 +60,33 @@ class Hull(BigM):
         return CutLayer(**vars(layer), form=affine)
 
     def encode(
-        self, network: ReLUNetwork, task: Task, bounds: PreActivationBounds
+        self,
+        network: ReLUNetwork,
+        task: Task,
+        bounds: PreActivationBounds,
+        deadline: Deadline = NEVER,
     ) -> EncodedProblem:
         """See :meth:`.Formulation.encode`."""
-        encoded = super().encode(network, task, bounds)
+        encoded = super().encode(network, task, bounds, deadline)
         layers = [each for each in encoded.network.layers if isinstance(each, CutLayer)]
-        return replace(encoded, program=_strengthened(encoded.program, layers))
+        return replace(encoded, program=_strengthened(encoded.program, layers, deadline))
 
 
-def _strengthened(program: Program, layers: list[CutLayer]) -> Program:
+def _strengthened(program: Program, layers: list[CutLayer], deadline: Deadline) -> Program:
     """The program with the cuts that its relaxation asks for."""
     from reluopt.numerics.quiet_highs import QuietHighs
 
     solver, width = QuietHighs(), program.cost.size
-    relaxed = replace(program, binary=np.zeros(width, dtype=np.bool_))
     solver.setOptionValue("threads", 1)
-    solver.passModel(highs_model(relaxed))
+    solver.passModel(highs_model(program.relaxation))
     rows, limits = sp.csr_array((0, width)), np.zeros(0)
     values = np.zeros(width)
     for _ in range(ROUNDS):
+        if deadline.passed:
+            break
+        # HiGHS counts the time of all runs of an instance.
+        limit = solver.getRunTime() + deadline.solver_seconds
+        solver.setOptionValue("time_limit", limit)
         solver.run()
         found = np.array(solver.getSolution().col_value, dtype=np.float64)
         if found.size != width or not np.isfinite(found).all():

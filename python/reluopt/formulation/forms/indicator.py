@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reluopt.bounds.base import PreActivationBounds
+from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import UnsupportedProblemError
 from reluopt.formulation.base import EncodedProblem, Formulation
 from reluopt.networks.network import ReLUNetwork
@@ -16,6 +17,10 @@ class Indicator(Formulation):
     in_python = False
 
     def encode(
-        self, network: ReLUNetwork, task: Task, bounds: PreActivationBounds
+        self,
+        network: ReLUNetwork,
+        task: Task,
+        bounds: PreActivationBounds,
+        deadline: Deadline = NEVER,
     ) -> EncodedProblem:
         raise UnsupportedProblemError("formulation indicator: expected engine julia")

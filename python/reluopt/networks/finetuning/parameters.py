@@ -12,6 +12,7 @@ from reluopt.networks.layers.base import Dense
 from reluopt.networks.layers.conv2d import Conv2d
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.softmax import softmax
 
 TOGETHER = 500
 """Inputs whose windows are laid out at once."""
@@ -125,7 +126,5 @@ def mean_loss(network: ReLUNetwork, inputs: FloatArray, labels: NDArray[np.intp]
 
 def loss_gradient(network: ReLUNetwork, inputs: FloatArray, labels: NDArray[np.intp]) -> FloatArray:
     """Gradient of :func:`mean_loss` by all weights."""
-    logits = network.forward(inputs)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    factors = powers / powers.sum(axis=1, keepdims=True) - np.eye(logits.shape[1])[labels]
+    factors = softmax(network.forward(inputs)) - np.eye(network.output_size)[labels]
     return pulled_back(network, inputs, factors / len(labels))

@@ -1,5 +1,7 @@
 """Linf distances whose trees are large: smaller boxes come first, and are what is known in time."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -71,7 +73,7 @@ def test_growing_boxes_end_at_the_same_image(seed, margin, monkeypatch):
     """Small boxes that one condition of each alternative leaves open are searched with all."""
     random = np.random.default_rng(seed)
     sizes, layers = (6, 10, 8, 5), []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(sizes):
         weight = random.normal(size=(outputs, inputs)) / (1.0 if inputs == 6 else 2.0)
         layers.append(Dense(weight, random.normal(size=outputs) * 0.3))
     network, image = ReLUNetwork(tuple(layers)), random.random(6)
