@@ -55,6 +55,7 @@ def test_long_searches_squeeze_and_those_that_keep_proofs_do_not(monkeypatch):
     squeezed = []
     monkeypatch.setattr(verdict, "PLAIN_NODES", 0)
     monkeypatch.setattr(verdict, "LONG", 1)
+    monkeypatch.setattr(verdict.programs, "MOST_UNDECIDED", -1)
     monkeypatch.setattr(verdict, "squeeze_last", lambda *args: squeezed.append(squeeze_last(*args)))
     agreed = 0
     for seed in range(12):

@@ -68,7 +68,7 @@ INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
 
 FEW = 250_000
-"""Nodes after which smaller boxes come first: 20 s, which prove most distances."""
+"""Effort after which smaller boxes come first: 20 s, or 50 semidefinite programs."""
 
 
 def takes(task: Task) -> bool:
@@ -211,7 +211,7 @@ class _Search:
             radius, before = self.cutoff, self.objective
             most = math.inf if self._large else FEW
             decision = self._decided(radius, most)
-            if self._open(decision) and decision.nodes >= most:
+            if self._open(decision) and decision.effort >= most:
                 self._large = True
                 self._bound_smaller()
                 continue
@@ -306,7 +306,7 @@ class _Search:
     def _decided(self, radius: float, most: float = math.inf) -> Decision:
         """What a box holds: of one condition of each alternative or, where that may be met, all."""
         decision, everything = self._decide(radius, self._worst, most), [-1] * len(self._worst)
-        if self._open(decision) and decision.nodes < most and self._worst != everything:
+        if self._open(decision) and decision.effort < most and self._worst != everything:
             decision = self._decide(radius, everything)
         return decision
 

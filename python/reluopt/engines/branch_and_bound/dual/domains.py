@@ -115,6 +115,7 @@ class BoxDomain(Domain):
     """A box; see the module.
 
     Attributes:
+        ends: of the box, shape ``(n_0,)`` each.
         middle, widths: m and the diagonal of M, shape ``(n_0,)``.
         moving: which inputs of the network can move.
     """
@@ -122,6 +123,7 @@ class BoxDomain(Domain):
     is_box, steps = True, 8
 
     def __init__(self, lower: FloatArray, upper: FloatArray) -> None:
+        self.ends = lower, upper
         self.moving = np.flatnonzero(upper > lower)
         self.middle = lower + 0.5 * (upper - lower)
         reach = np.maximum(upper - self.middle, self.middle - lower)

@@ -18,6 +18,7 @@ import numpy as np
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.deadline import Deadline
+from reluopt.engines.branch_and_bound.dual import programs
 from reluopt.engines.branch_and_bound.dual.ascent import Conditions, Model, climb
 from reluopt.engines.branch_and_bound.dual.attack import Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
@@ -45,6 +46,13 @@ STARTS = 6
 PLAIN_NODES = 3000
 """Nodes of the tree without planes over a box: about 0.1 s, what planes cost."""
 
+FEW, PROGRAM = 5_000, 5_000
+"""Nodes after which semidefinite programs (:mod:`.programs`) take over, less than a second; and how
+many of them one counts for where nodes are limited."""
+
+BELOW_ZERO = -1e-290
+"""The bound on a slack of which no more than its sign is proven."""
+
 LONG = 100_000
 """Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
 pay: about 10 s."""
@@ -70,7 +78,8 @@ class Decision:
     Attributes:
         witness: an input that meets an alternative, or None.
         slack: proven upper bound on the slack of every alternative; negative where none is met.
-        nodes: nodes of all trees.
+        nodes: nodes of all trees, semidefinite programs among them.
+        effort: the same, a program counting for :data:`PROGRAM`.
         chains: networks over the domain, as far as they were bounded.
         proofs: of each alternative that holds no input the tree that shows it and the number of
             its root, when asked for.
@@ -79,6 +88,7 @@ class Decision:
     witness: Witness | None = None
     slack: float = math.inf
     nodes: int = 0
+    effort: int = 0
     chains: list[Chain] = field(default_factory=list)
     proofs: dict[int, tuple[Grown, int]] = field(default_factory=dict)
 
@@ -292,7 +302,7 @@ class DomainSearch:
 
     def _finish(self, group: Sequence[int], tree: Tree | Grove) -> None:
         """Count a tree, drop what it has settled, and take the bounds of what it has not."""
-        self.decision.nodes += tree.count
+        self._count(tree.count)
         self._settle(group, tree)
         bounds = tree.proven()
         for form, alternative in enumerate(group):
@@ -300,11 +310,31 @@ class DomainSearch:
 
     def _with_planes(self) -> None:
         """The second half: hard alternatives, one after the other, the easiest first."""
-        pace = Pace()
-        first = self._most if self._keep else min(LONG, self._most)
-        self._grow_all(self._chain(planes=True), pace, first)
+        pace, chain = Pace(), self._chain(planes=True)
+        asks = not self._keep and self._gap is None and programs.fit(chain)
+        first = self._most if self._keep else min(FEW if asks else LONG, self._most)
+        self._grow_all(chain, pace, first)
+        if asks:
+            self._solve_programs(chain)
         if self._open and first < self._most and not self._over():
             self._grow_all(self._chain(planes=True, trees=True), pace, self._most)
+
+    def _solve_programs(self, chain: Chain) -> None:
+        """Trees of semidefinite programs for all open alternatives, the easiest first."""
+        for *_, alternative in self._promising(chain):
+
+            def look(image: FloatArray, which: int = alternative) -> bool:
+                return self._attacked(image[None].astype(np.float32), np.array([which]), None)
+
+            conditions = self._alternatives[alternative].conditions
+            tree = programs.tree_over(self._network, chain, conditions, look, self._deadline)
+            tree.grow((self._most - self.decision.effort) / PROGRAM)
+            self._count(tree.count, PROGRAM)
+            if self._over():
+                return
+            if tree.empty:
+                self._open.remove(alternative)
+                self._slacks[alternative] = BELOW_ZERO
 
     def _grow_all(self, chain: Chain, pace: Pace, most: float) -> None:
         """Trees for all open alternatives, until one stays open or there are too many nodes."""
@@ -315,11 +345,16 @@ class DomainSearch:
             root = Nodes.roots(batch, np.zeros(1, dtype=np.int64), grove.record)
             grove.grow(root, self._deadline)
             if self.decision.witness is not None:
-                self.decision.nodes += grove.count
+                self._count(grove.count)
                 return
             self._finish([alternative], grove)
             if grove.open_forms().size:
                 break
+
+    def _count(self, nodes: int, effort: int = 1) -> None:
+        """Nodes that have been worked on, and for how many each of them counts."""
+        self.decision.nodes += nodes
+        self.decision.effort += nodes * effort
 
     def _over(self) -> bool:
         """Whether there is a witness, or no time."""
@@ -335,7 +370,7 @@ class DomainSearch:
             tree.cut = NO_CUT if record is None else record.add(made)
             return tree
 
-        model, left = self._model(chain, goal), most - self.decision.nodes
+        model, left = self._model(chain, goal), most - self.decision.effort
         return Grove(model, plant, self._record(), pace, self._over, left)
 
     def _promising(self, chain: Chain) -> list[tuple[Batch, Goal, int]]:

@@ -1,0 +1,247 @@
+r"""Does a box hold an input that meets conditions? Semidefinite relaxations over ellipsoids.
+
+A box :math:`|\delta_j| \le h_j` about its middle lies in every ellipsoid
+:math:`\sum_j w_j \delta_j^2 \le \sum_j w_j h_j^2` with :math:`w > 0`. Where the least
+:math:`\sum_j w_j \delta_j^2` of all changes that meet the conditions is larger, the box holds none
+of them: the program of :mod:`.program` for the network in coordinates
+:math:`z_j = \sqrt{w_j}\, \delta_j`, the limits of the box included. The best weights are the
+multipliers of :math:`\delta_j^2 \le h_j^2` in the semidefinite relaxation (Raghunathan, Steinhardt
+and Liang 2018). They are found by turns: a weight rises where the second moment of
+:math:`\delta_j` in the relaxation exceeds :math:`h_j^2`, and falls where it is smaller. Any weights
+are valid, so that every node of a tree takes those that the one above it asks for.
+
+What a triangle relaxation loses over a box it loses to many neurons at once, and this is what the
+semidefinite one sees: a program takes hundreds of times as long as a bound by linear forms, and may
+be worth millions of them.
+
+*Rounding.* The weights :math:`W_{ij} / \sqrt{w_j}` are rounded, by less than an ulp each: sums of
+the first layer are wrong by at most 2u times the sizes of their terms, which is added to what they
+are wrong by in any case. Ends in the new coordinates are rounded outward.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reluopt.deadline import Deadline
+from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.l2.interior import Effort
+from reluopt.engines.branch_and_bound.l2.program import curvature
+from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation, Solved
+from reluopt.engines.branch_and_bound.threads import each, thread_count
+from reluopt.networks.flattening import flatten
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.input_sets import BOX_ONLY, around
+from reluopt.numerics.propagate import condition_maxima
+from reluopt.numerics.rounding import ROUNDOFF, TINY
+from reluopt.questions.input_sets import Box, InputSet
+from reluopt.questions.margins import LogitConditions
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.tasks import Distance, Task
+
+EFFORT = Effort(80, 1e-7, 0.1)
+"""How far programs are solved."""
+
+PACE = 0.4
+"""Power of a moment's ratio to its limit by which weights change."""
+
+LEAST_RATIO, LEAST_SHARE = 0.05, 1e-6
+"""Ratios below count as this; and no pixel has less of the sum of all ``w_j h_j^2``."""
+
+NARROW = 1e-6
+"""Pixels narrower than this share of the widest count as so wide: scales stay usual ones."""
+
+TURNS, ENOUGH = 4, 0.02
+"""Most programs at the root, and by what share of what is asked one must raise the bound for the
+next."""
+
+PRODUCTS = 0.3
+"""Products handed to children, for each undecided neuron."""
+
+EXACT = 1e-6
+"""Rises of a bound are not told apart below this share of what is missing."""
+
+
+class Ellipsoid:
+    """A box in coordinates in which a ball about its middle holds it.
+
+    Attributes:
+        shares: of each pixel in ``sum(w h^2) = 1``, shape ``(n_0,)``.
+        frame: network and box in the new coordinates.
+    """
+
+    def __init__(
+        self, network: ReLUNetwork, ends: tuple[FloatArray, FloatArray], shares: FloatArray
+    ) -> None:
+        lower, upper = ends
+        self.shares, self._ends = shares, ends
+        self._middle = lower + 0.5 * (upper - lower)
+        half = np.maximum(upper - self._middle, self._middle - lower)
+        widest = float(half.max(initial=0.0)) or 1.0
+        self._scale = np.sqrt(shares) / np.maximum(half, NARROW * widest)
+        first, *rest = network.affine_layers
+        weight = np.asarray(first.weight) / self._scale
+        scaled = ReLUNetwork((Dense(weight, np.array(first.bias)), *rest))
+        flat, center = flatten(scaled), self._middle * self._scale
+        low = np.nextafter(lower * self._scale, -np.inf)
+        high = np.nextafter(upper * self._scale, np.inf)
+        inputs = around(flat, (low, high), center, BOX_ONLY, math.inf)
+        errors = inputs.errors + 4.0 * ROUNDOFF * inputs.magnitudes + TINY
+        task = Task(Distance(center, Norm.L2), InputSet(Box(low, high), center), ())
+        self.frame = Frame(scaled, flat, task, inputs._replace(errors=errors), (scaled, task))
+
+    def asked(self, solved: Solved) -> FloatArray:
+        """The shares that a program asks for."""
+        best = solved.answer.best
+        cross = curvature(solved.program, best.theta).cross @ solved.program.basis
+        spread = 0.5 * np.einsum("ij,ij->j", cross, best.moment @ cross)
+        moments = best.delta**2 + np.maximum(spread, 0.0)
+        ratios = np.maximum(moments / self.shares, LEAST_RATIO)
+        shares = self.shares * ratios**PACE
+        shares = np.maximum(shares / shares.sum(), LEAST_SHARE)
+        found: FloatArray = shares / shares.sum()
+        return found
+
+    def input(self, solved: Solved) -> FloatArray:
+        """Where a program's objective is least, as an input of the network."""
+        found = self._middle + solved.answer.best.delta / self._scale
+        return np.clip(found, *self._ends)
+
+
+@dataclass(frozen=True, eq=False)
+class _Node:
+    """An open node.
+
+    Attributes:
+        lower, upper: bounds of all hidden neurons and logits.
+        shares: of the pixels, as the program of the node above asks for.
+        bound: of that program.
+        cuts: products to start with.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    shares: FloatArray
+    bound: float
+    cuts: Cuts
+
+
+class BoxTree:
+    """The search for an input of a box that meets some conditions.
+
+    Args:
+        network: dense layers.
+        ends: of the box.
+        conditions: what is asked of the logits.
+        bounds: valid lower and upper bounds of all neurons over the box, the hidden ones first.
+        look: told where relaxations are least; whether an input has been found there.
+        deadline: when to stop.
+
+    Attributes:
+        root: the given bounds.
+        count: programs solved.
+        open: what is not shown to be empty.
+        stuck: nodes whose programs show nothing that could be branched on.
+    """
+
+    def __init__(
+        self,
+        network: ReLUNetwork,
+        ends: tuple[FloatArray, FloatArray],
+        conditions: LogitConditions,
+        bounds: tuple[FloatArray, FloatArray],
+        look: Callable[[FloatArray], bool],
+        deadline: Deadline,
+    ) -> None:
+        self._network, self._ends, self.root = network, ends, bounds
+        self._conditions, self._look, self._deadline = conditions, look, deadline
+        self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
+        self._turns, self.count = TURNS, 0
+        even = np.full(ends[0].size, 1.0 / ends[0].size)
+        self._last = even, Ellipsoid(network, ends, even)
+        self.open = [_Node(bounds[0].copy(), bounds[1].copy(), even, 0.0, Cuts.none())]
+        self.stuck: list[_Node] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether it is shown that no input meets the conditions."""
+        return not self.open and not self.stuck
+
+    def grow(self, most: float = math.inf) -> bool:
+        """Search until nothing is open, time is over or nodes are used; True for an input found."""
+        while self.open and self.count < most and not self._deadline.passed:
+            self.open.sort(key=lambda node: node.bound)
+            taken, self.open = self.open[: thread_count()], self.open[thread_count() :]
+            ready = [made for node in taken if (made := self._prepared(node)) is not None]
+            for one, solved in zip(ready, each(_Ready.solved, ready), strict=True):
+                self.count += 1
+                if solved.bound > one.relaxation.largest:
+                    continue
+                if solved.usable and self._look(one.ellipsoid.input(solved)):
+                    self.open.append(one.node)
+                    return True
+                self._left_open(one, solved)
+        return False
+
+    def _prepared(self, node: _Node) -> _Ready | None:
+        """With bounds that follow from the decided phases; None where nothing is left."""
+        if self._last[0] is not node.shares:  # those of a node's sibling are the same
+            self._last = node.shares, Ellipsoid(self._network, self._ends, node.shares)
+        ellipsoid = self._last[1]
+        frame = ellipsoid.frame
+        lower, upper = node.lower.copy(), node.upper.copy()
+        magnitudes, room = np.empty(lower.size), np.empty(self._rhs.size)
+        if not frame.tighten(math.inf, lower, upper, 1 if self.count else 0, magnitudes):
+            return None
+        given = (frame.flat, frame.inputs, lower, upper, magnitudes, self._matrix, self._rhs)
+        if not condition_maxima(*given, room):
+            return None
+        relaxation = L2Relaxation(frame, self._conditions, *self.root)
+        return _Ready(replace(node, lower=lower, upper=upper), ellipsoid, relaxation)
+
+    def _left_open(self, one: _Ready, solved: Solved) -> None:
+        """Go on from a node that is not shown to be empty."""
+        node, relaxation, neurons = one.node, one.relaxation, solved.model.neuron
+        if not solved.usable or neurons.size == 0:
+            self.stuck.append(node)
+            return
+        risen = solved.bound - node.bound
+        above = replace(
+            node, shares=one.ellipsoid.asked(solved), bound=max(node.bound, solved.bound)
+        )
+        self._turns = self._turns - 1 if risen > ENOUGH else 0
+        if self._turns > 0:
+            self.open.append(above)
+            return
+        missing = relaxation.largest - solved.bound
+        cost = relaxation.pulls(solved).prod(axis=1)
+        gains = np.clip(relaxation.gains(solved), EXACT * missing, missing)
+        neuron = int(neurons[np.argmax(gains.prod(axis=1) * np.sqrt(cost))])
+        violated = relaxation.violated(solved, relaxation.largest, int(PRODUCTS * neurons.size))
+        cuts = relaxation.strong(solved).joined(violated)
+        lower, upper = node.lower.copy(), node.upper.copy()
+        lower[neuron], upper[neuron] = 0.0, 0.0
+        self.open += [
+            replace(above, upper=upper, cuts=cuts),
+            replace(above, lower=lower, cuts=cuts),
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A node whose program can be solved, on any thread."""
+
+    node: _Node
+    ellipsoid: Ellipsoid
+    relaxation: L2Relaxation
+
+    def solved(self) -> Solved:
+        """Its program's answer."""
+        node, goal = self.node, self.relaxation.largest
+        return self.relaxation.solve(node.lower, node.upper, node.cuts, goal, EFFORT)

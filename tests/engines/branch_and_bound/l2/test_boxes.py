@@ -1,0 +1,161 @@
+"""Boxes by semidefinite programs, against enumeration of all activation patterns."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from helpers.boxes import brute_slack, random_ball, random_network
+from reluopt.answers.solution import Status
+from reluopt.deadline import NEVER, Deadline
+from reluopt.engines.branch_and_bound.dual import programs, verdict
+from reluopt.engines.branch_and_bound.dual.boxes import box_ends
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
+from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
+from reluopt.engines.branch_and_bound.l2 import boxes
+from reluopt.engines.branch_and_bound.l2.boxes import BoxTree, Ellipsoid
+from reluopt.method import Method
+from reluopt.pipeline import solve
+from reluopt.questions.problems import Norm, Verification
+
+CLOSE = 1e-7
+"""Slacks this near to zero are left to rounding: the brute force keeps rows to 1e-7 itself."""
+
+SLOW = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+
+
+def no_bounds(network):
+    unknown = np.full(sum(layer.output_size for layer in network.affine_layers), np.inf)
+    return -unknown, unknown
+
+
+def searched(network, task, look=lambda _: False, deadline=NEVER):
+    (alternative,) = task.alternatives
+    ends = box_ends(task.inputs)
+    tree = BoxTree(network, ends, alternative.conditions, no_bounds(network), look, deadline)
+    return tree, tree.grow(200)
+
+
+@SLOW
+@given(st.integers(0, 10**6), st.sampled_from([(2, 3, 2), (3, 4, 3, 2), (3, 2, 3, 2, 2)]))
+def test_what_is_shown_to_be_empty_is(seed, sizes):
+    generator = np.random.default_rng(seed)
+    network = random_network(generator, sizes, integers=seed % 2 == 0)
+    task = random_ball(generator, network, Norm.LINF).task(network)
+    conditions = task.alternatives[0].conditions
+
+    def meets(image):
+        seen.append(image)
+        return bool(conditions.slack(network.forward(image)).min() >= 0.0)
+
+    seen = []
+    tree, found = searched(network, task, meets)
+    exact = brute_slack(network, task)
+    lower, upper = box_ends(task.inputs)
+    assert all(((lower <= image) & (image <= upper)).all() for image in seen)
+    if tree.empty:
+        assert not found
+        assert exact < CLOSE
+    elif exact < -1e-4:
+        pytest.fail(f"nothing comes nearer than {exact}, and {len(tree.open)} nodes are open")
+    if found:
+        assert exact > -CLOSE
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_an_ellipsoid_holds_the_box_and_its_network_is_the_same(fixed):
+    generator = np.random.default_rng(3)
+    network = random_network(generator, (6, 5, 3))
+    lower, upper = np.zeros(6), generator.uniform(0.1, 1.0, 6)
+    if fixed:
+        lower[2] = upper[2]
+        lower[4], upper[4] = 0.5, 0.5 + 1e-12
+    shares = generator.dirichlet(np.ones(6))
+    made = Ellipsoid(network, (lower, upper), shares)
+    inputs = made.frame.inputs
+    scale = made.frame.task.image / np.where(lower + upper > 0.0, 0.5 * (lower + upper), 1.0)
+    for corner in itertools.product(*zip(lower, upper, strict=True)):
+        image = np.array(corner)
+        change = image * scale - inputs.center
+        assert (inputs.low <= change).all()
+        assert (change <= inputs.high).all()
+        assert change @ change <= 1.0 + 1e-9
+        found = made.frame.network.forward(image * scale)
+        np.testing.assert_allclose(found, network.forward(image), atol=1e-9)
+
+
+def test_weights_that_are_asked_for_raise_the_bound(mlp_box):
+    network, ends, conditions, bounds = mlp_box
+    shares, found = np.full(ends[0].size, 1.0 / ends[0].size), []
+    for _ in range(3):
+        made = Ellipsoid(network, ends, shares)
+        relaxation = boxes.L2Relaxation(made.frame, conditions, *bounds)
+        given = (*bounds, boxes.Cuts.none(), relaxation.largest, boxes.EFFORT)
+        solved = relaxation.solve(*given)
+        found.append(solved.bound)
+        shares = made.asked(solved)
+        assert shares.sum() == pytest.approx(1.0)
+    assert found[0] + 0.02 < found[1] < found[2] < 1.0
+
+
+@pytest.fixture(scope="module")
+def mlp_box(thesis, test_images):
+    """A box of ``thesis`` that no root shows to be empty, and one alternative."""
+    image = test_images.image(0).ravel()
+    question = Verification(image, int(thesis.predict(image)), 0.035)
+    task = question.task(thesis)
+    domain = BoxDomain(*box_ends(task.inputs))
+    tree = programs.tree_over(
+        thesis, bounded_chain(thesis, domain), task.alternatives[3].conditions, bool, NEVER
+    )
+    return thesis, domain.ends, task.alternatives[3].conditions, tree.root
+
+
+def test_time_and_nodes_end_a_search_and_what_is_open_stays(mlp_box):
+    network, ends, conditions, bounds = mlp_box
+    for most, deadline in ((2, NEVER), (1e9, Deadline.after(0.0))):
+        tree = BoxTree(network, ends, conditions, bounds, lambda _: False, deadline)
+        assert not tree.grow(most)
+        assert tree.count == min(most, 0 if deadline.passed else most)
+        assert tree.open
+        assert not tree.empty
+
+
+def test_hard_verdicts_are_given_by_programs(monkeypatch):
+    solved = []
+
+    class Counted(BoxTree):
+        def grow(self, most):
+            found = super().grow(most)
+            solved.append((self.empty, found))
+            return found
+
+    monkeypatch.setattr(programs, "BoxTree", Counted)
+    monkeypatch.setattr(verdict, "PLAIN_NODES", 0)
+    monkeypatch.setattr(verdict, "FEW", 1)
+    monkeypatch.setattr(verdict, "fan", lambda *_: None)
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        network = random_network(generator, (4, 6, 4, 3))
+        image = generator.random(4)
+        question = Verification(image, int(network.predict(image)), 0.25)
+        answer = solve(network, question, Method("bnb"))
+        exact = brute_slack(network, question.task(network))
+        assert answer.status is (Status.ROBUST if exact < 0.0 else Status.NOT_ROBUST)
+    assert any(empty for empty, _ in solved)
+
+
+def test_proofs_and_large_programs_go_without(monkeypatch, thesis, test_images):
+    monkeypatch.setattr(verdict, "PLAIN_NODES", 0)
+    monkeypatch.setattr(verdict, "FEW", 1)
+    asked = []
+    monkeypatch.setattr(programs, "tree_over", lambda *_: asked.append(1))
+    monkeypatch.setattr(programs, "MOST_UNDECIDED", 1)
+    image = test_images.image(0).ravel()
+    question = Verification(image, int(thesis.predict(image)), 0.02)
+    assert solve(thesis, question, Method("bnb")).status is Status.ROBUST
+    assert not asked
