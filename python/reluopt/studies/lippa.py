@@ -272,12 +272,9 @@ def _arrangement(facts: Mapping[str, Any]) -> Figure:
     ends = (-3.0, 3.0, -3.0, 3.0)
     side = np.linspace(-3.0, 3.0, 201)
     grid = np.stack(np.meshgrid(side, side), axis=-1)
-    active = grid @ TRIANGLE.weight.T + TRIANGLE.bias > 0.0
-    codes = active @ np.array([4, 2, 1])
-    names = {int(code): f"{code:03b}" for code in np.unique(codes)}
-    (missing,) = {f"{code:03b}" for code in range(8)} - set(names.values())
+    neurons = np.moveaxis(grid @ TRIANGLE.weight.T + TRIANGLE.bias, -1, 0)
     counts = {int(n): count for n, count in facts["lines"].items()}
-    return arrangement_figure(codes, names, ends, missing, counts)
+    return arrangement_figure(neurons, ends, counts)
 
 
 def span(ends: Sequence[float], places: int = 2) -> str:

@@ -16,8 +16,8 @@ from reluopt.runs.instances import Instance
 Path = Sequence[tuple[str, FloatArray]]
 """Points of a search, and what found each of them."""
 
-GRID = 301
-"""Points of the picture's side."""
+GRID = 201
+"""Points of the picture's side; borders between them are drawn where values cross 0."""
 
 MOST_REGIONS = 8
 """Linear regions of a search that is drawn: what is longer cannot be told apart."""
@@ -59,15 +59,13 @@ def plane_figure(network: ReLUNetwork, path: Path, label: int, eps: float) -> Fi
     low, high = flat.min(axis=0), flat.max(axis=0)
     room = 0.25 * (high - low).max()
     across, up = (np.linspace(low[k] - room, high[k] + room, GRID) for k in range(2))
-    known: dict[bytes, int] = {}
-    codes, wrong, inside = [], [], []
-    for height in up:  # one row at a time: the whole grid would take gigabytes
+    neurons, leads, excess = [], [], []
+    for height in up:  # one row at a time: the whole grid would take hundreds of megabytes
         row = points[0] + np.outer(across, first) + height * second
-        bits = np.packbits(np.hstack(network.activation_pattern(row)), axis=1)
-        codes.append([known.setdefault(code.tobytes(), len(known)) for code in bits])
-        wrong.append(network.predict(row) != label)
-        inside.append(np.abs(row - points[0]).max(axis=1) <= eps)
+        *hidden, logits = network.pre_activations(row)
+        neurons.append(np.hstack(hidden).T)
+        leads.append(logits[:, label] - np.delete(logits, label, axis=1).max(axis=1))
+        excess.append(np.abs(row - points[0]).max(axis=1) - eps)
     ends = (across[0], across[-1], up[0], up[-1])
     kinds = [WORDS[kind] for kind, _ in path]
-    grids = np.array(codes), np.array(wrong), np.array(inside)
-    return search_figure(*grids, ends, flat, kinds)
+    return search_figure(np.stack(neurons, axis=1), leads, excess, ends, flat, kinds)
