@@ -14,12 +14,26 @@ def test_distributions_step_up_at_every_distance():
     }
     figure = distribution_figure(panels)
     for axes, series in zip(figure.axes, panels.values(), strict=True):
-        for line, values in zip(axes.get_lines(), series.values(), strict=True):
+        for line, values in zip(axes.get_lines()[::2], series.values(), strict=True):
             np.testing.assert_array_equal(line.get_xdata(), np.sort(values))
             assert line.get_ydata()[-1] == 1.0
-    first, second = figure.axes[0].get_lines()
+    first, second = figure.axes[0].get_lines()[::2]
     assert first.get_marker() != second.get_marker()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["near", "far"]
+
+
+def test_bounds_have_hollow_marks_and_say_so():
+    panels = {"l1": {"near": [3.0, 1.0, 2.0]}, "l2": {"near": [0.5, 0.7, 0.9]}}
+    flags = {"l1": {"near": [True, False, True]}, "l2": {"near": [False] * 3}}
+    figure = distribution_figure(panels, flags)
+    for axes, marked in zip(figure.axes, ([2.0, 3.0], []), strict=True):
+        curve, hollow = axes.get_lines()
+        np.testing.assert_array_equal(hollow.get_xdata(), marked)
+        assert not {*curve.get_xdata()[curve.get_markevery()]} & {*marked}
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["near", "not proven: at least this far"]
+    curve, mark = figure.legends[0].legend_handles
+    assert (curve.get_linestyle(), mark.get_linestyle()) == ("-", "None")
 
 
 def test_labels_of_long_and_short_ticks_stand_on_one_line():

@@ -7,10 +7,12 @@ an :class:`~reluopt.errors.InputError`. All figures are :data:`DOUBLE_COLUMN` in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import ArrayLike
 
@@ -37,7 +39,7 @@ from reluopt.figures.style import (
     new_figure,
     style,
 )
-from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.arrays import BoolArray, FloatArray
 
 _SIDES = (0.5, 0.55, 0.12)
 """Inches left of panels, between them, and right of them."""
@@ -48,6 +50,11 @@ _HEIGHT = 1.75
 _MARKS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Heights at which a curve bears its marker."""
 
+_BOUND = "not proven: at least this far"
+
+_HOLLOW: dict[str, Any] = {"linestyle": "none", "marker": ">", "markerfacecolor": "white"}
+"""How what is not proven is marked, at its bound."""
+
 _LABEL_ROOM = 0.055
 """Least distance of the words at two lines' ends, as a share of the panel's height."""
 
@@ -56,31 +63,41 @@ _PROVEN = 1e-5
 
 
 @style()
-def distribution_figure(panels: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
+def distribution_figure(
+    panels: Mapping[str, Mapping[str, ArrayLike]],
+    unproven: Mapping[str, Mapping[str, ArrayLike]] | None = None,
+) -> Figure:
     """Cumulative distributions of distances, one panel for each norm, side by side.
 
     Args:
         panels: for each norm the distances by name of their series, the same names in the same
             order.
+        unproven: which of them are lower bounds, likewise; these have hollow marks.
     """
     names = series_names(panels)
     for name, values in ((n, v) for series in panels.values() for n, v in series.items()):
         if not np.size(values):
             raise InputError(f"figure: expected distances for {name!r}, found none")
-    top = 0.12 + 0.14 * -(-len(names) // 3)
+    top = 0.12 + 0.14 * -(-(len(names) + (unproven is not None)) // 3)
     figure = new_figure(DOUBLE_COLUMN, top + _HEIGHT + 0.42)
     row = list(panel_row(figure, top, _HEIGHT, len(panels), _SIDES))
     for axes, (norm, series) in zip(row, panels.items(), strict=True):
-        for number, values in enumerate(series.values()):
-            _draw_steps(axes, np.sort(np.asarray(values, dtype=np.float64)), number)
+        open_of = (unproven or {}).get(norm, {})
+        for number, (name, values) in enumerate(series.items()):
+            distances = np.asarray(values, dtype=np.float64)
+            bounds = np.zeros(distances.shape, dtype=np.bool_)
+            _draw_steps(axes, distances, bounds | np.asarray(open_of.get(name, False)), number)
         axes.set(xlabel=f"{NORM_SYMBOLS[norm]} distance", ylim=(0.0, 1.02), xscale="log")
         axes.xaxis.set_major_formatter(FuncFormatter(short))
         axes.xaxis.set_minor_formatter(FuncFormatter(_two_or_five))
         percent_axis(axes)
         axes.grid(True, which="major")
     row[0].set_ylabel("images at most this far")
+    lines = dict(zip(names, row[0].get_lines()[::2], strict=True))
+    if any(np.any(flags) for own in (unproven or {}).values() for flags in own.values()):
+        lines[_BOUND] = Line2D([], [], color=INK, **_HOLLOW)
     figure.legend(
-        row[0].get_lines(), list(names), loc="upper left", ncols=3, columnspacing=1.6,
+        lines.values(), list(lines), loc="upper left", ncols=3, columnspacing=1.6,
         labelspacing=0.25, bbox_to_anchor=(_SIDES[0] / DOUBLE_COLUMN - 0.01, 1.0),
         borderaxespad=0.2,
     )  # fmt: skip
@@ -128,14 +145,18 @@ def growth_figure(percents: Sequence[float], distances: Mapping[str, ArrayLike])
     return figure
 
 
-def _draw_steps(axes: Axes, values: FloatArray, number: int) -> None:
-    """One cumulative distribution with its markers."""
+def _draw_steps(axes: Axes, distances: FloatArray, bounds: BoolArray, number: int) -> None:
+    """One cumulative distribution with its markers, and a second line of those of bounds."""
+    order = np.argsort(distances, kind="stable")
+    values, hollow = distances[order], bounds[order]
     shares = np.arange(1, values.size + 1) / values.size
-    marks = sorted({min(int(share * values.size), values.size - 1) for share in _MARKS})
+    wanted = sorted({min(int(share * values.size), values.size - 1) for share in _MARKS})
+    colour = CYCLE[number % len(CYCLE)]
     axes.plot(
-        values, shares, drawstyle="steps-post", markevery=marks,
-        color=CYCLE[number % len(CYCLE)], marker=MARKERS[number % len(MARKERS)],
+        values, shares, drawstyle="steps-post", markevery=[k for k in wanted if not hollow[k]],
+        color=colour, marker=MARKERS[number % len(MARKERS)], zorder=2.0,
     )  # fmt: skip
+    axes.plot(values[hollow], shares[hollow], color=colour, zorder=2.5, **_HOLLOW)
 
 
 def _draw_quartiles(axes: Axes, percents: Sequence[float], table: FloatArray) -> None:

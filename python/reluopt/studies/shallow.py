@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,14 @@ from reluopt.runs.forest import ForestJob
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.row import known
 from reluopt.runs.tables import DASH, fixed
-from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult
+from reluopt.studies.base import (
+    Study,
+    StudyContext,
+    StudyFolder,
+    StudyResult,
+    read_facts,
+    read_table,
+)
 from reluopt.studies.solved import FinishedAttack, is_proven, median, row_table
 from reluopt.studies.words import count_text, share_text
 
@@ -109,11 +117,12 @@ def run(context: StudyContext) -> StudyResult:
         "problems": sum(len(each) for each in answers.values()),
         "unproven": sum(not is_proven(each) for group in answers.values() for each in group),
     }
-    folder.figure(NAME, _distances(answers))
+    tables = [row_table(each, values=str(key[2])) for key, each in answers.items()]
+    rows = pd.concat(tables, ignore_index=True)
+    folder.figure(NAME, _distances(rows, models))
     folder.figure(f"{NAME}-pictures", _pictures(images[0], answers))
     folder.table(NAME, _table(models), facts)
-    rows = [row_table(each, values=str(key[2])) for key, each in answers.items()]
-    folder.table(f"{NAME}-rows", pd.concat(rows, ignore_index=True))
+    folder.table(f"{NAME}-rows", rows)
     complete = context.full and context.limit is None and context.time_limit is None
     return folder.finish(facts, complete=complete)
 
@@ -233,18 +242,32 @@ def _table(models: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object).fillna(DASH)
 
 
-def _distances(answers: Answers) -> Figure:
-    """Distances of all models where inputs may be any float32."""
-    return distribution_figure(
-        {
+def _distances(rows: pd.DataFrame, models: Iterable[str]) -> Figure:
+    """Distances of all models where inputs may be any float32, or their bounds."""
+    proven = rows["status"] == str(Status.OPTIMAL)
+    bounds = rows["bound"].astype(float).clip(lower=0.0)
+    least = rows["distance"].astype(float).where(proven, bounds)
+    least = least.where(rows["status"] != str(Status.INFEASIBLE), math.inf)
+
+    def of(values: pd.Series[Any]) -> dict[str, dict[str, pd.Series[Any]]]:
+        return {
             str(norm): {
-                name: _least(group)
-                for (name, asked, values), group in answers.items()
-                if asked is norm and values == FLOATS
+                name: values[
+                    (rows["network"] == name)
+                    & (rows["norm"] == str(norm))
+                    & (rows["values"] == str(FLOATS))
+                ]
+                for name in models
             }
             for norm in NORMS
         }
-    )
+
+    return distribution_figure(of(least), of(~proven))
+
+
+def _redraw(folder: StudyFolder, data: Path) -> None:
+    models = read_facts(data, NAME)["models"]
+    folder.figure(NAME, _distances(read_table(data, f"{NAME}-rows"), models))
 
 
 def _pictures(image: Instance, answers: Answers) -> Figure:
@@ -266,4 +289,4 @@ def _pictures(image: Instance, answers: Answers) -> Figure:
     )
 
 
-STUDY = Study(NAME, run)
+STUDY = Study(NAME, run, _redraw)
