@@ -6,6 +6,7 @@ import pytest
 
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.saving import save_network
 from reluopt.networks.zoo import load_bundled
 from reluopt.questions.problems import AnyTarget, MinimalPerturbation
 from reluopt.studies.assignment import CONVENTIONS, MARGIN, SHARE, _nines
@@ -76,3 +77,14 @@ def test_a_network_that_misreads_the_image_is_refused():
     flipped = type(last)(-np.asarray(last.weight), -np.asarray(last.bias))
     with pytest.raises(InputError, match="reads test:12 as 9"):
         _nines(ReLUNetwork((*network.layers[:-1], flipped), network.metadata))
+
+
+def test_a_network_of_large_values_is_refused_by_its_option(few, tmp_path):
+    network = load_bundled("ctu")
+    first, *rest = network.layers
+    grown = type(first)(1e3 * np.asarray(first.weight), np.asarray(first.bias))
+    path = tmp_path / "large.safetensors"
+    save_network(ReLUNetwork((grown, *rest), network.metadata), path)
+    with pytest.raises(InputError, match=r"^--network: bounds thesis: .* within ±1000") as refused:
+        few("assignment", 2, network=str(path))
+    assert "--bounds" not in str(refused.value)

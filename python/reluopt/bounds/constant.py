@@ -52,15 +52,22 @@ class Constant(BoundingMethod):
             UnsupportedProblemError: a pre-activation may leave the bounds, or the deadline passed
                 before it was proven that none does.
         """
+        exceeding = self.exceeding(network, box, deadline)
+        if exceeding:
+            late = ", or a longer time limit (it ran out)" if deadline.passed else ""
+            hint = "use other bounds (--bounds interval, linear or lp)"
+            raise UnsupportedProblemError(f"{exceeding}; {hint}{late}")
+
+    def exceeding(self, network: ReLUNetwork, box: Box, deadline: Deadline = NEVER) -> str:
+        """Why the constant is not proven over a box; an empty text if it is."""
         digest = hashlib.sha256(box.lower.tobytes() + box.upper.tobytes()).hexdigest()
         key = (network.fingerprint, digest, self.magnitude)
         if key not in _EXCEEDING:
-            exceeding = self._exceeding(network, InputSet(box), deadline)
-            if exceeding and deadline.passed:
-                raise UnsupportedProblemError(f"{exceeding}, or a longer time limit (it ran out)")
-            _EXCEEDING[key] = exceeding
-        if _EXCEEDING[key]:
-            raise UnsupportedProblemError(_EXCEEDING[key])
+            found = self._exceeding(network, InputSet(box), deadline)
+            if found and deadline.passed:
+                return found
+            _EXCEEDING[key] = found
+        return _EXCEEDING[key]
 
     def _exceeding(self, network: ReLUNetwork, inputs: InputSet, deadline: Deadline) -> str:
         """Why the constant is not valid over ``inputs``; an empty text if it is."""
@@ -74,8 +81,7 @@ class Constant(BoundingMethod):
                 return (
                     f"bounds {self.name}: expected pre-activations within ±{self.magnitude:g}, "
                     f"found that neuron {worst} of layer {k} may reach "
-                    f"[{low[worst]:.6g}, {up[worst]:.6g}]; use "
-                    "other bounds (--bounds interval, linear or lp)"
+                    f"[{low[worst]:.6g}, {up[worst]:.6g}]"
                 )
         return ""
 

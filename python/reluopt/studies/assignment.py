@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from reluopt.bounds.constant import Constant
 from reluopt.errors import InputError
 from reluopt.figures import digit_figure, perturbation_figure, relu_figure
 from reluopt.images.mnist import Dataset, load_images
@@ -24,6 +25,7 @@ from reluopt.networks.zoo import open_network
 from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.numerics.softmax import softmax
 from reluopt.questions.problems import AnyTarget, FixedTarget, Norm, parse_margin, parse_norm
+from reluopt.questions.tasks import fitting_box
 from reluopt.runs.activations import InferenceJob, InferenceUnit, with_relu
 from reluopt.runs.attack import AttackJob, AttackSettings
 from reluopt.runs.drawing import change_figure, ideal_figure
@@ -138,6 +140,9 @@ def run(context: StudyContext) -> StudyResult:
     folder = StudyFolder(context, NAME)
     network = open_network(NETWORK if context.network is None else context.network)
     nines = _nines(network)
+    exceeding = Constant().exceeding(network, fitting_box(network, None))
+    if exceeding:
+        raise InputError(f"--network: {exceeding}")
     answers = _solve(folder, network, nines)
     tried = _tried(network, nines[0], answers, context.seed)
     facts = {**_facts(context, network, nines, answers), "noises": tried}
