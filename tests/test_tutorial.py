@@ -1,4 +1,4 @@
-"""The tutorial and the README's example run, and what they say is true."""
+"""The notebooks and the README's example run, and what they say is true."""
 
 import json
 import re
@@ -10,8 +10,10 @@ import pytest
 from reluopt.answers.solution import Status
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "docs" / "tutorial.py"
+SCRIPT, ASSIGNMENT = ROOT / "docs" / "tutorial.py", ROOT / "docs" / "assignment.py"
 NUMBER = r"-?\d+\.\d+"
+LIMITED = re.compile(r"within 5 s.*\n")
+"""Lines of a notebook that depend on what a solver finds in time."""
 
 
 @pytest.fixture(scope="module")
@@ -39,25 +41,55 @@ def test_every_code_cell_asserts_something_or_prepares():
     assert exercises == [str(number) for number in range(1, 9)]
 
 
-def test_the_notebook_is_the_script(make_notebook):
-    written = (ROOT / "docs" / "tutorial.ipynb").read_text()
-    assert written == make_notebook["notebook"](SCRIPT.read_text()), (
-        "run: python docs/make_notebook.py"
-    )
+def test_the_notebooks_are_the_scripts(make_notebook):
+    assert make_notebook["main"](["--check"]) == 0, "run: python docs/make_notebook.py"
+    for script in (SCRIPT, ASSIGNMENT):
+        written = make_notebook["without_outputs"](script.with_suffix(".ipynb").read_text())
+        assert written == make_notebook["notebook"](script.read_text())
 
 
-def test_the_notebooks_code_compiles_and_its_text_is_no_comment(make_notebook):
-    cells = json.loads(make_notebook["notebook"](SCRIPT.read_text()))["cells"]
+@pytest.mark.parametrize(
+    ("script", "title"),
+    [(SCRIPT, "Smallest adversarial images"), (ASSIGNMENT, "An assignment about")],
+)
+def test_the_notebooks_code_compiles_and_its_text_is_no_comment(make_notebook, script, title):
+    cells = json.loads(make_notebook["notebook"](script.read_text()))["cells"]
     texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-    assert texts[0].startswith("# Smallest adversarial images")
-    assert not any(re.search(r"^# (?!Smallest)", text, re.MULTILINE) for text in texts)
+    assert texts[0].startswith(f"# {title}")
+    assert not any(re.search(rf"^# (?!{title})", text, re.MULTILINE) for text in texts)
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     for source in code:
         compile(source, "cell", "exec")
     assert "".join(code).replace("\n", "") == re.sub(
-        r"^# %% \[markdown\]\n(#.*\n)*|^# %%$|\n", "", SCRIPT.read_text(), flags=re.MULTILINE
+        r"^# %% \[markdown\]\n(#.*\n)*|^# %%$|\n", "", script.read_text(), flags=re.MULTILINE
     )
     assert len({cell["id"] for cell in cells}) == len(cells)
+
+
+def test_the_assignment_puts_out_what_its_notebook_holds(make_notebook):
+    kept = ASSIGNMENT.with_suffix(".ipynb")
+    assert kept.stat().st_size < 1e6
+    before = _outputs(json.loads(kept.read_text()))
+    after = _outputs(json.loads(make_notebook["notebook"](ASSIGNMENT.read_text(), run=True)))
+    assert [kinds for kinds, _ in after] == [kinds for kinds, _ in before]
+    assert sum(kinds.count("display_data") for kinds, _ in before) >= 7
+    for (_, said), (_, written) in zip(after, before, strict=True):
+        assert re.sub(NUMBER, "#", said).split() == re.sub(NUMBER, "#", written).split()
+        assert [*map(float, re.findall(NUMBER, said))] == pytest.approx(
+            [*map(float, re.findall(NUMBER, written))], rel=1e-3, abs=1e-3
+        )
+
+
+def _outputs(notebook):
+    """Of each cell the kinds of its outputs, and what it printed that depends on no time."""
+    cells = [cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    return [
+        (
+            [each["output_type"] for each in outputs],
+            LIMITED.sub("", "".join(line for each in outputs for line in each.get("text", []))),
+        )
+        for outputs in cells
+    ]
 
 
 def test_a_script_of_two_cells(make_notebook):
