@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reluopt.runs.tables import markdown_grid
-from reluopt.studies import STUDIES
+from reluopt.runs.tables import DASH, markdown_grid
+from reluopt.studies import STUDIES, load_study
 from reluopt.studies.reproduce import RECORD
+from reluopt.studies.words import duration
 from speed import fill
-
-MINUTE, HOUR = 60.0, 3600.0
 
 
 def cost_section(data: Path) -> str:
@@ -28,7 +27,6 @@ def cost_section(data: Path) -> str:
         KeyError: the record lacks an entry.
     """
     record: Mapping[str, Any] = json.loads((data / RECORD).read_text(encoding="utf-8"))
-    # Studies that were added since it was recorded are not among what the command did.
     known = record["seconds"]
     seconds = {name: float(known[name]) for name in STUDIES if name in known}
     machine = record["machine"]
@@ -38,19 +36,16 @@ def cost_section(data: Path) -> str:
         "there already count with the seconds of their solves."
     )
     rows = [
-        [f"`{name}`", STUDIES[name], f"{record['rows'][name]:,}", duration(taken)]
-        for name, taken in seconds.items()
+        [f"`{name}`", about, f"{record['rows'][name]:,}", duration(seconds[name])]
+        if name in seconds
+        else [f"`{name}`", about, DASH, f"about {duration(60.0 * load_study(name).minutes)}"]
+        for name, about in STUDIES.items()
     ]
+    if len(seconds) < len(STUDIES):
+        lead += (
+            " *About*: the study was added since, and this is the estimate that `--full` says "
+            "beforehand."
+        )
     header = ["study", "what it is about", "rows", "time"]
     table = markdown_grid(header, rows, [False, False, True, True])
     return f"{fill(lead)}\n\n{table}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours and minutes, as people say it."""
-    if seconds < MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < HOUR:
-        return f"{seconds / MINUTE:.0f} min"
-    hours, rest = divmod(round(seconds / MINUTE), 60)
-    return f"{hours} h {rest:02d} min"

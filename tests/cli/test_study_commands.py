@@ -54,10 +54,25 @@ def test_an_experiment_says_what_came_out_and_where(run, tmp_path):
     assert out.startswith("10 digits, one of each class, 10 of them classified correctly")
     assert f"wrote {runs / 'digits' / 'digits.png'}" in err
     assert f"published {figures / 'data' / 'digits.csv'}" in err
+    assert "on two cores" not in err
     code, _, err = run("experiment", "digits", "--runs", runs, "--figures", figures, "--limit", 3)
     assert code == 0
     assert "these are few images; --full takes all of them" in err
     assert "published" not in err
+
+
+@pytest.mark.parametrize("command", [("experiment", "digits"), ("reproduce", "--only", "digits")])
+def test_all_images_say_beforehand_how_long_they_take(run, tmp_path, monkeypatch, command):
+    def stop(context):
+        raise KeyboardInterrupt
+
+    study = Study("digits", stop, minutes=70.0)
+    monkeypatch.setattr("reluopt.cli.study_commands.load_study", lambda name: study)
+    monkeypatch.setattr("reluopt.studies.reproduce.load_study", lambda name: study)
+    runs = tmp_path / "runs"
+    _, _, err = run(*command, "--full", "--runs", runs)
+    assert f"all images: about 1 h 10 min on two cores, less what lies in {runs}" in err
+    assert "on two cores" not in run(*command, "--runs", runs)[2]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 import cost
 import render
 from reluopt.errors import InputError
+from reluopt.runs.tables import DASH
 from reluopt.studies.base import facts_path, read_facts
 from render import AbsentResults, Renderer, main, render_documents, write_documents
 
@@ -236,9 +237,15 @@ def test_nothing_is_written_where_nothing_changes(project):
     assert write_documents(documents) == []
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.4, "0 s"), (59.4, "59 s"), (60.0, "1 min"), (3599.0, "60 min"), (3600.0, "1 h 00 min")],
-)
-def test_durations_in_words(seconds, text):
-    assert cost.duration(seconds) == text
+def test_what_the_record_lacks_is_estimated(project, monkeypatch):
+    data = project / "figures" / "data"
+    monkeypatch.setattr(cost, "load_study", lambda _name: SimpleNamespace(minutes=70.0))
+    assert "*About*" not in cost.cost_section(data)
+    record = json.loads((data / "reproduce.json").read_text())
+    del record["seconds"]["two"]
+    (data / "reproduce.json").write_text(json.dumps(record))
+    text = cost.cost_section(data)
+    assert "| `one` | the first | 10 | 59 s |" in text
+    assert f"| `two` | the second | {DASH} | about 1 h 10 min |" in text
+    assert "took 59 s" in text
+    assert "*About*: the study was added since" in text

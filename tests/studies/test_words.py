@@ -8,6 +8,7 @@ from reluopt.errors import InputError
 from reluopt.studies import STUDIES
 from reluopt.studies.words import (
     count_text,
+    duration,
     excess_text,
     paragraphs,
     render,
@@ -48,3 +49,11 @@ def test_numbers_become_words():
     assert (excess_text(1.0321), excess_text(0.99)) == ("3.2 %", "1.0 %")
     assert share_text(None) is share_text(float("nan")) is excess_text(None) is None
     assert (count_text(12345.0), count_text(None)) == ("12,345", DASH)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (60.0, "1 min"), (3599.0, "60 min"), (3600.0, "1 h 00 min")],
+)
+def test_durations_in_words(seconds, text):
+    assert duration(seconds) == text

@@ -14,6 +14,7 @@ from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.softmax import softmax
+from reluopt.questions.input_sets import Box
 
 TOGETHER = 500
 """Images that are attacked at a time."""
@@ -24,19 +25,21 @@ class Steps:
     """Steps of the sign of the loss' gradient, from a random point of the ball.
 
     As the fine-tuning of Kronqvist (2024) takes them, they aim away from what the network answers
-    and may leave the box.
+    and may leave the box, unless one is given.
 
     Attributes:
         eps: radius of the ball.
         count: number of steps.
         size: length of each.
         seed: of the starts.
+        box: which inputs are allowed; None means the ball alone.
     """
 
     eps: float = 0.1
     count: int = 40
     size: float = 0.01
     seed: int = 0
+    box: Box | None = None
 
     def __call__(self, network: ReLUNetwork, images: FloatArray) -> FloatArray:
         """Where the steps end, for a batch of shape ``(n, n_0)``."""
@@ -48,10 +51,14 @@ class Steps:
 
     def _walked(self, network: ReLUNetwork, images: FloatArray, points: FloatArray) -> FloatArray:
         answered = np.eye(network.output_size)[network.predict(images)]
+        lower, upper = images - self.eps, images + self.eps
+        if self.box is not None:
+            lower, upper = np.maximum(lower, self.box.lower), np.minimum(upper, self.box.upper)
+        points = np.clip(points, lower, upper)
         for _ in range(self.count):
             ascent = softmax(network.forward(points)) - answered
             moved = points + self.size * np.sign(network.gradient(points, ascent))
-            points = np.clip(moved, images - self.eps, images + self.eps)
+            points = np.clip(moved, lower, upper)
         return points
 
 
@@ -72,18 +79,32 @@ def worst_adversaries(
     Raises:
         InputError: the count is no such multiple, or there are too few images of a label.
     """
-    classes = network.output_size
+    return least_of_each(leads_of(network, attacked, labels), labels, count, network.output_size)
+
+
+def leads_of(network: ReLUNetwork, inputs: FloatArray, labels: NDArray[np.intp]) -> FloatArray:
+    """By how much the logits of the labels lead over the largest other one, shape ``(n,)``."""
+    logits, rows = network.forward(inputs), np.arange(len(labels))
+    own = logits[rows, labels]
+    logits[rows, labels] = -np.inf
+    return np.asarray(own - logits.max(axis=1))
+
+
+def least_of_each(
+    values: FloatArray, labels: NDArray[np.intp], count: int, classes: int
+) -> NDArray[np.intp]:
+    """Which have the least values, ``count`` in all and as many of each of ``classes`` labels.
+
+    Raises:
+        InputError: see :func:`worst_adversaries`.
+    """
     each, rest = divmod(count, classes)
     if rest or each < 1:
         raise InputError(f"points: expected a multiple of {classes}, found {count}")
-    logits, rows = network.forward(attacked), np.arange(len(labels))
-    own = logits[rows, labels]
-    logits[rows, labels] = -np.inf
-    leads = own - logits.max(axis=1)
     chosen = []
     for label in range(classes):
         found = np.flatnonzero(labels == label)
         if found.size < each:
             raise InputError(f"images: expected {each} of label {label}, found {found.size}")
-        chosen.append(found[np.argsort(leads[found], kind="stable")[:each]])
+        chosen.append(found[np.argsort(values[found], kind="stable")[:each]])
     return np.concatenate(chosen)

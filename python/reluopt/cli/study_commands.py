@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +83,7 @@ def _command(name: str) -> Callable[..., None]:
             typer.Option(help="With all images: copy figures and tables to this folder."),
         ] = None,
     ) -> None:
+        _say_duration(study, [name])
         with study.context(name) as context:
             loaded = load_study(name)
             loaded.check(context)
@@ -112,16 +113,27 @@ def reproduce(
     Few images of each, unless --full. Exit code 1 when a study failed, because its solver is not
     installed, say; the others run all the same.
     """
+    from reluopt.studies.reproduce import chosen_names
     from reluopt.studies.reproduce import reproduce as run
 
     def say_start(place: int, count: int, name: str) -> None:
         tell(f"{place} of {count}: {name}, {STUDIES[name]} ...")
 
+    _say_duration(study, chosen_names(only or ()))
     with study.context("reproduce") as context:
         made = run(context, figures, only or (), say_start, _say_outcome)
     _print_overview(made, context, figures)
     if made.failed:
         raise typer.Exit(1)
+
+
+def _say_duration(study: StudyOptions, names: Sequence[str]) -> None:
+    """How long all images take, before they do."""
+    if study.full and study.limit is None:
+        from reluopt.studies.words import duration
+
+        took = duration(60.0 * sum(load_study(name).minutes for name in names))
+        tell(f"all images: about {took} on two cores, less what lies in {study.runs}")
 
 
 def _print_study(result: StudyResult, runs: Path, figures: Path | None) -> None:

@@ -5,7 +5,7 @@ the other functions return.
 """
 
 from reluopt.figures.anytime import anytime_figure
-from reluopt.figures.corrections import Tradeoff, tradeoff_figure
+from reluopt.figures.corrections import Tradeoff, correction_figure, tradeoff_figure
 from reluopt.figures.curves import blend_figure, distribution_figure, growth_figure, limit_figure
 from reluopt.figures.feature_maps import feature_map_figure
 from reluopt.figures.features import feature_figure
@@ -58,6 +58,7 @@ __all__ = [
     "class_distance_figure",
     "confidence_figure",
     "confusion_figure",
+    "correction_figure",
     "digit_figure",
     "distance_matrix_figure",
     "distribution_figure",

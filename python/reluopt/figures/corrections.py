@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,17 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
-from reluopt.figures.style import CYCLE, INK, MARKERS, SINGLE_COLUMN, new_figure, style
+from reluopt.figures.panels import panel_row
+from reluopt.figures.style import (
+    CYCLE,
+    DOUBLE_COLUMN,
+    INK,
+    MARKERS,
+    SINGLE_COLUMN,
+    inch_legend,
+    new_figure,
+    style,
+)
 
 
 @dataclass(frozen=True)
@@ -64,4 +74,37 @@ def tradeoff_figure(series: Mapping[str, Tradeoff], loss: str = "loss") -> Figur
         axis(FuncFormatter(lambda value, _: f"{value:.2g}"))
     axes.grid(True)
     axes.legend(loc="upper right")
+    return figure
+
+
+@style()
+def correction_figure(
+    panels: Mapping[float, Mapping[str, Sequence[tuple[float, float, float]]]],
+) -> Figure:
+    """Robust errors against the number of correction points, a panel for each radius.
+
+    Args:
+        panels: by radius and by series the number of points, and the least and the largest error
+            that is possible, shares in [0, 1].
+
+    Raises:
+        InputError: there is nothing to draw.
+    """
+    if not panels or not all(each for series in panels.values() for each in series.values()):
+        raise InputError("figure: expected robust errors to draw, found none")
+    figure = new_figure(DOUBLE_COLUMN, 2.3)
+    for axes, (eps, series) in zip(
+        panel_row(figure, 0.45, 1.4, len(panels), (0.5, 0.45, 0.12)), panels.items(), strict=True
+    ):
+        for number, (name, points) in enumerate(series.items()):
+            counts, lower, upper = np.array(sorted(points)).T
+            colour, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
+            axes.fill_between(counts, lower, upper, color=colour, alpha=0.2, linewidth=0.0)
+            axes.plot(counts, upper, color=colour, marker=marker, label=name)
+        axes.set(xlabel="correction points")
+        axes.set_title(f"within {eps:g}", loc="left")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+        axes.grid(True)
+    figure.axes[0].set_ylabel("proven robust error")
+    inch_legend(figure, 0.5, 0.06, figure.axes[0].get_lines(), len(figure.axes[0].get_lines()))
     return figure

@@ -396,4 +396,4 @@ def _more(_data: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"ratios": [theirs / mine for theirs, mine in zip(printed, own, strict=False)]}
 
 
-STUDY = Study(NAME, run, more=_more, any_network=True)
+STUDY = Study(NAME, run, more=_more, any_network=True, minutes=15)

@@ -118,4 +118,4 @@ def _facts(results: Sequence[FinishedAttack]) -> dict[str, Any]:
     }
 
 
-STUDY = Study(NAME, run)
+STUDY = Study(NAME, run, minutes=2)

@@ -389,4 +389,4 @@ def _same(answers: Answers) -> bool:
     return True
 
 
-STUDY = Study(NAME, run, any_network=True)
+STUDY = Study(NAME, run, any_network=True, minutes=8)

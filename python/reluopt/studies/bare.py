@@ -237,4 +237,4 @@ def _example_figure(part: Part, example: Mapping[str, Any]) -> Figure:
     return logit_figure(original, changed, logits, example["target"], 1.0 + FRACTION)
 
 
-STUDY = Study(NAME, run, more=lambda _data, _facts: {"strict_gap": STRICT_GAP})
+STUDY = Study(NAME, run, more=lambda _data, _facts: {"strict_gap": STRICT_GAP}, minutes=3)

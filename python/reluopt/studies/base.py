@@ -132,6 +132,8 @@ class Study:
             rows, into a folder; None where there are none. ``run`` makes them the same way.
         more: what its section tells beside facts and whole tables, from the published folder.
         any_network: whether it runs on the network that the context names.
+        minutes: how long all images take on two cores, from nothing: what was measured, or scaled
+            from a part that was.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Study:
     redraw: Callable[[StudyFolder, Path], None] | None = None
     more: Callable[[Path, Mapping[str, Any]], Mapping[str, Any]] | None = None
     any_network: bool = False
+    minutes: float = 1.0
 
     def check(self, context: StudyContext) -> None:
         """Refuse a network where the study has its own.

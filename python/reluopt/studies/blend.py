@@ -209,4 +209,4 @@ def _pictures(network: ReLUNetwork, instances: Sequence[Instance], groups: Group
     return None
 
 
-STUDY = Study(NAME, run)
+STUDY = Study(NAME, run, minutes=2)

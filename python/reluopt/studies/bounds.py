@@ -162,4 +162,4 @@ def _words() -> dict[str, Any]:
     return {"names": BOUNDS, "over_the_box": OVER_THE_BOX, **ends}
 
 
-STUDY = Study(NAME, run, _redraw, lambda _data, _facts: _words())
+STUDY = Study(NAME, run, _redraw, lambda _data, _facts: _words(), minutes=67)

@@ -29,6 +29,7 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.runs.ball_attack import Attacked, BallAttackJob, accuracies
 from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.tables import DASH, fixed
+from reluopt.studies import exact_tuning
 from reluopt.studies.base import (
     Study,
     StudyContext,
@@ -41,6 +42,7 @@ from reluopt.studies.published import CORRECTIONS
 from reluopt.studies.words import share_text
 
 NAME = "finetuning"
+EXACT = f"{NAME}-exact"
 NETWORK = "cnn-small"
 
 OMEGAS = (None, 0.0, 0.2, 0.4)
@@ -106,11 +108,13 @@ def run(context: StudyContext) -> StudyResult:
             key = f"{after.fingerprint[:8]}-{points}-{candidate.iteration}-{candidate.share:g}"
             found = _measured(folder, after, network, instances, key)
             rows.append({**found, **asdict(candidate), "points": points, "omega": omega})
-    facts = _facts(context, network, size, len(instances), made, rows)
+    exact, verdicts = exact_tuning.measure(folder)
+    facts = {**_facts(context, network, size, len(instances), made, rows), "exact": exact}
     candidates = _candidates(made)
-    folder.figure(NAME, _draw(candidates, facts))
     folder.table(NAME, _table(rows), facts)
     folder.table(f"{NAME}-candidates", candidates)
+    folder.table(f"{EXACT}-rows", verdicts)
+    _tell(folder, candidates, facts)
     complete = context.full and context.limit is None
     return folder.finish(facts, complete=complete)
 
@@ -221,8 +225,15 @@ def _draw(candidates: pd.DataFrame, facts: Mapping[str, Any]) -> Figure:
     return tradeoff_figure(series, f"loss of the first {facts['size_judged']:,} training images")
 
 
+def _tell(folder: StudyFolder, candidates: pd.DataFrame, facts: Mapping[str, Any]) -> None:
+    """What candidates and facts suffice for."""
+    folder.figure(NAME, _draw(candidates, facts))
+    folder.figure(EXACT, exact_tuning.tuning_figure(facts["exact"]))
+    folder.table(EXACT, exact_tuning.tuning_table(facts["exact"]), facts)
+
+
 def _redraw(folder: StudyFolder, data: Path) -> None:
-    folder.figure(NAME, _draw(read_table(data, f"{NAME}-candidates"), read_facts(data, NAME)))
+    _tell(folder, read_table(data, f"{NAME}-candidates"), read_facts(data, NAME))
 
 
 def _more(_data: Path, _facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,4 +241,4 @@ def _more(_data: Path, _facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"seen": len(load_images("train").images)}
 
 
-STUDY = Study(NAME, run, _redraw, _more, any_network=True)
+STUDY = Study(NAME, run, _redraw, _more, any_network=True, minutes=20)

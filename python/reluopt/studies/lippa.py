@@ -378,4 +378,4 @@ def _exact(data: Path, each: Mapping[str, Any], count: int) -> str:
     return f"{span([100.0 * wrong, 100.0 * (1.0 - right)])} %"
 
 
-STUDY = Study(NAME, run, _redraw, _more, any_network=True)
+STUDY = Study(NAME, run, _redraw, _more, any_network=True, minutes=120)

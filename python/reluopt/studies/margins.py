@@ -213,4 +213,4 @@ def _brief_table(data: Path, _facts: Mapping[str, Any]) -> dict[str, str]:
     return {"brief_table": markdown_table(frame.reset_index(names="margin"))}
 
 
-STUDY = Study(NAME, run, _redraw, _brief_table)
+STUDY = Study(NAME, run, _redraw, _brief_table, minutes=2)

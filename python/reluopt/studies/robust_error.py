@@ -302,4 +302,4 @@ def _more(_data: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-STUDY = Study(NAME, run, _redraw, _more)
+STUDY = Study(NAME, run, _redraw, _more, minutes=8)

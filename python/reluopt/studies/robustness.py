@@ -378,4 +378,4 @@ def _more(_data: Path, _facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"attacked": ATTACKED, "strict_gap": STRICT_GAP}
 
 
-STUDY = Study(NAME, run, _redraw, _more)
+STUDY = Study(NAME, run, _redraw, _more, minutes=22)

@@ -289,4 +289,4 @@ def _pictures(image: Instance, answers: Answers) -> Figure:
     )
 
 
-STUDY = Study(NAME, run, _redraw)
+STUDY = Study(NAME, run, _redraw, minutes=12)

@@ -205,4 +205,4 @@ def _caption(result: FinishedAttack) -> str:
     return f"{length}, at least {math.nan if bound is None else float(bound):#.3g}"
 
 
-STUDY = Study(NAME, run, more=lambda _data, _facts: {"shown": SHOWN})
+STUDY = Study(NAME, run, more=lambda _data, _facts: {"shown": SHOWN}, minutes=6)

@@ -313,4 +313,4 @@ def _more(data: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"brief_table": markdown_table(brief), "visible_change": VISIBLE_CHANGE}
 
 
-STUDY = Study(NAME, run, _redraw, _more)
+STUDY = Study(NAME, run, _redraw, _more, minutes=4)

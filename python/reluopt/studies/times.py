@@ -268,4 +268,4 @@ def _more(_data: Path, _facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-STUDY = Study(NAME, run, _redraw, _more)
+STUDY = Study(NAME, run, _redraw, _more, minutes=29)

@@ -18,6 +18,8 @@ from reluopt.errors import InputError
 from reluopt.runs.methods import method_words
 from reluopt.runs.tables import DASH, fixed
 
+MINUTE, HOUR = 60.0, 3600.0
+
 SHORT = 1e-4
 """Seconds below which a time is written with an exponent."""
 
@@ -88,3 +90,13 @@ def seconds_text(facts: Mapping[str, Any] | None) -> str:
 def count_text(value: float | None) -> str:
     """A number of things for a table, or a dash."""
     return DASH if value is None else f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours and minutes, as people say it."""
+    if seconds < MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < HOUR:
+        return f"{seconds / MINUTE:.0f} min"
+    hours, rest = divmod(round(seconds / MINUTE), 60)
+    return f"{hours} h {rest:02d} min"
