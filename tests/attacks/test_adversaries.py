@@ -5,6 +5,7 @@ import pytest
 
 from reluopt.attacks.adversaries import Steps, worst_adversaries
 from reluopt.errors import InputError
+from reluopt.questions.input_sets import Box
 
 
 def test_steps_stay_in_the_ball_and_lower_the_lead(thesis, test_images):
@@ -20,6 +21,14 @@ def test_steps_stay_in_the_ball_and_lower_the_lead(thesis, test_images):
     ).mean() > 0.8
     assert np.array_equal(Steps(0.1, 10, 0.02)(thesis, images), attacked)
     assert not np.array_equal(Steps(0.1, 10, 0.02, seed=1)(thesis, images), attacked)
+
+
+def test_steps_stay_in_a_box_that_is_given(thesis, test_images):
+    images = test_images.images[:20].reshape(20, -1)
+    attacked = Steps(0.1, 10, 0.02, box=Box(np.zeros(784), np.ones(784)))(thesis, images)
+    assert attacked.min() >= 0.0
+    assert attacked.max() <= 1.0
+    assert 0.099 < np.abs(attacked - images).max() <= 0.1 + 1e-12
 
 
 def test_the_worst_of_every_label_are_found(thesis, test_images):

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from reluopt.studies import finetuning
+from reluopt.studies.exact_tuning import WAYS
 from reluopt.studies.finetuning import OMEGAS, Size
 from reluopt.studies.published import CORRECTIONS
 
@@ -27,10 +28,16 @@ def test_the_study_tells_its_rows(small, few, told, files):
     assert rows[1]["violation"] < 0.2 * before["violation"]
     candidates = pd.read_csv(result.folder / "finetuning-candidates.csv")
     assert len(candidates) == 10 * result.facts["optima"]["10"]
+    exact = result.facts["exact"]
+    verdicts = pd.read_csv(result.folder / "finetuning-exact-rows.csv")
+    assert list(verdicts["image"]) == [f"test:{k}" for k in range(10)]
+    assert [row["way"] for row in exact["rows"]] == ["before", *WAYS]
+    assert len(pd.read_csv(result.folder / "finetuning-exact.csv")) == 4
     assert not result.complete
     text = " ".join(told(result).split())
     assert "answers 10 adversarial images right" in text
     assert "(`thesis-96`, given with `--network`)" in text
+    assert "Of the small `thesis-96`, the exact robust error within 0.02 in Linf is" in text
     kept = files(result)
     assert files(few("finetuning", 10, network="thesis-96")) == kept
 

@@ -13,11 +13,10 @@ from reluopt.errors import InputError
 from reluopt.runs.job import Finished
 from reluopt.runs.row import VerifyRow
 from reluopt.runs.store import ResultStore
-from reluopt.runs.tables import DASH
 from reluopt.studies import robust_error
 from reluopt.studies.base import read_facts
 from reluopt.studies.published import ROBUST_ERROR_IMAGES
-from reluopt.studies.robust_error import NAME, interval, rounded_up
+from reluopt.studies.robust_error import NAME, rounded_up
 
 DATA = Path(__file__).parents[2] / "figures" / "data"
 
@@ -164,12 +163,6 @@ def test_bounds_are_rounded_up_to_four_digits(value):
     text = rounded_up(value)
     assert Decimal(value) <= Decimal(text) <= Decimal(value) + abs(Decimal(value)) / 1000
     assert (float(text) < 0.0) == (value < 0.0)
-
-
-def test_intervals_that_meet_are_one_number():
-    assert interval([0.1026, 0.1026]) == "10.26"
-    assert interval([0.0622, 0.0623]) == "6.22 to 6.23"
-    assert interval(None) == DASH
 
 
 def test_the_published_facts_are_those_of_the_published_rows():

@@ -10,6 +10,7 @@ from reluopt.studies.words import (
     count_text,
     duration,
     excess_text,
+    interval,
     paragraphs,
     render,
     sentence,
@@ -57,3 +58,9 @@ def test_numbers_become_words():
 )
 def test_durations_in_words(seconds, text):
     assert duration(seconds) == text
+
+
+def test_intervals_that_meet_are_one_number():
+    assert interval([0.1026, 0.1026]) == "10.26"
+    assert interval([0.0622, 0.0623]) == "6.22 to 6.23"
+    assert interval(None) == DASH

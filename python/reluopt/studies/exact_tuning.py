@@ -31,11 +31,10 @@ from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.job import Finished
 from reluopt.runs.row import VerifyRow, known
 from reluopt.runs.tables import DASH
-from reluopt.runs.verification import VerifyJob, balls, robust_errors
+from reluopt.runs.verification import SETTLED, VerifyJob, balls, robust_errors
 from reluopt.runs.worst_case import WorstCaseJob, WorstCaseSettings
 from reluopt.studies.base import StudyFolder
-from reluopt.studies.robust_error import interval
-from reluopt.studies.words import share_text
+from reluopt.studies.words import interval, share_text
 
 NETWORK = "thesis-96"
 
@@ -169,6 +168,9 @@ def measure(folder: StudyFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     facts |= {"radii": list(RADII), "pool": size.pool, "training": size.training, "rows": rows}
     table = pd.DataFrame({name: _reaches(found) for name, found in verdicts.items()})
     table.insert(0, "image", [image.key for image in tests])
+    facts["undecided"] = sum(
+        row.status not in SETTLED for found in verdicts.values() for row in found
+    )
     return {**facts, "duels": _duels(table, size.groups)}, table
 
 

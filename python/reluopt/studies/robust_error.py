@@ -27,10 +27,11 @@ from reluopt.runs.instances import load_instances
 from reluopt.runs.record import RECORD, Record, read_record
 from reluopt.runs.row import VerifyRow
 from reluopt.runs.store import named, read_table
-from reluopt.runs.tables import DASH, fixed
+from reluopt.runs.tables import fixed
 from reluopt.runs.verification import VerifyJob, balls, robust_errors
 from reluopt.studies.base import Study, StudyContext, StudyFolder, StudyResult, read_facts
 from reluopt.studies.published import ROBUST_ERROR_IMAGES, ROBUST_ERRORS
+from reluopt.studies.words import interval
 
 NAME = "robust-error"
 
@@ -228,12 +229,6 @@ def _published(rows: Sequence[VerifyRow]) -> pd.DataFrame:
 def rounded_up(value: float) -> str:
     """The least number of four digits that is not below ``value``."""
     return str(ROUNDED.create_decimal_from_float(value))
-
-
-def interval(ends: Sequence[float] | None) -> str:
-    """Shares as ``10.26`` or ``6.22 to 6.23``, in per cent."""
-    texts = dict.fromkeys(f"{100.0 * end:.2f}" for end in ends or ())
-    return " to ".join(texts) or DASH
 
 
 def _table(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ documents). They see ``facts``, and name an entry that is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -61,6 +61,7 @@ def _environment() -> Environment:
         "fixed": fixed,
         "share": share_text,
         "excess": excess_text,
+        "interval": interval,
         "proofs": lambda unproven: "all proven" if not unproven else f"{unproven:,} not proven",
         "seconds": seconds_text,
         "method": method_words,
@@ -72,6 +73,12 @@ def share_text(share: float | None, places: int = 0) -> str | None:
     """A share as ``12 %``; None for what is missing or not finite."""
     text = None if share is None else fixed(100.0 * share, places)
     return None if text is None else f"{text} %"
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """Shares as ``10.26`` or ``6.22 to 6.23``, in per cent."""
+    texts = dict.fromkeys(f"{100.0 * end:.2f}" for end in ends or ())
+    return " to ".join(texts) or DASH
 
 
 def excess_text(ratio: float | None) -> str | None:
