@@ -81,7 +81,7 @@ class ExactSize:
 
 
 COMPLETE = ExactSize(
-    ((FIRST, 10), (FIRST, 50), (FIRST, 100), (WORST, 50)), 500, 2000, 1000, 10, 1000
+    ((FIRST, 10), (FIRST, 50), (FIRST, 100), (WORST, 50)), 500, 2000, 1000, 5, 1000
 )
 REDUCED = ExactSize(((FIRST, 10),), 100, 200, 100, 3, 20)
 
