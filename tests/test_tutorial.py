@@ -12,7 +12,7 @@ from reluopt.answers.solution import Status
 ROOT = Path(__file__).parents[1]
 SCRIPT, ASSIGNMENT = ROOT / "docs" / "tutorial.py", ROOT / "docs" / "assignment.py"
 NUMBER = r"-?\d+\.\d+"
-LIMITED = re.compile(r"within 5 s.*\n")
+LIMITED = re.compile(r"within 10 s.*\n")
 """Lines of a notebook that depend on what a solver finds in time."""
 
 

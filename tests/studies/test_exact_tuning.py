@@ -98,13 +98,24 @@ def test_duels_count_what_only_one_makes_robust():
         {
             "image": ["a", "b", "c", "d"],
             "worst-case-first-10": ["0.02", "0", "misread", "0.1"],
+            "nearest-first-10": ["0.02", "0.02", "0", "0.1"],
             "pgd-first-10": ["0.01", "0.02", "0", "0.1"],
         }
     )
-    found = {each["eps"]: each["alone"] for each in exact_tuning._duels(table, [(FIRST, 10)])}
-    assert found[0.01] == [0, 1]
-    assert found[0.02] == [1, 1]
-    assert found[0.1] == [0, 0]
+    duels = exact_tuning._duels(table, [(FIRST, 10)])
+    found = {(each["way"], each["eps"]): (each["alone"], each["p"]) for each in duels}
+    assert found["worst-case", 0.01] == ([0, 1], 1.0)
+    assert found["worst-case", 0.02] == ([1, 1], 1.0)
+    assert found["nearest", 0.02] == ([1, 0], 1.0)
+    assert found["nearest", 0.1] == ([0, 0], 1.0)
+    table = pd.concat([table.iloc[[0]]] * 10, ignore_index=True)
+    twice = {
+        each["way"]: each
+        for each in exact_tuning._duels(table, [(FIRST, 10)])
+        if each["eps"] == 0.02
+    }
+    assert twice["worst-case"]["alone"] == [10, 0]
+    assert twice["worst-case"]["p"] == pytest.approx(2.0**-9, abs=1e-4)
 
 
 def test_an_image_without_a_verdict_reaches_no_further():

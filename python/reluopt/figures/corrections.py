@@ -93,18 +93,20 @@ def correction_figure(
     if not panels or not all(each for series in panels.values() for each in series.values()):
         raise InputError("figure: expected robust errors to draw, found none")
     figure = new_figure(DOUBLE_COLUMN, 2.3)
-    for axes, (eps, series) in zip(
-        panel_row(figure, 0.45, 1.4, len(panels), (0.5, 0.45, 0.12)), panels.items(), strict=True
-    ):
+    ends = [[x for points in each.values() for _, *x in points] for each in panels.values()]
+    room = 0.55 * max(0.01, *map(np.ptp, ends))  # one scale for all panels
+    row = panel_row(figure, 0.45, 1.4, len(panels), (0.6, 0.45, 0.12))
+    for axes, (eps, series), errors in zip(row, panels.items(), ends, strict=True):
         for number, (name, points) in enumerate(series.items()):
             counts, lower, upper = np.array(sorted(points)).T
             colour, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
             axes.fill_between(counts, lower, upper, color=colour, alpha=0.2, linewidth=0.0)
             axes.plot(counts, upper, color=colour, marker=marker, label=name)
-        axes.set(xlabel="correction points")
+        middle = (np.min(errors) + np.max(errors)) / 2.0
+        axes.set(xlabel="correction points", ylim=(middle - room, middle + room))
         axes.set_title(f"within {eps:g}", loc="left")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
         axes.grid(True)
     figure.axes[0].set_ylabel("proven robust error")
-    inch_legend(figure, 0.5, 0.06, figure.axes[0].get_lines(), len(figure.axes[0].get_lines()))
+    inch_legend(figure, 0.6, 0.06, figure.axes[0].get_lines(), len(figure.axes[0].get_lines()))
     return figure

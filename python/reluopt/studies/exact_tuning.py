@@ -163,7 +163,8 @@ def measure(folder: StudyFolder) -> tuple[dict[str, Any], pd.DataFrame]:
             change = float(length / np.linalg.norm(weights_of(network)))
             violation = {"before": points.violation(network), "after": points.violation(made)}
             asked = {"way": name, "images": images, "points": count, "change": round(change, 6)}
-            rows.append({**asked, **told, "violation": violation})
+            lead = float(leads_of(network, points.inputs, points.labels).mean())
+            rows.append({**asked, **told, "violation": violation, "lead": round(lead, 4)})
     facts = {"network": NETWORK, "tests": len(tests), "eps": EPS, "margin": MARGIN, "steps": STEPS}
     facts |= {"radii": list(RADII), "pool": size.pool, "training": size.training, "rows": rows}
     table = pd.DataFrame({name: _reaches(found) for name, found in verdicts.items()})
@@ -171,6 +172,7 @@ def measure(folder: StudyFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     facts["undecided"] = sum(
         row.status not in SETTLED for found in verdicts.values() for row in found
     )
+    facts["left"] = min(row["errors"][f"{RADII[-1]:g}"][0] for row in rows[1:])
     return {**facts, "duels": _duels(table, size.groups)}, table
 
 
@@ -239,16 +241,23 @@ def _reaches(rows: Sequence[VerifyRow]) -> list[str]:
 
 
 def _duels(table: pd.DataFrame, groups: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
-    """Exact worst cases against PGD: images that only one of the two makes robust, by radius."""
+    """Exact points against PGD's: images that only one of the two makes robust, by radius.
+
+    ``p`` is how likely numbers at least so different are, were both as good (sign test).
+    """
+    from scipy.stats import binomtest
+
     reach = table.replace(MISREAD, "-1").iloc[:, 1:].astype(float)
     told = []
     for images, count in groups:
-        ours, theirs = (reach[f"{way}-{images}-{count}"] for way in ("worst-case", "pgd"))
-        for eps in RADII:
-            alone = [
-                int(((a >= eps) & (b < eps)).sum()) for a, b in ((ours, theirs), (theirs, ours))
-            ]
-            told.append({"images": images, "points": count, "eps": eps, "alone": alone})
+        for way in list(WAYS)[1:]:
+            ours, theirs = (reach[f"{name}-{images}-{count}"] for name in (way, "pgd"))
+            for eps in RADII:
+                pairs = ((ours, theirs), (theirs, ours))
+                alone = [int(((one >= eps) & (other < eps)).sum()) for one, other in pairs]
+                p = binomtest(alone[0], sum(alone)).pvalue if sum(alone) else 1.0
+                asked = {"way": way, "images": images, "points": count, "eps": eps}
+                told.append({**asked, "alone": alone, "p": round(float(p), 4)})
     return told
 
 
