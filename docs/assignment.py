@@ -273,7 +273,8 @@ show(
 )
 
 # %% [markdown]
-# Nine and ten nines are not proven within a minute; [results](results.md) has their bounds.
+# Up to seven nines are proven so; of eight to ten there is an image and a bound after a minute, see
+# [results](results.md#the-assignment-proven-ctu-prague-2022).
 #
 # ## 6. Does the noise of one image fool others?
 #

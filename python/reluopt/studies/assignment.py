@@ -58,7 +58,7 @@ MARGIN = parse_margin(f"x{round(1.0 / SHARE, 12)}:{LABEL}")
 SMOOTH, FEW_SMOOTH = (0.1, 0.05), (0.1,)
 """Limits on neighbouring changes."""
 
-NINES, FEW_NINES, DRAWN = (2, 3, 5, 9, 10), (2, 3), 9
+NINES, FEW_NINES, DRAWN = tuple(range(2, 11)), (2, 3), 9
 """For how many nines at once one noise is looked for, and how many fit into a row with it."""
 
 LIMIT, FEW_LIMIT = 60.0, 5.0
@@ -389,4 +389,4 @@ def _same(answers: Answers) -> bool:
     return True
 
 
-STUDY = Study(NAME, run, any_network=True, minutes=8)
+STUDY = Study(NAME, run, any_network=True, minutes=10)
