@@ -31,6 +31,7 @@ FLOORS = (
     ("studies",),
     ("report",),
     ("asking",),
+    ("embed",),
     ("cli",),
 )
 """Lowest first; each entry names modules and packages of :mod:`reluopt`."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     )
     from reluopt.bounds import compute_bounds
     from reluopt.bounds.base import PreActivationBounds
+    from reluopt.embed.add_network import add_network
+    from reluopt.embed.added import AddedNetwork
     from reluopt.engines import choose_engine, engine_names
     from reluopt.engines.options import EngineOptions
     from reluopt.errors import (
@@ -82,6 +84,7 @@ _QUESTIONS = "questions.problems"
 
 _PLACES = {
     "AbsoluteMargin": _QUESTIONS,
+    "AddedNetwork": "embed.added",
     "AdversarialRecipe": "networks.training.adversarial",
     "AnyTarget": _QUESTIONS,
     "BareRelativeMargin": _QUESTIONS,
@@ -121,6 +124,7 @@ _PLACES = {
     "VerificationResult": "asking.results",
     "WorstCase": _QUESTIONS,
     "WorstCaseResult": "asking.results",
+    "add_network": "embed.add_network",
     "bundled_names": "networks.zoo",
     "choose_engine": "engines",
     "compute_bounds": "bounds",

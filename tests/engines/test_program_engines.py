@@ -18,7 +18,7 @@ from reluopt.engines.gurobi import GurobiEngine
 from reluopt.engines.highs import HighsEngine
 from reluopt.engines.options import EngineOptions
 from reluopt.engines.program_engine import ProgramTask
-from reluopt.engines.scip import ScipEngine, _add_rows
+from reluopt.engines.scip import ScipEngine, add_rows
 from reluopt.errors import EngineUnavailableError, InputError, UnsupportedProblemError
 from reluopt.formulation import FORMULATIONS
 from reluopt.formulation.forms.bigm import BigM
@@ -198,12 +198,14 @@ def test_scip_stops_while_its_rows_are_added(thesis, test_images):
     rows = []
 
     class CountingModel:
-        def addCons(self, row):  # noqa: N802 - SCIP's name
+        def addCons(self, row, name):  # noqa: N802 - SCIP's name
             rows.append(row)
             clock.seconds += 1.0
 
     variables = [SumOnly()] * program.cost.size
-    assert not _add_rows(CountingModel(), variables, program, Deadline.after(3.0, clock))
+    rows_of = program.matrix, program.row_lower, program.row_upper
+    late = Deadline.after(3.0, clock)
+    assert add_rows(CountingModel(), variables, *rows_of, deadline=late) is None
     assert len(rows) == 3
 
 

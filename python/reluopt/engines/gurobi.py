@@ -11,7 +11,7 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,8 +25,12 @@ from reluopt.engines.program_engine import (
 )
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.linear_programs import Program
 from reluopt.questions.tasks import Task
+
+if TYPE_CHECKING:  # scipy takes its time to load
+    import scipy.sparse as sp
 
 FREE_VARIABLES = 2000
 FREE_CONSTRAINTS = 2000
@@ -148,16 +152,7 @@ def _build(model: Any, task: ProgramTask) -> Any:
     variables = model.addMVar(
         program.cost.size, lb=program.lower, ub=program.upper, vtype=kinds.tolist()
     )
-    equal = program.row_lower == program.row_upper
-    above = np.isfinite(program.row_lower) & ~equal
-    below = np.isfinite(program.row_upper) & ~equal
-    for mask, sense, limits in (
-        (equal, "=", program.row_lower),
-        (above, ">", program.row_lower),
-        (below, "<", program.row_upper),
-    ):
-        if mask.any():
-            model.addMConstr(program.matrix[mask], variables, sense, limits[mask])
+    add_rows(model, variables, program.matrix, program.row_lower, program.row_upper)
     direction = gurobipy.GRB.MAXIMIZE if program.maximise else gurobipy.GRB.MINIMIZE
     if program.is_quadratic:
         used = np.flatnonzero(program.quadratic)
@@ -169,6 +164,30 @@ def _build(model: Any, task: ProgramTask) -> Any:
     if task.start is not None:
         variables.Start = task.start
     return variables
+
+
+def add_rows(
+    model: Any,
+    variables: Any,
+    matrix: sp.csr_array,
+    lower: FloatArray,
+    upper: FloatArray,
+    name: str = "",
+) -> list[Any]:
+    """Add ``lower <= matrix @ variables <= upper``; a row with two limits is two constraints."""
+    equal = lower == upper
+    above, below = (np.isfinite(limits) & ~equal for limits in (lower, upper))
+    added: list[Any] = []
+    for mask, sense, word, limits in (
+        (equal, "=", "equal", lower),
+        (above, ">", "above", lower),
+        (below, "<", "below", upper),
+    ):
+        if mask.any():
+            called = name and f"{name}{word}"
+            rows = model.addMConstr(matrix[mask], variables, sense, limits[mask], called)
+            added += rows.tolist()
+    return added
 
 
 def _set_options(model: Any, task: ProgramTask) -> None:

@@ -14,6 +14,7 @@ from reluopt.deadline import NEVER, Deadline
 from reluopt.networks.layers.base import Affine, Rectifier, Stage
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.questions.input_sets import Box
 from reluopt.questions.tasks import Task
 
 if TYPE_CHECKING:
@@ -195,6 +196,21 @@ class EncodedSlack:
 
 
 @dataclass(frozen=True, eq=False)
+class Implications:
+    """``v[z] = value`` implies ``v[zero] <= 0``, one beside the other.
+
+    Attributes:
+        z: binary variables, shape ``(implications,)``.
+        value: what implies it, True for 1.
+        zero: variables that are >= 0.
+    """
+
+    z: IndexArray
+    value: BoolArray
+    zero: IndexArray
+
+
+@dataclass(frozen=True, eq=False)
 class EncodedProblem:
     """A program and the meaning of its variables.
 
@@ -203,12 +219,15 @@ class EncodedProblem:
         network: where the network's variables stand.
         logit_factor: logits of the program are those of the network times this power of two.
         slack: what is maximised where that is the slack of the alternative.
+        implications: what belongs to the program besides its rows, of formulations with
+            ``indicators``.
     """
 
     program: Program
     network: EncodedNetwork
     logit_factor: float = 1.0
     slack: EncodedSlack | None = None
+    implications: Implications | None = None
 
     def start(self, point: FloatArray) -> FloatArray:
         """Values of all variables for the input ``point``: a warm start."""
@@ -226,12 +245,14 @@ class Formulation(ABC):
         attacks: whether an incumbent is looked for first unless somebody says otherwise.
         bounds: the pre-activation bounds that belong to it; None where any will do.
         in_python: whether :meth:`encode` writes it, not only the Julia package.
+        indicators: whether what it writes for a network alone has implications.
     """
 
     name: str
     attacks: ClassVar[bool] = True
     bounds: ClassVar[BoundingMethod | None] = None
     in_python: ClassVar[bool] = True
+    indicators: ClassVar[bool] = False
 
     @abstractmethod
     def encode(
@@ -247,6 +268,15 @@ class Formulation(ABC):
 
         Raises:
             InputError: the task has several alternatives.
+        """
+
+    @abstractmethod
+    def encode_network(
+        self, network: ReLUNetwork, bounds: PreActivationBounds, box: Box
+    ) -> EncodedProblem:
+        """Write the network alone, without an objective, in its own units.
+
+        The first ``n_0`` variables are its inputs, anywhere in ``box``, where ``bounds`` hold.
         """
 
     def __str__(self) -> str:

@@ -86,6 +86,15 @@ class ReLUProgram(Formulation):
         _add_change_limits(builder, entry, task)
         return EncodedProblem(builder.build(), encoded, factor, slack)
 
+    def encode_network(
+        self, network: ReLUNetwork, bounds: PreActivationBounds, box: Box
+    ) -> EncodedProblem:
+        """See :meth:`.Formulation.encode_network`."""
+        builder = ProgramBuilder()
+        entry = add_free_input(builder, box)
+        steps = tuple(self._steps(builder, network, entry, bounds, box))
+        return EncodedProblem(builder.build(), EncodedNetwork(network, entry, steps))
+
     def rescaled(
         self, network: ReLUNetwork, bounds: PreActivationBounds, task: Task
     ) -> tuple[ReLUNetwork, PreActivationBounds, float]:
@@ -225,6 +234,20 @@ def add_neurons(
     unstable: BoolArray,
 ) -> EncodedLayer:
     """A hidden layer: x, s and z where ``unstable``, x alone where active, else nothing."""
+    layer = add_variables_of_neurons(builder, affine, lower, upper, unstable)
+    ends = lower[unstable], upper[unstable]
+    add_big_m_rows(builder, (layer.x[unstable], layer.s[unstable], layer.z[unstable]), *ends)
+    return layer
+
+
+def add_variables_of_neurons(
+    builder: ProgramBuilder,
+    affine: Form,
+    lower: FloatArray,
+    upper: FloatArray,
+    unstable: BoolArray,
+) -> EncodedLayer:
+    """The same with ``a = x - s`` alone, without what ties x and s to z."""
     active = (lower >= 0.0) & ~unstable
     x, s, z = (np.full(lower.size, ABSENT, dtype=np.intp) for _ in range(3))
     x_lower, zeros = np.where(active, lower, 0.0), np.zeros(lower.size)
@@ -233,8 +256,6 @@ def add_neurons(
     s[unstable] = builder.add_variables(zeros[unstable], np.maximum(-lower, 0.0)[unstable])
     z[unstable] = builder.add_variables(zeros[unstable], 1.0 + zeros[unstable], binary=True)
     add_affine_rows(builder, affine, x, s)
-    ends = lower[unstable], upper[unstable]
-    add_big_m_rows(builder, (x[unstable], s[unstable], z[unstable]), *ends)
     return EncodedLayer(x, s, z, active)
 
 

@@ -29,6 +29,7 @@ from reluopt.formulation.stages import Form
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.linear_programs import Program, ProgramBuilder, highs_model
+from reluopt.questions.input_sets import Box
 from reluopt.questions.tasks import Task
 
 ROUNDS = 8
@@ -70,6 +71,20 @@ class Hull(BigM):
         encoded = super().encode(network, task, bounds, deadline)
         layers = [each for each in encoded.network.layers if isinstance(each, CutLayer)]
         return replace(encoded, program=_strengthened(encoded.program, layers, deadline))
+
+    def encode_network(
+        self, network: ReLUNetwork, bounds: PreActivationBounds, box: Box
+    ) -> EncodedProblem:
+        """See :meth:`.Formulation.encode_network`; cuts are of every output, up and down."""
+        encoded = super().encode_network(network, bounds, box)
+        layers = [each for each in encoded.network.layers if isinstance(each, CutLayer)]
+        program = encoded.program
+        for output in encoded.network.logits:
+            for sign in (-1.0, 1.0):
+                cost = np.zeros(program.cost.size)
+                cost[output] = sign
+                program = _strengthened(replace(program, cost=cost), layers, NEVER)
+        return replace(encoded, program=replace(program, cost=np.zeros(program.cost.size)))
 
 
 def _strengthened(program: Program, layers: list[CutLayer], deadline: Deadline) -> Program:
