@@ -117,15 +117,18 @@ written. Source: Grimstad & Andersson (2019).
  * `input`: ``n_0`` variables, affine expressions or numbers, in any mixture. A
    matrix `pixels[row, column]` (or an array of more dimensions) is read row by
    row, as [`flat_image`](@ref) reads an image.
- * `bounds`: [`PreActivationBounds`](@ref) that hold for every input the model
-   allows. By default they are computed by interval arithmetic from the bounds of
-   the variables in `input`.
+ * `bounds`: what computes pre-activation bounds from those of the variables in
+   `input`: [`LinearBounds`](@ref)`()` (the default), [`IntervalBounds`](@ref)`()`,
+   [`OptimizationBounds`](@ref)`()`; or [`PreActivationBounds`](@ref) that hold for
+   every input the model allows.
  * `formulation`: [`BigM`](@ref)`()`, [`Indicator`](@ref)`()`,
    [`ThesisBigM`](@ref)`()`, [`Partition`](@ref)`(2)` or the relaxation
    [`Triangle`](@ref)`()`.
  * `prefix`: what the names of the variables begin with, such as `relu_x[1,3]` for
    the output of neuron 3 in layer 1; by default `relu_` for the first network of
    the model, `relu2_` for the second.
+
+`JuMP.delete(model, net)` takes it out again.
 
 Throws a `DimensionMismatch` where sizes do not fit, and an `ArgumentError` for an
 input that is not affine, or has no bounds.
@@ -173,7 +176,7 @@ function add_network!(
     model::JuMP.GenericModel{T},
     network::ReLUNetwork,
     input::AbstractArray;
-    bounds::Union{Nothing,PreActivationBounds} = nothing,
+    bounds::Union{Nothing,PreActivationBounds,AbstractBoundingMethod} = nothing,
     formulation::AbstractFormulation = BigM(),
     prefix::AbstractString = _next_prefix!(model),
 ) where {T}
@@ -272,12 +275,21 @@ end
 
 _limits_behind_pools(::ThesisBigM, added, values, lower, upper) = lower, upper
 
-"""Bounds to use: those given, those the formulation dictates, or intervals."""
-function _formulation_bounds(::AbstractFormulation, network, input, ::Nothing)
-    return pre_activation_bounds(IntervalBounds(), network, _input_box(input))
+"""
+    JuMP.delete(model, net::NetworkFormulation)
+
+Take a network that [`add_network!`](@ref) added out of `model`; its inputs stay.
+"""
+function JuMP.delete(model::JuMP.GenericModel{T}, net::NetworkFormulation{T}) where {T}
+    foreach(row -> JuMP.delete(model, row), net.constraints)
+    JuMP.delete(model, net.variables)
+    return
 end
 
-_formulation_bounds(::AbstractFormulation, network, input, bounds) = bounds
+"""Bounds to use: those that the formulation dictates, those given, those of a method."""
+function _formulation_bounds(::AbstractFormulation, network, input, bounds)
+    return _known_bounds(network, input, bounds)
+end
 
 function _formulation_bounds(f::ThesisBigM, network, input, bounds)
     sizes = output_size.(network.affine_layers)
@@ -287,6 +299,9 @@ function _formulation_bounds(f::ThesisBigM, network, input, bounds)
     )
 end
 
-function _formulation_bounds(f::ThesisBigM, network, input, ::Nothing)
-    return _formulation_bounds(f, network, input, ())
+_known_bounds(network, input, bounds::PreActivationBounds) = bounds
+_known_bounds(network, input, ::Nothing) = _known_bounds(network, input, LinearBounds())
+
+function _known_bounds(network, input, method::AbstractBoundingMethod)
+    return pre_activation_bounds(method, network, _input_box(input))
 end

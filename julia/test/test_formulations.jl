@@ -183,6 +183,51 @@ function test_two_networks_have_names_of_their_own()
     return
 end
 
+function test_bounds_are_computed_by_any_method()
+    network = random_network(5, 3, 6, 5, 2)
+    box = ReLUOpt.unit_box(3)
+    for method in (IntervalBounds(), LinearBounds(), OptimizationBounds())
+        model = silent_model()
+        JuMP.@variable(model, 0 <= x[1:3] <= 1)
+        net = add_network!(model, network, x; bounds = method)
+        expected = pre_activation_bounds(method, network, box)
+        @test net.bounds.lower == expected.lower
+        @test net.bounds.upper == expected.upper
+        @test length(filter(JuMP.is_binary, net.variables)) == unstable_count(expected)
+        thesis = add_network!(model, network, x; bounds = method, formulation = ThesisBigM(9))
+        @test all(all(u .== 9) for u in thesis.bounds.upper)
+    end
+    model = JuMP.Model()
+    JuMP.@variable(model, 0 <= x[1:3] <= 1)
+    linear = pre_activation_bounds(LinearBounds(), network, box)
+    @test add_network!(model, network, x).bounds.lower == linear.lower
+    return
+end
+
+function test_a_network_can_be_deleted_again()
+    network = random_network(5, 3, 6, 5, 2)
+    for formulation in FORMULATIONS
+        model = silent_model()
+        JuMP.@variable(model, 0 <= x[1:3] <= 1)
+        JuMP.@constraint(model, sum(x) <= 2)
+        net = add_network!(model, network, x; formulation)
+        other = add_network!(model, network, x; formulation)
+        @test JuMP.num_variables(model) > 3
+        JuMP.delete(model, net)
+        JuMP.@objective(model, Max, other.output[1])
+        JuMP.optimize!(model)
+        best = forward(network, JuMP.value.(x))[1]
+        @test JuMP.objective_value(model) ≈ best atol = 1e-5
+        JuMP.@objective(model, Max, sum(x))
+        JuMP.delete(model, other)
+        @test JuMP.num_variables(model) == 3
+        counted = JuMP.num_constraints(model; count_variable_in_set_constraints = true)
+        @test counted == 1 + 2 * 3
+        @test_throws Exception JuMP.delete(model, net)
+    end
+    return
+end
+
 function test_matrices_are_read_row_by_row()
     network = random_network(8, 6, 5, 2)
     pixels = reshape(random_inputs(9, 6, 1)[1], 2, 3)
