@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import reluopt as ro
 from helpers.models import MODELS
@@ -79,6 +81,35 @@ def test_fixed_inputs_give_the_forward_pass(world, formulation, case):
         world.add(variable == float(number))
     world.maximise(1.0 * added.output[0])
     np.testing.assert_allclose(values(world, added.output), network.forward(point), atol=1e-5)
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(sorted(MODELS)),
+    st.sampled_from(["bigm", "partition-2", "hull", "thesis"]),
+    st.lists(st.integers(1, 5), min_size=2, max_size=5),
+    st.integers(0, 2**32 - 1),
+)
+def test_any_network_in_any_box_is_the_network(name, formulation, sizes, seed):
+    """Some weights are zero or whole, some inputs fixed; the maximum is the network's."""
+    generator = np.random.default_rng(seed)
+    network, _ = small(sizes, seed)
+    layers = [
+        ro.Dense(
+            np.round(2.0 * each.weight) if generator.random() < 0.3 else each.weight, each.bias
+        )
+        for each in network.layers
+    ]
+    network, world = ro.ReLUNetwork(tuple(layers)), MODELS[name]()
+    low = generator.uniform(-1.0, 1.0, sizes[0])
+    high = low + generator.uniform(0.0, 1.0, sizes[0]) * (generator.random(sizes[0]) < 0.8)
+    inputs = [world.variable(*ends, f"in{i}") for i, ends in enumerate(zip(low, high, strict=True))]
+    added = ro.add_network(world.model, network, inputs, formulation=formulation)
+    best = world.maximise(1.0 * added.output[0])
+    logits = network.forward(values(world, inputs))
+    np.testing.assert_allclose(values(world, added.output), logits, atol=1e-4)
+    drawn = network.forward(generator.uniform(low, high, (500, sizes[0])))
+    assert drawn[:, 0].max() <= best + 1e-4
 
 
 @pytest.mark.parametrize("formulation", [None, "partition-2", "hull", "indicator"])
@@ -215,6 +246,9 @@ def test_what_means_nothing_is_refused(world):
     refused(r"inputs: expected finite bounds.*\[0, inf\] of variable price", [*inputs[:2], endless])
     refused(r"inputs: expected shape \(3,\) \(3 entries\), found \(2,\)", inputs[:2])
     refused("inputs: .*found 2 is str", [*inputs[:2], "in2"])
+    refused("inputs: .*found 2 is float", [*inputs[:2], float("nan")])
+    refused("prefix: expected a word", prefix="_")
+    refused("prefix: expected a word", prefix="my net")
     refused("inputs: .*another model", [*inputs[:2], other])
     refused("inputs: expected rows of one length", [inputs, inputs[:2]])
     refused("formulation: expected .*bigm.*'big'", formulation="big")

@@ -1,6 +1,7 @@
 """Containers of the packages, shapes, and what bounds of expressions are."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import reluopt as ro
@@ -37,7 +38,26 @@ def test_matrix_variables_of_scip():
     assert world.maximise(1.0 * added.output[0]) == pytest.approx(30.0)
 
 
-def test_arrays_of_highs():
+def test_semi_continuous_variables_may_be_zero():
+    """Bounds of theirs hold of other values than zero."""
+    gurobi, highs = GurobiModel(), HighsModel()
+    kind = highs.package.HighsVarType.kSemiContinuous
+    for world, x in (
+        (gurobi, gurobi.model.addVar(0.5, 1.0, vtype="S")),
+        (highs, highs.model.addVariable(0.5, 1.0, type=kind)),
+    ):
+        added = ro.add_network(world.model, picture((1,)), [x])
+        assert (added.box[0].item(), added.box[1].item()) == (0.0, 1.0)
+
+
+def test_series_of_pandas():
+    world = HighsModel()
+    x = pd.Series([world.variable(0.0, 1.0, f"x{i}") for i in range(3)], index=list("abc"))
+    added = ro.add_network(world.model, picture((3,)), x)
+    assert world.maximise(1.0 * added.output[0]) == pytest.approx(3.0)
+
+
+def test_arrays_of_highs(capfd):
     world = HighsModel()
     x = world.model.addVariables(2, 3, lb=0.0, ub=1.0, out_array=True)
     added = ro.add_network(world.model, picture((2, 3)), x)
@@ -48,6 +68,7 @@ def test_arrays_of_highs():
     world.model.deleteVariable(behind)
     added.remove()
     assert world.sizes() == (6, 0)
+    assert "ERROR" not in capfd.readouterr().out
 
 
 def test_indexed_variables_and_blocks_of_pyomo():

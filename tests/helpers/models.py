@@ -124,7 +124,8 @@ class PyomoModel:
         return self.package.value(self.model.goal)
 
     def value(self, variable):
-        return self.package.value(variable)
+        # What stands in no row gets no value; any will do.
+        return variable.lb if variable.value is None else variable.value
 
     def sizes(self):
         kinds = self.package.Var, self.package.Constraint

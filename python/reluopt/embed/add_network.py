@@ -158,6 +158,8 @@ def _prefix(package: Package, given: str | None) -> str:
     if given is None:
         numbered = (f"relu{number}_" for number in count(2))
         return next(each for each in chain(["relu_"], numbered) if not package.has(each))
+    if not isinstance(given, str) or not given.strip("_") or len(given.split()) != 1:
+        raise InputError(f"prefix: expected a word such as 'yield_', found {shown(repr(given))}")
     if package.has(given):
         raise InputError(f"prefix: expected one that the model does not hold, found {given!r}")
     return given

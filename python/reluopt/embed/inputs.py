@@ -27,11 +27,13 @@ def arranged(given: Any) -> Any:
     """Variables as an array of objects in the shape that they were given in.
 
     Lists of any depth, arrays, matrix variables of gurobipy and pyscipopt, and what has values by
-    key: dictionaries, tupledicts, and indexed variables of Pyomo.
+    key: dictionaries, tupledicts, and indexed variables of Pyomo; series of pandas.
 
     Raises:
         InputError: lists of different lengths stand side by side.
     """
+    if hasattr(given, "to_numpy"):
+        given = given.to_numpy()
     if callable(getattr(given, "values", None)):
         given = list(given.values())
     elif hasattr(given, "item") and hasattr(given, "shape") and not isinstance(given, np.ndarray):
@@ -125,7 +127,7 @@ def _in_order(network: ReLUNetwork, given: Any) -> list[Any]:
 
 
 def _terms(package: Package, place: int, entry: Any) -> Terms:
-    if isinstance(entry, Real):
+    if isinstance(entry, Real) and math.isfinite(entry):
         return [], float(entry)
     found = package.terms(entry)
     if found is None:

@@ -114,6 +114,11 @@ class Package(ABC):
         """
 
 
+def or_zero(lower: float, upper: float) -> tuple[float, float]:
+    """Bounds of a semi-continuous variable: between these, or zero."""
+    return min(0.0, lower), max(0.0, upper)
+
+
 def refuse_unless(holds: bool, expected: str, found: str) -> None:
     """Raise an InputError about the model unless something holds."""
     if not holds:

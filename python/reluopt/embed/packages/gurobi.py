@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reluopt.embed.packages.base import Name, Package, Terms, text_of
+from reluopt.embed.packages.base import Name, Package, Terms, or_zero, text_of
 from reluopt.engines.gurobi import add_rows
 
 
@@ -44,7 +44,8 @@ class Gurobi(Package):
         return 0 <= index < len(self._all) and bool(variable.sameAs(self._all[index]))
 
     def ends(self, variable: Any) -> tuple[float, float]:
-        return variable.LB, variable.UB
+        lower, upper = variable.LB, variable.UB
+        return or_zero(lower, upper) if variable.VType in "SN" else (lower, upper)
 
     def label(self, variable: Any) -> str:
         return str(variable.VarName)

@@ -8,7 +8,7 @@ from weakref import proxy
 
 import numpy as np
 
-from reluopt.embed.packages.base import Name, Package, Terms, refuse_unless, text_of
+from reluopt.embed.packages.base import Name, Package, Terms, or_zero, refuse_unless, text_of
 
 
 class Highs(Package):
@@ -38,17 +38,18 @@ class Highs(Package):
         return ours and 0 <= variable.index < self.model.numVariables
 
     def ends(self, variable: Any) -> tuple[float, float]:
+        from highspy import HighsVarType
+
         _, _, lower, upper, _ = self.model.getCol(variable.index)
-        return lower, upper
+        _, kind = self.model.getColIntegrality(variable.index)
+        semi = kind in (HighsVarType.kSemiContinuous, HighsVarType.kSemiInteger)
+        return or_zero(lower, upper) if semi else (lower, upper)
 
     def label(self, variable: Any) -> str:
         return variable.name or f"column {variable.index}"
 
     def has(self, prefix: str) -> bool:
-        from highspy import HighsStatus
-
-        found, _ = self.model.getColByName(text_of(prefix, ("y", (0,))))
-        return bool(found == HighsStatus.kOk)
+        return text_of(prefix, ("y", (0,))) in self.model.allVariableNames()
 
     def add_variables(
         self, prefix: str, names: Sequence[Name], lower: Any, upper: Any, binary: Any
