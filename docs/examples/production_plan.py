@@ -87,6 +87,7 @@ def draw(estimator: Any, water: Any, nitrogen: Any, path: Path) -> None:
         shown = ax.contourf(*mesh, seen, levels=np.arange(0.0, 10.5, 1.0), cmap=SHADES)
         place = water[field], nitrogen[field]
         ax.plot(*place, "o", color="#D55E00", ms=6, mec="white", clip_on=False, zorder=5)
+        ax.annotate("plan", place, xytext=(6, 3), textcoords="offset points")
         ax.set_title(f"{AREA[field]:.0f} ha, soil index {soil:g}")
         ax.set_xlabel("water (mm)")
     axes[0].set_ylabel("nitrogen (kg/ha)")
