@@ -1,6 +1,7 @@
 """Examples in docstrings do what they say."""
 
 import doctest
+import inspect
 from importlib import import_module
 from pathlib import Path
 
@@ -23,7 +24,6 @@ def test_examples_do_what_they_say(name):
     assert found.failed == 0
 
 
-def test_what_people_call_first_has_an_example():
-    assert {"reluopt.networks.network", "reluopt.pipeline", "reluopt.asking.ask"} <= set(
-        WITH_EXAMPLES
-    )
+@pytest.mark.parametrize("name", reluopt.__all__)
+def test_what_is_public_has_an_example(name):
+    assert ">>> " in inspect.getdoc(getattr(reluopt, name))

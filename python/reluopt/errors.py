@@ -46,7 +46,16 @@ def _printable(character: str) -> str:
 
 
 class ReluoptError(Exception):
-    """Base class of every error that reluopt raises on purpose; its message is one line."""
+    """Base class of every error that reluopt raises on purpose; its message is one line.
+
+    Example:
+        >>> import reluopt as ro
+        >>> try:
+        ...     ro.load_network("thesis", activation="tanh")
+        ... except ro.ReluoptError as error:
+        ...     print(error)
+        activation: expected 'relu' (nothing else can be answered for), found 'tanh'
+    """
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(
@@ -60,15 +69,42 @@ class ReluoptError(Exception):
 
 
 class InputError(ReluoptError, ValueError):
-    """An argument, file, tensor or option does not hold what was expected."""
+    """An argument, file, tensor or option does not hold what was expected.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.load_images("exam")
+        Traceback (most recent call last):
+        ...
+        reluopt.errors.InputError: images: expected split train or test, found 'exam'
+    """
 
 
 class UnsupportedProblemError(ReluoptError):
-    """The chosen engine cannot solve this kind of problem; the message names engines that can."""
+    """The chosen engine cannot solve this kind of problem; the message names engines that can.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> try:
+        ...     ro.nearest("thesis", seven, norm="l2", engine="highs")
+        ... except ro.UnsupportedProblemError as error:
+        ...     print(str(error).partition(";")[0])
+        engine highs: cannot solve L2 problems
+    """
 
 
 class EngineUnavailableError(ReluoptError):
-    """The chosen engine is not installed or not licensed; the message says how to get it."""
+    """The chosen engine is not installed or not licensed; the message says how to get it.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> try:
+        ...     found = ro.verify("thesis", seven, eps=0.01, engine="gurobi")
+        ... except ro.EngineUnavailableError as missing:
+        ...     print(missing)  # how to get it
+    """
 
 
 class AssumptionWarning(UserWarning):

@@ -11,7 +11,13 @@ NAME = "reluopt"
 
 
 def own_version() -> str:
-    """The version of this package; ``unknown`` where it runs without having been installed."""
+    """The version of this package; ``unknown`` where it runs without having been installed.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.own_version() == ro.__version__
+        True
+    """
     installed = _distribution()
     return "unknown" if installed is None else installed.version
 

@@ -44,6 +44,12 @@ class Method:
     Raises:
         InputError: no formulation or bounds have one of the names; engines are judged when one is
             asked (:func:`engine_for`).
+
+    Example:
+        >>> import reluopt as ro
+        >>> method = ro.Method("highs", "bigm", "ball", options=ro.EngineOptions(time_limit=30))
+        >>> method.engine, method.over_ball, method.options.time_limit
+        ('highs', True, 30)
     """
 
     engine: str

@@ -31,6 +31,11 @@ class Status(StrEnum):
     * ``NOT_ROBUST``: a checked input of the ball is answered otherwise.
     * ``UNDECIDED``: neither within the limits; the bound on other labels' lead still holds.
     * ``NUMERICAL``: the engine claims an answer that the check refused, or failed.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.Status("OPTIMAL") is ro.Status.OPTIMAL, str(ro.Status.ROBUST)
+        (True, 'ROBUST')
     """
 
     OPTIMAL = "OPTIMAL"
@@ -81,6 +86,14 @@ class Certificate:
         box_violation: how far the image leaves the box.
         logits: the network's logits for the image, shape ``(n_K,)``.
         activation: how it is known that the network's layers have ReLUs between them.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> question = ro.MinimalPerturbation(seven, 7, ro.FixedTarget(2), ro.Norm.L1)
+        >>> check = ro.solve(ro.load_network("thesis"), question).certificate
+        >>> check.certified, check.predicted, check.failures
+        (True, 2, ())
     """
 
     certified: bool
@@ -135,6 +148,14 @@ class Solution:
         size: variables, constraints and binaries of the program, when one was built.
         message: one line in words when something needs saying.
         proof: what the bound can be verified from, if the engine was asked to keep it.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> question = ro.MinimalPerturbation(seven, 7, ro.FixedTarget(2), ro.Norm.L1)
+        >>> found = ro.solve(ro.load_network("thesis"), question)
+        >>> found.proven, found.certified, found.engine, found.gap <= 1e-6
+        (True, True, 'bnb', True)
     """
 
     status: Status

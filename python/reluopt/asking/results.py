@@ -185,7 +185,15 @@ class Result(_Looks):
 
 
 class NearestResult(Result):
-    """A nearest image that is answered as asked; ``bound`` is one on ``distance``, from below."""
+    """A nearest image that is answered as asked; ``bound`` is one on ``distance``, from below.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> found = ro.nearest("thesis", seven, norm="l2")
+        >>> round(found.distance, 4), found.predicted, found.image.shape
+        (0.5754, 3, (28, 28))
+    """
 
     @property
     def distance(self) -> float:
@@ -205,7 +213,14 @@ class NearestResult(Result):
 
 
 class VerificationResult(Result):
-    """A verdict on a ball; ``image`` is a witness, ``bound`` one on any other label's lead."""
+    """A verdict on a ball; ``image`` is a witness, ``bound`` one on any other label's lead.
+
+    Example:
+        >>> import reluopt as ro
+        >>> verdict = ro.verify("thesis", ro.load_images("test").image(0), eps=0.05)
+        >>> verdict.robust, verdict.predicted, round(verdict.distance, 4) <= 0.05  # a witness
+        (False, 3, True)
+    """
 
     @property
     def robust(self) -> bool | None:
@@ -222,7 +237,14 @@ class VerificationResult(Result):
 
 
 class WorstCaseResult(Result):
-    """The largest lead of a wrong label over a ball; ``bound`` is one on it, from above."""
+    """The largest lead of a wrong label over a ball; ``bound`` is one on it, from above.
+
+    Example:
+        >>> import reluopt as ro
+        >>> worst = ro.worst_case("thesis", ro.load_images("test").image(0), eps=0.02)
+        >>> round(worst.lead, 4), round(worst.bound, 4), worst.change
+        (-2.2811, -2.2811, '7 → 7')
+    """
 
     @property
     def lead(self) -> float:
@@ -234,7 +256,16 @@ class WorstCaseResult(Result):
 
 
 class Results(_Looks, Sequence[ResultT]):
-    """Results of a batch, in its order."""
+    """Results of a batch, in its order.
+
+    Example:
+        >>> import reluopt as ro
+        >>> found = ro.nearest("thesis", ro.load_images("test").images[:2], norm="l2")
+        >>> len(found), [each.change for each in found]
+        (2, ['7 → 3', '2 → 3'])
+        >>> found.to_frame().shape
+        (2, 14)
+    """
 
     def __init__(self, results: Sequence[ResultT]) -> None:
         self._results = tuple(results)

@@ -29,6 +29,12 @@ class PreActivationBounds:
         lower: K arrays of shape ``(n_k,)``.
         upper: K arrays of shape ``(n_k,)``.
         method: name of what computed them.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> ro.PreActivationBounds((np.array([-1.0, 0.5]),), (np.array([1.0, 2.0]),), "by hand").method
+        'by hand'
     """
 
     lower: tuple[FloatArray, ...]

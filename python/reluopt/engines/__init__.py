@@ -41,7 +41,13 @@ times the fastest."""
 
 
 def engine_names() -> tuple[str, ...]:
-    """Names of all engines, usable here or not."""
+    """Names of all engines, usable here or not.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.engine_names()
+        ('bnb', 'highs', 'gurobi', 'scip', 'julia')
+    """
     return ENGINES.names
 
 
@@ -83,6 +89,13 @@ def choose_engine(name: str, task: Task, network: ReLUNetwork, *, program: bool 
         InputError: there is no engine of this name.
         UnsupportedProblemError: it cannot solve ``task``; the message names engines that can.
         EngineUnavailableError: it is not installed; the message tells how to get it.
+
+    Example:
+        >>> import reluopt as ro
+        >>> network, seven = ro.load_network("thesis"), ro.load_images("test").image(0)
+        >>> task = ro.MinimalPerturbation(seven, 7, ro.FixedTarget(2), ro.Norm.L1).task(network)
+        >>> ro.choose_engine("auto", task, network).name
+        'bnb'
     """
     if name == "auto":
         best = next(_able(task, network, program), None)

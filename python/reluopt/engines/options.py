@@ -26,6 +26,11 @@ class EngineOptions:
         seed: random seed, 0 to 2,000,000,000 (Gurobi's limit); the same seed gives the same search.
         verbose: whether the solver writes its own log to stderr.
         extra: settings of one engine, such as ``{"optimizer": "gurobi"}`` for Julia.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.EngineOptions(time_limit=10, threads=2).gap
+        1e-06
     """
 
     time_limit: float = 60.0

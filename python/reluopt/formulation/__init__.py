@@ -32,5 +32,14 @@ def encode(
 
     Raises:
         InputError: there is no such formulation, or the task has several alternatives.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> network, seven = ro.load_network("thesis"), ro.load_images("test").image(0)
+        >>> task = ro.MinimalPerturbation(seven, 7, ro.FixedTarget(2), ro.Norm.L1).task(network)
+        >>> bounds = ro.compute_bounds("linear", network, task.inputs)
+        >>> ro.encode(network, task, bounds).program.size["binaries"]
+        48
     """
     return FORMULATIONS.get(formulation).encode(network, task, bounds)

@@ -55,6 +55,15 @@ def load_image_file(path: str | os.PathLike[str], shape: Sequence[int] = (28, 28
     Raises:
         InputError: the file is missing, no regular file, unreadable, of another kind or shape, in
             colour or transparent, or holds numbers outside [0, 1]; the message names it.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/seven.npy", ro.load_images("test").image(0))
+        ...     ro.load_image_file(f"{folder}/seven.npy").shape
+        (28, 28)
     """
     place, wanted = Path(path), tuple(shape)
     readers = {".png": _read_png, ".npy": _read_npy}

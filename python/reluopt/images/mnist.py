@@ -64,6 +64,12 @@ class Dataset:
         labels: shape ``(n,)``, the class of each image.
         split: ``train`` or ``test``.
         source: where they come from, in words.
+
+    Example:
+        >>> import reluopt as ro
+        >>> digits = ro.load_images("test").subset([0, 1, 2])
+        >>> digits.images.shape, digits.labels.tolist()
+        ((3, 28, 28), [7, 2, 1])
     """
 
     pixels: NDArray[np.uint8]
@@ -140,6 +146,12 @@ def load_images(
     Raises:
         InputError: unknown split, a file is missing, truncated, corrupt or does not match the
             other one, there are too few images, or the download failed.
+
+    Example:
+        >>> import reluopt as ro
+        >>> test = ro.load_images("test")
+        >>> len(test), test.image(0).shape, test.label(0)
+        (10000, (28, 28), 7)
     """
     if split not in SPLITS:
         raise InputError(f"images: expected split {' or '.join(SPLITS)}, found '{split}'")

@@ -49,6 +49,12 @@ class NetworkMetadata:
         input_box: lower and upper bounds of the inputs, in units of the data; None for pixels in
             [0, 1].
         told: what whoever loaded the network told of it beyond its file, JSON-serialisable.
+
+    Example:
+        >>> import reluopt as ro
+        >>> metadata = ro.load_network("thesis").metadata
+        >>> metadata.input_shape, metadata.test_accuracy
+        ((28, 28), 0.9332)
     """
 
     name: str = "network"

@@ -22,6 +22,14 @@ def save_network(network: ReLUNetwork, path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: the recipe is not JSON-serialisable, or the file cannot be written.
         EngineUnavailableError: the file is to be ONNX, and the package ``onnx`` is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> import reluopt as ro
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ro.save_network(ro.load_network("thesis"), f"{folder}/copy.safetensors")
+        ...     ro.load_network(f"{folder}/copy.safetensors").sizes
+        (784, 32, 16, 10)
     """
     place = Path(path)
     if not place.parent.is_dir():

@@ -38,7 +38,13 @@ TRAINED_BY: Mapping[str, str] = {
 
 
 def bundled_names() -> tuple[str, ...]:
-    """Names of the bundled networks, sorted."""
+    """Names of the bundled networks, sorted.
+
+    Example:
+        >>> import reluopt as ro
+        >>> "thesis" in ro.bundled_names()
+        True
+    """
     return tuple(sorted(path.name.removesuffix(_ENDING) for path in _FOLDER.glob(f"*{_ENDING}")))
 
 
@@ -91,6 +97,11 @@ def open_network(
 
     Warns:
         AssumptionWarning: see :func:`~reluopt.networks.loading.load_network`.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.load_network("thesis").sizes
+        (784, 32, 16, 10)
     """
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and name_or_path in bundled_names():

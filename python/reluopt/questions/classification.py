@@ -14,7 +14,15 @@ from reluopt.questions.tasks import Logits, Task, fitting_box, flat_image
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """Compute the logits of one image by the program: the input is fixed, nothing is optimised."""
+    """Compute the logits of one image by the program: the input is fixed, nothing is optimised.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> found = ro.solve(ro.load_network("thesis"), ro.Classification(seven))
+        >>> found.certified, found.certificate.predicted
+        (True, 7)
+    """
 
     image: ArrayLike
 

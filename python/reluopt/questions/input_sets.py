@@ -24,6 +24,13 @@ class Box:
 
     Raises:
         InputError: shapes differ, a bound is not finite, or a lower bound exceeds its upper bound.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> box = ro.Box(np.zeros(2), np.ones(2))
+        >>> box.clip(np.array([-0.5, 0.25]))
+        array([0.  , 0.25])
     """
 
     lower: FloatArray
@@ -74,6 +81,14 @@ class InputSet:
 
     Raises:
         InputError: limits have no center, the center does not fit, or the radius is no number >= 0.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> center = np.array([0.5, 0.25])
+        >>> ball = ro.InputSet(ro.Box(np.zeros(2), np.ones(2)), center, ro.Norm.L1, radius=0.25)
+        >>> ball.radius
+        0.25
     """
 
     box: Box

@@ -90,6 +90,12 @@ class RelativeMargin:
         over: the one label that the fraction counts over; None means every other. With the true
             label it is the condition of the CTU assignment (2022), section 5:
             ``x_d <= 0.95 max_k x_k`` is a fraction of 1/0.95 - 1 over d, target any.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.RelativeMargin(0.2).conditions(1, 2).matrix  # of x_1 over x_0
+        array([[-1.2,  1. ],
+               [-1. ,  1. ]])
     """
 
     fraction: float = 0.2
@@ -130,6 +136,12 @@ class BareRelativeMargin:
 
     It allows images that the network does not classify as the target (negative logits, ties).
     It is kept to reproduce published figures; such images are never reported as a success.
+
+    Example:
+        >>> import reluopt as ro
+        >>> bare = ro.BareRelativeMargin(0.2).conditions(1, 2)
+        >>> bare.matrix @ [-1.0, -1.1] >= bare.rhs  # met, though x_1 < x_0
+        array([ True])
     """
 
     fraction: float = 0.2
@@ -148,7 +160,13 @@ class BareRelativeMargin:
 
 @dataclass(frozen=True)
 class AbsoluteMargin:
-    """``x_t >= x_j + kappa`` for every other label j, with ``kappa > 0`` in logit units."""
+    """``x_t >= x_j + kappa`` for every other label j, with ``kappa > 0`` in logit units.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.AbsoluteMargin(0.5).conditions(1, 3).rhs  # x_1 ahead of x_0 and of x_2
+        array([0.5, 0.5])
+    """
 
     kappa: float
     bare: ClassVar[bool] = False

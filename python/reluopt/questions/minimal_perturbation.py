@@ -33,6 +33,13 @@ class MinimalPerturbation:
         smoothness: how much the change of a pixel may differ from that of the pixels beside, above
             and below it, in pixel units; None means without limit. It needs a network whose
             ``input_shape`` has rows and columns.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> question = ro.MinimalPerturbation(seven, 7, ro.FixedTarget(2), ro.Norm.L1)
+        >>> round(ro.solve(ro.load_network("thesis"), question).objective, 4)
+        5.6144
     """
 
     image: ArrayLike

@@ -21,7 +21,14 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class FixedTarget:
-    """One label for every image."""
+    """One label for every image.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> ro.FixedTarget(3).candidates(7, np.zeros(10))
+        (3,)
+    """
 
     target: int
 
@@ -40,7 +47,14 @@ class FixedTarget:
 
 @dataclass(frozen=True)
 class ShiftTarget:
-    """``(label + shift) mod classes``; the thesis uses a shift of 5."""
+    """``(label + shift) mod classes``; the thesis uses a shift of 5.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> ro.ShiftTarget(5).candidates(7, np.zeros(10))
+        (2,)
+    """
 
     shift: int = 5
 
@@ -60,7 +74,14 @@ class ShiftTarget:
 
 @dataclass(frozen=True)
 class RunnerUpTarget:
-    """The label with the largest logit among all but the true one."""
+    """The label with the largest logit among all but the true one.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> ro.RunnerUpTarget().candidates(1, np.array([1.0, 3.0, 2.0]))
+        (2,)
+    """
 
     def candidates(self, label: int, logits: FloatArray) -> tuple[int, ...]:
         """The runner-up at the unchanged image (the lowest label among ties)."""
@@ -74,7 +95,14 @@ class RunnerUpTarget:
 
 @dataclass(frozen=True)
 class AnyTarget:
-    """Any label but the true one (an *untargeted* attack); the nearest of them wins."""
+    """Any label but the true one (an *untargeted* attack); the nearest of them wins.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> ro.AnyTarget().candidates(2, np.array([1.0, 3.0, 2.0]))  # the largest logit first
+        (1, 0)
+    """
 
     def candidates(self, label: int, logits: FloatArray) -> tuple[int, ...]:
         """All other labels, by falling logit at the unchanged image."""

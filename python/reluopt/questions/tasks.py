@@ -144,6 +144,13 @@ class Task:
         alternatives: targets with their conditions ``(C_i, d_i)``; none where nothing has to be
             met, at least one for a distance or a slack.
         surroundings: where pre-activation bounds hold if in more than the box; None if not.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> task = ro.MinimalPerturbation(seven, 7, ro.AnyTarget()).task(ro.load_network("thesis"))
+        >>> len(task.alternatives)  # any of nine other labels
+        9
     """
 
     objective: Distance | LinearForm | LargestSlack

@@ -41,6 +41,14 @@ class UniversalPerturbation:
         norm: how the size of delta is measured.
         margin: by how much every target must lead.
         box: where every image may go; None means the box of the network, [0, 1] for images.
+
+    Example:
+        >>> import reluopt as ro
+        >>> digits = ro.load_images("test").subset([2, 5])  # two ones
+        >>> question = ro.UniversalPerturbation(digits.images, digits.labels, norm="l2")
+        >>> found = ro.solve(ro.load_network("thesis"), question)
+        >>> found.status, found.image.shape  # one change for both
+        (<Status.OPTIMAL: 'OPTIMAL'>, (784,))
     """
 
     images: Sequence[ArrayLike]

@@ -36,6 +36,12 @@ class Verification:
         eps: radius of the ball, in the norm's own unit (L2: the length, not its square).
         norm: L1, L2 or Linf, or its name.
         box: inputs allowed; None means those of the network, [0, 1] for images.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> ro.solve(ro.load_network("thesis"), ro.Verification(seven, 7, eps=0.02)).status
+        <Status.ROBUST: 'ROBUST'>
     """
 
     image: ArrayLike

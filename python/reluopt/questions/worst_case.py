@@ -31,6 +31,13 @@ class WorstCase:
         fooled: None, or a share s: only inputs with :math:`x_d \le s\,x_k` for some label k count,
             the condition of the CTU assignment (2022), section 5, with s = 0.95.
         box: inputs allowed; None means those of the network, [0, 1] for images.
+
+    Example:
+        >>> import reluopt as ro
+        >>> seven = ro.load_images("test").image(0)
+        >>> worst = ro.solve(ro.load_network("thesis"), ro.WorstCase(seven, 7, eps=0.02))
+        >>> round(worst.objective, 4)  # below zero: no other label leads
+        -2.2811
     """
 
     image: ArrayLike

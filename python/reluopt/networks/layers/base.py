@@ -271,6 +271,13 @@ class Dense(Affine):
 
     Raises:
         InputError: a shape does not fit, a layer is empty, or an entry is NaN or infinite.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> layer = ro.Dense(np.array([[1.0, -1.0], [2.0, 0.0]]), np.array([0.0, 0.5]))
+        >>> layer.weight @ [3.0, 1.0] + layer.bias
+        array([2. , 6.5])
     """
 
     kind: ClassVar[str] = "dense"

@@ -67,6 +67,13 @@ def from_keras(
 
     Warns:
         NoteWarning: a softmax was left out.
+
+    Example:
+        >>> import keras
+        >>> import reluopt as ro
+        >>> layers = [keras.layers.Dense(3, activation="relu"), keras.layers.Dense(2)]
+        >>> ro.from_keras(keras.Sequential([keras.Input((4,)), *layers])).sizes
+        (4, 3, 2)
     """
     keras = load_keras()
     if not isinstance(model, keras.Model) or type(model).__name__ not in MODELS:

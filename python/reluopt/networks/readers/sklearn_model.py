@@ -61,6 +61,14 @@ def from_sklearn(
 
     Warns:
         NoteWarning: of the two logits, and of outputs that are no classes.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> import reluopt as ro
+        >>> perceptron = MLPClassifier((8,), max_iter=2000, random_state=0)
+        >>> ro.from_sklearn(perceptron.fit(*load_iris(return_X_y=True))).sizes
+        (4, 8, 3)
     """
     framework("sklearn", "estimators", "sklearn")
     steps = [step for _, step in estimator.steps] if _kind(estimator) == "Pipeline" else [estimator]

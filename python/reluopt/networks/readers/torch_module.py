@@ -66,6 +66,13 @@ def from_torch(module: Any, input_shape: Sequence[int], *, name: str | None = No
 
     Warns:
         NoteWarning: a softmax was left out.
+
+    Example:
+        >>> import torch
+        >>> import reluopt as ro
+        >>> module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+        >>> ro.from_torch(module, input_shape=(4,)).sizes
+        (4, 3, 2)
     """
     torch: Any = framework("torch", "PyTorch modules", "torch")
     if not isinstance(module, torch.nn.Module):

@@ -41,6 +41,11 @@ class AdversarialRecipe(TorchRecipe):
 
     Raises:
         InputError: a number is out of its range.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.AdversarialRecipe("short", 1, 50, 0.01, eps=0.1, pgd_steps=7).pgd_steps
+        7
     """
 
     eps: float = 0.1

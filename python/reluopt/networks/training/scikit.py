@@ -17,7 +17,13 @@ from reluopt.networks.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class ScikitRecipe(Recipe):
-    """Training by scikit-learn's ``MLPClassifier``."""
+    """Training by scikit-learn's ``MLPClassifier``.
+
+    Example:
+        >>> import reluopt as ro
+        >>> ro.ScikitRecipe("short", epochs=3, batch_size=50, learning_rate=0.01).epochs
+        3
+    """
 
     package: ClassVar[str] = "scikit-learn"
     module: ClassVar[str] = "sklearn.neural_network"

@@ -27,7 +27,15 @@ Model: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class TorchRecipe(Recipe):
-    """Training by PyTorch."""
+    """Training by PyTorch.
+
+    Example:
+        >>> import reluopt as ro
+        >>> digits = ro.load_images("train").subset(range(200))
+        >>> recipe = ro.TorchRecipe("short", epochs=1, batch_size=50, learning_rate=0.01)
+        >>> ro.train(digits.images, digits.labels, "fc784-8 / fc8-10", recipe).sizes
+        (784, 8, 10)
+    """
 
     package: ClassVar[str] = "torch"
     module: ClassVar[str] = "torch"

@@ -56,6 +56,13 @@ def train(
     Raises:
         InputError: an argument does not hold what is expected.
         EngineUnavailableError: what the recipe trains by is not installed.
+
+    Example:
+        >>> import reluopt as ro
+        >>> digits = ro.load_images("train").subset(range(500))
+        >>> recipe = ro.ScikitRecipe("short", epochs=3, batch_size=50, learning_rate=0.01)
+        >>> ro.train(digits.images, digits.labels, (16,), recipe).sizes
+        (784, 16, 10)
     """
     return _train(images, labels, layers, _named(recipe), seed).network
 

@@ -86,6 +86,14 @@ class Norm(metaclass=_Norms):
         moves_all: whether good changes move all inputs alike, so that attacks follow signs.
         most_linear_regions: linear regions that an attack solves for one starting point.
         linear_ball: whether rows hold a change in its ball (:meth:`encode_ball`).
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> [(str(norm), float(norm.objective(np.array([0.75, -1.0])))) for norm in ro.Norm]
+        [('l1', 1.75), ('l2', 1.5625), ('linf', 1.0)]
+        >>> ro.Norm.L2.distance_of(1.5625)
+        1.25
     """
 
     name: str

@@ -29,6 +29,12 @@ class Blend(Norm):
 
     Raises:
         InputError: another weight.
+
+    Example:
+        >>> import numpy as np
+        >>> import reluopt as ro
+        >>> round(ro.Blend(0.25).objective(np.array([0.5, -0.1])), 6)  # 0.25 * 0.6 + 0.75 * 0.26
+        0.345
     """
 
     weight: float
