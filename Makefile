@@ -2,7 +2,8 @@
 #                  that are complete (ARGS=--full takes all images, which takes hours)
 # make test        set up .venv with the test tools; lint, types, tests
 # make test-julia  the Julia package's tests, and the Python tests that need a Julia with JuMP
-# make docs       render README.md and docs/results.md from figures/data (ARGS=--check compares,
+# make docs        the documentation site, in site/: results rendered, notebooks run, pages built
+# make render      README.md and docs/results.md from figures/data (ARGS=--check compares,
 #                  ARGS=--redraw draws the figures again from their rows first)
 # make fuzz        random networks, files, rows and proofs, by the ten and hundred thousand (hours)
 # reproduce, docs and test work on a fresh machine with Python 3.11 or later, and offline once installed.
@@ -15,7 +16,7 @@ TEST_FLAGS ?=
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 ARGS ?=
 
-.PHONY: reproduce docs test test-julia fuzz lint clean help
+.PHONY: reproduce docs render test test-julia fuzz lint clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -38,8 +39,17 @@ reproduce: $(VENV)/.run-installed
 	$(BIN)/reluopt compile --workers $(WORKERS)
 	$(BIN)/reluopt reproduce --figures figures --runs runs --workers $(WORKERS) $(ARGS)
 
-docs: $(VENV)/.run-installed
+$(VENV)/.docs-installed: $(VENV)/.run-installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+render: $(VENV)/.run-installed
 	$(BIN)/python docs/render.py $(ARGS)
+
+# The variable silences an advertisement.
+docs: render $(VENV)/.docs-installed
+	$(BIN)/python docs/gallery.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check python tests docs
@@ -68,4 +78,4 @@ $(VENV)/.julia-installed: $(VENV)/.test-installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage .gallery site

@@ -1,9 +1,8 @@
 """Notebooks as pages with what they say and draw: ``python docs/gallery.py [--again]``.
 
-The script runs every notebook beside it (``docs/*.ipynb``, kept without outputs) and keeps it with
-its outputs in ``.gallery/``, where it stays until its cells change, or for ever less one ``--again``.
-:func:`page` makes Markdown of what is kept; of a notebook that has not been run, of its cells alone,
-with a line that says so.
+The script runs every notebook beside it (``docs/*.ipynb``, which have no outputs) and keeps a copy
+with outputs in ``.gallery/`` until its cells change; ``--again`` runs all. :func:`page` makes Markdown
+of that copy, or, where there is none, of the cells alone, and says so.
 """
 
 from __future__ import annotations
@@ -70,6 +69,7 @@ def run(path: Path, kept: Path = KEPT) -> Path:
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
+    from jupyter_client.manager import KernelManager
     from nbclient import NotebookClient
 
     notebook = _read(path)
@@ -77,7 +77,7 @@ def run(path: Path, kept: Path = KEPT) -> Path:
         NotebookClient(
             notebook,
             timeout=PATIENCE,
-            kernel_name="python3",
+            km=KernelManager(kernel_name="python3", transport="ipc"),  # no port is opened
             resources={"metadata": {"path": folder}},
         ).execute()
     kept.mkdir(exist_ok=True)

@@ -14,18 +14,20 @@ A link that leads nowhere stops the build.
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import gallery
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from pymdownx.slugs import slugify
+
+import gallery
 
 MOUNTED = {
     "CHANGELOG.md": "changelog.md",
@@ -141,8 +143,10 @@ def _relinked(text: str, origin: str, page: Page, config: MkDocsConfig, files: F
         return f"{found['text']}({Path(here).as_posix()}{hash_}{slug})"
 
     ends = [0, *(end for found in _FENCE.finditer(text) for end in found.span()), len(text)]
-    parts = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
-    return "".join(part if number % 2 else _LINK.sub(link, part) for number, part in enumerate(parts))
+    parts = [text[start:end] for start, end in itertools.pairwise(ends)]
+    return "".join(
+        part if number % 2 else _LINK.sub(link, part) for number, part in enumerate(parts)
+    )
 
 
 def _uri(place: str, slug: str, config: MkDocsConfig, files: Files) -> str | None:
@@ -180,4 +184,3 @@ def _notebooks(config: MkDocsConfig) -> list[Path]:
 
 def _root(config: MkDocsConfig) -> Path:
     return Path(config.docs_dir).parent
-

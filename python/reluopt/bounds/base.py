@@ -33,7 +33,8 @@ class PreActivationBounds:
     Example:
         >>> import numpy as np
         >>> import reluopt as ro
-        >>> ro.PreActivationBounds((np.array([-1.0, 0.5]),), (np.array([1.0, 2.0]),), "by hand").method
+        >>> lower, upper = np.array([-1.0, 0.5]), np.array([1.0, 2.0])
+        >>> ro.PreActivationBounds((lower,), (upper,), "by hand").method
         'by hand'
     """
 

@@ -68,9 +68,9 @@ def from_torch(module: Any, input_shape: Sequence[int], *, name: str | None = No
         NoteWarning: a softmax was left out.
 
     Example:
-        >>> import torch
+        >>> from torch import nn
         >>> import reluopt as ro
-        >>> module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+        >>> module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
         >>> ro.from_torch(module, input_shape=(4,)).sizes
         (4, 3, 2)
     """
