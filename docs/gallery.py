@@ -1,8 +1,8 @@
 """Notebooks as pages with what they say and draw: ``python docs/gallery.py [--again]``.
 
 The script runs every notebook beside it (``docs/*.ipynb``, which have no outputs) and keeps a copy
-with outputs in ``.gallery/`` until its cells change; ``--again`` runs all. :func:`page` makes Markdown
-of that copy, or, where there is none, of the cells alone, and says so.
+with outputs in ``.gallery/`` until its cells change; ``--again`` runs all. :func:`page` makes
+Markdown of that copy, or, where there is none, of the cells alone, and says so.
 """
 
 from __future__ import annotations
@@ -69,7 +69,6 @@ def run(path: Path, kept: Path = KEPT) -> Path:
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
-    from jupyter_client.manager import KernelManager
     from nbclient import NotebookClient
 
     notebook = _read(path)
@@ -77,7 +76,8 @@ def run(path: Path, kept: Path = KEPT) -> Path:
         NotebookClient(
             notebook,
             timeout=PATIENCE,
-            km=KernelManager(kernel_name="python3", transport="ipc"),  # no port is opened
+            kernel_name="python3",
+            extra_arguments=["--log-level=ERROR"],
             resources={"metadata": {"path": folder}},
         ).execute()
     kept.mkdir(exist_ok=True)

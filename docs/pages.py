@@ -39,8 +39,8 @@ MOUNTED = {
 
 README, HOME = "README.md", "index.md"
 
-ABSENT = ("LICENSE", "docs/tutorial.py", "docs/assignment.py", "julia/docs/")
-"""Beginnings of what is linked for readers of the repository; the site has the words alone."""
+ABSENT = re.compile(r"LICENSE|docs/[^/]+\.py|julia/docs/.*|(python|tests)/.*")
+"""What is linked for readers of the repository; the site has the words alone."""
 
 GALLERY = "Gallery"
 """The entry of the navigation that notebooks are added to."""
@@ -54,7 +54,7 @@ _slug = slugify(case="lower")
 _origins: dict[str, str] = {}
 """Places in the repository of pages that lie elsewhere on the site."""
 _included: dict[str, str] = {}
-"""Page of each section that is included, by ``README.md#slug``."""
+"""Page of each heading of the README that is included."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -83,9 +83,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for name, data in pictures.items():
             files.append(File.generated(config, f"{folder}/{name}", content=data))
     for file in files.documentation_pages():
-        for found in _INCLUDE.finditer(file.content_string):
-            target = posixpath.normpath(posixpath.join(_folder(file), found["target"]))
-            _included[target] = file.src_uri
+        for section, folder in parts(file.content_string, root / _folder(file), root):
+            if folder != root / _folder(file):
+                slugs = (_slug(found["words"], "-") for found in _HEADING.finditer(section))
+                _included.update((slug, file.src_uri) for slug in slugs)
     return files
 
 
@@ -125,7 +126,7 @@ def _section(text: str, slug: str) -> str:
             rank = len(found["level"])
             later = (each.start() for each in headings[place + 1 :] if len(each["level"]) <= rank)
             return text[found.start() : next(later, len(text))].rstrip()
-    raise PluginError(f"README.md: expected a heading for #{slug}, found none")
+    raise PluginError(f"sections that are included: expected a heading for #{slug}, found none")
 
 
 def _relinked(text: str, origin: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -143,9 +144,9 @@ def _relinked(text: str, origin: str, page: Page, config: MkDocsConfig, files: F
         return f"{found['text']}({Path(here).as_posix()}{hash_}{slug})"
 
     ends = [0, *(end for found in _FENCE.finditer(text) for end in found.span()), len(text)]
-    parts = [text[start:end] for start, end in itertools.pairwise(ends)]
+    pieces = [text[start:end] for start, end in itertools.pairwise(ends)]
     return "".join(
-        part if number % 2 else _LINK.sub(link, part) for number, part in enumerate(parts)
+        piece if number % 2 else _LINK.sub(link, piece) for number, piece in enumerate(pieces)
     )
 
 
@@ -154,12 +155,12 @@ def _uri(place: str, slug: str, config: MkDocsConfig, files: Files) -> str | Non
     if place == README:
         if not slug:
             return HOME
-        if f"{README}#{slug}" in _included:
-            return _included[f"{README}#{slug}"]
+        if slug in _included:
+            return _included[slug]
         raise PluginError(f"README.md#{slug}: expected a page that includes it, found none")
     if posixpath.dirname(place) == "docs" and place.endswith(".ipynb"):
         return gallery.uri(Path(place))
-    if place.startswith(ABSENT):
+    if ABSENT.fullmatch(place):
         return None
     if place in MOUNTED:
         return MOUNTED[place]
