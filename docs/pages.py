@@ -83,8 +83,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for name, data in pictures.items():
             files.append(File.generated(config, f"{folder}/{name}", content=data))
     for file in files.documentation_pages():
-        for section, folder in parts(file.content_string, root / _folder(file), root):
-            if folder != root / _folder(file):
+        for section, lies in parts(file.content_string, root / _folder(file), root):
+            if lies != root / _folder(file):
                 slugs = (_slug(found["words"], "-") for found in _HEADING.finditer(section))
                 _included.update((slug, file.src_uri) for slug in slugs)
     return files
