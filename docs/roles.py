@@ -13,7 +13,6 @@ _ROLE = re.compile(r":(?P<role>func|class|meth|attr|mod|data|exc):`~?(?P<target>
 _MATH = re.compile(r":math:`(?P<tex>[^`]+)`")
 _LITERAL = re.compile(r"::(?=\n\n {4,})")
 _EXAMPLE = re.compile(r"^(?P<space> *)Example:$", re.MULTILINE)
-_WARNS = re.compile(r"^(?P<space> *)Warns:$", re.MULTILINE)
 
 
 class Roles(griffe.Extension):
@@ -34,6 +33,7 @@ def markdown(text: str) -> str:
 
 
 def _name(found: re.Match[str]) -> str:
-    """A public name links to its entry; any other is itself."""
-    name = found["target"].lstrip(".").rpartition(".")[2]
+    """A public name links to its entry; any other is itself, a module with all of its path."""
+    path = found["target"].lstrip(".")
+    name = path if found["role"] == "mod" else path.rpartition(".")[2]
     return f"[`{name}`][reluopt.{name}]" if name in reluopt.__all__ else f"`{name}`"

@@ -18,6 +18,7 @@ PAGE = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
     [
         (":func:`nearest`", "[`nearest`][reluopt.nearest]"),
         (":class:`~.ask.How`", "`How`"),
+        (":mod:`reluopt.networks.writers`", "`reluopt.networks.writers`"),
         (":math:`n_0`", "$n_0$"),
         ("here::\n\n    import reluopt", "here:\n\n    import reluopt"),
         ("A.\n\nExample:\n    >>> 1", "A.\n\nExamples:\n    >>> 1"),

@@ -140,10 +140,15 @@ class Solution:
         target: the label that was asked for (the one reached, for untargeted problems), or None.
         others: those of further images, where one change was asked for several.
         certificate: the check of ``image``, or None without an image.
-        engine, formulation, bounds: how it was solved.
+        engine: what solved it.
+        formulation: how its program was written.
+        bounds: how pre-activations were bounded.
         nodes: branch-and-bound nodes.
         timings: where the time went.
-        seed, threads, time_limit, gap_tolerance: the options that were used.
+        seed: random seed that was used.
+        threads: solver threads.
+        time_limit: seconds that it might take.
+        gap_tolerance: gap at which it counts as optimal.
         versions: versions of everything that computed, such as ``{"highspy": "1.15.1"}``.
         size: variables, constraints and binaries of the program, when one was built.
         message: one line in words when something needs saying.
