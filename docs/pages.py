@@ -42,6 +42,9 @@ README, HOME = "README.md", "index.md"
 ABSENT = re.compile(r"LICENSE|docs/[^/]+\.py|julia/docs/.*|(python|tests)/.*")
 """What is linked for readers of the repository; the site has the words alone."""
 
+AWAITED = ("own-models.md", "proof.md")
+"""Pages that the navigation names and leaves out while they are not written."""
+
 GALLERY = "Gallery"
 """The entry of the navigation that notebooks are added to."""
 
@@ -58,10 +61,14 @@ _included: dict[str, str] = {}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Notebooks stand in the navigation."""
+    """Notebooks stand in the navigation, and what is awaited only once it is there."""
+    absent = {name for name in AWAITED if not (Path(config.docs_dir) / name).exists()}
     for entry in config.nav or []:
-        if isinstance(entry, dict) and GALLERY in entry:
-            entry[GALLERY] += [gallery.uri(path) for path in _notebooks(config)]
+        for title, pages in entry.items():
+            if title == GALLERY:
+                pages += [gallery.uri(path) for path in _notebooks(config)]
+            elif isinstance(pages, list):
+                pages[:] = [each for each in pages if absent.isdisjoint(each.values())]
     return config
 
 
