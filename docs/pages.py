@@ -39,8 +39,8 @@ MOUNTED = {
 
 README, HOME = "README.md", "index.md"
 
-ABSENT = re.compile(r"LICENSE|docs/[^/]+\.py|julia/docs/.*|(python|tests)/.*")
-"""What is linked for readers of the repository; the site has the words alone."""
+ABSENT = re.compile(r"LICENSE|docs/[^/]+\.py|(julia|python|tests)/.*")
+"""What is linked for readers of the repository, as folders are; the site has the words alone."""
 
 AWAITED = ("own-models.md", "proof.md")
 """Pages that the navigation names and leaves out while they are not written."""
@@ -167,13 +167,13 @@ def _uri(place: str, slug: str, config: MkDocsConfig, files: Files) -> str | Non
         raise PluginError(f"README.md#{slug}: expected a page that includes it, found none")
     if posixpath.dirname(place) == "docs" and place.endswith(".ipynb"):
         return gallery.uri(Path(place))
-    if ABSENT.fullmatch(place):
-        return None
     if place in MOUNTED:
         return MOUNTED[place]
+    path = _root(config) / place
+    if ABSENT.fullmatch(place) or path.is_dir():
+        return None
     if place.startswith("docs/"):
         return place.removeprefix("docs/")
-    path = _root(config) / place
     if not path.is_file():
         raise PluginError(f"{place}: expected a file that can be on the site, found none")
     if files.get_file_from_path(place) is None:
