@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from reluopt.answers.solution import Incumbent
+from reluopt.answers.solution import Incumbent, Solution
 from reluopt.engines import get_engine
 from reluopt.engines.base import Engine
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What a proof is kept for.
+
+    Attributes:
+        network: about which network.
+        task: what was asked.
+        bound: on the objective of a distance; infinite where there is said to be no answer.
+        answer: an input that passed the check, if there is one.
+        name: what the input is called, for people.
+    """
+
+    network: ReLUNetwork
+    task: Task
+    bound: float
+    answer: Incumbent | None
+    name: str = ""
+
+    @classmethod
+    def of(cls, network: ReLUNetwork, task: Task, solution: Solution, name: str = "") -> Claim:
+        """What a solution of a task claims."""
+        targets = [each.target for each in task.alternatives]
+        answer = None
+        if solution.certified and solution.image is not None and solution.target in targets:
+            place = targets.index(solution.target)
+            answer = Incumbent(solution.image, solution.objective, place)
+        return cls(network, task, solution.bound, answer, name)
 
 
 @runtime_checkable
@@ -20,8 +50,8 @@ class ProvingEngine(Engine, Protocol):
         """Whether it keeps proofs of this kind of task."""
         ...
 
-    def proof_bytes(self, proof: Any) -> bytes:
-        """The file that holds the proof of an answer."""
+    def proof_bytes(self, proof: Any, claim: Claim | None = None) -> bytes:
+        """The file that holds the proof of an answer, and the claim for independent checkers."""
         ...
 
     def read_proof(self, path: Path) -> Any:

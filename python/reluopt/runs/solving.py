@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reluopt.engines.proving import ProvingEngine, proving_engine
+from reluopt.engines.proving import Claim, ProvingEngine, proving_engine
 from reluopt.errors import UnsupportedProblemError
 from reluopt.method import engine_for
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
 from reluopt.questions.problems import Box, Norm
-from reluopt.questions.tasks import Task
+from reluopt.questions.tasks import PosedQuestion, Task
 from reluopt.runs.instances import Instance, data_fingerprint
 from reluopt.runs.job import Finished, Job, RowT, UnitT, hard_limit
 
@@ -104,14 +104,16 @@ class SolverJob(NetworkJob[UnitT, RowT], LimitedJob[UnitT, RowT]):
     def run(self, unit: UnitT, progress: ProgressCallback | None = None) -> Finished[RowT]:
         """Row, answer (in the network's input shape) and proof of one unit."""
         started = time.perf_counter()
-        solution = solve(self.network, self.problem(unit), self.method, progress=progress)
+        question = self.problem(unit)
+        solution = solve(self.network, question, self.method, progress=progress)
         row = self.row(unit, solution, time.perf_counter() - started)
-        image, proof = solution.image, solution.proof
-        return Finished(
-            row,
-            None if image is None else image.reshape(self.network.input_shape),
-            None if proof is None else proving_engine(solution.engine).proof_bytes(proof),
-        )
+        image, proof = solution.image, None
+        if solution.proof is not None:
+            task, posed = question.task(self.network), isinstance(question, PosedQuestion)
+            claim = None if posed else Claim.of(self.network, task, solution, row.row_key)
+            proof = proving_engine(solution.engine).proof_bytes(solution.proof, claim)
+        shaped = None if image is None else image.reshape(self.network.input_shape)
+        return Finished(row, shaped, proof)
 
     @property
     def options(self) -> EngineOptions:

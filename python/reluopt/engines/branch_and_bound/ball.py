@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +27,11 @@ class Ball:
     lower: FloatArray
     upper: FloatArray
     empty: bool
+
+    @property
+    def stages(self) -> Sequence[tuple[FloatArray, FloatArray]]:
+        """The bounds on the way there, each found with the help of those before."""
+        return ((self.lower, self.upper),)
 
 
 def make_ball(frame: Frame, radius: float, lower: FloatArray, upper: FloatArray) -> Ball:

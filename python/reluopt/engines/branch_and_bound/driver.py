@@ -16,9 +16,11 @@ from reluopt.deadline import Deadline
 from reluopt.engines.base import Engine, EngineRequest, EngineState
 from reluopt.engines.branch_and_bound import NORMS, largest, within
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
+from reluopt.engines.branch_and_bound.claim import claimed
 from reluopt.engines.branch_and_bound.dual import distance, engine, maximum
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof
 from reluopt.engines.branch_and_bound.dual.proof import replay as replay_box
+from reluopt.engines.branch_and_bound.dual.proof_file import NO_PARTS
 from reluopt.engines.branch_and_bound.dual.proof_file import proof_bytes as box_proof_bytes
 from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.forest import Forest
@@ -30,6 +32,7 @@ from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.branch_and_bound.proof_search import prove, root_bound
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, Search
 from reluopt.engines.branch_and_bound.threads import limited_threads
+from reluopt.engines.proving import Claim
 from reluopt.errors import UnsupportedProblemError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Blend, Norm, Task
@@ -130,9 +133,11 @@ class BranchAndBoundEngine(Engine):
             return False
         return task.decides or (task.minimises_distance and task.norm in tuple(Norm))
 
-    def proof_bytes(self, proof: Any) -> bytes:
+    def proof_bytes(self, proof: Any, claim: Claim | None = None) -> bytes:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""
-        return box_proof_bytes(proof) if isinstance(proof, BoxProof) else proof_bytes(proof)
+        parts = NO_PARTS if claim is None else claimed(proof, claim)
+        write = box_proof_bytes if isinstance(proof, BoxProof) else proof_bytes
+        return write(proof, parts)
 
     def read_proof(self, path: Path) -> Any:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""

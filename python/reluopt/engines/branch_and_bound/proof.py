@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -142,7 +143,7 @@ def replay(proof: Proof, network: ReLUNetwork, task: Task) -> float:
         check_shape(tree, frame.hidden)
         if not ball.empty:
             check = norm.check(frame, alternative.conditions, ball)
-            bound = min(bound, _replay_tree(tree, check, frame, ball))
+            bound = min(bound, _tree_bound(tree, check, frame, ball))
     return max(bound, 0.0)
 
 
@@ -182,21 +183,44 @@ def check_shape(tree: TreeProof, hidden: int) -> None:
         raise InputError("proof: expected a complete binary tree, found that leaves are missing")
 
 
-def _replay_tree(tree: TreeProof, check: LeafCheck, frame: Frame, ball: Ball) -> float:
+class Node(NamedTuple):
+    """A node as replay sees it.
+
+    Attributes:
+        lower, upper: bounds of all neurons.
+        alive: whether these and what its ancestors knew do not show that it is empty.
+        refined: whether it is marked.
+        leaf: the certificate of a leaf, None of an inner node.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    alive: bool
+    refined: bool
+    leaf: Leaf | None
+
+
+def _tree_bound(tree: TreeProof, check: LeafCheck, frame: Frame, ball: Ball) -> float:
     """The least bound of the leaves."""
-    bound, leaves = math.inf, iter(tree.leaves)
+    bound = math.inf
+    for node in walk(tree, frame, ball):
+        if node.leaf is not None and node.alive:
+            empty = node.leaf.kind == EMPTY
+            proven = -math.inf if empty else check.bound(node.leaf, node.lower, node.upper)
+            bound = min(bound, proven)
+    return bound
+
+
+def walk(tree: TreeProof, frame: Frame, ball: Ball) -> Iterator[Node]:
+    """All nodes of a tree that :func:`check_shape` has passed, in preorder."""
+    leaves = iter(tree.leaves)
     stack = [(ball.lower.copy(), ball.upper.copy(), True)]
     for neuron, refined in zip(tree.splits.tolist(), tree.refined.tolist(), strict=True):
         lower, upper, alive = stack.pop()
         if alive and refined:
             alive = frame.tighten(ball.radius, lower, upper)
+        yield Node(lower, upper, alive, bool(refined), next(leaves) if neuron == LEAF else None)
         if neuron != LEAF:
             for active in (True, False):
                 children = child_bounds(lower, upper, neuron, active)
                 stack.append((*children, alive))
-            continue
-        leaf = next(leaves)
-        if alive:
-            proven = -math.inf if leaf.kind == EMPTY else check.bound(leaf, lower, upper)
-            bound = min(bound, proven)
-    return bound

@@ -3,7 +3,8 @@
 Tensors ``tree.{t}.splits``, ``.refined`` and ``.kinds`` describe the tree of alternative t (see
 :class:`~.proof.TreeProof`); each part of the leaves' certificates is one long vector
 ``tree.{t}.{part}`` with ``tree.{t}.{part}.ends`` telling where each leaf's share ends. The metadata
-key ``reluopt`` holds a JSON object with everything else.
+key ``reluopt`` holds a JSON object with everything else. What the proof claims may stand beside it
+(:mod:`.claim`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from safetensors.numpy import save
 
 from reluopt.engines.branch_and_bound import NORMS
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof
-from reluopt.engines.branch_and_bound.dual.proof_file import KIND, proof_of
+from reluopt.engines.branch_and_bound.dual.proof_file import (
+    KIND,
+    NO_PARTS,
+    Parts,
+    proof_of,
+    proving_names,
+)
 from reluopt.engines.branch_and_bound.leaf import BOUND, EMPTY, FARKAS, LEAF, Leaf
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.proof import Proof, TreeProof
@@ -34,8 +41,8 @@ SCHEMA_VERSION = 1
 """Version of the file's layout."""
 
 
-def proof_bytes(proof: Proof) -> bytes:
-    """The file that holds a proof."""
+def proof_bytes(proof: Proof, claim: Parts = NO_PARTS) -> bytes:
+    """The file that holds a proof, and what it claims (:mod:`.claim`)."""
     tensors: dict[str, Any] = {}
     for t, tree in enumerate(proof.trees):
         tensors[f"tree.{t}.splits"] = tree.splits.astype(np.int32)
@@ -59,7 +66,8 @@ def proof_bytes(proof: Proof) -> bytes:
     }
     if proof.fold_radius < math.inf:
         description["fold_radius"] = proof.fold_radius
-    return save(tensors, {"reluopt": json.dumps(description)})
+    text = json.dumps({**description, **claim[1]})
+    return save({**tensors, **claim[0]}, {"reluopt": text})
 
 
 def read_proof(path: str | os.PathLike[str]) -> Proof | BoxProof:
@@ -78,8 +86,8 @@ def read_proof(path: str | os.PathLike[str]) -> Proof | BoxProof:
             return proof_of(file, about)
         norm, radius, count = _described(about, len(file.tensors))
         names = {f"tree.{t}.{name}" for t in range(count) for name in _tensor_types(norm)}
-        if names != file.tensors.keys():
-            strange = shown(min(names ^ file.tensors.keys()))
+        if names != proving_names(file.tensors):
+            strange = shown(min(names ^ proving_names(file.tensors)))
             raise ValueError(f"tensors of {count} trees, but for '{strange}'")
         tensors = file.read_stored()
         trees = tuple(_tree(tensors, t, norm) for t in range(count))

@@ -16,7 +16,7 @@ import numpy as np
 
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
-from reluopt.questions.problems import Alternative, Task
+from reluopt.questions.problems import Alternative, LogitConditions, Task
 
 TIGHT = 1e-8
 """A neuron of at most this pre-activation, or a condition of at most this slack, relative to the
@@ -51,7 +51,7 @@ def repaired(
         for lead in LEADS:
             if not free.any():
                 break
-            goal = point + _step(network, alternative, point, free, lead)
+            goal = point + least_move(network, alternative.conditions, point, free, lead)
             point = task.box.clip(goal)
             if alternative.conditions.slack(network.forward(point)).min(initial=0.0) >= 0.0:
                 return point
@@ -60,15 +60,14 @@ def repaired(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # then there is no step
-def _step(
+def least_move(
     network: ReLUNetwork,
-    alternative: Alternative,
+    conditions: LogitConditions,
     point: FloatArray,
     pixels: BoolArray,
     lead: float,
 ) -> FloatArray:
     """The least move of some pixels that the linear model at ``point`` asks for; 0 if none fits."""
-    conditions = alternative.conditions
     values = network.pre_activations(point)
     rows, sides = [], []
     slope = network.affine_layers[0].of_columns(pixels).matrix

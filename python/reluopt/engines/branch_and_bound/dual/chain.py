@@ -95,6 +95,7 @@ class Chain:
         layers: those that have been bounded, and the next one.
         errors: how far a pre-activation of the first layer may be from ``weight @ s + bias``.
         steps: how the layers behind the first were bounded.
+        whole: bounds of the layers below the last, inactive neurons included, shape ``(2, n_k)``.
     """
 
     def __init__(self, network: ReLUNetwork, domain: Domain) -> None:
@@ -103,6 +104,7 @@ class Chain:
         self.errors = first.errors
         self.layers: list[Layer] = []
         self.steps: list[Step] = []
+        self.whole: list[FloatMatrix] = []
         self._append(first.weight, first.bias, first.magnitudes, first.lower, first.upper)
 
     def _append(
@@ -129,7 +131,9 @@ class Chain:
 
     def advance(self) -> None:
         """Leave out what is inactive in the last layer, and append the next one, unbounded."""
-        below = self.restricted(self.layers.pop())
+        whole = self.layers.pop()
+        self.whole.append(np.array([np.maximum(whole.lower, -whole.magnitudes), whole.upper]))
+        below = self.restricted(whole)
         self.layers.append(below)
         layer = self._network.affine_layers[len(self.layers)]
         weight = np.ascontiguousarray(np.asarray(layer.weight)[:, below.places])

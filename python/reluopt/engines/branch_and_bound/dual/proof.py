@@ -232,7 +232,7 @@ def replay(proof: BoxProof, network: ReLUNetwork, task: Task) -> float:
             f"{len(proof.trees)}"
         )
     try:
-        chains = [_rebuilt(folded.network, ends, steps) for steps in proof.chains]
+        chains = rebuilt_chains(folded.network, ends, proof.chains)
         return max(
             _tree_slack(tree, chains[tree.chain], each.conditions)
             for tree, each in zip(proof.trees, folded.task.alternatives, strict=True)
@@ -248,6 +248,17 @@ def _chosen(tree: BoxTree, task: Task) -> Alternative:
     if tree.condition >= count:
         raise InputError(f"proof: expected one of {count} conditions, found {tree.condition}")
     return alternative.weakened(tree.condition)
+
+
+def rebuilt_chains(
+    network: ReLUNetwork, ends: tuple[FloatArray, FloatArray], chains: Sequence[Sequence[Step]]
+) -> list[Chain]:
+    """The network over the box between some ends, its layers bounded by each chain's steps.
+
+    Raises:
+        ValueError: steps do not fit.
+    """
+    return [_rebuilt(network, ends, steps) for steps in chains]
 
 
 def _rebuilt(

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,14 +48,29 @@ _TREE: Mapping[str, tuple[int, tuple[str, ...]]] = {
 """Dimensions and types of the parts."""
 
 
-def proof_bytes(proof: BoxProof) -> bytes:
-    """The file that holds a proof."""
+Parts: TypeAlias = tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]
+"""Tensors and fields of a file."""
+
+NO_PARTS: Parts = ({}, {})
+"""Nothing."""
+
+CLAIM = "claim."
+"""Begin of the names of tensors that state what a proof claims (:mod:`..claim`)."""
+
+
+def proving_names(names: Iterable[str]) -> set[str]:
+    """Those of tensors that replaying reads."""
+    return {name for name in names if not name.startswith(CLAIM)}
+
+
+def proof_bytes(proof: BoxProof, claim: Parts = NO_PARTS) -> bytes:
+    """The file that holds a proof, and what it claims (:mod:`..claim`)."""
     tensors: dict[str, NDArray[Any]] = {}
     for c, steps in enumerate(proof.chains):
         for s, step in enumerate(steps):
             tensors |= {f"chain.{c}.{s}.{name}": getattr(step, name) for name in _STEP}
     for t, tree in enumerate(proof.trees):
-        tensors |= {f"tree.{t}.{name}": _short(getattr(tree, name)) for name in _TREE}
+        tensors |= {f"tree.{t}.{name}": shortened(getattr(tree, name)) for name in _TREE}
     described = {
         "schema_version": SCHEMA_VERSION,
         "kind": KIND,
@@ -65,11 +80,11 @@ def proof_bytes(proof: BoxProof) -> bytes:
         "chains": [[step.layer for step in steps] for steps in proof.chains],
         "trees": [[tree.alternative, tree.condition, tree.chain] for tree in proof.trees],
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    return save(arrays, {"reluopt": json.dumps(described)})
+    arrays = {name: np.ascontiguousarray(array) for name, array in {**tensors, **claim[0]}.items()}
+    return save(arrays, {"reluopt": json.dumps({**described, **claim[1]})})
 
 
-def _short(array: NDArray[Any]) -> NDArray[Any]:
+def shortened(array: NDArray[Any]) -> NDArray[Any]:
     """An array of float64 in float32, where that is exact."""
     if array.dtype != np.float64:
         return array
@@ -123,8 +138,8 @@ def _proof(tensors: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> Box
         for n in _STEP
     }
     known |= {f"tree.{t}.{name}" for t, _ in enumerate(trees) for name in _TREE}
-    if known != tensors.keys():
-        raise ValueError(f"a tensor '{min(known ^ tensors.keys())}'")
+    if known != proving_names(tensors):
+        raise ValueError(f"a tensor '{min(known ^ proving_names(tensors))}'")
     if any(not 0 <= tree.chain < len(chains) for tree in trees):
         raise ValueError("a tree of no chain")
     return BoxProof(*names, radius, chains, trees)

@@ -48,6 +48,7 @@ are inflated by eight roundings of their terms.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -103,21 +104,30 @@ class RowBall(Ball):
 
     Attributes:
         rows: those of the unstable neurons.
+        before: the bounds from nothing, and with these also those by rows.
     """
 
     rows: BallRows
+    before: tuple[tuple[FloatArray, FloatArray], ...]
+
+    @property
+    def stages(self) -> Sequence[tuple[FloatArray, FloatArray]]:
+        """See :class:`~reluopt.engines.branch_and_bound.ball.Ball`; rows belong to the second."""
+        return (*self.before, (self.lower, self.upper))
 
 
 def make_row_ball(frame: Frame, radius: float, lower: FloatArray, upper: FloatArray) -> RowBall:
     """Tighten copies of the given bounds of all neurons to a ball, by its rows, too."""
     lower, upper = lower.copy(), upper.copy()
     rows, fine = no_ball_rows(), frame.tighten(radius, lower, upper, 0)
+    before = [(lower.copy(), upper.copy())]
     if fine:
         rows, fine = _ball_rows(frame, radius, lower, upper)
+        before.append((lower.copy(), upper.copy()))
     if fine and frame.flat.weight_offsets.size > 3:  # deeper layers profit from the tighter second
         fine = frame.tighten(radius, lower, upper, 2)
         rows = _of_unstable(rows, lower, upper)
-    return RowBall(radius, lower, upper, not fine, rows)
+    return RowBall(radius, lower, upper, not fine, rows, tuple(before))
 
 
 @dataclass(eq=False)

@@ -1,0 +1,132 @@
+"""What a kept proof claims, beside it in its file, for those who check it without reluopt.
+
+A proof names its network and task by fingerprints alone, and its replay bounds neurons anew by
+whatever the propagation of this version does. An independent checker (``reluopt_check``) needs the
+task itself, the bounds, each of which it confirms before it uses it, and the answer. All of that
+stands in tensors whose names begin with ``claim.``, and the field ``claim``; docs/proof.md says
+what they mean. Replaying
+(:mod:`.proof`, :mod:`.dual.proof`) does not look at it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from reluopt.answers.solution import Incumbent
+from reluopt.engines.branch_and_bound import within
+from reluopt.engines.branch_and_bound.dual.boxes import box_ends
+from reluopt.engines.branch_and_bound.dual.proof import BoxProof, rebuilt_chains
+from reluopt.engines.branch_and_bound.dual.proof_file import CLAIM, NO_PARTS, Parts, shortened
+from reluopt.engines.branch_and_bound.folding import is_folded
+from reluopt.engines.branch_and_bound.proof import (
+    Proof,
+    proof_ball,
+    replayed_frame,
+    walk,
+)
+from reluopt.engines.branch_and_bound.repair import LEADS, least_move
+from reluopt.engines.proving import Claim
+from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.rounding import gamma
+from reluopt.questions.norms.base import Norm
+
+
+def claimed(proof: Proof | BoxProof, claim: Claim) -> Parts:
+    """Tensors and fields that state a claim; none where no independent checker reads them.
+
+    These are proofs over folded or rescaled networks (:mod:`.folding`,
+    :func:`~reluopt.bounds.scaling.balanced`), and those about boxes without centre.
+    """
+    task, inputs = claim.task, claim.task.inputs
+    if inputs.center is None or is_folded(claim.network):
+        return NO_PARTS
+    bounds = (
+        _box_bounds(proof, claim) if isinstance(proof, BoxProof) else _ball_bounds(proof, claim)
+    )
+    if bounds is None:
+        return NO_PARTS
+    tensors = {"image": inputs.center, "lower": task.box.lower, "upper": task.box.upper, **bounds}
+    for t, alternative in enumerate(task.alternatives):
+        tensors[f"{t}.matrix"] = alternative.conditions.matrix
+        tensors[f"{t}.rhs"] = alternative.conditions.rhs
+    distance = task.minimises_distance
+    bound = claim.bound if distance else inputs.radius
+    fields: dict[str, Any] = {
+        "question": "distance" if distance else "verdict",
+        "norm": str(task.norm if distance else inputs.norm),
+        "bound": bound if math.isfinite(bound) else None,
+        "alternatives": len(task.alternatives),
+        "incumbent": None,
+        "name": claim.name,
+    }
+    answer = _settled(claim, claim.answer) if distance and claim.answer is not None else None
+    if answer is not None and claim.answer is not None:
+        tensors["incumbent"], fields["incumbent"] = answer, claim.answer.alternative
+    stored = {CLAIM + name: shortened(np.array(each)) for name, each in tensors.items()}
+    return stored, {"claim": fields}
+
+
+def _settled(claim: Claim, answer: Incumbent) -> FloatArray | None:
+    """An image at the answer that meets the conditions whatever a forward pass rounds.
+
+    The answer itself meets them in float64, up to whose rounding it may lie where they end. None
+    where no small move does.
+    """
+    network, conditions = claim.network, claim.task.alternatives[answer.alternative].conditions
+    reach, errors = np.abs(answer.image), np.zeros(answer.image.size)
+    for layer in network.affine_layers:
+        weight = np.abs(layer.matrix)
+        sizes = weight @ (reach + errors) + np.abs(layer.bias)
+        errors = weight @ errors + gamma(layer.input_size + 8.0) * sizes
+        reach = sizes
+    room = np.abs(conditions.matrix) @ (errors + gamma(16.0) * reach)
+    room += gamma(16.0) * np.abs(conditions.rhs)
+    image, movable = answer.image, claim.task.box.lower < claim.task.box.upper
+    for lead in (0.0, *LEADS):
+        if lead > 0.0:
+            step = least_move(network, conditions, answer.image, movable, lead)
+            image = claim.task.box.clip(answer.image + step)
+        if (conditions.slack(network.forward(image)) >= 2.0 * room).all():
+            return image
+    return None
+
+
+def _ball_bounds(proof: Proof, claim: Claim) -> dict[str, FloatArray] | None:
+    """Bounds over the ball, and at the nodes that bound anew; None of a rescaled network."""
+    task = claim.task if claim.task.minimises_distance else within.nearest(claim.task)
+    frame = replayed_frame(proof, claim.network, task)
+    if frame.network is not claim.network:
+        return None
+    ball = proof_ball(frame, proof.radius)
+    found = {"ball": _pairs(ball.stages, frame.hidden)}
+    for t, tree in enumerate(proof.trees):
+        nodes = [] if ball.empty else walk(tree, frame, ball)
+        pairs = [(node.lower, node.upper) for node in nodes if node.refined]
+        found[f"{t}.nodes"] = _pairs(pairs, frame.hidden)
+    return found
+
+
+def _pairs(pairs: Sequence[tuple[FloatArray, FloatArray]], hidden: int) -> FloatArray:
+    """Bounds of hidden neurons, shape ``(pairs, 2, H)``."""
+    kept = np.array([(low[:hidden], high[:hidden]) for low, high in pairs])
+    bounds: FloatArray = np.nan_to_num(kept.reshape(len(pairs), 2, hidden))
+    return bounds
+
+
+def _box_bounds(proof: BoxProof, claim: Claim) -> dict[str, FloatArray] | None:
+    """Bounds of each chain, shape ``(1, 2, H)``."""
+    inputs = replace(claim.task.inputs, norm=Norm.LINF, radius=proof.radius)
+    found = {}
+    for c, chain in enumerate(rebuilt_chains(claim.network, box_ends(inputs), proof.chains)):
+        parts = []
+        for layer, size in zip(chain.whole, claim.network.hidden_sizes, strict=True):
+            assert layer.shape == (2, size)
+            parts.append(layer)
+        whole = np.concatenate([np.zeros((2, 0)), *parts], axis=1)
+        found[f"chain.{c}"] = np.nan_to_num(whole)[None]
+    return found
