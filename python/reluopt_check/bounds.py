@@ -1,14 +1,15 @@
-"""Bounds of hidden neurons, whole trees, and the one inequality that carries forms to the inputs."""
+"""Bounds of hidden neurons, trees, and the one inequality that carries forms to the inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from operator import mul
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from reluopt_check.exact import ONE, ZERO, Vec, combine, rounded, unit
-from reluopt_check.files import File, Refused
+from reluopt_check.exact import ONE, ZERO, Vec, combine, rounded, shown, unit
+from reluopt_check.files import File, ProofError
 from reluopt_check.model import Domain, Network
 
 LEAF = -1
@@ -35,8 +36,13 @@ class Bounds(NamedTuple):
 Slope = Callable[[int, Fraction, Fraction, Fraction], Fraction]
 """Of neuron, coefficient and bounds: what to replace the coefficient of the ReLU by."""
 Planes = Mapping[int, tuple[Callable[[Fraction, bool], Fraction], Vec, Fraction]]
-"""Of neurons ``plane @ input + edge >= max(a, 0)``, and how much of it is used, for a coefficient and
-whether the neuron is undecided."""
+"""Of neurons ``plane @ input + edge >= max(a, 0)``, and how much of it is used, for a coefficient
+and whether the neuron is undecided."""
+
+
+def flat(*_: object) -> Fraction:
+    """The slope 0, with which forms are bounded by intervals."""
+    return ZERO
 
 
 def usual(_: int, c: Fraction, low: Fraction, high: Fraction) -> Fraction:
@@ -83,14 +89,6 @@ def carried(
     return constant, combine(weights, rows, net.sizes[0])
 
 
-def interval(net: Network, bounds: Bounds, k: int, i: int, sign: int) -> Fraction:
-    """At most ``sign * a`` of neuron i of layer k > 0, by the bounds of the layer below."""
-    total = sign * net.layers[k].bias[i]
-    for h, w in enumerate(net.layers[k].rows[i].list(), start=net.starts[k - 1]):
-        total += sign * w * max(bounds.low[h] if sign * w > 0 else bounds.high[h], ZERO)
-    return total
-
-
 def confirm(
     net: Network,
     domain: Domain,
@@ -103,13 +101,15 @@ def confirm(
     ``more`` are other lower bounds on ``sign * a``, of layer, neuron and sign.
 
     Raises:
-        Refused: nothing shows one of them.
+        ProofError: nothing shows one of them.
     """
 
-    def linear(k: int, i: int, sign: int) -> Fraction:
+    def linear(slope: Slope, k: int, i: int, sign: int) -> Fraction:
         form = unit(i, net.sizes[k + 1], sign).list()
-        constant, g = carried(net, new, k, form, usual, {})
+        constant, g = carried(net, new, k, form, slope, {})
         return constant + domain.least(g)
+
+    ways: list[Any] = [partial(linear, flat), *more, partial(linear, usual)]
 
     for k, start in enumerate(net.starts[:-1]):
         for i in range(net.sizes[k + 1]):
@@ -117,11 +117,9 @@ def confirm(
             for sign, given in ((1, new.low[h]), (-1, -new.high[h])):
                 if old and (old.low[h] if sign > 0 else -old.high[h]) >= given:
                     continue
-                if k > 0 and interval(net, new, k, i, sign) >= given:
-                    continue
-                if not any(show(k, i, sign) >= given for show in (*more, linear)):
+                if not any(way(k, i, sign) >= given for way in ways):
                     side = "lower" if sign > 0 else "upper"
-                    raise Refused(f"neuron {h}: {float(sign * given)!r} is no {side} bound")
+                    raise ProofError(f"neuron {h}: {shown(sign * given)} is no {side} bound")
         if any(new.low[h] > new.high[h] for h in range(start, net.starts[k + 1])):
             return False
     return True
@@ -157,29 +155,29 @@ def leaves(
     for node, (name, mark) in enumerate(zip(splits, marks, strict=True)):
         where = f"alternative {t}, node {node}"
         if not stack:
-            raise Refused(f"{where}: the tree has ended before")
+            raise ProofError(f"{where}: the tree has ended before")
         bounds, alive, depth = stack.pop()
         if mark:
             new = next(kept, None)
             if new is None:
-                raise Refused(f"{where}: no bounds are kept")
+                raise ProofError(f"{where}: no bounds are kept")
             try:
                 alive = alive and confirm(net, domain, bounds, new)
-            except Refused as error:
-                raise Refused(f"{where}, {error}") from None
+            except ProofError as error:
+                raise ProofError(f"{where}, {error}") from None
             bounds = new
         if name == LEAF:
             if alive:
                 yield Place(where, leaf, bounds)
             leaf += 1
         elif not 0 <= name < len(names) or depth > len(names):
-            raise Refused(f"{where}: a split of neuron {name}")
+            raise ProofError(f"{where}: a split of neuron {name}")
         else:
             for active in (True, False):
                 below, h = bounds.child(names[name], active), names[name]
                 stack.append((below, alive and below.low[h] <= below.high[h], depth + 1))
     if stack:
-        raise Refused(f"alternative {t}: {len(stack)} leaves are missing")
+        raise ProofError(f"alternative {t}: {len(stack)} leaves are missing")
 
 
 def pairs(file: File, name: str, hidden: int) -> list[Bounds]:

@@ -30,6 +30,14 @@ def vec(values: Iterable[Any]) -> Vec:
     return Vec([n << (e + 1 - d.bit_length()) for n, d in pairs], e)
 
 
+def shown(value: Fraction) -> str:
+    """A number as messages show it."""
+    try:
+        return repr(float(value))
+    except OverflowError:
+        return "a number beyond 1e308"
+
+
 def unit(i: int, size: int, sign: int = 1) -> Vec:
     """Plus or minus a unit vector."""
     return Vec([sign * (i == j) for j in range(size)], 0)

@@ -13,11 +13,11 @@ MOST_BYTES, MOST_HEADER = 1 << 26, 1 << 22
 KINDS = {"F64": "d", "F32": "f", "I8": "b", "U8": "B", "I32": "i", "I64": "q"}
 
 
-class BadInput(Exception):
+class InputError(Exception):
     """A file or an option that is not what it should be: exit code 2."""
 
 
-class Refused(Exception):
+class ProofError(Exception):
     """A proof that does not hold: exit code 1."""
 
 
@@ -48,7 +48,7 @@ class File(NamedTuple):
         found = self.tensors.get(name, Tensor((), ()))
         pairs = zip(shape, found.shape, strict=False)
         if len(shape) != len(found.shape) or any(a not in (None, b) for a, b in pairs):
-            raise BadInput(f"tensor '{name}': expected shape {shape}, found {found.shape}")
+            raise InputError(f"tensor '{name}': expected shape {shape}, found {found.shape}")
         return found
 
     def field(self, name: str, *kinds: type, among: Any = None) -> Any:
@@ -56,7 +56,7 @@ class File(NamedTuple):
         found = self.fields.get(name)
         if type(found) not in kinds or (among is not None and found not in among):
             wanted = kinds if among is None else among
-            raise BadInput(f"field '{name}': expected {wanted}, found {repr(found)[:60]}")
+            raise InputError(f"field '{name}': expected {wanted}, found {repr(found)[:60]}")
         return found
 
 
@@ -76,7 +76,7 @@ def read(path: str) -> File:
         return File(dict(fields), _tensors(header, data[8 + length :]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         text = " ".join(str(error).split())[:200]
-        raise BadInput(f"{path}: expected a safetensors file of reluopt, found {text}") from None
+        raise InputError(f"{path}: expected a safetensors file of reluopt, found {text}") from None
 
 
 def _tensors(header: dict[str, Any], data: bytes) -> dict[str, Tensor]:

@@ -7,8 +7,8 @@ from operator import mul
 from typing import Any
 
 from reluopt_check.bounds import Bounds, carried, confirm
-from reluopt_check.exact import ONE, ZERO, Vec, combine, dot, knapsack, positive, vec
-from reluopt_check.files import Refused
+from reluopt_check.exact import ONE, ZERO, Vec, combine, dot, knapsack, positive
+from reluopt_check.files import ProofError
 from reluopt_check.model import Claim, Domain, Network
 
 FARKAS = 2
@@ -17,7 +17,7 @@ FARKAS = 2
 class L1:
     """Values at the ball's corners: no change, + r e_j, - r e_j; the change is p+ - p-."""
 
-    parts = ("neurons", "conditions", "balls")
+    parts: tuple[str, ...] = ("neurons", "conditions", "balls")
 
     def __init__(self, net: Network, domain: Domain, claim: Claim) -> None:
         self.net, self.domain, self.claim = net, domain, claim
@@ -35,7 +35,7 @@ class L1:
             start = sign * row.n[0]
             gains = (start - sign * n for n in row.n[1:])
             most = Fraction(knapsack(gains, self.rooms, self.domain.budget), 1 << self.domain.e)
-            return (start - most / self.domain.radius) / (1 << row.e)
+            return Fraction(start - most / self.domain.radius) / (1 << row.e)
 
         fine = confirm(self.net, self.domain, old, new, by_corners)
         self._reach(self.net.depth - 1 if fine else -1, new)
@@ -77,7 +77,7 @@ class L1:
             *map(positive, (parts["conditions"], parts["balls"])),
         )
         if (len(pi), len(mu), len(tau)) != (net.hidden, len(asked.rhs), net.hidden):
-            raise Refused(f"{len(pi)}, {len(mu)} and {len(tau)} multipliers")
+            raise ProofError(f"{len(pi)}, {len(mu)} and {len(tau)} multipliers")
         objective, radius = Fraction(kind != FARKAS), domain.radius or ONE
         lifts, used, nothing = [], {}, Vec([0] * domain.size, 0)
         for h, row in enumerate(self.tops):
@@ -85,6 +85,7 @@ class L1:
                 start = max(row.n[0], 0)
                 used[h] = (lambda *_, v=tau[h]: v), nothing, Fraction(start, 1 << row.e)
                 lifts.append((-tau[h], Vec([max(n, 0) - start for n in row.n[1:]], row.e)))
+        constant: Fraction
         form = [-v for v in combine(mu, asked.matrix, net.sizes[-1]).list()]
         constant, g = carried(net, bounds, net.depth, form, lambda h, *_: -pi[h], used)
         constant += sum(map(mul, mu, asked.rhs)) + dot(g, domain.center)

@@ -19,7 +19,7 @@ from reluopt_check.exact import (
     unit,
     vec,
 )
-from reluopt_check.files import Refused
+from reluopt_check.files import ProofError
 from reluopt_check.model import Claim, Domain, Network
 
 BOUND, THIN = 1, Fraction(1e-6)
@@ -28,7 +28,7 @@ BOUND, THIN = 1, Fraction(1e-6)
 class L2:
     """Forms in (x of undecided neurons, a of the first layer, 1), see docs/proof.md."""
 
-    parts = ("delta", "x", "z", "psi", "term_at", "term_form")
+    parts: tuple[str, ...] = ("delta", "x", "z", "psi", "term_at", "term_form")
 
     def __init__(self, net: Network, domain: Domain, claim: Claim) -> None:
         self.net, self.domain, self.claim, rows = net, domain, claim, net.layers[0].rows
@@ -60,7 +60,7 @@ class L2:
                     x = stage[h - net.starts[k]] = unit(len(caps), size)
                     slope = rounded(high / (high - low))
                     offset = max(-slope * low, (1 - slope) * high)
-                    made = [1, 0, 0], [-1, high, 0], [1, 0, -1], [-1, offset, slope]
+                    made: Any = [1, 0, 0], [-1, high, 0], [1, 0, -1], [-1, offset, slope]
                     for kind, weights in zip(kinds, made, strict=False):
                         kind.append(combine(weights, [x, one, a], size))
                     caps.append(high)
@@ -81,7 +81,7 @@ class L2:
         fits = lengths == [domain.size, u, len(forms), terms, terms, terms] and kind == BOUND
         relu = list(at[:u]) == [*range(u)] and list(owner[:u]) == [*range(2 * u, 3 * u)]
         if not (fits and relu and {*at} <= {*range(u)} and {*owner} <= {*range(len(forms))}):
-            raise Refused(f"parts that do not fit {u} undecided neurons and {len(forms)} forms")
+            raise ProofError(f"parts that do not fit {u} undecided neurons and {len(forms)} forms")
         psi = [Fraction(v) if k < u else min(Fraction(v), ZERO) for k, v in enumerate(parts["psi"])]
         delta = _clipped(parts["delta"], *self.claim.ends())
         x = _clipped(parts["x"], [ZERO] * u, caps)
@@ -102,7 +102,7 @@ class L2:
             total += min(slope * (low - v), slope * (high - v))
         kappa = negative_curvature(self._curvature(forms, psi, [*zip(at, owner, strict=True)], u))
         if kappa is None:
-            raise Refused("a quadratic form that is not convex")
+            raise ProofError("a quadratic form that is not convex")
         total -= kappa / 2 * sum(max(v, cap - v) ** 2 for v, cap in zip(x, caps, strict=True))
         return None if total > self.largest else total
 

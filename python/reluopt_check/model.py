@@ -9,8 +9,8 @@ from itertools import accumulate, pairwise
 from math import inf, sqrt
 from typing import Any, NamedTuple
 
-from reluopt_check.exact import ZERO, Vec, combine, dot, knapsack, vec
-from reluopt_check.files import BadInput, File, pieces
+from reluopt_check.exact import ZERO, Vec, combine, dot, knapsack, shown, vec
+from reluopt_check.files import File, InputError, pieces
 
 MOST_HIDDEN = 1000
 
@@ -37,12 +37,12 @@ class Network:
     def __init__(self, file: File) -> None:
         file.field("activation", str, among=("relu",))
         about = file.field("architecture", dict)
-        sizes = about.get("sizes") if about.get("type") == "dense" else None
+        sizes: Any = about.get("sizes") if about.get("type") == "dense" else None
         fine = isinstance(sizes, list) and all(type(n) is int and n > 0 for n in sizes)
         if not fine or len(sizes) < 2 or len(file.tensors) != 2 * len(sizes) - 2:
-            raise BadInput(f"network: expected dense layers, found {str(about)[:80]}")
+            raise InputError(f"network: expected dense layers, found {str(about)[:80]}")
         if sum(sizes[1:-1]) > MOST_HIDDEN:
-            raise BadInput(f"network: expected at most {MOST_HIDDEN} hidden neurons")
+            raise InputError(f"network: expected at most {MOST_HIDDEN} hidden neurons")
         self.sizes, self.layers = tuple(sizes), list[Layer]()
         digest = hashlib.sha256(repr(self.sizes).encode())
         for k, (inputs, outputs) in enumerate(pairwise(sizes)):
@@ -129,11 +129,10 @@ class Alternative(NamedTuple):
         """Rows ``x_t >= f x_j + g`` that differ in j alone together."""
         kinds: dict[str, list[str]] = {}
         for row, right in zip(self.matrix, self.rhs, strict=True):
-            values = [float(v) for v in row.list()]
-            ups = [f"{v:.12g} x{j}" for j, v in enumerate(values) if v > 0]
-            downs = [(f"{-v:.12g}", str(j)) for j, v in enumerate(values) if v < 0]
+            ups = [f"{shown(v)} x{j}" for j, v in enumerate(row.list()) if v > 0]
+            downs = [(shown(-v), str(j)) for j, v in enumerate(row.list()) if v < 0]
             factor, labels = downs[0] if len(downs) == 1 else (str(downs), "")
-            kind = f"{' + '.join(ups)} >= {float(right):.12g} + {factor} x"
+            kind = f"{' + '.join(ups)} >= {shown(right)} + {factor} x"
             kinds.setdefault(kind, []).append(labels)
         return ", ".join(f"{kind}[{','.join(labels)}]" for kind, labels in kinds.items())
 
@@ -147,7 +146,7 @@ class Claim:
         self.norm: str = fields.field("norm", str, among=("l1", "l2", "linf"))
         given = fields.field("bound", float, int, type(None))
         if (given is None and self.verdict) or not 0 <= (given or 0) < inf:
-            raise BadInput(f"claim: expected a bound or radius >= 0, found {given}")
+            raise InputError(f"claim: expected a bound or radius >= 0, found {given}")
         self.bound = None if given is None else Fraction(given)
         self.name = repr(fields.field("name", str)[:60])
         image, lower, upper = (
@@ -158,10 +157,10 @@ class Claim:
             [Fraction(v) for v in x] for x in (image, lower, upper)
         )
         if not self.holds(self.image):
-            raise BadInput("claim: expected an image inside of the box")
+            raise InputError("claim: expected an image inside of the box")
         count = fields.field("alternatives", int)
         if not 1 <= count <= len(file.tensors):
-            raise BadInput(f"claim: expected alternatives, found {count}")
+            raise InputError(f"claim: expected alternatives, found {count}")
         self.alternatives = list[Alternative]()
         for t in range(count):
             matrix = file.take(f"claim.{t}.matrix", None, network.sizes[-1]).rows()

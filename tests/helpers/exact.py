@@ -42,6 +42,8 @@ def exact_objective(task, image):
     changes = [a - b for a, b in zip(rational(image), rational(task.image), strict=True)]
     if task.norm is Norm.L1:
         return sum(map(abs, changes), ZERO)
+    if task.norm is Norm.LINF:
+        return max(map(abs, changes))
     square = dot(changes, changes)
     if task.norm is Norm.L2:
         return square
@@ -99,6 +101,12 @@ class _Program:
             sides = [*sides, -room]
         if self.norm is Norm.L1:
             return dual_simplex([ONE] * size, rows, sides, best)
+        if self.norm is Norm.LINF:  # one more variable above all sums of both parts of a change
+            rows = [[*row, ZERO] for row in rows]
+            for j in {j for j, _, _ in parts}:
+                rows.append([*(-ONE if i == j else ZERO for i, _, _ in parts), ONE])
+                sides = [*sides, ZERO]
+            return dual_simplex([*[ZERO] * size, ONE], rows, sides, best)
         for at in range(size):
             rows.append([ONE if i == at else ZERO for i in range(size)])
             sides = [*sides, ZERO]
@@ -274,11 +282,11 @@ def exact_optimum(network, task, near=None):
 
     Args:
         network: a few neurons; all patterns that the box admits are solved.
-        task: L1, L2 or a blend of both, without limits.
+        task: L1, L2, Linf or a blend of the first two, without limits.
         near: an image whose pattern is tried first, which saves time when it is good.
     """
     assert task.limits is None
-    assert isinstance(task.norm, Blend) or task.norm in (Norm.L1, Norm.L2)
+    assert isinstance(task.norm, Blend) or task.norm in tuple(Norm)
     walk = _Walk(network, task)
     size = task.image.size
     start = [[ONE if i == j else ZERO for i in range(size)] for j in range(size)]

@@ -132,7 +132,8 @@ class Chain:
     def advance(self) -> None:
         """Leave out what is inactive in the last layer, and append the next one, unbounded."""
         whole = self.layers.pop()
-        self.whole.append(np.array([np.maximum(whole.lower, -whole.magnitudes), whole.upper]))
+        known = np.where(np.isfinite(whole.lower), whole.lower, -whole.magnitudes)
+        self.whole.append(np.array([known, whole.upper]))
         below = self.restricted(whole)
         self.layers.append(below)
         layer = self._network.affine_layers[len(self.layers)]

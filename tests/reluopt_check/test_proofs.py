@@ -1,0 +1,155 @@
+"""The independent checker and proofs as they are kept: accepted, and refused of anything else."""
+
+import numpy as np
+import pytest
+
+from helpers.checked_mutants import checked
+from helpers.kept_proofs import digit_proof, kept_proof
+from reluopt.engines.branch_and_bound import within
+from reluopt.engines.proving import proving_engine
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.verification import Verification
+from reluopt_check.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def digits(thesis, test_images):
+    """Proofs of one digit by norm and radius."""
+    return {
+        (norm, eps): digit_proof(thesis, test_images, 0, norm, eps)
+        for norm in Norm
+        for eps in (None, 0.01)
+    }
+
+
+@pytest.mark.parametrize("eps", [None, 0.01])
+@pytest.mark.parametrize("norm", list(Norm))
+def test_a_proof_of_a_digit_is_accepted(digits, norm, eps, tmp_path, capsys):
+    kept = digits[norm, eps]
+    code, text = checked(kept, tmp_path, capsys)
+    assert code == 0, text
+    claim = kept.fields["claim"]
+    about = f"< {claim['bound']!r} meets" if eps is None else f"within {norm} {claim['bound']!r}"
+    assert about in text
+    assert text.startswith(f"proven: network {kept.fields['network_sha256'][:12]} (784-32-16-10)")
+    assert "'test:0'" in text
+    ending = "by an exact forward pass" if eps is None else "are answered 7"
+    assert text.endswith(ending)
+
+
+@pytest.mark.parametrize("norm", list(Norm))
+def test_both_checkers_agree(norm, tmp_path, capsys):
+    """What is claimed is what the checker in floating point shows."""
+    for seed in range(5):
+        kept = kept_proof(np.random.default_rng(seed), norm, verdict=False)
+        path, _ = kept.write(tmp_path)
+        engine, task = proving_engine(), kept.task()
+        bound = kept.fields["claim"]["bound"]
+        shown = engine.replay(engine.read_proof(path), kept.network(), task)
+        assert shown >= (np.inf if bound is None else bound)
+        assert checked(kept, tmp_path, capsys)[0] == 0
+
+
+def test_both_checkers_agree_on_verdicts(digits, thesis, test_images, tmp_path, capsys):
+    kept = digits[Norm.L2, 0.01]
+    path, _ = kept.write(tmp_path)
+    eps = kept.fields["claim"]["bound"]
+    task = Verification(test_images.images[0].reshape(-1), 7, eps, Norm.L2).task(thesis)
+    engine = proving_engine()
+    assert engine.replay(engine.read_proof(path), thesis, task) == -within.BELOW_ZERO
+    kept = kept.copied()
+    kept.fields["claim"]["bound"] = 3.0
+    code, text = checked(kept, tmp_path, capsys)
+    assert code == 1
+    assert "outside of the ball: shows" in text
+
+
+def _with(kept, change):
+    kept = kept.copied()
+    change(kept)
+    return kept
+
+
+def _dark(kept):
+    kept.tensors["claim.image"] = 0.0 * kept.tensors["claim.image"]
+
+
+def _other_network(kept):
+    kept.weights["layers.0.bias"] = kept.weights["layers.0.bias"] + 0.5
+
+
+def _one_leaf(kept):
+    for name in ("tree.0.splits", "tree.0.refined"):
+        kept.tensors[name] = kept.tensors[name][:-1]
+
+
+def _far(kept):
+    kept.fields["claim"]["bound"] *= 1.0 + 1e-3
+    kept.fields["claim"]["incumbent"] = None
+
+
+CHANGES = [
+    (Norm.L1, None, _far, 1, "claimed is"),
+    (Norm.L1, None, _other_network, 1, "about another network"),
+    (Norm.L1, None, lambda k: _other_network(k) or k.renamed(), 1, "is no"),
+    (Norm.L1, None, _dark, 1, "is no"),
+    (Norm.L1, None, _one_leaf, 1, "leaves are missing"),
+    (Norm.L1, None, lambda k: k.fields["claim"].update(norm="l2"), 1, "the claim is about l2"),
+    (Norm.L2, None, lambda k: k.tensors["claim.ball"].__imul__(0.5), 1, "is no lower bound"),
+    (Norm.L2, None, lambda k: k.fields["claim"].update(norm="max"), 2, "field 'norm': expected"),
+    (Norm.L2, None, lambda k: k.tensors.pop("tree.0.psi"), 2, "tensor 'tree.0.psi': expected"),
+    (Norm.LINF, None, _far, 1, "a claim about another set"),
+    (Norm.LINF, 0.01, lambda k: k.fields.update(radius=0.005), 1, "a claim about another set"),
+    (Norm.LINF, 0.01, lambda k: k.fields["trees"].pop(), 1, "expected one for each alternative"),
+    (Norm.LINF, 0.01, lambda k: k.fields.pop("claim"), 2, "field 'claim': expected"),
+    (
+        Norm.LINF,
+        0.01,
+        lambda k: k.fields["claim"].update(question="distance", bound=0.02),
+        1,
+        "a claim about another set",
+    ),
+    (
+        Norm.LINF,
+        0.01,
+        lambda k: k.tensors["claim.3.matrix"].__imul__(0.5),
+        1,
+        "not those of all other labels",
+    ),
+]
+
+
+@pytest.mark.parametrize(("norm", "eps", "change", "expected", "found"), CHANGES)
+def test_what_is_something_else_is_refused(
+    digits, norm, eps, change, expected, found, tmp_path, capsys
+):
+    code, text = checked(_with(digits[norm, eps], change), tmp_path, capsys)
+    assert (code, found in text) == (expected, True), text
+    assert str(tmp_path / "proof.safetensors") in text
+
+
+def test_the_image_can_be_asked_for(digits, tmp_path, capsys):
+    paths = [str(path) for path in digits[Norm.L1, None].write(tmp_path)]
+    assert main([*paths, "0" * 64]) == 1
+    own = capsys.readouterr().err.split()[-1]
+    assert main([*paths, own]) == 0
+
+
+def test_options_and_files_that_are_none(digits, tmp_path, capsys):
+    proof, network = map(str, digits[Norm.L1, None].write(tmp_path))
+    convolution = tmp_path / "convolution.safetensors"
+    kept = _with(digits[Norm.L1, None], lambda k: k.about.update(architecture={"type": "layers"}))
+    kept.write(tmp_path)[1].rename(convolution)
+    digits[Norm.L1, None].write(tmp_path)
+    for arguments, found in (
+        ([proof], "expected PROOF NETWORK"),
+        ([proof, str(tmp_path)], "Is a directory"),
+        ([proof, str(tmp_path / "none")], "No such file"),
+        ([proof, proof], "field 'activation'"),
+        ([network, network], "field 'kind'"),
+        ([proof, str(convolution)], "expected dense layers, found"),
+    ):
+        assert main(arguments) == 2
+        text = capsys.readouterr().err
+        assert found in text
+        assert text.count("\n") == 1
