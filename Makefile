@@ -57,7 +57,7 @@ lint: $(VENV)/.test-installed
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest --cov=reluopt --cov-report=term $(TEST_FLAGS)
+	$(BIN)/python -m pytest --cov=reluopt --cov=reluopt_check --cov-report=term $(TEST_FLAGS)
 
 # RELUOPT_FUZZ_SHARE=0.01 takes a hundredth of all counts, RELUOPT_FUZZ_SEED=1 other cases.
 fuzz: $(VENV)/.test-installed

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 from math import inf
+from struct import pack, unpack
 from typing import Any
 
-from reluopt_check.bounds import Bounds, Planes, carried, confirm, leaves, multiplied, pairs
+from reluopt_check.bounds import LEAF, Bounds, Planes, carried, confirm, leaves, multiplied, pairs
 from reluopt_check.exact import ONE, ZERO, Vec, combine, positive, rounded, shares, shown, unit, vec
 from reluopt_check.files import File, InputError, ProofError, pieces
 from reluopt_check.model import Claim, Domain, Network
@@ -19,8 +20,10 @@ NO_PLANES: Planes = {}
 def check(file: File, net: Network, claim: Claim) -> None:
     """Refuse a proof that does not show its claim."""
     given = file.field("radius", float, int, type(None))
+    if given in (inf, -inf):
+        raise InputError("field 'radius': expected a finite number or null, found infinity")
     radius = None if given is None else Fraction(given)
-    small = radius is not None and (claim.bound is None or claim.bound > radius)
+    small = radius is not None and (claim.bound is None or not 0 <= claim.bound <= radius)
     if claim.norm != "linf" or small:
         raise ProofError(f"a proof about a box of radius {given}, a claim about another set")
     low, high = claim.ends()
@@ -64,35 +67,32 @@ class _Chain:
         """What a step shows of neurons of layer k: of k, neuron and sign."""
         if type(k) is not int or not 0 < k < self.net.depth:
             raise InputError(
-                f"chains: expected a hidden layer behind the first, found {str(k)[:40]}"
+                f"chains: expected a layer of 1..{self.net.depth - 1}, found {k!r:.40}"
             )
-        neurons, size = self.file.take(f"{name}.neurons", None).values, self.net.sizes[k + 1]
-        count, below = len(neurons), sum(h < self.net.starts[k] for h in self.alive)
-        signs = self.file.take(f"{name}.signs", count).values
-        multipliers = self.file.take(f"{name}.multipliers", count, below).rows()
-        kept = self.file.take(f"{name}.points", count, None, None)
-        rounds, planes = kept.shape[1], NO_PLANES
-        parts = self.file.take(f"{name}.shares", count, len(self.first) if rounds else None, rounds)
+        take, size, below = self.file.take, self.net.sizes[k + 1], self.net.starts[k]
+        neurons = take(f"{name}.neurons", None).values
+        count, width = len(neurons), sum(h < below for h in self.alive)
+        signs = take(f"{name}.signs", count).values
+        multipliers = take(f"{name}.multipliers", count, width).rows()
+        points = take(f"{name}.points", count, None, None)
+        rounds = points.shape[1]
+        parts = take(f"{name}.shares", count, len(self.first) if rounds else None, rounds).rows()
         for row, (i, sign) in enumerate(zip(neurons, signs, strict=True)):
-            if not 0 <= i < size or sign not in (-1, 1):
-                raise InputError(
-                    f"tensor '{name}.neurons': expected neurons of layer {k}, found {i}"
-                )
+            if type(i) is not int or not 0 <= i < size or sign not in (-1, 1):
+                raise InputError(f"{name}.neurons: expected neurons of layer {k}, found {i}")
+            own, planes = pieces(parts[row], rounds), NO_PLANES
             if rounds:
-                own = pieces(parts.rows()[row], rounds)
-                made = self._planes(pieces(kept.rows()[row], kept.shape[2]), own)
-                planes = self._used([sum(positive(each)) for each in own], made)
+                made = self._planes(points.rows()[row], own)
+                planes = self._used(map(_summed, own), made)
             form = unit(i, size, sign).list()
             yield (k, i, sign), self._least(k, form, multipliers[row], planes, self.bounds)
 
-    def _least(
-        self, k: int, form: Any, multipliers: Any, planes: Planes, bounds: Bounds
-    ) -> Fraction:
-        """At most ``form @ a`` of layer k over the inputs of a node."""
-        own = dict(zip(self.alive, multipliers, strict=False))
+    def _least(self, k: int, form: Any, own: Any, planes: Planes, bounds: Bounds) -> Fraction:
+        """At most ``form @ a`` of layer k over the inputs of a node, by its own multipliers."""
+        known = dict(zip(self.alive, own, strict=False))
 
         def slope(h: int, c: Fraction, low: Fraction, high: Fraction) -> Fraction:
-            return multiplied(c, low, high, Fraction(own.get(h, 0)))
+            return multiplied(c, low, high, Fraction(known.get(h, 0)))
 
         constant, g = carried(self.net, bounds, k, form, slope, planes)
         return constant + self.domain.least(g)
@@ -108,9 +108,10 @@ class _Chain:
 
     def _planes(self, points: Any, parts: Any) -> list[tuple[Vec, Fraction]]:
         """Planes above the undecided neurons of the first layer, each from shares of points."""
-        if any(len(point) != len(self.moving) for point in points):
-            raise InputError(f"points: expected {len(self.moving)} inputs")
-        return [self._plane(h, points, own) for h, own in zip(self.first, parts, strict=True)]
+        if len(points) != len(self.moving) * len(parts[0] if parts else ()) and parts:
+            raise InputError(f"points: expected {len(self.moving)} inputs each")
+        each = pieces(points, len(self.moving))
+        return [self._plane(h, each, own) for h, own in zip(self.first, parts, strict=True)]
 
     def _plane(self, h: int, points: Any, parts: Any) -> tuple[Vec, Fraction]:
         """The g and the least e with ``max(a, 0) <= g @ input + e`` at all corners of the box."""
@@ -135,27 +136,34 @@ class _Chain:
     def excludes(self, t: int, matrix: list[Vec], rhs: list[Fraction]) -> None:
         """Refuse an alternative unless some ``mixture @ (rhs - matrix @ logits)`` is positive."""
         take, name, first = self.file.take, f"tree.{t}", len(self.first)
-        count = take(f"{name}.cuts", None).shape[0]
+        count = take(f"{name}.splits", None).values.count(LEAF)
         points = take(f"{name}.points", None, None, len(self.moving))
         cuts, rounds = points.shape[:2]
         parts = take(f"{name}.plane_shares", cuts, first, rounds).rows()
         multipliers = take(f"{name}.multipliers", count, len(self.alive)).rows()
         amounts = take(f"{name}.shares", count, first if cuts else 0).rows()
         mixtures = take(f"{name}.mixture", count, len(rhs) if len(rhs) > 1 else 0).rows()
-        made: dict[int, list[tuple[Vec, Fraction]]] = {}
-        for where, leaf, bounds in leaves(
-            self.file, t, self.net, self.domain, self.bounds, self.alive
-        ):
-            cut = take(f"{name}.cuts", None).values[leaf] if leaf < count else cuts
-            if not -1 <= cut < cuts or (cut >= 0 and not rounds):
-                raise ProofError(f"{where}: multipliers or planes are missing")
-            if cut >= 0 and cut not in made:
-                own = pieces(points.rows()[cut], len(self.moving))
-                made[cut] = self._planes(own, pieces(parts[cut], rounds))
-            planes = self._used(amounts[leaf], made[cut]) if cut >= 0 else {}
+        used = take(f"{name}.cuts", count).values
+        if not {*used} <= {*range(-1, cuts if rounds else 0)}:
+            raise InputError(f"{name}.cuts: expected planes up to {cuts}, of some points")
+        made = {
+            cut: self._planes(points.rows()[cut], pieces(parts[cut], rounds))
+            for cut in {*used} - {-1}
+        }
+        around = (self.file, t, self.net, self.domain, self.bounds, self.alive)
+        for where, leaf, bounds in leaves(*around):
+            planes = self._used(amounts[leaf], made[used[leaf]]) if used[leaf] >= 0 else NO_PLANES
             weights = positive(mixtures[leaf]) if len(rhs) > 1 else [ONE]
             form = combine([-w for w in weights], matrix, self.net.sizes[-1]).list()
             value = self._least(self.net.depth, form, multipliers[leaf], planes, bounds)
             value += sum(w * d for w, d in zip(weights, rhs, strict=True))
             if not value > 0:
                 raise ProofError(f"{where}: a slack of {shown(-value)} is left")
+
+
+def _summed(parts: Any) -> float:
+    """At most 1, and what float32 sums them up to in turn: how much of its planes a step used."""
+    total = 0.0
+    for part in parts:
+        (total,) = unpack("f", pack("f", min(total + max(part, 0.0), 1.0)))
+    return total

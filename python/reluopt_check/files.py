@@ -10,6 +10,7 @@ import struct
 from typing import Any, NamedTuple
 
 MOST_BYTES, MOST_HEADER = 1 << 26, 1 << 22
+WHOLE = ("splits", "refined", "kinds", "ends", "term_at", "term_form", "signs", "cuts", "points")
 KINDS = {"F64": "d", "F32": "f", "I8": "b", "U8": "B", "I32": "i", "I64": "q"}
 
 
@@ -49,6 +50,8 @@ class File(NamedTuple):
         pairs = zip(shape, found.shape, strict=False)
         if len(shape) != len(found.shape) or any(a not in (None, b) for a, b in pairs):
             raise InputError(f"tensor '{name}': expected shape {shape}, found {found.shape}")
+        if name.endswith(WHOLE) and not all(type(value) is int for value in found.values):
+            raise InputError(f"tensor '{name}': expected whole numbers, found others")
         return found
 
     def field(self, name: str, *kinds: type, among: Any = None) -> Any:
@@ -71,8 +74,8 @@ def read(path: str) -> File:
         length = int.from_bytes(data[:8], "little")
         if len(data) < 8 or length > min(len(data) - 8, MOST_HEADER):
             raise ValueError("a header that is longer than the file, or than 4 MiB")
-        header = json.loads(data[8 : 8 + length])
-        fields = json.loads(header.pop("__metadata__")["reluopt"])
+        header = json.loads(data[8 : 8 + length], parse_constant=int)  # int refuses NaN
+        fields = json.loads(header.pop("__metadata__")["reluopt"], parse_constant=int)
         return File(dict(fields), _tensors(header, data[8 + length :]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         text = " ".join(str(error).split())[:200]

@@ -35,7 +35,8 @@ class L1:
             start = sign * row.n[0]
             gains = (start - sign * n for n in row.n[1:])
             most = Fraction(knapsack(gains, self.rooms, self.domain.budget), 1 << self.domain.e)
-            return Fraction(start - most / self.domain.radius) / (1 << row.e)
+            found: Fraction = (start - most / self.domain.radius) * Fraction(1, 1 << row.e)
+            return found
 
         fine = confirm(self.net, self.domain, old, new, by_corners)
         self._reach(self.net.depth - 1 if fine else -1, new)

@@ -67,7 +67,10 @@ class Kept:
 
     def network(self) -> ReLUNetwork:
         count = len(self.weights) // 2
-        pairs = [(self.weights[f"layers.{k}.weight"], self.weights[f"layers.{k}.bias"]) for k in range(count)]
+        pairs = [
+            (self.weights[f"layers.{k}.weight"], self.weights[f"layers.{k}.bias"])
+            for k in range(count)
+        ]
         return ReLUNetwork(tuple(Dense(w.astype(float), b.astype(float)) for w, b in pairs))
 
     def task(self) -> Task:
@@ -78,7 +81,9 @@ class Kept:
             for t in range(claim["alternatives"])
         )
         image, lower, upper = (tensors[f"claim.{name}"] for name in ("image", "lower", "upper"))
-        return Task.nearest(image.astype(float), Box(lower, upper), Norm(claim["norm"]), alternatives)
+        return Task.nearest(
+            image.astype(float), Box(lower, upper), Norm(claim["norm"]), alternatives
+        )
 
     def renamed(self) -> "Kept":
         """With the fingerprint of its network, whatever that has become."""
@@ -179,6 +184,8 @@ def untrue_of_digit(kept: Kept, changed: Kept) -> str:
         return ""
     if changed.network().fingerprint != kept.network().fingerprint:
         return ""
-    bound, known = changed.fields["claim"].get("bound"), kept.tensors["claim.incumbent"]
+    bound, known = changed.fields["claim"].get("bound"), kept.tensors.get("claim.incumbent")
+    if known is None:
+        return ""
     most = exact_objective(task, known.astype(float))
     return "" if bound is not None and Fraction(bound) <= most else f"{bound} > {float(most)}"

@@ -22,7 +22,10 @@ def _numbers(kept, prefix=""):
 
 def raised_bound(kept, generator):
     """More is claimed, by an ulp or by much; for once, less."""
-    claim, factor = kept.fields["claim"], generator.choice([0.5, 1 + 1e-15, 1 + 1e-9, 1.001, 2, 100])
+    claim, factor = (
+        kept.fields["claim"],
+        generator.choice([0.5, 1 + 1e-15, 1 + 1e-9, 1.001, 2, 100]),
+    )
     bound = claim["bound"]
     claim["bound"] = None if bound is None or generator.random() < 0.1 else bound * factor
     if generator.random() < 0.2:
@@ -198,7 +201,9 @@ def damaged_tensors(kept, generator):
         kept.tensors[name] = array.reshape(-1)[: generator.integers(array.size + 1)]
     elif kind == 2:
         with np.errstate(all="ignore"):
-            kept.tensors[name] = array.astype([np.float64, np.int64, np.int8][generator.integers(3)])
+            kept.tensors[name] = array.astype(
+                [np.float64, np.int64, np.int8][generator.integers(3)]
+            )
     elif kind == 3 and array.size and array.dtype.kind == "f":
         kept.tensors[name] = array.copy()
         kept.tensors[name].flat[0] = generator.choice([math.nan, math.inf, -math.inf])

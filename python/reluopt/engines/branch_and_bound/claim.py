@@ -29,7 +29,7 @@ from reluopt.engines.branch_and_bound.proof import (
     replayed_frame,
     walk,
 )
-from reluopt.engines.branch_and_bound.repair import LEADS, least_move
+from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.proving import Claim
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.rounding import gamma
@@ -77,7 +77,8 @@ def _settled(claim: Claim, answer: Incumbent) -> FloatArray | None:
     The answer itself meets them in float64, up to whose rounding it may lie where they end. None
     where no small move does.
     """
-    network, conditions = claim.network, claim.task.alternatives[answer.alternative].conditions
+    network, alternative = claim.network, claim.task.alternatives[answer.alternative]
+    conditions = alternative.conditions
     reach, errors = np.abs(answer.image), np.zeros(answer.image.size)
     for layer in network.affine_layers:
         weight = np.abs(layer.matrix)
@@ -86,14 +87,9 @@ def _settled(claim: Claim, answer: Incumbent) -> FloatArray | None:
         reach = sizes
     room = np.abs(conditions.matrix) @ (errors + gamma(16.0) * reach)
     room += gamma(16.0) * np.abs(conditions.rhs)
-    image, movable = answer.image, claim.task.box.lower < claim.task.box.upper
-    for lead in (0.0, *LEADS):
-        if lead > 0.0:
-            step = least_move(network, conditions, answer.image, movable, lead)
-            image = claim.task.box.clip(answer.image + step)
-        if (conditions.slack(network.forward(image)) >= 2.0 * room).all():
-            return image
-    return None
+    if (conditions.slack(network.forward(answer.image)) >= 2.0 * room).all():
+        return answer.image
+    return repaired(network, claim.task, alternative, answer.image, 2.0 * room)
 
 
 def _ball_bounds(proof: Proof, claim: Claim) -> dict[str, FloatArray] | None:

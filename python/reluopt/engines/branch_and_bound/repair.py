@@ -16,7 +16,7 @@ import numpy as np
 
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
-from reluopt.questions.problems import Alternative, LogitConditions, Task
+from reluopt.questions.problems import Alternative, Task
 
 TIGHT = 1e-8
 """A neuron of at most this pre-activation, or a condition of at most this slack, relative to the
@@ -30,7 +30,11 @@ The last is a hundredth of solvers' tolerance."""
 
 
 def repaired(
-    network: ReLUNetwork, task: Task, alternative: Alternative, image: FloatArray
+    network: ReLUNetwork,
+    task: Task,
+    alternative: Alternative,
+    image: FloatArray,
+    needed: FloatArray | float = 0.0,
 ) -> FloatArray | None:
     """An image beside ``image`` whose float64 forward pass meets the conditions exactly.
 
@@ -39,9 +43,10 @@ def repaired(
         task: image and box.
         alternative: the conditions to meet.
         image: shape ``(n_0,)``, inside the box; misses them by a solver's tolerance.
+        needed: slack to end with.
 
     Returns:
-        An image inside the box with no negative slack, or None when a few tries found none.
+        An image inside the box with that much slack, or None when a few tries found none.
     """
     moved = image != task.image
     inside = (image > task.box.lower) & (image < task.box.upper)
@@ -51,23 +56,24 @@ def repaired(
         for lead in LEADS:
             if not free.any():
                 break
-            goal = point + least_move(network, alternative.conditions, point, free, lead)
+            goal = point + _step(network, alternative, point, free, lead)
             point = task.box.clip(goal)
-            if alternative.conditions.slack(network.forward(point)).min(initial=0.0) >= 0.0:
+            if (alternative.conditions.slack(network.forward(point)) >= needed).all():
                 return point
             free = free & (point == goal)  # what ran into its limit stays there
     return None
 
 
 @np.errstate(over="ignore", invalid="ignore")  # then there is no step
-def least_move(
+def _step(
     network: ReLUNetwork,
-    conditions: LogitConditions,
+    alternative: Alternative,
     point: FloatArray,
     pixels: BoolArray,
     lead: float,
 ) -> FloatArray:
     """The least move of some pixels that the linear model at ``point`` asks for; 0 if none fits."""
+    conditions = alternative.conditions
     values = network.pre_activations(point)
     rows, sides = [], []
     slope = network.affine_layers[0].of_columns(pixels).matrix
