@@ -1,11 +1,16 @@
 """What makes the checker worth running: it is short, and shares nothing with what it checks."""
 
 import ast
+import io
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import reluopt_check
+
+MOST_LINES = 900
+"""Of code: a reader shall be able to read all of it."""
 
 SOURCES = sorted(Path(reluopt_check.__file__).parent.glob("*.py"))
 
@@ -30,3 +35,19 @@ def test_it_runs_where_nothing_is_installed():
     code += "print(sorted({n.split('.')[0] for n in sys.modules} & {'numpy', 'numba', 'reluopt'}))"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def _code_lines(text):
+    """Lines with code on them: no blank ones, comments or docstrings."""
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.string.strip() and token.type != tokenize.COMMENT:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+    return len(lines)
+
+
+def test_it_stays_short():
+    assert sum(_code_lines(path.read_text()) for path in SOURCES) <= MOST_LINES

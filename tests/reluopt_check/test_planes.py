@@ -15,13 +15,13 @@ from reluopt.engines.proving import Claim, proving_engine
 from reluopt.networks.writers.safetensors import encode
 from reluopt.questions.problems import Verification
 
-LEAF, CASES = -1, 60
+LEAF, CASES = -1, 30
 
 
 def proof_by_planes(generator, shares):
     """Network, task and a proof of one leaf for each label, with planes of random points."""
-    network = random_network(generator, (4, 6, 3, 2))
-    image = generator.random(4)
+    network = random_network(generator, (3, 4, 3, 2))
+    image = generator.random(3)
     label = int(network.predict(image))
     eps = generator.choice([0.05, 0.1, 0.2, 0.3])
     task = Verification(image, label, eps).task(network)
