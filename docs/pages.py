@@ -42,9 +42,6 @@ README, HOME = "README.md", "index.md"
 ABSENT = re.compile(r"LICENSE|docs/[^/]+\.py|(julia|python|tests)/.*")
 """What is linked for readers of the repository, as folders are; the site has the words alone."""
 
-AWAITED = ("own-models.md", "proof.md")
-"""Pages that the navigation names and leaves out while they are not written."""
-
 GALLERY = "Gallery"
 """The entry of the navigation that notebooks are added to."""
 
@@ -61,14 +58,11 @@ _included: dict[str, str] = {}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Notebooks stand in the navigation, and what is awaited only once it is there."""
-    absent = {name for name in AWAITED if not (Path(config.docs_dir) / name).exists()}
+    """Notebooks stand in the navigation."""
     for entry in config.nav or []:
         for title, pages in entry.items():
             if title == GALLERY:
                 pages += [gallery.uri(path) for path in _notebooks(config)]
-            elif isinstance(pages, list):
-                pages[:] = [each for each in pages if absent.isdisjoint(each.values())]
     return config
 
 

@@ -33,6 +33,20 @@ class AddedNetwork:
         formulation: name of how neurons were written.
         prefix: what the names of the variables begin with.
         removed: whether it was taken out again.
+
+    Example:
+        >>> import highspy
+        >>> import reluopt as ro
+        >>> network = ro.ReLUNetwork((ro.Dense([[5.0, -4.0]], [3.0]), ro.Dense([[-2.0]], [50.0])))
+        >>> model = highspy.Highs()
+        >>> model.silent()
+        >>> x = [model.addVariable(lb=0.0, ub=1.0) for _ in range(2)]
+        >>> added = ro.add_network(model, network, x)
+        >>> len(added.output), added.binaries, [round(float(end), 6) for end in added.bounds.lower[0]]
+        (1, 1, [-1.0])
+        >>> added.remove()
+        >>> model.getNumCol()
+        2
     """
 
     package: Package = field(repr=False)
