@@ -316,7 +316,7 @@ class DomainSearch:
         self._grow_all(chain, pace, first)
         if asks:
             self._solve_programs(chain)
-        if self._open and first < self._most and not self._over():
+        if self._open and first < self._most > self.decision.effort and not self._over():
             self._grow_all(self._chain(planes=True, trees=True), pace, self._most)
 
     def _solve_programs(self, chain: Chain) -> None:

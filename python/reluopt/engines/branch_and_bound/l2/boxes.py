@@ -45,7 +45,7 @@ from reluopt.questions.margins import LogitConditions
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Distance, Task
 
-EFFORT = Effort(80, 1e-7, 0.1)
+EFFORT = Effort(80, 1e-7, 0.3)
 """How far programs are solved."""
 
 PACE = 0.4
@@ -61,7 +61,7 @@ TURNS, ENOUGH = 4, 0.02
 """Most programs at the root, and by what share of what is asked one must raise the bound for the
 next."""
 
-PRODUCTS = 0.3
+PRODUCTS = 0.15
 """Products handed to children, for each undecided neuron."""
 
 EXACT = 1e-6
