@@ -20,6 +20,7 @@ from reluopt.errors import InputError
 from reluopt.questions.problems import Norm
 from reluopt.report import load_runs, render_report, write_report
 from reluopt.report.charts import _measured, charts
+from reluopt.report.kinds import KINDS
 from reluopt.report.pictures import change_png, change_scale, picture_png
 from reluopt.report.runs import Entry, natural
 from reluopt.report.tables import (
@@ -347,5 +348,5 @@ def test_names_that_look_like_numbers_stay_names(copy):
 def test_damaged_rows_without_a_distance_are_in_no_chart():
     rows = [{"certified": "True", "distance": d} for d in (0.5, None, math.nan, math.inf)]
     rows.append({"certified": "False", "distance": 0.5})
-    entries = [Entry.of(SimpleNamespace(norm=Norm.L1), row) for row in rows]
+    entries = [Entry.of(SimpleNamespace(norm=Norm.L1, kind=KINDS["attack"]), row) for row in rows]
     assert _measured(entries) == entries[:1]

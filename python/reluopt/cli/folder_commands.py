@@ -35,6 +35,13 @@ def report(
     max_images: Annotated[
         int | None, typer.Option(help="Images in the page's gallery (default: 400).")
     ] = None,
+    anytime: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Rows that profile --figure wrote (.csv), drawn on the page: what a search knew "
+            "when. May be given several times."
+        ),
+    ] = None,
     network_name: Annotated[
         str | None, typer.Option("--network", help="Weights, if they are elsewhere now.")
     ] = None,
@@ -44,12 +51,18 @@ def report(
     from reluopt.report import MAX_IMAGES, load_runs, render_report, write_report
 
     count = MAX_IMAGES if max_images is None else max_images
-    if out is None and form != "html":
+    if out is None and form != "html" and not anytime:
         print(render_report(load_runs(folders, network_name, data_dir), form, count), end="")
         return
     place = out or (folders[0] / PAGE if len(folders) == 1 else Path(PAGE))
     write_report(
-        folders, place, form, max_images=count, network_name=network_name, data_dir=data_dir
+        folders,
+        place,
+        form,
+        max_images=count,
+        anytime=anytime or (),
+        network_name=network_name,
+        data_dir=data_dir,
     )
     errors.print(f"wrote {place} ({place.stat().st_size / 1e6:.1f} MB)", markup=False)
 

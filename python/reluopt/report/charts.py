@@ -12,7 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reluopt.numerics.arrays import FloatArray
-from reluopt.report.runs import Entry, Run, series
+from reluopt.report.anytime import Curve, ends
+from reluopt.report.kinds import robust_error
+from reluopt.report.runs import Entry, Run, radii, series
 from reluopt.report.tables import shared_images
 
 WIDTH, HEIGHT = 440.0, 300.0
@@ -55,6 +57,8 @@ class Chart:
         marks: places along the bottom and their names; ``ticks`` of the axis if empty.
         names: curves that need a key.
         curves: cumulative values by name, and out of how many.
+        lines: values by name and whether they are dashed, as points of a line.
+        bands: what lies between two lines, as points of a polygon, by name.
         points: images, each with its place across, its row, and whether it is proven.
         bars: places across and values of medians.
         shown: the chart in words, for who cannot see it.
@@ -70,8 +74,14 @@ class Chart:
     names: Sequence[str] = ()
     marks: Sequence[tuple[float, str]] = ()
     curves: Mapping[str, tuple[Sequence[float], int]] = field(default_factory=dict)
+    lines: Sequence[tuple[str, bool, Sequence[tuple[float, float]]]] = ()
+    bands: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     points: Sequence[tuple[float, float, str, bool]] = ()
     bars: Sequence[tuple[float, float]] = ()
+
+    def path(self, points: Sequence[tuple[float, float]]) -> str:
+        """Points as an SVG path."""
+        return "M" + "L".join(f"{self.across(x):.1f} {self.up(y):.1f}" for x, y in points)
 
     @property
     def svg(self) -> str:
@@ -130,7 +140,8 @@ def _decades(low: float, high: float) -> list[float]:
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
     """The charts that these runs can fill."""
-    drawn = [_proof_chart(runs), _label_chart(runs), _distance_chart(runs)]
+    makers = (_error_chart, _proof_chart, _label_chart, _distance_chart)
+    drawn = [make(runs) for make in makers]
     return [chart for chart in drawn if chart is not None]
 
 
@@ -153,11 +164,13 @@ def _proof_chart(runs: Sequence[Run]) -> Chart | None:
     if len(every) < 2:
         return None
     across = _Axis(*_around(min(every), max(every)), _LEFT, WIDTH - _RIGHT, logarithmic=True)
-    caption = "How many instances were settled with proof within a given time."
+    words = " or ".join(dict.fromkeys(run.kind.word for run in runs))
+    caption = f"How many instances were {words} within a given time."
     if len(curves) > 1:
         caption += " Only images that all runs share count."
     xlabel = "seconds for one instance (logarithmic)"
-    return _steps_chart("Proven within", caption, curves, across, xlabel, "share proven")
+    title = f"{words.capitalize()} within"
+    return _steps_chart(title, caption, curves, across, xlabel, f"share {words}")
 
 
 def _steps_chart(
@@ -175,6 +188,70 @@ def _steps_chart(
     return Chart(title, caption, across, up, xlabel, ylabel, shown, names, curves=curves)
 
 
+def _error_chart(runs: Sequence[Run]) -> Chart | None:
+    """Both bounds on the robust error against the radius, for verdicts over several radii."""
+    lines, bands = [], {}
+    for run in [run for run in runs if run.kind.many == "radii"][:MAX_SERIES]:
+        found = []
+        for eps in radii([run]):
+            statuses = [str(row["status"]) for row in run.rows if row.get("eps") == eps]
+            found.append((eps, *robust_error(statuses)))
+        low = [(eps, least) for eps, least, _ in found]
+        high = [(eps, most) for eps, _, most in found]
+        lines += [(run.name, False, high), (run.name, True, low)]
+        bands[run.name] = [*high, *low[::-1]]
+    largest = max(radii(runs), default=0.0)
+    if len(radii(runs)) < 2 or not bands:
+        return None
+    return Chart(
+        title="Robust error",
+        caption="Share of images that are not robust, against the radius: at most the solid line "
+        "(not proven robust) and at least the dashed one (a checked input is answered otherwise). "
+        "Where they meet, the robust error is exact.",
+        across=_Axis(0.0, 1.03 * largest, _LEFT, WIDTH - _RIGHT),
+        up=_Axis(0.0, 1.0, HEIGHT - _BOTTOM, _TOP, shares=True),
+        xlabel="radius of the ball",
+        ylabel="robust error",
+        shown="robust error against the radius",
+        names=tuple(bands),
+        lines=lines,
+        bands=bands,
+    )
+
+
+FIRST_MOMENT = 1e-3
+"""Anytime curves begin here, in seconds: their axis is logarithmic."""
+
+
+def anytime_chart(curves: Sequence[Curve]) -> Chart | None:
+    """Incumbents and proven bounds against time; None without a curve."""
+    shown = curves[:MAX_SERIES]
+    if not shown:
+        return None
+    first, last, top = ends(shown, FIRST_MOMENT)
+    names = [curve.name for curve in shown]
+    lines: list[tuple[str, bool, Sequence[tuple[float, float]]]] = []
+    bands = {}
+    for name, curve in zip(names, shown, strict=True):
+        above, below = (curve.steps(column, first) for column in (1, 2))
+        lines += [(name, dashed, each) for dashed, each in ((False, above), (True, below)) if each]
+        inner = [(x, y) for x, y in below if above and x >= above[0][0]]
+        bands[name] = [*above, *inner[::-1]]
+    return Chart(
+        title="What was known when",
+        caption="The best checked answer (solid) and the proven bound (dashed) against the time "
+        "that the search had; between them lies the optimum.",
+        across=_Axis(first, 1.1 * last, _LEFT, WIDTH - _RIGHT, logarithmic=True),
+        up=_Axis(0.0, 1.08 * top, HEIGHT - _BOTTOM, _TOP),
+        xlabel="seconds (logarithmic)",
+        ylabel="objective",
+        shown="incumbent and bound against time",
+        names=names,
+        lines=lines,
+        bands={name: band for name, band in bands.items() if band},
+    )
+
+
 def _measured(entries: Iterable[Entry]) -> list[Entry]:
     """Entries with a checked image; a damaged one may lack its distance."""
     return [each for each in entries if each.checked and math.isfinite(each.value)]
@@ -184,7 +261,8 @@ def _distance_chart(runs: Sequence[Run]) -> Chart | None:
     """Share of instances with a change of at most some length, for several runs of one norm."""
     norms = {run.norm for run in runs}
     found = _comparable(runs)
-    if len(norms) > 1 or None in norms or len(found) < 2:
+    distances = all(run.kind.distances for run in runs)
+    if len(norms) > 1 or None in norms or len(found) < 2 or not distances:
         return None
     curves = {}
     for name, entries in found.items():
@@ -207,7 +285,7 @@ def _label_chart(runs: Sequence[Run]) -> Chart | None:
     """Distance by true label, for a single run."""
     run = runs[0]
     first, *others = series(runs).values()
-    if others or run.norm is None:
+    if others or run.norm is None or not run.kind.distances:
         return None
     shown = [each for each in _measured(first) if math.isfinite(each.label)]
     if len(shown) < 2:

@@ -20,9 +20,11 @@ from reluopt.images.display import (
     strongest,
 )
 from reluopt.numerics.arrays import FloatArray
-from reluopt.report.charts import charts, environment
+from reluopt.report.anytime import Curve
+from reluopt.report.charts import anytime_chart, charts, environment
+from reluopt.report.kinds import Asked
 from reluopt.report.pictures import change_png, change_scale, picture_png
-from reluopt.report.runs import Entry, Run, natural, series
+from reluopt.report.runs import Entry, Run, natural, radii, series, series_names
 from reluopt.report.tables import (
     averages,
     comparison_table,
@@ -37,7 +39,6 @@ from reluopt.report.tables import (
     summary_table,
 )
 from reluopt.runs.tables import DASH
-from reluopt.runs.wording import change_words
 
 MAX_IMAGES = 400
 """Instances in the gallery unless asked otherwise; each takes about 2 kB of the page."""
@@ -61,8 +62,10 @@ _FACTS = (
 )
 
 
-def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
-    """The page of these runs."""
+def html_page(
+    runs: Sequence[Run], max_images: int, max_rows: int, curves: Sequence[Curve] = ()
+) -> str:
+    """The page of these runs, and of what searches knew as time went by."""
     shown, left = _gallery(runs, max_images)
     several = len(series(runs)) > 1
     entries = [each for own in series(runs).values() for each in own]
@@ -71,28 +74,25 @@ def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
         .get_template("page.html.j2")
         .render(
             runs=runs,
-            rows=len(entries),
-            proven=sum(each.proven for each in entries),
             checked=sum(each.checked for each in entries),
             answers=sum(place in run.answers for run in runs for place in range(len(run.rows))),
-            one_question=one_question(runs),
-            networks=sorted({str(e.row["network"]) for e in entries if e.row.get("network")}),
-            images=len({each.image for each in entries}),
+            heading=runs[0].kind.heading(runs[0].norm),
+            asked=_asked(runs, entries),
+            verdict=_verdict(runs, entries),
             tiles=_tiles(runs),
             provenance=[_provenance(run) for run in runs],
             summary=summary_table(runs) if several else None,
             ratios=ratio_table(runs) if several else None,
             comparison=comparison_table(runs, max_rows) if several else None,
             contradictions=contradictions(runs) if several else [],
-            charts=charts(runs),
+            charts=[*charts(runs), *filter(None, [anytime_chart(curves)])],
             instances=instance_table(runs, max_rows),
             gallery=len(shown),
             gallery_note=left,
             notes=sorted({run.note for run in runs if run.note and run.answers}),
-            maximises=any(run.norm is None for run in runs),
+            first=_orders(runs),
             layered=any(entry["difference"] for entry in shown),
-            norms=sorted({run.norm.label for run in runs if run.norm is not None}),
-            inputs=_units(runs),
+            words=_words(runs),
             series=list(series(runs)),
             statuses=status_counts(runs).most_common(),
             data=_embedded(shown),
@@ -100,6 +100,62 @@ def html_page(runs: Sequence[Run], max_images: int, max_rows: int) -> str:
             script=_static("script.js"),
         )
     )
+
+
+def _asked(runs: Sequence[Run], entries: Sequence[Entry]) -> str:
+    """The question of the runs in a sentence."""
+    if not one_question(runs):
+        return f"{', '.join(run.name for run in runs)}: runs that ask different questions."
+    networks = sorted({str(e.row["network"]) for e in entries if e.row.get("network")})
+    known = Asked(
+        runs[0].settings,
+        runs[0].norm,
+        " or ".join(networks),
+        len({each.image for each in entries}),
+        radii(runs),
+    )
+    return runs[0].kind.asked(known)
+
+
+def _verdict(runs: Sequence[Run], entries: Sequence[Entry]) -> str:
+    """What came out in a sentence."""
+    kinds = {type(run.kind): run.kind for run in runs}
+    return "; ".join(
+        kind.verdict([each for each in entries if type(each.run.kind) is known])
+        for known, kind in kinds.items()
+    )
+
+
+def _orders(runs: Sequence[Run]) -> tuple[str, str]:
+    """What the gallery's orders by value are called: the lowest first, and the highest."""
+    near = all(run.kind.distances for run in runs)
+    return ("nearest", "farthest") if near else ("smallest", "largest")
+
+
+_NORMS = {"L1": "the sum of all changes", "L2": "the root of the sum of their squares"}
+_NORMS["Linf"] = "the largest one"
+
+
+def _words(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """What the words of the page mean."""
+    norms = sorted({run.norm.label for run in runs if run.norm is not None})
+    words = []
+    if norms:
+        told = [f"{norm}: {_NORMS[norm]}." for norm in norms if norm in _NORMS]
+        length = f"Length of the change in the {' or '.join(norms)} norm; {_units(runs)}"
+        words.append(("distance", " ".join([length, *told])))
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for name, meaning in run.kind.words:
+            found.setdefault(name, {})[meaning] = None
+    words += [(name, " ".join(meanings)) for name, meanings in found.items()]
+    return [*words, ("checked", _CHECKED)]
+
+
+_CHECKED = (
+    "A forward pass of the real network confirms everything that is claimed of the image, and it "
+    "stays in its box."
+)
 
 
 @cache
@@ -118,16 +174,20 @@ def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """A few large numbers."""
     entries = [each for own in series(runs).values() for each in own]
     proven, total = sum(each.proven for each in entries), len(entries)
-    tiles = [(f"{total:,}", "instances"), (_percent(proven, total), "proven")]
+    words = " or ".join(dict.fromkeys(run.kind.word for run in runs))
+    tiles = [(f"{total:,}", "instances"), (_percent(proven, total), words)]
     count = len(series(runs))
     if count > 1:
-        return [
-            *tiles,
-            (str(count), "compared"),
-            (f"{len(shared_images(runs)):,}", "shared images"),
-        ]
-    middle, _ = averages(entries)
-    tiles.append((str(middle), f"median {_measure(runs[0])}"))
+        many = "compared" if len(runs) > 1 else runs[0].kind.many
+        return [*tiles, (str(count), many), (f"{len(shared_images(runs)):,}", "shared images")]
+    sums = runs[0].kind.sums(entries)
+    if sums:
+        low, high = (
+            _percent(round(value.value * total / 100.0), total) for value, _ in sums.values()
+        )
+        tiles.append((low if low == high else f"{low} to {high}", "robust error"))
+    else:
+        tiles.append((str(averages(entries)[0]), f"median {_measure(runs[0])}"))
     known = [each.seconds for each in entries if math.isfinite(each.seconds)]
     if known:
         # A stopped run sorts where its limit is, which is below its true time.
@@ -138,7 +198,8 @@ def _tiles(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 def _measure(run: Run) -> str:
     """What is optimised, with its norm."""
-    return run.measure if run.norm is None else f"{run.norm.label} {run.measure}"
+    measured = run.norm is not None and run.kind.value == "distance"
+    return f"{run.norm.label} {run.kind.measure}" if measured and run.norm else run.kind.measure
 
 
 def _percent(part: int, whole: int) -> str:
@@ -191,13 +252,14 @@ def _gallery(runs: Sequence[Run], limit: int) -> tuple[list[dict[str, Any]], str
     """What the gallery shows, and a sentence on what it leaves out."""
     total = sum(len(run.originals.keys() | run.answers.keys()) for run in runs)
     shown: list[dict[str, Any]] = []
+    names = series_names(runs)
     for position, run in enumerate(runs):
         # The room is shared evenly among the runs that are still to come.
         room = (limit - len(shown)) // (len(runs) - position)
         numbers = sorted(run.originals.keys() | run.answers.keys())[:room]
         shared = run.originals.keys() & run.answers.keys()
         scale = change_scale([run.answers[k] - run.originals[k] for k in sorted(shared)])
-        shown += [_entry(run, number, scale) for number in numbers]
+        shown += [_entry(run, number, scale, names[position][number]) for number in numbers]
     shown.sort(key=lambda entry: natural(entry["key"]))
     if len(shown) == total:
         return shown, ""
@@ -206,18 +268,14 @@ def _gallery(runs: Sequence[Run], limit: int) -> tuple[list[dict[str, Any]], str
     return shown, note
 
 
-def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
+def _entry(run: Run, place: int, scale: float, series_name: str) -> dict[str, Any]:
     """One instance of the gallery: its images and its numbers."""
     each = Entry.of(run, run.rows[place])
     original, answer = run.originals.get(place), run.answers.get(place)
     looks = _pictures(run, original, answer, scale)
     numbers = [
         (_measure(run), numeral(each.value).text),
-        ("proven bound", numeral(each.bound).text),
-        ("gap", numeral(each.gap, ".1e").text),
-        ("lead of the target (logits)", numeral(each.lead, ".3g").text),
-        ("seconds", numeral(each.seconds, ".3f").text),
-        ("nodes", numeral(each.nodes, ".0f").text),
+        *((c.title, numeral(getattr(each, c.attribute), c.form).text) for c in run.kind.columns),
         ("engine", str(each.row.get("engine") or DASH)),
     ]
     if original is not None and answer is not None:
@@ -226,15 +284,15 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
         if picture is not None:
             what, change = "pixels", strongest(picture)
         changed = int((np.abs(change) > CHANGED).sum())
-        numbers.insert(2, (f"{what} changed", f"{changed} of {change.size}"))
+        numbers.insert(1, (f"{what} changed", f"{changed} of {change.size}"))
     return {
         "key": each.image,
-        "run": run.name,
+        "run": series_name,
         "status": each.status,
         "label": label(each.label),
-        "change": change_words(each.label, each.before, each.after),
-        "short": numeral(each.value, ".3g").text,
-        "norm": run.measure if run.norm is None else run.norm.label,
+        "change": each.change,
+        "short": _short(each),
+        "nothing": run.kind.nothing(each.status),
         "sort": {
             name: value if math.isfinite(value) else None
             for name, value in (
@@ -249,6 +307,16 @@ def _entry(run: Run, place: int, scale: float) -> dict[str, Any]:
         "scale": f"{scale:g}",
         **looks,
     }
+
+
+def _short(each: Entry) -> str:
+    """The value of an instance below its picture."""
+    if not math.isfinite(each.value):
+        return each.run.kind.nothing(each.status) if each.proven else "no answer"
+    norm = each.run.norm
+    named = norm is not None and each.run.kind.value == "distance"
+    what = norm.label if named and norm else each.run.kind.measure
+    return f"{what} {numeral(each.value, '.3g').text}"
 
 
 def _pictures(

@@ -13,20 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reluopt.answers.solution import Status
 from reluopt.errors import InputError, ReluoptError
 from reluopt.images.display import pixel_span
 from reluopt.networks.metadata import RELU
 from reluopt.networks.zoo import open_network
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Norm, parse_norm
+from reluopt.report.kinds import Kind, kind_of
 from reluopt.runs.answers import Answers
 from reluopt.runs.instances import load_by_key
 from reluopt.runs.record import RECORD, read_record, told
 from reluopt.runs.store import read_table
-
-SETTLED = (Status.OPTIMAL, Status.INFEASIBLE)
-"""Statuses whose question is answered with proof."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +73,9 @@ class Run:
         return pixel_span(lower, upper)
 
     @property
-    def measure(self) -> str:
-        """What is optimised: a distance that shall be small, or a logit that shall be large."""
-        return "logit" if self.norm is None else "distance"
+    def kind(self) -> Kind:
+        """What it asked, and how its rows are told."""
+        return kind_of(self.settings)
 
 
 def load_runs(
@@ -130,7 +127,7 @@ def _load(name: str, folder: Path, network_name: str | None, data_dir: Path | No
     answers = {number: image for number, image in found.items() if image is not None}
     originals: dict[int, FloatArray] = {}
     note = "the run stored no answers"
-    if answers:
+    if answers or kind_of(record.get("settings", {})).pictured:
         originals, note = _read_originals(record, rows, network_name, data_dir)
     for number, image in answers.items():
         _check_answer(folder, keyed[number][0], image, originals.get(number))
@@ -207,13 +204,14 @@ class Entry:
         row: what its table says, as it is.
         image: what it is called.
         label: the true label.
+        eps: radius of the ball; NaN without one.
         before: the network's answer to the original image; the label of an optimal input.
         after: its answer to the image that was found.
         status: how it ended.
         proven: whether the question is answered with proof.
         checked: whether the real network confirmed the answer.
-        value: the distance or logit that was reached.
-        bound: the proven bound on it: from below for a distance, from above for a logit.
+        value: what was reached of what the kind of the run measures, such as a distance.
+        bound: what is proven of the best value, or of the lead of a verdict.
         gap, seconds, nodes: of the solve.
         lead: logit of the target minus the largest other one.
     """
@@ -222,6 +220,7 @@ class Entry:
     row: Mapping[str, Any]
     image: str
     label: float
+    eps: float
     before: float
     after: float
     status: str
@@ -242,38 +241,56 @@ class Entry:
             value = row.get(name)
             return float("nan") if value is None else float(value)
 
-        bound, label = number("bound"), number("label")
-        if run.norm is not None and np.isfinite(bound):
-            bound = run.norm.distance_of(max(bound, 0.0))
+        kind, before = run.kind, run.kind.before(row)
         return cls(
             run=run,
             row=row,
             image=str(row.get("image")),
-            label=label,
-            before=label if run.norm is None else number("original_predicted"),
+            label=number("label"),
+            eps=number("eps"),
+            before=float("nan") if before is None else float(before),
             after=number("predicted"),
             status=str(row.get("status")),
-            proven=row.get("status") in SETTLED,
-            checked=str(row.get("certified")) == "True",
-            value=number("objective" if run.norm is None else "distance"),
-            bound=bound,
+            proven=row.get("status") in kind.settled,
+            checked=kind.checked(row),
+            value=number(kind.value),
+            bound=kind.bound(number("bound"), run.norm),
             gap=number("gap"),
             seconds=number("seconds"),
             nodes=number("nodes"),
-            lead=number("margin"),
+            lead=number(kind.lead),
         )
+
+    @property
+    def change(self) -> str:
+        """The network's answers in words."""
+        return self.run.kind.change(self.row, self.label, self.before, self.after)
 
 
 def series(runs: Sequence[Run]) -> dict[str, list[Entry]]:
-    """Entries by what is compared: runs, or the methods of a benchmark."""
+    """Entries by what is compared: runs, the methods of a benchmark, the radii of verdicts."""
     found: dict[str, list[Entry]] = {}
-    for run in runs:
-        for row in run.rows:
-            method = row.get("method")
-            parts = [run.name] if len(runs) > 1 or method is None else []
-            name = ", ".join([*parts, *([str(method)] if method is not None else [])])
+    for run, names in zip(runs, series_names(runs), strict=True):
+        for row, name in zip(run.rows, names, strict=True):
             found.setdefault(name, []).append(Entry.of(run, row))
     return found
+
+
+def series_names(runs: Sequence[Run]) -> list[list[str]]:
+    """For each run the names of its rows' series."""
+    found = []
+    for run in runs:
+        parts = [run.kind.part(row) for row in run.rows]
+        told = parts if len(set(parts)) > 1 else [""] * len(parts)
+        own = [run.name] if len(runs) > 1 else []
+        found.append([", ".join(filter(None, (*own, part))) or run.name for part in told])
+    return found
+
+
+def radii(runs: Sequence[Run]) -> list[float]:
+    """Radii of the balls of all rows, in order."""
+    found = {row.get("eps") for run in runs for row in run.rows}
+    return sorted(float(eps) for eps in found if eps is not None)
 
 
 def time_table(runs: Sequence[Run]) -> pd.DataFrame:

@@ -12,7 +12,6 @@ import numpy as np
 
 from reluopt.bench.statistics import (
     AT_LEAST,
-    AT_MOST,
     EXACT,
     Estimate,
     MethodSummary,
@@ -20,9 +19,9 @@ from reluopt.bench.statistics import (
     summarise_methods,
     summarise_ratios,
 )
-from reluopt.report.runs import Entry, Run, series, time_table
+from reluopt.report.kinds import relation
+from reluopt.report.runs import Entry, Run, radii, series, time_table
 from reluopt.runs.tables import DASH, escape_latex, markdown_grid
-from reluopt.runs.wording import change_words
 
 _VARYING = (
     "network", "norm", "target", "margin", "smoothness",
@@ -68,14 +67,17 @@ def tabulated(
     hints: Mapping[str, str] | None = None,
     tags: Sequence[Mapping[str, str]] = (),
 ) -> Table:
-    """Lines of cells by their heading, all with the same headings and at least one, as a table."""
-    told = hints or {}
-    columns = [Heading(name, cell.numeric, told.get(name, "")) for name, cell in lines[0].items()]
-    return Table(title, columns, [list(line.values()) for line in lines], note, tags)
+    """Lines of cells by their heading, at least one, as a table; a dash where a line lacks one."""
+    told, cells = hints or {}, {name: cell for line in lines for name, cell in line.items()}
+    columns = [Heading(name, cell.numeric, told.get(name, "")) for name, cell in cells.items()]
+    rows = [[line.get(name, Cell(DASH)) for name in cells] for line in lines]
+    return Table(title, columns, rows, note, tags)
 
 
 def numeral(value: float, form: str = ".4g") -> Cell:
-    """A number; a dash where there is none."""
+    """A number; a dash where there is none, ``< 0`` for minus infinity."""
+    if value == -math.inf:
+        return Cell("< 0", value, numeric=True)
     if not math.isfinite(value):
         return Cell(DASH, numeric=True)
     return Cell("0" if value == 0.0 else format(value, form), value, numeric=True)
@@ -105,43 +107,52 @@ def estimate(value: Estimate, *, seconds: bool = False) -> Cell:
 
 def summary_table(runs: Sequence[Run]) -> Table:
     """One row for each run (or method of a benchmark)."""
-    varying, measure = _varying_settings(runs), measure_of(runs)
+    varying, hints = _varying_settings(runs), dict(_SUMMARY_HINTS)
     times = {summary.method: summary for summary in summarise_methods(time_table(runs))}
     lines, sizes = [], {len(shared_images(runs))}
+    words = " or ".join(dict.fromkeys(run.kind.word for run in runs))
     for name, entries in series(runs).items():
-        middle, mean = averages(entries)
-        asked = entries[0].run.settings
+        kind, asked = entries[0].run.kind, entries[0].run.settings
+        sums = kind.sums(entries) or _averages(entries, measure_of(runs))
+        hints |= {title: hint for title, (_, hint) in sums.items()}
         settings = {key.replace("_", " "): word(_spoken(asked.get(key))) for key in varying}
         lines.append(
             {
                 "run": Cell(name, name),
                 **settings,
                 "instances": counted(len(entries)),
-                "proven": counted(sum(each.proven for each in entries)),
+                words: counted(sum(each.proven for each in entries)),
                 "checked": counted(sum(each.checked for each in entries)),
-                f"median {measure}": estimate(middle),
-                f"mean {measure}": estimate(mean),
+                **{title: estimate(value) for title, (value, _) in sums.items()},
                 "median time": estimate(times[name].median, seconds=True),
                 "mean time": estimate(times[name].mean, seconds=True),
                 "slowest": estimate(times[name].largest, seconds=True),
             }
         )
         sizes.add(len(entries))
-    hints = {
-        "proven": "proven optimal or infeasible within the limits",
-        "checked": "answers that passed the check by the real network",
-        f"median {measure}": "over the answers; a bound when some are not proven",
-        "median time": "a stopped run counts as its limit, which gives a ≥",
-    }
     note = _censoring_note(times)
     if len(sizes) > 1:
         note += " The runs hold different images: compare them on those that they share."
     return tabulated("Runs" if len(lines) > 1 else "Summary", lines, note.strip(), hints)
 
 
+_SUMMARY_HINTS = {
+    "proven": "proven optimal or infeasible within the limits",
+    "checked": "answers that passed the check by the real network",
+    "median time": "a stopped run counts as its limit, which gives a ≥",
+}
+
+
 def measure_of(runs: Sequence[Run]) -> str:
     """What the numbers of these runs are called."""
-    return " or ".join(dict.fromkeys(run.measure for run in runs))
+    return " or ".join(dict.fromkeys(run.kind.measure for run in runs))
+
+
+def _averages(entries: Sequence[Entry], measure: str) -> dict[str, tuple[Estimate, str]]:
+    """Median and mean, with what they mean."""
+    middle, mean = averages(entries)
+    hint = "over the answers; a bound when some are not proven"
+    return {f"median {measure}": (middle, hint), f"mean {measure}": (mean, hint)}
 
 
 def averages(entries: Sequence[Entry]) -> tuple[Estimate, Estimate]:
@@ -150,8 +161,8 @@ def averages(entries: Sequence[Entry]) -> tuple[Estimate, Estimate]:
     found = np.array([each.value for each in answered])
     if not found.size:
         return Estimate(math.nan), Estimate(math.nan)
-    relation = EXACT if all(e.proven for e in answered) else _unproven(answered[0].run)
-    return Estimate(float(np.median(found)), relation), Estimate(float(found.mean()), relation)
+    known = relation(answered[0].run.kind, all(each.proven for each in answered))
+    return Estimate(float(np.median(found)), known), Estimate(float(found.mean()), known)
 
 
 def _censoring_note(times: Mapping[str, MethodSummary]) -> str:
@@ -178,24 +189,19 @@ def instance_table(runs: Sequence[Run], limit: int | None = None) -> Table:
     """One row for each instance of each run, at most ``limit``."""
     every = [(name, each) for name, entries in series(runs).items() for each in entries]
     several = len({name for name, _ in every}) > 1
-    change = "change" if any(run.norm is not None for run in runs) else "label → answer"
+    kinds = list({type(run.kind): run.kind for run in runs}.values())
+    change = "label → answer" if all(run.norm is None for run in runs) else "change"
     shown = every if limit is None else every[:limit]
+    columns = {column.title: column for kind in kinds for column in kind.columns}
     lines = [
         {
             "image": word(each.row.get("image")),
             **({"run": Cell(name, name)} if several else {}),
-            change: Cell(
-                change_words(each.label, each.before, each.after),
-                each.before if math.isfinite(each.before) else None,
-            ),
+            change: Cell(each.change, each.before if math.isfinite(each.before) else None),
             "status": word(each.row.get("status")),
             measure_of(runs): numeral(each.value),
-            "bound": numeral(each.bound),
-            "gap": numeral(each.gap, ".1e"),
-            "seconds": numeral(each.seconds, ".3f"),
-            "nodes": numeral(each.nodes, ".0f"),
-            "lead": numeral(each.lead, ".3g"),
-            "checked": Cell("yes" if each.checked else "no", str(each.checked)),
+            **{title: _column_cell(each, title) for title in columns},
+            "checked": _checked_cell(each),
         }
         for name, each in shown
     ]
@@ -203,18 +209,30 @@ def instance_table(runs: Sequence[Run], limit: int | None = None) -> Table:
     left = len(every) - len(shown)
     note = f"The first {len(shown):,} of {len(every):,} rows; results.csv has all." if left else ""
     hints = {**_INSTANCE_HINTS, measure_of(runs): "of the best answer found"}
+    hints |= {title: column.hint for title, column in columns.items()}
     return tabulated("Every instance", lines, note, hints, tags)
 
 
 _INSTANCE_HINTS = {
     "change": "the network's answers before and after, and the label it misreads",
     "label → answer": "whose logit is maximised, and what the network answers",
-    "bound": "proven: no answer can be better than this",
-    "gap": "(objective - bound) / objective",
-    "nodes": "branch-and-bound nodes",
-    "lead": "logit of the target minus the largest other one, as measured",
     "checked": "whether the real network confirmed the answer",
 }
+
+
+def _checked_cell(each: Entry) -> Cell:
+    """Whether an answer was confirmed; a dash where there is none."""
+    if not each.checked and not math.isfinite(each.value):
+        return Cell(DASH)
+    return Cell("yes" if each.checked else "no", str(each.checked))
+
+
+def _column_cell(each: Entry, title: str) -> Cell:
+    """A number of an entry; a dash where its kind has no such column."""
+    found = next((column for column in each.run.kind.columns if column.title == title), None)
+    if found is None:
+        return Cell(DASH, numeric=True)
+    return numeral(getattr(each, found.attribute), found.form)
 
 
 def comparison_table(runs: Sequence[Run], limit: int | None = None) -> Table | None:
@@ -226,7 +244,7 @@ def comparison_table(runs: Sequence[Run], limit: int | None = None) -> Table | N
     lines = []
     for image in shared[:limit]:
         own = {name: entries[image] for name, entries in found.items()}
-        values = {f"{each.run.measure}, {n}": _measured_cell(each) for n, each in own.items()}
+        values = {f"{each.run.kind.measure}, {n}": _measured_cell(each) for n, each in own.items()}
         seconds = {f"seconds, {name}": _seconds_cell(each) for name, each in own.items()}
         lines.append({"image": word(image), **values, **seconds})
     note = "≤ before a distance: not proven smallest. ≥ before seconds: stopped without a proof."
@@ -245,12 +263,7 @@ def shared_images(runs: Sequence[Run]) -> list[str]:
 def _measured_cell(each: Entry) -> Cell:
     if not each.checked:
         return Cell(each.status.replace("_", " ").lower(), numeric=True)
-    return estimate(Estimate(each.value, EXACT if each.proven else _unproven(each.run)))
-
-
-def _unproven(run: Run) -> str:
-    """What the optimum is to an answer that is not proven to be it."""
-    return AT_LEAST if run.norm is None else AT_MOST
+    return estimate(Estimate(each.value, relation(each.run.kind, each.proven)))
 
 
 def _seconds_cell(each: Entry) -> Cell:
@@ -259,6 +272,8 @@ def _seconds_cell(each: Entry) -> Cell:
 
 def ratio_table(runs: Sequence[Run]) -> Table | None:
     """Times of the first series against the others, image by image; None without a pair."""
+    if len(radii(runs)) > 1:
+        return None  # balls of other radii are other questions
     table = time_table(runs)
     names = list(series(runs))
     ratios = summarise_ratios(table, names[0])
@@ -295,7 +310,7 @@ def _interval(ends: tuple[float, float]) -> Cell:
 
 def contradictions(runs: Sequence[Run]) -> list[str]:
     """Where runs that ask the same question cannot all be right; there must be none."""
-    if not one_question(runs) or any(run.norm is None for run in runs):
+    if not (one_question(runs) and all(run.kind.distances for run in runs)):
         return []
     return [
         f"{found.image}: {found.first} and {found.second}: {found.what}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reluopt.errors import InputError
 from reluopt.files import write_atomically
+from reluopt.report.anytime import Curve, read_curve
 from reluopt.report.page import MAX_IMAGES, MAX_ROWS, html_page
 from reluopt.report.runs import Run, load_runs
 from reluopt.report.tables import (
@@ -23,16 +24,23 @@ from reluopt.report.tables import (
 FORMATS = ("html", "md", "latex")
 
 
-def render_report(runs: Sequence[Run], form: str = "html", max_images: int = MAX_IMAGES) -> str:
+def render_report(
+    runs: Sequence[Run],
+    form: str = "html",
+    max_images: int = MAX_IMAGES,
+    curves: Sequence[Curve] = (),
+) -> str:
     """The text of a report.
 
     Args:
         runs: what to report on, at least one.
         form: ``html``, ``md``, or ``latex`` (booktabs and longtable).
         max_images: instances in the gallery of a page.
+        curves: of searches, drawn on a page.
 
     Raises:
-        InputError: no runs, another form, or a negative number of images.
+        InputError: no runs, another form, a negative number of images, or curves where there is
+            no page.
     """
     if not runs:
         raise InputError("runs: expected at least one, found none")
@@ -41,7 +49,9 @@ def render_report(runs: Sequence[Run], form: str = "html", max_images: int = MAX
     if max_images < 0:
         raise InputError(f"--max-images: expected at least 0, found {max_images}")
     if form == "html":
-        return html_page(runs, max_images, MAX_ROWS)
+        return html_page(runs, max_images, MAX_ROWS, curves)
+    if curves:
+        raise InputError(f"--anytime: expected the format html, found {form!r}")
     render = markdown if form == "md" else latex
     parts = [render(table) for table in _tables(runs)]
     found = contradictions(runs)
@@ -69,6 +79,7 @@ def write_report(
     form: str = "html",
     *,
     max_images: int = MAX_IMAGES,
+    anytime: Sequence[Path] = (),
     network_name: str | None = None,
     data_dir: Path | None = None,
 ) -> Path:
@@ -79,6 +90,7 @@ def write_report(
         out: the file to write, over an older one.
         form: see :func:`render_report`.
         max_images: see :func:`render_report`.
+        anytime: tables of moments, see :func:`~reluopt.report.anytime.read_curve`.
         network_name: see :func:`~reluopt.report.runs.load_runs`.
         data_dir: see :func:`~reluopt.report.runs.load_runs`.
 
@@ -89,7 +101,8 @@ def write_report(
         InputError: see :func:`render_report` and :func:`~reluopt.report.runs.load_runs`, or the
             file cannot be written.
     """
-    text = render_report(load_runs(folders, network_name, data_dir), form, max_images)
+    curves = [read_curve(path) for path in anytime]
+    text = render_report(load_runs(folders, network_name, data_dir), form, max_images, curves)
     try:
         write_atomically(out, text.encode())
     except OSError as error:

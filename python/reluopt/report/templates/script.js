@@ -58,9 +58,10 @@
   const cards = find("#cards");
   const picture = (entry, which) => entry[which];
   const describe = (entry, which) => `${entry.key}, ${which}`;
-  // Behind a difference, the original shows faintly, so that one sees where the changes are.
+  // Behind a difference, the original shows faintly, so that one sees where the changes are, and
+  // so it does behind the word where there is no other image.
   const haunt = (ghost, entry, which) => {
-    ghost.hidden = which !== "difference" || !entry.difference;
+    ghost.hidden = !entry.original || (which === "difference" ? !entry.difference : !!picture(entry, which));
     if (!ghost.hidden && ghost.src !== entry.original) ghost.src = entry.original;
   };
   // Inputs that are no pictures are told in words: their features.
@@ -69,7 +70,7 @@
     const source = picture(card.entry, which);
     card.image.hidden = !source;
     card.empty.hidden = !!source;
-    card.empty.textContent = told(card.entry) || "none";
+    card.empty.textContent = told(card.entry) || card.entry.nothing;
     if (source && card.image.src !== source) card.image.src = source;
     card.image.alt = describe(card.entry, which);
     haunt(card.ghost, card.entry, which);
@@ -87,7 +88,7 @@
     const element = make("button", { type: "button", className: "card" }, [
       make("span", { className: "frame" }, [ghost, image, empty]),
       title,
-      make("small", { textContent: entry.short === "–" ? "no answer" : `${entry.norm} ${entry.short}` }),
+      make("small", { textContent: entry.short }),
       make("small", { textContent: many + entry.key, title: entry.key }),
     ]);
     const card = { entry, element, image, ghost, empty };
@@ -148,7 +149,7 @@
     find("#viewer-title").textContent = `${entry.key} · ${entry.change}`;
     large.hidden = !source;
     find("#missing").hidden = !!source;
-    find("#missing").textContent = told(entry) || "none found";
+    find("#missing").textContent = told(entry) || (entry.nothing === "none" ? "none found" : entry.nothing);
     if (source) large.src = source;
     large.alt = describe(entry, layer);
     haunt(find("#ghost"), entry, layer);
