@@ -112,7 +112,7 @@ def test_a_box_limits_the_change(thesis, test_images):
     image = test_images.image(0)
     free, boxed = (ro.nearest(thesis, image, "linf", box=each) for each in (None, (0.0, 1.5)))
     assert boxed.distance <= free.distance
-    with pytest.raises(InputError, match=r"^image: expected values inside the box"):
+    with pytest.raises(InputError, match=r"^x: expected values in \[0, 0.5\], the box"):
         ro.nearest(thesis, image, box=(0.0, 0.5))
 
 
@@ -141,8 +141,8 @@ class _Two:
         (lambda n, x: ro.nearest(n, x, target="+10"), "target: expected a shift"),
         (lambda n, x: ro.nearest(n, x, label=10), "label: expected a label from 0 to 9, found 10"),
         (lambda n, x: ro.nearest(n, x, margin=1.2), "margin: expected .*, found 1.2"),
-        (lambda n, x: ro.nearest(n, 255.0 * x), "image: expected values inside the box"),
-        (lambda n, x: ro.nearest(n, [x, 2.0 * x]), r"x\[1\]: image: expected values inside"),
+        (lambda n, x: ro.nearest(n, 255.0 * x), "x: expected values in .* divide by 255"),
+        (lambda n, x: ro.nearest(n, [x, 2.0 * x]), r"x\[1\]: expected values in \[0, 1\]"),
         (lambda n, x: ro.nearest(n, np.full(784, np.nan)), "image: expected finite values"),
         (lambda n, x: ro.nearest(n, x, engine="bnx"), "method 'bnx': expected engine"),
         (lambda n, x: ro.verify(n, x, "0.1"), "eps: expected a number, found '0.1'"),

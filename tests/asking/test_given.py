@@ -264,3 +264,13 @@ def test_estimators_are_read():
         estimator = neural.MLPClassifier((4,), max_iter=5, random_state=0).fit(x, np.arange(40) % 3)
     network = as_network(estimator, x)
     np.testing.assert_array_equal(network.predict(x), estimator.predict(x))
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [(255.0, r"found 0 to 255: divide by 255, or say with box="), (2.0, r"found 0 to 2: say with")],
+)
+def test_inputs_in_other_units_are_told_apart(thesis, test_images, scale, words):
+    pixels = test_images.images[0] / test_images.images[0].max() * scale
+    with pytest.raises(InputError, match=rf"x: expected values in \[0, 1\].*{words}"):
+        Inputs.read(thesis, pixels).refuse_outside(thesis)

@@ -105,3 +105,15 @@ def test_rounding_that_undoes_an_answer_is_told(tabular):
     assert "not certified" in repr(single)
     assert single.image.dtype == np.float32
     assert np.abs(single.image.astype(float) - inputs.astype(float)).max() <= radius
+
+
+def test_a_batch_has_what_each_of_it_has(nearest):
+    assert nearest.to_dict() == [each.to_dict() for each in nearest]
+    assert nearest.distances.tolist() == [each.distance for each in nearest]
+    for image, each in zip(nearest.images, nearest, strict=True):
+        np.testing.assert_array_equal(image, each.image)
+
+
+def test_notebooks_show_no_empty_messages(nearest):
+    assert "<th>message</th>" not in nearest._repr_html_()
+    assert "<th>status</th>" in nearest._repr_html_()

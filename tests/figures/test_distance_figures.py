@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from reluopt.errors import InputError
-from reluopt.figures import distance_matrix_figure, distribution_figure, growth_figure, style
+from reluopt.figures import distance_matrix_figure, distribution_figure, growth_figure
+from reluopt.figures.style import style
 
 
 def test_distributions_step_up_at_every_distance():

@@ -22,10 +22,10 @@ from reluopt.figures import (
     performance_profile_figure,
     perturbation_figure,
     save_figure,
-    style,
     time_figure,
     time_versus_size_figure,
 )
+from reluopt.figures.style import style
 from reluopt.images.mnist import Dataset
 from reluopt.networks.network import ReLUNetwork
 

@@ -12,8 +12,8 @@ from reluopt.figures import (
     confidence_figure,
     overestimate_figure,
     save_figure,
-    style,
 )
+from reluopt.figures.style import style
 
 VALUES = np.array([0.0, 1.0, 2.0, 4.0])
 DIGITS = list("0123456789")

@@ -187,6 +187,7 @@ def _answers(
     method = as_method(how.get("engine", "auto"), *limits)
     network = as_network(model, x, how.get("box"))
     inputs = Inputs.read(network, x)
+    inputs.refuse_outside(network)
     labels, asked = labels_of(network, label, inputs), []
     for place, (image, true) in enumerate(zip(inputs.flat, labels, strict=True)):
         try:

@@ -33,6 +33,9 @@ from reluopt.questions.problems import (
 
 Shape = tuple[int, ...]
 
+_BYTE = 255.0
+"""White, where pixels are bytes."""
+
 
 def as_network(model: Any, inputs: Any, box: Any = None) -> ReLUNetwork:
     """A network, or what one is read from: a name, a file, a model of a framework.
@@ -156,6 +159,25 @@ class Inputs:
         rows = np.moveaxis(rows, -1, 1) if turned else rows
         flat = rows.reshape(1 if single else len(values), network.input_size)
         return cls(flat, single, one, seen if turned else one, given)
+
+    def refuse_outside(self, network: ReLUNetwork) -> None:
+        """Refuse inputs in other units than those of the network.
+
+        Raises:
+            InputError: a value lies outside the box of the network.
+        """
+        lower, upper = network.metadata.input_ends()
+        outside = np.flatnonzero(((self.flat < lower) | (self.flat > upper)).any(axis=1))
+        if not outside.size:
+            return
+        place = int(outside[0])
+        low, high = float(self.flat[place].min()), float(self.flat[place].max())
+        box = f"[{float(np.min(lower)):g}, {float(np.max(upper)):g}]"
+        units = "divide by 255, or say" if (box, high) == ("[0, 1]", _BYTE) else "say"
+        raise InputError(
+            f"{'x' if self.single else f'x[{place}]'}: expected values in {box}, the box of the "
+            f"inputs, found {low:g} to {high:g}: {units} with box=(lower, upper) what is allowed"
+        )
 
     def rounded(self, images: FloatArray, places: Any = slice(None)) -> FloatArray:
         """``images``, shape ``(k, n_0)``, as float32 can hold them where the inputs are float32.

@@ -79,4 +79,5 @@ def page(results: Sequence[Any], table: pd.DataFrame) -> str:
         figure(results[:MOST_SHOWN]).savefig(buffer, format="png", dpi=RESOLUTION)
         png = base64.b64encode(buffer.getvalue()).decode("ascii")
         drawn = f'<img src="data:image/png;base64,{png}" style="max-width: 100%">'
-    return f"<div>{drawn}{table.to_html()}</div>"
+    told = [name for name in table if name != "message" or table[name].any()]
+    return f"<div>{drawn}{table[told].to_html()}</div>"

@@ -281,6 +281,20 @@ class Results(_Looks, Sequence[ResultT]):
     def __len__(self) -> int:
         return len(self._results)
 
+    @property
+    def images(self) -> list[Any]:
+        """The answers, each in the shape and kind of its input, or None."""
+        return [each.image for each in self]
+
+    @property
+    def distances(self) -> FloatArray:
+        """Lengths of the changes, shape ``(batch,)``; infinite where there is no image."""
+        return np.array([each.distance for each in self])
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Numbers and words of each, as :meth:`Result.to_dict` has them."""
+        return [each.to_dict() for each in self]
+
     def __repr__(self) -> str:
         return "\n".join([f"{len(self)} results", *(f"  {each!r}" for each in self)])
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.frames import framed, nested
 from reluopt.figures.panels import arrays_of_shape, short
 from reluopt.figures.style import CYCLE, MARKERS, SINGLE_COLUMN, new_figure, style
 from reluopt.figures.times import seconds_axis
@@ -24,6 +26,13 @@ _FIRST = 1e-3
 """Curves begin here, in seconds: axes of time are logarithmic."""
 
 
+def _anytime_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """A search for each name."""
+    searches = nested(frame, ["seconds", "incumbent", "bound"], "search")
+    return {"searches": searches, "quantity": "objective"}
+
+
+@framed(_anytime_figure_arguments, "search", "seconds", "incumbent", "bound")
 @style()
 def anytime_figure(searches: Mapping[str, ArrayLike], quantity: str) -> Figure:
     """Anytime curves: the incumbent (solid) and the proven bound (dashed), the gap between them.

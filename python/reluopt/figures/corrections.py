@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.frames import framed, nested
 from reluopt.figures.panels import panel_row
 from reluopt.figures.style import (
     CYCLE,
@@ -40,6 +42,17 @@ class Tradeoff:
     before: float
 
 
+def _tradeoff_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """A fine-tuning for each name."""
+    series = {}
+    for name, part in frame.groupby("series", sort=False):
+        pairs = part[["violation", "loss"]].to_numpy(dtype=np.float64)
+        chosen = part["chosen"].to_numpy(dtype=bool)
+        series[str(name)] = Tradeoff(pairs, pairs[chosen], float(part["before"].iloc[0]))
+    return {"series": series}
+
+
+@framed(_tradeoff_figure_arguments, "series", "violation", "loss", "chosen", "before")
 @style()
 def tradeoff_figure(series: Mapping[str, Tradeoff], loss: str = "loss") -> Figure:
     """Loss against the largest violation of all candidates; chosen ones are large and open.
@@ -77,6 +90,12 @@ def tradeoff_figure(series: Mapping[str, Tradeoff], loss: str = "loss") -> Figur
     return figure
 
 
+def _correction_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """A panel for each radius, a curve for each series."""
+    return {"panels": nested(frame, ["points", "lower", "upper"], "eps", "series")}
+
+
+@framed(_correction_figure_arguments, "eps", "series", "points", "lower", "upper")
 @style()
 def correction_figure(
     panels: Mapping[float, Mapping[str, Sequence[tuple[float, float, float]]]],
@@ -90,7 +109,7 @@ def correction_figure(
     Raises:
         InputError: there is nothing to draw.
     """
-    if not panels or not all(each for series in panels.values() for each in series.values()):
+    if not panels or not all(len(each) for series in panels.values() for each in series.values()):
         raise InputError("figure: expected robust errors to draw, found none")
     figure = new_figure(DOUBLE_COLUMN, 2.3)
     ends = [[x for points in each.values() for _, *x in points] for each in panels.values()]
@@ -98,7 +117,7 @@ def correction_figure(
     row = panel_row(figure, 0.45, 1.4, len(panels), (0.6, 0.45, 0.12))
     for axes, (eps, series), errors in zip(row, panels.items(), ends, strict=True):
         for number, (name, points) in enumerate(series.items()):
-            counts, lower, upper = np.array(sorted(points)).T
+            counts, lower, upper = np.array(sorted(map(tuple, points))).T
             colour, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
             axes.fill_between(counts, lower, upper, color=colour, alpha=0.2, linewidth=0.0)
             axes.plot(counts, upper, color=colour, marker=marker, label=name)

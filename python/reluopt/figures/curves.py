@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -17,6 +18,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullF
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.frames import framed, nested, ordered, wide
 from reluopt.figures.panels import (
     QUARTILES,
     arrays_of_shape,
@@ -62,6 +64,12 @@ _PROVEN = 1e-5
 """Relative difference up to which a bound counts as the distance: what rounding in tables loses."""
 
 
+def _distribution_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """A panel for each norm, a curve for each series."""
+    return {"panels": nested(frame, "distance", "norm", "series")}
+
+
+@framed(_distribution_figure_arguments, "norm", "series", "distance")
 @style()
 def distribution_figure(
     panels: Mapping[str, Mapping[str, ArrayLike]],
@@ -104,6 +112,15 @@ def distribution_figure(
     return figure
 
 
+def _growth_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """Images down, margins across."""
+    norms = {
+        norm: wide(part, "distance", "image", "percent") for norm, part in frame.groupby("norm")
+    }
+    return {"percents": ordered(frame, "percent"), "distances": norms}
+
+
+@framed(_growth_figure_arguments, "norm", "image", "percent", "distance")
 @style()
 def growth_figure(percents: Sequence[float], distances: Mapping[str, ArrayLike]) -> Figure:
     """How distances grow with the margin, one column of panels for each norm.
@@ -232,6 +249,19 @@ def _draw_trade(axes: Axes, names: Sequence[str], first: FloatArray, second: Flo
     axes.grid(True)
 
 
+def _limit_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """Images down, limits across; no limit is a missing one."""
+    tables = {n: wide(frame, n, "image", "smoothness") for n in ("distance", "bound", "largest")}
+    return {
+        "limits": ordered(frame, "smoothness"),
+        "distances": tables["distance"],
+        "bounds": tables["bound"],
+        "largest": tables["largest"],
+        "labels": ordered(frame, "image"),
+    }
+
+
+@framed(_limit_figure_arguments, "image", "smoothness", "distance", "bound", "largest")
 @style()
 def limit_figure(
     limits: Sequence[float | None],

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.frames import framed, nested
 from reluopt.figures.panels import note, series_names, share_xlim, spread, strip_axis
 from reluopt.figures.style import (
     BAD,
@@ -39,6 +42,12 @@ _TILE = 1.2
 """Inches of an image."""
 
 
+def _lead_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """A panel for each norm, a strip for each series."""
+    return {"panels": nested(frame, "lead", "norm", "series")}
+
+
+@framed(_lead_figure_arguments, "norm", "series", "lead")
 @style()
 def lead_figure(panels: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
     """Leads of a target's logit, one strip for each series and one panel for each norm.

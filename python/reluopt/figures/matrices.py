@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.frames import framed
 from reluopt.figures.style import (
     CHARACTER,
     DOUBLE_COLUMN,
@@ -33,6 +36,15 @@ _LEFT, _TOP, _RIGHT, _BELOW = 0.36, 0.26, 0.08, 0.42
 """Inches around a matrix."""
 
 
+def _confusion_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """Rows counted by their true label and their answer."""
+    names = sorted({*frame["label"], *frame["predicted"]})
+    counts = pd.crosstab(frame["label"], frame["predicted"]).reindex(names, fill_value=0)
+    matrix = counts.reindex(columns=names, fill_value=0).to_numpy()
+    return {"matrix": matrix, "class_names": [str(name) for name in names]}
+
+
+@framed(_confusion_figure_arguments, "label", "predicted")
 @style()
 def confusion_figure(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
     """A confusion matrix: true labels down, answers across, counts in the cells.
@@ -74,6 +86,18 @@ def confusion_figure(matrix: ArrayLike, class_names: Sequence[str]) -> Figure:
     return figure
 
 
+def _distance_matrix_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """Mean distances of each label and target."""
+    names = sorted({*frame["label"], *frame["target"]})
+    matrices = {}
+    for norm, part in frame.groupby("norm", sort=False):
+        means = part.groupby(["label", "target"])["distance"].mean()
+        places = pd.MultiIndex.from_product([names, names])
+        matrices[norm] = means.reindex(places).to_numpy().reshape(len(names), len(names))
+    return {"matrices": matrices, "class_names": [str(name) for name in names]}
+
+
+@framed(_distance_matrix_figure_arguments, "norm", "label", "target", "distance")
 @style()
 def distance_matrix_figure(matrices: Mapping[str, ArrayLike], class_names: Sequence[str]) -> Figure:
     """Mean distances: true labels down, targets across, one matrix for each norm.

@@ -18,7 +18,13 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.frames import framed
 from reluopt.figures.panels import check_norms
+from reluopt.figures.picture_frames import (
+    digit_arguments,
+    optimal_input_arguments,
+    perturbation_arguments,
+)
 from reluopt.figures.style import (
     BAD,
     DOUBLE_COLUMN,
@@ -67,6 +73,7 @@ _LEFT, _RIGHT, _PAIR, _ABOVE, _CAPTION = 0.42, 0.46, 0.1, 0.2, 0.15
 """Inches left and right of pairs of pictures, between pairs, above all, and below each row."""
 
 
+@framed(digit_arguments, "pixels", "label", "caption")
 @style()
 def digit_figure(images: ArrayLike, labels: Sequence[int], captions: Sequence[str]) -> Figure:
     """Images in a row, ten side by side (Figure 1 of Linkola (2023)).
@@ -90,6 +97,11 @@ def digit_figure(images: ArrayLike, labels: Sequence[int], captions: Sequence[st
     return figure
 
 
+@framed(
+    perturbation_arguments,
+    *("original", "changed", "label", "original_predicted", "predicted"),
+    *("distance", "norm", "proven"),
+)
 @style()
 def perturbation_figure(
     originals: ArrayLike,
@@ -243,6 +255,7 @@ def _draw_shared(
         inch_text(figure, middle, place, words, va="top", color=colour, **look)
 
 
+@framed(optimal_input_arguments, "pixels", "label", "logit", "predicted", "proven")
 @style()
 def optimal_input_figure(
     images: ArrayLike,

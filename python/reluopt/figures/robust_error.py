@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.frames import framed, single
 from reluopt.figures.panels import arrays_of_shape, percent_axis, short
-from reluopt.figures.style import CYCLE, MARKERS, SINGLE_COLUMN, new_figure, style
+from reluopt.figures.style import CYCLE, MARKERS, NORM_SYMBOLS, SINGLE_COLUMN, new_figure, style
 
 _BAND = 0.25
 """Opacity of what is undecided."""
@@ -21,6 +23,29 @@ _PUBLISHED: dict[str, Any] = {"alpha": 0.35, "linewidth": 4.0, "solid_capstyle":
 _PUBLISHED |= {"marker": "_", "markersize": 9.0, "markeredgewidth": 1.0}
 
 
+def _robust_error_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """Both bounds of each network and radius, from verdicts."""
+    networks = {}
+    for network, rows in frame.groupby("network", sort=False):
+        table = []
+        for eps, part in rows.groupby("eps"):
+            wrong = (part["original_predicted"] != part["label"]).mean()
+            bounds = [(part["status"] == "NOT_ROBUST").mean(), (part["status"] != "ROBUST").mean()]
+            table.append((eps, wrong, *bounds))
+        networks[network] = table
+    norm = single(frame, "norm")
+    return {"networks": networks, "norm": f"{NORM_SYMBOLS.get(norm, norm)} norm"}
+
+
+@framed(
+    _robust_error_figure_arguments,
+    "network",
+    "norm",
+    "eps",
+    "label",
+    "original_predicted",
+    "status",
+)
 @style()
 def robust_error_figure(
     networks: Mapping[str, ArrayLike],

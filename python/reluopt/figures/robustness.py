@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm
@@ -21,6 +22,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from numpy.typing import ArrayLike
 
 from reluopt.errors import InputError
+from reluopt.figures.frames import framed, nested, ordered, wide
 from reluopt.figures.panels import QUARTILES, check_norms, note, panel_row, percent_axis
 from reluopt.figures.style import (
     CYCLE,
@@ -70,6 +72,12 @@ Attacked = tuple[ArrayLike, ArrayLike]
 """Distances that an attack found, and the exact ones of the same images."""
 
 
+def _certified_accuracy_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """Exact distances of each norm; attacks are an option of their own."""
+    return {"exact": nested(frame, "distance", "norm"), "attacks": {}}
+
+
+@framed(_certified_accuracy_figure_arguments, "norm", "distance")
 @style()
 def certified_accuracy_figure(
     exact: Mapping[str, ArrayLike], attacks: Mapping[str, Mapping[str, Attacked]]
@@ -112,6 +120,17 @@ def certified_accuracy_figure(
     return figure
 
 
+def _class_distance_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """Distances of each norm and label."""
+    names = sorted(set(frame["label"]))
+    distances = {
+        norm: [part.loc[part["label"] == name, "distance"].to_numpy() for name in names]
+        for norm, part in frame.groupby("norm", sort=False)
+    }
+    return {"distances": distances, "names": [str(name) for name in names]}
+
+
+@framed(_class_distance_figure_arguments, "norm", "label", "distance")
 @style()
 def class_distance_figure(
     distances: Mapping[str, Sequence[ArrayLike]], names: Sequence[str]
@@ -146,6 +165,17 @@ def class_distance_figure(
     return figure
 
 
+def _confidence_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """One confidence for each image, one distance for each image and norm."""
+    distances = wide(frame, "distance", "image", "norm").T
+    return {
+        "confidence": frame.groupby("image", sort=False)["confidence"].first().to_numpy(),
+        "distances": dict(zip(ordered(frame, "norm"), distances, strict=True)),
+        "label": "confidence",
+    }
+
+
+@framed(_confidence_figure_arguments, "norm", "image", "confidence", "distance")
 @style()
 def confidence_figure(
     confidence: ArrayLike, distances: Mapping[str, ArrayLike], label: str
@@ -188,6 +218,12 @@ def confidence_figure(
     return figure
 
 
+def _overestimate_figure_arguments(frame: pd.DataFrame) -> dict[str, Any]:
+    """A panel for each norm, a curve for each attack."""
+    return {"overestimates": nested(frame, "overestimate", "norm", "attack")}
+
+
+@framed(_overestimate_figure_arguments, "norm", "attack", "overestimate")
 @style()
 def overestimate_figure(overestimates: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
     """Cumulative distributions of what attacks overestimate, one panel a norm.
