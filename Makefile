@@ -5,6 +5,10 @@
 # make docs        the documentation site, in site/: results rendered, notebooks run, pages built
 # make render      README.md and docs/results.md from figures/data (ARGS=--check compares,
 #                  ARGS=--redraw draws the figures again from their rows first)
+# make package     build wheel and sdist into dist/, check them, and try both in clean environments
+#                  (PYTHONS="python3.11 python3.13" names interpreters, INSTALLER=uv takes uv)
+# make performance time this tree against an earlier commit (ARGS="--against COMMIT") into a row of
+#                  figures/data/performance.csv and docs/performance.md
 # make fuzz        random networks, files, rows and proofs, by the ten and hundred thousand (hours)
 # reproduce, docs and test work on a fresh machine with Python 3.11 or later, and offline once installed.
 
@@ -16,7 +20,7 @@ TEST_FLAGS ?=
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 ARGS ?=
 
-.PHONY: reproduce docs render test test-julia fuzz lint clean help
+.PHONY: reproduce docs render test test-julia fuzz lint package performance clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -77,5 +81,18 @@ $(VENV)/.julia-installed: $(VENV)/.test-installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[julia,test]'
 	@touch $@
 
+# Its tools live in an environment of their own, so that the tests' one stays as it is.
+$(VENV)-package/.installed:
+	$(PYTHON) -m venv $(VENV)-package
+	$(VENV)-package/bin/python -m pip install --quiet --disable-pip-version-check build twine uv
+	@touch $@
+
+package: $(VENV)-package/.installed
+	rm -rf dist
+	$(VENV)-package/bin/python tests/packaging/build.py
+
+performance: $(VENV)/.run-installed
+	$(BIN)/python docs/performance.py $(ARGS)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage .gallery site
+	rm -rf $(VENV) $(VENV)-package dist .mypy_cache .ruff_cache .pytest_cache .coverage .gallery site

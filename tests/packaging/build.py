@@ -1,7 +1,7 @@
 """Build wheel and sdist, check their metadata, and try both in clean environments.
 
-``make package`` runs it; ``PYTHONS="python3.11 python3.13"`` names the interpreters that the wheel is
-tried with, by pip or (``INSTALLER=uv``) by uv; the sdist is tried with the first of them.
+``make package`` runs it. ``PYTHONS="python3.11 python3.13"`` names interpreters to try the wheel
+with, by pip or (``INSTALLER=uv``) by uv; the sdist is tried with the first of them.
 """
 
 from __future__ import annotations
