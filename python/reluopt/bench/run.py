@@ -21,6 +21,13 @@ from typing import Any
 import pandas as pd
 
 from reluopt.bench.job import BenchSettings
+from reluopt.bench.peers.run import (
+    contradictions,
+    minimum_of,
+    peers_table,
+    run_peers,
+    write_peers,
+)
 from reluopt.bench.report import load_warning, markdown_summary
 from reluopt.bench.session import bench
 from reluopt.bench.statistics import Disagreement, find_disagreements
@@ -35,13 +42,14 @@ from reluopt.figures import (
 )
 from reluopt.files import write_atomically
 from reluopt.method import Method
+from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import open_network
 from reluopt.questions.problems import parse_margin, parse_norm, parse_target
-from reluopt.runs.instances import load_instances
+from reluopt.runs.instances import Instance, load_instances
 from reluopt.runs.methods import method_titles
 from reluopt.runs.progress import RunProgress
 from reluopt.runs.record import machine, told
-from reluopt.runs.row import BenchRow
+from reluopt.runs.row import BenchRow, PeerRow
 from reluopt.runs.store import ResultStore
 from reluopt.versions import all_versions
 
@@ -56,17 +64,19 @@ class BenchResult:
         summary: the Markdown summary.
         disagreements: contradictions between methods; there must be none.
         files: every file written.
+        wrong: contradictions between peers and what is proven, in words.
     """
 
     table: pd.DataFrame
     summary: str
     disagreements: list[Disagreement]
     files: list[Path]
+    wrong: Sequence[str] = ()
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 when methods contradict each other."""
-        return 1 if self.disagreements else 0
+        """0, or 1 when methods or peers contradict what is proven."""
+        return 1 if self.disagreements or self.wrong else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +94,7 @@ class BenchPlan:
         gap: relative MIP gap that counts as proven.
         seed: of every engine.
         baseline: the method that others are compared with; the last one if not given.
+        peers: whether libraries of others (:mod:`reluopt.bench.peers`) are run as well.
         figure: ``.png`` (with a PDF beside it), ``.pdf`` or ``.svg``. Networks of different sizes
             get a second figure, ``NAME-size``.
         data_dir: folder of idx files in place of the bundled MNIST.
@@ -103,6 +114,7 @@ class BenchPlan:
     gap: float = 1e-6
     seed: int = 0
     baseline: str | None = None
+    peers: bool = False
     figure: Path | None = None
     data_dir: Path | None = None
     loading: Mapping[str, Any] = field(default_factory=dict)
@@ -170,7 +182,30 @@ def run_bench(
     files = [plan.out / name for name in names]
     if plan.figure is not None:
         files += draw(table, plan.figure)
-    return BenchResult(table, summary, find_disagreements(table), files)
+    if not plan.peers:
+        return BenchResult(table, summary, find_disagreements(table), files)
+    rows = _peer_rows(plan, networks, instances, table, tell)
+    wrong = list(contradictions(rows))
+    files.append(write_peers(rows, plan.out))
+    summary = "\n".join([summary, "", peers_table(rows), *(f"* {each}" for each in wrong)])
+    return BenchResult(table, summary, find_disagreements(table), files, wrong)
+
+
+def _peer_rows(
+    plan: BenchPlan,
+    networks: Mapping[str, ReLUNetwork],
+    instances: Mapping[str, Sequence[Instance]],
+    table: pd.DataFrame,
+    tell: Callable[[str], None],
+) -> list[PeerRow]:
+    """All peers on the instances of the benchmark, with the minima that its methods proved."""
+    settings, asked = plan.settings(), []
+    for name, network in networks.items():
+        for each in instances[name]:
+            task = settings.problem(each).task(network)
+            minimum = minimum_of(table, network.metadata.name, each.key)
+            asked.append((network, each.key, each.label, task, minimum))
+    return run_peers(asked, plan.time_limit, tell)
 
 
 def _once(what: str, names: Sequence[str]) -> Sequence[str]:

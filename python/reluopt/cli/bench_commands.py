@@ -56,6 +56,14 @@ def bench(
     threads: options.Threads = 1,
     seed: options.Seed = 0,
     data_dir: options.DataDir = None,
+    peers: Annotated[
+        bool,
+        typer.Option(
+            "--peers",
+            help="Also run published libraries on the same instances (pip install "
+            "'reluopt[peers]'): what they find, checked, beside the proven minimum, in peers.csv.",
+        ),
+    ] = False,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the times (.png also writes the .pdf beside it).")
     ] = None,
@@ -74,6 +82,7 @@ def bench(
         gap=gap,
         seed=seed,
         baseline=baseline,
+        peers=peers,
         figure=figure,
         data_dir=data_dir,
         loading=loading.told(),

@@ -282,6 +282,37 @@ class BenchRow(AttackRow):
     code_sha256: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PeerRow(Row):
+    """What a library of others found (:mod:`reluopt.bench.peers`).
+
+    ``run`` is the key; ``exact`` tells whether it proves its answers, ``status`` and ``bound`` are
+    its own word; ``distance``, ``predicted`` and ``margin`` (the target's lead) are recomputed, and
+    ``certified`` tells whether the image does what was asked; ``minimum`` is the proven distance,
+    ``ratio`` that of the two.
+    """
+
+    run: str
+    image: str
+    label: int
+    peer: str
+    exact: bool
+    norm: str
+    status: str
+    distance: float | None = None
+    minimum: float | None = None
+    ratio: float | None = None
+    bound: float | None = None
+    predicted: int | None = None
+    margin: float | None = None
+    certified: bool
+    seconds: float | None = None
+    time_limit: float | None = None
+    settings: str = ""
+    network: str = ""
+    message: str = ""
+
+
 _Value = TypeVar("_Value")
 
 
@@ -294,7 +325,7 @@ def known(value: _Value | None) -> _Value:
 
 ROW_CLASSES: tuple[type[Row], ...] = (
     *(AttackRow, ClassifyRow, IdealRow, UpperBoundRow, BallAttackRow, ForwardRow),
-    *(VerifyRow, WorstCaseRow, UniversalRow, InferenceRow, RegionRow, BenchRow),
+    *(VerifyRow, WorstCaseRow, UniversalRow, InferenceRow, RegionRow, BenchRow, PeerRow),
 )
 """Rows of all jobs."""
 

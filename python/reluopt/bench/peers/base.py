@@ -1,0 +1,136 @@
+"""What a peer is: a library of others that looks for the nearest input, with or without proof."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, ClassVar
+
+import numpy as np
+
+from reluopt.deadline import Deadline
+from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.tasks import Alternative, Task
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a peer says.
+
+    Attributes:
+        image: shape ``(n_0,)``, or None.
+        bound: no allowed input has a smaller objective, says the peer; minus infinity without one.
+        done: whether the peer says that its answer is the best.
+        message: what else it says, in one line.
+    """
+
+    image: FloatArray | None = field(repr=False)
+    bound: float = -math.inf
+    done: bool = False
+    message: str = ""
+
+
+class Peer(ABC):
+    """A library with one way to use it.
+
+    Attributes:
+        modules: that it needs, by the name of the package that brings them.
+        norms: that it knows.
+        exact: whether it proves its answers.
+        settings: in words, where they are not the library's defaults.
+    """
+
+    modules: ClassVar[Mapping[str, str]] = {}
+    norms: ClassVar[tuple[str, ...]] = ("l1", "linf")
+    exact: ClassVar[bool] = False
+    settings: ClassVar[str] = ""
+
+    def check(self, network: ReLUNetwork, task: Task) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            EngineUnavailableError: a package is not installed.
+            UnsupportedProblemError: the norm is none of the peer's, or a layer is not dense.
+        """
+        for package, module in self.modules.items():
+            try:
+                import_module(module)
+            except ImportError:
+                fix = "pip install 'reluopt[peers]'"
+                raise EngineUnavailableError(f"{package} is not installed: {fix}") from None
+        norm = str(task.norm)
+        if norm not in self.norms:
+            raise UnsupportedProblemError(f"it knows {', '.join(self.norms)}, not {norm}")
+        if not all(isinstance(layer, Dense) for layer in network.layers):
+            raise UnsupportedProblemError("only networks of dense layers are handed over")
+
+    @abstractmethod
+    def nearest(self, network: ReLUNetwork, task: Task, seconds: float) -> Found:
+        """The nearest input that it finds within a time limit, if it keeps one."""
+
+
+class ExactPeer(Peer):
+    """A peer that solves one program for each target, sharing the time among them."""
+
+    exact = True
+
+    def nearest(self, network: ReLUNetwork, task: Task, seconds: float) -> Found:
+        """The best over all targets; the bound is that of the worst of them."""
+        deadline, found = Deadline.after(seconds), []
+        for count, alternative in enumerate(task.alternatives):
+            share = deadline.share(1.0 / (len(task.alternatives) - count))
+            found.append(self.solve(network, task, alternative, share.solver_seconds))
+        images = [each.image for each in found if each.image is not None]
+        best = min(images, key=task.distance, default=None)
+        message = next((each.message for each in found if each.message), "")
+        bound = min(each.bound for each in found)
+        return Found(best, bound, all(each.done for each in found), message)
+
+    @abstractmethod
+    def solve(
+        self, network: ReLUNetwork, task: Task, alternative: Alternative, seconds: float
+    ) -> Found:
+        """One program."""
+
+
+def dense_layers(network: ReLUNetwork) -> list[tuple[FloatArray, FloatArray]]:
+    """Weights, shape ``(n_k, n_{k-1})``, and biases of each layer."""
+    return [(each.weight, each.bias) for each in network.layers if isinstance(each, Dense)]
+
+
+def sequential(network: ReLUNetwork, *, double: bool = True) -> Any:
+    """The network as a ``torch.nn.Sequential``."""
+    import torch
+
+    kind = torch.float64 if double else torch.float32
+    layers: list[Any] = []
+    for weight, bias in dense_layers(network):
+        linear = torch.nn.Linear(weight.shape[1], weight.shape[0], dtype=kind)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(np.array(weight)))
+            linear.bias.copy_(torch.from_numpy(np.array(bias)))
+        layers += [linear, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1]).eval()
+
+
+def scalar_box(task: Task) -> tuple[float, float]:
+    """The ends of a box that is the same for all inputs.
+
+    Raises:
+        UnsupportedProblemError: it is not.
+    """
+    ends = [np.unique(end) for end in (task.box.lower, task.box.upper)]
+    if any(end.size != 1 for end in ends):
+        raise UnsupportedProblemError("it knows one lower and one upper bound for all inputs")
+    return float(ends[0][0]), float(ends[1][0])
+
+
+def targets_of(task: Task) -> Sequence[int]:
+    """Labels that may be answered."""
+    return [alternative.target for alternative in task.alternatives]
