@@ -1,4 +1,4 @@
-"""Published libraries that answer the same questions, one file each; loaded when first asked for."""
+"""Published libraries that answer the same questions, one file each, loaded when asked for."""
 
 from __future__ import annotations
 

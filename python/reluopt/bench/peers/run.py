@@ -130,17 +130,8 @@ def peers_table(rows: Sequence[PeerRow]) -> str:
     def number(value: float | None, form: str) -> str:
         return DASH if value is None else format(value, form)
 
-    head = [
-        "image",
-        "peer",
-        "status",
-        "distance",
-        "minimum",
-        "ratio",
-        "bound",
-        "checked",
-        "seconds",
-    ]
+    numbers = ["distance", "minimum", "ratio", "bound", "seconds"]
+    head = ["image", "peer", "status", *numbers[:4], "checked", "seconds"]
     lines = [
         [
             *(row.image, row.peer, row.status),
