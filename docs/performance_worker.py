@@ -1,6 +1,7 @@
 """One tree of sources, timed: instances come in as lines of JSON, CPU seconds go out.
 
-:mod:`performance` starts one for each tree, with ``PYTHONPATH`` set to it; they take turns. It uses what earlier versions of the public face have, too.
+:mod:`performance` starts one for each tree, with ``PYTHONPATH`` set to it; they take turns. What is
+imported here, earlier versions have, too.
 """
 
 from __future__ import annotations

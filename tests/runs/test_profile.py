@@ -92,3 +92,10 @@ def test_the_floor_is_that_of_the_answer_alone(thesis):
     )
     assert made.root is not None
     assert made.reading + made.root < made.seconds
+
+
+def test_a_search_that_did_not_end_has_no_floor(run):
+    limit = ("--time-limit", 0.001)
+    code, shown, _ = run("profile", "dnn3", "--image", "test:100", "--repeats", 1, *limit)
+    assert code == 0
+    assert "the search did not end" in shown

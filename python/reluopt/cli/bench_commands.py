@@ -170,8 +170,10 @@ def _print_steps(made: Profile, title: str) -> None:
 def _floor_words(made: Profile) -> str:
     """The least that such a solve costs, and how much more this one does."""
     text = f"floor: reading the weights {1e3 * made.reading:.2f} ms"
-    if made.root is None:
+    if made.root is None and made.answer.objective == 0.0:
         return f"{text}; nothing was searched, the image is an answer already"
+    if made.root is None:
+        return f"{text}; the search did not end, so that there is no optimum to start from"
     over = made.seconds / (made.reading + made.root)
     return (
         f"{text}, bounds and root relaxation over the answer's ball {1e3 * made.root:.2f} ms; "

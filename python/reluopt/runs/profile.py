@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from reluopt.answers.answer import EngineAnswer
-from reluopt.answers.solution import Incumbent
+from reluopt.answers.solution import Incumbent, relative_gap
 from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.options import EngineOptions
 from reluopt.engines.proving import proving_engine
@@ -44,7 +44,7 @@ class Profile:
         reading: seconds for reading the weights.
         root: seconds for bounds over the optimum's ball and the root relaxation of the answer's
             own target: the least that a search costs this engine. None where nothing was searched,
-            because the image needs no change.
+            because the image needs no change, or where the search did not end.
         moments: what the last solve knew as time went by, from nothing to its end.
     """
 
@@ -115,8 +115,8 @@ def _root_seconds(
     network: ReLUNetwork, task: Task, answer: EngineAnswer, gap: float, repeats: int
 ) -> float | None:
     """See :attr:`Profile.root`; other targets may be excluded without any relaxation."""
-    if answer.objective == 0.0:
-        return None
+    if answer.objective == 0.0 or relative_gap(answer.objective, answer.bound) > gap:
+        return None  # what did not end in its time may not end here either, without any
     best = None
     if answer.image is not None:
         task = task.only(task.alternatives[answer.alternative])
