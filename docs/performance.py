@@ -221,7 +221,7 @@ def merged(rows: Sequence[Row], new: Sequence[Row]) -> list[Row]:
 
 def page(rows: Sequence[Row]) -> str:
     """The page as Markdown."""
-    head = ["commit", "date", "what", "instances", "before", "after", "times faster", "measured"]
+    head = ["commit", "date", "what", "instances", "before", "after", "times as fast", "measured"]
     lines = [
         [
             *(f"`{row.commit}`", row.date, row.change, row.instances),
@@ -300,7 +300,7 @@ def measured(against: str, change: str, repeats: int, sets: Sequence[Set]) -> li
                 told = (f"{before:.3g} s", f"{after:.3g} s", f"{ratio:.2f}")
                 asked = (commit + dirty, earlier, date, str(chosen), *told)
                 rows.append(Row(*asked, f"CPU seconds, median of {repeats}", change))
-                print(f"{chosen}: {told[0]} to {told[1]}, {told[2]} times faster", flush=True)
+                print(f"{chosen}: {told[0]} to {told[1]}, {told[2]} times as fast", flush=True)
         finally:
             for worker in workers:
                 worker.close()
