@@ -121,3 +121,7 @@ def open_network(
         return network
     box = network.metadata.input_box if input_box is None else checked_box(input_box)
     return replace(network, metadata=replace(network.metadata, told=told, input_box=box))
+
+
+load_network = open_network
+"""What the public face calls it; an alias in an import is no export to type checkers."""

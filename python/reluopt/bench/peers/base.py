@@ -11,12 +11,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from reluopt.answers.solution import relative_gap
 from reluopt.deadline import Deadline
 from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.tasks import Alternative, Task
+
+GAP = 1e-6
+"""Relative gap that exact peers are asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +89,18 @@ class ExactPeer(Peer):
         deadline, found = Deadline.after(seconds), []
         for count, alternative in enumerate(task.alternatives):
             share = deadline.share(1.0 / (len(task.alternatives) - count))
-            found.append(self.solve(network, task, alternative, share.solver_seconds))
+            found.append(
+                Found(None)
+                if deadline.passed
+                else self.solve(network, task, alternative, share.solver_seconds)
+            )
         images = [each.image for each in found if each.image is not None]
         best = min(images, key=task.distance, default=None)
         message = next((each.message for each in found if each.message), "")
         bound = min(each.bound for each in found)
-        return Found(best, bound, all(each.done for each in found), message)
+        value = math.inf if best is None else task.distance(best)
+        settled = relative_gap(value, bound) <= GAP  # a target may be open and yet farther
+        return Found(best, bound, settled or all(each.done for each in found), message)
 
     @abstractmethod
     def solve(

@@ -54,7 +54,7 @@ def run_peer(
     except (EngineUnavailableError, UnsupportedProblemError) as error:
         status, message = REFUSED, str(error)
     except Exception as error:  # whatever a library of others raises
-        status, message = FAILED, f"{type(error).__name__}: {error}"
+        status, message = FAILED, f"{type(error).__name__}: {error}".rstrip(": \n")
     taken = time.perf_counter() - started
     row = PeerRow(
         run=f"{key} {name}",
