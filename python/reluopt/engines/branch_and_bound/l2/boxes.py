@@ -64,6 +64,9 @@ next."""
 PRODUCTS = 0.15
 """Products handed to children, for each undecided neuron."""
 
+TRUST = 4.0
+"""A child whose predicted rise, so many times, does not close it is split without a program."""
+
 EXACT = 1e-6
 """Rises of a bound are not told apart below this share of what is missing."""
 
@@ -222,15 +225,21 @@ class BoxTree:
         missing = relaxation.largest - solved.bound
         cost = relaxation.pulls(solved).prod(axis=1)
         gains = np.clip(relaxation.gains(solved), EXACT * missing, missing)
-        neuron = int(neurons[np.argmax(gains.prod(axis=1) * np.sqrt(cost))])
+        ranked = np.argsort(-gains.prod(axis=1) * np.sqrt(cost))[:2]
         violated = relaxation.violated(solved, relaxation.largest, int(PRODUCTS * neurons.size))
-        cuts = relaxation.strong(solved).joined(violated)
-        lower, upper = node.lower.copy(), node.upper.copy()
-        lower[neuron], upper[neuron] = 0.0, 0.0
-        self.open += [
-            replace(above, upper=upper, cuts=cuts),
-            replace(above, lower=lower, cuts=cuts),
-        ]
+        above = replace(above, cuts=relaxation.strong(solved).joined(violated))
+        for side, child in enumerate(_sides(above, int(neurons[ranked[0]]))):
+            if ranked.size > 1 and TRUST * gains[ranked[0], side] < missing:
+                self.open += _sides(child, int(neurons[ranked[1]]))
+            else:
+                self.open.append(child)
+
+
+def _sides(node: _Node, neuron: int) -> list[_Node]:
+    """A node with a neuron inactive, and active."""
+    lower, upper = node.lower.copy(), node.upper.copy()
+    lower[neuron], upper[neuron] = 0.0, 0.0
+    return [replace(node, upper=upper), replace(node, lower=lower)]
 
 
 @dataclass(frozen=True, eq=False)
