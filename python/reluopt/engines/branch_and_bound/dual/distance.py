@@ -108,6 +108,7 @@ class _Search:
     started: float = field(default_factory=time.perf_counter)
     _nearest_miss: Witness | None = None
     _large: bool = False
+    _hard: bool = False
 
     @property
     def objective(self) -> float:
@@ -321,7 +322,9 @@ class _Search:
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
         given = (folded.network, BoxDomain(*ends), folded.task.alternatives, self.deadline)
         keep = self.keep and radius >= self.cutoff
-        decision = DomainSearch(*given, attack=attack, keep=keep, most=most).run()
+        hard = self._hard
+        decision = DomainSearch(*given, attack=attack, keep=keep, most=most, hard=hard).run()
+        self._hard = hard or decision.effort > decision.nodes
         self._nearest_miss = attack.best
         self.nodes += decision.nodes
         if keep and decision.empty:

@@ -127,7 +127,7 @@ class DomainSearch:
 
     With a ``gap`` the largest slack is looked for, not its sign: nodes are closed by what the
     attack has found best so far, up to this gap, and no input ends the search. After ``most`` nodes
-    it ends undecided.
+    it ends undecided. A ``hard`` one begins with semidefinite programs where they can be used.
     """
 
     def __init__(
@@ -141,8 +141,9 @@ class DomainSearch:
         keep: bool = False,
         gap: float | None = None,
         most: float = math.inf,
+        hard: bool = False,
     ) -> None:
-        self._gap, self._most = gap, most
+        self._gap, self._most, self._hard = gap, most, hard
         self._network, self._domain = network, domain
         self._alternatives = alternatives
         self._deadline, self._attack, self._keep = deadline, attack, keep
@@ -173,14 +174,16 @@ class DomainSearch:
         for _, tree in trees:
             if self.decision.witness is not None:
                 return
-            if tree.open and self._domain.is_box:
+            if tree.open and self._domain.is_box and not self._asks(chain, hard=True):
                 tree.threshold = self._threshold
                 tree.grow(self._deadline, PLAIN_NODES)
         if self.decision.witness is not None:
             return
         for group, tree in trees:
             self._finish(group, tree)
-        if self._open and not self._deadline.passed:
+        if self._open and self._asks(chain, hard=True):
+            self._solve_programs(chain)
+        if self._open and not self._over() and self.decision.effort < self._most:
             self._with_planes()
 
     def _starts(self, restarts: int) -> tuple[SingleMatrix, IntArray]:
@@ -193,11 +196,7 @@ class DomainSearch:
         """Whether an attack from some points has found a witness."""
         if self._attack is None or which.size == 0:
             return False
-        found = (
-            self._attack.run(points, which)
-            if steps is None
-            else self._attack.run(points, which, steps)
-        )
+        found = self._attack.run(points, which, steps)
         if found is not None:
             self.decision.witness = found
         return found is not None
@@ -311,13 +310,18 @@ class DomainSearch:
     def _with_planes(self) -> None:
         """The second half: hard alternatives, one after the other, the easiest first."""
         pace, chain = Pace(), self._chain(planes=True)
-        asks = not self._keep and self._gap is None and programs.fit(chain)
+        asks = self._asks(chain, hard=False)
         first = self._most if self._keep else min(FEW if asks else LONG, self._most)
         self._grow_all(chain, pace, first)
         if asks:
             self._solve_programs(chain)
         if self._open and first < self._most > self.decision.effort and not self._over():
             self._grow_all(self._chain(planes=True, trees=True), pace, self._most)
+
+    def _asks(self, chain: Chain, *, hard: bool) -> bool:
+        """Whether programs over a chain are used, at once in hard searches and later in others."""
+        wanted = hard == self._hard and not self._keep and self._gap is None
+        return wanted and programs.fit(chain)
 
     def _solve_programs(self, chain: Chain) -> None:
         """Trees of semidefinite programs for all open alternatives, the easiest first."""
