@@ -50,8 +50,8 @@ from reluopt.figures import (
     perturbation_figure,
     relu_figure,
     shared_change_figure,
-    style,
 )
+from reluopt.figures.style import style
 
 FOLDER = Path("assignment-figures")
 

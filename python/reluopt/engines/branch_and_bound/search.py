@@ -28,6 +28,9 @@ repair (:mod:`.repair`): the primal tolerance of the relaxations. Incumbents mis
 SMALLEST_GAP = 1e-9
 """Gaps below it are not asked for: safe bounds lose about 1e-11 to outward rounding."""
 
+BELOW_ZERO = -1e-290
+"""The bound on a slack of which no more than its sign is proven."""
+
 GAP_SHARE = 0.999
 """Share of the asked gap that searches aim at: the gap of the answer is recomputed from rounded
 numbers and must not come out a last digit above what was asked."""

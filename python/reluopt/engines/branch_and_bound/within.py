@@ -20,7 +20,7 @@ from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.growth import Balls
 from reluopt.engines.branch_and_bound.proof_search import prove
-from reluopt.engines.branch_and_bound.search import SMALLEST_GAP, Search
+from reluopt.engines.branch_and_bound.search import BELOW_ZERO, SMALLEST_GAP, Search
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.norms.base import Norm
@@ -28,9 +28,6 @@ from reluopt.questions.tasks import Distance, Task
 
 ROOM = 4.0 * SMALLEST_GAP
 """How far beyond the radius the search looks, as a share: its cutoff is lower by the gap."""
-
-BELOW_ZERO = -1e-290
-"""The bound on a slack of which no more than its sign is proven."""
 
 
 def takes(task: Task) -> bool:

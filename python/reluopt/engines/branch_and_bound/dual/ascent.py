@@ -24,6 +24,7 @@ from reluopt.numerics.arrays import (
     SingleArray,
     SingleMatrix,
 )
+from reluopt.questions.margins import LogitConditions
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,14 @@ class Conditions:
 
     matrix: SingleMatrix
     rhs: SingleArray
+
+
+def singles(conditions: LogitConditions | None) -> Conditions | None:
+    """Conditions for the search."""
+    if conditions is None:
+        return None
+    matrix = np.ascontiguousarray(conditions.matrix, dtype=np.float32)
+    return Conditions(matrix, conditions.rhs.astype(np.float32))
 
 
 @dataclass(eq=False)

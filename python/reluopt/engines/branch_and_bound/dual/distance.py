@@ -67,8 +67,8 @@ small ones are folded away, and the next box is expected to take so many times a
 INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
 
-FEW = 250_000
-"""Effort after which smaller boxes come first: 20 s, or 50 semidefinite programs."""
+FEW = 150_000
+"""Effort after which smaller boxes come first: 15 s."""
 
 
 def takes(task: Task) -> bool:
@@ -324,7 +324,7 @@ class _Search:
         keep = self.keep and radius >= self.cutoff
         hard = self._hard
         decision = DomainSearch(*given, attack=attack, keep=keep, most=most, hard=hard).run()
-        self._hard = hard or decision.effort > decision.nodes
+        self._hard = hard or decision.hard
         self._nearest_miss = attack.best
         self.nodes += decision.nodes
         if keep and decision.empty:

@@ -19,7 +19,7 @@ import numpy as np
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual import programs
-from reluopt.engines.branch_and_bound.dual.ascent import Conditions, Model, climb
+from reluopt.engines.branch_and_bound.dual.ascent import Model, climb, singles
 from reluopt.engines.branch_and_bound.dual.attack import Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes
@@ -32,9 +32,9 @@ from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
 from reluopt.engines.branch_and_bound.dual.slots import Batch
 from reluopt.engines.branch_and_bound.dual.squeezing import squeeze_last
 from reluopt.engines.branch_and_bound.dual.tree import NO_CUT, Nodes, Record, Tree
+from reluopt.engines.branch_and_bound.search import BELOW_ZERO
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
-from reluopt.questions.margins import LogitConditions
 from reluopt.questions.tasks import Alternative
 
 FIRST_STEPS, FIRST_STARTS = 12, 1
@@ -46,16 +46,13 @@ STARTS = 6
 PLAIN_NODES = 3000
 """Nodes of the tree without planes over a box: about 0.1 s, what planes cost."""
 
-FEW, PROGRAM = 5_000, 5_000
-"""Nodes after which semidefinite programs (:mod:`.programs`) take over, less than a second; and how
-many of them one counts for where nodes are limited."""
-
-BELOW_ZERO = -1e-290
-"""The bound on a slack of which no more than its sign is proven."""
+FEW, TRIED, MORE, PROGRAM = 20_000, 8, 50_000, 1_000
+"""Nodes, 2 s, after which so many semidefinite programs (:mod:`.programs`) are tried for a label;
+then nodes before trees of programs; and for how many nodes one counts where they are limited."""
 
 LONG = 100_000
-"""Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
-pay: about 10 s."""
+"""Nodes after which, without programs, bounds of the layers behind the first by trees of their own
+(:mod:`.squeezing`) pay: about 10 s."""
 
 
 @dataclass(eq=False)
@@ -80,6 +77,7 @@ class Decision:
         slack: proven upper bound on the slack of every alternative; negative where none is met.
         nodes: nodes of all trees, semidefinite programs among them.
         effort: the same, a program counting for :data:`PROGRAM`.
+        hard: whether nothing but trees of programs was left to try.
         chains: networks over the domain, as far as they were bounded.
         proofs: of each alternative that holds no input the tree that shows it and the number of
             its root, when asked for.
@@ -89,6 +87,7 @@ class Decision:
     slack: float = math.inf
     nodes: int = 0
     effort: int = 0
+    hard: bool = False
     chains: list[Chain] = field(default_factory=list)
     proofs: dict[int, tuple[Grown, int]] = field(default_factory=dict)
 
@@ -234,7 +233,7 @@ class DomainSearch:
         return goal_of([self._alternatives[i].conditions for i in group])
 
     def _model(self, chain: Chain, goal: Goal, planes: Planes = NO_PLANES) -> Model:
-        return Model.of(chain, planes, conditions=_singles(goal.conditions))
+        return Model.of(chain, planes, conditions=singles(goal.conditions))
 
     def _planted(self, chain: Chain, group: Sequence[int]) -> Tree:
         """A tree over some alternatives without planes, its roots bounded."""
@@ -311,20 +310,25 @@ class DomainSearch:
         """The second half: hard alternatives, one after the other, the easiest first."""
         pace, chain = Pace(), self._chain(planes=True)
         asks = self._asks(chain, hard=False)
-        first = self._most if self._keep else min(FEW if asks else LONG, self._most)
-        self._grow_all(chain, pace, first)
         if asks:
+            self._grow_all(chain, pace, min(FEW, self._most))
+            self._solve_programs(chain, TRIED)
+        more = math.inf if self._keep else MORE if asks else LONG
+        longest = self.decision.effort + more
+        self._grow_all(chain, pace, min(longest, self._most))
+        if asks and self._open and longest < self._most and not self._over():
+            self.decision.hard = True
             self._solve_programs(chain)
-        if self._open and first < self._most > self.decision.effort and not self._over():
+        if self._open and max(longest, self.decision.effort) < self._most and not self._over():
             self._grow_all(self._chain(planes=True, trees=True), pace, self._most)
 
     def _asks(self, chain: Chain, *, hard: bool) -> bool:
-        """Whether programs over a chain are used, at once in hard searches and later in others."""
+        """Whether programs over a chain are used: at once in hard searches, later in others."""
         wanted = hard == self._hard and not self._keep and self._gap is None
         return wanted and programs.fit(chain)
 
-    def _solve_programs(self, chain: Chain) -> None:
-        """Trees of semidefinite programs for all open alternatives, the easiest first."""
+    def _solve_programs(self, chain: Chain, most: float = math.inf) -> None:
+        """Trees of so many semidefinite programs for all open alternatives, the easiest first."""
         for *_, alternative in self._promising(chain):
 
             def look(image: FloatArray, which: int = alternative) -> bool:
@@ -332,7 +336,7 @@ class DomainSearch:
 
             conditions = self._alternatives[alternative].conditions
             tree = programs.tree_over(self._network, chain, conditions, look, self._deadline)
-            tree.grow((self._most - self.decision.effort) / PROGRAM)
+            tree.grow(min(most, (self._most - self.decision.effort) / PROGRAM))
             self._count(tree.count, PROGRAM)
             if self._over():
                 return
@@ -388,11 +392,3 @@ class DomainSearch:
             found.append((float(climbed.bounds[0]), batch, goal, alternative))
         found.sort(key=lambda each: -each[0])
         return [each[1:] for each in found]
-
-
-def _singles(conditions: LogitConditions | None) -> Conditions | None:
-    """Conditions for the search."""
-    if conditions is None:
-        return None
-    matrix = np.ascontiguousarray(conditions.matrix, dtype=np.float32)
-    return Conditions(matrix, conditions.rhs.astype(np.float32))
