@@ -46,13 +46,13 @@ STARTS = 6
 PLAIN_NODES = 3000
 """Nodes of the tree without planes over a box: about 0.1 s, what planes cost."""
 
-FEW, TRIED, MORE, PROGRAM = 20_000, 8, 50_000, 1_000
-"""Nodes, 2 s, after which so many semidefinite programs (:mod:`.programs`) are tried for a label;
-then nodes before trees of programs; and for how many nodes one counts where they are limited."""
+FEW, PROGRAM = 20_000, 2_000
+"""Nodes, 2 s, after which semidefinite programs (:mod:`.programs`) take over, and for how many of
+them one counts where they are limited."""
 
 LONG = 100_000
-"""Nodes after which, without programs, bounds of the layers behind the first by trees of their own
-(:mod:`.squeezing`) pay: about 10 s."""
+"""Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
+pay where programs cannot be solved: about 10 s."""
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class Decision:
         slack: proven upper bound on the slack of every alternative; negative where none is met.
         nodes: nodes of all trees, semidefinite programs among them.
         effort: the same, a program counting for :data:`PROGRAM`.
-        hard: whether nothing but trees of programs was left to try.
+        hard: whether semidefinite programs were needed.
         chains: networks over the domain, as far as they were bounded.
         proofs: of each alternative that holds no input the tree that shows it and the number of
             its root, when asked for.
@@ -312,14 +312,11 @@ class DomainSearch:
         asks = self._asks(chain, hard=False)
         if asks:
             self._grow_all(chain, pace, min(FEW, self._most))
-            self._solve_programs(chain, TRIED)
-        more = math.inf if self._keep else MORE if asks else LONG
-        longest = self.decision.effort + more
-        self._grow_all(chain, pace, min(longest, self._most))
-        if asks and self._open and longest < self._most and not self._over():
-            self.decision.hard = True
+            self.decision.hard = bool(self._open)
             self._solve_programs(chain)
-        if self._open and max(longest, self.decision.effort) < self._most and not self._over():
+        longest = math.inf if self._keep else self.decision.effort + LONG
+        self._grow_all(chain, pace, min(longest, self._most))
+        if self._open and longest < self._most and not self._over():
             self._grow_all(self._chain(planes=True, trees=True), pace, self._most)
 
     def _asks(self, chain: Chain, *, hard: bool) -> bool:
@@ -327,8 +324,8 @@ class DomainSearch:
         wanted = hard == self._hard and not self._keep and self._gap is None
         return wanted and programs.fit(chain)
 
-    def _solve_programs(self, chain: Chain, most: float = math.inf) -> None:
-        """Trees of so many semidefinite programs for all open alternatives, the easiest first."""
+    def _solve_programs(self, chain: Chain) -> None:
+        """Trees of semidefinite programs for all open alternatives, the easiest first."""
         for *_, alternative in self._promising(chain):
 
             def look(image: FloatArray, which: int = alternative) -> bool:
@@ -336,7 +333,7 @@ class DomainSearch:
 
             conditions = self._alternatives[alternative].conditions
             tree = programs.tree_over(self._network, chain, conditions, look, self._deadline)
-            tree.grow(min(most, (self._most - self.decision.effort) / PROGRAM))
+            tree.grow((self._most - self.decision.effort) / PROGRAM)
             self._count(tree.count, PROGRAM)
             if self._over():
                 return
