@@ -7,6 +7,7 @@ import numpy as np
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.norms.base import Norm
+from reluopt.questions.tasks import Task
 
 
 def linear_distances(
@@ -31,3 +32,23 @@ def linear_distances(
     slopes = norm.dual.lengths(gradients)
     unreachable = np.where(missing > 0.0, np.inf, 0.0)
     return np.divide(missing, slopes, out=unreachable, where=slopes > 0.0)
+
+
+def distances_of_alternatives(network: ReLUNetwork, task: Task) -> tuple[FloatArray, FloatArray]:
+    """Of the condition of each alternative that the image misses most: distance, and by how much.
+
+    Args:
+        network: the network.
+        task: whose image, alternatives and norm are taken.
+
+    Returns:
+        :func:`linear_distances` of these conditions, and ``d - C logits``, shape
+        ``(alternatives,)`` each.
+    """
+    logits = network.forward(task.image)
+    conditions = [each.conditions for each in task.alternatives]
+    worst = [(each, int(np.argmin(each.slack(logits)))) for each in conditions]
+    matrix = np.array([each.matrix[row] for each, row in worst])
+    rhs = np.array([each.rhs[row] for each, row in worst])
+    found = linear_distances(network, task.image, matrix, rhs, task.norm)
+    return found, rhs - matrix @ logits

@@ -8,7 +8,7 @@ import pytest
 from reluopt import EngineOptions, Method, load_images, load_network, solve
 from reluopt.answers.solution import Status
 from reluopt.engines.branch_and_bound import folding
-from reluopt.engines.branch_and_bound.dual import distance
+from reluopt.engines.branch_and_bound.dual import distance, programs, verdict
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import Box
@@ -39,6 +39,7 @@ def radii(monkeypatch):
 
     monkeypatch.setattr(distance._Search, "_decide", noted)
     monkeypatch.setattr(distance, "FEW", 500)
+    monkeypatch.setattr(programs, "MOST_UNDECIDED", -1)
     return found
 
 
@@ -50,6 +51,22 @@ def test_a_large_tree_is_proven_after_smaller_boxes(radii):
     last_radii = [radius / last[0] for radius, _ in radii[-4:]]
     assert last_radii == pytest.approx([1.0, *distance.SMALLER, 1.0], rel=1e-9)
     assert (first[1], last[1]) == (500, float("inf"))
+
+
+def test_a_tree_of_programs_goes_on_after_smaller_boxes(radii, monkeypatch):
+    """The outer search is not begun anew: its radius comes once."""
+    monkeypatch.setattr(programs, "MOST_UNDECIDED", 300)
+    monkeypatch.setattr(verdict, "FEW", 1)
+    monkeypatch.setattr(verdict, "PATIENCE", 1)
+    monkeypatch.setattr(verdict, "PLAIN_NODES", 0)
+    made = solve(load_network("thesis-96"), _asked(102), Method("bnb"))
+    assert made.status is Status.OPTIMAL
+    *_, (outer, most), _, (last, _) = radii
+    assert [radius / outer for radius, _ in radii[-3:]] == pytest.approx(
+        [1.0, *distance.SMALLER], rel=1e-9
+    )
+    assert (most, last) == (500, pytest.approx(distance.SMALLER[-1] * made.objective, rel=1e-5))
+    assert sum(radius == outer for radius, _ in radii) == 1
 
 
 def test_a_smaller_box_is_what_is_known_in_time(radii, monkeypatch):

@@ -18,7 +18,13 @@ from reluopt.engines.branch_and_bound.l2 import boxes
 from reluopt.engines.branch_and_bound.l2.boxes import BoxTree, Ellipsoid
 from reluopt.method import Method
 from reluopt.pipeline import solve
-from reluopt.questions.problems import Norm, Verification
+from reluopt.questions.problems import (
+    AnyTarget,
+    MinimalPerturbation,
+    Norm,
+    RelativeMargin,
+    Verification,
+)
 
 CLOSE = 1e-7
 """Slacks this near to zero are left to rounding: the brute force keeps rows to 1e-7 itself."""
@@ -125,28 +131,42 @@ def test_time_and_nodes_end_a_search_and_what_is_open_stays(mlp_box):
         assert not tree.empty
 
 
-def test_hard_verdicts_are_given_by_programs(monkeypatch):
+@pytest.fixture
+def programs_at_once(monkeypatch):
+    """Whether each tree of programs was shown to be empty; nothing else decides much."""
     solved = []
 
     class Counted(BoxTree):
-        def grow(self, most):
-            found = super().grow(most)
-            solved.append((self.empty, found))
+        def grow(self, *most):
+            found = super().grow(*most)
+            solved.append(self.empty)
             return found
 
     monkeypatch.setattr(programs, "BoxTree", Counted)
     monkeypatch.setattr(verdict, "PLAIN_NODES", 0)
     monkeypatch.setattr(verdict, "FEW", 1)
+    monkeypatch.setattr(verdict, "PATIENCE", 1)
     monkeypatch.setattr(verdict, "fan", lambda *_: None)
-    for seed in range(12):
+    return solved
+
+
+def test_distances_and_verdicts_by_programs_are_those_of_a_solver(programs_at_once):
+    for seed in range(8):
         generator = np.random.default_rng(seed)
         network = random_network(generator, (4, 6, 4, 3))
         image = generator.random(4)
-        question = Verification(image, int(network.predict(image)), 0.25)
-        answer = solve(network, question, Method("bnb"))
-        exact = brute_slack(network, question.task(network))
-        assert answer.status is (Status.ROBUST if exact < 0.0 else Status.NOT_ROBUST)
-    assert any(empty for empty, _ in solved)
+        label = int(network.predict(image))
+        asked = MinimalPerturbation(image, label, AnyTarget(), Norm.LINF, RelativeMargin(0.0))
+        exact = solve(network, asked, Method("highs"))
+        found = solve(network, asked, Method("bnb"))
+        assert found.status is exact.status
+        if exact.status is Status.INFEASIBLE:
+            continue
+        assert found.objective == pytest.approx(exact.objective, rel=1e-4)
+        for share, status in ((0.99, Status.ROBUST), (1.01, Status.NOT_ROBUST)):
+            question = Verification(image, label, share * exact.objective)
+            assert solve(network, question, Method("bnb")).status is status
+    assert sum(programs_at_once) > 4
 
 
 def test_proofs_and_large_programs_go_without(monkeypatch, thesis, test_images):
@@ -159,3 +179,26 @@ def test_proofs_and_large_programs_go_without(monkeypatch, thesis, test_images):
     question = Verification(image, int(thesis.predict(image)), 0.02)
     assert solve(thesis, question, Method("bnb")).status is Status.ROBUST
     assert not asked
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_becomes_known_meanwhile_may_end_a_search(
+    wanted, programs_at_once, thesis, test_images
+):
+    """Asked once, after the first programs; what is not wanted any more stays undecided."""
+    image, asked = test_images.image(0).ravel(), []
+    label = int(thesis.predict(image))
+    nearest = solve(
+        thesis,
+        MinimalPerturbation(image, label, AnyTarget(), Norm.LINF, RelativeMargin(0.0)),
+        Method("bnb"),
+    )
+    task = Verification(image, label, 0.999 * nearest.objective).task(thesis)
+    search = verdict.DomainSearch(
+        thesis, BoxDomain(*box_ends(task.inputs)), task.alternatives, NEVER
+    )
+    search.meanwhile = lambda: asked.append(1) or wanted
+    decision = search.run()
+    assert asked == [1]
+    assert decision.empty is wanted
+    assert decision.witness is None

@@ -25,7 +25,7 @@ import numpy as np
 
 from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status, relative_gap
-from reluopt.attacks.linear_model import linear_distances
+from reluopt.attacks.linear_model import distances_of_alternatives
 from reluopt.attacks.linear_regions import improve_by_linear_regions
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import NEVER, Deadline
@@ -67,8 +67,9 @@ small ones are folded away, and the next box is expected to take so many times a
 INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
 
-FEW = 150_000
-"""Effort after which smaller boxes come first: 15 s."""
+FEW = 250_000
+"""Nodes of dual bounds after which smaller boxes come first: about 20 s. Of trees of semidefinite
+programs they come in between."""
 
 
 def takes(task: Task) -> bool:
@@ -108,7 +109,6 @@ class _Search:
     started: float = field(default_factory=time.perf_counter)
     _nearest_miss: Witness | None = None
     _large: bool = False
-    _hard: bool = False
 
     @property
     def objective(self) -> float:
@@ -155,7 +155,7 @@ class _Search:
 
         Rows of linear regions of large networks take long, so that they begin nearer.
         """
-        distances, missing = self._linear_distances()
+        distances, missing = distances_of_alternatives(self.network, self.task)
         first = int(np.argmin(distances))
         if distances[first] == 0.0:
             self.take(self.task.image, first)
@@ -178,16 +178,6 @@ class _Search:
         given = (self.network, self.task)
         for start in starting_points(*given, seed=self.seed, deadline=self._looking)[:1]:
             self.offer(start.image, start.alternative)
-
-    def _linear_distances(self) -> tuple[FloatArray, FloatArray]:
-        """Of the condition of each alternative that the image misses most, and by how much."""
-        image, network = self.task.image, self.network
-        logits = network.forward(image)
-        conditions = [each.conditions for each in self.task.alternatives]
-        worst = [(each, int(np.argmin(each.slack(logits)))) for each in conditions]
-        matrix = np.array([each.matrix[row] for each, row in worst])
-        rhs = np.array([each.rhs[row] for each, row in worst])
-        return linear_distances(network, image, matrix, rhs, Norm.LINF), rhs - matrix @ logits
 
     @property
     def _widest(self) -> float:
@@ -212,8 +202,9 @@ class _Search:
             radius, before = self.cutoff, self.objective
             most = math.inf if self._large else FEW
             decision = self._decided(radius, most)
-            if self._open(decision) and decision.effort >= most:
-                self._large = True
+            if self.objective < before:
+                continue
+            if self._open(decision) and decision.nodes >= most and not self._large:
                 self._bound_smaller()
                 continue
             if decision.witness is None and not decision.empty and self._repair():
@@ -264,14 +255,19 @@ class _Search:
         """Whether a search ended without an answer before its time."""
         return decision.witness is None and not decision.empty and not self.deadline.passed
 
-    def _bound_smaller(self) -> None:
-        """Radii that are proven to hold nothing: of a large tree what is known when time is up."""
+    def _bound_smaller(self) -> bool:
+        """Radii that are proven to hold nothing: of a large tree what is known when time is up.
+
+        Returns whether they hold no better image either, so that the tree is still wanted.
+        """
+        self._large, before = True, self.objective
         if not self._folds:
             self.bound_roots(self.cutoff)
         for share in SMALLER:
             radius = share * self.cutoff
             if radius > self.bound and not (self.deadline.passed or self._emptied(radius)):
-                return
+                break
+        return not self.objective < before
 
     def _repair(self) -> bool:
         """Whether the last search's best input, moved until it meets its alternative, is better."""
@@ -307,14 +303,15 @@ class _Search:
     def _decided(self, radius: float, most: float = math.inf) -> Decision:
         """What a box holds: of one condition of each alternative or, where that may be met, all."""
         decision, everything = self._decide(radius, self._worst, most), [-1] * len(self._worst)
-        if self._open(decision) and decision.effort < most and self._worst != everything:
+        undecided = self._open(decision) and radius <= self.cutoff
+        if undecided and decision.nodes < most and self._worst != everything:
             decision = self._decide(radius, everything)
         return decision
 
     def _decide(self, radius: float, chosen: list[int], most: float = math.inf) -> Decision:
         """What the box of a radius holds; a proof, if it closes the gap and one shall be kept.
 
-        After ``most`` nodes it ends undecided.
+        After ``most`` nodes it ends undecided; trees of programs go on after smaller boxes.
         """
         ends, folded = self._box(radius, chosen)
         if folded is None or folded.empty:
@@ -322,9 +319,10 @@ class _Search:
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
         given = (folded.network, BoxDomain(*ends), folded.task.alternatives, self.deadline)
         keep = self.keep and radius >= self.cutoff
-        hard = self._hard
-        decision = DomainSearch(*given, attack=attack, keep=keep, most=most, hard=hard).run()
-        self._hard = hard or decision.hard
+        search = DomainSearch(*given, attack=attack, keep=keep, most=most)
+        if most < math.inf:
+            search.meanwhile = self._bound_smaller
+        decision = search.run()
         self._nearest_miss = attack.best
         self.nodes += decision.nodes
         if keep and decision.empty:

@@ -10,7 +10,7 @@ tree of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -46,9 +46,9 @@ STARTS = 6
 PLAIN_NODES = 3000
 """Nodes of the tree without planes over a box: about 0.1 s, what planes cost."""
 
-FEW, PROGRAM = 20_000, 2_000
-"""Nodes, 2 s, after which semidefinite programs (:mod:`.programs`) take over, and for how many of
-them one counts where they are limited."""
+FEW, PATIENCE = 50_000, 25
+"""Nodes, 5 s, after which semidefinite programs (:mod:`.programs`) take over; and programs for one
+alternative, about 2 s, that are solved before something else comes meanwhile."""
 
 LONG = 100_000
 """Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
@@ -76,8 +76,6 @@ class Decision:
         witness: an input that meets an alternative, or None.
         slack: proven upper bound on the slack of every alternative; negative where none is met.
         nodes: nodes of all trees, semidefinite programs among them.
-        effort: the same, a program counting for :data:`PROGRAM`.
-        hard: whether semidefinite programs were needed.
         chains: networks over the domain, as far as they were bounded.
         proofs: of each alternative that holds no input the tree that shows it and the number of
             its root, when asked for.
@@ -86,8 +84,6 @@ class Decision:
     witness: Witness | None = None
     slack: float = math.inf
     nodes: int = 0
-    effort: int = 0
-    hard: bool = False
     chains: list[Chain] = field(default_factory=list)
     proofs: dict[int, tuple[Grown, int]] = field(default_factory=dict)
 
@@ -125,8 +121,13 @@ class DomainSearch:
     """One search; see the module.
 
     With a ``gap`` the largest slack is looked for, not its sign: nodes are closed by what the
-    attack has found best so far, up to this gap, and no input ends the search. After ``most`` nodes
-    it ends undecided. A ``hard`` one begins with semidefinite programs where they can be used.
+    attack has found best so far, up to this gap, and no input ends the search. It ends undecided
+    after ``most`` nodes, unless semidefinite programs can go on.
+
+    Attributes:
+        decision: what is known.
+        meanwhile: called once, when trees of programs have become large; whether the search is
+            still wanted after that.
     """
 
     def __init__(
@@ -140,13 +141,14 @@ class DomainSearch:
         keep: bool = False,
         gap: float | None = None,
         most: float = math.inf,
-        hard: bool = False,
     ) -> None:
-        self._gap, self._most, self._hard = gap, most, hard
+        self._gap, self._most = gap, most
         self._network, self._domain = network, domain
         self._alternatives = alternatives
         self._deadline, self._attack, self._keep = deadline, attack, keep
         self.decision = Decision()
+        self.meanwhile: Callable[[], bool] | None = None
+        self._unwanted = False
         self._slacks = np.full(len(alternatives), np.inf)
         self._open = list(range(len(alternatives)))
         self._grown: dict[int, Grown] = {}
@@ -173,16 +175,14 @@ class DomainSearch:
         for _, tree in trees:
             if self.decision.witness is not None:
                 return
-            if tree.open and self._domain.is_box and not self._asks(chain, hard=True):
+            if tree.open and self._domain.is_box:
                 tree.threshold = self._threshold
                 tree.grow(self._deadline, PLAIN_NODES)
         if self.decision.witness is not None:
             return
         for group, tree in trees:
             self._finish(group, tree)
-        if self._open and self._asks(chain, hard=True):
-            self._solve_programs(chain)
-        if self._open and not self._over() and self.decision.effort < self._most:
+        if self._open and not self._over():
             self._with_planes()
 
     def _starts(self, restarts: int) -> tuple[SingleMatrix, IntArray]:
@@ -300,7 +300,7 @@ class DomainSearch:
 
     def _finish(self, group: Sequence[int], tree: Tree | Grove) -> None:
         """Count a tree, drop what it has settled, and take the bounds of what it has not."""
-        self._count(tree.count)
+        self.decision.nodes += tree.count
         self._settle(group, tree)
         bounds = tree.proven()
         for form, alternative in enumerate(group):
@@ -309,37 +309,39 @@ class DomainSearch:
     def _with_planes(self) -> None:
         """The second half: hard alternatives, one after the other, the easiest first."""
         pace, chain = Pace(), self._chain(planes=True)
-        asks = self._asks(chain, hard=False)
-        if asks:
+        if not self._keep and self._gap is None and programs.fit(chain):
             self._grow_all(chain, pace, min(FEW, self._most))
-            self.decision.hard = bool(self._open)
             self._solve_programs(chain)
-        longest = math.inf if self._keep else self.decision.effort + LONG
+        longest = math.inf if self._keep else self.decision.nodes + LONG
         self._grow_all(chain, pace, min(longest, self._most))
         if self._open and longest < self._most and not self._over():
             self._grow_all(self._chain(planes=True, trees=True), pace, self._most)
 
-    def _asks(self, chain: Chain, *, hard: bool) -> bool:
-        """Whether programs over a chain are used: at once in hard searches, later in others."""
-        wanted = hard == self._hard and not self._keep and self._gap is None
-        return wanted and programs.fit(chain)
-
     def _solve_programs(self, chain: Chain) -> None:
         """Trees of semidefinite programs for all open alternatives, the easiest first."""
         for *_, alternative in self._promising(chain):
+            if self._over():
+                return
 
             def look(image: FloatArray, which: int = alternative) -> bool:
                 return self._attacked(image[None].astype(np.float32), np.array([which]), None)
 
             conditions = self._alternatives[alternative].conditions
             tree = programs.tree_over(self._network, chain, conditions, look, self._deadline)
-            tree.grow((self._most - self.decision.effort) / PROGRAM)
-            self._count(tree.count, PROGRAM)
-            if self._over():
-                return
+            tree.grow(PATIENCE)
+            if tree.open and not self._over() and self._is_wanted():
+                tree.grow()
+            self.decision.nodes += tree.count
             if tree.empty:
                 self._open.remove(alternative)
                 self._slacks[alternative] = BELOW_ZERO
+
+    def _is_wanted(self) -> bool:
+        """Whether the search goes on, which is asked for once."""
+        if self.meanwhile is not None:
+            asked, self.meanwhile = self.meanwhile, None
+            self._unwanted = not asked()
+        return not self._unwanted
 
     def _grow_all(self, chain: Chain, pace: Pace, most: float) -> None:
         """Trees for all open alternatives, until one stays open or there are too many nodes."""
@@ -350,20 +352,15 @@ class DomainSearch:
             root = Nodes.roots(batch, np.zeros(1, dtype=np.int64), grove.record)
             grove.grow(root, self._deadline)
             if self.decision.witness is not None:
-                self._count(grove.count)
+                self.decision.nodes += grove.count
                 return
             self._finish([alternative], grove)
             if grove.open_forms().size:
                 break
 
-    def _count(self, nodes: int, effort: int = 1) -> None:
-        """Nodes that have been worked on, and for how many each of them counts."""
-        self.decision.nodes += nodes
-        self.decision.effort += nodes * effort
-
     def _over(self) -> bool:
-        """Whether there is a witness, or no time."""
-        return self.decision.witness is not None or self._deadline.passed
+        """Whether there is a witness, no time, or nobody who wants the answer."""
+        return self.decision.witness is not None or self._unwanted or self._deadline.passed
 
     def _grove(self, chain: Chain, goal: Goal, alternative: int, pace: Pace, most: float) -> Grove:
         """Trees for one alternative, nodes with planes of their own."""
@@ -375,7 +372,7 @@ class DomainSearch:
             tree.cut = NO_CUT if record is None else record.add(made)
             return tree
 
-        model, left = self._model(chain, goal), most - self.decision.effort
+        model, left = self._model(chain, goal), most - self.decision.nodes
         return Grove(model, plant, self._record(), pace, self._over, left)
 
     def _promising(self, chain: Chain) -> list[tuple[Batch, Goal, int]]:
