@@ -5,7 +5,7 @@ layer after layer, the hidden ones first. They carry the branching decisions:
 
 * ``lower[h] >= 0``: the neuron is active, ``x_h = a_h``;
 * ``upper[h] <= 0``: the neuron is inactive, ``x_h = 0``;
-* otherwise it is undecided.
+* otherwise it is undecided, also where a bound is NaN.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Frame:
 
     def undecided(self, lower: FloatArray, upper: FloatArray) -> BoolArray:
         """Hidden neurons whose phase is open, shape ``(H,)``."""
-        return np.asarray((lower[: self.hidden] < 0.0) & (upper[: self.hidden] > 0.0))
+        return np.asarray(~((lower[: self.hidden] >= 0.0) | (upper[: self.hidden] <= 0.0)))
 
     def tighten(
         self,

@@ -237,3 +237,30 @@ def test_an_indefinite_hessian_is_noticed(make_network):
     first = first_layer(frame.flat)
     bound = safe_quadratic_bound(frame.flat, frame.inputs, first, solved.model, too_much)
     assert bound < solved.bound
+
+
+@pytest.mark.parametrize("ends", [(-1.0, np.nan), (np.nan, 1.0), (np.nan, np.nan)])
+def test_a_bound_that_is_nan_decides_nothing(make_network, ends):
+    """Sums that overflow differ as NaN; a neuron of which nothing is known is not inactive."""
+    frame, conditions, lower, upper, root = make_node(make_network, (3, 4, 3, 2), 1)
+    (*_, h) = np.flatnonzero(root)
+    lower[h], upper[h] = ends
+    relaxation = L2Relaxation(frame, conditions, lower, upper)
+    solved = relaxation.solve(lower, upper, Cuts.none(), relaxation.largest, EFFORT)
+    assert h in solved.model.neuron
+    assert frame.undecided(lower, upper)[h]
+    assert solved.bound == 0.0
+
+
+def test_a_neuron_with_one_bound_that_is_nan_is_decided_by_the_other(make_network):
+    frame, conditions, lower, upper, root = make_node(make_network, (3, 4, 3, 2), 1)
+    (h, *_) = np.flatnonzero(root)
+    found = []
+    for unknown in (-1.0, np.nan):
+        lower[h], upper[h] = unknown, 0.0
+        solved = L2Relaxation(frame, conditions, lower, upper).solve(
+            lower, upper, Cuts.none(), 1.0, EFFORT
+        )
+        assert h not in solved.model.neuron
+        found.append(solved.bound)
+    assert found[0] == found[1] > 0.0

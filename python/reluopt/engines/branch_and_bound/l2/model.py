@@ -143,7 +143,7 @@ def build_model(setting: L2Setting, lower: FloatArray, upper: FloatArray) -> Mod
             stage = _next_layer(weight.reshape((size, flat.sizes[k])), bias, stage)
         for i in range(size):
             h = start + i
-            if lower[h] < 0.0 < upper[h]:
+            if not (lower[h] >= 0.0 or upper[h] <= 0.0):
                 model.layer[variable] = k
                 _undecided(model, variable, stage, i, lower[h], upper[h])
                 _replace(stage, i, variable, model.cap[variable])
@@ -153,7 +153,7 @@ def build_model(setting: L2Setting, lower: FloatArray, upper: FloatArray) -> Mod
                 sign = 1.0 if lower[h] >= 0.0 else -1.0
                 _copy_form(model, row, PHASE, h, stage, i, sign)
                 row += 1
-            if lower[h] < 0.0:
+            if not lower[h] >= 0.0:
                 _replace(stage, i, -1, 0.0)
     _conditions(setting, stage, model, row)
     return model
@@ -167,7 +167,7 @@ def _empty_model(setting: L2Setting, lower: FloatArray, upper: FloatArray) -> Mo
     neuron = np.empty(hidden, dtype=np.int64)
     u, phases, width = 0, 0, flat.sizes[1]
     for h in range(hidden):
-        if lower[h] < 0.0 < upper[h]:
+        if not (lower[h] >= 0.0 or upper[h] <= 0.0):
             neuron[u] = h
             u += 1
         elif setting.open_at_root[h]:
