@@ -117,7 +117,7 @@ class Solved:
     @property
     def usable(self) -> bool:
         """Whether the iterate is near the optimum of the program."""
-        return self.answer.status != TROUBLE and bool(np.isfinite(self.bound))
+        return self.answer.status != TROUBLE
 
 
 class L2Relaxation:
