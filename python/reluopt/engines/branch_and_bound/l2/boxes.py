@@ -16,7 +16,11 @@ be worth millions of them.
 
 *Rounding.* The weights :math:`W_{ij} / \sqrt{w_j}` are rounded, by less than an ulp each: sums of
 the first layer are wrong by at most 2u times the sizes of their terms, which is added to what they
-are wrong by in any case. Ends in the new coordinates are rounded outward.
+are wrong by in any case: programs take it from there. Bounds of neurons and conditions
+(:mod:`~reluopt.numerics.propagate`) do not read these errors; they allow for 16 roundings more than
+a sum of :math:`n_0` products has, of which this is one. Scales, and the middle in them, are given
+numbers; ends in the new coordinates are rounded outward, and what the bound must exceed is the
+largest :math:`|z|^2` between these.
 """
 
 from __future__ import annotations
