@@ -131,6 +131,24 @@ def test_time_and_nodes_end_a_search_and_what_is_open_stays(mlp_box):
         assert not tree.empty
 
 
+def test_what_was_taken_stays_open_when_an_input_is_found(mlp_box, monkeypatch):
+    """Two programs at a time, the first of which shows the input."""
+    monkeypatch.setattr(boxes, "thread_count", lambda: 2)
+    network, ends, conditions, bounds = mlp_box
+    seen = []
+
+    def look(_):
+        seen.append(1)
+        return len(seen) > 8
+
+    tree = BoxTree(network, ends, conditions, bounds, look, NEVER)
+    assert tree.grow()
+    before = len(tree.open)
+    assert before > 2
+    assert tree.grow()
+    assert len(tree.open) == before
+
+
 @pytest.fixture
 def programs_at_once(monkeypatch):
     """Whether each tree of programs was shown to be empty; nothing else decides much."""

@@ -186,12 +186,13 @@ class BoxTree:
             self.open.sort(key=lambda node: node.bound)
             taken, self.open = self.open[: thread_count()], self.open[thread_count() :]
             ready = [made for node in taken if (made := self._prepared(node)) is not None]
-            for one, solved in zip(ready, each(_Ready.solved, ready), strict=True):
-                self.count += 1
+            answers = each(_Ready.solved, ready)
+            self.count += len(ready)
+            for place, (one, solved) in enumerate(zip(ready, answers, strict=True)):
                 if solved.bound > one.relaxation.largest:
                     continue
                 if solved.usable and self._look(one.ellipsoid.input(solved)):
-                    self.open.append(one.node)
+                    self.open += [left.node for left in ready[place:]]
                     return True
                 self._left_open(one, solved)
         return False
