@@ -23,7 +23,7 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet, with_radius
-from reluopt.numerics.propagate import tighten
+from reluopt.numerics.propagate import condition_maxima, tighten
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import Alternative, Blend, Box, LogitConditions, Task
 
@@ -98,6 +98,31 @@ class Frame:
                 False,
             )
         )
+
+    def narrowed(
+        self,
+        radius: float,
+        lower: FloatArray,
+        upper: FloatArray,
+        first_layer: int,
+        conditions: LogitConditions,
+    ) -> bool:
+        """:meth:`tighten`, and whether linear forms leave an input that meets some conditions."""
+        magnitudes, room = np.empty(lower.size), np.empty(conditions.rhs.size)
+        if not self.tighten(radius, lower, upper, first_layer, magnitudes):
+            return False
+        given = (self.flat, with_radius(self.inputs, radius), lower, upper, magnitudes)
+        asked = np.array(conditions.matrix), np.array(conditions.rhs)
+        return bool(condition_maxima(*given, *asked, room))
+
+
+def sides(
+    lower: FloatArray, upper: FloatArray, neuron: int
+) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+    """Bounds of a node with a neuron inactive, and active: both hold inputs at which it is 0."""
+    below, above = upper.copy(), lower.copy()
+    below[neuron] = above[neuron] = 0.0
+    return (lower, below), (above, upper)
 
 
 def make_frame(network: ReLUNetwork, task: Task) -> Frame:

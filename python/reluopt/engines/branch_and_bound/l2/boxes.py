@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reluopt.deadline import Deadline
-from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.frame import Frame, sides
 from reluopt.engines.branch_and_bound.l2.interior import Effort
 from reluopt.engines.branch_and_bound.l2.program import curvature
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation, Solved
@@ -42,7 +42,6 @@ from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.input_sets import BOX_ONLY, around
-from reluopt.numerics.propagate import condition_maxima
 from reluopt.numerics.rounding import ROUNDOFF, TINY
 from reluopt.questions.input_sets import Box, InputSet
 from reluopt.questions.margins import LogitConditions
@@ -70,9 +69,6 @@ PRODUCTS = 0.15
 
 TRUST = 4.0
 """A child whose predicted rise, so many times, does not close it is split without a program."""
-
-EXACT = 1e-6
-"""Rises of a bound are not told apart below this share of what is missing."""
 
 
 class Ellipsoid:
@@ -168,7 +164,6 @@ class BoxTree:
     ) -> None:
         self._network, self._ends, self.root = network, ends, bounds
         self._conditions, self._look, self._deadline = conditions, look, deadline
-        self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
         self._turns, self.count = TURNS, 0
         even = np.full(ends[0].size, 1.0 / ends[0].size)
         self._last = even, Ellipsoid(network, ends, even)
@@ -204,11 +199,8 @@ class BoxTree:
         ellipsoid = self._last[1]
         frame = ellipsoid.frame
         lower, upper = node.lower.copy(), node.upper.copy()
-        magnitudes, room = np.empty(lower.size), np.empty(self._rhs.size)
-        if not frame.tighten(math.inf, lower, upper, 1 if self.count else 0, magnitudes):
-            return None
-        given = (frame.flat, frame.inputs, lower, upper, magnitudes, self._matrix, self._rhs)
-        if not condition_maxima(*given, room):
+        first_layer = 1 if self.count else 0
+        if not frame.narrowed(math.inf, lower, upper, first_layer, self._conditions):
             return None
         relaxation = L2Relaxation(frame, self._conditions, *self.root)
         return _Ready(replace(node, lower=lower, upper=upper), ellipsoid, relaxation)
@@ -228,11 +220,8 @@ class BoxTree:
             self.open.append(above)
             return
         missing = relaxation.largest - solved.bound
-        cost = relaxation.pulls(solved).prod(axis=1)
-        gains = np.clip(relaxation.gains(solved), EXACT * missing, missing)
-        ranked = np.argsort(-gains.prod(axis=1) * np.sqrt(cost))[:2]
-        violated = relaxation.violated(solved, relaxation.largest, int(PRODUCTS * neurons.size))
-        above = replace(above, cuts=relaxation.strong(solved).joined(violated))
+        ranked, gains = relaxation.ranked(solved, missing)
+        above = replace(above, cuts=relaxation.handed(solved, relaxation.largest, PRODUCTS))
         for side, child in enumerate(_sides(above, int(neurons[ranked[0]]))):
             if ranked.size > 1 and TRUST * gains[ranked[0], side] < missing:
                 self.open += _sides(child, int(neurons[ranked[1]]))
@@ -242,9 +231,10 @@ class BoxTree:
 
 def _sides(node: _Node, neuron: int) -> list[_Node]:
     """A node with a neuron inactive, and active."""
-    lower, upper = node.lower.copy(), node.upper.copy()
-    lower[neuron], upper[neuron] = 0.0, 0.0
-    return [replace(node, upper=upper), replace(node, lower=lower)]
+    return [
+        replace(node, lower=lower, upper=upper)
+        for lower, upper in sides(node.lower, node.upper, neuron)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,6 +63,10 @@ by its rounding terms, still reaches it."""
 VIOLATION = 1e-5
 """Smallest violation of a product, relative to the goal, that is worth a cut."""
 
+EXACT = 1e-6
+"""Shares of what is missing to a goal below which neither costs of neurons nor rises of bounds are
+told apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
@@ -199,6 +203,30 @@ class L2Relaxation:
         count = solved.model.neuron.size
         keep = solved.answer.best.theta[count:] > solved.answer.best.room[count:]
         return solved.cuts.chosen(keep)
+
+    def handed(self, solved: Solved, goal: float, share: float) -> Cuts:
+        """Products for children: those that hold this relaxation, and those it violates most.
+
+        Of the latter so many for each undecided neuron.
+        """
+        violated = self.violated(solved, goal, int(share * solved.model.neuron.size))
+        return self.strong(solved).joined(violated)
+
+    def ranked(self, solved: Solved, missing: float) -> tuple[IntArray, FloatArray]:
+        """Undecided neurons by what branching on them promises, the best first.
+
+        Those that cost the relaxation much (:meth:`pulls`) and whose children promise to rise.
+
+        Args:
+            solved: the node's program.
+            missing: by how much its bound misses the goal; more is not asked of a child.
+
+        Returns:
+            Their order, shape ``(u,)``, and what each child is predicted to rise, ``(u, 2)``.
+        """
+        cost = self.pulls(solved).prod(axis=1)
+        rises = np.clip(self.gains(solved), EXACT * missing, missing)
+        return np.argsort(-rises.prod(axis=1) * np.sqrt(cost), kind="stable"), rises
 
     def gains(self, solved: Solved) -> FloatArray:
         """Predicted rise of the bound in both children, see :func:`interior.gains`."""

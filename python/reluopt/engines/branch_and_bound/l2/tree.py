@@ -24,13 +24,12 @@ from reluopt.answers.solution import Incumbent
 from reluopt.attacks.linear_regions import improve_by_linear_regions
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
+from reluopt.engines.branch_and_bound.frame import sides
 from reluopt.engines.branch_and_bound.l2.interior import Effort
-from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation, Solved
+from reluopt.engines.branch_and_bound.l2.relaxation import EXACT, Cuts, L2Relaxation, Solved
 from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.engines.branch_and_bound.threads import each, thread_count
 from reluopt.numerics.arrays import FloatArray, IntArray
-from reluopt.numerics.input_sets import with_radius
-from reluopt.numerics.propagate import condition_maxima
 
 STEPS = 80
 """Most steps of the interior point method for one program; 15 to 45 are usual."""
@@ -46,10 +45,6 @@ TOLERANCES = (1e-10, 1e-7)
 
 SMALLER_BALL = 0.999
 """Bounds are computed again once the radius has fallen below this share of theirs."""
-
-EXACT = 1e-6
-"""A neuron pulls at the relaxation when it costs more than this share of the gap."""
-
 
 STEP_SECONDS = 2e-9
 """Guess of the seconds of one step, for each undecided neuron to the third power; until one has
@@ -95,13 +90,15 @@ class L2Tree:
 
     def __init__(self, search: Search, alternative: int, ball: Ball, events: TreeEvents) -> None:
         self.search, self.alternative, self._events = search, alternative, events
-        conditions = search.frame.conditions(alternative)
-        self._matrix, self._rhs = np.array(conditions.matrix), np.array(conditions.rhs)
+        self._conditions = conditions = search.frame.conditions(alternative)
         lower, upper = ball.lower.copy(), ball.upper.copy()
         self._relaxation = L2Relaxation(search.frame, conditions, lower, upper)
         undecided = int(np.count_nonzero((lower < 0.0) & (upper > 0.0)))
         pixels = int(search.frame.inputs.center.size)
-        self.size = {"variables": pixels + undecided, "constraints": 2 * undecided + self._rhs.size}
+        self.size = {
+            "variables": pixels + undecided,
+            "constraints": 2 * undecided + conditions.rhs.size,
+        }
         root = L2Node(lower, upper, math.inf, 0.0, 0, Cuts.none(), events.planted())
         self.open: list[L2Node] = [root]
         self._floor = math.inf
@@ -183,19 +180,7 @@ class L2Tree:
         frame, radius = self.search.frame, self.search.radius
         smaller = radius < SMALLER_BALL * node.radius
         lower, upper = node.lower.copy(), node.upper.copy()
-        magnitudes = np.empty(lower.size)
-        if not frame.tighten(radius, lower, upper, 0 if smaller else 1, magnitudes):
-            return None
-        if not condition_maxima(
-            frame.flat,
-            with_radius(frame.inputs, radius),
-            lower,
-            upper,
-            magnitudes,
-            self._matrix,
-            self._rhs,
-            np.empty(self._rhs.size),
-        ):
+        if not frame.narrowed(radius, lower, upper, 0 if smaller else 1, self._conditions):
             return None
         return replace(node, lower=lower, upper=upper, radius=radius if smaller else node.radius)
 
@@ -248,22 +233,14 @@ class L2Tree:
         width = np.minimum(-node.lower[undecided], node.upper[undecided])
         neuron = int(undecided[np.argmax(width)])
         if solved is not None:
-            missing = self._goal - node.bound
-            cost = self._relaxation.pulls(solved).prod(axis=1)
-            gains = np.clip(self._relaxation.gains(solved), EXACT * missing, missing)
             if not self._tight(node, solved):
-                neuron = int(solved.model.neuron[np.argmax(gains.prod(axis=1) * np.sqrt(cost))])
-            node = replace(node, cuts=self._handed(solved))
-        lower, upper = node.lower.copy(), node.upper.copy()
-        lower[neuron], upper[neuron] = 0.0, 0.0
-        inactive, active = self._events.branched(node.mark, neuron)
+                order, _ = self._relaxation.ranked(solved, self._goal - node.bound)
+                neuron = int(solved.model.neuron[order[0]])
+            node = replace(node, cuts=self._relaxation.handed(solved, self._goal, PRODUCTS))
+        marks, deeper = self._events.branched(node.mark, neuron), node.depth + 1
         return [
-            replace(node, upper=upper, depth=node.depth + 1, mark=inactive),
-            replace(node, lower=lower, depth=node.depth + 1, mark=active),
+            replace(node, lower=lower, upper=upper, depth=deeper, mark=mark)
+            for (lower, upper), mark in zip(
+                sides(node.lower, node.upper, neuron), marks, strict=True
+            )
         ]
-
-    def _handed(self, solved: Solved) -> Cuts:
-        """Products for children: those that hold this relaxation, and those it violates most."""
-        relaxation = self._relaxation
-        amount = int(PRODUCTS * solved.model.neuron.size)
-        return relaxation.strong(solved).joined(relaxation.violated(solved, self._goal, amount))
