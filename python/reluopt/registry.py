@@ -64,3 +64,17 @@ class Registry(Generic[Thing]):
         if name not in self._made:
             self._made[name] = self.make(name)
         return self._made[name]
+
+    def resolve(self, given: Any, base: type[Any]) -> Thing:
+        """The one that is called ``given``, or ``given`` itself where it is of the class ``base``.
+
+        Raises:
+            InputError: it is neither.
+        """
+        if isinstance(given, str):
+            return self.get(given)
+        if isinstance(given, base):
+            thing: Thing = given
+            return thing
+        expected = f"one of {', '.join(self._makers)}, or {base.__name__}"
+        raise InputError(f"{self.kind}: expected {expected}, found {shown(repr(given))}")

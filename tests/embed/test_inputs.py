@@ -50,6 +50,15 @@ def test_semi_continuous_variables_may_be_zero():
         assert (added.box[0].item(), added.box[1].item()) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    "of", [iter, lambda x: dict(enumerate(x)), lambda x: dict(enumerate(x)).values()]
+)
+def test_whatever_has_the_variables_in_order(of):
+    world = HighsModel()
+    x = [world.variable(0.0, 1.0, f"x{i}") for i in range(3)]
+    assert ro.add_network(world.model, picture((3,)), of(x)).inputs == tuple(x)
+
+
 def test_series_of_pandas():
     world = HighsModel()
     x = pd.Series([world.variable(0.0, 1.0, f"x{i}") for i in range(3)], index=list("abc"))
@@ -80,9 +89,9 @@ def test_indexed_variables_and_blocks_of_pyomo():
     assert added.output[0].name == "part.relu.y[0]"
     assert world.maximise(added.output[0]) == pytest.approx(15.0)
     model.x[0, 0].fix(0.5)
-    with pytest.raises(InputError, match="found 0 is"):
+    with pytest.raises(InputError, match="entry 0: expected a variable"):
         ro.add_network(model, picture((1,)), [2.0 * model.x[0, 0]])
-    with pytest.raises(InputError, match="found 0 is"):
+    with pytest.raises(InputError, match="entry 0: expected a variable"):
         ro.add_network(model, picture((1,)), [model.x[0, 1] ** 2])
     abstract = pyo.AbstractModel()
     abstract.x = pyo.Var(bounds=(0.0, 1.0))

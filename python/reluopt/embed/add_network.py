@@ -78,43 +78,27 @@ def add_network(
         34.0 AddedNetwork(network 2-1-1, bigm, linear: 4 variables, 1 of them binary, 4 constraints)
     """
     package = _package(model)
-    package.refuse_closed()
+    form = _formulation(formulation, package)
     given = arranged(inputs)
-    form = FORMULATIONS.get(formulation) if isinstance(formulation, str) else formulation
-    if form.indicators and not package.indicators:
-        able = [name for name in PACKAGES.names if PACKAGES.load(name).indicators]
-        raise InputError(
-            f"formulation {form}: expected a model with indicator constraints, of "
-            f"{' or '.join(able)}, found {type(model).__name__}"
-        )
     net = as_network(network, np.zeros((1, *given.shape)))
     entries = read_entries(package, net, given)
     held = _bounds(bounds, form, net, entries.box)
     encoded = form.encode_network(net, held, entries.box)
     prefix = _prefix(package, prefix)
-    program, size = encoded.program, net.input_size
-    names = _names(encoded)[size:]
-    ends = program.lower[size:], program.upper[size:]
-    variables = package.add_variables(prefix, names, *ends, program.binary[size:])
+    variables = _add_variables(package, prefix, encoded)
     constraints = _add_rows(package, prefix, encoded, entries, variables)
-    *hidden, last = encoded.network.layers
-
-    def own(columns: IndexArray) -> tuple[Any, ...]:
-        """The variables of some columns of the program."""
-        return tuple(None if each == ABSENT else variables[each - size] for each in columns)
-
-    x, s, z = (tuple(own(getattr(layer, part)) for layer in hidden) for part in "xsz")
+    output, x, s, z = _neurons(encoded, variables)
     return AddedNetwork(
         package=package,
         network=net,
         inputs=tuple(given.ravel()),
-        output=own(last.x),
+        output=output,
         x=x,
         s=s,
         z=z,
         variables=tuple(variables),
         constraints=tuple(constraints),
-        binaries=program.size["binaries"],
+        binaries=encoded.program.size["binaries"],
         bounds=held,
         box=(entries.box.lower, entries.box.upper),
         formulation=form.name,
@@ -123,14 +107,27 @@ def add_network(
 
 
 def _package(model: Any) -> Package:
-    """The package that a model is of."""
+    """The package that a model is of, which can be added to."""
     for name in PACKAGES.names:
         kind = PACKAGES.load(name)
         if kind.takes(model):
             package: Package = kind(model)
+            package.refuse_closed()
             return package
     found = f"{type(model).__module__}.{type(model).__qualname__}"
     raise InputError(f"model: expected one of {', '.join(PACKAGES.names)}, found {shown(found)}")
+
+
+def _formulation(given: Any, package: Package) -> Formulation:
+    """A formulation whose rows the package has."""
+    form = FORMULATIONS.resolve(given, Formulation)
+    if form.indicators and not package.indicators:
+        able = [name for name in PACKAGES.names if PACKAGES.load(name).indicators]
+        raise InputError(
+            f"formulation {form}: expected a model with indicator constraints, of "
+            f"{' or '.join(able)}, found {type(package.model).__name__}"
+        )
+    return form
 
 
 def _bounds(given: Any, form: Formulation, network: ReLUNetwork, box: Box) -> PreActivationBounds:
@@ -143,12 +140,14 @@ def _bounds(given: Any, form: Formulation, network: ReLUNetwork, box: Box) -> Pr
             )
         if given.empty:
             raise InputError("bounds: expected lower <= upper, found bounds that hold nowhere")
+        for k, ends in enumerate(zip(given.lower[:-1], given.upper[:-1], strict=True)):
+            if not np.isfinite(ends).all():
+                raise InputError(
+                    f"bounds: expected finite ones of hidden layer {k}, found infinity"
+                )
         return given
-    method = form.bounds or BOUNDING_METHODS.get(BOUNDS) if given is None else given
-    method = BOUNDING_METHODS.get(method) if isinstance(method, str) else method
-    if not isinstance(method, BoundingMethod):
-        expected = f"one of {', '.join(BOUNDING_METHODS.names)}, or PreActivationBounds"
-        raise InputError(f"bounds: expected {expected}, found {shown(type(given).__name__)}")
+    default = form.bounds or BOUNDS
+    method = BOUNDING_METHODS.resolve(default if given is None else given, BoundingMethod)
     method.refuse_untrue(network, box)
     return method.compute(network, InputSet(box))
 
@@ -177,6 +176,25 @@ def _names(encoded: EncodedProblem) -> list[Name]:
             if column != ABSENT:
                 names[column] = letter, (*place, neuron)
     return names
+
+
+def _add_variables(package: Package, prefix: str, encoded: EncodedProblem) -> list[Any]:
+    """The variables of a program behind its inputs, which the model has already."""
+    program, size = encoded.program, encoded.network.network.input_size
+    ends = program.lower[size:], program.upper[size:]
+    return package.add_variables(prefix, _names(encoded)[size:], *ends, program.binary[size:])
+
+
+def _neurons(encoded: EncodedProblem, variables: list[Any]) -> tuple[Any, Any, Any, Any]:
+    """Variables of the outputs, and x, s and z of each hidden layer; None where there is none."""
+    size = encoded.network.network.input_size
+
+    def of(columns: IndexArray) -> tuple[Any, ...]:
+        return tuple(None if each == ABSENT else variables[each - size] for each in columns)
+
+    *hidden, last = encoded.network.layers
+    x, s, z = (tuple(of(getattr(layer, part)) for layer in hidden) for part in "xsz")
+    return of(last.x), x, s, z
 
 
 def _add_rows(

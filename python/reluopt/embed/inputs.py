@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, ValuesView
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,8 @@ def arranged(given: Any) -> Any:
     """Variables as an array of objects in the shape that they were given in.
 
     Lists of any depth, arrays, matrix variables of gurobipy and pyscipopt, and what has values by
-    key: dictionaries, tupledicts, and indexed variables of Pyomo; series of pandas.
+    key: dictionaries, tupledicts, and indexed variables of Pyomo; series of pandas; generators and
+    the values of a dictionary.
 
     Raises:
         InputError: lists of different lengths stand side by side.
@@ -36,6 +37,8 @@ def arranged(given: Any) -> Any:
         given = given.to_numpy()
     if callable(getattr(given, "values", None)):
         given = list(given.values())
+    elif isinstance(given, Iterator | ValuesView):
+        given = list(given)
     elif hasattr(given, "item") and hasattr(given, "shape") and not isinstance(given, np.ndarray):
         entries = [given[place].item() for place in np.ndindex(given.shape)]
         return _array(entries).reshape(given.shape)
@@ -131,15 +134,15 @@ def _terms(package: Package, place: int, entry: Any) -> Terms:
         return [], float(entry)
     found = package.terms(entry)
     if found is None:
+        what = repr(entry) if isinstance(entry, Real | str) else type(entry).__name__
         raise InputError(
-            f"inputs: expected variables, linear expressions or numbers, found {place} is "
-            f"{shown(type(entry).__name__)}"
+            f"inputs: entry {place}: expected a variable, a linear expression or a finite number, "
+            f"found {shown(what)}"
         )
     for variable, _ in found[0]:
         if not package.owns(variable):
             raise InputError(
-                f"inputs: expected variables of this model, found that entry {place} has one of "
-                "another model"
+                f"inputs: entry {place}: expected variables of this model, found one of another"
             )
     return found
 
@@ -150,7 +153,7 @@ def _ends(package: Package, variable: Any) -> tuple[float, float]:
     if math.isfinite(lower) and math.isfinite(upper) and lower <= upper:
         return lower, upper
     raise InputError(
-        f"inputs: expected finite bounds, from which those of the neurons follow, found "
+        f"inputs: expected finite bounds, lower <= upper, for those of the neurons, found "
         f"[{lower:g}, {upper:g}] of variable {shown(package.label(variable))}"
     )
 
