@@ -11,7 +11,7 @@ import reluopt
 PACKAGE = Path(reluopt.__file__).parent
 
 FLOORS = (
-    ("errors", "deadline", "install", "registry"),
+    ("errors", "deadline", "install", "lazy", "registry"),
     ("files", "file_formats"),
     ("numerics",),
     ("images",),

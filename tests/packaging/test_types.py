@@ -21,6 +21,7 @@ reveal_type(ro.verify(network, digits[0], eps=0.1).to_frame())
 reveal_type(anytime_figure({"a": digits[0]}, "distance"))
 reveal_type(ro.solve)
 ro.nearest(network, digits, norm=b"l1")
+ro.neares(network, digits)
 save_figure(found.plot(), 3)
 """
 
@@ -48,5 +49,6 @@ def test_strict_types_of_a_users_script(tmp_path):
     assert "Figure" in told
     assert "def (network:" in told
     errors = [line for line in told.splitlines() if ": error:" in line]
-    assert [line.partition(":")[0] for line in errors] == ["script.py"] * 2, told
-    assert all("[arg-type]" in line for line in errors), told
+    assert [line.partition(":")[0] for line in errors] == ["script.py"] * 3, told
+    codes = [line.rpartition("[")[2] for line in errors]
+    assert codes == ["arg-type]", "attr-defined]", "arg-type]"], told

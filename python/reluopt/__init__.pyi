@@ -1,0 +1,66 @@
+# Public names: type checkers read them here, and the package loads each when it is first used.
+
+from reluopt.answers.solution import Certificate as Certificate
+from reluopt.answers.solution import Solution as Solution
+from reluopt.answers.solution import Status as Status
+from reluopt.asking.ask import nearest as nearest
+from reluopt.asking.ask import verify as verify
+from reluopt.asking.ask import worst_case as worst_case
+from reluopt.asking.foolbox import ExactAttack as ExactAttack
+from reluopt.asking.results import NearestResult as NearestResult
+from reluopt.asking.results import Results as Results
+from reluopt.asking.results import VerificationResult as VerificationResult
+from reluopt.asking.results import WorstCaseResult as WorstCaseResult
+from reluopt.bounds import compute_bounds as compute_bounds
+from reluopt.bounds.base import PreActivationBounds as PreActivationBounds
+from reluopt.embed.add_network import add_network as add_network
+from reluopt.embed.added import AddedNetwork as AddedNetwork
+from reluopt.engines import choose_engine as choose_engine
+from reluopt.engines import engine_names as engine_names
+from reluopt.engines.options import EngineOptions as EngineOptions
+from reluopt.errors import EngineUnavailableError as EngineUnavailableError
+from reluopt.errors import InputError as InputError
+from reluopt.errors import ReluoptError as ReluoptError
+from reluopt.errors import UnsupportedProblemError as UnsupportedProblemError
+from reluopt.formulation import encode as encode
+from reluopt.images.image_files import load_image_file as load_image_file
+from reluopt.images.mnist import Dataset as Dataset
+from reluopt.images.mnist import load_images as load_images
+from reluopt.install import own_version as own_version
+from reluopt.method import Method as Method
+from reluopt.networks.evaluation import evaluate as evaluate
+from reluopt.networks.layers.base import Dense as Dense
+from reluopt.networks.metadata import NetworkMetadata as NetworkMetadata
+from reluopt.networks.network import ReLUNetwork as ReLUNetwork
+from reluopt.networks.readers.keras_model import from_keras as from_keras
+from reluopt.networks.readers.sklearn_model import from_sklearn as from_sklearn
+from reluopt.networks.readers.torch_module import from_torch as from_torch
+from reluopt.networks.saving import save_network as save_network
+from reluopt.networks.training.adversarial import AdversarialRecipe as AdversarialRecipe
+from reluopt.networks.training.scikit import ScikitRecipe as ScikitRecipe
+from reluopt.networks.training.torch_recipe import TorchRecipe as TorchRecipe
+from reluopt.networks.training.training import train as train
+from reluopt.networks.zoo import bundled_names as bundled_names
+from reluopt.networks.zoo import load_network as load_network
+from reluopt.pipeline import solve as solve
+from reluopt.questions.problems import AbsoluteMargin as AbsoluteMargin
+from reluopt.questions.problems import AnyTarget as AnyTarget
+from reluopt.questions.problems import BareRelativeMargin as BareRelativeMargin
+from reluopt.questions.problems import Blend as Blend
+from reluopt.questions.problems import Box as Box
+from reluopt.questions.problems import Classification as Classification
+from reluopt.questions.problems import FixedTarget as FixedTarget
+from reluopt.questions.problems import InputSet as InputSet
+from reluopt.questions.problems import MinimalPerturbation as MinimalPerturbation
+from reluopt.questions.problems import Norm as Norm
+from reluopt.questions.problems import OptimalInput as OptimalInput
+from reluopt.questions.problems import RelativeMargin as RelativeMargin
+from reluopt.questions.problems import RunnerUpTarget as RunnerUpTarget
+from reluopt.questions.problems import ShiftTarget as ShiftTarget
+from reluopt.questions.problems import Task as Task
+from reluopt.questions.problems import UniversalPerturbation as UniversalPerturbation
+from reluopt.questions.problems import Verification as Verification
+from reluopt.questions.problems import WorstCase as WorstCase
+
+__all__: list[str]
+__version__: str
