@@ -1,25 +1,23 @@
 """Notebooks as pages with what they say and draw: ``python docs/gallery.py [--again]``.
 
-The script runs every notebook beside it (``docs/*.ipynb``, which have no outputs) and keeps a copy
-with outputs in ``.gallery/`` until its cells change; ``--again`` runs all. :func:`page` makes
-Markdown of that copy, or, where there is none, of the cells alone, and says so.
+The script runs every notebook beside it (``docs/*.ipynb``) that has no outputs, and keeps a copy
+with outputs in ``.gallery/`` until its cells change; ``--again`` runs all of those. :func:`page`
+makes Markdown of what has outputs, or, where nothing has, of the cells alone, and says so.
 """
 
 from __future__ import annotations
 
 import base64
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
+from notebook_files import has_outputs, ran, read
+
 FOLDER = Path(__file__).parent
 KEPT = FOLDER.parent / ".gallery"
-
-PATIENCE = 1800
-"""Seconds that a cell may take."""
 
 NOT_RUN = "*This page was built without running the notebook: `make docs` does.*"
 
@@ -31,11 +29,10 @@ def uri(path: Path) -> str:
 
 def page(path: Path, kept: Path = KEPT) -> tuple[str, dict[str, bytes]]:
     """Markdown of a notebook, and its pictures by name."""
-    notebook, ran = _read(path), False
-    if (kept / path.name).exists():
-        before = _read(kept / path.name)
-        ran = _sources(before) == _sources(notebook)
-        notebook = before if ran else notebook
+    notebook = read(path)
+    if not has_outputs(notebook) and (kept / path.name).exists():
+        before = read(kept / path.name)
+        notebook = before if _sources(before) == _sources(notebook) else notebook
     parts: list[str] = []
     pictures: dict[str, bytes] = {}
     for number, cell in enumerate(notebook.cells):
@@ -46,7 +43,7 @@ def page(path: Path, kept: Path = KEPT) -> tuple[str, dict[str, bytes]]:
         for place, output in enumerate(cell.outputs):
             parts.append(_shown(output, f"{path.stem}-{number}-{place}.png", pictures))
     title, _, rest = "\n\n".join(parts).partition("\n")
-    note = f"[The notebook](gallery/{path.name})" + ("" if ran else f" {NOT_RUN}")
+    note = f"[The notebook](gallery/{path.name})" + ("" if has_outputs(notebook) else f" {NOT_RUN}")
     return f"{title}\n\n{note}\n{rest}\n", pictures
 
 
@@ -64,22 +61,12 @@ def _shown(output: Any, name: str, pictures: dict[str, bytes]) -> str:
 
 
 def run(path: Path, kept: Path = KEPT) -> Path:
-    """Run a notebook in a folder of its own; returns where it is kept.
+    """Run a notebook; returns where it is kept.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
-    from nbclient import NotebookClient
-
-    notebook = _read(path)
-    with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(
-            notebook,
-            timeout=PATIENCE,
-            kernel_name="python3",
-            extra_arguments=["--log-level=ERROR"],
-            resources={"metadata": {"path": folder}},
-        ).execute()
+    notebook = ran(read(path))
     kept.mkdir(exist_ok=True)
     nbformat.write(notebook, kept / path.name)
     return kept / path.name
@@ -88,14 +75,11 @@ def run(path: Path, kept: Path = KEPT) -> Path:
 def main(arguments: list[str]) -> int:
     """Run what has not been run; returns the exit code."""
     for path in sorted(FOLDER.glob("*.ipynb")):
-        if "--again" in arguments or NOT_RUN in page(path)[0]:
+        again = "--again" in arguments and not has_outputs(read(path))
+        if again or NOT_RUN in page(path)[0]:
             print(f"running {path}", file=sys.stderr)
             run(path)
     return 0
-
-
-def _read(path: Path) -> Any:
-    return nbformat.read(path, as_version=4)
 
 
 def _sources(notebook: Any) -> list[tuple[str, str]]:

@@ -51,6 +51,18 @@ def test_a_notebook_that_ran_is_shown_with_its_outputs(place):
     assert path.read_text().count('"outputs": []') == 3, "the notebook itself stays as it is"
 
 
+def test_outputs_that_a_notebook_holds_are_shown_without_running_it(place, monkeypatch):
+    path, kept = place
+    gallery.run(path, kept).rename(path)
+    monkeypatch.setattr(gallery, "FOLDER", path.parent)
+    monkeypatch.setattr(gallery, "run", None)
+    assert gallery.main(["--again"]) == 0
+    text, pictures = gallery.page(path, kept)
+    assert "```text\nsix\n```" in text
+    assert len(pictures) == 1
+    assert gallery.NOT_RUN not in text
+
+
 def test_outputs_of_other_cells_are_not_shown(place):
     path, kept = place
     gallery.run(path, kept)
