@@ -348,5 +348,7 @@ def test_names_that_look_like_numbers_stay_names(copy):
 def test_damaged_rows_without_a_distance_are_in_no_chart():
     rows = [{"certified": "True", "distance": d} for d in (0.5, None, math.nan, math.inf)]
     rows.append({"certified": "False", "distance": 0.5})
-    entries = [Entry.of(SimpleNamespace(norm=Norm.L1, kind=KINDS["attack"]), row) for row in rows]
+    entries = [
+        Entry.of(SimpleNamespace(norm=Norm.L1, kind=KINDS.get("attack")), row) for row in rows
+    ]
     assert _measured(entries) == entries[:1]

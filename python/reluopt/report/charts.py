@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from reluopt.numerics.arrays import FloatArray
 from reluopt.report.anytime import Curve, ends
-from reluopt.report.kinds import robust_error
+from reluopt.report.kinds.verdicts import robust_error
 from reluopt.report.runs import Entry, Run, radii, series
 from reluopt.report.tables import shared_images
 
@@ -191,7 +191,7 @@ def _steps_chart(
 def _error_chart(runs: Sequence[Run]) -> Chart | None:
     """Both bounds on the robust error against the radius, for verdicts over several radii."""
     lines, bands = [], {}
-    for run in [run for run in runs if run.kind.many == "radii"][:MAX_SERIES]:
+    for run in [run for run in runs if run.kind.banded][:MAX_SERIES]:
         found = []
         for eps in radii([run]):
             statuses = [str(row["status"]) for row in run.rows if row.get("eps") == eps]

@@ -22,7 +22,7 @@ from reluopt.images.display import (
 from reluopt.numerics.arrays import FloatArray
 from reluopt.report.anytime import Curve
 from reluopt.report.charts import anytime_chart, charts, environment
-from reluopt.report.kinds import Asked
+from reluopt.report.kinds.base import Asked
 from reluopt.report.pictures import change_png, change_scale, picture_png
 from reluopt.report.runs import Entry, Run, natural, radii, series, series_names
 from reluopt.report.tables import (

@@ -19,7 +19,8 @@ from reluopt.networks.metadata import RELU
 from reluopt.networks.zoo import open_network
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.problems import Norm, parse_norm
-from reluopt.report.kinds import Kind, kind_of
+from reluopt.report.kinds import kind_of
+from reluopt.report.kinds.base import Kind
 from reluopt.runs.answers import Answers
 from reluopt.runs.instances import load_by_key
 from reluopt.runs.record import RECORD, read_record, told

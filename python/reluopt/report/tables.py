@@ -19,7 +19,6 @@ from reluopt.bench.statistics import (
     summarise_methods,
     summarise_ratios,
 )
-from reluopt.report.kinds import relation
 from reluopt.report.runs import Entry, Run, radii, series, time_table
 from reluopt.runs.tables import DASH, escape_latex, markdown_grid
 
@@ -161,7 +160,7 @@ def averages(entries: Sequence[Entry]) -> tuple[Estimate, Estimate]:
     found = np.array([each.value for each in answered])
     if not found.size:
         return Estimate(math.nan), Estimate(math.nan)
-    known = relation(answered[0].run.kind, all(each.proven for each in answered))
+    known = answered[0].run.kind.relation(all(each.proven for each in answered))
     return Estimate(float(np.median(found)), known), Estimate(float(found.mean()), known)
 
 
@@ -263,7 +262,7 @@ def shared_images(runs: Sequence[Run]) -> list[str]:
 def _measured_cell(each: Entry) -> Cell:
     if not each.checked:
         return Cell(each.status.replace("_", " ").lower(), numeric=True)
-    return estimate(Estimate(each.value, relation(each.run.kind, each.proven)))
+    return estimate(Estimate(each.value, each.run.kind.relation(each.proven)))
 
 
 def _seconds_cell(each: Entry) -> Cell:
