@@ -381,8 +381,9 @@ def test_an_interrupted_run_continues(inputs, tmp_path) -> None:
         if step.done == 2 and step.stage == "solve":
             raise StopError
 
+    one = {"methods": NAMES[:1]}  # a process less in each session
     with pytest.raises(StopError):
-        measure(inputs, tmp_path, progress=stop)
+        measure(inputs, tmp_path, progress=stop, **one)
     assert workers
     assert not workers & set(children())
     kept = read_table(tmp_path)
@@ -390,8 +391,8 @@ def test_an_interrupted_run_continues(inputs, tmp_path) -> None:
     # A line torn by a crash is run again.
     path = tmp_path / "results.csv"
     path.write_bytes(path.read_bytes()[:-20])
-    result = measure(inputs, tmp_path)
-    assert len(result.table) == 6
+    result = measure(inputs, tmp_path, **one)
+    assert len(result.table) == 3
     assert result.table["session"].tolist().count(1) == 1
     pd.testing.assert_series_equal(result.table.iloc[0], kept.iloc[0])
     assert "measured in 2 sessions" in result.summary
@@ -446,7 +447,7 @@ def test_bad_arguments_are_refused_before_anything_runs(inputs, tmp_path, change
 
 def test_a_method_that_cannot_solve_the_problem_ends_the_bench(inputs, tmp_path) -> None:
     with pytest.raises(UnsupportedProblemError, match=r"method 'highs': .*cannot solve"):
-        measure(inputs, tmp_path, norm="l2")
+        measure(inputs, tmp_path, norm="l2", methods=NAMES[:1])
 
 
 UNIT = BenchUnit("net", Instance("half", np.full(4, 0.5), 0), "highs", 0)
@@ -522,7 +523,7 @@ def test_peak_memory_falls_back_to_what_every_unix_knows(monkeypatch) -> None:
     assert 10.0 < peak_memory() < 100_000.0
 
 
-def test_kernels_are_compiled_before_any_process_starts(monkeypatch, tmp_path):
+def test_kernels_are_compiled_before_any_process_starts(inputs, monkeypatch, tmp_path):
     """A process that compiled would be killed by its hard limit, and published as KILLED."""
     events = []
     spawn = worker_module._spawn
@@ -536,9 +537,9 @@ def test_kernels_are_compiled_before_any_process_starts(monkeypatch, tmp_path):
 
     monkeypatch.setattr(worker_module, "_spawn", started)
     monkeypatch.setattr("reluopt.bench.session.prepare_solve", prepared)
-    common = {"images": ["test:0"], "methods": ["bnb", "highs"], "out": tmp_path}
-    run_bench(BenchPlan(networks=["thesis"], **common))
+    common = {"images": inputs[1][:1], "methods": ["bnb", "highs"]}
+    measure(inputs, tmp_path, **common)
     assert events == ["compile bnb", "compile highs", "process", "process"]
     events.clear()
-    run_bench(BenchPlan(networks=["thesis"], **common))
+    measure(inputs, tmp_path, **common)
     assert events == []  # nothing is left to run

@@ -112,7 +112,7 @@ def test_the_table_of_what_it_costs_is_that_of_the_script(example):
     told = {tuple(line[:2]): line[2:] for line in lines if len(line) == len(module["HEADER"])}
     assert len(told) == 1 + 3 * 4
     for bounds, formulation, *sizes, relaxed, optimum, _, _ in module["table"](
-        ("interval", "lp"), ("bigm", "hull")
+        ["lp"], ["bigm", "hull"]
     ):
         row = told[bounds, formulation]
         assert float(row[3]) == pytest.approx(relaxed, rel=0.05)
