@@ -1,16 +1,19 @@
 """Peers: what they say is checked, what they lack is a row, and nothing ends a benchmark."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from reluopt.bench.peers import PEERS
-from reluopt.bench.peers.base import Found, Peer
+from reluopt.bench.peers.base import Conditions, Found, Peer, aim
 from reluopt.bench.peers.run import contradictions, peers_table, run_peer, write_peers
 from reluopt.cli import main
-from reluopt.errors import EngineUnavailableError
+from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.method import Method
+from reluopt.networks.layers.base import Dense
+from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
 from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm, RelativeMargin
 from reluopt.runs.row import PeerRow
@@ -48,6 +51,42 @@ def _row(asked, found, exact=False):
     finally:
         del PEERS._makers["made"]
         PEERS._made.pop("made", None)
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.LINF])
+def test_conditions_hold_of_what_was_asked_alone(asked, norm):
+    network, label, task, _ = asked
+    problem = MinimalPerturbation(task.image, label, AnyTarget(), norm, RelativeMargin(0.0))
+    task, met = problem.task(network), []
+    for image in np.random.default_rng(2).uniform(-3.0, 3.0, (200, 6)):
+        change, logits = abs(image - task.image), network.forward(image)
+        change = change if norm is Norm.L1 else change.max(keepdims=True)
+        for alternative in task.alternatives:
+            given = Conditions.of(task, alternative)
+            assert given.changes == change.size
+            rows = given.matrix @ np.concatenate([image, logits, change]) >= given.least - 1e-12
+            conditions = alternative.conditions
+            met.append(bool(np.all(conditions.matrix @ logits >= conditions.rhs)))
+            assert rows.all() == met[-1]
+            less = given.matrix @ np.concatenate([image, logits, 0.9 * change]) >= given.least
+            assert not less.all()
+    assert 0 < sum(met) < len(met)
+
+
+def test_attacks_aim_at_one_target_or_away_from_the_label(asked):
+    network, label, task, _ = asked
+    assert aim(network, task) == (label, False)
+    one = task.alternatives[0]
+    assert aim(network, replace(task, alternatives=(one,))) == (one.target, True)
+    with pytest.raises(UnsupportedProblemError, match="one target, or any label but the true"):
+        aim(make_wider(network), task)
+
+
+def make_wider(network):
+    """A network with one more label, which is then a second one that is no target."""
+    *layers, last = network.layers
+    wider = Dense(np.vstack([last.weight, last.weight[:1]]), np.append(last.bias, 0.0))
+    return ReLUNetwork((*layers, wider))
 
 
 def test_an_image_is_measured_on_the_real_network(asked):

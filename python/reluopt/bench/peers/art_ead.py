@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from reluopt.bench.peers.base import Found, Peer, scalar_box, sequential, targets_of
+from reluopt.bench.peers.base import Found, Peer, aim, scalar_box, sequential
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.tasks import Task
 
@@ -36,15 +36,14 @@ class ARTElasticNet(Peer):
             clip_values=scalar_box(task),
             device_type="cpu",
         )
-        targets = targets_of(task)
-        (true,) = set(range(network.output_size)) - set(targets) if len(targets) > 1 else targets
+        label, targeted = aim(network, task)
         attack = ElasticNet(
             classifier,
-            targeted=len(targets) == 1,
+            targeted=targeted,
             decision_rule="L1",
             max_iter=1000,
             verbose=False,
         )
-        labels = np.eye(network.output_size)[[true]]
+        labels = np.eye(network.output_size)[[label]]
         found = attack.generate(task.image[None].astype(np.float32), y=labels)
         return Found(found[0].astype(np.float64))

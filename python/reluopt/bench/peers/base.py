@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 
 from reluopt.answers.solution import relative_gap
 from reluopt.deadline import Deadline
@@ -17,6 +18,7 @@ from reluopt.errors import EngineUnavailableError, UnsupportedProblemError
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.input_sets import Box
 from reluopt.questions.tasks import Alternative, Task
 
 GAP = 1e-6
@@ -38,6 +40,40 @@ class Found:
     bound: float = -math.inf
     done: bool = False
     message: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What makes a network's program a search for the nearest input of one target.
+
+    The change is at most ``change``, entry by entry for L1 and as a whole for Linf; its sum is
+    minimised, and ``matrix @ (inputs, logits, change) >= least``.
+
+    Attributes:
+        changes: how many entries ``change`` has.
+        matrix: CSR of shape ``(rows, n_0 + n_K + changes)``.
+        least: shape ``(rows,)``.
+    """
+
+    changes: int
+    matrix: sp.csr_array
+    least: FloatArray
+
+    @property
+    def most(self) -> FloatArray:
+        """The rows have no upper limits, shape ``(rows,)``."""
+        return np.full(self.least.size, np.inf)
+
+    @classmethod
+    def of(cls, task: Task, alternative: Alternative) -> Conditions:
+        """The conditions of one target on its logits, and those on the change."""
+        conditions, size = alternative.conditions, task.image.size
+        one = sp.eye_array(size)
+        own = one if str(task.norm) == "l1" else sp.coo_array(np.ones((size, 1)))
+        logits = sp.coo_array(conditions.matrix)
+        rows: list[list[Any]] = [[None, logits, None], [-one, None, own], [one, None, own]]
+        least = np.concatenate([conditions.rhs, -task.image, task.image])
+        return cls(own.shape[1], sp.csr_array(sp.block_array(rows)), least)
 
 
 class Peer(ABC):
@@ -92,7 +128,9 @@ class ExactPeer(Peer):
             found.append(
                 Found(None)
                 if deadline.passed
-                else self.solve(network, task, alternative, share.solver_seconds)
+                else self.solve(
+                    network, task.box, Conditions.of(task, alternative), share.solver_seconds
+                )
             )
         images = [each.image for each in found if each.image is not None]
         best = min(images, key=task.distance, default=None)
@@ -104,9 +142,9 @@ class ExactPeer(Peer):
 
     @abstractmethod
     def solve(
-        self, network: ReLUNetwork, task: Task, alternative: Alternative, seconds: float
+        self, network: ReLUNetwork, box: Box, conditions: Conditions, seconds: float
     ) -> Found:
-        """One program."""
+        """One program; inputs are anywhere in a box."""
 
 
 def dense_layers(network: ReLUNetwork) -> list[tuple[FloatArray, FloatArray]]:
@@ -141,6 +179,16 @@ def scalar_box(task: Task) -> tuple[float, float]:
     return float(ends[0][0]), float(ends[1][0])
 
 
-def targets_of(task: Task) -> Sequence[int]:
-    """Labels that may be answered."""
-    return [alternative.target for alternative in task.alternatives]
+def aim(network: ReLUNetwork, task: Task) -> tuple[int, bool]:
+    """The one target and True, or, where any other label will do, the true one and False.
+
+    Raises:
+        UnsupportedProblemError: some other labels will do.
+    """
+    targets = {alternative.target for alternative in task.alternatives}
+    if len(targets) == 1:
+        return targets.pop(), True
+    others = set(range(network.output_size)) - targets
+    if len(others) != 1:
+        raise UnsupportedProblemError("it knows one target, or any label but the true one")
+    return others.pop(), False

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from reluopt.bench.peers.base import Found, Peer, scalar_box, sequential, targets_of
+from reluopt.bench.peers.base import Found, Peer, aim, scalar_box, sequential
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.tasks import Task
 
@@ -31,12 +31,10 @@ class FoolboxAttack(Peer):
             sequential(network, double=False), bounds=scalar_box(task), device="cpu"
         )
         image = torch.from_numpy(task.image[None].astype(np.float32))
-        targets = targets_of(task)
-        if len(targets) == 1:
-            criterion = foolbox.criteria.TargetedMisclassification(torch.tensor(targets))
-        else:
-            (true,) = set(range(network.output_size)) - set(targets)
-            criterion = foolbox.criteria.Misclassification(torch.tensor([true]))
+        label, targeted = aim(network, task)
+        kinds = foolbox.criteria
+        kind = kinds.TargetedMisclassification if targeted else kinds.Misclassification
+        criterion = kind(torch.tensor([label]))
         torch.manual_seed(0)
         np.random.seed(0)  # the attacks draw from it
         found = self.attack(str(task.norm)).run(model, image, criterion)

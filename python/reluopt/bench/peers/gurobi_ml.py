@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from reluopt.bench.peers.base import ExactPeer, Found, sequential
+from reluopt.bench.peers.base import Conditions, ExactPeer, Found, sequential
+from reluopt.engines.gurobi import add_rows
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.tasks import Alternative, Task
+from reluopt.questions.input_sets import Box
 
 
 class GurobiMachineLearning(ExactPeer):
@@ -19,7 +20,7 @@ class GurobiMachineLearning(ExactPeer):
     settings = "1 thread, MIPGap 1e-6"
 
     def solve(
-        self, network: ReLUNetwork, task: Task, alternative: Alternative, seconds: float
+        self, network: ReLUNetwork, box: Box, conditions: Conditions, seconds: float
     ) -> Found:
         """One program; what the licence does not take is a message."""
         import gurobipy as gp
@@ -28,15 +29,12 @@ class GurobiMachineLearning(ExactPeer):
         with gp.Env(params={"OutputFlag": 0}) as env, gp.Model(env=env) as model:
             for name, value in (("TimeLimit", seconds), ("Threads", 1), ("MIPGap", 1e-6)):
                 model.setParam(name, value)
-            x = model.addMVar((1, network.input_size), lb=task.box.lower, ub=task.box.upper)
+            x = model.addMVar((1, network.input_size), lb=box.lower, ub=box.upper)
             y = model.addMVar((1, network.output_size), lb=-gp.GRB.INFINITY)
             add_predictor_constr(model, sequential(network), x, y)
-            conditions = alternative.conditions
-            model.addConstr(conditions.matrix @ y[0] >= conditions.rhs)
-            size = network.input_size if str(task.norm) == "l1" else 1
-            change = model.addMVar(size)
-            model.addConstr(change >= x[0] - task.image)
-            model.addConstr(change >= task.image - x[0])
+            change = model.addMVar(conditions.changes)
+            variables = [*x[0].tolist(), *y[0].tolist(), *change.tolist()]
+            add_rows(model, variables, conditions.matrix, conditions.least, conditions.most)
             model.setObjective(change.sum())
             try:
                 model.optimize()

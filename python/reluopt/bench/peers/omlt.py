@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
-from reluopt.bench.peers.base import ExactPeer, Found, dense_layers
+from reluopt.bench.peers.base import Conditions, ExactPeer, Found, dense_layers
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.tasks import Alternative, Task
+from reluopt.questions.input_sets import Box
 
 
 class OMLT(ExactPeer):
@@ -23,7 +24,7 @@ class OMLT(ExactPeer):
     settings = "ReluBigMFormulation, 1 thread, gap 1e-6"
 
     def solve(
-        self, network: ReLUNetwork, task: Task, alternative: Alternative, seconds: float
+        self, network: ReLUNetwork, box: Box, conditions: Conditions, seconds: float
     ) -> Found:
         """One program."""
         import pyomo.environ as pyo
@@ -32,7 +33,7 @@ class OMLT(ExactPeer):
         from omlt.neuralnet.layer import DenseLayer, InputLayer
         from pyomo.contrib.appsi.solvers import Highs
 
-        ends = zip(task.box.lower.tolist(), task.box.upper.tolist(), strict=True)
+        ends = zip(box.lower.tolist(), box.upper.tolist(), strict=True)
         net = NetworkDefinition(scaled_input_bounds=dict(enumerate(ends)))
         before = InputLayer([network.input_size])
         net.add_layer(before)
@@ -47,19 +48,19 @@ class OMLT(ExactPeer):
         model = pyo.ConcreteModel()
         model.net = OmltBlock()
         model.net.build_formulation(ReluBigMFormulation(net))
-        x, y = model.net.inputs, model.net.outputs
+        x, y = (
+            [each[i] for i in range(len(each))] for each in (model.net.inputs, model.net.outputs)
+        )
+        model.change = pyo.Var(range(conditions.changes), within=pyo.NonNegativeReals)
+        change = list(model.change.values())
         model.rows = pyo.ConstraintList()
-        conditions = alternative.conditions
-        for row, least in zip(conditions.matrix.tolist(), conditions.rhs.tolist(), strict=True):
-            model.rows.add(sum(c * y[j] for j, c in enumerate(row) if c) >= least)
-        several = str(task.norm) == "l1"
-        size = network.input_size if several else 1
-        model.change = pyo.Var(range(size), within=pyo.NonNegativeReals)
-        for place, value in enumerate(task.image.tolist()):
-            own = model.change[place if several else 0]
-            model.rows.add(own >= x[place] - value)
-            model.rows.add(own >= value - x[place])
-        model.objective = pyo.Objective(expr=sum(model.change[i] for i in range(size)))
+        variables, matrix = [*x, *y, *change], conditions.matrix
+        parts = itertools.pairwise(matrix.indptr.tolist())
+        for (start, end), least in zip(parts, conditions.least.tolist(), strict=True):
+            places, factors = matrix.indices[start:end], matrix.data[start:end].tolist()
+            terms = (c * variables[i] for i, c in zip(places, factors, strict=True))
+            model.rows.add(sum(terms) >= least)
+        model.objective = pyo.Objective(expr=sum(change))
         solver = Highs()
         solver.config.time_limit, solver.config.load_solution = seconds, False
         solver.highs_options = {"threads": 1, "mip_rel_gap": 1e-6}
@@ -67,7 +68,7 @@ class OMLT(ExactPeer):
         image = None
         if result.best_feasible_objective is not None:
             result.solution_loader.load_vars()
-            image = np.array([pyo.value(x[place]) for place in range(network.input_size)])
+            image = np.array([pyo.value(each) for each in x])
         bound = result.best_objective_bound
         done = result.termination_condition.name in ("optimal", "infeasible")
         return Found(image, -np.inf if bound is None else float(bound), done)

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from reluopt.bench.peers.base import ExactPeer, Found, sequential
+from reluopt.bench.peers.base import Conditions, ExactPeer, Found, sequential
+from reluopt.engines.scip import add_rows
 from reluopt.networks.network import ReLUNetwork
-from reluopt.questions.tasks import Alternative, Task
+from reluopt.questions.input_sets import Box
 
 
 class PySCIPOptML(ExactPeer):
@@ -19,7 +20,7 @@ class PySCIPOptML(ExactPeer):
     settings = "gap 1e-6"
 
     def solve(
-        self, network: ReLUNetwork, task: Task, alternative: Alternative, seconds: float
+        self, network: ReLUNetwork, box: Box, conditions: Conditions, seconds: float
     ) -> Found:
         """One program."""
         from pyscipopt import Model, quicksum
@@ -29,20 +30,13 @@ class PySCIPOptML(ExactPeer):
         model.hideOutput()
         model.setParam("limits/time", seconds)
         model.setParam("limits/gap", 1e-6)
-        ends = zip(task.box.lower, task.box.upper, strict=True)
+        ends = zip(box.lower, box.upper, strict=True)
         x = np.array([[model.addVar(lb=low, ub=high) for low, high in ends]])
         y = np.array([[model.addVar(lb=None) for _ in range(network.output_size)]])
         add_predictor_constr(model, sequential(network), x, y, unique_naming_prefix="peer_")
-        conditions = alternative.conditions
-        for row, least in zip(conditions.matrix, conditions.rhs, strict=True):
-            terms = zip(row.tolist(), y[0], strict=True)
-            model.addCons(quicksum(c * v for c, v in terms if c) >= float(least))
-        several = str(task.norm) == "l1"
-        change = [model.addVar(lb=0.0) for _ in range(network.input_size if several else 1)]
-        for place, (var, value) in enumerate(zip(x[0], task.image.tolist(), strict=True)):
-            own = change[place if several else 0]
-            model.addCons(own >= var - value)
-            model.addCons(own >= value - var)
+        change = [model.addVar(lb=0.0) for _ in range(conditions.changes)]
+        variables = [*x[0], *y[0], *change]
+        add_rows(model, variables, conditions.matrix, conditions.least, conditions.most)
         model.setObjective(quicksum(change))
         model.optimize()
         image = None
