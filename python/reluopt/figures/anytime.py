@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from reluopt.errors import InputError
 from reluopt.figures.frames import framed, nested
 from reluopt.figures.panels import arrays_of_shape, short
-from reluopt.figures.style import CYCLE, MARKERS, SINGLE_COLUMN, new_figure, style
+from reluopt.figures.style import SINGLE_COLUMN, new_figure, series_look, style
 from reluopt.figures.times import seconds_axis
 
 _BAND = 0.12
@@ -55,9 +55,8 @@ def anytime_figure(searches: Mapping[str, ArrayLike], quantity: str) -> Figure:
         seconds, incumbent, bound = table[np.argsort(table[:, 0], kind="stable")].T
         seconds = np.maximum(seconds, _FIRST)
         both = np.isfinite(incumbent) & np.isfinite(bound)
-        colour = CYCLE[number % len(CYCLE)]
-        marks: dict[str, Any] = {"color": colour, "markevery": [-1]}
-        marks["marker"] = MARKERS[number % len(MARKERS)]
+        colour, marker = series_look(number)
+        marks: dict[str, Any] = {"color": colour, "marker": marker, "markevery": [-1]}
         axes.fill_between(
             seconds, bound, incumbent, both, step="post", color=colour, alpha=_BAND, linewidth=0.0
         )

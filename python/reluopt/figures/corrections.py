@@ -16,13 +16,12 @@ from reluopt.errors import InputError
 from reluopt.figures.frames import framed, nested
 from reluopt.figures.panels import panel_row
 from reluopt.figures.style import (
-    CYCLE,
     DOUBLE_COLUMN,
     INK,
-    MARKERS,
     SINGLE_COLUMN,
     inch_legend,
     new_figure,
+    series_look,
     style,
 )
 
@@ -75,7 +74,7 @@ def tradeoff_figure(series: Mapping[str, Tradeoff], loss: str = "loss") -> Figur
                 f"figure: expected pairs of violation and loss, found shapes {points.shape} and "
                 f"{chosen.shape}"
             )
-        colour, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
+        colour, marker = series_look(number)
         look: dict[str, Any] = {"color": colour, "linestyle": "none"}
         axes.plot(*points.T, marker=marker, markersize=2.0, alpha=0.5, label=name, **look)
         axes.plot(*chosen.T, marker=marker, markersize=6.0, markerfacecolor="none", **look)
@@ -118,7 +117,7 @@ def correction_figure(
     for axes, (eps, series), errors in zip(row, panels.items(), ends, strict=True):
         for number, (name, points) in enumerate(series.items()):
             counts, lower, upper = np.array(sorted(map(tuple, points))).T
-            colour, marker = CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
+            colour, marker = series_look(number)
             axes.fill_between(counts, lower, upper, color=colour, alpha=0.2, linewidth=0.0)
             axes.plot(counts, upper, color=colour, marker=marker, label=name)
         middle = (np.min(errors) + np.max(errors)) / 2.0

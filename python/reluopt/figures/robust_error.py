@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from reluopt.errors import InputError
 from reluopt.figures.frames import framed, single
 from reluopt.figures.panels import arrays_of_shape, percent_axis, short
-from reluopt.figures.style import CYCLE, MARKERS, NORM_SYMBOLS, SINGLE_COLUMN, new_figure, style
+from reluopt.figures.style import NORM_SYMBOLS, SINGLE_COLUMN, new_figure, series_look, style
 
 _BAND = 0.25
 """Opacity of what is undecided."""
@@ -70,14 +70,13 @@ def robust_error_figure(
     for number, (name, given) in enumerate(networks.items()):
         what = "radius, clean error and two bounds"
         (table,) = arrays_of_shape(what, (None, 4), [given], "radii")
+        colour, marker = series_look(number)
         for radius, low, high in (published or {}).get(name, ()):
             ends = [1.0 - high, 1.0 - low]
-            axes.plot([radius] * 2, ends, color=CYCLE[number % len(CYCLE)], **_PUBLISHED)
+            axes.plot([radius] * 2, ends, color=colour, **_PUBLISHED)
         clean = [0.0, table[0, 1], table[0, 1], table[0, 1]]
         eps, _, lower, upper = np.vstack([clean, table]).T
-        colour = CYCLE[number % len(CYCLE)]
         axes.fill_between(eps, 1.0 - upper, 1.0 - lower, color=colour, alpha=_BAND, linewidth=0.0)
-        marker = MARKERS[number % len(MARKERS)]
         axes.plot(eps, 1.0 - upper, color=colour, marker=marker, markersize=3.0, label=name)
         axes.plot(eps, 1.0 - lower, color=colour, linewidth=0.6, linestyle=(0, (4, 1.5)))
     axes.set(xlabel=f"radius of the ball, {norm}", ylabel="robust accuracy")

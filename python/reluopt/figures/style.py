@@ -44,6 +44,12 @@ and vermillion with a contrast of at least 4.5 on white."""
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1a1a1a")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
+
+def series_look(number: int) -> tuple[str, str]:
+    """Colour and marker of a series by its number; both begin again after the last."""
+    return CYCLE[number % len(CYCLE)], MARKERS[number % len(MARKERS)]
+
+
 NORM_SYMBOLS = {"l1": r"$L_1$", "l2": r"$L_2$", "linf": r"$L_\infty$"}
 """Norms in the text of figures."""
 

@@ -28,10 +28,8 @@ from reluopt.errors import InputError
 from reluopt.figures.panels import note, percent_axis, share_xlim, spread, strip_axis
 from reluopt.figures.style import (
     CHARACTER,
-    CYCLE,
     DOUBLE_COLUMN,
     INK,
-    MARKERS,
     MUTED,
     SINGLE_COLUMN,
     SMALL,
@@ -39,6 +37,7 @@ from reluopt.figures.style import (
     inch_legend,
     inch_text,
     new_figure,
+    series_look,
     style,
 )
 from reluopt.numerics.arrays import FloatArray
@@ -153,11 +152,8 @@ def method_names(table: pd.DataFrame) -> list[str]:
 
 def method_look(methods: Sequence[str], method: str) -> dict[str, Any]:
     """Colour and marker of a method."""
-    number = list(methods).index(method)
-    return {
-        "color": CYCLE[number % len(CYCLE)],
-        "marker": MARKERS[number % len(MARKERS)],
-    }
+    colour, marker = series_look(list(methods).index(method))
+    return {"color": colour, "marker": marker}
 
 
 def _panels(table: pd.DataFrame, draws: Sequence[_Draw]) -> Figure:
