@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from reluopt.bench.peers.run import peers_table
+from reluopt.bench.statistics import AGREEMENT_TOLERANCE
 from reluopt.errors import InputError, ReluoptError
 from reluopt.files import write_atomically
 from reluopt.runs.row import PeerRow
@@ -38,9 +39,6 @@ PEERS = TABLE.with_name("peers.csv")
 
 LIMIT = 60.0
 """Seconds for each solve; one that is not proven by then is left out of the ratio of a row."""
-
-AGREEMENT = 1e-5
-"""Largest relative difference of two proven objectives, as benchmarks have it."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ def measure(workers: Sequence[Worker], chosen: Set, repeats: int) -> tuple[float
         if any(one["status"] not in ("OPTIMAL", "INFEASIBLE") for one in found):
             continue
         first, second = (float(one["objective"]) for one in found)
-        if first != second and abs(first - second) > AGREEMENT * max(abs(first), 1e-6):
+        if first != second and abs(first - second) > AGREEMENT_TOLERANCE * max(abs(first), 1e-6):
             raise ReluoptError(f"performance: {each}: objectives {first} and {second} differ")
         medians = np.array([statistics.median(own) for own in times])
         sums += medians

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from reluopt.answers.check import check_perturbation
+from reluopt.answers.solution import Status
 from reluopt.bench.peers import PEERS
 from reluopt.bench.peers.base import Found, Peer
 from reluopt.bench.statistics import AGREEMENT_TOLERANCE
@@ -22,6 +23,9 @@ from reluopt.runs.tables import DASH, markdown_grid
 
 REFUSED, FAILED = "REFUSED", "ERROR"
 """Statuses of a peer that cannot take a problem, and of one that ended with an error."""
+
+FOUND, NOTHING = "FOUND", "NOTHING"
+"""Statuses of a peer that proves nothing: with an image, and without one."""
 
 
 def run_peer(
@@ -78,8 +82,10 @@ def run_peer(
 def _status(found: Found) -> str:
     """How a peer ended, by its own word."""
     if found.done:
-        return "INFEASIBLE" if found.image is None else "OPTIMAL"
-    return ("REFUSED" if found.message else "NOTHING") if found.image is None else "FOUND"
+        return Status.INFEASIBLE if found.image is None else Status.OPTIMAL
+    if found.image is not None:
+        return FOUND
+    return REFUSED if found.message else NOTHING
 
 
 def _checked(row: PeerRow, network: ReLUNetwork, task: Task, found: Found) -> PeerRow:
