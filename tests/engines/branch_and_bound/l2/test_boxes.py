@@ -34,6 +34,10 @@ SLOW = settings(
 )
 
 
+def none_of(solved):
+    return np.zeros((solved.model.neuron.size, 2), dtype=np.bool_)
+
+
 def no_bounds(network):
     unknown = np.full(sum(layer.output_size for layer in network.affine_layers), np.inf)
     return -unknown, unknown
@@ -131,9 +135,25 @@ def test_time_and_nodes_end_a_search_and_what_is_open_stays(mlp_box):
         assert not tree.empty
 
 
+def test_phases_that_programs_rule_out_make_trees_smaller(mlp_box, monkeypatch):
+    network, ends, conditions, bounds = mlp_box
+
+    def grown():
+        tree = BoxTree(network, ends, conditions, bounds, lambda _: False, NEVER)
+        tree.grow()
+        return tree
+
+    smaller = grown()
+    monkeypatch.setattr(boxes.L2Relaxation, "ruled_out", lambda _, solved, __: none_of(solved))
+    larger = grown()
+    assert smaller.count < larger.count
+    assert len(smaller.stuck) == len(larger.stuck) == 2, "linear regions that hold an input"
+
+
 def test_what_was_taken_stays_open_when_an_input_is_found(mlp_box, monkeypatch):
     """Two programs at a time, the first of which shows the input."""
     monkeypatch.setattr(boxes, "thread_count", lambda: 2)
+    monkeypatch.setattr(boxes.L2Relaxation, "ruled_out", lambda _, solved, __: none_of(solved))
     network, ends, conditions, bounds = mlp_box
     seen = []
 

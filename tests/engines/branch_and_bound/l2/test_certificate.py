@@ -9,7 +9,9 @@ import pytest
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.l2.certificate import (
     Witness,
+    bound_by_tangent,
     first_layer,
+    negative_curvature,
     safe_quadratic_bound,
 )
 from reluopt.engines.branch_and_bound.l2.interior import Effort
@@ -218,6 +220,59 @@ def test_safe_bound_is_below_every_exact_objective(make_network, sizes):
                 checked += 1
         assert np.isfinite(solved.bound)
     assert checked > 0
+
+
+def objective_of(delta):
+    return sum(d * d for d in delta)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_form_that_is_zero_may_have_any_multiplier(make_network, sizes):
+    """Of either sign, and of any size: on its side of the neuron bounds stay valid."""
+    checked = 0
+    for seed in range(4):
+        frame, conditions, lower, upper, _ = make_node(make_network, sizes, seed, 0.3)
+        relaxation = L2Relaxation(frame, conditions, lower, upper)
+        solved = relaxation.solve(lower, upper, Cuts.none(), relaxation.largest, EFFORT)
+        model, good, generator = solved.model, solved.witness, np.random.default_rng(seed)
+        kappa = negative_curvature(frame.inputs, first_layer(frame.flat), model, good)
+        points = exact_points(frame, lower, upper, conditions, 200, seed)
+        u = model.neuron.size
+        for place, neuron in enumerate(model.neuron.tolist()):
+            for side in range(2):
+                zero, z = (0, 2)[side] * u + place, good.z.copy()
+                z[zero] += generator.normal() * 10.0 ** generator.integers(-2, 2)
+                moved = good._replace(z=z, x=good.x + 0.1 * generator.normal(size=u))
+                bound = bound_by_tangent(frame.flat, frame.inputs, model, moved, kappa, zero)
+                for delta, hidden, slacks, _ in points:
+                    there = hidden[neuron] <= 0 if side == 0 else hidden[neuron] >= 0
+                    if there and min(slacks) >= 0:
+                        assert not np.isfinite(bound) or Fraction(bound) <= objective_of(delta)
+                        checked += 1
+    assert checked > 0
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_sides_that_are_ruled_out_hold_nothing_nearer(make_network, sizes):
+    ruled = 0
+    for seed in range(8):
+        frame, conditions, lower, upper, _ = make_node(make_network, sizes, seed, 0.2)
+        relaxation = L2Relaxation(frame, conditions, lower, upper)
+        points = [
+            (objective_of(delta), hidden)
+            for delta, hidden, slacks, _ in exact_points(frame, lower, upper, conditions, 300, seed)
+            if min(slacks) >= 0
+        ]
+        for goal in sorted(float(objective) for objective, _ in points)[:3]:
+            solved = relaxation.solve(lower, upper, Cuts.none(), goal, EFFORT)
+            out = relaxation.ruled_out(solved, goal)
+            ruled += np.count_nonzero(out)
+            neurons = solved.model.neuron
+            for objective, hidden in points:
+                if objective <= Fraction(goal):
+                    assert all(hidden[h] > 0 for h in neurons[out[:, 0]])
+                    assert all(hidden[h] < 0 for h in neurons[out[:, 1]])
+    assert ruled > 0
 
 
 def test_rounding_costs_little(make_network):

@@ -40,7 +40,7 @@ from reluopt.engines.branch_and_bound.threads import each, thread_count
 from reluopt.networks.flattening import flatten
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.input_sets import BOX_ONLY, around
 from reluopt.numerics.rounding import ROUNDOFF, TINY
 from reluopt.questions.input_sets import Box, InputSet
@@ -66,6 +66,9 @@ next."""
 
 PRODUCTS = 0.15
 """Products handed to children, for each undecided neuron."""
+
+AGAIN = 0.1
+"""A node of which this share of the undecided neurons has only one phase left is solved again."""
 
 TRUST = 4.0
 """A child whose predicted rise, so many times, does not close it is split without a program."""
@@ -219,14 +222,29 @@ class BoxTree:
         if self._turns > 0:
             self.open.append(above)
             return
+        out = relaxation.ruled_out(solved, relaxation.largest)
+        if out.all(axis=1).any():  # a neuron without a phase
+            return
+        above = _without(above, neurons[out[:, 0]], neurons[out[:, 1]])
+        above = replace(above, cuts=relaxation.handed(solved, relaxation.largest, PRODUCTS))
+        if np.count_nonzero(out) >= AGAIN * neurons.size:
+            self.open.append(above)
+            return
         missing = relaxation.largest - solved.bound
         ranked, gains = relaxation.ranked(solved, missing)
-        above = replace(above, cuts=relaxation.handed(solved, relaxation.largest, PRODUCTS))
+        ranked = ranked[~np.isin(ranked, np.argwhere(out)[:, 0])]
         for side, child in enumerate(_sides(above, int(neurons[ranked[0]]))):
             if ranked.size > 1 and TRUST * gains[ranked[0], side] < missing:
                 self.open += _sides(child, int(neurons[ranked[1]]))
             else:
                 self.open.append(child)
+
+
+def _without(node: _Node, inactive: IntArray, active: IntArray) -> _Node:
+    """A node whose neurons are not inactive, or not active, where that is ruled out."""
+    lower, upper = node.lower.copy(), node.upper.copy()
+    lower[inactive], upper[active] = 0.0, 0.0
+    return replace(node, lower=lower, upper=upper)
 
 
 def _sides(node: _Node, neuron: int) -> list[_Node]:

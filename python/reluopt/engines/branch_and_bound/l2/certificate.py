@@ -28,6 +28,9 @@ ReLU terms :math:`x_i s_i = 0` and any :math:`\psi_k \le 0` for the products
      + \sum_i \min_{0 \le x_i \le U_i} \partial_i \hat L\, (x_i - x_{0i})
      - \tfrac\kappa2 \sum_i \max(x_{0i}, U_i - x_{0i})^2 .
 
+*Sides.* Where a form is 0, as :math:`x_i` is where a neuron is inactive and :math:`s_i` where it is
+active, its multiplier may have any sign, and :math:`|z_f| \epsilon_f` is subtracted.
+
 *Emptiness* needs no proof of its own: a bound above
 :math:`\sum_j \max(l_j^2, u_j^2)` says that the node is empty.
 
@@ -68,6 +71,9 @@ from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.jit import apart, kernel, part
 from reluopt.numerics.products import add_columns, add_rows
 from reluopt.numerics.rounding import ROUNDOFF, TINY, gamma
+
+NO_FORM = -1
+"""No form is known to be 0."""
 
 SHIFTS = 12
 """Powers of ten of the rounding unit tried as a shift of M before giving up."""
@@ -121,18 +127,36 @@ def safe_quadratic_bound(
     flat: FlatNetwork, inputs: FlatInputSet, first: FirstLayer, model: Model, witness: Witness
 ) -> float:
     """The bound of the module's derivation; never above the exact one, -inf if there is none."""
-    u, width, size = model.neuron.size, flat.sizes[1], inputs.center.size
+    kappa = negative_curvature(inputs, first, model, witness)
+    result: float = bound_by_tangent(flat, inputs, model, witness, kappa, NO_FORM)
+    return result
+
+
+@kernel
+def bound_by_tangent(
+    flat: FlatNetwork,
+    inputs: FlatInputSet,
+    model: Model,
+    witness: Witness,
+    kappa: float,
+    zero: int,
+) -> float:
+    """The bound for a kappa with ``M >= -kappa I``, which depends on ``psi`` alone.
+
+    Where the form ``zero`` is 0, its multiplier may have any sign.
+    """
+    u, width = model.neuron.size, flat.sizes[1]
     forms, terms = model.constant.size, witness.term_at.size
-    rounding = gamma(2.0 * (size + width + u + forms + terms) + 64.0)
+    rounding = _rounding(inputs, model, witness, width)
     delta = np.minimum(np.maximum(witness.delta, inputs.low), inputs.high)
     x = np.minimum(np.maximum(witness.x, 0.0), model.cap)
     values, sizes = _form_values(flat, inputs, model, delta, x)
     omega, heavy = np.zeros(forms), np.zeros(forms)
     on_x, slack, total = np.zeros(u), 0.0, 0.0
     for f in range(forms):
-        z = max(witness.z[f], 0.0)
-        omega[f], heavy[f] = -z, z
-        slack += z * model.error[f]
+        z = witness.z[f] if f == zero else max(witness.z[f], 0.0)
+        omega[f], heavy[f] = -z, abs(z)
+        slack += abs(z) * model.error[f]
     for k in range(terms):
         i, f = witness.term_at[k], witness.term_form[k]
         psi = _psi(witness, k, u)
@@ -160,9 +184,15 @@ def safe_quadratic_bound(
     for i in range(u):
         value += min(-on_x[i] * x[i], on_x[i] * (model.cap[i] - x[i]))
         bend += max(x[i], model.cap[i] - x[i]) ** 2
-    kappa = _negative_curvature(first, model, witness, rounding)
     result: float = value - (0.5 * kappa * bend + slack + rounding * total) * (1.0 + 1e-9) - TINY
     return result if result < np.inf else -np.inf  # NaN, too
+
+
+@kernel
+def _rounding(inputs: FlatInputSet, model: Model, witness: Witness, width: int) -> float:
+    """Relative error of every sum."""
+    numbers = inputs.center.size + width + model.neuron.size
+    return gamma(2.0 * (numbers + model.constant.size + witness.term_at.size) + 64.0)
 
 
 @part
@@ -215,13 +245,14 @@ def _form_values(
 
 @apart
 @kernel
-def _negative_curvature(
-    first: FirstLayer, model: Model, witness: Witness, rounding: float
+def negative_curvature(
+    inputs: FlatInputSet, first: FirstLayer, model: Model, witness: Witness
 ) -> float:
     """A number kappa with ``M >= -kappa I``, infinite if none is found."""
     u, width = model.neuron.size, first.lengths.size
     if u == 0:
         return 0.0
+    rounding = _rounding(inputs, model, witness, width)
     matrix, heavy = np.zeros((u, u)), np.zeros((u, u))
     cross, height = np.zeros((u, width)), np.zeros(u)
     for k in range(witness.term_at.size):

@@ -194,23 +194,38 @@ def gains(program: QuadraticProgram, answer: InteriorPoint) -> FloatMatrix:
     result = np.zeros((u, 2))
     if answer.system.shape[0] != r + u:
         return result
+    columns = side_columns(program)
+    forward_solve_columns(answer.system, columns)
+    values = side_values(program, answer.best)
+    for i in range(u):
+        for side in range(2):
+            softness = np.sum(columns[:, 2 * i + side] ** 2)
+            result[i, side] = 0.5 * values[i, side] ** 2 / softness
+    return result
+
+
+@search_kernel
+def side_columns(program: QuadraticProgram) -> FloatMatrix:
+    """The forms ``x_i`` (columns 2 i) and ``4 s_i`` (2 i + 1) in terms of (y, x)."""
+    u, r = program.cap.size, program.basis.shape[0]
     columns = np.zeros((r + u, 2 * u))
-    y = times(program.basis, answer.best.delta)
     for i in range(u):
         columns[r + i, 2 * i] = 1.0
         for j in range(r):
             columns[j, 2 * i + 1] = program.term_y[i, j]
         for j in range(u):
             columns[r + j, 2 * i + 1] = program.term_x[i, j]
-    forward_solve_columns(answer.system, columns)
-    forms = (
-        times(program.term_x[:u], answer.best.x) + times(program.term_y[:u], y) + program.term_c[:u]
-    )
+    return columns
+
+
+@search_kernel
+def side_values(program: QuadraticProgram, iterate: Iterate) -> FloatMatrix:
+    """Values of these forms at a point, shape ``(u, 2)``."""
+    u = program.cap.size
+    y = times(program.basis, iterate.delta)
+    forms = times(program.term_x[:u], iterate.x) + times(program.term_y[:u], y)
+    values = np.empty((u, 2))
     for i in range(u):
-        for side in range(2):
-            softness = 0.0
-            for j in range(r + u):
-                softness += columns[j, 2 * i + side] ** 2
-            value = answer.best.x[i] if side == 0 else forms[i]
-            result[i, side] = 0.5 * value * value / softness
-    return result
+        values[i, 0] = iterate.x[i]
+        values[i, 1] = forms[i] + program.term_c[i]
+    return values

@@ -20,6 +20,7 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     first_layer,
     safe_quadratic_bound,
 )
+from reluopt.engines.branch_and_bound.l2.fixing import ruled_out
 from reluopt.engines.branch_and_bound.l2.interior import (
     TROUBLE,
     Effort,
@@ -211,6 +212,17 @@ class L2Relaxation:
         """
         violated = self.violated(solved, goal, int(share * solved.model.neuron.size))
         return self.strong(solved).joined(violated)
+
+    def ruled_out(self, solved: Solved, goal: float) -> BoolArray:
+        """Sides of the undecided neurons on which the objective provably exceeds ``goal``.
+
+        Shape ``(u, 2)``: the inactive sides, and the active ones (:mod:`.fixing`). None where the
+        program was solved in units of its own.
+        """
+        if unit_of(goal) != 1.0:
+            return np.zeros((solved.model.neuron.size, 2), dtype=np.bool_)
+        node, proven = (solved.model, solved.program), (solved.witness, solved.bound)
+        return ruled_out(self.frame, self._first, node, solved.answer.best, proven, goal)
 
     def ranked(self, solved: Solved, missing: float) -> tuple[IntArray, FloatArray]:
         """Undecided neurons by what branching on them promises, the best first.

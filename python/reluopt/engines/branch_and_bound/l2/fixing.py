@@ -1,0 +1,160 @@
+r"""Phases that a solved program rules out: one Newton step for each, and a certificate.
+
+At the optimum of a node's program, its Newton system :math:`\mathcal{K}` in (y, x) says what it
+costs to make a form c of value v zero, ``x_i`` for the inactive side of a neuron and ``s_i`` for
+the active one (:func:`.interior.gains`). A share :math:`\alpha` of the step that does it,
+
+.. math:: d = -\alpha \lambda\, \mathcal{K}^{-1} c,
+    \qquad \lambda = v / (c^\top \mathcal{K}^{-1} c),
+
+with the multiplier :math:`\alpha \lambda` for the form raises the bound by
+:math:`\alpha (2 - \alpha)` times that gain, as far as rows and limits act like springs. No more of
+it is taken than is needed. The point that it reaches, cut to the limits, and its multipliers, cut
+to their signs, are a witness for the side (:func:`.certificate.bound_by_tangent`): where its bound
+exceeds the goal the side holds nothing, and the neuron has its other phase. The multipliers of the
+terms stay, and with them the costly part of the certificate. A program takes a hundred times as
+long.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.l2.algebra import (
+    backward_solve,
+    forward_solve_columns,
+    times,
+    times_transposed,
+)
+from reluopt.engines.branch_and_bound.l2.certificate import (
+    FirstLayer,
+    Witness,
+    bound_by_tangent,
+    negative_curvature,
+)
+from reluopt.engines.branch_and_bound.l2.interior import side_columns, side_values
+from reluopt.engines.branch_and_bound.l2.iterate import Iterate, residuals_at
+from reluopt.engines.branch_and_bound.l2.model import Model
+from reluopt.engines.branch_and_bound.l2.newton import factorise
+from reluopt.engines.branch_and_bound.l2.program import RELU_SCALE, QuadraticProgram, curvature
+from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix
+from reluopt.numerics.jit import search_kernel
+
+PROMISING, AIM = 1.1, 1.3
+"""Gains, relative to what is missing to the goal, from which a side is tried; and what its step
+aims at: a few of its springs give way."""
+
+
+class Springs(NamedTuple):
+    """The Newton system at an optimum.
+
+    Attributes:
+        ok: whether there is one.
+        system: its Cholesky factor.
+        half: ``inverse(system) @ c`` of all sides (:func:`.interior.side_columns`).
+        softness, value: ``c K^-1 c`` and v of each side, shape ``(u, 2)``.
+        cross: G.
+        inverse_diagonal: of the pixels.
+    """
+
+    ok: bool
+    system: FloatMatrix
+    half: FloatMatrix
+    softness: FloatMatrix
+    value: FloatMatrix
+    cross: FloatMatrix
+    inverse_diagonal: FloatArray
+
+
+@search_kernel
+def springs_at(program: QuadraticProgram, best: Iterate) -> Springs:
+    """The system at an iterate."""
+    u = program.cap.size
+    shape = curvature(program, best.theta)
+    factors = factorise(program, best, shape, residuals_at(program, best, shape))
+    half, softness = side_columns(program), np.ones((u, 2))
+    if factors.ok:
+        forward_solve_columns(factors.system, half)
+        for i in range(u):
+            for side in range(2):
+                softness[i, side] = np.sum(half[:, 2 * i + side] ** 2)
+    value = side_values(program, best)
+    inverse = factors.inverse_diagonal
+    return Springs(factors.ok, factors.system, half, softness, value, shape.cross, inverse)
+
+
+class Stepped(NamedTuple):
+    """A point within the limits, the multipliers of the rows, and that of the side's form."""
+
+    delta: FloatArray
+    x: FloatArray
+    z: FloatArray
+    pull: float
+
+
+@search_kernel
+def stepped(
+    program: QuadraticProgram, best: Iterate, springs: Springs, neuron: int, side: int, share: float
+) -> Stepped:
+    """A share of the step that makes a side's form zero."""
+    r, column = program.basis.shape[0], 2 * neuron + side
+    pull = share * springs.value[neuron, side] / springs.softness[neuron, side]
+    step = -pull * springs.half[:, column]
+    backward_solve(springs.system, step)
+    step_y, step_x = step[:r].copy(), step[r:].copy()
+    moved = times(program.rows_y, step_y) + times(program.rows_x, step_x)
+    change = best.z / best.slack * moved
+    force = times_transposed(program.rows_y, change) + times_transposed(springs.cross, step_x)
+    if side == 1:
+        force += pull * program.term_y[neuron]
+    delta = best.delta - springs.inverse_diagonal * times_transposed(program.basis, force)
+    return Stepped(
+        np.minimum(np.maximum(delta, program.low), program.high),
+        np.minimum(np.maximum(best.x + step_x, 0.0), program.cap),
+        np.maximum(best.z + change, 0.0),
+        pull,
+    )
+
+
+def ruled_out(
+    frame: Frame,
+    first: FirstLayer,
+    node: tuple[Model, QuadraticProgram],
+    best: Iterate,
+    proven: tuple[Witness, float],
+    goal: float,
+) -> BoolArray:
+    """Sides of neurons on which the objective provably exceeds a goal.
+
+    Args:
+        frame: network and box.
+        first: of the network.
+        node: its model and program.
+        best: where the program ended.
+        proven: the node's witness and bound.
+        goal: the objective.
+
+    Returns:
+        Shape ``(u, 2)``: whether the inactive side is ruled out, and the active one.
+    """
+    (model, program), (witness, bound) = node, proven
+    found = np.zeros((program.cap.size, 2), dtype=np.bool_)
+    springs, missing = springs_at(program, best), goal - bound
+    if not (springs.ok and missing > 0.0):
+        return found
+    gain = 0.5 * springs.value**2 / springs.softness
+    kappa = negative_curvature(frame.inputs, first, model, witness)
+    for i, side in np.argwhere(gain > PROMISING * missing).tolist():
+        share = 1.0 - np.sqrt(max(1.0 - AIM * missing / gain[i, side], 0.0))
+        point = stepped(program, best, springs, i, side, share)
+        z = np.zeros(model.constant.size)
+        z[program.form] = point.z / program.scale
+        zero = (0, 2)[side] * program.cap.size + i  # the forms x_i and s_i of the model
+        z[zero] -= (1.0, RELU_SCALE)[side] * point.pull
+        moved = witness._replace(delta=point.delta, x=point.x, z=z)
+        value = bound_by_tangent(frame.flat, frame.inputs, model, moved, kappa, zero)
+        found[i, side] = value > goal
+    return found
