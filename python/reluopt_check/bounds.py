@@ -1,186 +1,189 @@
-"""Bounds of hidden neurons, trees, and the one inequality that carries forms to the inputs."""
+"""Bounds of hidden neurons, and the one inequality that carries forms to the inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from functools import partial
+from itertools import chain, pairwise, product
 from operator import mul
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from reluopt_check.exact import ONE, ZERO, Vec, combine, rounded, shown, unit
-from reluopt_check.files import File, ProofError
-from reluopt_check.model import Domain, Network
+from reluopt_check.exact import ONE, ZERO, Form, Vec, combine, rounded, shown, unit
+from reluopt_check.files import File, InputError, need
+from reluopt_check.model import Claim, Domain, Network
 
-LEAF = -1
+
+class Plane(NamedTuple):
+    """``max(a, 0) <= edge + cost @ p`` of a neuron, p being changes (:class:`.model.Domain`)."""
+
+    cost: Vec
+    edge: Fraction
+
+    @classmethod
+    def above(cls, domain: Domain, start: Fraction, rise: Vec, cost: Vec) -> Plane:
+        """The lowest such plane of a neuron with ``a <= start + rise @ p``, whatever the cost."""
+        over = combine([1, -1], [cost, rise], domain.size)
+        return cls(cost, max(-domain.least(cost), start - domain.least(over)))
+
+
+Planes: TypeAlias = "Mapping[int, Plane] | None"
+Rule = Callable[[int, Fraction], tuple[Fraction, Fraction]]
+"""Of a neuron and the coefficient of its ReLU: how much of its plane is used, and the slope."""
+Affine = tuple[Fraction, Vec]
+"""Constant and cost, of constant + cost @ p."""
+Ways = Callable[[int, int], Iterable[tuple[Rule, Planes]]]
+NOTHING: Mapping[int, Any] = {}
+
+
+def flat(*_: object) -> tuple[Fraction, Fraction]:
+    """The slope 0, with which forms are bounded by intervals."""
+    return ZERO, ZERO
+
+
+Left = tuple[int, Fraction, Fraction, Fraction]
+"""What a form of a layer leaves of neuron h is ``c max(a, 0) - m a``; h, c, t of a rule, m."""
+
+
+def descended(net: Network, top: int, form: Form, rule: Rule) -> tuple[Fraction, Form, list[Left]]:
+    """``form @ a`` of a layer as constant, form of the first layer, and what is left of neurons."""
+    constant, left = ZERO, list[Left]()
+    for k in range(top, 0, -1):
+        constant += sum(map(mul, form, net.layers[k].bias))
+        coefficients = enumerate(net.layers[k].back(form).list(), start=net.starts[k - 1])
+        own = [(h, c, *rule(h, c)) for h, c in coefficients]
+        form, left = [m for *_, m in own], left + own
+    return constant, form, left
 
 
 class Bounds(NamedTuple):
-    """``low <= a <= high`` of all hidden neurons; phases are bounds, too."""
+    """``low <= a <= high`` of all hidden neurons over some of a domain; phases are bounds, too."""
 
-    low: list[Fraction]
-    high: list[Fraction]
+    domain: Domain
+    low: list[Any]
+    high: list[Any]
 
     def child(self, h: int, active: bool) -> Bounds:
         """With one phase fixed."""
         low, high = list(self.low), list(self.high)
         low[h] = max(low[h], ZERO) if active else low[h]
         high[h] = high[h] if active else min(high[h], ZERO)
-        return Bounds(low, high)
+        return Bounds(self.domain, low, high)
 
-    def undecided(self, h: int) -> bool:
-        """Whether a neuron may have both phases."""
-        return self.low[h] < 0 < self.high[h]
+    def undecided(self) -> list[int]:
+        """The neurons that may have both phases."""
+        return [h for h, (a, b) in enumerate(zip(self.low, self.high, strict=True)) if a < 0 < b]
 
+    def gap(self, h: int, c: Fraction, m: Fraction) -> Fraction:
+        """The least ``c max(a, 0) - m a`` of a neuron: at an end, or at 0."""
+        low, high = self.low[h], self.high[h]
+        ends = (low, ZERO, high) if low < 0 < high else (low, high)
+        return min(c * max(v, ZERO) - m * v for v in ends)
 
-Slope = Callable[[int, Fraction, Fraction, Fraction], Fraction]
-"""Of neuron, coefficient and bounds: what to replace the coefficient of the ReLU by."""
-Planes = Mapping[int, tuple[Callable[[Fraction, bool], Fraction], Vec, Fraction]]
-"""Of neurons ``plane @ input + edge >= max(a, 0)``, and how much of it is used, for a coefficient
-and whether the neuron is undecided."""
+    def chosen(self, multipliers: Mapping[int, Any], shares: Mapping[int, Any]) -> Rule:
+        """By alpha of undecided neurons, beta of decided ones; planes replace lines above."""
 
+        def rule(h: int, c: Fraction) -> tuple[Fraction, Fraction]:
+            p, low, high = max(Fraction(multipliers.get(h, 0)), ZERO), self.low[h], self.high[h]
+            if low >= 0 or high <= 0:
+                return ZERO, c - p if low >= 0 else p
+            t = min(max(Fraction(shares.get(h, 0)), ZERO), ONE) * max(-c, ZERO)
+            c += t
+            return t, c * min(p, ONE) if c >= 0 else rounded(c * high / (high - low))
 
-def flat(*_: object) -> Fraction:
-    """The slope 0, with which forms are bounded by intervals."""
-    return ZERO
+        return rule
 
+    def carried(self, top: int, form: Form, rule: Rule, planes: Planes) -> Affine:
+        """Constant and cost with ``form @ a + sum t (max(a, 0) - plane) >= constant + cost @ p``.
 
-def usual(_: int, c: Fraction, low: Fraction, high: Fraction) -> Fraction:
-    """The slope that leaves the smaller triangle."""
-    return multiplied(c, low, high, Fraction(high > -low) if low < 0 < high else ZERO)
+        The form is one of layer ``top``, t what the rule says. Without planes they are 0.
+        """
+        domain, net = self.domain, self.domain.net
+        constant, form, left = descended(net, top, form, rule)
+        costs = [(ONE, domain.both(net.layers[0].back(form)))]
+        for h, c, t, m in left:
+            constant += self.gap(h, c + t, m)
+            if t and planes is not None:
+                constant -= t * planes[h].edge
+                costs.append((-t, planes[h].cost))
+        constant += sum(map(mul, form, domain.start))
+        return constant, combine([w for w, _ in costs], [row for _, row in costs], domain.size)
 
+    def confirm(self, old: Bounds, layers: Iterable[int], more: Ways = lambda *_: ()) -> bool:
+        """Whether bounds that are tighter than older ones leave anything.
 
-def multiplied(c: Fraction, low: Fraction, high: Fraction, p: Fraction) -> Fraction:
-    """The slope that a multiplier means: alpha of undecided neurons, beta of decided ones."""
-    if low >= 0:
-        return c - max(p, ZERO)
-    if high <= 0:
-        return max(p, ZERO)
-    return c * min(max(p, ZERO), ONE) if c >= 0 else rounded(c * high / (high - low))
+        By intervals, by lines that leave the smaller triangles, or by more, of neuron and sign.
 
+        Raises:
+            ProofError: nothing shows one of them.
+        """
+        net, low, high = self.domain.net, self.low, self.high
 
-def carried(
-    net: Network, bounds: Bounds, top: int, form: list[Fraction], slope: Slope, planes: Planes
-) -> tuple[Fraction, Vec]:
-    """Constant and g with ``form @ a >= constant + g @ input`` for a of layer ``top``.
+        def least(k: int, h: int, sign: int, rule: Rule, planes: Planes) -> Fraction:
+            form = unit(h - net.starts[k], net.sizes[k + 1], sign).list()
+            constant, cost = self.carried(k, form, rule, planes)
+            return constant + self.domain.least(cost)
 
-    ``c max(a, 0) >= m a + min (c max(v, 0) - m v)`` over the ends v of a's range, and 0 if inside.
-    """
-    constant, parts = ZERO, list[tuple[Fraction, Vec]]()
-    for k in range(top, -1, -1):
-        constant += sum(map(mul, form, net.layers[k].bias))
-        form_below = net.layers[k].back(form)
-        if k == 0:
-            break
-        form = []
-        for h, c in enumerate(form_below.list(), start=net.starts[k - 1]):
-            low, high = bounds.low[h], bounds.high[h]
-            if h in planes:
-                amount, plane, edge = planes[h]
-                t = amount(c, bounds.undecided(h))
-                c += t
-                constant -= t * edge
-                parts.append((-t, plane))
-            m = slope(h, c, low, high)
-            ends = (low, ZERO, high) if low < 0 < high else (low, high)
-            constant += min(c * max(v, ZERO) - m * v for v in ends)
-            form.append(m)
-    weights, rows = [ONE, *(w for w, _ in parts)], [form_below, *(plane for _, plane in parts)]
-    return constant, combine(weights, rows, net.sizes[0])
-
-
-def confirm(
-    net: Network,
-    domain: Domain,
-    old: Bounds | None,
-    new: Bounds,
-    *more: Callable[[int, int, int], Fraction | float],
-) -> bool:
-    """Confirm bounds that are tighter than older ones; False where they show that nothing is left.
-
-    ``more`` are other lower bounds on ``sign * a``, of layer, neuron and sign.
-
-    Raises:
-        ProofError: nothing shows one of them.
-    """
-
-    def linear(slope: Slope, k: int, i: int, sign: int) -> Fraction:
-        form = unit(i, net.sizes[k + 1], sign).list()
-        constant, g = carried(net, new, k, form, slope, {})
-        return constant + domain.least(g)
-
-    ways: list[Any] = [partial(linear, flat), *more, partial(linear, usual)]
-
-    for k, start in enumerate(net.starts[:-1]):
-        for i in range(net.sizes[k + 1]):
-            h = start + i
-            for sign, given in ((1, new.low[h]), (-1, -new.high[h])):
-                if old and (old.low[h] if sign > 0 else -old.high[h]) >= given:
-                    continue
-                if not any(way(k, i, sign) >= given for way in ways):
-                    side = "lower" if sign > 0 else "upper"
-                    raise ProofError(f"neuron {h}: {shown(sign * given)} is no {side} bound")
-        if any(new.low[h] > new.high[h] for h in range(start, net.starts[k + 1])):
-            return False
-    return True
+        smaller = self.chosen({h: int(high[h] > -low[h]) for h in self.undecided()}, NOTHING)
+        for k in layers:
+            neurons = range(net.starts[k], net.starts[k] + net.sizes[k + 1])
+            for h, sign in product(neurons, (1, -1)):
+                before, given = (b.low[h] if sign > 0 else -b.high[h] for b in (old, self))
+                ways = chain([(flat, NOTHING)], more(h, sign), [(smaller, NOTHING)])
+                fits = before >= given or any(least(k, h, sign, *way) >= given for way in ways)
+                side = "lower" if sign > 0 else "upper"
+                need(fits, f"neuron {h}: {shown(sign * given)} is no {side} bound")
+            if any(low[h] > high[h] for h in neurons):
+                return False
+        return True
 
 
-class Place(NamedTuple):
-    """A leaf that is not shown to be empty: where it stands, its number, its bounds."""
-
-    where: str
-    leaf: int
-    bounds: Bounds
+Leaf = Callable[[int, Bounds], tuple[bool, Fraction]]
+"""Of a leaf and its bounds: whether the objective counts, and what it and all that counterexamples
+cannot have positive add up to at least."""
 
 
-def leaves(
-    file: File, t: int, net: Network, domain: Domain, root: Bounds, names: list[int]
-) -> Iterator[Place]:
-    """The leaves of a tree, which cover all inputs of the root.
+class Stage:
+    """Bounds over the domain, and the leaves of trees that begin there; a class for each norm."""
 
-    Args:
-        file: of the proof.
-        t: the alternative.
-        net: the network.
-        domain: the inputs.
-        root: bounds that hold for all of them.
-        names: the hidden neurons that the splits count.
-    """
-    splits = file.take(f"tree.{t}.splits", None).values
-    marks, kept = (0,) * len(splits), iter(list[Bounds]())
-    if f"tree.{t}.refined" in file.tensors:
-        marks = file.take(f"tree.{t}.refined", len(splits)).values
-        kept = iter(pairs(file, f"claim.{t}.nodes", net.hidden))
-    stack, leaf = [(root, True, 0)], 0
-    for node, (name, mark) in enumerate(zip(splits, marks, strict=True)):
-        where = f"alternative {t}, node {node}"
-        if not stack:
-            raise ProofError(f"{where}: the tree has ended before")
-        bounds, alive, depth = stack.pop()
-        if mark:
-            new = next(kept, None)
-            if new is None:
-                raise ProofError(f"{where}: no bounds are kept")
-            try:
-                alive = alive and confirm(net, domain, bounds, new)
-            except ProofError as error:
-                raise ProofError(f"{where}, {error}") from None
-            bounds = new
-        if name == LEAF:
-            if alive:
-                yield Place(where, leaf, bounds)
-            leaf += 1
-        elif not 0 <= name < len(names) or depth > len(names):
-            raise ProofError(f"{where}: a split of neuron {name}")
-        else:
-            for active in (True, False):
-                below, h = bounds.child(names[name], active), names[name]
-                stack.append((below, alive and below.low[h] <= below.high[h], depth + 1))
-    if stack:
-        raise ProofError(f"alternative {t}: {len(stack)} leaves are missing")
+    parts: ClassVar[tuple[str, ...]]
 
+    def __init__(self, file: File, claim: Claim, place: int, bounds: Bounds) -> None:
+        self.file, self.claim, self.place, self.bounds = file, claim, place, bounds
+        self.domain, self.net = bounds.domain, bounds.domain.net
+        self.names = [*range(self.net.hidden)]
 
-def pairs(file: File, name: str, hidden: int) -> list[Bounds]:
-    """Kept bounds."""
-    rows = file.take(name, None, 2, hidden).rows()
-    return [Bounds([*map(Fraction, r[:hidden])], [*map(Fraction, r[hidden:])]) for r in rows]
+    def confirmed(self, old: Bounds) -> bool:
+        """Whether anything is left within the bounds, all of which have been shown."""
+        return self.bounds.confirm(old, range(self.net.depth))
+
+    def leaves(self, t: int) -> Leaf:
+        """What the leaves of a tree show."""
+        kinds = self.file.take(f"tree.{t}.kinds", None, whole=True)
+        cuts = [self._cut(part.format(t), len(kinds)) for part in self.parts]
+
+        def shown(leaf: int, bounds: Bounds) -> tuple[bool, Fraction]:
+            need(leaf < len(kinds) and kinds[leaf] in (1, 2), "nothing shows that it is empty")
+            objective, own = kinds[leaf] == 1, [cut[leaf] for cut in cuts]
+            return objective, self.value(t, bounds, objective, *own)
+
+        return shown
+
+    def value(self, t: int, bounds: Bounds, objective: bool, *parts: Any) -> Fraction:
+        """What a leaf shows by its parts."""
+        raise NotImplementedError
+
+    def _cut(self, name: str, count: int) -> list[Any]:
+        """Each leaf's share of a long vector."""
+        ends = (0, *self.file.take(f"{name}.ends", count, whole=True))
+        values = self.file.take(name, None)
+        fits = list(ends) == sorted(ends) and ends[-1] == len(values)
+        need(fits, f"tensor '{name}.ends': expected rising ends up to {len(values)}", InputError)
+        return [values[a:b] for a, b in pairwise(ends)]
+
+    def missed(self, t: int, bounds: Bounds, mixture: Form, rule: Rule, planes: Planes) -> Affine:
+        """``mixture @ (rhs - matrix @ logits)``, at most 0 where that is met, :func:`carried`."""
+        matrix, rhs = self.claim.alternatives[t]
+        need(len(mixture) == len(rhs), "multipliers of other conditions")
+        form = combine([-w for w in mixture], matrix, self.net.sizes[-1]).list()
+        constant, cost = bounds.carried(self.net.depth, form, rule, planes)
+        return constant + sum(map(mul, mixture, rhs)), cost

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from math import isqrt
+from itertools import combinations_with_replacement
+from math import sqrt
 from operator import mul
 from typing import Any, NamedTuple
 
 ZERO, ONE = Fraction(0), Fraction(1)
-Matrix = list[list[Fraction]]
+Form = list[Fraction]
 
 
 class Vec(NamedTuple):
@@ -58,70 +59,31 @@ def combine(weights: Iterable[Any], rows: Sequence[Vec], size: int) -> Vec:
     return Vec(total, factors.e + e)
 
 
-def rounded(value: Fraction, up: bool = False) -> Fraction:
-    """A dyadic number that is not above (not below) ``value``, and near to it."""
+def rounded(value: Fraction) -> Fraction:
+    """A dyadic number that is not above ``value``, and near to it."""
     shift = 64 + max(0, value.denominator.bit_length() - value.numerator.bit_length())
-    n = value.numerator << shift
-    return Fraction(-(-n // value.denominator) if up else n // value.denominator, 1 << shift)
-
-
-def shares(weights: Iterable[Any]) -> list[Fraction]:
-    """Dyadic shares >= 0 that add up to exactly 1, in about the proportions of the weights."""
-    positive = [max(Fraction(w), ZERO) for w in weights]
-    total = sum(positive, ZERO)
-    parts = [rounded(w / total if total else Fraction(1, len(positive))) for w in positive[1:]]
-    return [1 - sum(parts, ZERO), *parts]
-
-
-def knapsack(gains: Iterable[int], rooms: Iterable[int], budget: int) -> int:
-    """The largest ``sum gain t`` with ``0 <= t <= room`` and ``sum t <= budget``."""
-    total = 0
-    for gain, room in sorted(zip(gains, rooms, strict=True), reverse=True):
-        if gain <= 0 or budget <= 0:
-            break
-        total += gain * min(room, budget)
-        budget -= room
-    return total
-
-
-def negative_curvature(matrix: Matrix) -> Fraction | None:
-    """A small k >= 0 for which ``matrix + k I`` is positive semidefinite; None if none is found.
-
-    The matrix is cut to integers N of units of 2**-160 its size, which moves eigenvalues by at most
-    its order. ``N + k I = L L' + E`` for the integers L of a Cholesky factorisation, so that no
-    eigenvalue lies below minus the largest row sum of ``|E|``, which is computed exactly.
-    """
-    largest = max((abs(value) for row in matrix for value in row), default=ZERO)
-    if not largest:
-        return ZERO
-    step = rounded(largest, up=True) / (1 << 160)
-    cut, shift = [[value // step for value in row] for row in matrix], 0
-    while shift < 1 << 162:
-        error = _cholesky_error(cut, shift)
-        if error is not None:
-            return (shift + len(cut) + error) * step
-        shift = shift * 5 // 4 if shift else 1 << 90
-    return None
-
-
-def _cholesky_error(matrix: list[list[int]], shift: int) -> int | None:
-    """Above ``|L L' - matrix - shift I|``; None where a pivot is not positive."""
-    rows, sums = list[list[int]](), [0] * len(matrix)
-    for i in range(len(matrix)):
-        row = list[int]()
-        for j, other in enumerate([*rows, row]):
-            rest = (matrix[i][j] + shift * (i == j)) << 160
-            rest -= sum(map(mul, row, other[:j]))
-            if i == j and rest <= 0:
-                return None
-            row.append(isqrt(rest) if i == j else rest // other[j])
-            error = abs(rest - row[j] * other[j])
-            sums[i] += error
-            sums[j] += error * (j < i)
-        rows.append(row)
-    return (max(sums) >> 160) + 1
+    return Fraction((value.numerator << shift) // value.denominator, 1 << shift)
 
 
 def positive(values: Iterable[Any]) -> list[Fraction]:
     """Multipliers, those below zero being zero."""
     return [max(Fraction(v), ZERO) for v in values]
+
+
+def negative_curvature(matrix: list[list[Fraction]]) -> Fraction:
+    """A small k >= 0 for which the symmetric ``matrix + k I`` is positive semidefinite.
+
+    No eigenvalue of ``L L' + E`` lies below minus the largest row sum of ``|E|``, which is exact
+    whatever the L that a factorisation in floating point finds.
+    """
+    count, rows = range(len(matrix)), [[0.0] * len(matrix) for _ in matrix]
+    try:
+        shift = 2.0**-48 * sum(float(matrix[i][i]) for i in count)
+        for j, i in combinations_with_replacement(count, 2):
+            rest = float(matrix[i][j]) - sum(map(mul, rows[i][:j], rows[j]))
+            rows[i][j] = sqrt(rest + shift) if i == j else rest / rows[j][j]
+        found = [vec(row) for row in rows]
+    except (ArithmeticError, ValueError):
+        found = [vec([ZERO])] * len(matrix)
+    errors = [[abs(matrix[i][j] - dot(found[i], found[j])) for j in count] for i in count]
+    return max((sum(row, ZERO) for row in errors), default=ZERO)

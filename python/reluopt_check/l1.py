@@ -1,101 +1,59 @@
-"""Leaves in L1: Lagrangian bounds, with rows that hold over the ball."""
+"""L1: Lagrangian bounds, with planes through the corners of the ball."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from operator import mul
 from typing import Any
 
-from reluopt_check.bounds import Bounds, carried, confirm
-from reluopt_check.exact import ONE, ZERO, Vec, combine, dot, knapsack, positive
-from reluopt_check.files import ProofError
-from reluopt_check.model import Claim, Domain, Network
-
-FARKAS = 2
+from reluopt_check.bounds import Bounds, Plane, Stage
+from reluopt_check.exact import ONE, ZERO, Vec, combine, positive, unit
+from reluopt_check.files import need
+from reluopt_check.model import FINE
 
 
-class L1:
-    """Values at the ball's corners: no change, + r e_j, - r e_j; the change is p+ - p-."""
+class L1(Stage):
+    """The corners are no change, and the whole radius spent on one input, up or down."""
 
-    parts: tuple[str, ...] = ("neurons", "conditions", "balls")
+    parts = ("tree.{}.neurons", "tree.{}.conditions", "tree.{}.balls")
 
-    def __init__(self, net: Network, domain: Domain, claim: Claim) -> None:
-        self.net, self.domain, self.claim = net, domain, claim
-        self.rooms = [*domain.highs, *(-v for v in domain.lows)]
-        self.tops, self.floors = list[Vec](), list[Vec]()  # P and Q of docs/proof.md
+    def confirmed(self, old: Bounds) -> bool:
+        """From the second on by planes, too, and by lines below ReLUs that touch them at p = 0."""
+        self.planes: dict[int, Plane] = {}
+        self.shares, self.active = dict[int, int](), dict[int, int]()
+        self.rule = self.bounds.chosen(self.active, self.shares)
+        ways = [(self.rule, self.planes)] if self.place else []
+        open_ = {*self.bounds.undecided()} if self.place else set[int]()
+        for k, start in enumerate(self.net.starts[:-1]):
+            if not self.bounds.confirm(old, [k], lambda *_: ways):
+                return False
+            for h in open_ & {*range(start, self.net.starts[k + 1])}:
+                self._cornered(k, h)
+        return True
 
-    def grows(self, old: Bounds | None, new: Bounds) -> bool:
-        """Confirm bounds over the ball; those of the second stage by its corners, too."""
-        if old is None or self.tops or not self.domain.radius:
-            return confirm(self.net, self.domain, old, new)
+    def _cornered(self, k: int, h: int) -> None:
+        """The plane through what the ReLU of a neuron is at most at the corners."""
+        domain, radius = self.domain, self.domain.radius or ONE
+        forms = [unit(h - self.net.starts[k], self.net.sizes[k + 1], s).list() for s in (1, -1)]
+        found = [self.bounds.carried(k, form, self.rule, self.planes) for form in forms]
+        (low, _), (start, fall) = found
+        ones, moved = Vec([1] * (domain.size + 1), 0), fall._replace(n=[0, *fall.n])
+        corners = combine([-start, -radius], [ones, moved], domain.size + 1)
+        first, *others = (max(n, 0) for n in corners.n)
+        top, bottom = radius.as_integer_ratio()
+        cost = [((n - first) * bottom << FINE) // top for n in others]
+        rise = fall._replace(n=[-n for n in fall.n])
+        self.shares[h], self.active[h] = 1, int(low > 0)
+        self.planes[h] = Plane.above(domain, -start, rise, Vec(cost, corners.e + FINE))
 
-        def by_corners(k: int, i: int, sign: int) -> Fraction:
-            self._reach(k, new)
-            row = (self.floors if sign > 0 else self.tops)[self.net.starts[k] + i]
-            start = sign * row.n[0]
-            gains = (start - sign * n for n in row.n[1:])
-            most = Fraction(knapsack(gains, self.rooms, self.domain.budget), 1 << self.domain.e)
-            found: Fraction = (start - most / self.domain.radius) * Fraction(1, 1 << row.e)
-            return found
+    def value(self, t: int, bounds: Bounds, objective: bool, *parts: Any) -> Fraction:
+        """Multipliers of neurons are slopes; those of balls say how much of a plane is used."""
+        pi, mu, tau = [*map(Fraction, parts[0])], positive(parts[1]), positive(parts[2])
+        need(len(pi) == len(tau) == self.net.hidden, "multipliers of other neurons")
+        used = {h: tau[h] for h in self.planes}
 
-        fine = confirm(self.net, self.domain, old, new, by_corners)
-        self._reach(self.net.depth - 1 if fine else -1, new)
-        return fine
+        def rule(h: int, _: Fraction) -> tuple[Fraction, Fraction]:
+            return used.get(h, ZERO), -pi[h]
 
-    def _reach(self, k: int, bounds: Bounds) -> None:
-        """Values of all layers up to k, by bounds of those below."""
-        while len(self.tops) < self.net.starts[k + 1]:
-            self._append(self.net.starts.index(len(self.tops)), bounds)
-
-    def _append(self, k: int, bounds: Bounds) -> None:
-        net, domain, size = self.net, self.domain, 1 + 2 * self.domain.size
-        layer, ones = net.layers[k], Vec([1] * size, 0)
-        if k == 0:
-            for row, here in zip(layer.rows, layer(domain.center), strict=True):
-                ends = Vec([0, *row.n, *(-n for n in row.n)], row.e)
-                self.tops.append(combine([here, domain.radius], [ones, ends], size))
-            self.floors = list(self.tops)
-            return
-        tops, floors = [], []
-        for h in range(net.starts[k - 1], net.starts[k]):
-            top, floor, off = self.tops[h], self.floors[h], Vec([0] * size, 0)
-            if bounds.undecided(h):
-                top = Vec([max(n, 0) for n in top.n], top.e)
-                floor = floor if floor.n[0] > 0 else off
-            alive = bounds.high[h] > 0
-            tops.append(top if alive else off)
-            floors.append(floor if alive else off)
-        for row, bias in zip(layer.rows, layer.bias, strict=True):
-            up, down = positive(row.list()), [min(w, ZERO) for w in row.list()]
-            self.tops.append(combine([*up, *down, bias], [*tops, *floors, ones], size))
-            self.floors.append(combine([*up, *down, bias], [*floors, *tops, ones], size))
-
-    def value(self, t: int, kind: int, parts: dict[str, Any], bounds: Bounds) -> Fraction | None:
-        """A lower bound on the objective of a leaf, None where it is empty."""
-        net, domain, asked = self.net, self.domain, self.claim.alternatives[t]
-        pi, mu, tau = (
-            [*map(Fraction, parts["neurons"])],
-            *map(positive, (parts["conditions"], parts["balls"])),
-        )
-        if (len(pi), len(mu), len(tau)) != (net.hidden, len(asked.rhs), net.hidden):
-            raise ProofError(f"{len(pi)}, {len(mu)} and {len(tau)} multipliers")
-        objective, radius = Fraction(kind != FARKAS), domain.radius or ONE
-        lifts, used, nothing = [], {}, Vec([0] * domain.size, 0)
-        for h, row in enumerate(self.tops):
-            if tau[h]:
-                start = max(row.n[0], 0)
-                used[h] = (lambda *_, v=tau[h]: v), nothing, Fraction(start, 1 << row.e)
-                lifts.append((-tau[h], Vec([max(n, 0) - start for n in row.n[1:]], row.e)))
-        constant: Fraction
-        form = [-v for v in combine(mu, asked.matrix, net.sizes[-1]).list()]
-        constant, g = carried(net, bounds, net.depth, form, lambda h, *_: -pi[h], used)
-        constant += sum(map(mul, mu, asked.rhs)) + dot(g, domain.center)
-        both = Vec([*g.n, *(-n for n in g.n)], g.e)  # costs of p+ and p-, times r
-        rows = [Vec([1] * (2 * domain.size), 0), both, *(row for _, row in lifts)]
-        weights = [objective * radius, radius, *(w for w, _ in lifts)]
-        costs = combine(weights, rows, 2 * domain.size)
-        least = sum(min(n, 0) * room for n, room in zip(costs.n, self.rooms, strict=True))
-        constant += Fraction(least, 1 << (costs.e + domain.e)) / radius
-        if kind == FARKAS:
-            return None if constant > 0 else ZERO
-        return constant
+        constant, cost = self.missed(t, bounds, mu, rule, self.planes)
+        ones = Vec([int(objective)] * self.domain.size, 0)
+        return constant + self.domain.least(combine([1, 1], [cost, ones], self.domain.size))

@@ -1,127 +1,121 @@
-"""Leaves in L2: quadratic bounds from forms that are not negative."""
+"""L2: quadratic bounds, by products of what is not negative."""
 
 from __future__ import annotations
 
+from bisect import bisect
 from fractions import Fraction
-from operator import mul
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
-from reluopt_check.bounds import Bounds, confirm
+from reluopt_check.bounds import Bounds, Stage, descended
 from reluopt_check.exact import (
     ONE,
     ZERO,
+    Form,
     Vec,
     combine,
     dot,
     negative_curvature,
     positive,
-    rounded,
     unit,
     vec,
 )
-from reluopt_check.files import ProofError
-from reluopt_check.model import Claim, Domain, Network
-
-BOUND, THIN = 1, Fraction(1e-6)
+from reluopt_check.files import need, nested
 
 
-class L2:
-    """Forms in (x of undecided neurons, a of the first layer, 1), see docs/proof.md."""
+class Term(NamedTuple):
+    """``factor * x_h * form``, never positive; forms are in (x, a of the first layer, 1)."""
 
-    parts: tuple[str, ...] = ("delta", "x", "z", "psi", "term_at", "term_form")
+    factor: Fraction
+    h: int
+    form: Vec
 
-    def __init__(self, net: Network, domain: Domain, claim: Claim) -> None:
-        self.net, self.domain, self.claim, rows = net, domain, claim, net.layers[0].rows
-        self.width, self.open = len(rows), list[int]()
-        self.products = [vec([dot(a, b) for b in rows]) for a in rows]
-        self.largest = claim.length([max(-a, b) for a, b in zip(*claim.ends(), strict=True)])
 
-    def grows(self, old: Bounds | None, new: Bounds) -> bool:
-        """Confirm bounds over the ball."""
-        self.open = [h for h in range(self.net.hidden) if new.undecided(h)]
-        return confirm(self.net, self.domain, old, new)
+class L2(Stage):
+    """By a tangent of ``|delta|^2 + sum of terms``, see docs/proof.md."""
 
-    def _forms(self, t: int, bounds: Bounds) -> tuple[list[Vec], list[Fraction]]:
-        """All forms, x, U - x, x - a, chord - x, phases, conditions; and the U."""
-        net, open_ = self.net, [h for h in range(self.net.hidden) if bounds.undecided(h)]
-        size, caps, kinds = (
-            len(open_) + self.width + 1,
-            list[Fraction](),
-            [list[Vec]() for _ in "xUsc+"],
-        )
-        one, stage = unit(size - 1, size), [unit(len(open_) + i, size) for i in range(self.width)]
-        for k, layer in enumerate(net.layers):
-            if k > 0:
-                affine = zip(layer.rows, layer.bias, strict=True)
-                stage = [combine([*row.list(), b], [*stage, one], size) for row, b in affine]
-            for h, a in enumerate(stage if k < net.depth else (), start=net.starts[k]):
-                low, high = min(bounds.low[h], -THIN), max(bounds.high[h], THIN)
-                if bounds.undecided(h):
-                    x = stage[h - net.starts[k]] = unit(len(caps), size)
-                    slope = rounded(high / (high - low))
-                    offset = max(-slope * low, (1 - slope) * high)
-                    made: Any = [1, 0, 0], [-1, high, 0], [1, 0, -1], [-1, offset, slope]
-                    for kind, weights in zip(kinds, made, strict=False):
-                        kind.append(combine(weights, [x, one, a], size))
-                    caps.append(high)
-                    continue
-                if h in self.open:
-                    kinds[4].append(combine([1 if bounds.low[h] >= 0 else -1], [a], size))
-                if bounds.low[h] < 0:
-                    stage[h - net.starts[k]] = Vec([0] * size, 0)
-        asked = zip(self.claim.alternatives[t].matrix, self.claim.alternatives[t].rhs, strict=True)
-        kinds.append([combine([*c.list(), -d], [*stage, one], size) for c, d in asked])
-        return [row for kind in kinds for row in kind], caps
+    parts = (
+        *("tree.{}.delta", "tree.{}.x"),
+        *("claim.{}.neurons", "claim.{}.conditions", "claim.{}.products"),
+    )
 
-    def value(self, t: int, kind: int, parts: dict[str, Any], bounds: Bounds) -> Fraction | None:
-        """A lower bound on the objective of a leaf, None where it is empty."""
-        forms, caps = self._forms(t, bounds)
-        u, domain, at, owner = len(caps), self.domain, parts["term_at"], parts["term_form"]
-        lengths, terms = [len(parts[name]) for name in self.parts], len(at)
-        fits = lengths == [domain.size, u, len(forms), terms, terms, terms] and kind == BOUND
-        relu = list(at[:u]) == [*range(u)] and list(owner[:u]) == [*range(2 * u, 3 * u)]
-        if not (fits and relu and {*at} <= {*range(u)} and {*owner} <= {*range(len(forms))}):
-            raise ProofError(f"parts that do not fit {u} undecided neurons and {len(forms)} forms")
-        psi = [Fraction(v) if k < u else min(Fraction(v), ZERO) for k, v in enumerate(parts["psi"])]
-        delta = _clipped(parts["delta"], *self.claim.ends())
-        x = _clipped(parts["x"], [ZERO] * u, caps)
-        moved = [a + b for a, b in zip(self.claim.image, delta, strict=True)]
-        point = vec([*x, *self.net.layers[0](vec(moved)), ONE])
-        values, omega = [dot(form, point) for form in forms], [-z for z in positive(parts["z"])]
-        on_x, size = [ZERO] * u, u + self.width + 1
-        for k, i, f in zip(psi, at, owner, strict=True):
-            omega[f] += k * x[i]
-            on_x[i] += k * values[f]
-        slopes = combine(omega, forms, size).list()
-        total = sum((d * d for d in delta), ZERO) + sum(map(mul, omega, values))
-        pixels = self.net.layers[0].back(slopes[u:-1]).list()
-        slopes = [a + b for a, b in zip(slopes, on_x, strict=False)]
-        slopes += [g + 2 * d for g, d in zip(pixels, delta, strict=True)]
-        limits = [(ZERO, cap) for cap in caps] + [*zip(*self.claim.ends(), strict=True)]
-        for slope, v, (low, high) in zip(slopes, [*x, *delta], limits, strict=True):
-            total += min(slope * (low - v), slope * (high - v))
-        kappa = negative_curvature(self._curvature(forms, psi, [*zip(at, owner, strict=True)], u))
-        if kappa is None:
-            raise ProofError("a quadratic form that is not convex")
-        total -= kappa / 2 * sum(max(v, cap - v) ** 2 for v, cap in zip(x, caps, strict=True))
-        return None if total > self.largest else total
+    def value(self, t: int, bounds: Bounds, objective: bool, *parts: Any) -> Fraction:
+        """The tangent at a change and x, less what may lie below it."""
+        net, domain, open_ = self.net, self.domain, bounds.undecided()
+        (delta, own, pi), mu = ([*map(Fraction, part)] for part in parts[:3]), positive(parts[3])
+        found, wanted = [*map(len, (delta, own, pi))], [net.sizes[0], len(open_), net.hidden]
+        fits = objective and found == wanted and len(parts[4]) % 5 == 0
+        need(fits, f"parts of {found} for {wanted} numbers, or that show emptiness")
+        x = dict.fromkeys(self.names, ZERO) | dict(zip(open_, own, strict=True))
+        terms = self._terms(t, bounds, nested(parts[4], len(parts[4]) // 5, 5))
+        forms, weights = [z.form for z in terms], [z.factor * x[z.h] for z in terms]
+        whole = combine(weights, forms, net.hidden + net.sizes[1] + 1).list()
+        on_x, on_a, constant = whole[: net.hidden], whole[net.hidden : -1], whole[-1]
+        changed = [a + b for a, b in zip(domain.center.list(), delta, strict=True)]
+        point = vec([*x.values(), *net.layers[0](vec(changed)), ONE])
+        for z in terms:
+            value = z.factor * dot(z.form, point)
+            on_x[z.h] += value
+            constant -= value * x[z.h]
 
-    def _curvature(
-        self, forms: list[Vec], psi: list[Fraction], terms: list[tuple[int, int]], u: int
-    ) -> list[list[Fraction]]:
-        """``M = K - G W W' G' / 2``."""
-        whole = []
-        for i in range(u):
-            own = [(k, forms[f]) for k, (j, f) in zip(psi, terms, strict=True) if i == j]
-            row = combine([k for k, _ in own], [form for _, form in own], u + self.width + 1)
-            whole.append(row.list())
-        cross = [vec(row[u:-1]) for row in whole]
-        half = [combine(row.list(), self.products, self.width) for row in cross]
-        pairs = range(u)
+        def rule(h: int, c: Fraction) -> tuple[Fraction, Fraction]:
+            return on_x[h], (c if bounds.low[h] >= 0 else ZERO) - pi[h]
+
+        rest, cost = self.missed(t, bounds, mu, rule, None)
+        constant += rest + dot(vec(on_a), vec(domain.start)) - sum(d * d for d in delta)
+        slopes = vec(a + 2 * d for a, d in zip(net.layers[0].back(on_a).list(), delta, strict=True))
+        constant += domain.least(combine([1, 1], [cost, domain.both(slopes)], domain.size))
+        reach = sum((max(abs(x[h]), abs(bounds.high[h] - x[h])) ** 2 for h in open_), ZERO)
+        return constant - negative_curvature(self._curvature(terms, open_)) / 2 * reach
+
+    def _terms(self, t: int, bounds: Bounds, rows: list[Any]) -> list[Term]:
+        """Of h, f, alpha, beta, psi: ``psi x_h (alpha x_f + beta a_f + constant)``.
+
+        ``x_h (x_h - a_h)`` is 0, and its psi may have any sign. Conditions follow neurons.
+        """
+        net, open_, terms = self.net, {*bounds.undecided()}, list[Term]()
+        matrix, rhs = self.claim.alternatives[t]
+        for row in rows:
+            (h, f), (alpha, beta, psi) = map(int, row[:2]), map(Fraction, row[2:])
+            need(h in open_ and 0 <= f < net.hidden + len(rhs), f"a product of {h} and {f}")
+            if f < net.hidden:
+                k = bisect(net.starts, f) - 1
+                own = unit(f - net.starts[k], net.sizes[k + 1]).list()
+                scale = beta + (alpha if bounds.low[f] >= 0 else 0)
+                form = self._expanded(bounds, k, [scale * v for v in own])
+                form[f] += alpha if f in open_ else 0
+                form[-1] -= bounds.gap(f, alpha, -beta)
+            else:
+                form = self._expanded(bounds, net.depth, matrix[f - net.hidden].list())
+                form[-1] -= rhs[f - net.hidden]
+            zero = h == f and alpha == 1 == -beta
+            terms.append(Term(psi if zero else min(psi, ZERO), h, vec(form)))
+        return terms
+
+    def _expanded(self, bounds: Bounds, k: int, form: Form) -> Form:
+        """A form of a layer in (x of undecided neurons, a of the first layer, 1)."""
+
+        def rule(h: int, c: Fraction) -> tuple[Fraction, Fraction]:
+            return ZERO, c if bounds.low[h] >= 0 else ZERO
+
+        constant, on_a, left = descended(self.net, k, form, rule)
+        known = {h: c for h, c, *_ in left if bounds.low[h] < 0 < bounds.high[h]}
+        return [*(known.get(h, ZERO) for h in self.names), *on_a, constant]
+
+    @cached_property
+    def products(self) -> list[Vec]:
+        """Of the rows of the first layer."""
+        rows = self.net.layers[0].rows
+        return [vec([dot(a, b) for b in rows]) for a in rows]
+
+    def _curvature(self, terms: list[Term], open_: list[int]) -> list[Form]:
+        """``M = K - G W W' G' / 2`` of docs/proof.md."""
+        hidden, width, whole, cross = self.net.hidden, self.net.sizes[1], dict[int, Any](), {}
+        for h in open_:
+            own = [z for z in terms if z.h == h]
+            row = combine([z.factor for z in own], [z.form for z in own], hidden + width + 1)
+            whole[h], cross[h] = row.list(), Vec(row.n[hidden:-1], row.e)
+        half = {h: combine(cross[h].list(), self.products, width) for h in open_}
         return [
-            [whole[i][j] + whole[j][i] - dot(half[i], cross[j]) / 2 for j in pairs] for i in pairs
+            [whole[i][j] + whole[j][i] - dot(half[i], cross[j]) / 2 for j in open_] for i in open_
         ]
-
-
-def _clipped(values: Any, low: list[Fraction], high: list[Fraction]) -> list[Fraction]:
-    return [min(max(Fraction(v), a), b) for v, a, b in zip(values, low, high, strict=True)]

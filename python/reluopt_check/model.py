@@ -9,24 +9,25 @@ from itertools import accumulate, pairwise
 from math import inf, sqrt
 from typing import Any, NamedTuple
 
-from reluopt_check.exact import ZERO, Vec, combine, dot, knapsack, shown, vec
-from reluopt_check.files import File, InputError, pieces
+from reluopt_check.exact import ZERO, Form, Vec, combine, dot, shown, vec
+from reluopt_check.files import File, InputError, need
 
-MOST_HIDDEN = 1000
+VERSION, MOST_HIDDEN, FINE = 2, 1000, 64
+UNITS = {"l1": "sum |change|", "l2": "sum change^2", "linf": "max |change|"}
 
 
 class Layer(NamedTuple):
     """An affine map."""
 
     rows: list[Vec]
-    bias: list[Fraction]
+    bias: Form
     inputs: int
 
-    def __call__(self, x: Vec) -> list[Fraction]:
+    def __call__(self, x: Vec) -> Form:
         """Its values."""
         return [dot(row, x) + b for row, b in zip(self.rows, self.bias, strict=True)]
 
-    def back(self, form: list[Fraction]) -> Vec:
+    def back(self, form: Form) -> Vec:
         """``form @ weight``."""
         return combine(form, self.rows, self.inputs)
 
@@ -38,24 +39,24 @@ class Network:
         file.field("activation", str, among=("relu",))
         about = file.field("architecture", dict)
         sizes: Any = about.get("sizes") if about.get("type") == "dense" else None
-        fine = isinstance(sizes, list) and all(type(n) is int and n > 0 for n in sizes)
-        if not fine or len(sizes) < 2 or len(file.tensors) != 2 * len(sizes) - 2:
-            raise InputError(f"network: expected dense layers, found {str(about)[:80]}")
-        if sum(sizes[1:-1]) > MOST_HIDDEN:
-            raise InputError(f"network: expected at most {MOST_HIDDEN} hidden neurons")
+        fits = isinstance(sizes, list) and all(type(n) is int and n > 0 for n in sizes)
+        fits = fits and len(sizes) >= 2 and sum(sizes[1:-1]) <= MOST_HIDDEN
+        wanted = f"dense layers of at most {MOST_HIDDEN} hidden neurons"
+        need(fits, f"network: expected {wanted}, found {str(about)[:80]}", InputError)
+        fits = len(file.tensors) == 2 * len(sizes) - 2
+        need(fits, f"network: expected {len(sizes) - 1} weights and biases alone", InputError)
         self.sizes, self.layers = tuple(sizes), list[Layer]()
         digest = hashlib.sha256(repr(self.sizes).encode())
         for k, (inputs, outputs) in enumerate(pairwise(sizes)):
-            weight = file.take(f"layers.{k}.weight", outputs, inputs).values
-            bias = file.take(f"layers.{k}.bias", outputs).values
-            digest.update(packed(weight) + packed(bias))
-            n, e = vec(weight)
-            rows = [Vec(row, e) for row in pieces(n, inputs)]
-            self.layers.append(Layer(rows, [Fraction(b) for b in bias], inputs))
+            weight = file.take(f"layers.{k}.weight", outputs, inputs)
+            bias = file.take(f"layers.{k}.bias", outputs)
+            for row in (*weight, bias):
+                digest.update(packed(row))
+            self.layers.append(Layer([*map(vec, weight)], [*map(Fraction, bias)], inputs))
         self.fingerprint, self.starts = digest.hexdigest(), [0, *accumulate(sizes[1:-1])]
         self.hidden, self.depth = self.starts[-1], len(sizes) - 2
 
-    def logits(self, x: Vec) -> list[Fraction]:
+    def logits(self, x: Vec) -> Form:
         """The forward pass, exactly."""
         for layer in self.layers[:-1]:
             x = vec(max(value, ZERO) for value in layer(x))
@@ -68,62 +69,60 @@ def packed(values: tuple[Any, ...]) -> bytes:
 
 
 class Domain:
-    """``center + change`` with ``low <= change <= high``, and a ball around 0 of a norm if any."""
+    """Inputs ``center + up - down``, one of ``up_j`` and ``down_j`` being 0; p holds both.
 
-    def __init__(
-        self, center: Vec, ends: tuple[list[Fraction], list[Fraction]], norm: str, radius: Fraction
-    ) -> None:
-        self.center, self.norm, self.radius, self.size = center, norm, radius, len(center.n)
-        self.low, self.high = ends
-        n, self.e = vec([*self.low, *self.high, radius])
-        self.lows, self.highs, self.budget = n[: self.size], n[self.size : -1], n[-1]
+    Of n inputs p has 2 n entries, ``0 <= p <= rooms``, and ``sum p <= radius`` (L1) or
+    ``sum p^2 <= radius^2`` (L2).
+    """
 
-    def least(self, form: Vec) -> Fraction:
-        """At most the minimum of ``form @ (center + change)``."""
-        return dot(form, self.center) - self._most([-g for g in form.n], form.e)
+    def __init__(self, net: Network, center: Vec, rooms: Form, norm: str, radius: Fraction) -> None:
+        n, e = vec([*rooms, radius])
+        self.net, self.center, self.norm, self.radius = net, center, norm, radius
+        self.rooms, self.e, self.size = [v << FINE for v in n], e + FINE, 2 * len(center.n)
+        self.budget, self.start = self.rooms.pop(), net.layers[0](center)
 
-    def _most(self, g: list[int], e: int) -> Fraction:
-        ends = list(zip(g, self.lows, self.highs, strict=True))
-        if self.norm == "l1":
-            rooms = (b if v > 0 else -a for v, a, b in ends)
-            return Fraction(knapsack(map(abs, g), rooms, self.budget), 1 << (e + self.e))
-        box = Fraction(sum(max(v * a, v * b) for v, a, b in ends), 1 << (e + self.e))
-        if self.norm != "l2":
-            return box
-        t = self._multiplier(g, e)
-        if not 1e-150 < t < 1e150:
-            return min(box, Fraction(sum(map(abs, g)) * self.budget, 1 << (e + self.e)))
-        # 2 t g @ d <= r^2 + sum_i max over d_i of (2 t g_i d_i - d_i^2), for any t > 0
-        top, bottom = t.as_integer_ratio()
-        shift = e + bottom.bit_length() - 1
-        both = max(shift, self.e)
-        up, total = both - self.e, (self.budget << (both - self.e)) ** 2
-        for v, a, b in ends:
-            w = (v * top) << (both - shift)
-            end = min(max(w, a << up), b << up)
-            total += (2 * w - end) * end
-        return min(box, Fraction(total, 1 << (2 * both)) / (2 * Fraction(t)))
+    def both(self, g: Vec) -> Vec:
+        """``g @ (up - down)`` as costs of p."""
+        return Vec([*g.n, *(-v for v in g.n)], g.e)
 
-    def _multiplier(self, given: list[int], e: int) -> float:
-        """About the t with ``|clip(t g)| = r``, from below; 0 where it is not found."""
+    def least(self, cost: Vec) -> Fraction:
+        """At most the minimum of ``cost @ p``."""
+        gains = [(-c, room) for c, room in zip(cost.n, self.rooms, strict=True) if c < 0]
+        most: Any = sum(gain * room for gain, room in gains)
+        left = self.budget
+        if self.norm == "l2":
+            most = min(most, self._euclidean(gains, cost.e))
+        if self.norm == "l1" and sum(room for _, room in gains) > left:
+            most = 0
+            for gain, room in sorted(gains, reverse=True):
+                most += gain * min(room, left)
+                left -= min(room, left)
+        return Fraction(-most, 1 << (cost.e + self.e))
+
+    def _euclidean(self, gains: list[tuple[int, int]], e: int) -> Any:
+        """``gain @ p <= sum max(gain - s q, 0) room + s (q @ q + r^2) / 2`` for any s > 0, q."""
+        t, last = 0.0, -1.0
         try:
-            g, square = [v / (1 << e) for v in given], float(self.radius) ** 2
-            ends = [(v, float(a), float(b)) for v, a, b in zip(g, self.low, self.high, strict=True)]
-            before, t = 0.0, sqrt(square / sum(v * v for v in g))
-            while t > before * (1 + 1e-15):
-                clips = [(v, min(max(t * v, a), b)) for v, a, b in ends]
-                free = sum(v * v for v, d in clips if d == t * v)
-                before, t = t, sqrt((square - sum(d * d for v, d in clips if d != t * v)) / free)
+            floats = [(gain / (1 << e), room / (1 << self.e)) for gain, room in gains]
+            while t > last * (1 + 1e-15):  # t, of |min(t gain, room)| = r, rises
+                clipped = sum(room**2 for gain, room in floats if t * gain > room)
+                free = sum(gain**2 for gain, room in floats if t * gain <= room)
+                last, t = t, sqrt((float(self.radius) ** 2 - clipped) / free)
+            d, n = (Fraction(1 << e, 1 << self.e) / Fraction(t)).as_integer_ratio()
         except (ArithmeticError, ValueError):
-            return 0.0
-        return before
+            return inf
+        total = d * self.budget**2
+        for gain, room in gains:
+            q = min(n * gain // d, room)
+            total += 2 * (n * gain - d * q) * room + d * q * q
+        return Fraction(total, 2 * n)
 
 
 class Alternative(NamedTuple):
     """``matrix @ logits >= rhs``."""
 
     matrix: list[Vec]
-    rhs: list[Fraction]
+    rhs: Form
 
     def words(self) -> str:
         """Rows ``x_t >= f x_j + g`` that differ in j alone together."""
@@ -140,49 +139,59 @@ class Alternative(NamedTuple):
 class Claim:
     """What a proof says that it proves, all of it read from its file."""
 
-    def __init__(self, file: File, network: Network) -> None:
-        fields, size = File(file.field("claim", dict), {}), network.sizes[0]
+    def __init__(self, file: File, net: Network) -> None:
+        fields = File(file.field("claim", dict), {})
+        fields.field("version", int, among=(VERSION,))
+        self.norm: str = fields.field("norm", str, among=(*UNITS,))
         self.verdict = fields.field("question", str, among=("distance", "verdict")) == "verdict"
-        self.norm: str = fields.field("norm", str, among=("l1", "l2", "linf"))
-        given = fields.field("bound", float, int, type(None))
-        if (given is None and self.verdict) or not 0 <= (given or 0) < inf:
-            raise InputError(f"claim: expected a bound or radius >= 0, found {given}")
+        given = fields.field("bound", float, int, *[type(None)] * (not self.verdict))
+        need(0 <= (given or 0) < inf, f"claim: expected a bound >= 0, found {given}", InputError)
         self.bound = None if given is None else Fraction(given)
         self.name = repr(fields.field("name", str)[:60])
-        image, lower, upper = (
-            file.take(f"claim.{name}", size).values for name in ("image", "lower", "upper")
-        )
+        ends = (file.take(f"claim.{name}", net.sizes[0]) for name in ("image", "lower", "upper"))
+        image, self.lower, self.upper = ends
         self.sha256, self.center = hashlib.sha256(packed(image)).hexdigest(), vec(image)
-        self.image, self.lower, self.upper = (
-            [Fraction(v) for v in x] for x in (image, lower, upper)
-        )
-        if not self.holds(self.image):
-            raise InputError("claim: expected an image inside of the box")
-        count = fields.field("alternatives", int)
-        if not 1 <= count <= len(file.tensors):
-            raise InputError(f"claim: expected alternatives, found {count}")
+        need(self.holds(image), "claim: expected an image inside of the box", InputError)
+        count = fields.field("alternatives", int, among=range(1, len(file.tensors)))
         self.alternatives = list[Alternative]()
         for t in range(count):
-            matrix = file.take(f"claim.{t}.matrix", None, network.sizes[-1]).rows()
-            rhs = file.take(f"claim.{t}.rhs", len(matrix)).values
+            matrix = file.take(f"claim.{t}.matrix", None, net.sizes[-1])
+            rhs = file.take(f"claim.{t}.rhs", len(matrix))
             self.alternatives.append(Alternative([*map(vec, matrix)], [*map(Fraction, rhs)]))
+        self.stages: list[int] = fields.field("stages", list)
+        fits = len(self.stages) == count and all(type(s) is int for s in self.stages)
+        need(fits, f"stages: expected one for each of {count} alternatives", InputError)
         self.answered = fields.field("incumbent", int, type(None), among=(None, *range(count)))
-        if self.answered is not None:
-            self.answer = vec(file.take("claim.incumbent", size).values)
+        ups, downs = self.change(self.upper), self.change(self.lower)
+        self.rooms = [*ups, *(-v for v in downs)]
+        self.farthest = self.length([max(v, -w) for v, w in zip(ups, downs, strict=True)])
+        power = 2 if self.verdict and self.norm == "l2" else 1
+        self.limit = self.farthest if self.bound is None else min(self.bound**power, self.farthest)
 
-    def holds(self, point: list[Fraction]) -> bool:
+    def domain(self, net: Network, radius: Fraction | None) -> Domain:
+        """The inputs of the box within a radius; all that the claim is about must be there."""
+        r = self.farthest + 1 if radius is None else radius
+        reach = r * r if self.norm == "l2" else r
+        need(reach >= self.limit, f"a claim about another set than that within {shown(r)}")
+        return Domain(net, self.center, [min(room, r) for room in self.rooms], self.norm, r)
+
+    def check(self, objective: bool, value: Fraction) -> None:
+        """Refuse a leaf that shows only so much, of the objective or of what must be positive."""
+        value, wanted = (max(value, ZERO), self.limit) if objective else (value, ZERO)
+        equal = objective and not self.verdict and self.limit == self.bound
+        fits = value > wanted or (equal and value == wanted)
+        more = "" if equal else "more than "
+        need(fits, f"shows {shown(value)}, claimed is {more}{shown(wanted)}")
+
+    def change(self, point: Any) -> Form:
+        """From the image to a point."""
+        return [Fraction(v) - c for v, c in zip(point, self.center.list(), strict=True)]
+
+    def holds(self, point: Any) -> bool:
         """Whether a point lies in the box."""
         return all(a <= v <= b for a, v, b in zip(self.lower, point, self.upper, strict=True))
 
-    def ends(self) -> tuple[list[Fraction], list[Fraction]]:
-        """The box, as limits on the change."""
-        low, high = (
-            [a - b for a, b in zip(ends, self.image, strict=True)]
-            for ends in (self.lower, self.upper)
-        )
-        return low, high
-
-    def length(self, change: list[Fraction]) -> Fraction:
+    def length(self, change: Form) -> Fraction:
         """The objective of a change: L1, the square of L2, or Linf."""
         if self.norm == "l2":
             return sum((d * d for d in change), ZERO)

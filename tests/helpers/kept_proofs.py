@@ -178,7 +178,8 @@ def digit_proof(network, images, index, norm, eps=None) -> Kept | None:
 def untrue_of_digit(kept: Kept, changed: Kept) -> str:
     """What a change claims that the known answer refutes."""
     task, other = kept.task(), changed.task()
-    names = [n for n in kept.tensors if n.startswith("claim.") and "ball" not in n]
+    asked = ("image", "lower", "upper", "incumbent", "matrix", "rhs")
+    names = [n for n in kept.tensors if n.startswith("claim.") and n.endswith(asked)]
     same = all(np.array_equal(kept.tensors[n], changed.tensors.get(n)) for n in names)
     if not same or task.norm is not other.norm or changed.fields["claim"]["question"] != "distance":
         return ""

@@ -64,8 +64,10 @@ def pruned_tree(kept, generator):
         [splits[:start], np.array([-1], dtype=splits.dtype), splits[end:]]
     )
     if f"{tree}.refined" not in kept.tensors:
-        for part in ("cuts", "multipliers", "shares", "mixture"):
-            kept.tensors[f"{tree}.{part}"] = np.delete(kept.tensors[f"{tree}.{part}"], gone, axis=0)
+        stated = f"{tree.replace('tree', 'claim')}.mixture"
+        parts = ("cuts", "multipliers", "shares", "mixture")
+        for name in (stated, *(f"{tree}.{part}" for part in parts)):
+            kept.tensors[name] = np.delete(kept.tensors[name], gone, axis=0)
         return
     marks = kept.tensors[f"{tree}.refined"]
     lost = np.arange(np.count_nonzero(marks[: start + 1]), np.count_nonzero(marks[:end]))
@@ -73,7 +75,8 @@ def pruned_tree(kept, generator):
     kept.tensors[nodes] = np.delete(kept.tensors[nodes], lost, axis=0)
     kept.tensors[f"{tree}.refined"] = np.delete(marks, np.arange(start + 1, end))
     kept.tensors[f"{tree}.kinds"] = np.delete(kept.tensors[f"{tree}.kinds"], gone)
-    for name in [n for n in kept.tensors if n.startswith(tree) and n.endswith(".ends")]:
+    begins = (f"{tree}.", f"{tree.replace('tree', 'claim')}.")
+    for name in [n for n in kept.tensors if n.startswith(begins) and n.endswith(".ends")]:
         ends, part = kept.tensors[name], name.removesuffix(".ends")
         sizes = np.diff(ends, prepend=0)
         keep = np.repeat(~np.isin(np.arange(sizes.size), gone), sizes)
@@ -83,7 +86,9 @@ def pruned_tree(kept, generator):
 
 def changed_multipliers(kept, generator):
     """Noise, scales, signs, extremes, and parts of one leaf at another."""
-    name = _one(generator, _numbers(kept, "tree.") or _numbers(kept))
+    task = ("image", "lower", "upper", "incumbent", "matrix", "rhs", "bounds", "nodes")
+    names = [n for n in _numbers(kept) if not n.endswith(task)]
+    name = _one(generator, names or _numbers(kept))
     array = kept.tensors[name].copy()
     if array.dtype.kind != "f":
         array[...] = generator.permutation(array.reshape(-1)).reshape(array.shape)
@@ -97,7 +102,7 @@ def changed_multipliers(kept, generator):
 
 def moved_bounds(kept, generator):
     """Regions of nodes, chains and balls made smaller, larger, or shifted."""
-    names = [n for n in _numbers(kept, "claim.") if n.endswith(("ball", "nodes")) or "chain" in n]
+    names = [n for n in _numbers(kept, "claim.") if n.endswith(("bounds", "nodes"))]
     if not names:
         return
     name = _one(generator, names)
@@ -151,11 +156,9 @@ def changed_task(kept, generator):
 
 def changed_question(kept, generator):
     """Norm, question, radius, number of alternatives, incumbent."""
-    claim, kind = kept.fields["claim"], generator.integers(6)
+    claim, kind = kept.fields["claim"], generator.integers(7)
     if kind == 0:
         claim["norm"] = generator.choice(["l1", "l2", "linf"])
-        if "norm" in kept.fields and generator.random() < 0.7:
-            kept.fields["norm"] = claim["norm"]
     elif kind == 1:
         claim["question"] = generator.choice(["distance", "verdict"])
     elif kind == 2 and kept.fields["radius"] is not None:
@@ -164,6 +167,8 @@ def changed_question(kept, generator):
         claim["alternatives"] = int(generator.integers(0, 4))
     elif kind == 4:
         claim["incumbent"] = int(generator.integers(-1, 3))
+    elif kind == 5:
+        claim["stages"] = generator.integers(-1, 3, len(claim["stages"])).tolist()
     else:
         kept.fields["radius"] = None
 

@@ -61,7 +61,7 @@ def test_both_checkers_agree_on_verdicts(digits, thesis, test_images, tmp_path, 
     kept.fields["claim"]["bound"] = 3.0
     code, text = checked(kept, tmp_path, capsys)
     assert code == 1
-    assert "outside of the ball: shows" in text
+    assert "a claim about another set" in text
 
 
 def _with(kept, change):
@@ -89,18 +89,26 @@ def _far(kept):
 
 
 CHANGES = [
-    (Norm.L1, None, _far, 1, "claimed is"),
+    (Norm.L1, None, _far, 1, "a claim about another set"),
+    (Norm.L1, None, lambda k: k.tensors["tree.0.neurons"].__imul__(0.9), 1, "claimed is"),
+    (Norm.L2, None, lambda k: k.tensors["claim.0.neurons"].__imul__(0.9), 1, "claimed is"),
     (Norm.L1, None, _other_network, 1, "about another network"),
     (Norm.L1, None, lambda k: _other_network(k) or k.renamed(), 1, "is no"),
     (Norm.L1, None, _dark, 1, "is no"),
     (Norm.L1, None, _one_leaf, 1, "leaves are missing"),
-    (Norm.L1, None, lambda k: k.fields["claim"].update(norm="l2"), 1, "the claim is about l2"),
-    (Norm.L2, None, lambda k: k.tensors["claim.ball"].__imul__(0.5), 1, "is no lower bound"),
+    (Norm.L1, None, lambda k: k.fields["claim"].update(norm="l2"), 1, "is no"),
+    (Norm.L2, None, lambda k: k.tensors["claim.bounds"].__imul__(0.5), 1, "is no lower bound"),
     (Norm.L2, None, lambda k: k.fields["claim"].update(norm="max"), 2, "field 'norm': expected"),
-    (Norm.L2, None, lambda k: k.tensors.pop("tree.0.psi"), 2, "tensor 'tree.0.psi': expected"),
+    (Norm.L2, None, lambda k: k.tensors.pop("tree.0.x"), 2, "tensor 'tree.0.x': expected"),
     (Norm.LINF, None, _far, 1, "a claim about another set"),
     (Norm.LINF, 0.01, lambda k: k.fields.update(radius=0.005), 1, "a claim about another set"),
-    (Norm.LINF, 0.01, lambda k: k.fields["trees"].pop(), 1, "expected one for each alternative"),
+    (
+        Norm.LINF,
+        0.01,
+        lambda k: k.fields["claim"]["stages"].pop(),
+        2,
+        "stages: expected one for each of 9",
+    ),
     (Norm.LINF, 0.01, lambda k: k.fields.pop("claim"), 2, "field 'claim': expected"),
     (
         Norm.LINF,
@@ -146,8 +154,8 @@ def test_options_and_files_that_are_none(digits, tmp_path, capsys):
         ([proof, str(tmp_path)], "Is a directory"),
         ([proof, str(tmp_path / "none")], "No such file"),
         ([proof, proof], "field 'activation'"),
-        ([network, network], "field 'kind'"),
-        ([proof, str(convolution)], "expected dense layers, found"),
+        ([network, network], "field 'network_sha256'"),
+        ([proof, str(convolution)], "expected dense layers of"),
     ):
         assert main(arguments) == 2
         text = capsys.readouterr().err

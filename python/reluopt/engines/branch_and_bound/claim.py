@@ -13,9 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reluopt.answers.solution import Incumbent
 from reluopt.engines.branch_and_bound import within
@@ -23,6 +24,8 @@ from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, rebuilt_chains
 from reluopt.engines.branch_and_bound.dual.proof_file import CLAIM, NO_PARTS, Parts, shortened
 from reluopt.engines.branch_and_bound.folding import is_folded
+from reluopt.engines.branch_and_bound.leaf import EMPTY, Leaf
+from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.proof import (
     Proof,
     proof_ball,
@@ -35,6 +38,12 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.rounding import gamma
 from reluopt.questions.norms.base import Norm
 
+VERSION = 2
+"""Of what claims hold and how."""
+
+Stated: TypeAlias = tuple[dict[str, NDArray[Any]], list[int]]
+"""Tensors, and from which of the bounds each tree begins."""
+
 
 def claimed(proof: Proof | BoxProof, claim: Claim) -> Parts:
     """Tensors and fields that state a claim; none where no independent checker reads them.
@@ -45,22 +54,22 @@ def claimed(proof: Proof | BoxProof, claim: Claim) -> Parts:
     task, inputs = claim.task, claim.task.inputs
     if inputs.center is None or is_folded(claim.network):
         return NO_PARTS
-    bounds = (
-        _box_bounds(proof, claim) if isinstance(proof, BoxProof) else _ball_bounds(proof, claim)
-    )
-    if bounds is None:
+    made = _box_bounds(proof, claim) if isinstance(proof, BoxProof) else _ball_bounds(proof, claim)
+    if made is None:
         return NO_PARTS
-    tensors = {"image": inputs.center, "lower": task.box.lower, "upper": task.box.upper, **bounds}
+    tensors = {"image": inputs.center, "lower": task.box.lower, "upper": task.box.upper, **made[0]}
+    distance = task.minimises_distance
     for t, alternative in enumerate(task.alternatives):
         tensors[f"{t}.matrix"] = alternative.conditions.matrix
         tensors[f"{t}.rhs"] = alternative.conditions.rhs
-    distance = task.minimises_distance
     bound = claim.bound if distance else inputs.radius
     fields: dict[str, Any] = {
+        "version": VERSION,
         "question": "distance" if distance else "verdict",
         "norm": str(task.norm if distance else inputs.norm),
         "bound": bound if math.isfinite(bound) else None,
         "alternatives": len(task.alternatives),
+        "stages": made[1],
         "incumbent": None,
         "name": claim.name,
     }
@@ -92,19 +101,28 @@ def _settled(claim: Claim, answer: Incumbent) -> FloatArray | None:
     return repaired(network, claim.task, alternative, answer.image, 2.0 * room)
 
 
-def _ball_bounds(proof: Proof, claim: Claim) -> dict[str, FloatArray] | None:
+def _ball_bounds(proof: Proof, claim: Claim) -> Stated | None:
     """Bounds over the ball, and at the nodes that bound anew; None of a rescaled network."""
     task = claim.task if claim.task.minimises_distance else within.nearest(claim.task)
-    frame = replayed_frame(proof, claim.network, task)
+    frame, norm = replayed_frame(proof, claim.network, task), norm_search(task.norm)
     if frame.network is not claim.network:
         return None
     ball = proof_ball(frame, proof.radius)
-    found = {"ball": _pairs(ball.stages, frame.hidden)}
-    for t, tree in enumerate(proof.trees):
-        nodes = [] if ball.empty else walk(tree, frame, ball)
-        pairs = [(node.lower, node.upper) for node in nodes if node.refined]
+    found = {"bounds": _pairs(ball.stages, frame.hidden)}
+    for t, (tree, asked) in enumerate(zip(proof.trees, task.alternatives, strict=True)):
+        check, pairs, leaves = norm.check(frame, asked.conditions, ball), [], []
+        for node in () if ball.empty else walk(tree, frame, ball):
+            if node.refined:
+                pairs.append((node.lower, node.upper))
+            if node.leaf is not None:
+                leaf = node.leaf if node.alive else Leaf(EMPTY)
+                leaves.append(check.stated(leaf, node.lower, node.upper))
         found[f"{t}.nodes"] = _pairs(pairs, frame.hidden)
-    return found
+        for name in leaves[0] if leaves else ():
+            parts = [leaf[name] for leaf in leaves]
+            found[f"{t}.{name}"] = np.concatenate(parts)
+            found[f"{t}.{name}.ends"] = np.cumsum([part.size for part in parts], dtype=np.int64)
+    return found, [len(ball.stages) - 1] * len(proof.trees)
 
 
 def _pairs(pairs: Sequence[tuple[FloatArray, FloatArray]], hidden: int) -> FloatArray:
@@ -114,15 +132,21 @@ def _pairs(pairs: Sequence[tuple[FloatArray, FloatArray]], hidden: int) -> Float
     return bounds
 
 
-def _box_bounds(proof: BoxProof, claim: Claim) -> dict[str, FloatArray] | None:
-    """Bounds of each chain, shape ``(1, 2, H)``."""
-    inputs = replace(claim.task.inputs, norm=Norm.LINF, radius=proof.radius)
-    found = {}
-    for c, chain in enumerate(rebuilt_chains(claim.network, box_ends(inputs), proof.chains)):
-        parts = []
-        for layer, size in zip(chain.whole, claim.network.hidden_sizes, strict=True):
-            assert layer.shape == (2, size)
-            parts.append(layer)
-        whole = np.concatenate([np.zeros((2, 0)), *parts], axis=1)
-        found[f"chain.{c}"] = np.nan_to_num(whole)[None]
-    return found
+def _box_bounds(proof: BoxProof, claim: Claim) -> Stated:
+    """Bounds of each chain, how much of its planes a step used, and how leaves mix conditions."""
+    inputs, sizes = replace(claim.task.inputs, norm=Norm.LINF, radius=proof.radius), [0]
+    chains = rebuilt_chains(claim.network, box_ends(inputs), proof.chains)
+    sizes += claim.network.hidden_sizes
+    bounds = [np.concatenate([np.zeros((2, 0)), *chain.whole], axis=1) for chain in chains]
+    found = {"bounds": np.nan_to_num(np.array(bounds).reshape(len(bounds), 2, sum(sizes)))}
+    for c, steps in enumerate(proof.chains):
+        for s, step in enumerate(steps):
+            found[f"chain.{c}.{s}.neurons"] = step.neurons + sum(sizes[: step.layer + 1])
+            found[f"chain.{c}.{s}.shares"] = np.minimum(step.shares.sum(axis=2), 1.0)
+    for tree in proof.trees:
+        mixture, count = tree.mixture, claim.task.alternatives[tree.alternative].conditions.rhs.size
+        if mixture.shape[1] == 0:
+            mixture = np.zeros((tree.cuts.size, count))
+            mixture[:, tree.condition] = 1.0
+        found[f"{tree.alternative}.mixture"] = mixture
+    return found, [tree.chain for tree in proof.trees]

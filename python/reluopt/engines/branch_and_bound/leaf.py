@@ -42,6 +42,10 @@ class LeafCheck(Protocol):
         """
         ...
 
+    def stated(self, leaf: Leaf, lower: FloatArray, upper: FloatArray) -> dict[str, FloatArray]:
+        """Parts that independent checkers read in the place of the leaf's own, if any."""
+        ...
+
 
 class Trial(NamedTuple):
     """What one try at a node gave.

@@ -51,6 +51,11 @@ class L1Check:
             return math.inf if value > 0.0 else -math.inf
         return value
 
+    def stated(self, leaf: Leaf, lower: FloatArray, upper: FloatArray) -> dict[str, FloatArray]:
+        """See :class:`~reluopt.engines.branch_and_bound.leaf.LeafCheck`: nothing but the parts."""
+        del leaf, lower, upper
+        return {}
+
 
 class L1Prover:
     """Proves nodes by linear programs."""

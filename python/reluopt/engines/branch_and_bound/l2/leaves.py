@@ -17,6 +17,7 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
 from reluopt.engines.branch_and_bound.l2.interior import Effort
 from reluopt.engines.branch_and_bound.l2.model import NEGATIVE, Model, build_model, make_setting
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation
+from reluopt.engines.branch_and_bound.l2.stated import STATED, stated
 from reluopt.engines.branch_and_bound.l2.tree import STEPS, TOLERANCES
 from reluopt.engines.branch_and_bound.leaf import BOUND, LEAF, Leaf, LeafCheck, Parts, Trial
 from reluopt.numerics.arrays import FloatArray
@@ -39,7 +40,7 @@ class L2Check:
 
     def __init__(self, frame: Frame, conditions: LogitConditions, ball: Ball) -> None:
         self._setting = make_setting(frame, conditions, ball.lower, ball.upper)
-        self._first = first_layer(frame.flat)
+        self._first, self._hidden = first_layer(frame.flat), frame.hidden
         self._largest = largest_square(frame.inputs)  # a larger bound proves a leaf empty
 
     def bound(self, leaf: Leaf, lower: FloatArray, upper: FloatArray) -> float:
@@ -51,6 +52,14 @@ class L2Check:
             return -math.inf
         value = float(safe_quadratic_bound(flat, inputs, self._first, model, witness))
         return math.inf if value > self._largest else value
+
+    def stated(self, leaf: Leaf, lower: FloatArray, upper: FloatArray) -> dict[str, FloatArray]:
+        """See :class:`~reluopt.engines.branch_and_bound.leaf.LeafCheck`."""
+        if not leaf.parts:
+            return dict.fromkeys(STATED, np.zeros(0))
+        model = build_model(self._setting, lower, upper)
+        witness = Witness(*(np.array(part) for part in leaf.parts))
+        return stated(model, witness, lower, upper, self._hidden)
 
 
 def _fits(witness: Witness, model: Model, inputs: int) -> bool:
