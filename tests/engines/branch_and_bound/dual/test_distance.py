@@ -57,6 +57,7 @@ def test_a_tree_of_programs_goes_on_after_smaller_boxes(radii, monkeypatch):
     """The outer search is not begun anew: its radius comes once."""
     monkeypatch.setattr(programs, "MOST_UNDECIDED", 300)
     monkeypatch.setattr(verdict, "FEW", 1)
+    monkeypatch.setattr(distance, "LOOKS", 1)
     monkeypatch.setattr(verdict, "PATIENCE", 1)
     monkeypatch.setattr(verdict, "PLAIN_NODES", 0)
     made = solve(load_network("thesis-96"), _asked(102), Method("bnb"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from helpers.boxes import brute_slack, random_ball, random_network
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.branch_and_bound.dual import programs, verdict
+from reluopt.engines.branch_and_bound.dual import distance, programs, verdict
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
@@ -183,6 +183,7 @@ def programs_at_once(monkeypatch):
     monkeypatch.setattr(programs, "BoxTree", Counted)
     monkeypatch.setattr(verdict, "PLAIN_NODES", 0)
     monkeypatch.setattr(verdict, "FEW", 1)
+    monkeypatch.setattr(distance, "LOOKS", 1)
     monkeypatch.setattr(verdict, "PATIENCE", 1)
     monkeypatch.setattr(verdict, "fan", lambda *_: None)
     return solved

@@ -67,9 +67,10 @@ small ones are folded away, and the next box is expected to take so many times a
 INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
 
-FEW = 250_000
+FEW, LOOKS = 250_000, 20_000
 """Nodes of dual bounds after which smaller boxes come first: about 20 s. Of trees of semidefinite
-programs they come in between."""
+programs they come in between; before these, boxes that may hold a nearer image are searched by so
+many nodes, whose looks find it sooner."""
 
 
 def takes(task: Task) -> bool:
@@ -319,9 +320,10 @@ class _Search:
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
         given = (folded.network, BoxDomain(*ends), folded.task.alternatives, self.deadline)
         keep = self.keep and radius >= self.cutoff
-        search = DomainSearch(*given, attack=attack, keep=keep, most=most)
-        if most < math.inf:
-            search.meanwhile = self._bound_smaller
+        first = most < math.inf
+        few = LOOKS if first else None
+        search = DomainSearch(*given, attack=attack, keep=keep, most=most, few=few)
+        search.meanwhile = self._bound_smaller if first else None
         decision = search.run()
         self._nearest_miss = attack.best
         self.nodes += decision.nodes

@@ -46,8 +46,8 @@ STARTS = 6
 PLAIN_NODES = 3000
 """Nodes of the tree without planes over a box: about 0.1 s, what planes cost."""
 
-FEW, PATIENCE = 50_000, 25
-"""Nodes, 5 s, after which semidefinite programs (:mod:`.programs`) take over; and programs for one
+FEW, PATIENCE = 10_000, 25
+"""Nodes, 1 s, after which semidefinite programs (:mod:`.programs`) take over; and programs for one
 alternative, about 2 s, that are solved before something else comes meanwhile."""
 
 LONG = 100_000
@@ -122,7 +122,7 @@ class DomainSearch:
 
     With a ``gap`` the largest slack is looked for, not its sign: nodes are closed by what the
     attack has found best so far, up to this gap, and no input ends the search. It ends undecided
-    after ``most`` nodes, unless semidefinite programs can go on.
+    after ``most`` nodes, unless semidefinite programs can go on, which take over after ``few``.
 
     Attributes:
         decision: what is known.
@@ -141,8 +141,10 @@ class DomainSearch:
         keep: bool = False,
         gap: float | None = None,
         most: float = math.inf,
+        few: int | None = None,
     ) -> None:
         self._gap, self._most = gap, most
+        self._few = FEW if few is None else few
         self._network, self._domain = network, domain
         self._alternatives = alternatives
         self._deadline, self._attack, self._keep = deadline, attack, keep
@@ -310,7 +312,7 @@ class DomainSearch:
         """The second half: hard alternatives, one after the other, the easiest first."""
         pace, chain = Pace(), self._chain(planes=True)
         if not self._keep and self._gap is None and programs.fit(chain):
-            self._grow_all(chain, pace, min(FEW, self._most))
+            self._grow_all(chain, pace, min(self._few, self._most))
             self._solve_programs(chain)
         longest = math.inf if self._keep else self.decision.nodes + LONG
         self._grow_all(chain, pace, min(longest, self._most))
