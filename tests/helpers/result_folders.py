@@ -107,7 +107,7 @@ def make_folders(place: Path, random_network, open_network: Callable) -> dict[st
             shutil.rmtree(folders[name], ignore_errors=True)
             store = ResultStore(folders[name], AttackRow, job.describe(), {"command": []})
             first, *_ = run_job(job, instances, store)
-            if name != "stopped" or first.row.status == "FEASIBLE":
+            if name != "stopped" or first.row.status == Status.FEASIBLE:
                 break
         if name == "stopped":
             _fail(store, job, instances)

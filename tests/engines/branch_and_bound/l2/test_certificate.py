@@ -108,6 +108,24 @@ def exact_points(frame, lower, upper, conditions, count, seed):
     return found
 
 
+def answers(node, count, seed):
+    """Exact objective and hidden pre-activations of points that meet the conditions."""
+    frame, conditions, lower, upper, _ = node
+    return [
+        (sum(d * d for d in delta), hidden)
+        for delta, hidden, slacks, _ in exact_points(frame, lower, upper, conditions, count, seed)
+        if min(slacks) >= 0
+    ]
+
+
+def relaxed(node, goal=None):
+    """The relaxation of a node, and its program solved."""
+    frame, conditions, lower, upper, _ = node
+    relaxation = L2Relaxation(frame, conditions, lower, upper)
+    goal = relaxation.largest if goal is None else goal
+    return relaxation, relaxation.solve(lower, upper, Cuts.none(), goal, EFFORT)
+
+
 def exact_form_values(model, region, frame, delta, hidden):
     """Values of all forms with their coefficients taken as exact numbers."""
     x = [max(hidden[h], Fraction(0)) for h in model.neuron.tolist()]
@@ -195,9 +213,8 @@ def test_safe_bound_is_below_every_exact_objective(make_network, sizes):
     """Random multipliers and points prove valid, if useless, bounds."""
     checked = 0
     for seed in range(6):
-        frame, conditions, lower, upper, _ = make_node(make_network, sizes, seed, 0.3)
-        relaxation = L2Relaxation(frame, conditions, lower, upper)
-        solved = relaxation.solve(lower, upper, Cuts.none(), relaxation.largest, EFFORT)
+        frame, *_ = node = make_node(make_network, sizes, seed, 0.3)
+        _, solved = relaxed(node)
         generator = np.random.default_rng(seed)
         bounds = [solved.bound]
         model, good = solved.model, solved.witness
@@ -212,18 +229,11 @@ def test_safe_bound_is_below_every_exact_objective(make_network, sizes):
                 good.term_form,
             )
             bounds.append(safe_quadratic_bound(frame.flat, frame.inputs, first, model, witness))
-        points = exact_points(frame, lower, upper, conditions, 300, seed)
-        for delta, _, slacks, _ in points:
-            if min(slacks) >= 0:
-                objective = sum(d * d for d in delta)
-                assert all(Fraction(b) <= objective for b in bounds if np.isfinite(b))
-                checked += 1
+        for objective, _ in answers(node, 300, seed):
+            assert all(Fraction(b) <= objective for b in bounds if np.isfinite(b))
+            checked += 1
         assert np.isfinite(solved.bound)
     assert checked > 0
-
-
-def objective_of(delta):
-    return sum(d * d for d in delta)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -231,12 +241,11 @@ def test_a_form_that_is_zero_may_have_any_multiplier(make_network, sizes):
     """Of either sign, and of any size: on its side of the neuron bounds stay valid."""
     checked = 0
     for seed in range(4):
-        frame, conditions, lower, upper, _ = make_node(make_network, sizes, seed, 0.3)
-        relaxation = L2Relaxation(frame, conditions, lower, upper)
-        solved = relaxation.solve(lower, upper, Cuts.none(), relaxation.largest, EFFORT)
+        frame, *_ = node = make_node(make_network, sizes, seed, 0.3)
+        _, solved = relaxed(node)
         model, good, generator = solved.model, solved.witness, np.random.default_rng(seed)
         kappa = negative_curvature(frame.inputs, first_layer(frame.flat), model, good)
-        points = exact_points(frame, lower, upper, conditions, 200, seed)
+        points = answers(node, 200, seed)
         u = model.neuron.size
         for place, neuron in enumerate(model.neuron.tolist()):
             for side in range(2):
@@ -244,10 +253,9 @@ def test_a_form_that_is_zero_may_have_any_multiplier(make_network, sizes):
                 z[zero] += generator.normal() * 10.0 ** generator.integers(-2, 2)
                 moved = good._replace(z=z, x=good.x + 0.1 * generator.normal(size=u))
                 bound = bound_by_tangent(frame.flat, frame.inputs, model, moved, kappa, zero)
-                for delta, hidden, slacks, _ in points:
-                    there = hidden[neuron] <= 0 if side == 0 else hidden[neuron] >= 0
-                    if there and min(slacks) >= 0:
-                        assert not np.isfinite(bound) or Fraction(bound) <= objective_of(delta)
+                for objective, hidden in points:
+                    if hidden[neuron] <= 0 if side == 0 else hidden[neuron] >= 0:
+                        assert not np.isfinite(bound) or Fraction(bound) <= objective
                         checked += 1
     assert checked > 0
 
@@ -256,15 +264,10 @@ def test_a_form_that_is_zero_may_have_any_multiplier(make_network, sizes):
 def test_sides_that_are_ruled_out_hold_nothing_nearer(make_network, sizes):
     ruled = 0
     for seed in range(8):
-        frame, conditions, lower, upper, _ = make_node(make_network, sizes, seed, 0.2)
-        relaxation = L2Relaxation(frame, conditions, lower, upper)
-        points = [
-            (objective_of(delta), hidden)
-            for delta, hidden, slacks, _ in exact_points(frame, lower, upper, conditions, 300, seed)
-            if min(slacks) >= 0
-        ]
+        node = make_node(make_network, sizes, seed, 0.2)
+        points = answers(node, 300, seed)
         for goal in sorted(float(objective) for objective, _ in points)[:3]:
-            solved = relaxation.solve(lower, upper, Cuts.none(), goal, EFFORT)
+            relaxation, solved = relaxed(node, goal)
             out = relaxation.ruled_out(solved, goal)
             ruled += np.count_nonzero(out)
             neurons = solved.model.neuron
@@ -276,17 +279,14 @@ def test_sides_that_are_ruled_out_hold_nothing_nearer(make_network, sizes):
 
 
 def test_rounding_costs_little(make_network):
-    frame, conditions, lower, upper, _ = make_node(make_network, (4, 6, 4, 2), 1)
-    relaxation = L2Relaxation(frame, conditions, lower, upper)
-    solved = relaxation.solve(lower, upper, Cuts.none(), relaxation.largest, EFFORT)
+    _, solved = relaxed(make_node(make_network, (4, 6, 4, 2), 1))
     assert solved.answer.bound - 1e-9 <= solved.bound <= solved.answer.bound
 
 
 def test_an_indefinite_hessian_is_noticed(make_network):
     """Multipliers beyond convexity must not prove more than convex ones."""
-    frame, conditions, lower, upper, _ = make_node(make_network, (4, 6, 4, 2), 1)
-    relaxation = L2Relaxation(frame, conditions, lower, upper)
-    solved = relaxation.solve(lower, upper, Cuts.none(), relaxation.largest, EFFORT)
+    frame, *_ = node = make_node(make_network, (4, 6, 4, 2), 1)
+    _, solved = relaxed(node)
     assert solved.model.neuron.size > 0
     too_much = solved.witness._replace(psi=50.0 * solved.witness.psi)
     first = first_layer(frame.flat)

@@ -12,8 +12,8 @@ with the multiplier :math:`\alpha \lambda` for the form raises the bound by
 it is taken than is needed. The point that it reaches, cut to the limits, and its multipliers, cut
 to their signs, are a witness for the side (:func:`.certificate.bound_by_tangent`): where its bound
 exceeds the goal the side holds nothing, and the neuron has its other phase. The multipliers of the
-terms stay, and with them the costly part of the certificate. A program takes a hundred times as
-long.
+terms stay, and with them the costly part of the certificate: all sides of a node take half as
+long as its program.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     bound_by_tangent,
     negative_curvature,
 )
-from reluopt.engines.branch_and_bound.l2.interior import side_columns, side_values
+from reluopt.engines.branch_and_bound.l2.interior import (
+    side_columns,
+    side_softness,
+    side_values,
+)
 from reluopt.engines.branch_and_bound.l2.iterate import Iterate, residuals_at
 from reluopt.engines.branch_and_bound.l2.model import Model
 from reluopt.engines.branch_and_bound.l2.newton import factorise
@@ -72,16 +76,12 @@ class Springs(NamedTuple):
 @search_kernel
 def springs_at(program: QuadraticProgram, best: Iterate) -> Springs:
     """The system at an iterate."""
-    u = program.cap.size
     shape = curvature(program, best.theta)
     factors = factorise(program, best, shape, residuals_at(program, best, shape))
-    half, softness = side_columns(program), np.ones((u, 2))
+    half = side_columns(program)
     if factors.ok:
         forward_solve_columns(factors.system, half)
-        for i in range(u):
-            for side in range(2):
-                softness[i, side] = np.sum(half[:, 2 * i + side] ** 2)
-    value = side_values(program, best)
+    softness, value = side_softness(half), side_values(program, best)
     inverse = factors.inverse_diagonal
     return Springs(factors.ok, factors.system, half, softness, value, shape.cross, inverse)
 

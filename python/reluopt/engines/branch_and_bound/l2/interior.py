@@ -196,11 +196,10 @@ def gains(program: QuadraticProgram, answer: InteriorPoint) -> FloatMatrix:
         return result
     columns = side_columns(program)
     forward_solve_columns(answer.system, columns)
-    values = side_values(program, answer.best)
+    values, softness = side_values(program, answer.best), side_softness(columns)
     for i in range(u):
         for side in range(2):
-            softness = np.sum(columns[:, 2 * i + side] ** 2)
-            result[i, side] = 0.5 * values[i, side] ** 2 / softness
+            result[i, side] = 0.5 * values[i, side] ** 2 / softness[i, side]
     return result
 
 
@@ -216,6 +215,16 @@ def side_columns(program: QuadraticProgram) -> FloatMatrix:
         for j in range(u):
             columns[r + j, 2 * i + 1] = program.term_x[i, j]
     return columns
+
+
+@search_kernel
+def side_softness(half: FloatMatrix) -> FloatMatrix:
+    """``c K^-1 c`` of these forms, shape ``(u, 2)``, for the columns that K's factor solved."""
+    softness = np.empty((half.shape[1] // 2, 2))
+    for i in range(softness.shape[0]):
+        for side in range(2):
+            softness[i, side] = np.sum(half[:, 2 * i + side] ** 2)
+    return softness
 
 
 @search_kernel
