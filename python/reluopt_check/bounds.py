@@ -95,7 +95,8 @@ class Bounds(NamedTuple):
     def carried(self, top: int, form: Form, rule: Rule, planes: Planes) -> Affine:
         """Constant and cost with ``form @ a + sum t (max(a, 0) - plane) >= constant + cost @ p``.
 
-        The form is one of layer ``top``, t what the rule says. Without planes they are 0.
+        The form is one of layer ``top``, t what the rule says: at least 0 of neurons that have a
+        plane. Without ``planes`` these are 0, and t may have any sign.
         """
         domain, net = self.domain, self.domain.net
         constant, form, left = descended(net, top, form, rule)

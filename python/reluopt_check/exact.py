@@ -27,6 +27,8 @@ class Vec(NamedTuple):
 def vec(values: Iterable[Any]) -> Vec:
     """Exactly these numbers, whose denominators are powers of two."""
     pairs = [value.as_integer_ratio() for value in values]
+    if any(d & (d - 1) for _, d in pairs):
+        raise RuntimeError("expected denominators that are powers of two")
     e = max((d.bit_length() - 1 for _, d in pairs), default=0)
     return Vec([n << (e + 1 - d.bit_length()) for n, d in pairs], e)
 

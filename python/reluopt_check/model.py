@@ -144,7 +144,7 @@ class Claim:
         fields.field("version", int, among=(VERSION,))
         self.norm: str = fields.field("norm", str, among=(*UNITS,))
         self.verdict = fields.field("question", str, among=("distance", "verdict")) == "verdict"
-        given = fields.field("bound", float, int, *[type(None)] * (not self.verdict))
+        given = fields.field("bound", float, *[type(None)] * (not self.verdict))
         need(0 <= (given or 0) < inf, f"claim: expected a bound >= 0, found {given}", InputError)
         self.bound = None if given is None else Fraction(given)
         self.name = repr(fields.field("name", str)[:60])

@@ -2,10 +2,10 @@
 
 A proof names its network and task by fingerprints alone, and its replay bounds neurons anew by
 whatever the propagation of this version does. An independent checker (``reluopt_check``) needs the
-task itself, the bounds, each of which it confirms before it uses it, and the answer. All of that
-stands in tensors whose names begin with ``claim.``, and the field ``claim``; docs/proof.md says
-what they mean. Replaying
-(:mod:`.proof`, :mod:`.dual.proof`) does not look at it.
+task itself, the bounds, each of which it confirms before it uses it, leaves in terms of neurons,
+and the answer. All of that stands in tensors whose names begin with ``claim.``, and the field
+``claim``; docs/proof.md says what they mean. Replaying (:mod:`.proof`, :mod:`.dual.proof`) does not
+look at it.
 """
 
 from __future__ import annotations
