@@ -233,10 +233,8 @@ def test_what_becomes_known_meanwhile_may_end_a_search(
         Method("bnb"),
     )
     task = Verification(image, label, 0.999 * nearest.objective).task(thesis)
-    search = verdict.DomainSearch(
-        thesis, BoxDomain(*box_ends(task.inputs)), task.alternatives, NEVER
-    )
-    search.meanwhile = lambda: asked.append(1) or wanted
+    given = thesis, BoxDomain(*box_ends(task.inputs)), task.alternatives, NEVER
+    search = verdict.DomainSearch(*given, meanwhile=lambda: asked.append(1) or wanted)
     decision = search.run()
     assert asked == [1]
     assert decision.empty is wanted

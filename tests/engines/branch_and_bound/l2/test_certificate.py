@@ -19,6 +19,7 @@ from reluopt.engines.branch_and_bound.l2.model import (
     CONDITION,
     NEGATIVE,
     PHASE,
+    POSITIVE,
     L2Setting,
     build_model,
 )
@@ -249,7 +250,9 @@ def test_a_form_that_is_zero_may_have_any_multiplier(make_network, sizes):
         u = model.neuron.size
         for place, neuron in enumerate(model.neuron.tolist()):
             for side in range(2):
-                zero, z = (0, 2)[side] * u + place, good.z.copy()
+                kind, z = (POSITIVE, NEGATIVE)[side], good.z.copy()
+                zero = kind * u + place
+                assert (model.kind[zero], model.owner[zero]) == (kind, neuron)
                 z[zero] += generator.normal() * 10.0 ** generator.integers(-2, 2)
                 moved = good._replace(z=z, x=good.x + 0.1 * generator.normal(size=u))
                 bound = bound_by_tangent(frame.flat, frame.inputs, model, moved, kappa, zero)

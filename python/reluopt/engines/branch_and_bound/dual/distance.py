@@ -68,9 +68,8 @@ INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
 
 FEW, LOOKS = 250_000, 20_000
-"""Nodes of dual bounds after which smaller boxes come first: about 20 s. Of trees of semidefinite
-programs they come in between; before these, boxes that may hold a nearer image are searched by so
-many nodes, whose looks find it sooner."""
+"""Nodes of dual bounds, about 20 s, after which smaller boxes come first; and before semidefinite
+programs where the box may hold a nearer image, which looks of dual trees find sooner."""
 
 
 def takes(task: Task) -> bool:
@@ -304,15 +303,18 @@ class _Search:
     def _decided(self, radius: float, most: float = math.inf) -> Decision:
         """What a box holds: of one condition of each alternative or, where that may be met, all."""
         decision, everything = self._decide(radius, self._worst, most), [-1] * len(self._worst)
-        undecided = self._open(decision) and radius <= self.cutoff
-        if undecided and decision.nodes < most and self._worst != everything:
+        wanted = (
+            self._open(decision) and radius <= self.cutoff
+        )  # nearer ones end it
+        if wanted and decision.nodes < most and self._worst != everything:
             decision = self._decide(radius, everything)
         return decision
 
     def _decide(self, radius: float, chosen: list[int], most: float = math.inf) -> Decision:
         """What the box of a radius holds; a proof, if it closes the gap and one shall be kept.
 
-        After ``most`` nodes it ends undecided; trees of programs go on after smaller boxes.
+        After ``most`` nodes it ends undecided; where trees of programs go on, smaller boxes are
+        searched within this call, and may leave another incumbent.
         """
         ends, folded = self._box(radius, chosen)
         if folded is None or folded.empty:
@@ -320,11 +322,10 @@ class _Search:
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
         given = (folded.network, BoxDomain(*ends), folded.task.alternatives, self.deadline)
         keep = self.keep and radius >= self.cutoff
-        first = most < math.inf
-        few = LOOKS if first else None
-        search = DomainSearch(*given, attack=attack, keep=keep, most=most, few=few)
-        search.meanwhile = self._bound_smaller if first else None
-        decision = search.run()
+        few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
+        decision = DomainSearch(
+            *given, attack=attack, keep=keep, most=most, few=few, meanwhile=meanwhile
+        ).run()
         self._nearest_miss = attack.best
         self.nodes += decision.nodes
         if keep and decision.empty:

@@ -123,11 +123,8 @@ class DomainSearch:
     With a ``gap`` the largest slack is looked for, not its sign: nodes are closed by what the
     attack has found best so far, up to this gap, and no input ends the search. It ends undecided
     after ``most`` nodes, unless semidefinite programs can go on, which take over after ``few``.
-
-    Attributes:
-        decision: what is known.
-        meanwhile: called once, when trees of programs have become large; whether the search is
-            still wanted after that.
+    When trees of these have become large ``meanwhile`` is called, once: it says whether the search
+    is still wanted.
     """
 
     def __init__(
@@ -142,6 +139,7 @@ class DomainSearch:
         gap: float | None = None,
         most: float = math.inf,
         few: int | None = None,
+        meanwhile: Callable[[], bool] | None = None,
     ) -> None:
         self._gap, self._most = gap, most
         self._few = FEW if few is None else few
@@ -149,7 +147,7 @@ class DomainSearch:
         self._alternatives = alternatives
         self._deadline, self._attack, self._keep = deadline, attack, keep
         self.decision = Decision()
-        self.meanwhile: Callable[[], bool] | None = None
+        self._meanwhile = meanwhile
         self._unwanted = False
         self._slacks = np.full(len(alternatives), np.inf)
         self._open = list(range(len(alternatives)))
@@ -313,7 +311,10 @@ class DomainSearch:
         pace, chain = Pace(), self._chain(planes=True)
         if not self._keep and self._gap is None and programs.fit(chain):
             self._grow_all(chain, pace, min(self._few, self._most))
-            self._solve_programs(chain)
+            if not self._over():
+                self._solve_programs(chain)
+        if not self._open or self._over():
+            return
         longest = math.inf if self._keep else self.decision.nodes + LONG
         self._grow_all(chain, pace, min(longest, self._most))
         if self._open and longest < self._most and not self._over():
@@ -340,8 +341,8 @@ class DomainSearch:
 
     def _is_wanted(self) -> bool:
         """Whether the search goes on, which is asked for once."""
-        if self.meanwhile is not None:
-            asked, self.meanwhile = self.meanwhile, None
+        if self._meanwhile is not None:
+            asked, self._meanwhile = self._meanwhile, None
             self._unwanted = not asked()
         return not self._unwanted
 

@@ -143,7 +143,7 @@ def bound_by_tangent(
 ) -> float:
     """The bound for a kappa with ``M >= -kappa I``, which depends on ``psi`` alone.
 
-    Where the form ``zero`` is 0, its multiplier may have any sign.
+    The form ``zero`` must be 0 wherever the bound is used: its multiplier may have any sign.
     """
     u, width = model.neuron.size, flat.sizes[1]
     forms, terms = model.constant.size, witness.term_at.size

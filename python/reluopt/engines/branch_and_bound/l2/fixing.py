@@ -41,7 +41,7 @@ from reluopt.engines.branch_and_bound.l2.interior import (
     side_values,
 )
 from reluopt.engines.branch_and_bound.l2.iterate import Iterate, residuals_at
-from reluopt.engines.branch_and_bound.l2.model import Model
+from reluopt.engines.branch_and_bound.l2.model import NEGATIVE, POSITIVE, Model
 from reluopt.engines.branch_and_bound.l2.newton import factorise
 from reluopt.engines.branch_and_bound.l2.program import RELU_SCALE, QuadraticProgram, curvature
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix
@@ -152,7 +152,7 @@ def ruled_out(
         point = stepped(program, best, springs, i, side, share)
         z = np.zeros(model.constant.size)
         z[program.form] = point.z / program.scale
-        zero = (0, 2)[side] * program.cap.size + i  # the forms x_i and s_i of the model
+        zero = (POSITIVE, NEGATIVE)[side] * program.cap.size + i
         z[zero] -= (1.0, RELU_SCALE)[side] * point.pull
         moved = witness._replace(delta=point.delta, x=point.x, z=z)
         value = bound_by_tangent(frame.flat, frame.inputs, model, moved, kappa, zero)
