@@ -303,9 +303,7 @@ class _Search:
     def _decided(self, radius: float, most: float = math.inf) -> Decision:
         """What a box holds: of one condition of each alternative or, where that may be met, all."""
         decision, everything = self._decide(radius, self._worst, most), [-1] * len(self._worst)
-        wanted = (
-            self._open(decision) and radius <= self.cutoff
-        )  # nearer ones end it
+        wanted = self._open(decision) and radius <= self.cutoff  # nearer ones end it
         if wanted and decision.nodes < most and self._worst != everything:
             decision = self._decide(radius, everything)
         return decision
