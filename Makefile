@@ -16,7 +16,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TEST_FLAGS ?=
-# Worker processes, one for each core, and other options of `reluopt reproduce`.
+# Worker processes of tests and experiments, one for each core, and other options of
+# `reluopt reproduce`.
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 ARGS ?=
 
@@ -61,7 +62,8 @@ lint: $(VENV)/.test-installed
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest --cov=reluopt --cov=reluopt_check --cov-report=term $(TEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
+		--cov=reluopt --cov=reluopt_check --cov-report=term $(TEST_FLAGS)
 
 # RELUOPT_FUZZ_SHARE=0.01 takes a hundredth of all counts, RELUOPT_FUZZ_SEED=1 other cases.
 fuzz: $(VENV)/.test-installed

@@ -4,15 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reluopt.images.mnist import load_images
 from reluopt.questions.targets import RunnerUpTarget
 from reluopt.studies import adm
 from reluopt.studies.adm import DrawnTarget, RankTarget
 from reluopt.studies.published import ADM, ADM_LOGITS
 
 
+def _first_images(name):
+    """A tenth of a data set: all of them take half a minute."""
+    return load_images(name).subset(range(1000))
+
+
 def test_the_study_tells_its_rows(few, told, files, monkeypatch):
     monkeypatch.setattr(adm, "METHODS", (("highs", "constant"), ("highs", "interval")))
     monkeypatch.setattr(adm, "TARGETS", 1)
+    monkeypatch.setattr(adm, "load_images", _first_images)
     result = few("adm", 1, time_limit=3.0)
     rows = pd.read_csv(result.folder / "adm-rows.csv")
     tight = rows[rows["bounds"] == "interval"].set_index("variant")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reluopt.bounds.base import BoundingMethod, PreActivationBounds
+from reluopt.bounds.interval import Interval
 from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError, UnsupportedProblemError
 from reluopt.networks.network import ReLUNetwork
@@ -71,9 +72,11 @@ class Constant(BoundingMethod):
 
     def _exceeding(self, network: ReLUNetwork, inputs: InputSet, deadline: Deadline) -> str:
         """Why the constant is not valid over ``inputs``; an empty text if it is."""
-        from reluopt.bounds.lp import bounds_within  # loads HiGHS and scipy
+        proven = Interval().compute(network, inputs, deadline=deadline)
+        if not _within(proven, self.magnitude):
+            from reluopt.bounds.lp import bounds_within  # loads HiGHS and scipy
 
-        proven = bounds_within(network, inputs, self.magnitude, deadline=deadline)
+            proven = bounds_within(network, inputs, self.magnitude, deadline=deadline)
         for k, (low, up) in enumerate(zip(proven.lower, proven.upper, strict=True), start=1):
             reach = np.maximum(-low, up)
             worst = int(np.argmax(reach))
@@ -84,6 +87,12 @@ class Constant(BoundingMethod):
                     f"[{low[worst]:.6g}, {up[worst]:.6g}]"
                 )
         return ""
+
+
+def _within(bounds: PreActivationBounds, magnitude: float) -> bool:
+    """Whether no neuron leaves ``[-magnitude, magnitude]``; NaN leaves it."""
+    pairs = zip(bounds.lower, bounds.upper, strict=True)
+    return all(bool((np.maximum(-low, up) <= magnitude).all()) for low, up in pairs)
 
 
 _EXCEEDING: dict[tuple[str, str, float], str] = {}
