@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 Mark: TypeAlias = Any
 """What a listener wants to remember of a node; open nodes carry it, trees never look at it."""
@@ -12,7 +12,12 @@ class TreeEvents:
     """A listener; this one does not care. :class:`~.plan.Recorder` records.
 
     A node that is neither branched nor closed stays open with its mark.
+
+    Attributes:
+        replays: whether everything that decides phases must be told, as a proof is made of it.
     """
+
+    replays: ClassVar[bool] = False
 
     def planted(self) -> Mark:
         """A tree begins (anew, perhaps); the mark of its root."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
 from reluopt.engines.branch_and_bound.leaf import LEAF
@@ -28,6 +29,8 @@ class Plan:
 @dataclass(eq=False)
 class Recorder(TreeEvents):
     """Records one tree; the mark of an open node is its :class:`Plan`."""
+
+    replays: ClassVar[bool] = True
 
     root: Plan = field(default_factory=Plan)
 

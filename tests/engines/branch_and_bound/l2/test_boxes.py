@@ -144,7 +144,7 @@ def test_phases_that_programs_rule_out_make_trees_smaller(mlp_box, monkeypatch):
         return tree
 
     smaller = grown()
-    monkeypatch.setattr(boxes.L2Relaxation, "ruled_out", lambda _, solved, __: none_of(solved))
+    monkeypatch.setattr(boxes.L2Relaxation, "_ruled_out", lambda _, solved, *__: none_of(solved))
     larger = grown()
     assert smaller.count < larger.count
     assert len(smaller.stuck) == len(larger.stuck) == 2, "linear regions that hold an input"
@@ -153,7 +153,7 @@ def test_phases_that_programs_rule_out_make_trees_smaller(mlp_box, monkeypatch):
 def test_what_was_taken_stays_open_when_an_input_is_found(mlp_box, monkeypatch):
     """Two programs at a time, the first of which shows the input."""
     monkeypatch.setattr(boxes, "thread_count", lambda: 2)
-    monkeypatch.setattr(boxes.L2Relaxation, "ruled_out", lambda _, solved, __: none_of(solved))
+    monkeypatch.setattr(boxes.L2Relaxation, "_ruled_out", lambda _, solved, *__: none_of(solved))
     network, ends, conditions, bounds = mlp_box
     seen = []
 

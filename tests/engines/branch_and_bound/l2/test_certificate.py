@@ -271,7 +271,7 @@ def test_sides_that_are_ruled_out_hold_nothing_nearer(make_network, sizes):
         points = answers(node, 300, seed)
         for goal in sorted(float(objective) for objective, _ in points)[:3]:
             relaxation, solved = relaxed(node, goal)
-            out = relaxation.ruled_out(solved, goal)
+            out = relaxation.branching(solved, goal).out
             ruled += np.count_nonzero(out)
             neurons = solved.model.neuron
             for objective, hidden in points:

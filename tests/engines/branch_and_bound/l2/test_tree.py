@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,3 +180,17 @@ def test_the_bound_is_valid_when_time_runs_out(test_images):
     short, long = solve(network, task, time_limit=0.02), solve(network, task, time_limit=20.0)
     assert short.bound <= long.objective * (1.0 + 1e-9)
     assert short.search_seconds < 2.0
+
+
+def test_phases_are_fixed_where_no_proof_must_tell_them(thesis, test_images):
+    image, label = test_images.image(138), test_images.label(138)
+    question = MinimalPerturbation(image, label, ShiftTarget(5), Norm.L2, RelativeMargin(0.2))
+    request = EngineRequest(thesis, question.task(thesis), None, options=EngineOptions(60.0))
+    kept = replace(request, options=EngineOptions(60.0, extra={"proof": True}))
+    fixed, told = ENGINE.solve(request), ENGINE.solve(kept)
+    assert fixed.status == told.status == Status.OPTIMAL
+    assert fixed.objective == pytest.approx(told.objective, rel=2e-6)
+    assert fixed.nodes < 0.8 * told.nodes
+    shown = ENGINE.replay(told.proof, thesis, request.task)
+    assert shown == pytest.approx(told.bound, rel=1e-6)
+    assert shown <= fixed.objective

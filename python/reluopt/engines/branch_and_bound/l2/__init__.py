@@ -16,7 +16,6 @@ KERNELS = (
     f"{_HERE}certificate:safe_quadratic_bound",
     f"{_HERE}fixing:springs_at",
     f"{_HERE}fixing:stepped",
-    f"{_HERE}interior:gains",
     f"{_HERE}interior:solve_program",
     f"{_HERE}model:build_model",
     f"{_HERE}program:build_program",

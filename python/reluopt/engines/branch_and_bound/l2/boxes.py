@@ -33,6 +33,7 @@ import numpy as np
 
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.frame import Frame, sides
+from reluopt.engines.branch_and_bound.l2.branching import Branching
 from reluopt.engines.branch_and_bound.l2.interior import Effort
 from reluopt.engines.branch_and_bound.l2.program import curvature
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation, Solved
@@ -40,7 +41,7 @@ from reluopt.engines.branch_and_bound.threads import each, thread_count
 from reluopt.networks.flattening import flatten
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray, IntArray
+from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.input_sets import BOX_ONLY, around
 from reluopt.numerics.rounding import ROUNDOFF, TINY
 from reluopt.questions.input_sets import Box, InputSet
@@ -66,9 +67,6 @@ next."""
 
 PRODUCTS = 0.15
 """Products handed to children, for each undecided neuron."""
-
-AGAIN = 0.1
-"""A node of which this share of the undecided neurons has only one phase left is solved again."""
 
 TRUST = 4.0
 """A child whose predicted rise, so many times, does not close it is split without a program."""
@@ -186,13 +184,14 @@ class BoxTree:
             ready = [made for node in taken if (made := self._prepared(node)) is not None]
             answers = each(_Ready.solved, ready)
             self.count += len(ready)
-            for place, (one, solved) in enumerate(zip(ready, answers, strict=True)):
+            for place, (one, answer) in enumerate(zip(ready, answers, strict=True)):
+                solved, branching = answer
                 if solved.bound > one.relaxation.largest:
                     continue
                 if solved.usable and self._look(one.ellipsoid.input(solved)):
                     self.open += [left.node for left in ready[place:]]
                     return True
-                self._left_open(one, solved)
+                self._left_open(one, solved, branching)
         return False
 
     def _prepared(self, node: _Node) -> _Ready | None:
@@ -208,43 +207,33 @@ class BoxTree:
         relaxation = L2Relaxation(frame, self._conditions, *self.root)
         return _Ready(replace(node, lower=lower, upper=upper), ellipsoid, relaxation)
 
-    def _left_open(self, one: _Ready, solved: Solved) -> None:
+    def _left_open(self, one: _Ready, solved: Solved, branching: Branching | None) -> None:
         """Go on from a node that is not shown to be empty."""
-        node, relaxation, neurons = one.node, one.relaxation, solved.model.neuron
-        if not solved.usable or neurons.size == 0:
+        node, relaxation = one.node, one.relaxation
+        if branching is None:
             self.stuck.append(node)
             return
         risen = solved.bound - node.bound
-        above = replace(
-            node, shares=one.ellipsoid.asked(solved), bound=max(node.bound, solved.bound)
-        )
         self._turns = self._turns - 1 if risen > ENOUGH else 0
+        if branching.empty:
+            return
+        lower, upper = branching.narrowed(node.lower, node.upper)
+        bound, shares = max(node.bound, solved.bound), one.ellipsoid.asked(solved)
+        node = replace(node, lower=lower, upper=upper, bound=bound, shares=shares)
         if self._turns > 0:
-            self.open.append(above)
+            self.open.append(node)
             return
-        out = relaxation.ruled_out(solved, relaxation.largest)
-        if out.all(axis=1).any():  # a neuron without a phase
-            return
-        above = _without(above, neurons[out[:, 0]], neurons[out[:, 1]])
-        above = replace(above, cuts=relaxation.handed(solved, relaxation.largest, PRODUCTS))
-        if np.count_nonzero(out) >= AGAIN * neurons.size:
-            self.open.append(above)
+        node = replace(node, cuts=relaxation.handed(solved, relaxation.largest, PRODUCTS))
+        if branching.changed:
+            self.open.append(node)
             return
         missing = relaxation.largest - solved.bound
-        ranked, gains = relaxation.ranked(solved, missing)
-        ranked = ranked[~np.isin(ranked, np.argwhere(out)[:, 0])]
-        for side, child in enumerate(_sides(above, int(neurons[ranked[0]]))):
-            if ranked.size > 1 and TRUST * gains[ranked[0], side] < missing:
-                self.open += _sides(child, int(neurons[ranked[1]]))
+        rises = branching.rises[branching.order[0]]
+        for rise, child in zip(rises, _sides(node, branching.neuron()), strict=True):
+            if branching.order.size > 1 and TRUST * rise < missing:
+                self.open += _sides(child, branching.neuron(1))
             else:
                 self.open.append(child)
-
-
-def _without(node: _Node, inactive: IntArray, active: IntArray) -> _Node:
-    """A node whose neurons are not inactive, or not active, where that is ruled out."""
-    lower, upper = node.lower.copy(), node.upper.copy()
-    lower[inactive], upper[active] = 0.0, 0.0
-    return replace(node, lower=lower, upper=upper)
 
 
 def _sides(node: _Node, neuron: int) -> list[_Node]:
@@ -263,7 +252,10 @@ class _Ready:
     ellipsoid: Ellipsoid
     relaxation: L2Relaxation
 
-    def solved(self) -> Solved:
-        """Its program's answer."""
+    def solved(self) -> tuple[Solved, Branching | None]:
+        """Its program's answer, and how to go on where it leaves something that can be split."""
         node, goal = self.node, self.relaxation.largest
-        return self.relaxation.solve(node.lower, node.upper, node.cuts, goal, EFFORT)
+        solved = self.relaxation.solve(node.lower, node.upper, node.cuts, goal, EFFORT)
+        if solved.bound > goal or not solved.usable or solved.model.neuron.size == 0:
+            return solved, None
+        return solved, self.relaxation.branching(solved, goal)

@@ -1,8 +1,10 @@
 r"""Phases that a solved program rules out: one Newton step for each, and a certificate.
 
-At the optimum of a node's program, its Newton system :math:`\mathcal{K}` in (y, x) says what it
-costs to make a form c of value v zero, ``x_i`` for the inactive side of a neuron and ``s_i`` for
-the active one (:func:`.interior.gains`). A share :math:`\alpha` of the step that does it,
+At the optimum of a node's program, its Newton system :math:`\mathcal{K}` in (y, x), in which active
+rows and limits are stiff springs, says what it costs to make a form c of value v zero, ``x_i`` for
+the inactive side of a neuron and ``s_i`` for the active one: :math:`\tfrac12 v^2 / (c^\top
+\mathcal{K}^{-1} c)`, the side's *gain*. Multipliers are not adapted to the new point, so that this
+tends to be less than the bound's true rise. A share :math:`\alpha` of the step that does it,
 
 .. math:: d = -\alpha \lambda\, \mathcal{K}^{-1} c,
     \qquad \lambda = v / (c^\top \mathcal{K}^{-1} c),
@@ -35,14 +37,9 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     bound_by_tangent,
     negative_curvature,
 )
-from reluopt.engines.branch_and_bound.l2.interior import (
-    side_columns,
-    side_softness,
-    side_values,
-)
-from reluopt.engines.branch_and_bound.l2.iterate import Iterate, residuals_at
+from reluopt.engines.branch_and_bound.l2.iterate import Iterate
 from reluopt.engines.branch_and_bound.l2.model import NEGATIVE, POSITIVE, Model
-from reluopt.engines.branch_and_bound.l2.newton import factorise
+from reluopt.engines.branch_and_bound.l2.newton import factorise_primal
 from reluopt.engines.branch_and_bound.l2.program import RELU_SCALE, QuadraticProgram, curvature
 from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix
 from reluopt.numerics.jit import search_kernel
@@ -58,8 +55,9 @@ class Springs(NamedTuple):
     Attributes:
         ok: whether there is one.
         system: its Cholesky factor.
-        half: ``inverse(system) @ c`` of all sides (:func:`.interior.side_columns`).
+        half: ``inverse(system) @ c`` of all sides (:func:`side_columns`).
         softness, value: ``c K^-1 c`` and v of each side, shape ``(u, 2)``.
+        gain: predicted rise of the bound on each side; 0 where there is no system.
         cross: G.
         inverse_diagonal: of the pixels.
     """
@@ -69,6 +67,7 @@ class Springs(NamedTuple):
     half: FloatMatrix
     softness: FloatMatrix
     value: FloatMatrix
+    gain: FloatMatrix
     cross: FloatMatrix
     inverse_diagonal: FloatArray
 
@@ -77,13 +76,51 @@ class Springs(NamedTuple):
 def springs_at(program: QuadraticProgram, best: Iterate) -> Springs:
     """The system at an iterate."""
     shape = curvature(program, best.theta)
-    factors = factorise(program, best, shape, residuals_at(program, best, shape))
+    factors = factorise_primal(program, best, shape)
     half = side_columns(program)
     if factors.ok:
         forward_solve_columns(factors.system, half)
     softness, value = side_softness(half), side_values(program, best)
+    gain = 0.5 * value**2 / softness if factors.ok else np.zeros(value.shape)
     inverse = factors.inverse_diagonal
-    return Springs(factors.ok, factors.system, half, softness, value, shape.cross, inverse)
+    return Springs(factors.ok, factors.system, half, softness, value, gain, shape.cross, inverse)
+
+
+@search_kernel
+def side_columns(program: QuadraticProgram) -> FloatMatrix:
+    """The forms ``x_i`` (columns 2 i) and ``4 s_i`` (2 i + 1) in terms of (y, x)."""
+    u, r = program.cap.size, program.basis.shape[0]
+    columns = np.zeros((r + u, 2 * u))
+    for i in range(u):
+        columns[r + i, 2 * i] = 1.0
+        for j in range(r):
+            columns[j, 2 * i + 1] = program.term_y[i, j]
+        for j in range(u):
+            columns[r + j, 2 * i + 1] = program.term_x[i, j]
+    return columns
+
+
+@search_kernel
+def side_softness(half: FloatMatrix) -> FloatMatrix:
+    """``c K^-1 c`` of these forms, shape ``(u, 2)``, for the columns that K's factor solved."""
+    softness = np.empty((half.shape[1] // 2, 2))
+    for i in range(softness.shape[0]):
+        for side in range(2):
+            softness[i, side] = np.sum(half[:, 2 * i + side] ** 2)
+    return softness
+
+
+@search_kernel
+def side_values(program: QuadraticProgram, iterate: Iterate) -> FloatMatrix:
+    """Values of these forms at a point, shape ``(u, 2)``."""
+    u = program.cap.size
+    y = times(program.basis, iterate.delta)
+    forms = times(program.term_x[:u], iterate.x) + times(program.term_y[:u], y)
+    values = np.empty((u, 2))
+    for i in range(u):
+        values[i, 0] = iterate.x[i]
+        values[i, 1] = forms[i] + program.term_c[i]
+    return values
 
 
 class Stepped(NamedTuple):
@@ -124,6 +161,7 @@ def ruled_out(
     first: FirstLayer,
     node: tuple[Model, QuadraticProgram],
     best: Iterate,
+    springs: Springs,
     proven: tuple[Witness, float],
     goal: float,
 ) -> BoolArray:
@@ -134,6 +172,7 @@ def ruled_out(
         first: of the network.
         node: its model and program.
         best: where the program ended.
+        springs: there.
         proven: the node's witness and bound.
         goal: the objective.
 
@@ -142,10 +181,9 @@ def ruled_out(
     """
     (model, program), (witness, bound) = node, proven
     found = np.zeros((program.cap.size, 2), dtype=np.bool_)
-    springs, missing = springs_at(program, best), goal - bound
+    missing, gain = goal - bound, springs.gain
     if not (springs.ok and missing > 0.0):
         return found
-    gain = 0.5 * springs.value**2 / springs.softness
     kappa = negative_curvature(frame.inputs, first, model, witness)
     for i, side in np.argwhere(gain > PROMISING * missing).tolist():
         share = 1.0 - np.sqrt(max(1.0 - AIM * missing / gain[i, side], 0.0))

@@ -30,7 +30,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.l2.algebra import forward_solve_columns, times
 from reluopt.engines.branch_and_bound.l2.iterate import (
     Iterate,
     Residuals,
@@ -43,7 +42,7 @@ from reluopt.engines.branch_and_bound.l2.iterate import (
 )
 from reluopt.engines.branch_and_bound.l2.newton import direction, factorise
 from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
-from reluopt.numerics.arrays import FloatArray, FloatMatrix
+from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.jit import part, search_kernel
 
 SOLVED, CUT_OFF, OUT_OF_STEPS, TROUBLE = 0, 1, 2, 3
@@ -95,7 +94,6 @@ class InteriorPoint(NamedTuple):
         bound: the best one.
         objective: at the iterate that has it.
         best: this iterate.
-        system: Cholesky factor of the last Newton system in (y, x), see :func:`gains`.
         status: ``SOLVED``, ``CUT_OFF``, ``OUT_OF_STEPS`` or ``TROUBLE``.
         steps: Newton steps taken.
     """
@@ -103,7 +101,6 @@ class InteriorPoint(NamedTuple):
     bound: float
     objective: float
     best: Iterate
-    system: FloatMatrix
     status: int
     steps: int
 
@@ -124,7 +121,7 @@ def solve_program(
     u = program.cap.size
     count = iterate.z.size + 2 * iterate.delta.size + 3 * u + (theta.size - u)
     best, best_bound, objective = iterate, -np.inf, np.inf
-    status, steps, system = OUT_OF_STEPS, 0, np.zeros((0, 0))
+    status, steps = OUT_OF_STEPS, 0
     for steps in range(effort.steps):  # noqa: B007
         shape = curvature(program, iterate.theta)
         residuals = residuals_at(program, iterate, shape)
@@ -142,7 +139,6 @@ def solve_program(
         if not factors.ok:
             status = TROUBLE
             break
-        system = factors.system
         # Predictor: towards no complementarity at all. What is left of it then tells how far to go.
         guess = direction(program, iterate, shape, residuals, factors, 0.0, iterate, False)
         step = longest_step(program, iterate, guess)
@@ -155,7 +151,7 @@ def solve_program(
             status = TROUBLE
             break
         iterate = advance(iterate, move, step)
-    return InteriorPoint(best_bound, objective, best, system, status, steps)
+    return InteriorPoint(best_bound, objective, best, status, steps)
 
 
 @part
@@ -179,62 +175,3 @@ def _centring(share: float, step: float) -> float:
     if step < SHORT_STEP:
         centring = max(centring, SHORT_CENTRING)
     return centring
-
-
-@search_kernel
-def gains(program: QuadraticProgram, answer: InteriorPoint) -> FloatMatrix:
-    r"""Predicted rise of the objective when ``x_i`` (column 0) or ``s_i`` (1) must become zero.
-
-    With the Newton system :math:`\mathcal{K}` of the last step, in which active rows and limits
-    are stiff springs, moving the form ``c`` from its value v to zero costs
-    :math:`\tfrac12 v^2 / (c^\top \mathcal{K}^{-1} c)`. The multipliers are not adapted to the new
-    point, so this tends to be less than the true rise.
-    """
-    u, r = program.cap.size, program.basis.shape[0]
-    result = np.zeros((u, 2))
-    if answer.system.shape[0] != r + u:
-        return result
-    columns = side_columns(program)
-    forward_solve_columns(answer.system, columns)
-    values, softness = side_values(program, answer.best), side_softness(columns)
-    for i in range(u):
-        for side in range(2):
-            result[i, side] = 0.5 * values[i, side] ** 2 / softness[i, side]
-    return result
-
-
-@search_kernel
-def side_columns(program: QuadraticProgram) -> FloatMatrix:
-    """The forms ``x_i`` (columns 2 i) and ``4 s_i`` (2 i + 1) in terms of (y, x)."""
-    u, r = program.cap.size, program.basis.shape[0]
-    columns = np.zeros((r + u, 2 * u))
-    for i in range(u):
-        columns[r + i, 2 * i] = 1.0
-        for j in range(r):
-            columns[j, 2 * i + 1] = program.term_y[i, j]
-        for j in range(u):
-            columns[r + j, 2 * i + 1] = program.term_x[i, j]
-    return columns
-
-
-@search_kernel
-def side_softness(half: FloatMatrix) -> FloatMatrix:
-    """``c K^-1 c`` of these forms, shape ``(u, 2)``, for the columns that K's factor solved."""
-    softness = np.empty((half.shape[1] // 2, 2))
-    for i in range(softness.shape[0]):
-        for side in range(2):
-            softness[i, side] = np.sum(half[:, 2 * i + side] ** 2)
-    return softness
-
-
-@search_kernel
-def side_values(program: QuadraticProgram, iterate: Iterate) -> FloatMatrix:
-    """Values of these forms at a point, shape ``(u, 2)``."""
-    u = program.cap.size
-    y = times(program.basis, iterate.delta)
-    forms = times(program.term_x[:u], iterate.x) + times(program.term_y[:u], y)
-    values = np.empty((u, 2))
-    for i in range(u):
-        values[i, 0] = iterate.x[i]
-        values[i, 1] = forms[i] + program.term_c[i]
-    return values

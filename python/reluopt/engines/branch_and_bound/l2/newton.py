@@ -27,6 +27,24 @@ RIDGE = 1e-13
 """Added to diagonals of the Newton systems, against parallel rows and unused variables."""
 
 
+class PrimalFactors(NamedTuple):
+    """Of a Newton step what eliminates pixels, y and x.
+
+    Attributes:
+        ok: whether there is a step.
+        inverse_diagonal: of the pixels.
+        scaled_basis: Q times that.
+        inverse_gram: ``inverse(S)``.
+        system: Cholesky factor of the system in (y, x).
+    """
+
+    ok: bool
+    inverse_diagonal: FloatArray
+    scaled_basis: FloatMatrix
+    inverse_gram: FloatMatrix
+    system: FloatMatrix
+
+
 class Factors(NamedTuple):
     """What one Newton step factorises."""
 
@@ -44,10 +62,10 @@ class Factors(NamedTuple):
 
 @apart
 @search_kernel
-def factorise(
-    program: QuadraticProgram, iterate: Iterate, shape: Curvature, residuals: Residuals
-) -> Factors:
-    """Eliminate pixels, then y and x, then factorise the system of theta."""
+def factorise_primal(
+    program: QuadraticProgram, iterate: Iterate, shape: Curvature
+) -> PrimalFactors:
+    """Eliminate pixels, then y and x."""
     r = program.basis.shape[0]
     # E is the pixels' diagonal; S = Q inverse(E) Q^T is what they leave of y.
     diagonal = np.empty(iterate.delta.size)
@@ -65,6 +83,16 @@ def factorise(
     inverse = inverse_from_factor(inverse)
     system = _primal_system(program, iterate, shape, inverse)
     ok = ok and cholesky(system)
+    return PrimalFactors(ok, diagonal, scaled, inverse, system)
+
+
+@apart
+@search_kernel
+def factorise(
+    program: QuadraticProgram, iterate: Iterate, shape: Curvature, residuals: Residuals
+) -> Factors:
+    """Eliminate pixels, then y and x, then factorise the system of theta."""
+    ok, diagonal, scaled, inverse, system = factorise_primal(program, iterate, shape)
     # J, by term: how the value of a term changes with y and x.
     by_term = _term_gradients(program, iterate, residuals)
     gradients = by_term.T.copy()

@@ -14,18 +14,18 @@ from functools import lru_cache
 import numpy as np
 
 from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.engines.branch_and_bound.l2.branching import Branching
 from reluopt.engines.branch_and_bound.l2.certificate import (
     FirstLayer,
     Witness,
     first_layer,
     safe_quadratic_bound,
 )
-from reluopt.engines.branch_and_bound.l2.fixing import ruled_out
+from reluopt.engines.branch_and_bound.l2.fixing import Springs, ruled_out, springs_at
 from reluopt.engines.branch_and_bound.l2.interior import (
     TROUBLE,
     Effort,
     InteriorPoint,
-    gains,
     solve_program,
 )
 from reluopt.engines.branch_and_bound.l2.model import (
@@ -213,37 +213,34 @@ class L2Relaxation:
         violated = self.violated(solved, goal, int(share * solved.model.neuron.size))
         return self.strong(solved).joined(violated)
 
-    def ruled_out(self, solved: Solved, goal: float) -> BoolArray:
-        """Sides of the undecided neurons on which the objective provably exceeds ``goal``.
-
-        Shape ``(u, 2)``: the inactive sides, and the active ones (:mod:`.fixing`). None where the
-        program was solved in units of its own.
-        """
-        if unit_of(goal) != 1.0:
-            return np.zeros((solved.model.neuron.size, 2), dtype=np.bool_)
-        node, proven = (solved.model, solved.program), (solved.witness, solved.bound)
-        return ruled_out(self.frame, self._first, node, solved.answer.best, proven, goal)
-
-    def ranked(self, solved: Solved, missing: float) -> tuple[IntArray, FloatArray]:
-        """Undecided neurons by what branching on them promises, the best first.
+    @interrupts_wait()
+    def branching(self, solved: Solved, goal: float, *, fixes: bool = True) -> Branching:
+        """What to branch on where a program's bound misses ``goal``, the best neuron first.
 
         Those that cost the relaxation much (:meth:`pulls`) and whose children promise to rise.
 
         Args:
-            solved: the node's program.
-            missing: by how much its bound misses the goal; more is not asked of a child.
-
-        Returns:
-            Their order, shape ``(u,)``, and what each child is predicted to rise, ``(u, 2)``.
+            solved: the node's program, which is usable.
+            goal: an objective above its bound.
+            fixes: whether phases may be fixed; a proof does not show them.
         """
+        missing = goal - solved.bound
+        springs = springs_at(solved.program, solved.answer.best)
+        out = np.zeros(springs.gain.shape, dtype=np.bool_)
+        if fixes:
+            out = self._ruled_out(solved, springs, goal)
         cost = self.pulls(solved).prod(axis=1)
-        rises = np.clip(self.gains(solved), EXACT * missing, missing)
-        return np.argsort(-rises.prod(axis=1) * np.sqrt(cost), kind="stable"), rises
+        rises = np.clip(springs.gain, EXACT * missing, missing)
+        order = np.argsort(-rises.prod(axis=1) * np.sqrt(cost), kind="stable")
+        order = order[~out[order].any(axis=1)]
+        return Branching(solved.model.neuron, out, order, rises)
 
-    def gains(self, solved: Solved) -> FloatArray:
-        """Predicted rise of the bound in both children, see :func:`interior.gains`."""
-        result: FloatArray = gains(solved.program, solved.answer)
-        return result
+    def _ruled_out(self, solved: Solved, springs: Springs, goal: float) -> BoolArray:
+        """:func:`.fixing.ruled_out`; nothing where the program was solved in units of its own."""
+        if unit_of(goal) != 1.0:
+            return np.zeros(springs.gain.shape, dtype=np.bool_)
+        node, proven = (solved.model, solved.program), (solved.witness, solved.bound)
+        return ruled_out(self.frame, self._first, node, solved.answer.best, springs, proven, goal)
 
     def pulls(self, solved: Solved) -> FloatArray:
         r"""What each undecided neuron costs the relaxation, shape ``(u, 2)``.

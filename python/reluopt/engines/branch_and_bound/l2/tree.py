@@ -1,12 +1,12 @@
 r"""Branch and bound for L2 tasks: few nodes, each with a nearly tight relaxation.
 
 The semidefinite relaxation closes most of the gap at the root already; solving a child costs as
-much as probing it. So there is no strong branching: a node that one program leaves open is branched
-on a neuron that costs the relaxation much and whose children promise to rise
-(:meth:`~relaxation.L2Relaxation.pulls`, :meth:`~relaxation.L2Relaxation.gains`), and the products
-that its optimum violates go to the children: programs that they would strengthen must be solved in
-any case. The open node with the lowest bound comes first, which makes the proven bound rise
-steadily; incumbents come from the linear regions of the relaxations' images.
+much as probing it. So there is no strong branching: a node that one program leaves open loses the
+phases that the program rules out (:mod:`.fixing`), and is branched on a neuron that costs the
+relaxation much and whose children promise to rise (:meth:`~relaxation.L2Relaxation.branching`). The
+products that its optimum violates go to the children: programs that they would strengthen must be
+solved in any case. The open node with the lowest bound comes first, which makes the proven bound
+rise steadily; incumbents come from the linear regions of the relaxations' images.
 
 Bounds over the ball of the incumbent are part of a node and are computed again when the incumbent
 has become better, which replaces restarts.
@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from reluopt.attacks.linear_regions import improve_by_linear_regions
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
 from reluopt.engines.branch_and_bound.frame import sides
+from reluopt.engines.branch_and_bound.l2.branching import Branching
 from reluopt.engines.branch_and_bound.l2.interior import Effort
 from reluopt.engines.branch_and_bound.l2.relaxation import EXACT, Cuts, L2Relaxation, Solved
 from reluopt.engines.branch_and_bound.search import Search, timed
@@ -82,6 +85,10 @@ class L2Node:
     mark: Mark
 
 
+_Left: TypeAlias = tuple[L2Node, Solved | None]
+"""An open node, and the program that says what to split, if it does."""
+
+
 class L2Tree:
     """The tree of one alternative; :meth:`step` processes one node."""
 
@@ -124,13 +131,17 @@ class L2Tree:
             within = node.bound < self.search.cutoff
             tightened = self._tighten(node) if within else None
             if tightened is None:
-                found.extend(self._close(node, math.inf if within else node.bound))
+                self._close(node, math.inf if within else node.bound)
             else:
                 ready.append(tightened)
         with self.search.step("node programs"):
             solved = each(self._solve, ready)
-        for node, answer in zip(ready, solved, strict=True):
-            found.extend(self._process(node, answer))
+        results = map(self._process, ready, solved)
+        left = [one for one in results if one is not None]
+        if self.search.out_of_time:
+            found.extend(node for node, _ in left)
+        else:
+            found.extend(self._branched(left))
         self.open[: len(taken)] = found
 
     @property
@@ -138,25 +149,26 @@ class L2Tree:
         """A bound from which on a node needs no further work."""
         return min(self.search.cutoff, self._relaxation.largest)
 
-    def _close(self, node: L2Node, bound: float) -> list[L2Node]:
+    def _close(self, node: L2Node, bound: float) -> None:
         """A leaf: nothing below ``bound`` (nor below the cutoff) in it."""
         self._events.closed(node.mark)
         self._floor = min(self._floor, bound, self.search.cutoff)
-        return []
 
-    def _process(self, node: L2Node, solved: Solved) -> list[L2Node]:
-        """Close or branch a node whose program has been solved; what remains open."""
+    def _process(self, node: L2Node, solved: Solved) -> _Left | None:
+        """Close a node whose program has been solved, or what is left of it."""
         search, relaxation = self.search, self._relaxation
         last, exact = None, False
         while True:
             exact = exact or not self._undecided(node).size
             node = replace(node, bound=max(node.bound, solved.bound))
             if solved.bound > relaxation.largest:
-                return self._close(node, math.inf)
+                self._close(node, math.inf)
+                return None
             if node.bound >= search.cutoff:
-                return self._close(node, node.bound)
+                self._close(node, node.bound)
+                return None
             if search.out_of_time:
-                return [node]
+                return node, None
             if not solved.usable:
                 break
             if not self._improve(solved):
@@ -165,14 +177,16 @@ class L2Tree:
                     break
                 exact = True
             elif node.bound >= search.cutoff:
-                return self._close(node, node.bound)
+                self._close(node, node.bound)
+                return None
             tightened = self._tighten(node)
             if tightened is None:
-                return self._close(node, math.inf)
+                self._close(node, math.inf)
+                return None
             node = tightened
             with search.step("node programs"):
                 solved = self._solve(node, exact)
-        return self._branch(node, last)
+        return node, last
 
     @timed("node bounds")
     def _tighten(self, node: L2Node) -> L2Node | None:
@@ -223,8 +237,24 @@ class L2Tree:
         return search.objective < objective * SMALLER_BALL
 
     @timed("branching")
-    def _branch(self, node: L2Node, solved: Solved | None) -> list[L2Node]:
-        """Both children of a node on its most costly neuron."""
+    def _branched(self, left: Sequence[_Left]) -> list[L2Node]:
+        """What takes the place of nodes that programs leave open."""
+        branchings = each(self._branching, left)
+        pairs = zip(left, branchings, strict=True)
+        return [child for one, branching in pairs for child in self._split(*one, branching)]
+
+    def _branching(self, left: _Left) -> Branching | None:
+        """What a node's program says of its neurons, if anything; on any thread."""
+        node, solved = left
+        if solved is None or self._tight(node, solved) or not solved.model.neuron.size:
+            return None
+        fixes = not self._events.replays
+        return self._relaxation.branching(solved, self._goal, fixes=fixes)
+
+    def _split(
+        self, node: L2Node, solved: Solved | None, branching: Branching | None
+    ) -> list[L2Node]:
+        """The node without phases that are ruled out, or both children on its best neuron."""
         undecided = self._undecided(node)
         if undecided.size == 0:
             self._events.closed(node.mark)
@@ -233,10 +263,16 @@ class L2Tree:
         width = np.minimum(-node.lower[undecided], node.upper[undecided])
         neuron = int(undecided[np.argmax(width)])
         if solved is not None:
-            if not self._tight(node, solved):
-                order, _ = self._relaxation.ranked(solved, self._goal - node.bound)
-                neuron = int(solved.model.neuron[order[0]])
             node = replace(node, cuts=self._relaxation.handed(solved, self._goal, PRODUCTS))
+        if branching is not None:
+            if branching.empty:
+                self._close(node, math.inf)
+                return []
+            lower, upper = branching.narrowed(node.lower, node.upper)
+            node = replace(node, lower=lower, upper=upper)
+            if branching.changed:
+                return [node]
+            neuron = branching.neuron()
         marks, deeper = self._events.branched(node.mark, neuron), node.depth + 1
         return [
             replace(node, lower=lower, upper=upper, depth=deeper, mark=mark)
