@@ -1,6 +1,7 @@
 """Boxes by semidefinite programs, against enumeration of all activation patterns."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
 from reluopt.engines.branch_and_bound.l2 import boxes
 from reluopt.engines.branch_and_bound.l2.boxes import BoxTree, Ellipsoid
+from reluopt.engines.branch_and_bound.l2.interior import TROUBLE
 from reluopt.method import Method
 from reluopt.pipeline import solve
 from reluopt.questions.problems import (
@@ -148,6 +150,27 @@ def test_phases_that_programs_rule_out_make_trees_smaller(mlp_box, monkeypatch):
     larger = grown()
     assert smaller.count < larger.count
     assert len(smaller.stuck) == len(larger.stuck) == 2, "linear regions that hold an input"
+
+
+@pytest.mark.parametrize(("failing", "programs", "stuck"), [(1, None, 2), (1e9, 3, 2)])
+def test_a_program_that_fails_is_split_once(mlp_box, monkeypatch, failing, programs, stuck):
+    """The first program fails, or all do: root and both children, which stay."""
+    network, ends, conditions, bounds = mlp_box
+    solve, calls = boxes.L2Relaxation.solve, []
+
+    def failed(*given):
+        calls.append(1)
+        solved = solve(*given)
+        if len(calls) > failing:
+            return solved
+        return replace(solved, bound=0.0, answer=solved.answer._replace(status=TROUBLE))
+
+    monkeypatch.setattr(boxes.L2Relaxation, "solve", failed)
+    tree = BoxTree(network, ends, conditions, bounds, lambda _: False, NEVER)
+    tree.grow()
+    assert not tree.open
+    assert len(tree.stuck) == stuck, "linear regions that hold an input, or what fails twice"
+    assert programs in (None, tree.count)
 
 
 def test_what_was_taken_stays_open_when_an_input_is_found(mlp_box, monkeypatch):

@@ -127,6 +127,7 @@ class _Node:
         shares: of the pixels, as the program of the node above asks for.
         bound: of that program.
         cuts: products to start with.
+        troubled: whether the program of the node above was not solved.
     """
 
     lower: FloatArray
@@ -134,6 +135,7 @@ class _Node:
     shares: FloatArray
     bound: float
     cuts: Cuts
+    troubled: bool = False
 
 
 class BoxTree:
@@ -211,7 +213,7 @@ class BoxTree:
         """Go on from a node that is not shown to be empty."""
         node, relaxation = one.node, one.relaxation
         if branching is None:
-            self.stuck.append(node)
+            self._left_unsolved(node, solved)
             return
         risen = solved.bound - node.bound
         self._turns = self._turns - 1 if risen > ENOUGH else 0
@@ -219,7 +221,7 @@ class BoxTree:
             return
         lower, upper = branching.narrowed(node.lower, node.upper)
         bound, shares = max(node.bound, solved.bound), one.ellipsoid.asked(solved)
-        node = replace(node, lower=lower, upper=upper, bound=bound, shares=shares)
+        node = _Node(lower, upper, shares, bound, node.cuts)
         if self._turns > 0:
             self.open.append(node)
             return
@@ -234,6 +236,16 @@ class BoxTree:
                 self.open += _sides(child, branching.neuron(1))
             else:
                 self.open.append(child)
+
+    def _left_unsolved(self, node: _Node, solved: Solved) -> None:
+        """Split the widest neuron of a node whose program fails, unless that was done above."""
+        neurons = solved.model.neuron
+        if node.troubled or neurons.size == 0:
+            self.stuck.append(node)
+            return
+        width = np.minimum(-node.lower[neurons], node.upper[neurons])
+        troubled = replace(node, troubled=True)
+        self.open += _sides(troubled, int(neurons[np.argmax(width)]))
 
 
 def _sides(node: _Node, neuron: int) -> list[_Node]:
