@@ -3,7 +3,7 @@
 import numpy as np
 
 from reluopt.answers.solution import Status
-from reluopt.engines.branch_and_bound.dual import leaves
+from reluopt.engines.branch_and_bound.dual import leaves, programs
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.goals import Goal
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
@@ -27,7 +27,8 @@ def badly_scaled(seed):
 
 
 def test_where_one_solver_proves_nothing_the_other_is_asked(monkeypatch):
-    """The first solver's multipliers leave leaves of this network open."""
+    """The first solver's multipliers leave leaves of this network open, where no program is."""
+    monkeypatch.setattr(programs, "fit", lambda _: False)
     network, image = badly_scaled(18)
     asked = MinimalPerturbation(image, int(network.predict(image)), norm=Norm.LINF)
     method = Method("bnb", options=EngineOptions(time_limit=20.0))
