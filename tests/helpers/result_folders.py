@@ -109,6 +109,7 @@ def make_folders(place: Path, random_network, open_network: Callable) -> dict[st
 def _stop(store, finished) -> None:
     """A row of a search that ended halfway: half of the bound, as no time limit makes for sure."""
     row = finished.row
+    assert row.status == Status.OPTIMAL
     bound = 0.5 * row.bound
     cells = {"bound": bound, "gap": relative_gap(row.objective, bound)}
     store.forget({row.row_key})
@@ -116,7 +117,7 @@ def _stop(store, finished) -> None:
 
 
 def _fail(store, job, instances) -> None:
-    """Rows of workers that died, in place of those that were stopped."""
+    """Rows of workers that died, in place of those that ended."""
     store.forget({instance.key for instance in instances[1:]})
     for instance, status in zip(instances[1:], (KILLED, CRASHED), strict=False):
         store.append(job.failed(instance, status, "it died"))

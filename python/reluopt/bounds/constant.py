@@ -52,6 +52,7 @@ class Constant(BoundingMethod):
         Raises:
             UnsupportedProblemError: a pre-activation may leave the bounds, or the deadline passed
                 before it was proven that none does.
+            InputError: interval bounds overflow.
         """
         exceeding = self.exceeding(network, box, deadline)
         if exceeding:
@@ -73,10 +74,11 @@ class Constant(BoundingMethod):
     def _exceeding(self, network: ReLUNetwork, inputs: InputSet, deadline: Deadline) -> str:
         """Why the constant is not valid over ``inputs``; an empty text if it is."""
         proven = Interval().compute(network, inputs, deadline=deadline)
-        if not _within(proven, self.magnitude):
-            from reluopt.bounds.lp import bounds_within  # loads HiGHS and scipy
+        if _within(proven, self.magnitude):
+            return ""
+        from reluopt.bounds.lp import bounds_within  # loads HiGHS and scipy
 
-            proven = bounds_within(network, inputs, self.magnitude, deadline=deadline)
+        proven = bounds_within(network, inputs, self.magnitude, deadline=deadline)
         for k, (low, up) in enumerate(zip(proven.lower, proven.upper, strict=True), start=1):
             reach = np.maximum(-low, up)
             worst = int(np.argmax(reach))
@@ -90,7 +92,7 @@ class Constant(BoundingMethod):
 
 
 def _within(bounds: PreActivationBounds, magnitude: float) -> bool:
-    """Whether no neuron leaves ``[-magnitude, magnitude]``; NaN leaves it."""
+    """Whether no neuron leaves ``[-magnitude, magnitude]``."""
     pairs = zip(bounds.lower, bounds.upper, strict=True)
     return all(bool((np.maximum(-low, up) <= magnitude).all()) for low, up in pairs)
 

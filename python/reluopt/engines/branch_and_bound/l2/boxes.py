@@ -153,7 +153,7 @@ class BoxTree:
         root: the given bounds.
         count: programs solved.
         open: what is not shown to be empty.
-        stuck: nodes whose programs show nothing that could be branched on.
+        stuck: nodes with nothing to branch on, and those whose programs fail twice in a row.
     """
 
     def __init__(

@@ -43,7 +43,8 @@ class Branching:
         """Bounds of a node without the sides that are ruled out."""
         lower, upper = lower.copy(), upper.copy()
         inactive, active = self.out.T
-        lower[self.neurons[inactive]], upper[self.neurons[active]] = 0.0, 0.0
+        low, high = self.neurons[inactive], self.neurons[active]
+        lower[low], upper[high] = np.fmax(lower[low], 0.0), np.fmin(upper[high], 0.0)
         return lower, upper
 
     def neuron(self, rank: int = 0) -> int:

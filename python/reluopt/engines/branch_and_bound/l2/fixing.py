@@ -190,6 +190,8 @@ def ruled_out(
     if not (springs.ok and missing > 0.0):
         return found
     kappa = negative_curvature(frame.inputs, first, model, witness)
+    if kappa == np.inf:  # nothing can be certified
+        return found
     misses = 0
     for place in np.argsort(-gain, axis=None, kind="stable").tolist():
         i, side = divmod(place, 2)

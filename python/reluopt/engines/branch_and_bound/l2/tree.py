@@ -2,11 +2,12 @@ r"""Branch and bound for L2 tasks: few nodes, each with a nearly tight relaxatio
 
 The semidefinite relaxation closes most of the gap at the root already; solving a child costs as
 much as probing it. So there is no strong branching: a node that one program leaves open loses the
-phases that the program rules out (:mod:`.fixing`), and is branched on a neuron that costs the
-relaxation much and whose children promise to rise (:meth:`~relaxation.L2Relaxation.branching`). The
-products that its optimum violates go to the children: programs that they would strengthen must be
-solved in any case. The open node with the lowest bound comes first, which makes the proven bound
-rise steadily; incumbents come from the linear regions of the relaxations' images.
+phases that the program rules out (:mod:`.fixing`; not where a proof is kept), and is branched on a
+neuron that costs the relaxation much and whose children promise to rise
+(:meth:`~relaxation.L2Relaxation.branching`). The products that its optimum violates go to the
+children: programs that they would strengthen must be solved in any case. The open node with the
+lowest bound comes first, which makes the proven bound rise steadily; incumbents come from the
+linear regions of the relaxations' images.
 
 Bounds over the ball of the incumbent are part of a node and are computed again when the incumbent
 has become better, which replaces restarts.
@@ -262,17 +263,18 @@ class L2Tree:
             return []
         width = np.minimum(-node.lower[undecided], node.upper[undecided])
         neuron = int(undecided[np.argmax(width)])
+        if branching is not None and branching.empty:
+            self._close(node, math.inf)
+            return []
         if solved is not None:
             node = replace(node, cuts=self._relaxation.handed(solved, self._goal, PRODUCTS))
         if branching is not None:
-            if branching.empty:
-                self._close(node, math.inf)
-                return []
             lower, upper = branching.narrowed(node.lower, node.upper)
             node = replace(node, lower=lower, upper=upper)
             if branching.changed:
                 return [node]
-            neuron = branching.neuron()
+            best = branching.neuron()
+            neuron = best if best in undecided else neuron
         marks, deeper = self._events.branched(node.mark, neuron), node.depth + 1
         return [
             replace(node, lower=lower, upper=upper, depth=deeper, mark=mark)

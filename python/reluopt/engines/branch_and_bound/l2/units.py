@@ -56,7 +56,12 @@ def from_units(answer: InteriorPoint, unit: float) -> InteriorPoint:
     scaled = best._replace(
         delta=best.delta * unit,
         x=best.x * unit,
+        slack=best.slack * unit,
         z=best.z * unit,
+        delta_low=best.delta_low * unit,
+        delta_high=best.delta_high * unit,
+        x_low=best.x_low * unit,
+        x_high=best.x_high * unit,
         room=best.room * square,
         moment=best.moment * square,
     )
