@@ -74,11 +74,14 @@ class Constant(BoundingMethod):
     def _exceeding(self, network: ReLUNetwork, inputs: InputSet, deadline: Deadline) -> str:
         """Why the constant is not valid over ``inputs``; an empty text if it is."""
         proven = Interval().compute(network, inputs, deadline=deadline)
-        if _within(proven, self.magnitude):
+        if not self._exceeded(proven):
             return ""
         from reluopt.bounds.lp import bounds_within  # loads HiGHS and scipy
 
-        proven = bounds_within(network, inputs, self.magnitude, deadline=deadline)
+        return self._exceeded(bounds_within(network, inputs, self.magnitude, deadline=deadline))
+
+    def _exceeded(self, proven: PreActivationBounds) -> str:
+        """Which bounds exceed the constant, the first layer's widest; an empty text if none do."""
         for k, (low, up) in enumerate(zip(proven.lower, proven.upper, strict=True), start=1):
             reach = np.maximum(-low, up)
             worst = int(np.argmax(reach))
@@ -89,12 +92,6 @@ class Constant(BoundingMethod):
                     f"[{low[worst]:.6g}, {up[worst]:.6g}]"
                 )
         return ""
-
-
-def _within(bounds: PreActivationBounds, magnitude: float) -> bool:
-    """Whether no neuron leaves ``[-magnitude, magnitude]``."""
-    pairs = zip(bounds.lower, bounds.upper, strict=True)
-    return all(bool((np.maximum(-low, up) <= magnitude).all()) for low, up in pairs)
 
 
 _EXCEEDING: dict[tuple[str, str, float], str] = {}

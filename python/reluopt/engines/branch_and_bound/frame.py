@@ -64,6 +64,11 @@ class Frame:
         """Hidden neurons whose phase is open, shape ``(H,)``."""
         return np.asarray(~((lower[: self.hidden] >= 0.0) | (upper[: self.hidden] <= 0.0)))
 
+    def widest(self, lower: FloatArray, upper: FloatArray) -> int:
+        """The undecided hidden neuron whose shorter side is longest; there must be one."""
+        shorter = np.minimum(-lower[: self.hidden], upper[: self.hidden])
+        return int(np.argmax(np.where(self.undecided(lower, upper), shorter, -math.inf)))
+
     def tighten(
         self,
         radius: float,

@@ -305,6 +305,5 @@ class L1Tree:
             self._events.closed(node.mark)
             self._floor = min(self._floor, node.bound)
             return []
-        width = np.minimum(-node.lower[: self._hidden], node.upper[: self._hidden])
-        neuron = int(np.argmax(np.where(undecided, width, -math.inf)))
+        neuron = self.search.frame.widest(node.lower, node.upper)
         return self._children(node, neuron, np.zeros(2))

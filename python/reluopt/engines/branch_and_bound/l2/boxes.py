@@ -186,8 +186,7 @@ class BoxTree:
             ready = [made for node in taken if (made := self._prepared(node)) is not None]
             answers = each(_Ready.solved, ready)
             self.count += len(ready)
-            for place, (one, answer) in enumerate(zip(ready, answers, strict=True)):
-                solved, branching = answer
+            for place, (one, (solved, branching)) in enumerate(zip(ready, answers, strict=True)):
                 if solved.bound > one.relaxation.largest:
                     continue
                 if solved.usable and self._look(one.ellipsoid.input(solved)):
@@ -213,7 +212,7 @@ class BoxTree:
         """Go on from a node that is not shown to be empty."""
         node, relaxation = one.node, one.relaxation
         if branching is None:
-            self._left_unsolved(node, solved)
+            self._left_unsolved(one)
             return
         risen = solved.bound - node.bound
         self._turns = self._turns - 1 if risen > ENOUGH else 0
@@ -237,15 +236,13 @@ class BoxTree:
             else:
                 self.open.append(child)
 
-    def _left_unsolved(self, node: _Node, solved: Solved) -> None:
+    def _left_unsolved(self, one: _Ready) -> None:
         """Split the widest neuron of a node whose program fails, unless that was done above."""
-        neurons = solved.model.neuron
-        if node.troubled or neurons.size == 0:
+        node, frame = one.node, one.ellipsoid.frame
+        if node.troubled or not frame.undecided(node.lower, node.upper).any():
             self.stuck.append(node)
             return
-        width = np.minimum(-node.lower[neurons], node.upper[neurons])
-        troubled = replace(node, troubled=True)
-        self.open += _sides(troubled, int(neurons[np.argmax(width)]))
+        self.open += _sides(replace(node, troubled=True), frame.widest(node.lower, node.upper))
 
 
 def _sides(node: _Node, neuron: int) -> list[_Node]:

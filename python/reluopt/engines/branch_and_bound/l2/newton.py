@@ -49,10 +49,7 @@ class Factors(NamedTuple):
     """What one Newton step factorises."""
 
     ok: bool
-    inverse_diagonal: FloatArray
-    scaled_basis: FloatMatrix
-    inverse_gram: FloatMatrix
-    system: FloatMatrix
+    primal: PrimalFactors
     gradients: FloatMatrix
     half_solved: FloatMatrix
     derivative: FloatMatrix
@@ -92,23 +89,21 @@ def factorise(
     program: QuadraticProgram, iterate: Iterate, shape: Curvature, residuals: Residuals
 ) -> Factors:
     """Eliminate pixels, then y and x, then factorise the system of theta."""
-    ok, diagonal, scaled, inverse, system = factorise_primal(program, iterate, shape)
+    primal = factorise_primal(program, iterate, shape)
     # J, by term: how the value of a term changes with y and x.
     by_term = _term_gradients(program, iterate, residuals)
     gradients = by_term.T.copy()
     half = gradients.copy()
     reduced = shape.reduced.copy()
-    ok = ok and cholesky(reduced)
+    ok = primal.ok and cholesky(reduced)
     derivative = program.term_x - 0.5 * product(program.term_y, shape.cross.T.copy())
     theta_system = half
     if ok:
         reduced = inverse_from_factor(reduced)
-        forward_solve_columns(system, half)
+        forward_solve_columns(primal.system, half)
         theta_system = _theta_system(program, iterate, half, derivative, reduced)
         ok = cholesky(theta_system)
-    return Factors(
-        ok, diagonal, scaled, inverse, system, gradients, half, derivative, theta_system, reduced
-    )
+    return Factors(ok, primal, gradients, half, derivative, theta_system, reduced)
 
 
 @part
@@ -227,15 +222,15 @@ def direction(
         matrix_target -= _second_order(program, factors, last)
     theta = _theta_step(program, iterate, residuals, factors, right, matrix_target, last, aim)
     right -= times(factors.gradients, theta)
-    forward_solve(factors.system, right)
-    backward_solve(factors.system, right)
+    forward_solve(factors.primal.system, right)
+    backward_solve(factors.primal.system, right)
     step_y, x = right[:r].copy(), right[r:].copy()
     moved = times(program.rows_y, step_y) + times(program.rows_x, x)
     z = zeta + weight * moved
     bent, room = _bent_and_room(program, iterate, theta, last, aim)
     pull = times_transposed(program.rows_y, z) + times_transposed(shape.cross, x)
     pull += times_transposed(program.term_y, bent)
-    delta = factors.inverse_diagonal * (right_delta - times_transposed(program.basis, pull))
+    delta = factors.primal.inverse_diagonal * (right_delta - times_transposed(program.basis, pull))
     change = _matrix_change(program, factors, theta)
     shrink = product(product(iterate.moment, change), factors.inverse_reduced)
     moment = matrix_target - iterate.moment - 0.5 * (shrink + shrink.T)
@@ -299,7 +294,7 @@ def _primal_right(
     """Right-hand side of the system in (y, x), the pixels eliminated."""
     r, u = program.basis.shape[0], program.cap.size
     right = np.empty(r + u)
-    start = times(factors.inverse_gram, times(factors.scaled_basis, right_delta))
+    start = times(factors.primal.inverse_gram, times(factors.primal.scaled_basis, right_delta))
     pull_y = times_transposed(program.rows_y, zeta)
     pull_x = times_transposed(program.rows_x, zeta)
     for i in range(r):
@@ -324,7 +319,7 @@ def _theta_step(
     u = program.cap.size
     target, second = aim
     half_step = right.copy()
-    forward_solve(factors.system, half_step)
+    forward_solve(factors.primal.system, half_step)
     theta = residuals.terms + times_transposed(factors.half_solved, half_step)
     for k in range(theta.size):
         i = program.term_at[k]

@@ -21,7 +21,7 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     first_layer,
     safe_quadratic_bound,
 )
-from reluopt.engines.branch_and_bound.l2.fixing import Springs, ruled_out, springs_at
+from reluopt.engines.branch_and_bound.l2.fixing import ruled_out, springs_at
 from reluopt.engines.branch_and_bound.l2.interior import (
     TROUBLE,
     Effort,
@@ -227,20 +227,15 @@ class L2Relaxation:
         missing = goal - solved.bound
         springs = springs_at(solved.program, solved.answer.best)
         out = np.zeros(springs.gain.shape, dtype=np.bool_)
-        if fixes:
-            out = self._ruled_out(solved, springs, goal)
+        if fixes and unit_of(goal) == 1.0:  # not of programs that were solved in units of theirs
+            node, proven = (solved.model, solved.program), (solved.witness, solved.bound)
+            best = solved.answer.best
+            out = ruled_out(self.frame, self._first, node, best, springs, proven, goal)
         cost = self.pulls(solved).prod(axis=1)
         rises = np.clip(springs.gain, EXACT * missing, missing)
         order = np.argsort(-rises.prod(axis=1) * np.sqrt(cost), kind="stable")
         order = order[~out[order].any(axis=1)]
         return Branching(solved.model.neuron, out, order, rises)
-
-    def _ruled_out(self, solved: Solved, springs: Springs, goal: float) -> BoolArray:
-        """:func:`.fixing.ruled_out`; nothing where the program was solved in units of its own."""
-        if unit_of(goal) != 1.0:
-            return np.zeros(springs.gain.shape, dtype=np.bool_)
-        node, proven = (solved.model, solved.program), (solved.witness, solved.bound)
-        return ruled_out(self.frame, self._first, node, solved.answer.best, springs, proven, goal)
 
     def pulls(self, solved: Solved) -> FloatArray:
         r"""What each undecided neuron costs the relaxation, shape ``(u, 2)``.

@@ -256,13 +256,12 @@ class L2Tree:
         self, node: L2Node, solved: Solved | None, branching: Branching | None
     ) -> list[L2Node]:
         """The node without phases that are ruled out, or both children on its best neuron."""
-        undecided = self._undecided(node)
-        if undecided.size == 0:
+        frame = self.search.frame
+        if not self._undecided(node).size:
             self._events.closed(node.mark)
             self._floor = min(self._floor, node.bound)
             return []
-        width = np.minimum(-node.lower[undecided], node.upper[undecided])
-        neuron = int(undecided[np.argmax(width)])
+        neuron = frame.widest(node.lower, node.upper)
         if branching is not None and branching.empty:
             self._close(node, math.inf)
             return []
@@ -274,7 +273,7 @@ class L2Tree:
             if branching.changed:
                 return [node]
             best = branching.neuron()
-            neuron = best if best in undecided else neuron
+            neuron = best if frame.undecided(node.lower, node.upper)[best] else neuron
         marks, deeper = self._events.branched(node.mark, neuron), node.depth + 1
         return [
             replace(node, lower=lower, upper=upper, depth=deeper, mark=mark)
