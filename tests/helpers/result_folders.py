@@ -107,7 +107,7 @@ def make_folders(place: Path, random_network, open_network: Callable) -> dict[st
 
 
 def _stop(store, finished) -> None:
-    """A row of a search that ended halfway: half of the bound, as no time limit makes for sure."""
+    """A row of a search that ended halfway: half of its bound, as no time limit is sure to."""
     row = finished.row
     assert row.status == Status.OPTIMAL
     bound = 0.5 * row.bound

@@ -61,7 +61,11 @@ class Constant(BoundingMethod):
             raise UnsupportedProblemError(f"{exceeding}; {hint}{late}")
 
     def exceeding(self, network: ReLUNetwork, box: Box, deadline: Deadline = NEVER) -> str:
-        """Why the constant is not proven over a box; an empty text if it is."""
+        """Why the constant is not proven over a box; an empty text if it is.
+
+        Raises:
+            InputError: interval bounds overflow.
+        """
         digest = hashlib.sha256(box.lower.tobytes() + box.upper.tobytes()).hexdigest()
         key = (network.fingerprint, digest, self.magnitude)
         if key not in _EXCEEDING:

@@ -14,10 +14,10 @@ class TreeEvents:
     A node that is neither branched nor closed stays open with its mark.
 
     Attributes:
-        replays: whether everything that decides phases must be told, as a proof is made of it.
+        keeps_proof: whether a proof is made of it, so that branchings alone may decide phases.
     """
 
-    replays: ClassVar[bool] = False
+    keeps_proof: ClassVar[bool] = False
 
     def planted(self) -> Mark:
         """A tree begins (anew, perhaps); the mark of its root."""

@@ -30,7 +30,7 @@ class Plan:
 class Recorder(TreeEvents):
     """Records one tree; the mark of an open node is its :class:`Plan`."""
 
-    replays: ClassVar[bool] = True
+    keeps_proof: ClassVar[bool] = True
 
     root: Plan = field(default_factory=Plan)
 

@@ -27,7 +27,7 @@ def badly_scaled(seed):
 
 
 def test_where_one_solver_proves_nothing_the_other_is_asked(monkeypatch):
-    """The first solver's multipliers leave leaves of this network open, where no program is."""
+    """Without semidefinite programs the first solver's multipliers leave leaves open here."""
     monkeypatch.setattr(programs, "fit", lambda _: False)
     network, image = badly_scaled(18)
     asked = MinimalPerturbation(image, int(network.predict(image)), norm=Norm.LINF)

@@ -15,7 +15,7 @@ from reluopt.engines.branch_and_bound.dual import distance, programs, verdict
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
-from reluopt.engines.branch_and_bound.l2 import boxes, relaxation
+from reluopt.engines.branch_and_bound.l2 import boxes, fixing, relaxation
 from reluopt.engines.branch_and_bound.l2.boxes import BoxTree, Ellipsoid
 from reluopt.engines.branch_and_bound.l2.interior import TROUBLE
 from reluopt.method import Method
@@ -154,25 +154,62 @@ def test_phases_that_programs_rule_out_make_trees_smaller(mlp_box, monkeypatch):
     assert len(smaller.stuck) == len(larger.stuck) == 2, "linear regions that hold an input"
 
 
-@pytest.mark.parametrize(("failing", "programs"), [(1, None), (1e9, 3)])
-def test_a_program_that_fails_is_split_once(mlp_box, monkeypatch, failing, programs):
-    """The first program fails, or all do: root and both children, which stay."""
-    network, ends, conditions, bounds = mlp_box
+@pytest.fixture
+def failing(monkeypatch):
+    """Lets the first so many programs fail."""
     solve, calls = boxes.L2Relaxation.solve, []
 
-    def failed(*given):
-        calls.append(1)
-        solved = solve(*given)
-        if len(calls) > failing:
-            return solved
-        return replace(solved, bound=0.0, answer=solved.answer._replace(status=TROUBLE))
+    def fail(count):
+        def failed(*given):
+            calls.append(1)
+            solved = solve(*given)
+            if len(calls) > count:
+                return solved
+            return replace(solved, bound=0.0, answer=solved.answer._replace(status=TROUBLE))
 
-    monkeypatch.setattr(boxes.L2Relaxation, "solve", failed)
+        monkeypatch.setattr(boxes.L2Relaxation, "solve", failed)
+
+    return fail
+
+
+def test_the_node_of_a_program_that_fails_is_split(mlp_box, failing):
+    network, ends, conditions, bounds = mlp_box
+    failing(1)
     tree = BoxTree(network, ends, conditions, bounds, lambda _: False, NEVER)
     tree.grow()
     assert not tree.open
-    assert len(tree.stuck) == 2, "linear regions that hold an input, or what fails twice"
-    assert programs in (None, tree.count)
+    assert len(tree.stuck) == 2, "linear regions that hold an input"
+
+
+def test_a_node_whose_program_fails_after_the_one_above_is_left(mlp_box, failing):
+    network, ends, conditions, bounds = mlp_box
+    failing(100)
+    tree = BoxTree(network, ends, conditions, bounds, lambda _: False, NEVER)
+    tree.grow()
+    assert not tree.open
+    assert tree.count == 3, "the root and both children"
+    assert len(tree.stuck) == 2
+
+
+def test_sides_are_left_alone_after_some_that_are_not_ruled_out(mlp_box, monkeypatch):
+    network, ends, conditions, bounds = mlp_box
+    made = Ellipsoid(network, ends, np.full(ends[0].size, 1.0 / ends[0].size))
+    relaxed = boxes.L2Relaxation(made.frame, conditions, *bounds)
+    given = (*bounds, boxes.Cuts.none(), relaxed.largest, boxes.EFFORT)
+    solved, tried = relaxed.solve(*given), []
+    tangent = fixing.bound_by_tangent
+    monkeypatch.setattr(fixing, "bound_by_tangent", lambda *each: tried.append(1) or tangent(*each))
+
+    def outcome(misses):
+        tried.clear()
+        monkeypatch.setattr(fixing, "MISSES", misses)
+        return relaxed.branching(solved, relaxed.largest).out, len(tried)
+
+    monkeypatch.setattr(fixing, "PROMISING", 0.0)
+    (few, cheap), (all_, dear) = outcome(2), outcome(10**6)
+    assert cheap < dear
+    assert few.any()
+    assert not (few & ~all_).any()
 
 
 def test_what_was_taken_stays_open_when_an_input_is_found(mlp_box, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Status
 from reluopt.engines.branch_and_bound.frame import make_frame
+from reluopt.engines.branch_and_bound.l2.fixing import springs_at
 from reluopt.engines.branch_and_bound.l2.interior import Effort, solve_program
 from reluopt.engines.branch_and_bound.l2.iterate import residuals_at, start_iterate
 from reluopt.engines.branch_and_bound.l2.model import POSITIVE
@@ -92,6 +93,8 @@ def test_answers_come_back_in_the_units_of_the_image(program_and_layers):
     assert answer.objective == pytest.approx(plain.objective, rel=1e-7)
     assert answer.best.delta == pytest.approx(plain.best.delta, abs=1e-5)
     assert answer.best.x == pytest.approx(plain.best.x, abs=1e-5)
+    own = springs_at(in_units(program, 0.25), scaled.best).gain * 0.25**2
+    assert springs_at(program, answer.best).gain == pytest.approx(own, rel=1e-9)
     assert from_units(plain, 1.0) is plain
     assert in_units(program, 1.0) is program
 

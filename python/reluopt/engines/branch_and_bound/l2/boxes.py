@@ -212,7 +212,7 @@ class BoxTree:
         """Go on from a node that is not shown to be empty."""
         node, relaxation = one.node, one.relaxation
         if branching is None:
-            self._left_unsolved(one)
+            self._left_blind(one)
             return
         risen = solved.bound - node.bound
         self._turns = self._turns - 1 if risen > ENOUGH else 0
@@ -236,8 +236,8 @@ class BoxTree:
             else:
                 self.open.append(child)
 
-    def _left_unsolved(self, one: _Ready) -> None:
-        """Split the widest neuron of a node whose program fails, unless that was done above."""
+    def _left_blind(self, one: _Ready) -> None:
+        """Split the widest neuron where a program fails, unless that was done above, or none is."""
         node, frame = one.node, one.ellipsoid.frame
         if node.troubled or not frame.undecided(node.lower, node.upper).any():
             self.stuck.append(node)

@@ -229,8 +229,7 @@ class L2Relaxation:
         out = np.zeros(springs.gain.shape, dtype=np.bool_)
         if fixes and unit_of(goal) == 1.0:  # not of programs that were solved in units of theirs
             node, proven = (solved.model, solved.program), (solved.witness, solved.bound)
-            best = solved.answer.best
-            out = ruled_out(self.frame, self._first, node, best, springs, proven, goal)
+            out = ruled_out(self.frame, self._first, node, springs, proven, goal)
         cost = self.pulls(solved).prod(axis=1)
         rises = np.clip(springs.gain, EXACT * missing, missing)
         order = np.argsort(-rises.prod(axis=1) * np.sqrt(cost), kind="stable")

@@ -87,7 +87,7 @@ class L2Node:
 
 
 _Left: TypeAlias = tuple[L2Node, Solved | None]
-"""An open node, and the program that says what to split, if it does."""
+"""An open node, and the program to choose a neuron by; None without a usable one."""
 
 
 class L2Tree:
@@ -156,7 +156,7 @@ class L2Tree:
         self._floor = min(self._floor, bound, self.search.cutoff)
 
     def _process(self, node: L2Node, solved: Solved) -> _Left | None:
-        """Close a node whose program has been solved, or what is left of it."""
+        """Close a node whose program has been solved (None), or return what is to be branched."""
         search, relaxation = self.search, self._relaxation
         last, exact = None, False
         while True:
@@ -239,7 +239,15 @@ class L2Tree:
 
     @timed("branching")
     def _branched(self, left: Sequence[_Left]) -> list[L2Node]:
-        """What takes the place of nodes that programs leave open."""
+        """What takes the place of nodes that programs leave open.
+
+        Those that a node beside them has settled, by a better incumbent, are closed.
+        """
+        cutoff = self.search.cutoff
+        for node, _ in left:
+            if node.bound >= cutoff:
+                self._close(node, node.bound)
+        left = [one for one in left if one[0].bound < cutoff]
         branchings = each(self._branching, left)
         pairs = zip(left, branchings, strict=True)
         return [child for one, branching in pairs for child in self._split(*one, branching)]
@@ -249,19 +257,17 @@ class L2Tree:
         node, solved = left
         if solved is None or self._tight(node, solved) or not solved.model.neuron.size:
             return None
-        fixes = not self._events.replays
+        fixes = not self._events.keeps_proof
         return self._relaxation.branching(solved, self._goal, fixes=fixes)
 
     def _split(
         self, node: L2Node, solved: Solved | None, branching: Branching | None
     ) -> list[L2Node]:
         """The node without phases that are ruled out, or both children on its best neuron."""
-        frame = self.search.frame
         if not self._undecided(node).size:
             self._events.closed(node.mark)
             self._floor = min(self._floor, node.bound)
             return []
-        neuron = frame.widest(node.lower, node.upper)
         if branching is not None and branching.empty:
             self._close(node, math.inf)
             return []
@@ -272,8 +278,7 @@ class L2Tree:
             node = replace(node, lower=lower, upper=upper)
             if branching.changed:
                 return [node]
-            best = branching.neuron()
-            neuron = best if frame.undecided(node.lower, node.upper)[best] else neuron
+        neuron = self._chosen(node, branching)
         marks, deeper = self._events.branched(node.mark, neuron), node.depth + 1
         return [
             replace(node, lower=lower, upper=upper, depth=deeper, mark=mark)
@@ -281,3 +286,12 @@ class L2Tree:
                 sides(node.lower, node.upper, neuron), marks, strict=True
             )
         ]
+
+    def _chosen(self, node: L2Node, branching: Branching | None) -> int:
+        """The most promising neuron, or the widest where nothing is promised or it is decided."""
+        frame = self.search.frame
+        if branching is not None:
+            best = branching.neuron()
+            if frame.undecided(node.lower, node.upper)[best]:
+                return best
+        return frame.widest(node.lower, node.upper)
