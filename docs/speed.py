@@ -234,7 +234,8 @@ def _closing(benches: Sequence[Benchmark]) -> str:
     return fill(
         "All tables and the rows behind them are in `figures/data/`. They were measured on "
         f"{cores} ({processor}) with other work running (median load {min(loads):.1f} to "
-        f"{max(loads):.1f}), so absolute times are pessimistic. {agreement} "
+        f"{max(loads):.1f}), on machines that differ by a factor of up to two: absolute times are "
+        f"pessimistic, and those of one command alone can be compared. {agreement} "
         "[How the engine works, and what limits it](docs/engine.md)."
     )
 
