@@ -74,6 +74,7 @@ SETS = (
     Set("thesis", "linf", "any", "x1", (100, 109)),
     Set("dnn2", "l1", "+5", "x1.2", (100, 104)),
     Set("thesis-96", "l2", "any", "x1", (100, 104)),
+    Set("mlp-100", "l2", "any", "x1", (140, 143)),
 )
 """Small on purpose: all of them take a minute or two, so that a change is soon measured."""
 
