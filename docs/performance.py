@@ -76,7 +76,7 @@ SETS = (
     Set("thesis-96", "l2", "any", "x1", (100, 104)),
     Set("mlp-100", "l2", "any", "x1", (140, 143)),
 )
-"""Small on purpose: all of them take a minute or two, so that a change is soon measured."""
+"""Small on purpose: all of them take a few minutes, so that a change is soon measured."""
 
 
 @dataclass(frozen=True)
