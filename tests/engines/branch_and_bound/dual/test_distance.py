@@ -1,6 +1,7 @@
 """Linf distances whose trees are large: smaller boxes come first, and are what is known in time."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,3 +104,21 @@ def test_growing_boxes_end_at_the_same_image(seed, margin, monkeypatch):
     grown = solve(network, asked, Method("bnb"))
     assert grown.status is whole.status
     assert grown.objective == pytest.approx(whole.objective, rel=1e-5)
+
+
+def test_margins_let_all_conditions_be_asked_for(monkeypatch):
+    """An input leads one label by the margin, and others by less."""
+    chosen, decide = [], distance._Search._decide
+
+    def noted(self, radius, rows, most=float("inf")):
+        chosen.append(max(rows))
+        return decide(self, radius, rows, most)
+
+    monkeypatch.setattr(distance._Search, "_decide", noted)
+    question = replace(_asked(103), margin=RelativeMargin(0.2))
+    made = solve(load_network("thesis"), question, Method("bnb", options=EngineOptions(60.0)))
+    assert made.status is Status.OPTIMAL
+    assert chosen[0] >= 0
+    assert chosen == sorted(chosen, reverse=True)  # none is weakened again
+    assert chosen[-1] == -1
+    assert made.nodes < 200  # 1,100 and more where that takes a whole tree

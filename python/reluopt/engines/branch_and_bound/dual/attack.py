@@ -58,6 +58,8 @@ class BoxAttack:
         seed: of random corners.
         rising: most steps of the first runs; where there are some, the middle and the corners are
             left out, as somebody has looked there.
+        weakened: what a search asks for in their place, fewer conditions of each; an input that
+            meets these ends it.
 
     Attributes:
         lower, upper: the box.
@@ -73,9 +75,10 @@ class BoxAttack:
         upper: FloatArray,
         seed: int,
         rising: Sequence[int] = (),
+        weakened: Sequence[Alternative] = (),
     ) -> None:
         self._network = network
-        self._alternatives = alternatives
+        self._alternatives, self._weakened = alternatives, weakened
         self.lower, self.upper = lower, upper
         self._low, self._high = lower.astype(np.float32), upper.astype(np.float32)
         self._half = (self._high - self._low) * np.float32(0.5)
@@ -130,15 +133,27 @@ class BoxAttack:
         return None
 
     def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
-        """The first of the most promising points that is a witness."""
+        """The first of the most promising points that is a witness, or meets what is weakened.
+
+        In the second case it is a witness of any alternative, or else one whose slack is negative.
+        """
         for b in np.argsort(-slacks)[:CHECKED]:
             image = np.clip(points[b].astype(np.float64), self.lower, self.upper)
-            conditions = self._alternatives[which[b]].conditions
-            slack = float(conditions.slack(self._network.forward(image)).min(initial=np.inf))
+            alternative, logits = int(which[b]), self._network.forward(image)
+            slack = _slack(self._alternatives[alternative], logits)
             if math.isnan(slack):
                 continue
             if self.best is None or slack > self.best.slack:
-                self.best = Witness(image, int(which[b]), slack)
+                self.best = Witness(image, alternative, slack)
             if slack >= self.enough:
                 return self.best
+            if self._weakened and _slack(self._weakened[alternative], logits) >= self.enough:
+                slacks_of_all = [_slack(each, logits) for each in self._alternatives]
+                alternative = int(np.argmax(slacks_of_all))
+                return Witness(image, alternative, slacks_of_all[alternative])
         return None
+
+
+def _slack(alternative: Alternative, logits: FloatArray) -> float:
+    """By how much logits meet the condition that they meet least."""
+    return float(alternative.conditions.slack(logits).min(initial=np.inf))

@@ -10,8 +10,8 @@ its end. Networks that are folded over boxes are searched in growing boxes from 
 as the next one is expected to end in time.
 
 Of several alternatives each is weakened to the one condition that the image misses most: an empty
-box stays a proof, all alternatives then share one tree, and what meets the condition but not the
-alternative is rare. Where it happens the box is searched once more with all conditions.
+box stays a proof, and all alternatives then share one tree. An input that meets the condition but
+no alternative, which margins allow, ends that: from then on all conditions are asked for.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.norms.base import Ends, Norm
-from reluopt.questions.tasks import Task
+from reluopt.questions.tasks import Alternative, Task
 
 NEAREST, GROWTH = 1.1, 3.0
 """The first box in which an image is looked for, relative to the linear model's distance; and the
@@ -109,6 +109,7 @@ class _Search:
     started: float = field(default_factory=time.perf_counter)
     _nearest_miss: Witness | None = None
     _large: bool = False
+    _together: bool = False
 
     @property
     def objective(self) -> float:
@@ -289,24 +290,31 @@ class _Search:
         slacks = [each.conditions.slack(logits) for each in self.task.alternatives]
         return [-1 if slack.size == 1 else int(np.argmin(slack)) for slack in slacks]
 
-    def _box(self, radius: float, chosen: list[int]) -> tuple[Ends, Folded | None]:
+    def _weakened(self, chosen: list[int]) -> tuple[Alternative, ...]:
+        """The alternatives with the chosen condition of each, or all for -1."""
+        pairs = zip(self.task.alternatives, chosen, strict=True)
+        return tuple(each.weakened(row) for each, row in pairs)
+
+    def _box(self, radius: float, asked: tuple[Alternative, ...]) -> tuple[Ends, Folded | None]:
         """Ends of the box of a radius, and the network over it; None where it cannot be folded."""
         ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=radius))
-        pairs = zip(self.task.alternatives, chosen, strict=True)
-        asked = replace(self.task, alternatives=tuple(each.weakened(row) for each, row in pairs))
         try:
-            return ends, folded_over(self.network, asked, ends)
+            return ends, folded_over(self.network, replace(self.task, alternatives=asked), ends)
         except InputError as error:
             self.message = str(error)
             return ends, None
 
     def _decided(self, radius: float, most: float = math.inf) -> Decision:
         """What a box holds: of one condition of each alternative or, where that may be met, all."""
-        decision, everything = self._decide(radius, self._worst, most), [-1] * len(self._worst)
-        wanted = self._open(decision) and radius <= self.cutoff  # nearer ones end it
-        if wanted and decision.nodes < most and self._worst != everything:
-            decision = self._decide(radius, everything)
-        return decision
+        everything = [-1] * len(self._worst)
+        if not self._together and self._worst != everything:
+            decision = self._decide(radius, self._worst, most)
+            missed = decision.witness is not None and not decision.witness.slack >= 0.0
+            self._together = self._together or missed
+            wanted = self._open(decision) and radius <= self.cutoff  # nearer ones end it
+            if not missed and not (wanted and decision.nodes < most):
+                return decision
+        return self._decide(radius, everything, most)
 
     def _decide(self, radius: float, chosen: list[int], most: float = math.inf) -> Decision:
         """What the box of a radius holds; a proof, if it closes the gap and one shall be kept.
@@ -314,10 +322,11 @@ class _Search:
         After ``most`` nodes it ends undecided; where trees of programs go on, smaller boxes are
         searched within this call, and may leave another incumbent.
         """
-        ends, folded = self._box(radius, chosen)
+        asked = self._weakened(chosen)
+        ends, folded = self._box(radius, asked)
         if folded is None or folded.empty:
             return Decision(slack=math.inf if folded is None else -math.inf)
-        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING)
+        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING, asked)
         given = (folded.network, BoxDomain(*ends), folded.task.alternatives, self.deadline)
         keep = self.keep and radius >= self.cutoff
         few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
@@ -335,22 +344,14 @@ class _Search:
         low, high = 0.0, min(radius, self._widest)
         for step in range(HALVINGS):
             middle = high if step == 0 else 0.5 * (low + high)
-            ends, folded = self._box(middle, self._worst)
-            if folded is None:
-                high = middle
-                continue
-            given = (
-                folded.network,
-                BoxDomain(*ends),
-                folded.task.alternatives,
-                Deadline.after(0.0),
-            )
-            if folded.empty or DomainSearch(*given).run().empty:
-                low = middle
-                if step == 0:
-                    break
-            else:
-                high = middle
+            ends, folded = self._box(middle, self._weakened(self._worst))
+            empty = folded is not None and folded.empty
+            if folded is not None and not empty:
+                given = (folded.network, BoxDomain(*ends), folded.task.alternatives)
+                empty = DomainSearch(*given, Deadline.after(0.0)).run().empty
+            low, high = (middle, high) if empty else (low, middle)
+            if low == high:
+                break
         self.bound = max(self.bound, low)
 
 
