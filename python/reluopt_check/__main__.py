@@ -78,8 +78,7 @@ def _answer(file: File, claim: Claim, net: Network) -> str:
 def main(arguments: list[str]) -> int:
     """Exit code: 0 proven, 1 refused, 2 bad files or options."""
     try:
-        fits = 2 <= len(arguments) <= 3
-        need(fits, f"expected PROOF NETWORK [SHA256], found {len(arguments)} words", InputError)
+        need(len(arguments) in (2, 3), "expected PROOF NETWORK [SHA256], found others", InputError)
         print(f"proven: {proven(*arguments)}")
     except (InputError, ProofError) as error:
         print(f"{error.word}: {error}", file=sys.stderr)

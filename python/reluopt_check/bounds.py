@@ -13,8 +13,6 @@ Rule = Callable[[int, Decimal], tuple[Decimal, Plane | None, Decimal]]
 """Of neuron h with ``c max(a, 0)`` in a form: t, a plane that t times is used, and the slope m."""
 Used = tuple[Decimal, Plane]
 """Share and plane that stands for the line above a ReLU, that share of it."""
-Ways = Callable[[int, int], Iterable[Rule]]
-"""Of a neuron, and the sign of its form."""
 Left = list[tuple[int, Decimal, Decimal, Plane | None, Decimal]]
 """What forms leave of neurons, ``c max(a, 0) - m a``: h, c and, of a rule, t, plane and m."""
 
@@ -95,7 +93,7 @@ class Bounds(NamedTuple):
         constant, cost = self.carried(net.depth, form, rule)
         return constant + dot(mu, rhs), cost
 
-    def confirm(self, old: "Bounds", ways: Ways) -> bool:
+    def confirm(self, old: "Bounds", ways: Callable[[int, int], Iterable[Rule]]) -> bool:
         """Whether bounds that are tighter than older ones leave anything.
 
         By intervals, by lines that leave the smaller triangles, or by ways of a neuron and sign.

@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal, DecimalException
+from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from reluopt_check.exact import INFINITY, Vector
@@ -36,23 +36,14 @@ def need(fine: object, what: str, kind: type[Exception] = ProofError) -> None:
 
 @contextmanager
 def within(place: str) -> Iterator[None]:
-    """Name the place where something is refused."""
+    """Name the place where something is refused; whatever else goes wrong is an error of files."""
     try:
         yield
     except (InputError, ProofError) as error:
         raise type(error)(f"{place}: {error}") from None
-    except DecimalException:
-        raise InputError(f"{place}: numbers of too many digits to be exact") from None
-
-
-@contextmanager
-def reading(expected: str) -> Iterator[None]:
-    """Refuse bytes and files from which something cannot be read, for whatever reason."""
-    try:
-        yield
-    except Exception as error:
-        text = " ".join(str(error).split())[:200]
-        raise InputError(f"expected {expected}, found {text}") from None
+    except Exception as error:  # Inexact says that more digits are needed than EXACT has
+        found = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{place}: expected what docs/proof.md says, found {found:.200}") from None
 
 
 class File(NamedTuple):
@@ -64,14 +55,14 @@ class File(NamedTuple):
 
     def take(self, name: str, *shape: int | None, kind: type = float) -> Any:
         """A tensor of some shape as nested lists of decimals, or of int; None is any length."""
-        with within(f"tensor '{name}'"), reading(f"shape {shape} of finite {kind.__name__}"):
+        with within(f"tensor '{name}'"):
             about = self.tensors[name]
-            (start, end), found = about["data_offsets"], about["shape"]
+            (start, end), found, dtype = about["data_offsets"], about["shape"], about["dtype"]
             fits = all(n >= 0 and m in (None, n) for n, m in zip(found, shape, strict=True))
-            need(fits, f"shape {found}")
-            letter = KINDS[kind][about["dtype"]]
-            values = struct.unpack(f"<{math.prod(found)}{letter}", self.data[start:end])
-            need(all(map(math.isfinite, values)), "NaN or infinity")
+            wanted = f"expected shape {shape} of finite {kind.__name__}"
+            need(fits and dtype in KINDS[kind], f"{wanted}, found {found} of {dtype}", InputError)
+            values = struct.unpack(f"<{math.prod(found)}{KINDS[kind][dtype]}", self.data[start:end])
+            need(all(map(math.isfinite, values)), f"{wanted}, found others", InputError)
             return nested([*map(Decimal, values)] if kind is float else values, *found)
 
     def pieces(self, name: str, count: int) -> list[Vector]:
@@ -85,8 +76,7 @@ class File(NamedTuple):
         """A field of the JSON object."""
         found = self.fields.get(name)
         fits = type(found) in kinds and (among is None or found in among)
-        wanted = f"expected {among or kinds}, found {repr(found)[:60]}"
-        need(fits, f"field '{name}': {wanted}", InputError)
+        need(fits, f"field '{name}': expected {among or kinds}, found {found!r:.60}", InputError)
         return found
 
     def length(self, name: str, *kinds: type) -> Decimal:
@@ -105,17 +95,16 @@ def nested(values: Any, size: int, *sizes: int) -> Any:
 
 def read(path: str) -> File:
     """Read a safetensors file with JSON metadata under ``reluopt``."""
-    with reading("a safetensors file of reluopt"):
-        size = os.stat(path).st_size  # 0 of pipes and devices, which need not end
-        need(0 < size <= MOST_BYTES, f"{size} bytes")
-        with open(path, "rb") as stream:
-            data = stream.read(MOST_BYTES)
-        start = 8 + int.from_bytes(data[:8], "little")
-        need(start <= min(len(data), MOST_HEADER), f"a header of {start} bytes")
-        header = json.loads(data[8:start], parse_constant=int)  # int refuses NaN
-        fields = dict(json.loads(header.pop("__metadata__")["reluopt"], parse_constant=int))
-        begins, ends = zip(*sorted(about["data_offsets"] for about in header.values()), strict=True)
-        need([*begins, len(data) - start] == [0, *ends], "bytes of no tensor, or of two")
-        cells = sum(math.prod(max(n, 1) for n in about["shape"][:4]) for about in header.values())
-        need(cells <= len(data) + MOST_EMPTY, f"tensors of {cells} rows")
-        return File(fields, header, data[start:])
+    size = Path(path).stat().st_size  # 0 of pipes and devices, which need not end
+    need(0 < size <= MOST_BYTES, f"expected up to {MOST_BYTES} bytes, found {size}", InputError)
+    data = Path(path).read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    need(start <= min(len(data), MOST_HEADER), "expected a short header", InputError)
+    header = json.loads(data[8:start], parse_constant=int)  # int refuses NaN
+    fields = dict(json.loads(header.pop("__metadata__")["reluopt"], parse_constant=int))
+    begins, ends = zip(*sorted(about["data_offsets"] for about in header.values()), strict=True)
+    fits = [*begins, len(data) - start] == [0, *ends]
+    cells = sum(math.prod(max(n, 1) for n in about["shape"][:4]) for about in header.values())
+    fits = fits and cells <= len(data) + MOST_EMPTY
+    need(fits, "expected each byte in one tensor, and few empty rows", InputError)
+    return File(fields, header, data[start:])

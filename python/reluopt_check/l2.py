@@ -8,7 +8,7 @@ from typing import Any
 from reluopt_check.bounds import Bounds, descended
 from reluopt_check.exact import HALF, NEAR, ONE, ZERO, Vector, combine, dot, plus
 from reluopt_check.files import need, nested
-from reluopt_check.stages import Stage
+from reluopt_check.stages import OBJECTIVE, Stage
 
 
 def negative_curvature(matrix: list[Vector]) -> Decimal:
@@ -35,13 +35,13 @@ class L2(Stage):
 
     parts = "tree.{0}.delta tree.{0}.x claim.{0}.neurons claim.{0}.conditions claim.{0}.products"
 
-    def value(self, t: int, bounds: Bounds, objective: bool, *numbers: Any) -> Decimal:
+    def value(self, t: int, bounds: Bounds, kind: int, *numbers: Any) -> Decimal:
         """The tangent at a change and x, less what may lie below it."""
         (delta, own, pi, mu, products), open_ = numbers, bounds.undecided()
         net, claim, hidden = self.net, self.claim, self.net.hidden
         wanted = [net.sizes[0], len(open_), hidden, 0]
-        fits = objective and [len(delta), len(own), len(pi), len(products) % 5] == wanted
-        need(fits, f"not {wanted} numbers, or emptiness is shown")
+        found = [len(delta), len(own), len(pi), len(products) % 5]
+        need(kind == OBJECTIVE and found == wanted, f"{found} numbers for {wanted}, kind {kind}")
         forms = self._forms(t, bounds, nested(products, len(products) // 5, 5))
         x = dict.fromkeys(self.names, ZERO) | dict(zip(open_, own, strict=True))
         point = [*x.values(), *net.layer(0, plus(claim.image, delta)), ONE]

@@ -7,7 +7,6 @@ from contextlib import suppress
 from decimal import Decimal, localcontext
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any
 
 from reluopt_check.exact import HALF, INFINITY, NEAR, ONE, ZERO, Vector, combine, dot, minus, shown
 from reluopt_check.files import File, InputError, need
@@ -26,11 +25,10 @@ class Network:
     def __init__(self, file: File) -> None:
         file.field("activation", str, among=("relu",))
         about = file.field("architecture", dict)
-        sizes: Any = about.get("sizes") if about.get("type") == "dense" else None
+        sizes: list[int] = about.get("sizes") if about.get("type") == "dense" else []
         fits = isinstance(sizes, list) and all(type(n) is int and n > 0 for n in sizes)
         fits = fits and len(file.tensors) == 2 * len(sizes) - 2 > 0 and sum(sizes[1:-1]) <= MOST
-        wanted = f"expected dense layers of at most {MOST} hidden neurons alone"
-        need(fits, f"{wanted}, found {str(about)[:80]}", InputError)
+        need(fits, f"expected dense layers of up to {MOST} ReLUs, found {about!s:.80}", InputError)
         self.sizes, self.starts = tuple(sizes), [0, *accumulate(sizes[1:-1])]
         self.hidden, self.depth = self.starts[-1], len(sizes) - 2
         pairs = [*enumerate(pairwise(sizes))]

@@ -8,13 +8,12 @@ from reluopt_check.model import Claim
 from reluopt_check.stages import EMPTY, L1, OBJECTIVE, Box
 
 LEAF = -1
-Stage = L1 | L2 | Box
-NORMS: dict[str, type[Stage]] = {"l1": L1, "l2": L2, "linf": Box}
+NORMS: dict[str, type[L1 | L2 | Box]] = {"l1": L1, "l2": L2, "linf": Box}
 
 
 def check(file: File, claim: Claim) -> None:
     """Refuse a proof that does not show its claim."""
-    hidden, stages = claim.net.hidden, list[Stage]()
+    hidden, stages = claim.net.hidden, list[L1 | L2 | Box]()
     old = Bounds(claim, [-INFINITY] * hidden, [INFINITY] * hidden)
     for s, new in enumerate(_bounds(file, "claim.bounds", claim)):
         with within(f"bounds {s}"):
@@ -28,13 +27,13 @@ def check(file: File, claim: Claim) -> None:
             _tree(file, t, stages[start])
 
 
-def _tree(file: File, t: int, root: Stage) -> None:
+def _tree(file: File, t: int, root: L1 | L2 | Box) -> None:
     """Refuse a tree whose leaves do not cover the inputs of the root, or hold counterexamples."""
     splits, refined = file.take(f"tree.{t}.splits", None, kind=int), f"tree.{t}.refined"
     marks = [0] * len(splits)
     if refined in file.tensors:
         marks = file.take(refined, len(splits), kind=int)
-    kept = iter(_bounds(file, f"claim.{t}.nodes", root.claim) if any(marks) else ())
+    kept = iter(_bounds(file, f"claim.{t}.nodes", root.claim) if refined in file.tensors else ())
     names, leaves, stack = root.names, iter(root.leaves(t)), [(root.bounds, True)]
     for node, (name, mark) in enumerate(zip(splits, marks, strict=True)):
         with within(f"node {node}"):
@@ -47,8 +46,7 @@ def _tree(file: File, t: int, root: Stage) -> None:
                 kind, *numbers = next(leaves, (0,))
                 if alive:
                     need(kind in (OBJECTIVE, EMPTY), "nothing shows that it is empty")
-                    objective = kind == OBJECTIVE
-                    root.claim.check(objective, root.value(t, bounds, objective, *numbers))
+                    root.claim.check(kind == OBJECTIVE, root.value(t, bounds, kind, *numbers))
                 continue
             need(0 <= name < len(names) and len(stack) < len(names), f"a split of neuron {name}")
             for active in (True, False):

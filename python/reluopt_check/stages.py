@@ -12,8 +12,7 @@ from reluopt_check.model import Plane
 
 OBJECTIVE, EMPTY = 1, 2
 """Kinds of leaves: the objective counts, or conditions alone are missed."""
-Numbers = dict[int, Decimal]
-Row = tuple[Numbers, dict[int, Used]]
+Row = tuple[dict[int, Decimal], dict[int, Used]]
 """Multipliers of neurons, and planes that are used."""
 
 
@@ -30,7 +29,7 @@ class Stage:
     def __init__(self, file: File, place: int, bounds: Bounds, old: Bounds) -> None:
         self.file, self.place, self.bounds, self.claim = file, place, bounds, bounds.claim
         self.names = [h for h, high in enumerate(bounds.high) if high > self.above]
-        self.net, self.active, self.planes = self.claim.net, Numbers(), dict[int, Used]()
+        self.net, self.active, self.planes = self.claim.net, dict[int, Decimal](), dict[int, Used]()
         need(bounds.confirm(old, self.ways), "bounds that no input has")
 
     def ways(self, h: int, sign: int) -> Iterable[Rule]:
@@ -71,7 +70,7 @@ class L1(Stage):
             self.planes[h] = ONE, claim.above(-start, [-v for v in fall], cost)
         return rule
 
-    def value(self, t: int, bounds: Bounds, objective: bool, *numbers: Any) -> Decimal:
+    def value(self, t: int, bounds: Bounds, kind: int, *numbers: Any) -> Decimal:
         """Multipliers of neurons are slopes; those of balls say how much of a plane is used."""
         pi, mu, tau = numbers
         need(len(pi) == len(tau) == self.net.hidden, "multipliers of other neurons")
@@ -83,7 +82,7 @@ class L1(Stage):
             return max(tau[h], ZERO) if plane else ZERO, plane, -pi[h]
 
         constant, cost = bounds.missed(t, mu, rule)
-        return self.claim.least(constant, [v + objective for v in cost])
+        return self.claim.least(constant, [v + (kind == OBJECTIVE) for v in cost])
 
 
 class Box(Stage):
@@ -118,7 +117,7 @@ class Box(Stage):
         rows = self._rows(f"tree.{t}", f"tree.{t}.shares", f"tree.{t}.plane_shares", cuts)
         return ((EMPTY, mixture, row) for mixture, row in zip(mixtures, rows, strict=True))
 
-    def value(self, t: int, bounds: Bounds, objective: bool, *numbers: Any) -> Decimal:
+    def value(self, t: int, bounds: Bounds, kind: int, *numbers: Any) -> Decimal:
         """By multipliers of conditions and neurons, and planes."""
         mixture, row = numbers
         return self.claim.least(*bounds.missed(t, mixture, bounds.rule(*row)))
