@@ -134,11 +134,8 @@ class Claim:
     def least(self, constant: Decimal, cost: Vector) -> Decimal:
         """At most the minimum of ``constant + cost @ p``."""
         gains = [(-c, room) for c, room in zip(cost, self.rooms, strict=True) if c < 0]
-        most, left = ZERO, INFINITY
-        if self.norm == "l1":
-            gains.sort(reverse=True)
-            left = self.radius
-        for gain, room in gains:
+        most, left = ZERO, self.radius if self.norm == "l1" else INFINITY
+        for gain, room in sorted(gains, reverse=True) if left < INFINITY else gains:
             most += gain * min(room, left)
             left -= min(room, left)
         return constant - (min(most, self._euclidean(gains)) if self.norm == "l2" else most)

@@ -29,11 +29,9 @@ def check(file: File, claim: Claim) -> None:
 
 def _tree(file: File, t: int, root: L1 | L2 | Box) -> None:
     """Refuse a tree whose leaves do not cover the inputs of the root, or hold counterexamples."""
-    splits, refined = file.take(f"tree.{t}.splits", None, kind=int), f"tree.{t}.refined"
-    marks = [0] * len(splits)
-    if refined in file.tensors:
-        marks = file.take(refined, len(splits), kind=int)
-    kept = iter(_bounds(file, f"claim.{t}.nodes", root.claim) if refined in file.tensors else ())
+    splits, has = file.take(f"tree.{t}.splits", None, kind=int), f"tree.{t}.refined" in file.tensors
+    marks = file.take(f"tree.{t}.refined", len(splits), kind=int) if has else [0] * len(splits)
+    kept = iter(_bounds(file, f"claim.{t}.nodes", root.claim) if has else ())
     names, leaves, stack = root.names, iter(root.leaves(t)), [(root.bounds, True)]
     for node, (name, mark) in enumerate(zip(splits, marks, strict=True)):
         with within(f"node {node}"):

@@ -51,17 +51,16 @@ class L1(Stage):
 
     parts = "tree.{0}.neurons tree.{0}.conditions tree.{0}.balls"
 
-    def ways(self, h: int, sign: int) -> Iterator[Rule]:
+    def ways(self, h: int, sign: int) -> Iterable[Rule]:
         """By the planes of the layers below, whose bounds have been shown before."""
-        if self.place:
-            yield self._add_planes(self.net.form(h, ONE)[0])
+        return [self._with_planes(self.net.form(h, ONE)[0])]
 
-    def _add_planes(self, top: int) -> Rule:
+    def _with_planes(self, top: int) -> Rule:
         """Make those of the layers below one: through what ReLUs are at most at the corners."""
         claim, radius = self.claim, self.claim.radius or ONE
         rule = self.bounds.rule(self.active, self.planes)
-        open_ = [h for h in self.bounds.undecided() if h < self.net.starts[top]]
-        for h in (h for h in open_ if h not in self.planes):
+        open_ = self.bounds.undecided() if self.place else []
+        for h in (h for h in open_ if h < self.net.starts[top] and h not in self.planes):
             low, _ = self.bounds.carried(*self.net.form(h, ONE), rule)
             start, fall = self.bounds.carried(*self.net.form(h, -ONE), rule)
             corners = [max(-start - radius * v, ZERO) for v in (ZERO, *fall)]
@@ -74,8 +73,7 @@ class L1(Stage):
         """Multipliers of neurons are slopes; those of balls say how much of a plane is used."""
         pi, mu, tau = numbers
         need(len(pi) == len(tau) == self.net.hidden, "multipliers of other neurons")
-        if self.place:
-            self._add_planes(self.net.depth)
+        self._with_planes(self.net.depth)
 
         def rule(h: int, _: Decimal) -> tuple[Decimal, Plane | None, Decimal]:
             _, plane = self.planes.get(h, (ZERO, None))
