@@ -29,9 +29,10 @@ def check(file: File, claim: Claim) -> None:
 
 def _tree(file: File, t: int, root: L1 | L2 | Box) -> None:
     """Refuse a tree whose leaves do not cover the inputs of the root, or hold counterexamples."""
-    splits, has = file.take(f"tree.{t}.splits", None, kind=int), f"tree.{t}.refined" in file.tensors
-    marks = file.take(f"tree.{t}.refined", len(splits), kind=int) if has else [0] * len(splits)
-    kept = iter(_bounds(file, f"claim.{t}.nodes", root.claim) if has else ())
+    splits, refined = file.take(f"tree.{t}.splits", None, kind=int), f"tree.{t}.refined"
+    marked = refined in file.tensors
+    marks = file.take(refined, len(splits), kind=int) if marked else [0] * len(splits)
+    kept = iter(_bounds(file, f"claim.{t}.nodes", root.claim) if marked else ())
     names, leaves, stack = root.names, iter(root.leaves(t)), [(root.bounds, True)]
     for node, (name, mark) in enumerate(zip(splits, marks, strict=True)):
         with within(f"node {node}"):
