@@ -64,6 +64,13 @@ def test_both_checkers_agree_on_verdicts(digits, thesis, test_images, tmp_path, 
     assert "a claim about another set" in text
 
 
+def test_balls_are_bounded_closely_where_one_input_decides(tmp_path, capsys):
+    """Slopes of 0.3 and 1e-11 by the radius: roots in float64 cannot tell which is clipped."""
+    kept = kept_proof(np.random.default_rng((11, 2)), Norm.L2, verdict=True)
+    assert np.ptp(np.abs(kept.weights["layers.0.weight"][1])) > 1.0
+    assert checked(kept, tmp_path, capsys)[0] == 0
+
+
 def _with(kept, change):
     kept = kept.copied()
     change(kept)
