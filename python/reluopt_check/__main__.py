@@ -1,13 +1,12 @@
 """``python -m reluopt_check PROOF NETWORK [IMAGE_SHA256]``; see docs/proof.md."""
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Sequence
+from decimal import Decimal, localcontext
+from operator import eq
 
-from reluopt_check.exact import ZERO, dot, shown, vec
+from reluopt_check.exact import EXACT, INFINITY, ZERO, Vector, dot, minus, shown
 from reluopt_check.files import File, InputError, ProofError, need, read, within
-from reluopt_check.model import UNITS, Alternative, Claim, Network
+from reluopt_check.model import UNITS, Claim, Network
 from reluopt_check.proof import check
 
 
@@ -18,9 +17,11 @@ def proven(proof: str, network: str, image: str | None = None) -> str:
         InputError: a file is not what it should be.
         ProofError: the proof does not hold.
     """
-    file, weights = read(proof), read(network)
-    with within(proof):
-        return _proven(file, Network(weights), image)
+    with localcontext(EXACT):
+        with within(network):
+            net = Network(read(network))
+        with within(proof):
+            return _proven(read(proof), net, image)
 
 
 def _proven(file: File, net: Network, image: str | None) -> str:
@@ -29,23 +30,34 @@ def _proven(file: File, net: Network, image: str | None) -> str:
     claim = Claim(file, net)
     need(image in (None, claim.sha256), f"the proof is about another image, {claim.sha256}")
     label = _label(claim, net.sizes[-1]) if claim.verdict else 0
-    check(file, net, claim)
-    sizes, ends = "-".join(map(str, net.sizes)), (shown(min(claim.lower)), shown(max(claim.upper)))
+    check(file, claim)
+    sizes, lowest, highest = "-".join(map(str, net.sizes)), min(claim.lower), max(claim.upper)
     about = f"network {net.fingerprint[:12]} ({sizes}), image {claim.sha256[:12]} {claim.name}, "
-    about += "inputs from {} to {}: ".format(*ends)
-    bound = None if claim.bound is None else shown(claim.bound)
+    about += f"inputs from {shown(lowest)} to {shown(highest)}: "
     if claim.verdict:
-        return about + f"all within {claim.norm} {bound} are answered {label}"
-    met = " or ".join(f"({each.words()})" for each in claim.alternatives)
-    below = "" if bound is None else f" with {UNITS[claim.norm]} < {bound}"
+        return about + f"all within {claim.norm} {shown(claim.bound)} are answered {label}"
+    below = f" with {UNITS[claim.norm]} < {shown(claim.bound)}" if claim.bound < INFINITY else ""
+    met = " or ".join(f"({_words(*each)})" for each in claim.alternatives)
     return about + f"none{below} meets {met}{_answer(file, claim, net)}"
+
+
+def _words(matrix: list[Vector], rhs: Vector) -> str:
+    """Rows ``x_t >= f x_j + g`` that differ in j alone together."""
+    kinds: dict[str, list[str]] = {}
+    for row, right in zip(matrix, rhs, strict=True):
+        ups = " + ".join(f"{shown(v)} x{j}" for j, v in enumerate(row) if v > 0)
+        downs = [(shown(-v), str(j)) for j, v in enumerate(row) if v < 0]
+        factor, label = downs[0] if len(downs) == 1 else (str(downs), "")
+        kinds.setdefault(f"{ups} >= {shown(right)} + {factor} x", []).append(label)
+    return ", ".join(f"{kind}[{','.join(labels)}]" for kind, labels in kinds.items())
 
 
 def _label(claim: Claim, n: int) -> int:
     """The label of a verdict, whose alternatives must be ``x_t >= x_label`` for all others t."""
     for d in range(n):
-        rows = [vec([(j == t) - (j == d) for j in range(n)]) for t in range(n) if t != d]
-        if claim.alternatives == [Alternative([row], [ZERO]) for row in rows]:
+        rows = ([Decimal((j == t) - (j == d)) for j in range(n)] for t in range(n) if t != d)
+        same = map(eq, claim.alternatives, (([row], [ZERO]) for row in rows))
+        if len(claim.alternatives) == n - 1 and all(same):
             return d
     raise ProofError("the conditions of the verdict are not those of all other labels")
 
@@ -55,20 +67,18 @@ def _answer(file: File, claim: Claim, net: Network) -> str:
     if claim.answered is None:
         return "; no answer is kept"
     point = file.take("claim.incumbent", net.sizes[0])
-    logits, asked = vec(net.logits(vec(point))), claim.alternatives[claim.answered]
-    missed = max(d - dot(row, logits) for row, d in zip(asked.matrix, asked.rhs, strict=True))
-    length = claim.length(claim.change(point))
-    fits = missed <= 0 and claim.holds(point)
-    fits = fits and claim.bound is not None and length >= claim.bound
+    logits, (matrix, rhs) = net.logits(point), claim.alternatives[claim.answered]
+    missed = max(d - dot(row, logits) for row, d in zip(matrix, rhs, strict=True))
+    length = claim.length(minus(point, claim.image))
+    fits = missed <= 0 and claim.holds(point) and length >= claim.bound
     need(fits, f"the kept answer misses a condition by {shown(missed)}, box or bound")
     return f"; the answer kept does, with about {shown(length)}, by an exact forward pass"
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Exit code: 0 proven, 1 refused, 2 bad files or options."""
     try:
-        fits = 2 <= len(arguments) <= 3
-        need(fits, f"expected PROOF NETWORK [SHA256], found {len(arguments)} words", InputError)
+        need(len(arguments) in (2, 3), "expected PROOF NETWORK [SHA256], found others", InputError)
         print(f"proven: {proven(*arguments)}")
     except (InputError, ProofError) as error:
         print(f"{error.word}: {error}", file=sys.stderr)

@@ -1,190 +1,115 @@
 """Bounds of hidden neurons, and the one inequality that carries forms to the inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
-from fractions import Fraction
-from itertools import chain, pairwise, product
-from operator import mul
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from decimal import Decimal
+from itertools import chain, product
+from typing import NamedTuple
 
-from reluopt_check.exact import ONE, ZERO, Form, Vec, combine, rounded, shown, unit
-from reluopt_check.files import File, InputError, need
-from reluopt_check.model import Claim, Domain, Network
+from reluopt_check.exact import NEAR, ONE, ZERO, Vector, combine, dot, shown
+from reluopt_check.files import need
+from reluopt_check.model import Claim, Network, Plane
 
-
-class Plane(NamedTuple):
-    """``max(a, 0) <= edge + cost @ p`` of a neuron, p being changes (:class:`.model.Domain`)."""
-
-    cost: Vec
-    edge: Fraction
-
-    @classmethod
-    def above(cls, domain: Domain, start: Fraction, rise: Vec, cost: Vec) -> Plane:
-        """The lowest such plane of a neuron with ``a <= start + rise @ p``, whatever the cost."""
-        over = combine([1, -1], [cost, rise], domain.size)
-        return cls(cost, max(-domain.least(cost), start - domain.least(over)))
+Rule = Callable[[int, Decimal], tuple[Decimal, Plane | None, Decimal]]
+"""Of neuron h with ``c max(a, 0)`` in a form: t, a plane that t times is used, and the slope m."""
+Used = tuple[Decimal, Plane]
+"""Share and plane that stands for the line above a ReLU, that share of it."""
+Left = list[tuple[int, Decimal, Decimal, Plane | None, Decimal]]
+"""What forms leave of neurons, ``c max(a, 0) - m a``: h, c and, of a rule, t, plane and m."""
 
 
-Planes: TypeAlias = "Mapping[int, Plane] | None"
-Rule = Callable[[int, Fraction], tuple[Fraction, Fraction]]
-"""Of a neuron and the coefficient of its ReLU: how much of its plane is used, and the slope."""
-Affine = tuple[Fraction, Vec]
-"""Constant and cost, of constant + cost @ p."""
-Ways = Callable[[int, int], Iterable[tuple[Rule, Planes]]]
-NOTHING: Mapping[int, Any] = {}
-
-
-def flat(*_: object) -> tuple[Fraction, Fraction]:
+def intervals(*_: object) -> tuple[Decimal, None, Decimal]:
     """The slope 0, with which forms are bounded by intervals."""
-    return ZERO, ZERO
+    return ZERO, None, ZERO
 
 
-Left = tuple[int, Fraction, Fraction, Fraction]
-"""What a form of a layer leaves of neuron h is ``c max(a, 0) - m a``; h, c, t of a rule, m."""
-
-
-def descended(net: Network, top: int, form: Form, rule: Rule) -> tuple[Fraction, Form, list[Left]]:
-    """``form @ a`` of a layer as constant, form of the first layer, and what is left of neurons."""
-    constant, left = ZERO, list[Left]()
+def descended(net: Network, top: int, form: Vector, rule: Rule) -> tuple[Decimal, Vector, Left]:
+    """``form @ a`` of a layer: constant, form of the first layer, and what is left of neurons."""
+    constant, left = ZERO, Left()
     for k in range(top, 0, -1):
-        constant += sum(map(mul, form, net.layers[k].bias))
-        coefficients = enumerate(net.layers[k].back(form).list(), start=net.starts[k - 1])
-        own = [(h, c, *rule(h, c)) for h, c in coefficients]
+        constant += dot(form, net.biases[k])
+        own = [(h, c, *rule(h, c)) for h, c in enumerate(net.back(k, form), net.starts[k - 1])]
         form, left = [m for *_, m in own], left + own
     return constant, form, left
 
 
 class Bounds(NamedTuple):
-    """``low <= a <= high`` of all hidden neurons over some of a domain; phases are bounds, too."""
+    """``low <= a <= high`` of all hidden neurons for some inputs; phases are bounds, too."""
 
-    domain: Domain
-    low: list[Any]
-    high: list[Any]
+    claim: Claim
+    low: Vector
+    high: Vector
 
-    def child(self, h: int, active: bool) -> Bounds:
+    def child(self, h: int, active: bool) -> "Bounds":
         """With one phase fixed."""
-        low, high = list(self.low), list(self.high)
+        low, high = [*self.low], [*self.high]
         low[h] = max(low[h], ZERO) if active else low[h]
         high[h] = high[h] if active else min(high[h], ZERO)
-        return Bounds(self.domain, low, high)
+        return Bounds(self.claim, low, high)
 
     def undecided(self) -> list[int]:
         """The neurons that may have both phases."""
         return [h for h, (a, b) in enumerate(zip(self.low, self.high, strict=True)) if a < 0 < b]
 
-    def gap(self, h: int, c: Fraction, m: Fraction) -> Fraction:
+    def gap(self, h: int, c: Decimal, m: Decimal) -> Decimal:
         """The least ``c max(a, 0) - m a`` of a neuron: at an end, or at 0."""
         low, high = self.low[h], self.high[h]
         ends = (low, ZERO, high) if low < 0 < high else (low, high)
         return min(c * max(v, ZERO) - m * v for v in ends)
 
-    def chosen(self, multipliers: Mapping[int, Any], shares: Mapping[int, Any]) -> Rule:
+    def rule(self, multipliers: Mapping[int, Decimal], used: Mapping[int, Used]) -> Rule:
         """By alpha of undecided neurons, beta of decided ones; planes replace lines above."""
 
-        def rule(h: int, c: Fraction) -> tuple[Fraction, Fraction]:
-            p, low, high = max(Fraction(multipliers.get(h, 0)), ZERO), self.low[h], self.high[h]
+        def chosen(h: int, c: Decimal) -> tuple[Decimal, Plane | None, Decimal]:
+            p, low, high = max(multipliers.get(h, ZERO), ZERO), self.low[h], self.high[h]
             if low >= 0 or high <= 0:
-                return ZERO, c - p if low >= 0 else p
-            t = min(max(Fraction(shares.get(h, 0)), ZERO), ONE) * max(-c, ZERO)
-            c += t
-            return t, c * min(p, ONE) if c >= 0 else rounded(c * high / (high - low))
+                return ZERO, None, NEAR.plus(c - p if low >= 0 else p)
+            if c >= 0:
+                return ZERO, None, NEAR.multiply(c, min(p, ONE))
+            share, plane = used.get(h, (ZERO, None))
+            t = NEAR.multiply(-c, min(max(share, ZERO), ONE))
+            return t, plane, NEAR.divide((c + t) * high, high - low)
 
-        return rule
+        return chosen
 
-    def carried(self, top: int, form: Form, rule: Rule, planes: Planes) -> Affine:
+    def carried(self, top: int, form: Vector, rule: Rule) -> tuple[Decimal, Vector]:
         """Constant and cost with ``form @ a + sum t (max(a, 0) - plane) >= constant + cost @ p``.
 
-        The form is one of layer ``top``, t what the rule says: at least 0 of neurons that have a
-        plane. Without ``planes`` these are 0, and t may have any sign.
+        The form is one of layer ``top``. Of neurons without a plane the form has t max(a, 0), too.
         """
-        domain, net = self.domain, self.domain.net
-        constant, form, left = descended(net, top, form, rule)
-        costs = [(ONE, domain.both(net.layers[0].back(form)))]
-        for h, c, t, m in left:
+        net, (constant, form, left) = self.claim.net, descended(self.claim.net, top, form, rule)
+        cost = self.claim.both(net.back(0, form))
+        for h, c, t, plane, m in left:
             constant += self.gap(h, c + t, m)
-            if t and planes is not None:
-                constant -= t * planes[h].edge
-                costs.append((-t, planes[h].cost))
-        constant += sum(map(mul, form, domain.start))
-        return constant, combine([w for w, _ in costs], [row for _, row in costs], domain.size)
+            if plane:
+                constant, cost = constant - t * plane[0], combine([-t], [plane[1]], cost)
+        return constant + dot(form, self.claim.start), cost
 
-    def confirm(self, old: Bounds, layers: Iterable[int], more: Ways = lambda *_: ()) -> bool:
+    def missed(self, t: int, mixture: Vector, rule: Rule) -> tuple[Decimal, Vector]:
+        """``mixture @ (rhs - matrix @ logits)``, <= 0 where an alternative is met, carried."""
+        net, (matrix, rhs) = self.claim.net, self.claim.alternatives[t]
+        need(len(mixture) == len(rhs), "multipliers of other conditions")
+        mu = [max(v, ZERO) for v in mixture]
+        form = [-v for v in combine(mu, matrix, [ZERO] * net.sizes[-1])]
+        constant, cost = self.carried(net.depth, form, rule)
+        return constant + dot(mu, rhs), cost
+
+    def confirm(self, old: "Bounds", ways: Callable[[int, int], Iterable[Rule]]) -> bool:
         """Whether bounds that are tighter than older ones leave anything.
 
-        By intervals, by lines that leave the smaller triangles, or by more, of neuron and sign.
+        By intervals, by lines that leave the smaller triangles, or by ways of a neuron and sign.
 
         Raises:
             ProofError: nothing shows one of them.
         """
-        net, low, high = self.domain.net, self.low, self.high
-
-        def least(k: int, h: int, sign: int, rule: Rule, planes: Planes) -> Fraction:
-            form = unit(h - net.starts[k], net.sizes[k + 1], sign).list()
-            constant, cost = self.carried(k, form, rule, planes)
-            return constant + self.domain.least(cost)
-
-        smaller = self.chosen({h: int(high[h] > -low[h]) for h in self.undecided()}, NOTHING)
-        for k in layers:
-            neurons = range(net.starts[k], net.starts[k] + net.sizes[k + 1])
-            for h, sign in product(neurons, (1, -1)):
+        net, low, high, sides = self.claim.net, self.low, self.high, ((1, "lower"), (-1, "upper"))
+        smaller = self.rule({h: ONE for h in self.undecided() if high[h] > -low[h]}, {})
+        for k in range(net.depth):
+            for h, (sign, side) in product(net.neurons(k), sides):
                 before, given = (b.low[h] if sign > 0 else -b.high[h] for b in (old, self))
-                ways = chain([(flat, NOTHING)], more(h, sign), [(smaller, NOTHING)])
-                fits = before >= given or any(least(k, h, sign, *way) >= given for way in ways)
-                side = "lower" if sign > 0 else "upper"
+                rules = chain([intervals, smaller], ways(h, sign))
+                shows = (self.carried(*net.form(h, Decimal(sign)), rule) for rule in rules)
+                fits = before >= given or any(self.claim.least(*each) >= given for each in shows)
                 need(fits, f"neuron {h}: {shown(sign * given)} is no {side} bound")
-            if any(low[h] > high[h] for h in neurons):
+            if any(low[h] > high[h] for h in net.neurons(k)):
                 return False
         return True
-
-
-Leaf = Callable[[int, Bounds], tuple[bool, Fraction]]
-"""Of a leaf and its bounds: whether the objective counts, and what it and all that counterexamples
-cannot have positive add up to at least."""
-
-
-class Stage:
-    """Bounds over the domain, and the leaves of trees that begin there; a class for each norm."""
-
-    parts: ClassVar[tuple[str, ...]]
-
-    def __init__(self, file: File, claim: Claim, place: int, bounds: Bounds) -> None:
-        self.file, self.claim, self.place, self.bounds = file, claim, place, bounds
-        self.domain, self.net = bounds.domain, bounds.domain.net
-        self.names = [*range(self.net.hidden)]
-
-    def confirmed(self, old: Bounds) -> bool:
-        """Whether anything is left within the bounds, all of which have been shown."""
-        return self.bounds.confirm(old, range(self.net.depth))
-
-    def leaves(self, t: int) -> Leaf:
-        """What the leaves of a tree show."""
-        kinds = self.file.take(f"tree.{t}.kinds", None, whole=True)
-        cuts = [self._cut(part.format(t), len(kinds)) for part in self.parts]
-
-        def shown(leaf: int, bounds: Bounds) -> tuple[bool, Fraction]:
-            need(leaf < len(kinds) and kinds[leaf] in (1, 2), "nothing shows that it is empty")
-            objective, own = kinds[leaf] == 1, [cut[leaf] for cut in cuts]
-            return objective, self.value(t, bounds, objective, *own)
-
-        return shown
-
-    def value(self, t: int, bounds: Bounds, objective: bool, *parts: Any) -> Fraction:
-        """What a leaf shows by its parts."""
-        raise NotImplementedError
-
-    def _cut(self, name: str, count: int) -> list[Any]:
-        """Each leaf's share of a long vector."""
-        ends = (0, *self.file.take(f"{name}.ends", count, whole=True))
-        values = self.file.take(name, None)
-        fits = list(ends) == sorted(ends) and ends[-1] == len(values)
-        need(fits, f"tensor '{name}.ends': expected rising ends up to {len(values)}", InputError)
-        return [values[a:b] for a, b in pairwise(ends)]
-
-    def missed(self, t: int, bounds: Bounds, mixture: Form, rule: Rule, planes: Planes) -> Affine:
-        """``mixture @ (rhs - matrix @ logits)``, at most 0 where that is met, :func:`carried`."""
-        matrix, rhs = self.claim.alternatives[t]
-        need(len(mixture) == len(rhs), "multipliers of other conditions")
-        form = combine([-w for w in mixture], matrix, self.net.sizes[-1]).list()
-        constant, cost = bounds.carried(self.net.depth, form, rule, planes)
-        return constant + sum(map(mul, mixture, rhs)), cost

@@ -1,91 +1,40 @@
-"""Exact arithmetic: integers over a common power of two for vectors, Fractions for the rest."""
+"""Exact arithmetic: decimal numbers, as all floats are, rounded nowhere but where NEAR is named."""
 
-from __future__ import annotations
+from collections.abc import Iterable
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from operator import add, mul, sub
 
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
-from itertools import combinations_with_replacement
-from math import sqrt
-from operator import mul
-from typing import Any, NamedTuple
-
-ZERO, ONE = Fraction(0), Fraction(1)
-Form = list[Fraction]
-
-
-class Vec(NamedTuple):
-    """The vector ``n / 2**e``."""
-
-    n: list[int]
-    e: int
-
-    def list(self) -> list[Fraction]:
-        """Its entries."""
-        return [Fraction(each, 1 << self.e) for each in self.n]
+Vector = list[Decimal]
+ZERO, HALF, ONE, INFINITY = map(Decimal, ("0", "0.5", "1", "Infinity"))
+EXACT = Context(10_000, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+"""A result that needs more digits is none: Inexact is raised."""
+NEAR = Context(30, traps=[InvalidOperation, DivisionByZero, Overflow])
+"""For numbers that any others near to them may replace."""
 
 
-def vec(values: Iterable[Any]) -> Vec:
-    """Exactly these numbers, whose denominators are powers of two."""
-    pairs = [value.as_integer_ratio() for value in values]
-    if any(d & (d - 1) for _, d in pairs):
-        raise RuntimeError("expected denominators that are powers of two")
-    e = max((d.bit_length() - 1 for _, d in pairs), default=0)
-    return Vec([n << (e + 1 - d.bit_length()) for n, d in pairs], e)
+def shown(value: Decimal) -> str:
+    """A number as messages show it, zero without a sign."""
+    return repr(float(value) + 0.0)
 
 
-def shown(value: Fraction) -> str:
-    """A number as messages show it."""
-    try:
-        return repr(float(value))
-    except OverflowError:
-        return "a number beyond 1e308"
-
-
-def unit(i: int, size: int, sign: int = 1) -> Vec:
-    """Plus or minus a unit vector."""
-    return Vec([sign * (i == j) for j in range(size)], 0)
-
-
-def dot(left: Vec, right: Vec) -> Fraction:
+def dot(left: Iterable[Decimal], right: Iterable[Decimal]) -> Decimal:
     """The inner product."""
-    return Fraction(sum(map(mul, left.n, right.n)), 1 << (left.e + right.e))
+    return sum(map(mul, left, right), ZERO)
 
 
-def combine(weights: Iterable[Any], rows: Sequence[Vec], size: int) -> Vec:
-    """``sum_i weights[i] rows[i]``, rows of a length."""
-    factors, e, total = vec(weights), max((row.e for row in rows), default=0), [0] * size
-    for factor, row in zip(factors.n, rows, strict=True):
-        if factor:
-            f = factor << (e - row.e)
-            total = [t + f * x for t, x in zip(total, row.n, strict=True)]
-    return Vec(total, factors.e + e)
+def plus(left: Vector, right: Vector) -> Vector:
+    """The sum of two vectors."""
+    return [*map(add, left, right)]
 
 
-def rounded(value: Fraction) -> Fraction:
-    """A dyadic number that is not above ``value``, and near to it."""
-    shift = 64 + max(0, value.denominator.bit_length() - value.numerator.bit_length())
-    return Fraction((value.numerator << shift) // value.denominator, 1 << shift)
+def minus(left: Vector, right: Vector) -> Vector:
+    """The difference of two vectors."""
+    return [*map(sub, left, right)]
 
 
-def positive(values: Iterable[Any]) -> list[Fraction]:
-    """Multipliers, those below zero being zero."""
-    return [max(Fraction(v), ZERO) for v in values]
-
-
-def negative_curvature(matrix: list[list[Fraction]]) -> Fraction:
-    """A small k >= 0 for which the symmetric ``matrix + k I`` is positive semidefinite.
-
-    No eigenvalue of ``L L' + E`` lies below minus the largest row sum of ``|E|``, which is exact
-    whatever the L that a factorisation in floating point finds.
-    """
-    count, rows = range(len(matrix)), [[0.0] * len(matrix) for _ in matrix]
-    try:
-        shift = 2.0**-48 * sum(float(matrix[i][i]) for i in count)
-        for j, i in combinations_with_replacement(count, 2):
-            rest = float(matrix[i][j]) - sum(map(mul, rows[i][:j], rows[j]))
-            rows[i][j] = sqrt(rest + shift) if i == j else rest / rows[j][j]
-        found = [vec(row) for row in rows]
-    except (ArithmeticError, ValueError):
-        found = [vec([ZERO])] * len(matrix)
-    errors = [[abs(matrix[i][j] - dot(found[i], found[j])) for j in count] for i in count]
-    return max((sum(row, ZERO) for row in errors), default=ZERO)
+def combine(weights: Iterable[Decimal], rows: Iterable[Vector], total: Vector) -> Vector:
+    """``total + sum_i weights[i] rows[i]``."""
+    for weight, row in zip(weights, rows, strict=True):
+        if weight:
+            total = [t + weight * v for t, v in zip(total, row, strict=True)]
+    return total

@@ -1,18 +1,19 @@
 """Bytes of files to numbers, in bounded time and memory, by the standard library alone."""
 
-from __future__ import annotations
-
 import json
 import math
-import os
-import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from reluopt_check.exact import INFINITY, Vector
+
 MOST_BYTES, MOST_HEADER, MOST_EMPTY = 1 << 26, 1 << 22, 1 << 24
-KINDS = {"F64": "d", "F32": "f", "I8": "b", "U8": "B", "I32": "i", "I64": "q"}
+KINDS = {float: {"F64": "d", "F32": "f"}, int: {"I8": "b", "U8": "B", "I32": "i", "I64": "q"}}
 
 
 class InputError(Exception):
@@ -35,35 +36,54 @@ def need(fine: object, what: str, kind: type[Exception] = ProofError) -> None:
 
 @contextmanager
 def within(place: str) -> Iterator[None]:
-    """Name the place where something is refused."""
+    """Name the place where something is refused; whatever else goes wrong is an error of files."""
     try:
         yield
     except (InputError, ProofError) as error:
         raise type(error)(f"{place}: {error}") from None
+    except Exception as error:  # Inexact says that more digits are needed than EXACT has
+        found = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{place}: expected what docs/proof.md says, found {found:.200}") from None
 
 
 class File(NamedTuple):
-    """A safetensors file: its JSON fields, and shape and values of its tensors by name."""
+    """A safetensors file: its JSON fields, what its header says of tensors, and their bytes."""
 
     fields: dict[str, Any]
-    tensors: dict[str, tuple[tuple[int, ...], tuple[Any, ...]]]
+    tensors: dict[str, Any]
+    data: bytes
 
-    def take(self, name: str, *shape: int | None, whole: bool = False) -> Any:
-        """A tensor of some shape as nested sequences of numbers; None is any length."""
-        found, values = self.tensors.get(name, ((), ()))
-        fits = len(shape) == len(found) and all(n in (None, found[i]) for i, n in enumerate(shape))
-        need(fits, f"tensor '{name}': expected shape {shape}, found {found}", InputError)
-        fits = not whole or all(type(value) is int for value in values)
-        need(fits, f"tensor '{name}': expected whole numbers, found others", InputError)
-        return nested(values, *found)
+    def take(self, name: str, *shape: int | None, kind: type = float) -> Any:
+        """A tensor of some shape as nested lists of decimals, or of int; None is any length."""
+        with within(f"tensor '{name}'"):
+            about = self.tensors[name]
+            (start, end), found, dtype = about["data_offsets"], about["shape"], about["dtype"]
+            fits = all(n >= 0 and m in (None, n) for n, m in zip(found, shape, strict=True))
+            wanted = f"expected shape {shape} of finite {kind.__name__}"
+            need(fits and dtype in KINDS[kind], f"{wanted}, found {found} of {dtype}", InputError)
+            values = struct.unpack(f"<{math.prod(found)}{KINDS[kind][dtype]}", self.data[start:end])
+            need(all(map(math.isfinite, values)), f"{wanted}, found others", InputError)
+            return nested([*map(Decimal, values)] if kind is float else values, *found)
+
+    def pieces(self, name: str, count: int) -> list[Vector]:
+        """A long vector cut into so many, which end where another tensor says."""
+        values, ends = self.take(name, None), [0, *self.take(f"{name}.ends", count, kind=int)]
+        fits = ends == sorted(ends) and ends[-1] == len(values)
+        need(fits, f"tensor '{name}.ends': expected rising ends to {len(values)}", InputError)
+        return [values[a:b] for a, b in pairwise(ends)]
 
     def field(self, name: str, *kinds: type, among: Any = None) -> Any:
         """A field of the JSON object."""
         found = self.fields.get(name)
         fits = type(found) in kinds and (among is None or found in among)
-        wanted = f"expected {kinds if among is None else among}, found {repr(found)[:60]}"
-        need(fits, f"field '{name}': {wanted}", InputError)
+        need(fits, f"field '{name}': expected {among or kinds}, found {found!r:.60}", InputError)
         return found
+
+    def length(self, name: str, *kinds: type) -> Decimal:
+        """A field that is a number >= 0 or, where that is a kind, null for one beyond all."""
+        found = self.field(name, float, *kinds)
+        need(0 <= (found or 0) < math.inf, f"field '{name}': expected a length", InputError)
+        return INFINITY if found is None else Decimal(found)
 
 
 def nested(values: Any, size: int, *sizes: int) -> Any:
@@ -75,35 +95,16 @@ def nested(values: Any, size: int, *sizes: int) -> Any:
 
 def read(path: str) -> File:
     """Read a safetensors file with JSON metadata under ``reluopt``."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-            status = os.fstat(stream.fileno())
-            fits = stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES
-            need(fits, f"no regular file of at most {MOST_BYTES} bytes", ValueError)
-            data = stream.read(MOST_BYTES)
-        length = int.from_bytes(data[:8], "little")
-        fits = length <= min(len(data) - 8, MOST_HEADER)
-        need(fits, "a header that is longer than the file, or than 4 MiB", ValueError)
-        header = json.loads(data[8 : 8 + length], parse_constant=int)  # int refuses NaN
-        fields = json.loads(header.pop("__metadata__")["reluopt"], parse_constant=int)
-        return File(dict(fields), _tensors(header, data[8 + length :]))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: expected a safetensors file of reluopt, found {text}") from None
-
-
-def _tensors(header: dict[str, Any], data: bytes) -> dict[str, Any]:
-    tensors, left = {}, len(data) + MOST_EMPTY
-    for name, about in header.items():
-        (start, end), shape, kind = about["data_offsets"], about["shape"], KINDS[about["dtype"]]
-        fits = all(type(n) is int and 0 <= n <= MOST_BYTES for n in (start, end, *shape))
-        need(fits and 0 < len(shape) < 5, f"tensor '{name[:60]}' of such a shape", ValueError)
-        left -= max(end - start, math.prod(max(n, 1) for n in shape))  # bytes may not be shared
-        count = math.prod(shape)
-        fits = end - start == count * struct.calcsize(kind) and end <= len(data) and left >= 0
-        need(fits, f"tensor '{name[:60]}' outside of the data", ValueError)
-        values = struct.unpack(f"<{count}{kind}", data[start:end])
-        fits = all(map(math.isfinite, values))
-        need(fits, f"NaN or infinity in tensor '{name[:60]}'", ValueError)
-        tensors[name] = tuple(shape), values
-    return tensors
+    size = Path(path).stat().st_size  # 0 of pipes and devices, which need not end
+    need(0 < size <= MOST_BYTES, f"expected up to {MOST_BYTES} bytes, found {size}", InputError)
+    data = Path(path).read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    need(start <= min(len(data), MOST_HEADER), f"found {start} bytes of header", InputError)
+    header = json.loads(data[8:start], parse_constant=int)  # int refuses NaN
+    fields = dict(json.loads(header.pop("__metadata__")["reluopt"], parse_constant=int))
+    begins, ends = zip(*sorted(about["data_offsets"] for about in header.values()), strict=True)
+    fits = [*begins, len(data) - start] == [0, *ends]
+    cells = sum(math.prod(max(n, 1) for n in about["shape"][:4]) for about in header.values())
+    fits = fits and cells <= len(data) + MOST_EMPTY
+    need(fits, "expected each byte in one tensor, and few empty rows", InputError)
+    return File(fields, header, data[start:])

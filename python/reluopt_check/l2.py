@@ -1,121 +1,98 @@
 """L2: quadratic bounds, by products of what is not negative."""
 
-from __future__ import annotations
+from contextlib import suppress
+from decimal import Decimal, localcontext
+from itertools import combinations_with_replacement
+from typing import Any
 
-from bisect import bisect
-from fractions import Fraction
-from functools import cached_property
-from typing import Any, NamedTuple
-
-from reluopt_check.bounds import Bounds, Stage, descended
-from reluopt_check.exact import (
-    ONE,
-    ZERO,
-    Form,
-    Vec,
-    combine,
-    dot,
-    negative_curvature,
-    positive,
-    unit,
-    vec,
-)
+from reluopt_check.bounds import Bounds, descended
+from reluopt_check.exact import HALF, NEAR, ONE, ZERO, Vector, combine, dot, plus
 from reluopt_check.files import need, nested
+from reluopt_check.stages import OBJECTIVE, Stage
 
 
-class Term(NamedTuple):
-    """``factor * x_h * form``, never positive; forms are in (x, a of the first layer, 1)."""
+def negative_curvature(matrix: list[Vector]) -> Decimal:
+    """A small k >= 0 for which the symmetric ``matrix + k I`` is positive semidefinite.
 
-    factor: Fraction
-    h: int
-    form: Vec
+    No eigenvalue of ``L L' + E`` lies below minus the largest row sum of ``|E|``, which is exact
+    whatever L is: what a rounded Cholesky factorisation finds before it fails, if it does.
+    """
+    count, rows = range(len(matrix)), [[ZERO] * len(matrix) for _ in matrix]
+    with localcontext(NEAR), suppress(ArithmeticError):
+        shift = sum(matrix[i][i] for i in count) * Decimal("4e-15")
+        for j, i in combinations_with_replacement(count, 2):
+            rest = matrix[i][j] - dot(rows[i][:j], rows[j])
+            rows[i][j] = (rest + shift).sqrt() if i == j else rest / rows[j][j]
+    errors = [[abs(matrix[i][j] - dot(rows[i], rows[j])) for j in count] for i in count]
+    return max((sum(row, ZERO) for row in errors), default=ZERO)
 
 
 class L2(Stage):
-    """By a tangent of ``|delta|^2 + sum of terms``, see docs/proof.md."""
+    """By a tangent of ``|delta|^2 + sum of psi x_h l``, see docs/proof.md.
 
-    parts = (
-        *("tree.{}.delta", "tree.{}.x"),
-        *("claim.{}.neurons", "claim.{}.conditions", "claim.{}.products"),
-    )
+    Forms are in (x of undecided neurons, a of the first layer, 1).
+    """
 
-    def value(self, t: int, bounds: Bounds, objective: bool, *parts: Any) -> Fraction:
+    parts = "tree.{0}.delta tree.{0}.x claim.{0}.neurons claim.{0}.conditions claim.{0}.products"
+
+    def value(self, t: int, bounds: Bounds, kind: int, *numbers: Any) -> Decimal:
         """The tangent at a change and x, less what may lie below it."""
-        net, domain, open_ = self.net, self.domain, bounds.undecided()
-        (delta, own, pi), mu = ([*map(Fraction, part)] for part in parts[:3]), positive(parts[3])
-        found, wanted = [*map(len, (delta, own, pi))], [net.sizes[0], len(open_), net.hidden]
-        fits = objective and found == wanted and len(parts[4]) % 5 == 0
-        need(fits, f"parts of {found} for {wanted} numbers, or that show emptiness")
+        (delta, own, pi, mu, products), open_ = numbers, bounds.undecided()
+        net, claim, hidden = self.net, self.claim, self.net.hidden
+        wanted = [net.sizes[0], len(open_), hidden, 0]
+        found = [len(delta), len(own), len(pi), len(products) % 5]
+        need(kind == OBJECTIVE and found == wanted, f"{found} numbers for {wanted}, kind {kind}")
+        forms = self._forms(t, bounds, nested(products, len(products) // 5, 5))
         x = dict.fromkeys(self.names, ZERO) | dict(zip(open_, own, strict=True))
-        terms = self._terms(t, bounds, nested(parts[4], len(parts[4]) // 5, 5))
-        forms, weights = [z.form for z in terms], [z.factor * x[z.h] for z in terms]
-        whole = combine(weights, forms, net.hidden + net.sizes[1] + 1).list()
-        on_x, on_a, constant = whole[: net.hidden], whole[net.hidden : -1], whole[-1]
-        changed = [a + b for a, b in zip(domain.center.list(), delta, strict=True)]
-        point = vec([*x.values(), *net.layers[0](vec(changed)), ONE])
-        for z in terms:
-            value = z.factor * dot(z.form, point)
-            on_x[z.h] += value
-            constant -= value * x[z.h]
+        point = [*x.values(), *net.layer(0, plus(claim.image, delta)), ONE]
+        tangent = combine(own, forms.values(), [ZERO] * len(point))
+        for h, form in forms.items():
+            slope = dot(form, point)
+            tangent[h] += slope
+            tangent[-1] -= slope * x[h]
 
-        def rule(h: int, c: Fraction) -> tuple[Fraction, Fraction]:
-            return on_x[h], (c if bounds.low[h] >= 0 else ZERO) - pi[h]
+        def rule(h: int, c: Decimal) -> tuple[Decimal, None, Decimal]:
+            return tangent[h], None, NEAR.plus((c if bounds.low[h] >= 0 else ZERO) - pi[h])
 
-        rest, cost = self.missed(t, bounds, mu, rule, None)
-        constant += rest + dot(vec(on_a), vec(domain.start)) - sum(d * d for d in delta)
-        slopes = vec(a + 2 * d for a, d in zip(net.layers[0].back(on_a).list(), delta, strict=True))
-        constant += domain.least(combine([1, 1], [cost, domain.both(slopes)], domain.size))
-        reach = sum((max(abs(x[h]), abs(bounds.high[h] - x[h])) ** 2 for h in open_), ZERO)
-        return constant - negative_curvature(self._curvature(terms, open_)) / 2 * reach
+        constant, cost = bounds.missed(t, mu, rule)
+        on_a = tangent[hidden:-1]
+        constant += tangent[-1] + dot(on_a, claim.start) - dot(delta, delta)
+        slopes = plus(net.back(0, on_a), plus(delta, delta))
+        ways = [max(abs(x[h]), abs(bounds.high[h] - x[h])) for h in open_]
+        lost = HALF * dot(ways, ways) * negative_curvature(self._curvature(forms))
+        return claim.least(constant - lost, plus(cost, claim.both(slopes)))
 
-    def _terms(self, t: int, bounds: Bounds, rows: list[Any]) -> list[Term]:
-        """Of h, f, alpha, beta, psi: ``psi x_h (alpha x_f + beta a_f + constant)``.
+    def _forms(self, t: int, bounds: Bounds, products: list[Vector]) -> dict[int, Vector]:
+        """By undecided h the sum of psi l, of ``l = alpha x_f + beta a_f - its least``.
 
         ``x_h (x_h - a_h)`` is 0, and its psi may have any sign. Conditions follow neurons.
         """
-        net, open_, terms = self.net, {*bounds.undecided()}, list[Term]()
-        matrix, rhs = self.claim.alternatives[t]
-        for row in rows:
-            (h, f), (alpha, beta, psi) = map(int, row[:2]), map(Fraction, row[2:])
-            need(h in open_ and 0 <= f < net.hidden + len(rhs), f"a product of {h} and {f}")
+        net, (matrix, rhs) = self.net, self.claim.alternatives[t]
+        forms = {h: [ZERO] * (net.hidden + net.sizes[1] + 1) for h in bounds.undecided()}
+
+        def passed(h: int, c: Decimal) -> tuple[Decimal, None, Decimal]:
+            return ZERO, None, c if bounds.low[h] >= 0 else ZERO
+
+        for *pair, alpha, beta, psi in products:
+            h, f = map(int, pair)
+            need(h in forms and 0 <= f < net.hidden + len(rhs), f"a product of {h} and {f}")
             if f < net.hidden:
-                k = bisect(net.starts, f) - 1
-                own = unit(f - net.starts[k], net.sizes[k + 1]).list()
-                scale = beta + (alpha if bounds.low[f] >= 0 else 0)
-                form = self._expanded(bounds, k, [scale * v for v in own])
-                form[f] += alpha if f in open_ else 0
-                form[-1] -= bounds.gap(f, alpha, -beta)
+                k, own = net.form(f, beta + alpha * (bounds.low[f] >= 0))
+                least = bounds.gap(f, alpha, -beta)
             else:
-                form = self._expanded(bounds, net.depth, matrix[f - net.hidden].list())
-                form[-1] -= rhs[f - net.hidden]
+                k, own, least = net.depth, matrix[f - net.hidden], rhs[f - net.hidden]
+            constant, on_a, left = descended(net, k, own, passed)
+            on_x = dict.fromkeys(self.names, ZERO) | {e: c for e, c, *_ in left if e in forms}
+            if f in forms:
+                on_x[f] += alpha
             zero = h == f and alpha == 1 == -beta
-            terms.append(Term(psi if zero else min(psi, ZERO), h, vec(form)))
-        return terms
+            form = [*on_x.values(), *on_a, constant - least]
+            forms[h] = combine([psi if zero else min(psi, ZERO)], [form], forms[h])
+        return forms
 
-    def _expanded(self, bounds: Bounds, k: int, form: Form) -> Form:
-        """A form of a layer in (x of undecided neurons, a of the first layer, 1)."""
-
-        def rule(h: int, c: Fraction) -> tuple[Fraction, Fraction]:
-            return ZERO, c if bounds.low[h] >= 0 else ZERO
-
-        constant, on_a, left = descended(self.net, k, form, rule)
-        known = {h: c for h, c, *_ in left if bounds.low[h] < 0 < bounds.high[h]}
-        return [*(known.get(h, ZERO) for h in self.names), *on_a, constant]
-
-    @cached_property
-    def products(self) -> list[Vec]:
-        """Of the rows of the first layer."""
-        rows = self.net.layers[0].rows
-        return [vec([dot(a, b) for b in rows]) for a in rows]
-
-    def _curvature(self, terms: list[Term], open_: list[int]) -> list[Form]:
+    def _curvature(self, forms: dict[int, Vector]) -> list[Vector]:
         """``M = K - G W W' G' / 2`` of docs/proof.md."""
-        hidden, width, whole, cross = self.net.hidden, self.net.sizes[1], dict[int, Any](), {}
-        for h in open_:
-            own = [z for z in terms if z.h == h]
-            row = combine([z.factor for z in own], [z.form for z in own], hidden + width + 1)
-            whole[h], cross[h] = row.list(), Vec(row.n[hidden:-1], row.e)
-        half = {h: combine(cross[h].list(), self.products, width) for h in open_}
-        return [
-            [whole[i][j] + whole[j][i] - dot(half[i], cross[j]) / 2 for j in open_] for i in open_
-        ]
+        nothing, own = [ZERO] * self.net.sizes[1], forms.items()
+        cross = {h: form[self.net.hidden : -1] for h, form in own}
+        half = {h: combine(g, self.net.products, nothing) for h, g in cross.items()}
+        return [[a[j] + b[i] - HALF * dot(half[i], cross[j]) for j, b in own] for i, a in own]

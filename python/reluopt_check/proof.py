@@ -1,59 +1,51 @@
 """Proofs: bounds over the domain, and a tree for each alternative whose leaves are bounded."""
 
-from __future__ import annotations
-
-from fractions import Fraction
-from math import inf
-
-from reluopt_check.bounds import Bounds, Stage
-from reluopt_check.box import Box
+from reluopt_check.bounds import Bounds
+from reluopt_check.exact import INFINITY
 from reluopt_check.files import File, InputError, need, within
-from reluopt_check.l1 import L1
 from reluopt_check.l2 import L2
-from reluopt_check.model import Claim, Domain, Network
+from reluopt_check.model import Claim
+from reluopt_check.stages import EMPTY, L1, OBJECTIVE, Box
 
 LEAF = -1
-NORMS: dict[str, type[Stage]] = {"l1": L1, "l2": L2, "linf": Box}
+NORMS: dict[str, type[L1 | L2 | Box]] = {"l1": L1, "l2": L2, "linf": Box}
 
 
-def check(file: File, net: Network, claim: Claim) -> None:
+def check(file: File, claim: Claim) -> None:
     """Refuse a proof that does not show its claim."""
-    radius = file.field("radius", float, int, type(None))
-    need(0 <= (radius or 0) < inf, f"radius: expected a number >= 0, found {radius}", InputError)
-    domain = claim.domain(net, None if radius is None else Fraction(radius))
-    old, stages = Bounds(domain, [-inf] * net.hidden, [inf] * net.hidden), list[Stage]()
-    for s, new in enumerate(_bounds(file, "claim.bounds", domain)):
+    hidden, stages = claim.net.hidden, list[L1 | L2 | Box]()
+    old = Bounds(claim, [-INFINITY] * hidden, [INFINITY] * hidden)
+    for s, new in enumerate(_bounds(file, "claim.bounds", claim)):
         with within(f"bounds {s}"):
-            stages.append(NORMS[claim.norm](file, claim, s, new))
-            if not stages[s].confirmed(old):
-                return
+            stages.append(NORMS[claim.norm](file, s, new, old))
         old = new
-    fits = {*claim.stages} <= {*range(len(stages))}
-    need(fits, f"stages: expected up to {len(stages)}, found others", InputError)
+    count, places = len(claim.alternatives), range(len(stages))
+    fits = len(claim.stages) == count and all(type(s) is int and s in places for s in claim.stages)
+    need(fits, f"stages: expected one for each of {count} alternatives, in {places}", InputError)
     for t, start in enumerate(claim.stages):
         with within(f"alternative {t}"):
             _tree(file, t, stages[start])
 
 
-def _tree(file: File, t: int, root: Stage) -> None:
+def _tree(file: File, t: int, root: L1 | L2 | Box) -> None:
     """Refuse a tree whose leaves do not cover the inputs of the root, or hold counterexamples."""
-    splits = file.take(f"tree.{t}.splits", None, whole=True)
-    marks, kept = (0,) * len(splits), iter(list[Bounds]())
-    if f"tree.{t}.refined" in file.tensors:
-        marks = file.take(f"tree.{t}.refined", len(splits), whole=True)
-        kept = iter(_bounds(file, f"claim.{t}.nodes", root.domain))
-    names, leaf, shows, stack = root.names, 0, root.leaves(t), [(root.bounds, True)]
+    splits, refined = file.take(f"tree.{t}.splits", None, kind=int), f"tree.{t}.refined"
+    marked = refined in file.tensors
+    marks = file.take(refined, len(splits), kind=int) if marked else [0] * len(splits)
+    kept = iter(_bounds(file, f"claim.{t}.nodes", root.claim) if marked else ())
+    names, leaves, stack = root.names, iter(root.leaves(t)), [(root.bounds, True)]
     for node, (name, mark) in enumerate(zip(splits, marks, strict=True)):
         with within(f"node {node}"):
             need(stack, "the tree has ended before")
             bounds, alive = stack.pop()
             if mark:
                 old, bounds = bounds, next(kept, bounds)
-                alive = alive and bounds.confirm(old, range(root.net.depth))
+                alive = alive and bounds.confirm(old, root.ways)
             if name == LEAF:
+                kind, *numbers = next(leaves, (0,))
                 if alive:
-                    root.claim.check(*shows(leaf, bounds))
-                leaf += 1
+                    need(kind in (OBJECTIVE, EMPTY), "nothing shows that it is empty")
+                    root.claim.check(kind == OBJECTIVE, root.value(t, bounds, kind, *numbers))
                 continue
             need(0 <= name < len(names) and len(stack) < len(names), f"a split of neuron {name}")
             for active in (True, False):
@@ -62,7 +54,6 @@ def _tree(file: File, t: int, root: Stage) -> None:
     need(not stack, f"{len(stack)} leaves are missing")
 
 
-def _bounds(file: File, name: str, domain: Domain) -> list[Bounds]:
+def _bounds(file: File, name: str, claim: Claim) -> list[Bounds]:
     """Kept bounds."""
-    pairs = file.take(name, None, 2, domain.net.hidden)
-    return [Bounds(domain, *([*map(Fraction, side)] for side in pair)) for pair in pairs]
+    return [Bounds(claim, *pair) for pair in file.take(name, None, 2, claim.net.hidden)]

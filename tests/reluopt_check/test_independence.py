@@ -9,7 +9,7 @@ from pathlib import Path
 
 import reluopt_check
 
-MOST_LINES = 710
+MOST_LINES = 562
 """Of code: a reader shall be able to read all of it."""
 
 SOURCES = sorted(Path(reluopt_check.__file__).parent.glob("*.py"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.checked_mutants import checked
-from helpers.kept_proofs import digit_proof, kept_proof
+from helpers.kept_proofs import Kept, digit_proof, kept_proof
 from reluopt.engines.branch_and_bound import within
 from reluopt.engines.proving import proving_engine
 from reluopt.questions.norms.base import Norm
@@ -62,6 +62,13 @@ def test_both_checkers_agree_on_verdicts(digits, thesis, test_images, tmp_path, 
     code, text = checked(kept, tmp_path, capsys)
     assert code == 1
     assert "a claim about another set" in text
+
+
+def test_balls_are_bounded_closely_where_one_input_decides(tmp_path, capsys):
+    """Slopes of 0.3 and 1e-11 by the radius: roots in float64 cannot tell which is clipped."""
+    kept = kept_proof(np.random.default_rng((11, 2)), Norm.L2, verdict=True)
+    assert np.ptp(np.abs(kept.weights["layers.0.weight"][1])) > 1.0
+    assert checked(kept, tmp_path, capsys)[0] == 0
 
 
 def _with(kept, change):
@@ -134,6 +141,45 @@ def test_what_is_something_else_is_refused(
     code, text = checked(_with(digits[norm, eps], change), tmp_path, capsys)
     assert (code, found in text) == (expected, True), text
     assert str(tmp_path / "proof.safetensors") in text
+
+
+def _deep_proof(layers):
+    """That no input is nearer than 0, of a chain of single neurons with the least of weights."""
+    weights = {f"layers.{k}.weight": np.full((1, 1), 5e-324) for k in range(layers)}
+    weights |= {f"layers.{k}.bias": np.zeros(1) for k in range(layers)}
+    about = {"activation": "relu", "architecture": {"type": "dense", "sizes": [1] * (layers + 1)}}
+    hidden, wide = layers - 1, 1e9
+    parts = {"neurons": np.zeros(hidden), "conditions": np.zeros(1), "balls": np.zeros(hidden)}
+    tensors = {f"tree.0.{name}": part for name, part in parts.items()}
+    tensors |= {f"tree.0.{name}.ends": np.array([part.size]) for name, part in parts.items()}
+    tensors |= {"tree.0.splits": np.array([-1]), "tree.0.kinds": np.array([1])}
+    tensors |= {f"claim.{name}": np.ones(1) for name in ("image", "upper", "incumbent")}
+    tensors |= {"claim.lower": np.zeros(1), "claim.0.matrix": np.ones((1, 1))}
+    tensors |= {"claim.0.rhs": np.zeros(1)}
+    tensors["claim.bounds"] = np.broadcast_to([[[-wide], [wide]]], (1, 2, hidden)).copy()
+    claim = {"version": 2, "question": "distance", "norm": "l1", "bound": 0.0, "name": "deep"}
+    claim |= {"alternatives": 1, "stages": [0], "incumbent": 0}
+    return Kept({"radius": None, "claim": claim}, tensors, about, weights).renamed()
+
+
+def test_numbers_of_too_many_digits_are_an_error(tmp_path, capsys):
+    """Exact values of the 20th layer would have 15,000 digits."""
+    assert checked(_deep_proof(10), tmp_path, capsys)[0] == 0
+    code, text = checked(_deep_proof(20), tmp_path, capsys)
+    assert (code, "Inexact" in text) == (2, True), text
+
+
+def test_tensors_share_no_bytes_and_have_the_type_that_is_asked_for(digits, tmp_path, capsys):
+    """A weight 2^53 + 1 has the fingerprint of 2^53, which is a network of other answers."""
+    kept = digits[Norm.L1, None].copied()
+    kept.weights["layers.2.bias"] = np.round(kept.weights["layers.2.bias"]).astype(np.int64)
+    code, text = checked(kept.renamed(), tmp_path, capsys)
+    assert (code, "tensor 'layers.2.bias': expected" in text) == (2, True), text
+    proof, network = digits[Norm.L1, None].write(tmp_path)
+    data = network.read_bytes()
+    network.write_bytes(data + bytes(8))
+    assert main([str(proof), str(network)]) == 2
+    assert "each byte in one tensor" in capsys.readouterr().err
 
 
 def test_the_image_can_be_asked_for(digits, tmp_path, capsys):
