@@ -61,7 +61,9 @@ lint: $(VENV)/.test-installed
 	$(BIN)/ruff format --check python tests docs
 	$(BIN)/mypy
 
+# Kernels are compiled once, by all processes, before each of pytest's finds them.
 test: lint
+	$(BIN)/reluopt compile
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
 		--cov=reluopt --cov=reluopt_check --cov-report=term $(TEST_FLAGS)
 

@@ -125,7 +125,9 @@ def test_what_cannot_be_true_is_told(asked):
 def test_errors_are_rows(asked, tmp_path, error, status, words):
     row = _row(asked, error)
     assert (row.status, row.message, row.certified) == (status, words, False)
-    assert f"* made: {words}" in peers_table([row])
+    table = peers_table([row])
+    assert f"* made: {words}" in table
+    assert ("| made |" in table) == (status == "ERROR")  # of the other nothing is to be shown
     path = write_peers([row], tmp_path)
     assert read_rows(path).typed(PeerRow) == [row]
 

@@ -131,20 +131,21 @@ def write_peers(rows: Sequence[PeerRow], folder: Path) -> Path:
 
 
 def peers_table(rows: Sequence[PeerRow]) -> str:
-    """The rows as Markdown."""
+    """The rows as Markdown; of problems that a peer cannot take a note is left."""
 
     def number(value: float | None, form: str) -> str:
         return DASH if value is None else format(value, form)
 
     numbers = ["distance", "minimum", "ratio", "bound", "seconds"]
-    head = ["image", "peer", "status", *numbers[:4], "checked", "seconds"]
+    head = ["image", "norm", "peer", "status", *numbers[:4], "checked", "seconds"]
     lines = [
         [
-            *(row.image, row.peer, row.status),
+            *(row.image, row.norm, row.peer, row.status),
             *(number(value, ".5g") for value in (row.distance, row.minimum, row.ratio, row.bound)),
             *("yes" if row.certified else "no", number(row.seconds, ".1f")),
         ]
         for row in rows
+        if row.status != REFUSED
     ]
     notes = {f"* {row.peer}: {row.message}": None for row in rows if row.message}
     sides = [name in numbers for name in head]
