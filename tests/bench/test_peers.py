@@ -169,4 +169,4 @@ def test_the_command_writes_peers_beside_methods(tmp_path, monkeypatch, capfd):
     (row,) = read_rows(tmp_path / "run" / "peers.csv").typed(PeerRow)
     assert (row.status, row.exact) == ("NOTHING", False)
     assert row.minimum == pytest.approx(2.67963, rel=1e-5)
-    assert "| test:0 | made | NOTHING |" in capfd.readouterr().out
+    assert "| test:0 | l1 | made | NOTHING |" in capfd.readouterr().out
