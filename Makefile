@@ -1,6 +1,7 @@
 # make reproduce   set up .venv and run all experiments on few images: runs/, and figures/ of those
 #                  that are complete (ARGS=--full takes all images, which takes hours)
 # make test        set up .venv with the test tools; lint, types, tests
+# make coverage    the tests alone, and which lines they do not run (takes half as long again)
 # make test-julia  the Julia package's tests, and the Python tests that need a Julia with JuMP
 # make docs        the documentation site, in site/: results rendered, notebooks run, pages built
 # make render      README.md and docs/results.md from figures/data (ARGS=--check compares,
@@ -21,7 +22,7 @@ TEST_FLAGS ?=
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 ARGS ?=
 
-.PHONY: reproduce docs render test test-julia fuzz lint package performance clean help
+.PHONY: reproduce docs render test coverage test-julia fuzz lint package performance clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -64,12 +65,15 @@ lint: $(VENV)/.test-installed
 # Kernels are compiled once, by all processes, before each of pytest's finds them.
 test: lint
 	$(BIN)/reluopt compile
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TEST_FLAGS)
+
+coverage: $(VENV)/.test-installed
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
 		--cov=reluopt --cov=reluopt_check --cov-report=term $(TEST_FLAGS)
 
 # RELUOPT_FUZZ_SHARE=0.01 takes a hundredth of all counts, RELUOPT_FUZZ_SEED=1 other cases.
 fuzz: $(VENV)/.test-installed
-	$(BIN)/python -m pytest -m fuzz --no-cov -s tests/fuzz $(TEST_FLAGS)
+	$(BIN)/python -m pytest -m fuzz -s tests/fuzz $(TEST_FLAGS)
 
 # A Julia named by PYTHON_JULIACALL_EXE and PYTHON_JULIACALL_PROJECT is used as it is; otherwise
 # Pkg resolves what the package needs, which takes a network once.
