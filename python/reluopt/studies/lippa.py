@@ -359,9 +359,11 @@ def _more(data: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The exact errors of the same images, from the rows of another study."""
     errors = _error_table(facts)
     errors["exact"] = [_exact(data, each, each["images"]) for each in facts["errors"]]
-    errors[f"of {COMPLETE:,}"] = [_exact(data, each, COMPLETE) for each in facts["errors"]]
+    if facts["images"] < COMPLETE:
+        errors[f"of {COMPLETE:,}"] = [_exact(data, each, COMPLETE) for each in facts["errors"]]
     return {
         "errors": markdown_table(errors),
+        "complete": facts["images"] >= COMPLETE,
         "lippa_short": all(each["lippa"] <= each["pgd"] for each in facts["errors"]),
         "span": span,
         "printed": LIPPA_REGIONS,
