@@ -9,6 +9,9 @@ import numpy as np
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
+from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS
+from reluopt.engines.branch_and_bound.dual.slots import Batch
+from reluopt.engines.branch_and_bound.dual.tree import Nodes, Tree
 from reluopt.engines.branch_and_bound.l2.boxes import BoxTree
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
@@ -18,11 +21,27 @@ MOST_UNDECIDED = 300
 """Undecided neurons of the largest programs: a step takes 5 ms for 150 of them, eight times as long
 for twice as many."""
 
+USUAL = 150
+"""Undecided neurons of programs that take as long as 800 nodes of dual bounds."""
+
 
 def fit(chain: Chain) -> bool:
     """Whether programs over a chain's domain can be solved: a box, with few undecided neurons."""
-    undecided = sum(layer.undecided.size for layer in chain.hidden)
-    return isinstance(chain.domain, BoxDomain) and undecided <= MOST_UNDECIDED
+    return isinstance(chain.domain, BoxDomain) and _undecided(chain) <= MOST_UNDECIDED
+
+
+def _undecided(chain: Chain) -> int:
+    return sum(layer.undecided.size for layer in chain.hidden)
+
+
+def nodes_before(chain: Chain, usual: float) -> float:
+    """How many nodes with planes go before programs: fewer of small ones, which take less time.
+
+    Of three and more hidden layers the usual number: programs are worth less there.
+    """
+    if len(chain.hidden) > 2:
+        return usual
+    return usual * min(_undecided(chain) / USUAL, 1.0) ** 2
 
 
 def tree_over(
@@ -43,3 +62,35 @@ def tree_over(
     free = np.full(network.output_size, np.inf)
     lower, upper = (np.concatenate(end) for end in zip(*parts, (-free, free), strict=True))
     return BoxTree(network, chain.domain.ends, conditions, (lower, upper), look, deadline)
+
+
+def finish(
+    tree: BoxTree, network: ReLUNetwork, below: Tree, root: Batch, deadline: Deadline
+) -> None:
+    """Search what a tree of programs leaves stuck by dual bounds: leaves, mostly.
+
+    A leaf is a linear program over the box, which an ellipsoid about it only comes near to.
+
+    Args:
+        tree: of programs; loses its stuck nodes where these hold no input.
+        network: its network.
+        below: a tree of dual bounds for the same conditions, without nodes yet.
+        root: a root of it.
+        deadline: when to stop.
+    """
+    hidden = below.model.chain.hidden
+    starts = np.cumsum([0, *(affine.output_size for affine in network.affine_layers)])
+    names = np.concatenate([a + layer.places for a, layer in zip(starts, hidden, strict=False)])
+    open_ = np.concatenate([(layer.lower < 0.0) & (layer.upper > 0.0) for layer in hidden])
+    lower, upper = (
+        np.array([node.lower[names] for node in tree.stuck]),
+        np.array([node.upper[names] for node in tree.stuck]),
+    )
+    form = np.zeros(len(tree.stuck), dtype=np.int64)
+    batch = root.chosen(form)
+    batch.phases[(lower >= 0.0) & open_] = 1
+    batch.phases[(upper <= 0.0) & open_] = -1
+    below.bound(Nodes.roots(batch, form, None), ITERATIONS)
+    below.grow(deadline)
+    if not below.open and not below.stuck:
+        tree.stuck = []

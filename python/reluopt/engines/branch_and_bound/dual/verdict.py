@@ -310,7 +310,8 @@ class DomainSearch:
         """The second half: hard alternatives, one after the other, the easiest first."""
         pace, chain = Pace(), self._chain(planes=True)
         if not self._keep and self._gap is None and programs.fit(chain):
-            self._grow_all(chain, pace, min(self._few, self._most))
+            before = self.decision.nodes + programs.nodes_before(chain, self._few)
+            self._grow_all(chain, pace, min(before, self._few, self._most))
             if not self._over():
                 self._solve_programs(chain)
         if not self._open or self._over():
@@ -322,7 +323,7 @@ class DomainSearch:
 
     def _solve_programs(self, chain: Chain) -> None:
         """Trees of semidefinite programs for all open alternatives, the easiest first."""
-        for *_, alternative in self._promising(chain):
+        for root, goal, alternative in self._promising(chain):
             if self._over():
                 return
 
@@ -334,6 +335,10 @@ class DomainSearch:
             tree.grow(PATIENCE)
             if tree.open and not self._over() and self._is_wanted():
                 tree.grow()
+            if tree.stuck and not (tree.open or self._over()):
+                below = self._tree(self._model(chain, goal), goal, NO_PLANES, [alternative], None)
+                programs.finish(tree, self._network, below, root, self._deadline)
+                self.decision.nodes += below.count
             self.decision.nodes += tree.count
             if tree.empty:
                 self._open.remove(alternative)
