@@ -364,7 +364,7 @@ def _more(data: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "errors": markdown_table(errors),
         "complete": facts["images"] >= COMPLETE,
-        "lippa_short": all(each["lippa"] <= each["pgd"] for each in facts["errors"]),
+        "lippa_ahead": [e["network"] for e in facts["errors"] if e["lippa"] > e["pgd"]],
         "span": span,
         "printed": LIPPA_REGIONS,
     }
