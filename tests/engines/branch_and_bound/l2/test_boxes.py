@@ -172,21 +172,24 @@ def failing(monkeypatch):
     return fail
 
 
-def test_the_node_of_a_program_that_fails_is_split(mlp_box, failing):
+def searched_through(mlp_box):
+    """The tree of a box of which nothing is open any more."""
     network, ends, conditions, bounds = mlp_box
-    failing(1)
     tree = BoxTree(network, ends, conditions, bounds, lambda _: False, NEVER)
     tree.grow()
     assert not tree.open
+    return tree
+
+
+def test_the_node_of_a_program_that_fails_is_split(mlp_box, failing):
+    failing(1)
+    tree = searched_through(mlp_box)
     assert len(tree.stuck) == 2, "linear regions that hold an input"
 
 
 def test_a_node_whose_program_fails_after_the_one_above_is_left(mlp_box, failing):
-    network, ends, conditions, bounds = mlp_box
     failing(100)
-    tree = BoxTree(network, ends, conditions, bounds, lambda _: False, NEVER)
-    tree.grow()
-    assert not tree.open
+    tree = searched_through(mlp_box)
     assert tree.count == 3, "the root and both children"
     assert len(tree.stuck) == 2
 
