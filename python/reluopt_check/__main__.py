@@ -75,11 +75,11 @@ def _answer(file: File, claim: Claim, net: Network) -> str:
     return f"; the answer kept does, with about {shown(length)}, by an exact forward pass"
 
 
-def main(arguments: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Exit code: 0 proven, 1 refused, 2 bad files or options."""
     try:
-        need(len(arguments) in (2, 3), "expected PROOF NETWORK [SHA256], found others", InputError)
-        print(f"proven: {proven(*arguments)}")
+        need(len(words) in (2, 3), f"expected PROOF NETWORK [SHA256], found {words}", InputError)
+        print(f"proven: {proven(*words)}")
     except (InputError, ProofError) as error:
         print(f"{error.word}: {error}", file=sys.stderr)
         return error.code
