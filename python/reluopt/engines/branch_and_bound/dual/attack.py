@@ -35,12 +35,12 @@ ROUNDING = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Witness:
-    """An input that meets an alternative by a float64 forward pass.
+    """An input that meets an alternative, or what it is weakened to, by a float64 forward pass.
 
     Attributes:
         image: shape ``(n_0,)``.
         alternative: which.
-        slack: by how much.
+        slack: by how much, negative in the second case.
     """
 
     image: FloatArray

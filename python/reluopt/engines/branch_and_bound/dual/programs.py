@@ -21,6 +21,9 @@ MOST_UNDECIDED = 300
 """Undecided neurons of the largest programs: a step takes 5 ms for 150 of them, eight times as long
 for twice as many."""
 
+MOST_BELOW = 10_000
+"""Nodes of dual bounds, 1 s, for what programs leave; more of them are worth planes."""
+
 USUAL = 150
 """Undecided neurons of programs that take as long as 800 nodes of dual bounds."""
 
@@ -37,7 +40,7 @@ def _undecided(chain: Chain) -> int:
 def nodes_before(chain: Chain, usual: float) -> float:
     """How many nodes with planes go before programs: fewer of small ones, which take less time.
 
-    Of three and more hidden layers the usual number: programs are worth less there.
+    Of more than two hidden layers the usual number: programs are worth less there.
     """
     if len(chain.hidden) > 2:
         return usual
@@ -91,6 +94,6 @@ def finish(
     batch.phases[(lower >= 0.0) & open_] = 1
     batch.phases[(upper <= 0.0) & open_] = -1
     below.bound(Nodes.roots(batch, form, None), ITERATIONS)
-    below.grow(deadline)
+    below.grow(deadline, MOST_BELOW)
     if not below.open and not below.stuck:
         tree.stuck = []

@@ -73,7 +73,7 @@ class Decision:
     """What a search over a domain ends with.
 
     Attributes:
-        witness: an input that meets an alternative, or None.
+        witness: an input that meets an alternative, or what the attack takes for one, or None.
         slack: proven upper bound on the slack of every alternative; negative where none is met.
         nodes: nodes of all trees, semidefinite programs among them.
         chains: networks over the domain, as far as they were bounded.
@@ -113,7 +113,7 @@ class Attack(Protocol):
         ...
 
     def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
-        """The first of the most promising points that is a witness as it is."""
+        """The first of the most promising points that ends the search as it is."""
         ...
 
 
@@ -340,7 +340,7 @@ class DomainSearch:
                 programs.finish(tree, self._network, below, root, self._deadline)
                 self.decision.nodes += below.count
             self.decision.nodes += tree.count
-            if tree.empty:
+            if tree.empty and self.decision.witness is None:
                 self._open.remove(alternative)
                 self._slacks[alternative] = BELOW_ZERO
 
