@@ -254,19 +254,6 @@ are older than the others; the machine had other work each time.
 """
 
 
-_HEAD = """## Published libraries on the same instances
-
-`reluopt bench thesis --images test:200-201 --method bnb --norm l1 --target any --margin x1 --peers
---time-limit 60` (extra `peers`). Exact libraries share the limit among the nine targets and bring
-no incumbent; status and bound are their own word. Attacks keep no limit. Every distance is
-recomputed by the real network beside the minimum that our engine proves; *checked* asks for the
-margin too (a lead of at least 0.0001), which an attack that stops at the border misses. Of
-test:200, `gurobi-ml`, `omlt-highs` and `foolbox-bethge` were run once more, alone, after exact
-libraries were held to their time and their settled answers told as such. The bundled licence of
-Gurobi takes these programs. The machine was busy with other work.
-"""
-
-
 _HEAD = """# Changes that touched speed
 
 A row for each change and set of instances. `make performance` times this tree against an earlier
