@@ -2,12 +2,13 @@
 
 import sys
 from decimal import Decimal, localcontext
-from operator import eq
 
-from reluopt_check.exact import EXACT, INFINITY, ZERO, Vector, dot, minus, shown
+from reluopt_check.exact import EXACT, INFINITY, ONE, ZERO, Vector, dot, plus, shown
 from reluopt_check.files import File, InputError, ProofError, need, read, within
-from reluopt_check.model import UNITS, Claim, Network
-from reluopt_check.proof import check
+from reluopt_check.model import UNITS, Bounds, Claim, Network
+from reluopt_check.stages import L1, L2, OBJECTIVE, Box
+
+NORMS: dict[str, type[L1 | L2 | Box]] = {"l1": L1, "l2": L2, "linf": Box}
 
 
 def proven(proof: str, network: str, image: str | None = None) -> str:
@@ -17,28 +18,72 @@ def proven(proof: str, network: str, image: str | None = None) -> str:
         InputError: a file is not what it should be.
         ProofError: the proof does not hold.
     """
-    with localcontext(EXACT):
-        with within(network):
-            net = Network(read(network))
-        with within(proof):
-            return _proven(read(proof), net, image)
+    with localcontext(EXACT), within(network):
+        net = Network(read(network))
+    with localcontext(EXACT), within(proof):
+        file = read(proof)
+        claim = Claim(file, net)
+        need(image in (None, claim.sha256), f"the proof is about image {claim.sha256}")
+        _check(file, claim)
+        return _stated(file, claim)
 
 
-def _proven(file: File, net: Network, image: str | None) -> str:
-    fits = file.field("network_sha256", str) == net.fingerprint
-    need(fits, f"the proof is about another network than {net.fingerprint}")
-    claim = Claim(file, net)
-    need(image in (None, claim.sha256), f"the proof is about another image, {claim.sha256}")
-    label = _label(claim, net.sizes[-1]) if claim.verdict else 0
-    check(file, claim)
-    sizes, lowest, highest = "-".join(map(str, net.sizes)), min(claim.lower), max(claim.upper)
-    about = f"network {net.fingerprint[:12]} ({sizes}), image {claim.sha256[:12]} {claim.name}, "
-    about += f"inputs from {shown(lowest)} to {shown(highest)}: "
+def _check(file: File, claim: Claim) -> None:
+    """Refuse a proof that does not show its claim: a tree for each alternative, from a stage."""
+    stages, hidden = list[L1 | L2 | Box](), claim.net.hidden
+    old = Bounds(claim, [-INFINITY] * hidden, [INFINITY] * hidden)
+    for s, new in enumerate(_bounds(file, "claim.bounds", claim)):
+        with within(f"bounds {s}"):
+            stages.append(NORMS[claim.norm](file, s, new, old))
+        old = new
+    for t in range(len(claim.alternatives)):
+        with within(f"alternative {t}"):
+            _tree(file, t, stages[claim.stages[t]])
+
+
+def _tree(file: File, t: int, root: L1 | L2 | Box) -> None:
+    """Refuse a tree whose leaves do not cover the inputs of the root, or hold counterexamples."""
+    splits = file.take(f"tree.{t}.splits", None, kind=int)
+    marked = file.take(f"claim.{t}.marked", None, kind=int)
+    kept = dict(zip(marked, _bounds(file, f"claim.{t}.nodes", root.claim), strict=True))
+    names, leaves, stack = root.names, iter(root.leaves(t)), [(root.bounds, True)]
+    for node, name in enumerate(splits):
+        with within(f"node {node}"):
+            need(stack, "the tree has ended before")
+            bounds, alive = stack.pop()
+            if node in kept:
+                old, bounds = bounds, kept[node]
+                alive = alive and bounds.confirm(old, root.ways)
+            if name < 0:
+                kind, *numbers = next(leaves)
+                if alive:
+                    root.claim.check(kind == OBJECTIVE, root.value(t, bounds, kind, *numbers))
+                continue
+            need(name < len(names) > len(stack), f"a split of neuron {name}")
+            for active in (True, False):
+                low, high, h = [*bounds.low], [*bounds.high], names[name]
+                low[h], high[h] = (
+                    (max(low[h], ZERO), high[h]) if active else (low[h], min(high[h], ZERO))
+                )
+                stack.append((Bounds(root.claim, low, high), alive and low[h] <= high[h]))
+    need(not stack, f"{len(stack)} leaves are missing")
+
+
+def _bounds(file: File, name: str, claim: Claim) -> list[Bounds]:
+    """Kept bounds."""
+    return [Bounds(claim, *pair) for pair in file.take(name, None, 2, claim.net.hidden)]
+
+
+def _stated(file: File, claim: Claim) -> str:
+    """The claim in words."""
+    about = f"network {claim.net.fingerprint[:12]} {claim.net.sizes}, image {claim.sha256[:12]} "
+    about += f"{claim.name}, inputs from {shown(min(claim.lower))} to {shown(max(claim.upper))}: "
     if claim.verdict:
-        return about + f"all within {claim.norm} {shown(claim.bound)} are answered {label}"
+        return f"{about}all within {claim.norm} {shown(claim.bound)} are answered {_label(claim)}"
     below = f" with {UNITS[claim.norm]} < {shown(claim.bound)}" if claim.bound < INFINITY else ""
     met = " or ".join(f"({_words(*each)})" for each in claim.alternatives)
-    return about + f"none{below} meets {met}{_answer(file, claim, net)}"
+    answer = "no answer is kept" if (t := claim.answered) is None else _answer(file, claim, t)
+    return f"{about}none{below} meets {met}; {answer}"
 
 
 def _words(matrix: list[Vector], rhs: Vector) -> str:
@@ -46,33 +91,30 @@ def _words(matrix: list[Vector], rhs: Vector) -> str:
     kinds: dict[str, list[str]] = {}
     for row, right in zip(matrix, rhs, strict=True):
         ups = " + ".join(f"{shown(v)} x{j}" for j, v in enumerate(row) if v > 0)
-        downs = [(shown(-v), str(j)) for j, v in enumerate(row) if v < 0]
-        factor, label = downs[0] if len(downs) == 1 else (str(downs), "")
-        kinds.setdefault(f"{ups} >= {shown(right)} + {factor} x", []).append(label)
+        downs = {str(j): shown(-v) for j, v in enumerate(row) if v < 0}
+        kind = f"{ups} >= {shown(right)} + {' and '.join(downs.values())} x"
+        kinds.setdefault(kind, []).append(" and ".join(downs))
     return ", ".join(f"{kind}[{','.join(labels)}]" for kind, labels in kinds.items())
 
 
-def _label(claim: Claim, n: int) -> int:
+def _label(claim: Claim) -> int:
     """The label of a verdict, whose alternatives must be ``x_t >= x_label`` for all others t."""
-    for d in range(n):
-        rows = ([Decimal((j == t) - (j == d)) for j in range(n)] for t in range(n) if t != d)
-        same = map(eq, claim.alternatives, (([row], [ZERO]) for row in rows))
-        if len(claim.alternatives) == n - 1 and all(same):
+    for d, every in ((d, range(claim.net.sizes[-1])) for d in range(claim.net.sizes[-1])):
+        rows = ([Decimal((j == t) - (j == d)) for j in every] for t in every if t != d)
+        if claim.alternatives == [([row], [ZERO]) for row in rows]:
             return d
     raise ProofError("the conditions of the verdict are not those of all other labels")
 
 
-def _answer(file: File, claim: Claim, net: Network) -> str:
+def _answer(file: File, claim: Claim, t: int) -> str:
     """What the real network says of the kept answer, exactly."""
-    if claim.answered is None:
-        return "; no answer is kept"
-    point = file.take("claim.incumbent", net.sizes[0])
-    logits, (matrix, rhs) = net.logits(point), claim.alternatives[claim.answered]
+    point = file.take("claim.incumbent", claim.net.sizes[0])
+    logits, (matrix, rhs) = claim.net.logits(point), claim.alternatives[t]
     missed = max(d - dot(row, logits) for row, d in zip(matrix, rhs, strict=True))
-    length = claim.length(minus(point, claim.image))
+    length = claim.length(plus(point, claim.image, -ONE))
     fits = missed <= 0 and claim.holds(point) and length >= claim.bound
     need(fits, f"the kept answer misses a condition by {shown(missed)}, box or bound")
-    return f"; the answer kept does, with about {shown(length)}, by an exact forward pass"
+    return f"the answer kept does, with about {shown(length)}, by an exact forward pass"
 
 
 def main(words: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
-from operator import add, mul, sub
+from operator import mul
 
 Vector = list[Decimal]
 ZERO, HALF, ONE, INFINITY = map(Decimal, ("0", "0.5", "1", "Infinity"))
@@ -22,19 +22,13 @@ def dot(left: Iterable[Decimal], right: Iterable[Decimal]) -> Decimal:
     return sum(map(mul, left, right), ZERO)
 
 
-def plus(left: Vector, right: Vector) -> Vector:
-    """The sum of two vectors."""
-    return [*map(add, left, right)]
-
-
-def minus(left: Vector, right: Vector) -> Vector:
-    """The difference of two vectors."""
-    return [*map(sub, left, right)]
+def plus(left: Vector, right: Vector, factor: Decimal = ONE) -> Vector:
+    """``left + factor right``."""
+    return [a + factor * b for a, b in zip(left, right, strict=True)]
 
 
 def combine(weights: Iterable[Decimal], rows: Iterable[Vector], total: Vector) -> Vector:
     """``total + sum_i weights[i] rows[i]``."""
     for weight, row in zip(weights, rows, strict=True):
-        if weight:
-            total = [t + weight * v for t, v in zip(total, row, strict=True)]
+        total = plus(total, row, weight) if weight else total
     return total

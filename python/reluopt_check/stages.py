@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
-from reluopt_check.bounds import Bounds, Rule, Used
-from reluopt_check.exact import INFINITY, NEAR, ONE, ZERO, Vector, plus
-from reluopt_check.files import File, need
-from reluopt_check.model import Plane
+from reluopt_check.exact import HALF, INFINITY, NEAR, ONE, ZERO, Vector, combine, dot, plus
+from reluopt_check.files import File, need, nested
+from reluopt_check.model import Bounds, Plane, Rule, Slope, Used, negative_curvature
 
 OBJECTIVE, EMPTY = 1, 2
-"""Kinds of leaves: the objective counts, or conditions alone are missed."""
-Row = tuple[dict[int, Decimal], dict[int, Used]]
-"""Multipliers of neurons, and planes that are used."""
+"""Kinds of leaves: the objective counts, or conditions alone are missed, as in all others."""
 
 
 class Stage:
@@ -58,7 +55,7 @@ class L1(Stage):
     def _with_planes(self, top: int) -> Rule:
         """Make those of the layers below one: through what ReLUs are at most at the corners."""
         claim, radius = self.claim, self.claim.radius or ONE
-        rule = self.bounds.rule(self.active, self.planes)
+        rule = partial(self.bounds.rule, self.active, self.planes)
         open_ = self.bounds.undecided() if self.place else []
         for h in (h for h in open_ if h < self.net.starts[top] and h not in self.planes):
             low, _ = self.bounds.carried(*self.net.form(h, ONE), rule)
@@ -69,17 +66,17 @@ class L1(Stage):
             self.planes[h] = ONE, claim.above(-start, [-v for v in fall], cost)
         return rule
 
-    def value(self, t: int, bounds: Bounds, kind: int, *numbers: Any) -> Decimal:
+    def value(
+        self, t: int, node: Bounds, kind: int, pi: Vector, mu: Vector, tau: Vector
+    ) -> Decimal:
         """Multipliers of neurons are slopes; those of balls say how much of a plane is used."""
-        pi, mu, tau = numbers
-        need(len(pi) == len(tau) == self.net.hidden, "multipliers of other neurons")
         self._with_planes(self.net.depth)
 
-        def rule(h: int, _: Decimal) -> tuple[Decimal, Plane | None, Decimal]:
-            _, plane = self.planes.get(h, (ZERO, None))
-            return max(tau[h], ZERO) if plane else ZERO, plane, -pi[h]
+        def rule(h: int, _: Decimal) -> Slope:
+            share, plane = self.planes.get(h, (ZERO, None))
+            return share * max(tau[h], ZERO), plane, -pi[h]
 
-        constant, cost = bounds.missed(t, mu, rule)
+        constant, cost = node.missed(t, mu, rule)
         return self.claim.least(constant, [v + (kind == OBJECTIVE) for v in cost])
 
 
@@ -101,7 +98,7 @@ class Box(Stage):
             neurons = self.file.take(f"claim.{name}.neurons", len(signs), kind=int)
             rows = self._rows(name, f"claim.{name}.shares", f"{name}.shares", range(len(signs)))
             for h, sign, row in zip(neurons, signs, rows, strict=True):
-                found.setdefault((h, sign), []).append(self.bounds.rule(*row))
+                found.setdefault((h, sign), []).append(partial(self.bounds.rule, *row))
         return found
 
     def ways(self, h: int, sign: int) -> Iterable[Rule]:
@@ -115,25 +112,25 @@ class Box(Stage):
         rows = self._rows(f"tree.{t}", f"tree.{t}.shares", f"tree.{t}.plane_shares", cuts)
         return ((EMPTY, mixture, row) for mixture, row in zip(mixtures, rows, strict=True))
 
-    def value(self, t: int, bounds: Bounds, kind: int, *numbers: Any) -> Decimal:
+    def value(self, t: int, bounds: Bounds, _: int, mixture: Vector, row: Any) -> Decimal:
         """By multipliers of conditions and neurons, and planes."""
-        mixture, row = numbers
-        return self.claim.least(*bounds.missed(t, mixture, bounds.rule(*row)))
+        return self.claim.least(*bounds.missed(t, mixture, partial(bounds.rule, *row)))
 
-    def _rows(self, name: str, used: str, parts: str, cuts: Sequence[int]) -> Iterator[Row]:
+    def _rows(self, name: str, used: str, parts: str, cuts: Sequence[int]) -> Iterator[Any]:
         """Multipliers of neurons, and planes of the cut where they were made, -1 for none."""
         multipliers = self.file.take(f"{name}.multipliers", len(cuts), None)
         shares = self.file.take(used, len(cuts), None)
         points = self.file.take(f"{name}.points", None, None, None, kind=int)
         weights = self.file.take(parts, len(points), None, None)
         first = [h for h in self.bounds.undecided() if h < self.net.sizes[1]]
-        made: dict[int, list[Plane]] = {-1: []}
+
+        @cache
+        def made(cut: int) -> list[Plane]:
+            each = zip(first, weights[cut], strict=False) if cut >= 0 else ()
+            return [self._plane(h, points[cut], w) for h, w in each]
+
         for alpha, own, cut in zip(multipliers, shares, cuts, strict=True):
-            if cut not in made:
-                need(0 <= cut < len(points), f"no points for planes {cut}")
-                each = zip(first, weights[cut], strict=False)
-                made[cut] = [self._plane(h, points[cut], w) for h, w in each]
-            pairs = zip(first, zip(own, made[cut], strict=False), strict=False)
+            pairs = zip(first, zip(own, made(cut), strict=False), strict=False)
             yield dict(zip(self.names, alpha, strict=False)), dict(pairs)
 
     def _plane(self, h: int, points: list[list[int]], weights: Vector) -> Plane:
@@ -143,8 +140,7 @@ class Box(Stage):
         moving = [j for j, span in enumerate(spans) if span]
         rise, taken, signs = claim.both(row), [ZERO] * len(row), [(w > 0) - (w < 0) for w in row]
         most = -claim.least(-start, [-v for v in rise])
-        given = [max(v, ZERO) for v in weights]
-        weights = given if any(given) else [ONE] * len(given)
+        weights = [max(v, Decimal("1e-25")) for v in weights]  # equal ones where none has any
         for weight, point in zip(weights, points, strict=False):
             ways, left = [(y, signs[j], j) for y, j in zip(point, moving, strict=False)], most
             for *_, j in sorted((y * sign, -sign, sign * j) for y, sign, j in ways if sign):
@@ -156,3 +152,69 @@ class Box(Stage):
         total = sum(weights, ZERO) or ONE
         cost = [NEAR.divide(v * w, total) for v, w in zip(taken, row, strict=True)]
         return claim.above(start, rise, claim.both(cost))
+
+
+class L2(Stage):
+    """By a tangent of ``|delta|^2 + sum of psi x_h l``, see docs/proof.md.
+
+    Forms are in (x of undecided neurons, a of the first layer, 1).
+    """
+
+    parts = "tree.{0}.delta tree.{0}.x claim.{0}.neurons claim.{0}.conditions claim.{0}.products"
+
+    def value(self, t: int, bounds: Bounds, kind: int, *numbers: Any) -> Decimal:
+        """The tangent at a change and x, less what may lie below it."""
+        (delta, own, pi, mu, products), open_ = numbers, bounds.undecided()
+        net, claim, hidden = self.net, self.claim, self.net.hidden
+        need(kind == OBJECTIVE, "a leaf without objective")
+        forms = self._forms(t, bounds, nested(products, len(products) // 5, 5))
+        x = dict.fromkeys(self.names, ZERO) | dict(zip(open_, own, strict=True))
+        point = [*x.values(), *net.layer(0, plus(claim.image, delta)), ONE]
+        tangent = combine(own, forms.values(), [ZERO] * len(point))
+        for h, form in forms.items():
+            slope = dot(form, point)
+            tangent[h] += slope
+            tangent[-1] -= slope * x[h]
+
+        def rule(h: int, c: Decimal) -> Slope:
+            return tangent[h], None, NEAR.plus((c if bounds.low[h] >= 0 else ZERO) - pi[h])
+
+        constant, cost = bounds.missed(t, mu, rule)
+        on_a = tangent[hidden:-1]
+        constant += tangent[-1] + dot(on_a, claim.start) - dot(delta, delta)
+        slopes = plus(net.back(0, on_a), plus(delta, delta))
+        ways = [max(abs(x[h]), abs(bounds.high[h] - x[h])) for h in open_]
+        lost = HALF * dot(ways, ways) * negative_curvature(self._curvature(forms))
+        return claim.least(constant - lost, plus(cost, claim.both(slopes)))
+
+    def _forms(self, t: int, bounds: Bounds, products: list[Vector]) -> dict[int, Vector]:
+        """By undecided h the sum of psi l, of ``l = alpha x_f + beta a_f - its least``.
+
+        ``x_h (x_h - a_h)`` is 0, and its psi may have any sign. Conditions follow neurons.
+        """
+        net, (matrix, rhs) = self.net, self.claim.alternatives[t]
+        forms = {h: [ZERO] * (net.hidden + net.sizes[1] + 1) for h in bounds.undecided()}
+
+        def passed(h: int, c: Decimal) -> Slope:
+            return ZERO, None, c if bounds.low[h] >= 0 else ZERO
+
+        for *pair, alpha, beta, psi in products:
+            h, f = map(int, pair)
+            need(h in forms and 0 <= f < net.hidden + len(rhs), f"a product of {h} and {f}")
+            if f < net.hidden:
+                k, own = net.form(f, beta + alpha * (bounds.low[f] >= 0))
+                least = bounds.gap(f, alpha, -beta)
+            else:
+                k, own, least = net.depth, matrix[f - net.hidden], rhs[f - net.hidden]
+            constant, on_a, left = net.descended(k, own, passed)
+            x = {f: alpha} | {e: c for e, c, _ in left}
+            on_x = (x.get(e, ZERO) * (e in forms) for e in self.names)
+            psi = psi if h == f and alpha == 1 == -beta else min(psi, ZERO)
+            forms[h] = plus(forms[h], [*on_x, *on_a, constant - least], psi)
+        return forms
+
+    def _curvature(self, forms: dict[int, Vector]) -> list[Vector]:
+        """``M = K - G W W' G' / 2`` of docs/proof.md."""
+        nothing, own, on_a = [ZERO] * self.net.sizes[1], forms.items(), slice(self.net.hidden, -1)
+        half = {h: combine(form[on_a], self.net.products, nothing) for h, form in own}
+        return [[a[j] + b[i] - HALF * dot(half[i], b[on_a]) for j, b in own] for i, a in own]

@@ -69,11 +69,13 @@ def pruned_tree(kept, generator):
         for name in (stated, *(f"{tree}.{part}" for part in parts)):
             kept.tensors[name] = np.delete(kept.tensors[name], gone, axis=0)
         return
-    marks = kept.tensors[f"{tree}.refined"]
-    lost = np.arange(np.count_nonzero(marks[: start + 1]), np.count_nonzero(marks[:end]))
-    nodes = f"claim.{tree.split('.')[1]}.nodes"
-    kept.tensors[nodes] = np.delete(kept.tensors[nodes], lost, axis=0)
-    kept.tensors[f"{tree}.refined"] = np.delete(marks, np.arange(start + 1, end))
+    nodes, names = (f"claim.{tree.split('.')[1]}.{part}" for part in ("nodes", "marked"))
+    marked = kept.tensors[names].astype(np.int64)
+    left = (marked <= start) | (marked >= end)
+    kept.tensors[nodes] = kept.tensors[nodes][left]
+    kept.tensors[names] = (marked - (marked >= end) * (end - start - 1))[left]
+    marks = np.delete(kept.tensors[f"{tree}.refined"], np.arange(start + 1, end))
+    kept.tensors[f"{tree}.refined"] = marks
     kept.tensors[f"{tree}.kinds"] = np.delete(kept.tensors[f"{tree}.kinds"], gone)
     begins = (f"{tree}.", f"{tree.replace('tree', 'claim')}.")
     for name in [n for n in kept.tensors if n.startswith(begins) and n.endswith(".ends")]:

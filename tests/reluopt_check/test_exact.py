@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reluopt_check.exact import EXACT, NEAR, ONE, ZERO, combine, dot, shown
-from reluopt_check.l2 import negative_curvature
+from reluopt_check.stages import negative_curvature
 
 
 @pytest.fixture(autouse=True)

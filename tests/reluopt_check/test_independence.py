@@ -9,7 +9,7 @@ from pathlib import Path
 
 import reluopt_check
 
-MOST_LINES = 562
+MOST_LINES = 500
 """Of code: a reader shall be able to read all of it."""
 
 SOURCES = sorted(Path(reluopt_check.__file__).parent.glob("*.py"))

@@ -31,7 +31,9 @@ def test_a_proof_of_a_digit_is_accepted(digits, norm, eps, tmp_path, capsys):
     claim = kept.fields["claim"]
     about = f"< {claim['bound']!r} meets" if eps is None else f"within {norm} {claim['bound']!r}"
     assert about in text
-    assert text.startswith(f"proven: network {kept.fields['network_sha256'][:12]} (784-32-16-10)")
+    assert text.startswith(
+        f"proven: network {kept.fields['network_sha256'][:12]} (784, 32, 16, 10)"
+    )
     assert "'test:0'" in text
     ending = "by an exact forward pass" if eps is None else "are answered 7"
     assert text.endswith(ending)
@@ -86,8 +88,7 @@ def _other_network(kept):
 
 
 def _one_leaf(kept):
-    for name in ("tree.0.splits", "tree.0.refined"):
-        kept.tensors[name] = kept.tensors[name][:-1]
+    kept.tensors["tree.0.splits"] = kept.tensors["tree.0.splits"][:-1]
 
 
 def _far(kept):
@@ -99,7 +100,7 @@ CHANGES = [
     (Norm.L1, None, _far, 1, "a claim about another set"),
     (Norm.L1, None, lambda k: k.tensors["tree.0.neurons"].__imul__(0.9), 1, "claimed is"),
     (Norm.L2, None, lambda k: k.tensors["claim.0.neurons"].__imul__(0.9), 1, "claimed is"),
-    (Norm.L1, None, _other_network, 1, "about another network"),
+    (Norm.L1, None, _other_network, 2, "field 'network_sha256': expected"),
     (Norm.L1, None, lambda k: _other_network(k) or k.renamed(), 1, "is no"),
     (Norm.L1, None, _dark, 1, "is no"),
     (Norm.L1, None, _one_leaf, 1, "leaves are missing"),
@@ -114,7 +115,7 @@ CHANGES = [
         0.01,
         lambda k: k.fields["claim"]["stages"].pop(),
         2,
-        "stages: expected one for each of 9",
+        "alternative 8",
     ),
     (Norm.LINF, 0.01, lambda k: k.fields.pop("claim"), 2, "field 'claim': expected"),
     (
@@ -155,9 +156,10 @@ def _deep_proof(layers):
     tensors |= {"tree.0.splits": np.array([-1]), "tree.0.kinds": np.array([1])}
     tensors |= {f"claim.{name}": np.ones(1) for name in ("image", "upper", "incumbent")}
     tensors |= {"claim.lower": np.zeros(1), "claim.0.matrix": np.ones((1, 1))}
-    tensors |= {"claim.0.rhs": np.zeros(1)}
+    tensors |= {"claim.0.rhs": np.zeros(1), "claim.0.marked": np.zeros(0, dtype=np.int64)}
+    tensors["claim.0.nodes"] = np.zeros((0, 2, hidden))
     tensors["claim.bounds"] = np.broadcast_to([[[-wide], [wide]]], (1, 2, hidden)).copy()
-    claim = {"version": 2, "question": "distance", "norm": "l1", "bound": 0.0, "name": "deep"}
+    claim = {"version": 3, "question": "distance", "norm": "l1", "bound": 0.0, "name": "deep"}
     claim |= {"alternatives": 1, "stages": [0], "incumbent": 0}
     return Kept({"radius": None, "claim": claim}, tensors, about, weights).renamed()
 

@@ -11,7 +11,7 @@ look at it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -38,7 +38,7 @@ from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.rounding import gamma
 from reluopt.questions.norms.base import Norm
 
-VERSION = 2
+VERSION = 3
 """Of what claims hold and how."""
 
 Stated: TypeAlias = tuple[dict[str, NDArray[Any]], list[int]]
@@ -110,14 +110,14 @@ def _ball_bounds(proof: Proof, claim: Claim) -> Stated | None:
     ball = proof_ball(frame, proof.radius)
     found = {"bounds": _pairs(ball.stages, frame.hidden)}
     for t, (tree, asked) in enumerate(zip(proof.trees, task.alternatives, strict=True)):
-        check, pairs, leaves = norm.check(frame, asked.conditions, ball), [], []
-        for node in () if ball.empty else walk(tree, frame, ball):
+        check, pairs, leaves = norm.check(frame, asked.conditions, ball), {}, []
+        for number, node in enumerate(() if ball.empty else walk(tree, frame, ball)):
             if node.refined:
-                pairs.append((node.lower, node.upper))
+                pairs[number] = node.lower, node.upper
             if node.leaf is not None:
                 leaf = node.leaf if node.alive else Leaf(EMPTY)
                 leaves.append(check.stated(leaf, node.lower, node.upper))
-        found[f"{t}.nodes"] = _pairs(pairs, frame.hidden)
+        found |= _marked(t, pairs, frame.hidden)
         for name in leaves[0] if leaves else ():
             parts = [leaf[name] for leaf in leaves]
             found[f"{t}.{name}"] = np.concatenate(parts)
@@ -130,6 +130,14 @@ def _pairs(pairs: Sequence[tuple[FloatArray, FloatArray]], hidden: int) -> Float
     kept = np.array([(low[:hidden], high[:hidden]) for low, high in pairs])
     bounds: FloatArray = np.nan_to_num(kept.reshape(len(pairs), 2, hidden))
     return bounds
+
+
+def _marked(
+    tree: int, pairs: Mapping[int, tuple[FloatArray, FloatArray]], hidden: int
+) -> dict[str, NDArray[Any]]:
+    """Bounds that a tree keeps, by the node's number in preorder."""
+    numbers = np.array(list(pairs), dtype=np.int64)
+    return {f"{tree}.marked": numbers, f"{tree}.nodes": _pairs([*pairs.values()], hidden)}
 
 
 def _box_bounds(proof: BoxProof, claim: Claim) -> Stated:
@@ -149,4 +157,5 @@ def _box_bounds(proof: BoxProof, claim: Claim) -> Stated:
             mixture = np.zeros((tree.cuts.size, count))
             mixture[:, tree.condition] = 1.0
         found[f"{tree.alternative}.mixture"] = mixture
+        found |= _marked(tree.alternative, {}, sum(sizes))
     return found, [tree.chain for tree in proof.trees]
