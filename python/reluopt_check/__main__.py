@@ -62,9 +62,7 @@ def _tree(file: File, t: int, root: L1 | L2 | Box) -> None:
             need(name < len(names) > len(stack), f"a split of neuron {name}")
             for active in (True, False):
                 low, high, h = [*bounds.low], [*bounds.high], names[name]
-                low[h], high[h] = (
-                    (max(low[h], ZERO), high[h]) if active else (low[h], min(high[h], ZERO))
-                )
+                (low if active else high)[h] = max(low[h], ZERO) if active else min(high[h], ZERO)
                 stack.append((Bounds(root.claim, low, high), alive and low[h] <= high[h]))
     need(not stack, f"{len(stack)} leaves are missing")
 

@@ -58,7 +58,8 @@ class File(NamedTuple):
             about = self.tensors[name]
             (start, end), found, dtype = about["data_offsets"], about["shape"], about["dtype"]
             fits = all(n >= 0 and m in (None, n) for n, m in zip(found, shape, strict=True))
-            need(fits, f"expected shape {shape}, found {found} of {dtype}", InputError)
+            fits = fits and dtype in KINDS[kind]
+            need(fits, f"expected {kind.__name__} {shape}, found {dtype} {found}", InputError)
             values = struct.unpack(f"<{math.prod(found)}{KINDS[kind][dtype]}", self.data[start:end])
             need(all(map(math.isfinite, values)), "expected finite numbers", InputError)
             return nested([*map(Decimal, values)] if kind is float else values, *found)

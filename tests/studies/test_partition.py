@@ -7,12 +7,12 @@ from reluopt.answers.solution import Status
 from reluopt.images.mnist import load_images
 from reluopt.runs.row import WorstCaseRow
 from reluopt.studies import partition
-from reluopt.studies.partition import FIRST, ROOT_FORMS
+from reluopt.studies.partition import FIRST, IMAGES, ROOT_FORMS
 from reluopt.studies.published import PARTITION_TARGETS, PARTITIONS
 
 
 def test_the_study_tells_its_rows(few, told, files, monkeypatch):
-    monkeypatch.setattr(partition, "FIRST", FIRST[:3])
+    monkeypatch.setattr(partition, "IMAGES", {name: IMAGES[name] for name in FIRST[:3]})
     monkeypatch.setattr(partition, "ROOT_FORMS", ROOT_FORMS[:3])
     result = few("partition", 1, network="thesis")
     rows = pd.read_csv(result.folder / "partition-rows.csv")

@@ -51,16 +51,21 @@ RADII = (5.0, 10.0)
 COMPLETE, PUBLISHED, REDUCED = len(PARTITION_TARGETS), 6, 1
 """Images of the whole study, those that suffice to be published, and those of a first look."""
 
-BESIDE = 3
-"""Images that the open solvers get, and whose roots are solved in every form."""
+TIGHTER, BESIDE = 25, 3
+"""Images with bounds tighter than the authors', and those that the open solvers get and whose roots
+are solved in every form."""
 
 LIMIT, REDUCED_LIMIT = 30.0, 5.0
 """Seconds for one problem; the authors gave an hour."""
 
 FORMS = ("bigm", "partition-2", "partition-4", "hull")
-FIRST = ("bnb", *(f"gurobi:{form}:{bounds}" for bounds in ("interval", "linear") for form in FORMS))
-OTHERS = tuple(f"{engine}:{form}:linear" for engine in ("highs", "scip") for form in FORMS)
-"""Methods for all images, and those for the first ones."""
+FIRST = ("bnb", *(f"gurobi:{form}:interval" for form in FORMS))
+IMAGES = {
+    **dict.fromkeys(FIRST, COMPLETE),
+    **{f"gurobi:{form}:linear": TIGHTER for form in FORMS},
+    **{f"{engine}:{form}:linear": BESIDE for engine in ("highs", "scip") for form in FORMS},
+}
+"""Methods for all images, and of each method the most images."""
 
 ROOT_FORMS: tuple[Formulation, ...] = (
     *(BigM(), Partition(2), Partition(4), Partition(4, equal_range), Partition(4, random)),
@@ -106,8 +111,9 @@ def run(context: StudyContext) -> StudyResult:
     radii = RADII if count >= BESIDE else RADII[:1]
     rows = {
         eps: {
-            name: _solved(folder, network, images, eps, name, limit)
-            for name in _usable(FIRST if count < BESIDE else (*FIRST, *OTHERS))
+            name: _solved(folder, network, images[:most], eps, name, limit)
+            for name, most in IMAGES.items()
+            if get_engine(name.split(":")[0]).state().usable and (most > BESIDE or count >= BESIDE)
         }
         for eps in radii
     }
@@ -120,6 +126,7 @@ def run(context: StudyContext) -> StudyResult:
         "given": context.network is not None,
         "sizes": [network.input_size, *network.hidden_sizes, network.output_size],
         "images": count,
+        "tighter": min(count, TIGHTER),
         "beside": min(count, BESIDE),
         "limit": rows[RADII[0]][FIRST[0]][0].time_limit,
         "targets": "".join(map(str, PARTITION_TARGETS)),
@@ -132,11 +139,6 @@ def run(context: StudyContext) -> StudyResult:
     return folder.finish(facts, complete=complete)
 
 
-def _usable(names: Sequence[str]) -> list[str]:
-    """The methods whose engine is there."""
-    return [name for name in names if get_engine(name.split(":")[0]).state().usable]
-
-
 def _solved(
     folder: StudyFolder,
     network: ReLUNetwork,
@@ -145,14 +147,13 @@ def _solved(
     name: str,
     limit: float,
 ) -> list[WorstCaseRow]:
-    """The rows of a method, of all images or the first ones."""
+    """The rows of a method."""
     asked = Method.parse(name)
     how = {"engine": asked.engine, "formulation": asked.formulation, "bounds": asked.bounds}
     method = folder.context.method(limit, **how)
     job = AdversaryJob(network, WorstCaseSettings(eps, Norm.L1), method)
-    units = images if name in FIRST else images[:BESIDE]
     stage = f"{name.replace(':', '-')}-{eps:g}-{method.options.time_limit:g}s"
-    finished = folder.run(stage, job, units, method, folder.context.executor())
+    finished = folder.run(stage, job, images, method, folder.context.executor())
     return [result.row for result in finished]
 
 
