@@ -75,7 +75,7 @@ def _bounds(file: File, name: str, claim: Claim) -> list[Bounds]:
 def _stated(file: File, claim: Claim) -> str:
     """The claim in words."""
     about = f"network {claim.net.fingerprint[:12]} {claim.net.sizes}, image {claim.sha256[:12]} "
-    about += f"{claim.name}, inputs from {shown(min(claim.lower))} to {shown(max(claim.upper))}: "
+    about += f"{claim.name}, inputs from {shown(max(claim.lower))} to {shown(min(claim.upper))}: "
     if claim.verdict:
         return f"{about}all within {claim.norm} {shown(claim.bound)} are answered {_label(claim)}"
     below = f" with {UNITS[claim.norm]} < {shown(claim.bound)}" if claim.bound < INFINITY else ""
@@ -97,7 +97,8 @@ def _words(matrix: list[Vector], rhs: Vector) -> str:
 
 def _label(claim: Claim) -> int:
     """The label of a verdict, whose alternatives must be ``x_t >= x_label`` for all others t."""
-    for d, every in ((d, range(claim.net.sizes[-1])) for d in range(claim.net.sizes[-1])):
+    every = range(claim.net.sizes[-1])
+    for d in every:
         rows = ([Decimal((j == t) - (j == d)) for j in every] for t in every if t != d)
         if claim.alternatives == [([row], [ZERO]) for row in rows]:
             return d

@@ -6,13 +6,13 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reluopt_check.exact import INFINITY, Vector
 
-MOST_BYTES, MOST_HEADER, MOST_EMPTY = 1 << 26, 1 << 22, 1 << 24
+MOST_BYTES, MOST_HEADER, MOST_EMPTY = 1 << 26, 1 << 22, 1 << 20
 KINDS = {float: {"F64": "d", "F32": "f"}, int: {"I8": "b", "U8": "B", "I32": "i", "I64": "q"}}
 
 
@@ -59,7 +59,7 @@ class File(NamedTuple):
             (start, end), found, dtype = about["data_offsets"], about["shape"], about["dtype"]
             fits = all(n >= 0 and m in (None, n) for n, m in zip(found, shape, strict=True))
             fits = fits and dtype in KINDS[kind]
-            need(fits, f"expected {kind.__name__} {shape}, found {dtype} {found}", InputError)
+            need(fits, f"expected {kind} {shape}, found {[dtype, found]!s:.60}", InputError)
             values = struct.unpack(f"<{math.prod(found)}{KINDS[kind][dtype]}", self.data[start:end])
             need(all(map(math.isfinite, values)), "expected finite numbers", InputError)
             return nested([*map(Decimal, values)] if kind is float else values, *found)
@@ -67,7 +67,7 @@ class File(NamedTuple):
     def pieces(self, name: str, count: int) -> Iterator[Vector]:
         """A long vector cut into so many, which end where another tensor says."""
         values, ends = self.take(name, None), self.take(f"{name}.ends", count, kind=int)
-        return (values[a:b] for a, b in pairwise([0, *ends]))
+        return (values[a:b] for a, b in pairwise(accumulate([0, *ends], max)))
 
     def field(self, name: str, *kinds: type, among: Any = None) -> Any:
         """A field of the JSON object."""

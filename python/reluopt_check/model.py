@@ -119,7 +119,7 @@ class Claim:
         self.norm: str = fields.field("norm", str, among=(*UNITS,))
         self.verdict = fields.field("question", str, among=("distance", "verdict")) == "verdict"
         self.bound = fields.length("bound", *[type(None)] * (not self.verdict))
-        self.name = repr(fields.field("name", str)[:60])
+        self.name = ascii(fields.field("name", str)[:60])
         ends = (file.take(f"claim.{name}", net.sizes[0]) for name in ("image", "lower", "upper"))
         self.image, self.lower, self.upper = ends
         self.sha256 = fingerprint([self.image])
@@ -230,7 +230,7 @@ class Bounds(NamedTuple):
         cost = self.claim.both(self.claim.net.back(0, form))
         for h, c, (t, plane, m) in left:
             constant += self.gap(h, c + t, m)
-            if plane:
+            if plane and t:
                 constant, cost = constant - t * plane[0], plus(cost, plane[1], -t)
         return constant + dot(form, self.claim.start), cost
 

@@ -143,9 +143,9 @@ class Box(Stage):
         weights = [max(v, Decimal("1e-25")) for v in weights]  # equal ones where none has any
         for weight, point in zip(weights, points, strict=False):
             ways, left = [(y, signs[j], j) for y, j in zip(point, moving, strict=False)], most
-            for *_, j in sorted((y * sign, -sign, sign * j) for y, sign, j in ways if sign):
-                room = abs(row[abs(j)]) * spans[abs(j)]
-                taken[abs(j)] += weight * min(ONE, NEAR.divide(left, room))
+            for *_, j in sorted((y * sign, -sign, sign * j, j) for y, sign, j in ways if sign):
+                room = abs(row[j]) * spans[j]
+                taken[j] += weight * min(ONE, NEAR.divide(left, room))
                 left -= room
                 if left <= 0:
                     break

@@ -1,5 +1,7 @@
 """The independent checker and proofs as they are kept: accepted, and refused of anything else."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from reluopt.engines.proving import proving_engine
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.verification import Verification
 from reluopt_check.__main__ import main
+from reluopt_check.files import read
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +192,40 @@ def test_the_image_can_be_asked_for(digits, tmp_path, capsys):
     assert main([*paths, "0" * 64]) == 1
     own = capsys.readouterr().err.split()[-1]
     assert main([*paths, own]) == 0
+
+
+def test_inputs_are_said_to_be_those_that_all_lie_in_the_box(digits, tmp_path, capsys):
+    """A box of the image alone holds a proof of any radius, and pixels of 0 and of 1."""
+    kept = digits[Norm.L1, 0.01].copied()
+    image = kept.tensors["claim.image"].astype(float)
+    kept.tensors |= {"claim.lower": image, "claim.upper": image}
+    code, text = checked(kept, tmp_path, capsys)
+    assert (code, f"inputs from {float(image.max())!r} to 0.0:" in text) == (0, True), text
+
+
+@pytest.mark.parametrize("name", ["F64\nproven: everything", "F16"])
+def test_types_of_tensors_are_told_in_one_short_line(digits, name, tmp_path, capsys):
+    proof, network = digits[Norm.L1, None].write(tmp_path)
+    data = proof.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["claim.image"] |= {"dtype": name}
+    text = json.dumps(header).encode()
+    proof.write_bytes(len(text).to_bytes(8, "little") + text + data[end:])
+    assert main([str(proof), str(network)]) == 2
+    told = capsys.readouterr().err
+    assert "tensor 'claim.image': expected" in told
+    assert told.count("\n") == 1
+
+
+def test_parts_of_leaves_share_no_numbers(digits, tmp_path, capsys):
+    """Ends that go to and fro would let every leaf have all."""
+    kept = digits[Norm.L2, None].copied()
+    ends = kept.tensors["claim.0.products.ends"]
+    kept.tensors["claim.0.products.ends"] = np.where(np.arange(ends.size) % 2, 0, ends[-1])
+    proof, _ = kept.write(tmp_path)
+    pieces = [*read(str(proof)).pieces("claim.0.products", ends.size)]
+    assert [len(piece) for piece in pieces] == [ends[-1], *[0] * (ends.size - 1)]
 
 
 def test_options_and_files_that_are_none(digits, tmp_path, capsys):
