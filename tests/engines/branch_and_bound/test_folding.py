@@ -1,5 +1,6 @@
 """Folded networks: what is left of a network over a ball computes the same, and so do searches."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reluopt.answers.solution import Status
+from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound import growth
 from reluopt.engines.branch_and_bound.ball import bare_ball, folded
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
@@ -97,6 +99,21 @@ def test_a_ball_without_undecided_neurons_leaves_one_affine_map():
     network = convolutional(3)
     frame = make_frame(network, question(network, 3, Norm.L1).task(network))
     assert len(folded(frame, bare_ball(frame, 1e-9)).network.affine_layers) == 1
+
+
+def test_layers_that_a_deadline_leaves_get_interval_bounds():
+    """Each look at the clock takes a second; layers one by one are those at once."""
+    network = convolutional(3)
+    frame = make_frame(network, question(network, 3, Norm.L1).task(network))
+    hidden, spans = slice(frame.hidden), []
+    for seconds in (0.5, 1.5, 99.0):
+        ball = bare_ball(frame, 0.3, Deadline(seconds, itertools.count().__next__))
+        spans.append(ball.upper[hidden] - ball.lower[hidden])
+        assert not ball.empty
+    whole = bare_ball(frame, 0.3)
+    assert np.array_equal(spans[-1], whole.upper[hidden] - whole.lower[hidden])
+    assert all((more >= less - 1e-12).all() for more, less in itertools.pairwise(spans))
+    assert spans[0].sum() > 1.001 * spans[-1].sum()
 
 
 @pytest.mark.parametrize("norm", [Norm.L1, Norm.L2, Blend(0.3)], ids=str)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.folding import fold, is_folded
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame
 from reluopt.numerics.arrays import FloatArray
@@ -34,10 +35,16 @@ class Ball:
         return ((self.lower, self.upper),)
 
 
-def make_ball(frame: Frame, radius: float, lower: FloatArray, upper: FloatArray) -> Ball:
-    """Tighten copies of the given bounds of all neurons to a ball."""
+def make_ball(
+    frame: Frame,
+    radius: float,
+    lower: FloatArray,
+    upper: FloatArray,
+    deadline: Deadline = NEVER,
+) -> Ball:
+    """Tighten copies of given bounds of all neurons to a ball, more loosely after a deadline."""
     lower, upper = lower.copy(), upper.copy()
-    empty = not frame.tighten(radius, lower, upper, 0)
+    empty = not frame.tighten(radius, lower, upper, 0, deadline=deadline)
     return Ball(radius, lower, upper, empty)
 
 
@@ -47,9 +54,9 @@ def no_bounds(frame: Frame) -> tuple[FloatArray, FloatArray]:
     return -unknown, unknown
 
 
-def bare_ball(frame: Frame, radius: float) -> Ball:
+def bare_ball(frame: Frame, radius: float, deadline: Deadline = NEVER) -> Ball:
     """Bounds over a ball, from nothing and in no norm's own way."""
-    return make_ball(frame, radius, *no_bounds(frame))
+    return make_ball(frame, radius, *no_bounds(frame), deadline)
 
 
 def folded(frame: Frame, ball: Ball) -> Frame:

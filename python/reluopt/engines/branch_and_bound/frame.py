@@ -17,13 +17,14 @@ from functools import cached_property
 import numpy as np
 
 from reluopt.bounds.scaling import balanced, balanced_logits
+from reluopt.deadline import NEVER, Deadline
 from reluopt.errors import InputError
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
 from reluopt.numerics.flat import FlatNetwork
 from reluopt.numerics.input_sets import FlatInputSet, with_radius
-from reluopt.numerics.propagate import condition_maxima, tighten
+from reluopt.numerics.propagate import condition_maxima, tighten, tighten_intervals
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.problems import Alternative, Blend, Box, LogitConditions, Task
 
@@ -76,6 +77,7 @@ class Frame:
         upper: FloatArray,
         first_layer: int = 1,
         magnitudes: FloatArray | None = None,
+        deadline: Deadline = NEVER,
     ) -> bool:
         """Tighten bounds of hidden neurons over a ball around the image, in place.
 
@@ -85,24 +87,25 @@ class Frame:
             upper: upper bounds of all neurons.
             first_layer: layers before it keep their bounds (1: only phases have changed).
             magnitudes: filled for hidden layers (:mod:`reluopt.numerics.propagate`), if given.
+            deadline: layers that it leaves get interval bounds; of large networks each may take
+                seconds.
 
         Returns:
             False when the bounds prove that nothing is left.
         """
         if radius > self.fold_radius:
             raise ValueError(f"folded over radius {self.fold_radius}, asked about {radius}")
-        return bool(
-            tighten(
-                self.flat,
-                with_radius(self.inputs, radius),
-                lower,
-                upper,
-                np.empty(lower.size) if magnitudes is None else magnitudes,
-                first_layer,
-                self.flat.weight_offsets.size - 1,
-                False,
-            )
-        )
+        inputs, layers = with_radius(self.inputs, radius), self.flat.weight_offsets.size - 1
+        bounds = self.flat, inputs, lower, upper
+        sizes = np.empty(lower.size) if magnitudes is None else magnitudes
+        if deadline.at == math.inf:
+            return bool(tighten(*bounds, sizes, first_layer, layers, False))
+        for layer in range(first_layer, layers):
+            if deadline.passed:
+                return bool(tighten_intervals(*bounds))
+            if not tighten(*bounds, sizes, layer, layer + 1, False):
+                return False
+        return True
 
     def narrowed(
         self,

@@ -24,6 +24,7 @@ import numpy as np
 from reluopt.answers.solution import Incumbent
 from reluopt.attacks.linear_regions import MAX_STARTS, improve_by_linear_regions
 from reluopt.bounds.conditions import hopeless_over
+from reluopt.deadline import NEVER
 from reluopt.engines.branch_and_bound.ball import Ball, bare_ball, folded
 from reluopt.engines.branch_and_bound.forest import UNSETTLED, Forest, find_incumbents
 from reluopt.engines.branch_and_bound.norm_search import norm_search
@@ -169,7 +170,8 @@ class Balls:
     def _ball(self, radius: float) -> Ball:
         """Bounds over a ball; the last ones are kept, since each is looked at several times."""
         if self._last is None or self._last.radius != radius:
-            self._last = bare_ball(self._whole, radius)
+            deadline = NEVER if self._keeps_proof else self.search.deadline  # replays have none
+            self._last = bare_ball(self._whole, radius, deadline)
         return self._last
 
     def _undecided(self, radius: float) -> int:
