@@ -1,6 +1,7 @@
 """The runner: whatever is killed, every task ends as exactly one row, and the table is the same."""
 
 import contextlib
+import gc
 import importlib.util
 import itertools
 import json
@@ -242,6 +243,26 @@ def test_a_task_that_kills_or_hangs_is_a_row_with_its_error(tmp_path, toy):
     starts, pids = _starts(tmp_path / "log")
     assert starts["dies"] == 3
     assert starts["hangs"] == 1
+    assert all(_gone(pid) for pid in pids)
+
+
+def test_processes_do_one_work_after_another_and_end_with_their_executor(tmp_path, toy):
+    """Those that were busy when a run ended do not, nor do others with other threads."""
+    executor = LocalExecutor(1)
+    used = []
+    for number, threads in enumerate((1, 1, 2, 1)):
+        log = str(tmp_path / f"log{number}")
+        finished = run_job(toy.Toy(log, threads=threads), _tasks(toy, 3), executor=executor)
+        assert [result.row["value"] for result in finished] == [0, 1, 4]
+        used.append(set(_starts(Path(log))[1]))
+    assert used[0] == used[1] == used[3] != used[2]
+    tasks = [toy.ToyTask("t0", 0, "refuse"), toy.ToyTask("hangs", -1, "hang")]
+    with pytest.raises(InputError, match="not for any task"):
+        run_job(toy.Toy(str(tmp_path / "log")), tasks, executor=executor)
+    run_job(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=executor)
+    pids = set(_starts(tmp_path / "log")[1]).union(*used)
+    del executor
+    gc.collect()  # what was raised holds it, too
     assert all(_gone(pid) for pid in pids)
 
 

@@ -7,13 +7,14 @@ and becomes an outcome with its error when that keeps happening.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Protocol
 
 from reluopt.errors import InputError
 from reluopt.runs.job import Outcome, Procedure, ResultT, UnitT, attempt_together
-from reluopt.runs.worker import WorkerPool
+from reluopt.runs.worker import Reserve, WorkerPool
 
 if TYPE_CHECKING:  # workers should not load every engine before they know their work
     from reluopt.engines.base import ProgressCallback
@@ -66,6 +67,8 @@ class SerialExecutor:
 class LocalExecutor:
     """Long-lived worker processes on this machine; see :mod:`reluopt.runs.worker`.
 
+    They wait for more work as long as the executor lives.
+
     Args:
         workers: how many processes.
 
@@ -76,13 +79,14 @@ class LocalExecutor:
     def __init__(self, workers: int) -> None:
         if workers < 1:
             raise InputError(f"workers: expected at least 1, found {workers}")
-        self._workers = workers
+        self._workers, self._reserve = workers, Reserve()
+        weakref.finalize(self, self._reserve.close)
 
     def outcomes(
         self, work: Procedure[UnitT, ResultT], units: Sequence[UnitT]
     ) -> Iterator[Outcome[ResultT]]:
         """Outcomes as units finish."""
-        pool = WorkerPool(work)
+        pool = WorkerPool(work, self._reserve)
         threads = ThreadPoolExecutor(min(self._workers, len(units)))
         try:
             for future in as_completed([threads.submit(pool.run, unit) for unit in units]):

@@ -1,10 +1,10 @@
-"""A long-lived process that does one kind of work, and the parent's end of it.
+"""A long-lived process that does one kind of work after another, and the parent's end of it.
 
 The process is started afresh (no fork, nothing of the parent's ``__main__`` is run again), gets
-the work once, warms up, and then answers unit after unit over its standard streams. Its numerical
-libraries are held to the asked number of threads. It ignores Ctrl-C, which is the parent's
-business, and goes at once when its parent goes, however that happens. What solvers print goes to
-stderr.
+a work, warms up, and then answers unit after unit over its standard streams, until it gets another
+work: to start, and to load what engines need, takes seconds. Its numerical libraries are held to
+the asked number of threads. It ignores Ctrl-C, which is the parent's business, and goes at once
+when its parent goes, however that happens. What solvers print goes to stderr.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ LAST_BREATH = 0.1
 
 _COMMAND = "from reluopt.runs.worker import serve; serve()"
 
-_READY = "ready"
+_READY, _ANOTHER = "ready", "another work"
+"""What a process says when it has warmed up, and what it is told before a work."""
 
 _BROKEN = (EOFError, OSError, pickle.UnpicklingError)
 """What reading from and writing to a process that died raises."""
@@ -48,6 +49,35 @@ _BROKEN = (EOFError, OSError, pickle.UnpicklingError)
 
 class WorkerClosedError(Exception):
     """The worker was closed while it did a unit."""
+
+
+class Reserve:
+    """Processes that have done their work and wait for another one, by their threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._idle: list[tuple[int, subprocess.Popen[bytes]]] = []
+
+    def take(self, threads: int) -> subprocess.Popen[bytes]:
+        """An idle process with so many threads, or a new one."""
+        with self._guard:
+            alive = [each for each in self._idle if each[1].poll() is None]
+            own = next((each for each in alive if each[0] == threads), None)
+            self._idle = [each for each in alive if each is not own]
+        return _spawn(threads) if own is None else own[1]
+
+    def put(self, threads: int, process: subprocess.Popen[bytes]) -> None:
+        """Keep a process that waits for a message."""
+        with self._guard:
+            self._idle.append((threads, process))
+
+    def close(self) -> None:
+        """End all of them."""
+        with self._guard:
+            for _, process in self._idle:
+                process.kill()
+                process.wait()
+            self._idle = []
 
 
 class WorkerProcess(Generic[UnitT, ResultT]):
@@ -58,13 +88,20 @@ class WorkerProcess(Generic[UnitT, ResultT]):
     Args:
         work: what is done to each unit.
         attempts: how many processes may die of a unit before it is to blame.
+        reserve: where processes come from, and go to if they are idle in the end.
     """
 
-    def __init__(self, work: Procedure[UnitT, ResultT], attempts: int = ATTEMPTS) -> None:
+    def __init__(
+        self,
+        work: Procedure[UnitT, ResultT],
+        attempts: int = ATTEMPTS,
+        reserve: Reserve | None = None,
+    ) -> None:
         self._work = work
         self._attempts = attempts
+        self._reserve = reserve
         self._process: subprocess.Popen[bytes] | None = None
-        self._closed = False
+        self._closed = self._busy = False
         self._guard = threading.Lock()
 
     @property
@@ -84,6 +121,16 @@ class WorkerProcess(Generic[UnitT, ResultT]):
             WorkerClosedError: :meth:`close` was called.
             ReluoptError: the process cannot be started, or cannot warm up.
         """
+        with self._guard:
+            if self._closed:
+                raise WorkerClosedError
+            self._busy = True
+        outcome = self._outcome(unit)
+        with self._guard:
+            self._busy = False
+        return outcome
+
+    def _outcome(self, unit: UnitT) -> Outcome[ResultT]:
         codes = []
         for _ in range(self._attempts):
             process = self._ready()
@@ -108,12 +155,17 @@ class WorkerProcess(Generic[UnitT, ResultT]):
         return unit.key, self._work.failed(unit, CRASHED, message, seconds)
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it does; one that is idle goes to the reserve."""
         with self._guard:
-            self._closed = True
-            if self._process is not None:
-                self._process.kill()
-                self._process.wait()
+            self._closed, process = True, self._process
+            if process is None:
+                return
+            if self._reserve is not None and not self._busy and self.alive:
+                self._process = None
+                self._reserve.put(self._work.threads, process)
+                return
+            process.kill()
+            process.wait()
 
     def _ready(self) -> subprocess.Popen[bytes]:
         """The process, warmed up; a few may die before they are, but not all."""
@@ -124,8 +176,10 @@ class WorkerProcess(Generic[UnitT, ResultT]):
             with self._guard:
                 if self._closed:
                     raise WorkerClosedError
-                process = self._process = _spawn(self._work.threads)
+                threads, reserve = self._work.threads, self._reserve or Reserve()
+                process = self._process = reserve.take(threads)
             try:
+                _send(process, _ANOTHER)
                 _send(process, self._work)
                 answer = _receive(process)
             except _BROKEN:
@@ -168,8 +222,8 @@ class WorkerProcess(Generic[UnitT, ResultT]):
 class WorkerPool(Generic[UnitT, ResultT]):
     """As many processes for one kind of work as threads ask for at a time."""
 
-    def __init__(self, work: Procedure[UnitT, ResultT]) -> None:
-        self._work = work
+    def __init__(self, work: Procedure[UnitT, ResultT], reserve: Reserve | None = None) -> None:
+        self._work, self._reserve = work, reserve
         self._guard = threading.Lock()
         self._all: list[WorkerProcess[UnitT, ResultT]] = []
         self._idle: list[WorkerProcess[UnitT, ResultT]] = []
@@ -181,7 +235,7 @@ class WorkerPool(Generic[UnitT, ResultT]):
             if self._closed:
                 raise WorkerClosedError
             if not self._idle:
-                self._idle.append(WorkerProcess(self._work))
+                self._idle.append(WorkerProcess(self._work, reserve=self._reserve))
                 self._all.append(self._idle[-1])
             worker = self._idle.pop()
         try:
@@ -253,26 +307,36 @@ def _write(stream: Any, message: Any) -> None:
 
 
 def serve() -> None:
-    """The process: receive the work, then do its units until stdin ends."""
+    """The process: receive a work, then do its units until another comes, or stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    work = inbox.get()
+    work: Any = None
+    while True:
+        message = inbox.get()
+        if isinstance(message, str) and message == _ANOTHER:
+            work = inbox.get()
+            answer = _warmed_up(work)
+            _write(answers, answer)
+            if answer != _READY:
+                return
+        else:
+            _write(answers, attempt(work, message))
+
+
+def _warmed_up(work: Any) -> str | ReluoptError:
+    """That a work is ready, or why not."""
     try:
         if isinstance(work, Exception):
             raise work
         work.warm_up()
     except ReluoptError as error:
-        _write(answers, error)
-        return
+        return error
     except Exception as error:
-        _write(answers, f"{type(error).__name__}: {error}")
-        return
-    _write(answers, _READY)
-    while True:
-        _write(answers, attempt(work, inbox.get()))
+        return f"{type(error).__name__}: {error}"
+    return _READY
 
 
 def _listen(stream: BinaryIO, inbox: queue.SimpleQueue[Any]) -> None:

@@ -46,7 +46,7 @@ from reluopt.studies.words import count_text
 NAME = "adm"
 NETWORK = "adm"
 
-FIXED_IMAGES, REDUCED, COMPLETE = 2, 2, 5
+FIXED_IMAGES, REDUCED, COMPLETE = 2, 1, 5
 """Images of the programs with fixed inputs, as in the logs; images that are attacked."""
 
 FIXED_LIMIT, REDUCED_FIXED_LIMIT = 30.0, 10.0

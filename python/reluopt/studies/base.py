@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,13 @@ class StudyContext:
             return min(self.limit, complete)
         return complete if self.full else reduced
 
-    def executor(self) -> Executor:
-        """Where problems are solved."""
+    @cached_property
+    def _executor(self) -> Executor:
         return choose_executor(self.workers, self.scheduler)
+
+    def executor(self) -> Executor:
+        """Where problems are solved, always the same: processes start once for all stages."""
+        return self._executor
 
     def method(self, time_limit: float = 60.0, **changes: Any) -> Method:
         """A method under this context's limits; ``changes`` are fields of :class:`Method`."""
