@@ -85,18 +85,18 @@ def _stated(file: File, claim: Claim) -> str:
 
 
 def _words(matrix: list[Vector], rhs: Vector) -> str:
-    """Rows ``x_t >= f x_j + g`` that differ in j alone together."""
+    """Rows ``y_t >= f y_j + g`` of logits that differ in j alone together."""
     kinds: dict[str, list[str]] = {}
     for row, right in zip(matrix, rhs, strict=True):
-        ups = " + ".join(f"{shown(v)} x{j}" for j, v in enumerate(row) if v > 0)
+        ups = " + ".join(f"{shown(v)} y{j}" for j, v in enumerate(row) if v > 0)
         downs = {str(j): shown(-v) for j, v in enumerate(row) if v < 0}
-        kind = f"{ups} >= {shown(right)} + {' and '.join(downs.values())} x"
+        kind = f"{ups} >= {shown(right)} + {' and '.join(downs.values())} y"
         kinds.setdefault(kind, []).append(" and ".join(downs))
     return ", ".join(f"{kind}[{','.join(labels)}]" for kind, labels in kinds.items())
 
 
 def _label(claim: Claim) -> int:
-    """The label of a verdict, whose alternatives must be ``x_t >= x_label`` for all others t."""
+    """The label of a verdict, whose alternatives must be ``y_t >= y_label`` for all others t."""
     every = range(claim.net.sizes[-1])
     for d in every:
         rows = ([Decimal((j == t) - (j == d)) for j in every] for t in every if t != d)

@@ -96,7 +96,7 @@ def read(path: str) -> File:
     need(0 < size <= MOST_BYTES, f"expected up to {MOST_BYTES} bytes, found {size}", InputError)
     data = Path(path).read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
-    need(start <= min(len(data), MOST_HEADER), f"found {start} bytes of header", InputError)
+    need(start <= min(len(data), MOST_HEADER), f"no safetensors: a header of {start}", InputError)
     header = json.loads(data[8:start], parse_constant=int)  # int refuses NaN
     fields = dict(json.loads(header.pop("__metadata__")["reluopt"], parse_constant=int))
     begins, ends = zip(*sorted(about["data_offsets"] for about in header.values()), strict=True)

@@ -48,7 +48,7 @@ def test_other_proofs_are_refused_before_a_folder_is_made(run, tmp_path, argumen
     attack = ("attack", "thesis", "--images", "test:2", "--proof", "--out", out)
     code, _, message = run(*attack, *arguments)
     assert code == 2
-    assert "--proof: expected an engine that keeps proofs (bnb, for all norms)" in message
+    assert "--proof: expected an engine that keeps proofs (bnb, in L1, L2 and Linf)" in message
     assert found in message
     assert message.count("\n") == 1
     assert not out.exists()

@@ -268,6 +268,16 @@ def test_what_means_nothing_is_refused(world):
     assert world.sizes() == before  # nothing half written
 
 
+def test_variables_without_a_name_are_told_by_their_column():
+    import highspy
+
+    model = highspy.Highs()
+    model.silent()
+    variables = model.addVariables(3)
+    with pytest.raises(InputError, match=r"finite bounds.*\[0, inf\] of variable column 0"):
+        ro.add_network(model, CASES["deep"][0], variables)
+
+
 @pytest.mark.parametrize("model", [None, object(), "model", CASES["deep"][0]])
 def test_other_models_are_named(model):
     expected = "model: expected one of gurobipy, highspy, pyscipopt, pyomo, found .*"

@@ -153,7 +153,7 @@ def _ends(package: Package, variable: Any) -> tuple[float, float]:
     if math.isfinite(lower) and math.isfinite(upper) and lower <= upper:
         return lower, upper
     raise InputError(
-        f"inputs: expected finite bounds, lower <= upper, for those of the neurons, found "
+        f"inputs: expected finite bounds of all, from which those of neurons follow, found "
         f"[{lower:g}, {upper:g}] of variable {shown(package.label(variable))}"
     )
 

@@ -161,7 +161,7 @@ class SolverJob(NetworkJob[UnitT, RowT], LimitedJob[UnitT, RowT]):
             norm = task.norm if task.minimises_distance else task.inputs.ball_norm
             about = "" if norm is None else f" for {norm.label}"
             raise UnsupportedProblemError(
-                f"--proof: expected an engine that keeps proofs (bnb, for all norms), found "
+                f"--proof: expected an engine that keeps proofs (bnb, in L1, L2 and Linf), found "
                 f"engine {asked}{found}{about}"
             )
 

@@ -324,4 +324,4 @@ def _redraw(folder: StudyFolder, data: Path) -> None:
     _tell(folder, read_facts(data, NAME), pd.read_csv(data / f"{ROWS}.csv"))
 
 
-STUDY = Study(NAME, run, _redraw, any_network=True, minutes=430)
+STUDY = Study(NAME, run, _redraw, any_network=True, minutes=250)

@@ -46,7 +46,8 @@ class Highs(Package):
         return or_zero(lower, upper) if semi else (lower, upper)
 
     def label(self, variable: Any) -> str:
-        return variable.name or f"column {variable.index}"
+        _, name = self.model.getColName(variable.index)  # `variable.name` raises where none is
+        return name or f"column {variable.index}"
 
     def has(self, prefix: str) -> bool:
         return text_of(prefix, ("y", (0,))) in self.model.allVariableNames()
