@@ -35,16 +35,17 @@ def cost_section(data: Path) -> str:
         f"({machine['processor']}, Python {machine['python']}), wall-clock time; rows that were "
         "there already count with the seconds of their solves."
     )
+    minutes = {name: load_study(name).minutes for name in STUDIES if name not in seconds}
     rows = [
         [f"`{name}`", about, f"{record['rows'][name]:,}", duration(seconds[name])]
         if name in seconds
-        else [f"`{name}`", about, DASH, f"about {duration(60.0 * load_study(name).minutes)}"]
+        else [f"`{name}`", about, DASH, f"about {duration(60.0 * minutes[name])}"]
         for name, about in STUDIES.items()
     ]
-    if len(seconds) < len(STUDIES):
+    if minutes:
         lead += (
             " *About*: the study was added since, and this is the estimate that `--full` says "
-            "beforehand."
+            f"beforehand; together these take {duration(60.0 * sum(minutes.values()))} more."
         )
     header = ["study", "what it is about", "rows", "time"]
     table = markdown_grid(header, rows, [False, False, True, True])
