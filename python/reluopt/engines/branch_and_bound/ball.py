@@ -35,16 +35,10 @@ class Ball:
         return ((self.lower, self.upper),)
 
 
-def make_ball(
-    frame: Frame,
-    radius: float,
-    lower: FloatArray,
-    upper: FloatArray,
-    deadline: Deadline = NEVER,
-) -> Ball:
-    """Tighten copies of given bounds of all neurons to a ball, more loosely after a deadline."""
+def make_ball(frame: Frame, radius: float, lower: FloatArray, upper: FloatArray) -> Ball:
+    """Tighten copies of the given bounds of all neurons to a ball."""
     lower, upper = lower.copy(), upper.copy()
-    empty = not frame.tighten(radius, lower, upper, 0, deadline=deadline)
+    empty = not frame.tighten(radius, lower, upper, 0)
     return Ball(radius, lower, upper, empty)
 
 
@@ -55,8 +49,10 @@ def no_bounds(frame: Frame) -> tuple[FloatArray, FloatArray]:
 
 
 def bare_ball(frame: Frame, radius: float, deadline: Deadline = NEVER) -> Ball:
-    """Bounds over a ball, from nothing and in no norm's own way."""
-    return make_ball(frame, radius, *no_bounds(frame), deadline)
+    """Bounds over a ball, from nothing and in no norm's own way; looser after a deadline."""
+    lower, upper = no_bounds(frame)
+    empty = not frame.tighten(radius, lower, upper, 0, deadline=deadline)
+    return Ball(radius, lower, upper, empty)
 
 
 def folded(frame: Frame, ball: Ball) -> Frame:

@@ -11,7 +11,7 @@ look at it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -108,16 +108,17 @@ def _ball_bounds(proof: Proof, claim: Claim) -> Stated | None:
     if frame.network is not claim.network:
         return None
     ball = proof_ball(frame, proof.radius)
-    found = {"bounds": _pairs(ball.stages, frame.hidden)}
+    found: dict[str, NDArray[Any]] = {"bounds": _pairs(ball.stages, frame.hidden)}
     for t, (tree, asked) in enumerate(zip(proof.trees, task.alternatives, strict=True)):
-        check, pairs, leaves = norm.check(frame, asked.conditions, ball), {}, []
-        for number, node in enumerate(() if ball.empty else walk(tree, frame, ball)):
+        check, pairs, leaves = norm.check(frame, asked.conditions, ball), [], []
+        for node in () if ball.empty else walk(tree, frame, ball):
             if node.refined:
-                pairs[number] = node.lower, node.upper
+                pairs.append((node.lower, node.upper))
             if node.leaf is not None:
                 leaf = node.leaf if node.alive else Leaf(EMPTY)
                 leaves.append(check.stated(leaf, node.lower, node.upper))
-        found |= _marked(t, pairs, frame.hidden)
+        found[f"{t}.marked"] = np.flatnonzero(tree.refined)[: len(pairs)]
+        found[f"{t}.nodes"] = _pairs(pairs, frame.hidden)
         for name in leaves[0] if leaves else ():
             parts = [leaf[name] for leaf in leaves]
             found[f"{t}.{name}"] = np.concatenate(parts)
@@ -130,14 +131,6 @@ def _pairs(pairs: Sequence[tuple[FloatArray, FloatArray]], hidden: int) -> Float
     kept = np.array([(low[:hidden], high[:hidden]) for low, high in pairs])
     bounds: FloatArray = np.nan_to_num(kept.reshape(len(pairs), 2, hidden))
     return bounds
-
-
-def _marked(
-    tree: int, pairs: Mapping[int, tuple[FloatArray, FloatArray]], hidden: int
-) -> dict[str, NDArray[Any]]:
-    """Bounds that a tree keeps, by the node's number in preorder."""
-    numbers = np.array(list(pairs), dtype=np.int64)
-    return {f"{tree}.marked": numbers, f"{tree}.nodes": _pairs([*pairs.values()], hidden)}
 
 
 def _box_bounds(proof: BoxProof, claim: Claim) -> Stated:
@@ -157,5 +150,6 @@ def _box_bounds(proof: BoxProof, claim: Claim) -> Stated:
             mixture = np.zeros((tree.cuts.size, count))
             mixture[:, tree.condition] = 1.0
         found[f"{tree.alternative}.mixture"] = mixture
-        found |= _marked(tree.alternative, {}, sum(sizes))
+        found[f"{tree.alternative}.marked"] = np.zeros(0, dtype=np.int64)
+        found[f"{tree.alternative}.nodes"] = np.zeros((0, 2, sum(sizes)))
     return found, [tree.chain for tree in proof.trees]

@@ -98,7 +98,7 @@ class Frame:
         inputs, layers = with_radius(self.inputs, radius), self.flat.weight_offsets.size - 1
         bounds = self.flat, inputs, lower, upper
         sizes = np.empty(lower.size) if magnitudes is None else magnitudes
-        if deadline.at == math.inf:
+        if deadline.at == math.inf:  # one call for all layers, as small trees make by the thousand
             return bool(tighten(*bounds, sizes, first_layer, layers, False))
         for layer in range(first_layer, layers):
             if deadline.passed:
