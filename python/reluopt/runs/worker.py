@@ -61,10 +61,13 @@ class Reserve:
     def take(self, threads: int) -> subprocess.Popen[bytes]:
         """An idle process with so many threads, or a new one."""
         with self._guard:
-            alive = [each for each in self._idle if each[1].poll() is None]
-            own = next((each for each in alive if each[0] == threads), None)
-            self._idle = [each for each in alive if each is not own]
-        return _spawn(threads) if own is None else own[1]
+            own = [each for each in self._idle if each[0] == threads]
+            for each in own:
+                self._idle.remove(each)
+                if each[1].poll() is None:
+                    return each[1]
+                _ended(each[1])
+        return _spawn(threads)
 
     def put(self, threads: int, process: subprocess.Popen[bytes]) -> None:
         """Keep a process that waits for a message."""
@@ -75,8 +78,7 @@ class Reserve:
         """End all of them."""
         with self._guard:
             for _, process in self._idle:
-                process.kill()
-                process.wait()
+                _ended(process)
             self._idle = []
 
 
@@ -176,8 +178,8 @@ class WorkerProcess(Generic[UnitT, ResultT]):
             with self._guard:
                 if self._closed:
                     raise WorkerClosedError
-                threads, reserve = self._work.threads, self._reserve or Reserve()
-                process = self._process = reserve.take(threads)
+                start = _spawn if self._reserve is None else self._reserve.take
+                process = self._process = start(self._work.threads)
             try:
                 _send(process, _ANOTHER)
                 _send(process, self._work)
@@ -207,11 +209,7 @@ class WorkerProcess(Generic[UnitT, ResultT]):
             return None
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(LAST_BREATH)
-        process.kill()
-        code = process.wait()
-        for stream in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
+        code = _ended(process)
         with self._guard:
             if self._closed:
                 raise WorkerClosedError
@@ -245,7 +243,7 @@ class WorkerPool(Generic[UnitT, ResultT]):
                 self._idle.append(worker)
 
     def close(self) -> None:
-        """End all processes, also those at work."""
+        """End all processes, also those at work; idle ones go to the reserve."""
         with self._guard:
             self._closed = True
             for worker in self._all:
@@ -290,6 +288,16 @@ def _spawn(threads: int) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         env=environment,
     )
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Kill and collect a process that nobody reads from; its exit code."""
+    process.kill()
+    code = process.wait()
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            stream.close()  # type: ignore[union-attr]
+    return code
 
 
 def _send(process: subprocess.Popen[bytes], message: Any) -> None:

@@ -15,7 +15,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,7 @@ class StudyContext:
         command: the command line, for the record.
         on_progress: called with a study's stage and how far that is.
         tell: called with a sentence on what was lost from a result folder and is run again.
+        executors: those that were made, by workers and scheduler; their processes wait for more.
     """
 
     runs: Path
@@ -78,6 +78,9 @@ class StudyContext:
     command: Sequence[str] = ()
     on_progress: Callable[[str, RunProgress], None] = lambda _stage, _now: None
     tell: Callable[[str], None] = lambda _sentence: None
+    executors: dict[tuple[int | None, str | None], Executor] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def count(self, reduced: int, complete: int) -> int:
         """How many images to take of a study that knows two sizes."""
@@ -85,13 +88,12 @@ class StudyContext:
             return min(self.limit, complete)
         return complete if self.full else reduced
 
-    @cached_property
-    def _executor(self) -> Executor:
-        return choose_executor(self.workers, self.scheduler)
-
     def executor(self) -> Executor:
-        """Where problems are solved, always the same: processes start once for all stages."""
-        return self._executor
+        """Where problems are solved: the same for all stages, and for contexts made of this one."""
+        asked = self.workers, self.scheduler
+        if asked not in self.executors:
+            self.executors[asked] = choose_executor(*asked)
+        return self.executors[asked]
 
     def method(self, time_limit: float = 60.0, **changes: Any) -> Method:
         """A method under this context's limits; ``changes`` are fields of :class:`Method`."""
