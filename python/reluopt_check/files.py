@@ -59,7 +59,7 @@ class File(NamedTuple):
             (start, end), found, dtype = about["data_offsets"], about["shape"], about["dtype"]
             fits = all(n >= 0 and m in (None, n) for n, m in zip(found, shape, strict=True))
             fits = fits and dtype in KINDS[kind]
-            need(fits, f"expected {kind} {shape}, found {[dtype, found]!s:.60}", InputError)
+            need(fits, f"expected {kind.__name__} {shape}, not {[dtype, found]!s:.60}", InputError)
             values = struct.unpack(f"<{math.prod(found)}{KINDS[kind][dtype]}", self.data[start:end])
             need(all(map(math.isfinite, values)), "expected finite numbers", InputError)
             return nested([*map(Decimal, values)] if kind is float else values, *found)

@@ -113,7 +113,7 @@ class Claim:
     """
 
     def __init__(self, file: File, net: Network) -> None:
-        file.field("network_sha256", str, among=(net.fingerprint,))
+        need(file.field("network_sha256", str) == net.fingerprint, "it is about another network")
         fields = File(file.field("claim", dict), {}, b"")
         fields.field("version", int, among=(VERSION,))
         self.norm: str = fields.field("norm", str, among=(*UNITS,))
