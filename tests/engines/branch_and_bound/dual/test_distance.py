@@ -34,9 +34,9 @@ def radii(monkeypatch):
     found = []
     decide = distance._Search._decide
 
-    def noted(self, radius, chosen, most=float("inf")):
+    def noted(self, radius, chosen, until, most=float("inf")):
         found.append((radius, most))
-        return decide(self, radius, chosen, most)
+        return decide(self, radius, chosen, until, most)
 
     monkeypatch.setattr(distance._Search, "_decide", noted)
     monkeypatch.setattr(distance, "FEW", 500)
@@ -110,9 +110,9 @@ def test_margins_let_all_conditions_be_asked_for(monkeypatch):
     """An input leads one label by the margin, and others by less."""
     chosen, decide = [], distance._Search._decide
 
-    def noted(self, radius, rows, most=float("inf")):
+    def noted(self, radius, rows, *rest):
         chosen.append(max(rows))
-        return decide(self, radius, rows, most)
+        return decide(self, radius, rows, *rest)
 
     monkeypatch.setattr(distance._Search, "_decide", noted)
     question = replace(_asked(103), margin=RelativeMargin(0.2))

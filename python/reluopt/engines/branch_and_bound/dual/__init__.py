@@ -19,6 +19,7 @@ _EVERYWHERE = (
     "kernels:scores",
     "slots:children",
     "slots:descend",
+    "sparse:product",
 )
 
 _BOXES = (

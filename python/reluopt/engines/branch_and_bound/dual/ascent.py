@@ -68,12 +68,14 @@ class Model:
         none = Conditions(np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.float32))
         conditions = none if conditions is None else conditions
         stacked = chain.layers[0].single
-        if planes.count:
-            stacked = np.concatenate([stacked, planes.matrix.astype(np.float32)])
         own = (stacked, chain.single_slopes, chain.single_offsets)
-        lines = planes.single_edges, planes_before(chain, planes.neurons)
+        lines = NO_PLANES.single_edges, planes_before(chain, NO_PLANES.neurons)
         rest = (chain.domain.caps, conditions.matrix, conditions.rhs)
-        return cls(chain, Tables(*chain.flat, *own, planes.neurons, 1, *lines, *rest))
+        plain = cls(chain, Tables(*chain.flat, *own, NO_PLANES.neurons, 1, *lines, *rest))
+        if not planes.count:
+            return plain
+        matrix = planes.matrix.astype(np.float32)
+        return plain.with_planes(planes.neurons, 1, planes.single_edges, matrix)
 
     def with_planes(
         self, neurons: IntArray, each: int, edges: SingleArray, matrix: SingleMatrix
@@ -82,7 +84,10 @@ class Model:
         stacked = np.concatenate([self.chain.layers[0].single, matrix])
         firsts = planes_before(self.chain, neurons)
         planes = self.tables._replace(neurons=neurons, each=each, edges=edges, firsts=firsts)
-        return Model(self.chain, planes._replace(stacked=stacked))
+        begins = self.tables.sparse.begins.copy()
+        begins[0] = -1
+        sparse = self.tables.sparse._replace(begins=begins)
+        return Model(self.chain, planes._replace(stacked=stacked, sparse=sparse))
 
     @property
     def top(self) -> int:

@@ -201,9 +201,9 @@ def lower_bounds(
         constants += current @ layer.bias
         length += layer.weight.shape[1] + layer.weight.shape[0] + 16.0
         if k == 0:
-            totals.append(current @ layer.weight)
+            totals.append(layer.below(current))
             break
-        coefficients = current @ layer.weight
+        coefficients = layer.below(current)
         below = chain.layers[k - 1]
         current = np.empty_like(coefficients)
         args = (chain.slopes, chain.offsets, below.magnitudes, phases)

@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 
 from reluopt.engines.branch_and_bound.dual.domains import Domain
 from reluopt.engines.branch_and_bound.dual.products import flattened
+from reluopt.engines.branch_and_bound.dual.sparse import (
+    Nonzeros,
+    SparseLayers,
+    nonzeros,
+    product,
+    sparse_layers,
+)
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import (
     ByteMatrix,
@@ -55,6 +62,20 @@ class Layer:
     def single(self) -> SingleMatrix:
         """The weights in float32."""
         return np.ascontiguousarray(self.weight, dtype=np.float32)
+
+    @cached_property
+    def nonzeros(self) -> Nonzeros | None:
+        """Of the weights, where these are sparse."""
+        return nonzeros(self.weight)
+
+    def below(self, rows: FloatMatrix) -> FloatMatrix:
+        """``rows @ weight``, with at most so many roundings as a sum of the layer's size has."""
+        found: FloatMatrix
+        if self.nonzeros is None:
+            found = rows @ self.weight
+        else:
+            found = product(rows, self.nonzeros, self.weight.shape[1])
+        return found
 
     @cached_property
     def single_bias(self) -> SingleArray:
@@ -221,7 +242,17 @@ class Chain:
         return self.offsets.astype(np.float32)
 
     @cached_property
-    def flat(self) -> tuple[IntArray, SingleArray, SingleArray, SingleArray]:
-        """The layers in float32, see :func:`.products.flattened`."""
-        singles = [layer.single for layer in self.layers]
-        return flattened(singles, [layer.single_bias for layer in self.layers])
+    def flat(
+        self,
+    ) -> tuple[IntArray, SingleArray, SingleArray, SingleArray, IntArray, SparseLayers]:
+        """The layers in float32, as the first fields of :class:`.slots.Tables`."""
+        sparse = sparse_layers([layer.nonzeros for layer in self.layers])
+        none = np.zeros((0, 0), dtype=np.float32)
+        dense = [
+            layer.single if begin < 0 else none
+            for layer, begin in zip(self.layers, sparse.begins, strict=True)
+        ]
+        sizes = [0, 0, *(weight.size for weight in dense[1:])]
+        places = np.cumsum(sizes[: len(dense)])
+        biases = [layer.single_bias for layer in self.layers]
+        return (*flattened(dense, biases), places, sparse)

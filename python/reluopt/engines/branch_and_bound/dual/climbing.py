@@ -22,7 +22,9 @@ from reluopt.engines.branch_and_bound.dual.slots import (
     renew,
     slope,
 )
+from reluopt.engines.branch_and_bound.dual.sparse import sparse_times_transposed
 from reluopt.numerics.arrays import (
+    BoolArray,
     FloatMatrix,
     IntArray,
     SingleArray,
@@ -72,23 +74,50 @@ def respond_with_planes(t: Tables, s: Slots, b: int, layer: int, start: int) -> 
             post[i - start] += s.free[b, place + k] * g[k] / c[i]
 
 
+@part
+def wanted_first(t: Tables, s: Slots) -> BoolArray:
+    """Neurons of the first layer whose values a gradient needs.
+
+    Where nothing but the top layer stands behind it those are few of a convolution: neurons that a
+    form does not see have none, unless a node has decided them. Values of stable neurons, which
+    have no offset, are positive in any case, so that their multipliers stay zero.
+    """
+    wanted = np.ones(t.sizes[0], np.bool_)
+    if t.sizes.size == 2 and t.rhs.size == 0:
+        for i in range(wanted.size):
+            seen = False
+            for b in range(SLOTS):
+                decided = s.phases[b, i] != 0 and t.offsets[i] != ZERO
+                seen = seen or s.coefficients[b, i] != ZERO or decided
+            wanted[i] = seen
+    return wanted
+
+
 @apart
 @search_kernel
 def respond_all(t: Tables, s: Slots, count: int) -> None:
     """The gradient of all multipliers, from the points where the forms are least."""
-    top, place, start = t.sizes.size - 1, 0, 0
-    times_transposed(s.points, t.stacked, s.pre, count)
+    top, start = t.sizes.size - 1, 0
+    if t.sparse.begins[0] < 0:
+        times_transposed(s.points, t.stacked, s.pre, count)
+    else:
+        width, wanted = t.stacked.shape[1], wanted_first(t, s)
+        sparse_times_transposed(s.points, t.sparse, 0, wanted, s.pre, count, width)
     for b in range(count):
         copied(s.pre[b, t.sizes[0] : t.sizes[0] + t.neurons.size], s.lines[b], 0)
     for k in range(top):
-        width, behind = t.sizes[k], t.sizes[k + 1]
+        width, behind, place = t.sizes[k], t.sizes[k + 1], t.places[k + 1]
         for b in range(count):
             respond(t, s, b, start, t.biases[start : start + width])
             respond_with_planes(t, s, b, k, start)
         if k + 1 < top or t.rhs.size:
-            matrix = t.transposed[place : place + width * behind].reshape(width, behind)
-            times(s.post, matrix, s.pre, count, 0)
-        place, start = place + width * behind, start + width
+            if t.sparse.begins[k + 1] < 0:
+                matrix = t.transposed[place : place + width * behind].reshape(width, behind)
+                times(s.post, matrix, s.pre, count, 0)
+            else:
+                wanted = np.ones(behind, np.bool_)
+                sparse_times_transposed(s.post, t.sparse, k + 1, wanted, s.pre, count, width)
+        start += width
     first = t.biases.size - t.sizes[top]
     for b in range(count):
         for c in range(t.rhs.size):

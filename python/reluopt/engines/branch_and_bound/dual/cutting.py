@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.dual.ascent import Climbed, Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
@@ -192,10 +193,11 @@ def bound_last_with_planes(
     neurons: NDArray[np.int64],
     rounds: int = ROUNDS,
     iterations: int = ROUND_STEPS,
+    deadline: Deadline = NEVER,
 ) -> None:
     """Tighten some undecided neurons of a chain's last layer, each end with planes of its own.
 
-    Over a simplex all share planes.
+    Over a simplex all share planes. Neurons that the deadline leaves keep their bounds.
     """
     model = Model.of(chain)
     if not chain.domain.is_box:
@@ -204,6 +206,8 @@ def bound_last_with_planes(
     made: list[tuple[int, int, Cut]] = []
     bounds: list[float] = []
     for neuron in neurons.tolist():
+        if deadline.passed:
+            break
         for sign in (1, -1):
             forms = signed_rows(chain, np.array([neuron]), np.array([sign], dtype=np.int8))
             batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)

@@ -6,8 +6,7 @@ point of its linear region (:mod:`.region`) and is the next incumbent; a box wit
 search, and its radius is the bound. The first one is what a few gradient steps find in a box about
 as large as the linear model asks for. Boxes of smaller radii, bounded at their roots alone, give a
 first bound; of a tree that grows large, boxes of most of the radius come first, each searched to
-its end. Networks that are folded over boxes are searched in growing boxes from the start, as long
-as the next one is expected to end in time.
+its end. Networks that are folded over boxes are searched in growing boxes (:mod:`.growing`).
 
 Of several alternatives each is weakened to the one condition that the image misses most: an empty
 box stays a proof, and all alternatives then share one tree. An input that meets the condition but
@@ -33,6 +32,7 @@ from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.boxes import Folded, box_ends, folded_over
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
+from reluopt.engines.branch_and_bound.dual.growing import grow
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
 from reluopt.engines.branch_and_bound.dual.verdict import Decision, DomainSearch
@@ -60,9 +60,8 @@ RISING = (1, 2, 2, 4, 4, 8, 8, 16, 16, 32)
 HALVINGS = 6
 """Radii at which roots alone are bounded for a first bound."""
 
-SMALLEST, WIDER, DEARER = 1 / 64, 1.4, 2.5
-"""Boxes of folded networks grow from this share of the incumbent's by this factor: most neurons of
-small ones are folded away, and the next box is expected to take so many times as long."""
+WHOLE_SHARE = 0.6
+"""Share of the time left that the incumbent's box may take where networks are folded."""
 
 INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
@@ -197,12 +196,13 @@ class _Search:
 
     def run(self) -> None:
         """Search until the gap is closed or time is over."""
-        if self._folds and not self._grow():
+        if self._folds and not grow(self):
             return
         while self.cutoff > 0.0 and not self.deadline.passed:
             radius, before = self.cutoff, self.objective
             most = math.inf if self._large else FEW
-            decision = self._decided(radius, most)
+            until = self.deadline.share(WHOLE_SHARE) if self._folds else self.deadline
+            decision = self._decided(radius, until, most)
             if self.objective < before:
                 continue
             if self._open(decision) and decision.nodes >= most and not self._large:
@@ -218,31 +218,15 @@ class _Search:
                 continue
             if decision.empty:
                 self.bound = radius
-            elif not (self._large or self._folds):
+            elif self._folds:
+                grow(self, radius)
+            elif not self._large:
                 self.bound_roots(radius)
             return
 
-    def _grow(self) -> bool:
-        """Boxes of rising radii; whether the whole one can be searched in the time that is left."""
-        radius, taken = SMALLEST * self.cutoff, 0.0
-        while radius < self.cutoff and self._affords(taken):
-            started = time.perf_counter()
-            if not self._emptied(radius):
-                return not self.message
-            taken = time.perf_counter() - started
-            radius *= WIDER
-        return self._affords(taken)
-
-    def _affords(self, taken: float) -> bool:
-        """Whether a box larger than one that took some seconds can be expected to end in time."""
-        if self.deadline.left > DEARER * taken:
-            return True
-        self.message = "the next box is expected to take longer than the time that is left"
-        return False
-
-    def _emptied(self, radius: float) -> bool:
+    def emptied(self, radius: float, until: Deadline) -> bool:
         """Whether a smaller box is empty, which is reported; an image in it is taken."""
-        decision = self._decided(radius)
+        decision = self._decided(radius, until)
         if decision.witness is not None:
             self.offer(decision.witness.image, decision.witness.alternative)
         elif decision.empty:
@@ -266,7 +250,9 @@ class _Search:
             self.bound_roots(self.cutoff)
         for share in SMALLER:
             radius = share * self.cutoff
-            if radius > self.bound and not (self.deadline.passed or self._emptied(radius)):
+            if radius > self.bound and not (
+                self.deadline.passed or self.emptied(radius, self.deadline)
+            ):
                 break
         return not self.objective < before
 
@@ -304,19 +290,21 @@ class _Search:
             self.message = str(error)
             return ends, None
 
-    def _decided(self, radius: float, most: float = math.inf) -> Decision:
+    def _decided(self, radius: float, until: Deadline, most: float = math.inf) -> Decision:
         """What a box holds: of one condition of each alternative or, where that may be met, all."""
         everything = [-1] * len(self._worst)
         if not self._together and self._worst != everything:
-            decision = self._decide(radius, self._worst, most)
+            decision = self._decide(radius, self._worst, until, most)
             missed = decision.witness is not None and not decision.witness.slack >= 0.0
             self._together = self._together or missed
             wanted = self._open(decision) and radius <= self.cutoff  # nearer ones end it
             if not missed and not (wanted and decision.nodes < most):
                 return decision
-        return self._decide(radius, everything, most)
+        return self._decide(radius, everything, until, most)
 
-    def _decide(self, radius: float, chosen: list[int], most: float = math.inf) -> Decision:
+    def _decide(
+        self, radius: float, chosen: list[int], until: Deadline, most: float = math.inf
+    ) -> Decision:
         """What the box of a radius holds; a proof, if it closes the gap and one shall be kept.
 
         After ``most`` nodes it ends undecided; where trees of programs go on, smaller boxes are
@@ -327,7 +315,7 @@ class _Search:
         if folded is None or folded.empty:
             return Decision(slack=math.inf if folded is None else -math.inf)
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING, asked)
-        given = (folded.network, BoxDomain(*ends), folded.task.alternatives, self.deadline)
+        given = (folded.network, BoxDomain(*ends), folded.task.alternatives, until)
         keep = self.keep and radius >= self.cutoff
         few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
         decision = DomainSearch(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from reluopt.engines.branch_and_bound.dual.products import MOST_ROWS, times
+from reluopt.engines.branch_and_bound.dual.sparse import SparseLayers, sparse_times
 from reluopt.numerics.arrays import BoolArray, ByteMatrix, IntArray, SingleArray, SingleMatrix
 from reluopt.numerics.jit import apart, part, search_kernel
 
@@ -31,9 +32,11 @@ class Tables(NamedTuple):
 
     Attributes:
         sizes: neurons of each layer up to the top, shape ``(layers,)``.
-        weights: of the layers behind the first, row by row, one after the other; and their
+        weights: of the dense layers behind the first, row by row, one after the other; and their
             transposes.
         biases: of all layers.
+        places: where each layer's weights begin.
+        sparse: the other layers, and the first one where it is sparse and there are no planes.
         stacked: weights of the first layer and, below, of the planes.
         slopes: of the lines above hidden neurons, and their ``offsets``.
         neurons: of each plane, ``each`` in a row of one neuron, layer by layer, and their constants
@@ -47,6 +50,8 @@ class Tables(NamedTuple):
     weights: SingleArray
     transposed: SingleArray
     biases: SingleArray
+    places: IntArray
+    sparse: SparseLayers
     stacked: SingleMatrix
     slopes: SingleArray
     offsets: SingleArray
@@ -258,13 +263,16 @@ def descend_hidden(t: Tables, s: Slots, count: int) -> None:
     """From forms of the top layer to those of the first, biases included."""
     mix(t, s, count)
     top = t.sizes.size - 1
-    place, bias, start = t.weights.size, t.biases.size, t.sizes[:top].sum()
+    bias, start = t.biases.size, t.sizes[:top].sum()
     for k in range(top, 0, -1):
-        size, width = t.sizes[k], t.sizes[k - 1]
-        place, bias, start = place - size * width, bias - size, start - width
+        size, width, place = t.sizes[k], t.sizes[k - 1], t.places[k]
+        bias, start = bias - size, start - width
         add_biases(s, count, t.biases[bias : bias + size])
-        matrix = t.weights[place : place + size * width].reshape(size, width)
-        times(s.form, matrix, s.coefficients, count, start)
+        if t.sparse.begins[k] < 0:
+            matrix = t.weights[place : place + size * width].reshape(size, width)
+            times(s.form, matrix, s.coefficients, count, start)
+        else:
+            sparse_times(s.form, t.sparse, k, size, s.coefficients, count, start, width)
         for b in range(count):
             relax(t, s, b, start, start + width)
             add_planes(t, s, b, k - 1, start)
@@ -320,7 +328,10 @@ def simplex_largest(form: SingleArray, caps: SingleArray, point: SingleArray) ->
 @search_kernel
 def descend_inputs(t: Tables, s: Slots, count: int) -> None:
     """From forms of the first layer, and of planes, to the inputs, and the least values."""
-    times(s.form, t.stacked, s.total, count, 0)
+    if t.sparse.begins[0] < 0:
+        times(s.form, t.stacked, s.total, count, 0)
+    else:
+        sparse_times(s.form, t.sparse, 0, t.sizes[0], s.total, count, 0, t.stacked.shape[1])
     if t.caps.size:
         for b in range(count):
             s.values[b] -= simplex_largest(s.total[b], t.caps, s.points[b])

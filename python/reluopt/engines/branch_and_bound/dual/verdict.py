@@ -50,6 +50,9 @@ FEW, PATIENCE = 10_000, 25
 """Nodes, 1 s, after which semidefinite programs (:mod:`.programs`) take over; and programs for one
 alternative, about 2 s, that are solved before something else comes meanwhile."""
 
+LAYER_SHARE = 0.2
+"""Of the time left, what planes for the bounds of one layer may take."""
+
 LONG = 100_000
 """Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
 pay where programs cannot be solved: about 10 s."""
@@ -214,7 +217,8 @@ class DomainSearch:
 
         def tighten(chain: Chain) -> None:
             if planes and not self._deadline.passed:
-                bound_last_with_planes(chain, chain.layers[-1].undecided)
+                spent = self._deadline.share(LAYER_SHARE)
+                bound_last_with_planes(chain, chain.layers[-1].undecided, deadline=spent)
             if trees:
                 squeeze_last(chain, self._deadline)
 

@@ -1,0 +1,75 @@
+"""Which boxes are searched before the incumbent's, where a network is folded over each of them.
+
+Most neurons are folded away over small boxes, so that these are searched in a moment, and what is
+undecided grows with the radius. Boxes rise until one stays open for its share of the time; then
+those between it and the largest empty one come next.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+from reluopt.deadline import Deadline
+
+SMALLEST, WIDER = 1 / 64, 1.4
+"""The first radius, as a share of the incumbent's, and the factor of the next ones."""
+
+NEARER, SHRUNK, CLOSE = 1 / 3, 0.25, 1.02
+"""Where the next radius lies between an empty box and one that stays open, in logarithms, as trees
+double with each percent; which share of the latter it has at least; and when the two are so close
+that the open one is given all the time that is left."""
+
+BOX_SHARE = 0.25
+"""Share of the time left that such a box may take."""
+
+
+class Boxes(Protocol):
+    """A search for the nearest image.
+
+    Attributes:
+        deadline: when to stop.
+        bound: the largest radius that is proven to hold nothing.
+        message: why no box can be searched, if so.
+    """
+
+    deadline: Deadline
+    bound: float
+    message: str
+
+    @property
+    def objective(self) -> float:
+        """Of the incumbent."""
+        ...
+
+    @property
+    def cutoff(self) -> float:
+        """Radius that closes the gap when it holds nothing."""
+        ...
+
+    def emptied(self, radius: float, until: Deadline) -> bool:
+        """Whether a box is empty, which is reported; an image in it is taken."""
+        ...
+
+
+def grow(boxes: Boxes, *opened: float) -> bool:
+    """Search boxes of rising radii below what stays open; whether the whole one comes next."""
+    left = list(opened)
+    while not boxes.deadline.passed:
+        low, before = boxes.bound, boxes.objective
+        high = left[-1] if left else math.inf
+        last, radius = high <= CLOSE * low, max(SMALLEST * boxes.cutoff, WIDER * low)
+        if left:
+            between = low ** (1.0 - NEARER) * high**NEARER
+            radius = high if last else max(between, SHRUNK * high)
+        elif not radius < boxes.cutoff:
+            return True
+        if boxes.emptied(radius, boxes.deadline if last else boxes.deadline.share(BOX_SHARE)):
+            left = left[:-1] if last else left
+        elif boxes.objective < before:
+            left = []
+        elif boxes.message or last:
+            return False
+        else:
+            left.append(radius)
+    return False
