@@ -115,12 +115,12 @@ class Chain:
         domain: where inputs come from.
         layers: those that have been bounded, and the next one.
         errors: how far a pre-activation of the first layer may be from ``weight @ s + bias``.
-        steps: how the layers behind the first were bounded.
+        steps: how the layers behind the first were bounded, if that is kept.
         whole: bounds of the layers below the last, inactive neurons included, shape ``(2, n_k)``.
     """
 
-    def __init__(self, network: ReLUNetwork, domain: Domain) -> None:
-        self._network, self.domain = network, domain
+    def __init__(self, network: ReLUNetwork, domain: Domain, *, keep: bool = True) -> None:
+        self._network, self.domain, self._keep = network, domain, keep
         first = domain.first_layer(network)
         self.errors = first.errors
         self.layers: list[Layer] = []
@@ -176,7 +176,8 @@ class Chain:
 
     def bound_last(self, step: Step, bounds: FloatArray) -> None:
         """Tighten the bounds of the last layer by what was proven of the rows of a step."""
-        self.steps.append(step)
+        if self._keep:
+            self.steps.append(step)
         self.tighten_last(step.neurons, step.signs, bounds)
 
     def tighten_last(

@@ -53,10 +53,13 @@ class Boxes(Protocol):
 
 
 def grow(boxes: Boxes, *opened: float) -> bool:
-    """Search boxes of rising radii below what stays open; whether the whole one comes next."""
-    left = list(opened)
-    while not boxes.deadline.passed:
-        low, before = boxes.bound, boxes.objective
+    """Search boxes of rising radii below what stays open; whether the whole one comes next.
+
+    It ends where the time that is left would not do for the largest of the rising boxes.
+    """
+    left, taken = list(opened), 0.0
+    while boxes.deadline.left > taken:
+        start, low, before = boxes.deadline.clock(), boxes.bound, boxes.objective
         high = left[-1] if left else math.inf
         last, radius = high <= CLOSE * low, max(SMALLEST * boxes.cutoff, WIDER * low)
         if left:
@@ -65,6 +68,7 @@ def grow(boxes: Boxes, *opened: float) -> bool:
         elif not radius < boxes.cutoff:
             return True
         if boxes.emptied(radius, boxes.deadline if last else boxes.deadline.share(BOX_SHARE)):
+            taken = taken if left else boxes.deadline.clock() - start
             left = left[:-1] if last else left
         elif boxes.objective < before:
             left = []

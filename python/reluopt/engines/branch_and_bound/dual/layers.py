@@ -80,12 +80,15 @@ def bounded_chain(
     network: ReLUNetwork,
     domain: Domain,
     tighten: Callable[[Chain], None] = lambda _: None,
+    *,
+    keep: bool = True,
 ) -> Chain:
     """The network over a domain, with all hidden layers bounded, and the logits on top.
 
-    ``tighten`` is called for each layer behind the first, as the last of the chain by then.
+    ``tighten`` is called for each layer behind the first, as the last of the chain by then. Without
+    ``keep`` no proof of it can be kept: multipliers of large networks take most of the memory.
     """
-    chain = Chain(network, domain)
+    chain = Chain(network, domain, keep=keep)
     while not chain.complete:
         chain.advance()
         if not chain.complete:

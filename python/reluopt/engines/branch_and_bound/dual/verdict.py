@@ -79,7 +79,7 @@ class Decision:
         witness: an input that meets an alternative, or what the attack takes for one, or None.
         slack: proven upper bound on the slack of every alternative; negative where none is met.
         nodes: nodes of all trees, semidefinite programs among them.
-        chains: networks over the domain, as far as they were bounded.
+        chains: networks over the domain, of a proof that is kept.
         proofs: of each alternative that holds no input the tree that shows it and the number of
             its root, when asked for.
     """
@@ -222,8 +222,9 @@ class DomainSearch:
             if trees:
                 squeeze_last(chain, self._deadline)
 
-        chain = bounded_chain(self._network, self._domain, tighten)
-        self.decision.chains.append(chain)
+        chain = bounded_chain(self._network, self._domain, tighten, keep=self._keep)
+        if self._keep:
+            self.decision.chains.append(chain)
         return chain
 
     def _groups(self) -> list[list[int]]:
