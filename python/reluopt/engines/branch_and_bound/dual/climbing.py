@@ -25,6 +25,7 @@ from reluopt.engines.branch_and_bound.dual.slots import (
 from reluopt.engines.branch_and_bound.dual.sparse import sparse_times_transposed
 from reluopt.numerics.arrays import (
     BoolArray,
+    ByteMatrix,
     FloatMatrix,
     IntArray,
     SingleArray,
@@ -46,7 +47,7 @@ KEEP_FIRST, KEEP_SECOND, SMALL = np.float32(0.9), np.float32(0.99), np.float32(1
 
 
 @part
-def respond(t: Tables, s: Slots, b: int, start: int, biases: SingleArray) -> None:
+def respond(t: Tables, s: Slots, b: int, start: int, biases: SingleArray, seen: Any) -> None:
     """Post-activations of the relaxation at its optimum, and the gradient of the multipliers."""
     stop = start + biases.size
     slopes, offsets = t.slopes[start:stop], t.offsets[start:stop]
@@ -56,7 +57,8 @@ def respond(t: Tables, s: Slots, b: int, start: int, biases: SingleArray) -> Non
         a, phase, offset = pre[i] + biases[i], np.float32(q[i]), offsets[i]
         over = offset if c[i] < ZERO else ZERO
         post[i] = a * slope(c[i], p[i], phase, slopes[i]) + (over if phase == ZERO else ZERO)
-        g[i] = max(c[i], ZERO) * a if phase == ZERO else -phase * a
+        gradient = max(c[i], ZERO) * a if phase == ZERO else -phase * a
+        g[i] = gradient if seen[start + i] != 0 else ZERO
 
 
 @part
@@ -74,48 +76,66 @@ def respond_with_planes(t: Tables, s: Slots, b: int, layer: int, start: int) -> 
             post[i - start] += s.free[b, place + k] * g[k] / c[i]
 
 
-@part
-def wanted_first(t: Tables, s: Slots) -> BoolArray:
-    """Neurons of the first layer whose values a gradient needs.
+@apart
+@search_kernel
+def mark_seen(t: Tables, s: Slots, slot: int, seen: ByteMatrix) -> None:
+    """Mark the neurons that a slot's form can see, and those that its node has decided.
 
-    Where nothing but the top layer stands behind it those are few of a convolution: neurons that a
-    form does not see have none, unless a node has decided them. Values of stable neurons, which
-    have no offset, are positive in any case, so that their multipliers stay zero.
+    Of a convolution these are few where a form is about one neuron of a layer in the middle. All
+    others have no gradient: their values need not be known. Stable neurons have no offset.
     """
-    wanted = np.ones(t.sizes[0], np.bool_)
-    if t.sizes.size == 2 and t.rhs.size == 0:
-        for i in range(wanted.size):
-            seen = False
-            for b in range(SLOTS):
-                decided = s.phases[b, i] != 0 and t.offsets[i] != ZERO
-                seen = seen or s.coefficients[b, i] != ZERO or decided
-            wanted[i] = seen
-    return wanted
+    marks, top = seen[slot], t.sizes.size - 1
+    behind, start = np.empty(t.sizes[top], np.int8), marks.size
+    for j in range(behind.size):
+        behind[j] = s.form[slot, j] != ZERO
+    for k in range(top, 0, -1):
+        width, begin = t.sizes[k - 1], t.sparse.begins[k]
+        start -= width
+        for i in range(start, start + width):
+            whole = begin < 0 or t.rhs.size > 0
+            marks[i] = whole or (s.phases[slot, i] != 0 and t.offsets[i] != ZERO)
+        for j in range(t.sizes[k] if begin >= 0 else 0):
+            if behind[j]:
+                for e in range(t.sparse.ends[begin + j], t.sparse.ends[begin + j + 1]):
+                    marks[start + t.sparse.columns[e]] = 1
+        behind = marks[start : start + width]
+
+
+@search_kernel
+def any_of(seen: ByteMatrix, count: int, start: int, stop: int) -> BoolArray:
+    """Neurons that one of the first slots sees."""
+    found = np.zeros(stop - start, np.bool_)
+    for b in range(count):
+        for i in range(start, stop):
+            found[i - start] |= seen[b, i] != 0
+    return found
 
 
 @apart
 @search_kernel
-def respond_all(t: Tables, s: Slots, count: int) -> None:
+def respond_all(t: Tables, s: Slots, count: int, seen: ByteMatrix) -> None:
     """The gradient of all multipliers, from the points where the forms are least."""
     top, start = t.sizes.size - 1, 0
     if t.sparse.begins[0] < 0:
         times_transposed(s.points, t.stacked, s.pre, count)
     else:
-        width, wanted = t.stacked.shape[1], wanted_first(t, s)
+        width, wanted = t.stacked.shape[1], any_of(seen, count, 0, t.sizes[0])
         sparse_times_transposed(s.points, t.sparse, 0, wanted, s.pre, count, width)
     for b in range(count):
         copied(s.pre[b, t.sizes[0] : t.sizes[0] + t.neurons.size], s.lines[b], 0)
     for k in range(top):
         width, behind, place = t.sizes[k], t.sizes[k + 1], t.places[k + 1]
         for b in range(count):
-            respond(t, s, b, start, t.biases[start : start + width])
+            respond(t, s, b, start, t.biases[start : start + width], seen[b])
             respond_with_planes(t, s, b, k, start)
         if k + 1 < top or t.rhs.size:
             if t.sparse.begins[k + 1] < 0:
                 matrix = t.transposed[place : place + width * behind].reshape(width, behind)
                 times(s.post, matrix, s.pre, count, 0)
             else:
-                wanted = np.ones(behind, np.bool_)
+                first, last = start + width, k + 1 == top
+                wanted = any_of(seen, 0 if last else count, first, first + behind)
+                wanted |= last
                 sparse_times_transposed(s.post, t.sparse, k + 1, wanted, s.pre, count, width)
         start += width
     first = t.biases.size - t.sizes[top]
@@ -224,7 +244,7 @@ def split_rates(t: Tables, s: Slots, given: Batch) -> SingleArray:
 
 @apart
 @search_kernel
-def hand_over(s: Slots, old: int, new: int) -> None:
+def hand_over(s: Slots, old: int, new: int, seen: ByteMatrix) -> None:
     """Move what the next step of a node needs from one slot to another."""
     copied(s.free[old], s.free[new], 0)
     copied(s.first[old], s.first[new], 0)
@@ -232,7 +252,7 @@ def hand_over(s: Slots, old: int, new: int) -> None:
     copied(s.coefficients[old], s.coefficients[new], 0)
     copied(s.points[old], s.points[new], 0)
     for i in range(s.phases.shape[1]):
-        s.phases[new, i] = s.phases[old, i]
+        s.phases[new, i], seen[new, i] = s.phases[old, i], seen[old, i]
 
 
 class Found(NamedTuple):
@@ -294,13 +314,14 @@ def ascend(t: Tables, given: Batch, iterations: int, enough: float, found: Found
     """Ascents of all rows; see :func:`.ascent.climb`."""
     rows, neurons = given.phases.shape
     s = empty_slots(t, neurons)
-    splits = split_rates(t, s, given)
+    splits, seen = split_rates(t, s, given), np.empty((SLOTS, neurons), np.int8)
     rates, scales = rates_of(iterations)
     at, steps = np.zeros(SLOTS, np.int64), np.zeros(SLOTS, np.int64)
     coming, count = 0, 0
     while coming < rows or count > 0:
         while count < SLOTS and coming < rows:
             begin(given, coming, s, count, found)
+            mark_seen(t, s, count, seen)
             at[count], steps[count] = coming, 0
             coming, count = coming + 1, count + 1
         evaluate(t, s, count, at, steps, found)
@@ -311,9 +332,9 @@ def ascend(t: Tables, given: Batch, iterations: int, enough: float, found: Found
                 end(s, slot, found, b, steps[slot])
                 count -= 1
                 if slot < count:
-                    hand_over(s, count, slot)
+                    hand_over(s, count, slot, seen)
                     at[slot], steps[slot] = at[count], steps[count]
-        respond_all(t, s, count)
+        respond_all(t, s, count, seen)
         move(t, s, count, steps, rates, scales, splits)
         for slot in range(count):
             renew(given, at[slot], s, slot)
