@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reluopt.answers.solution import Status
+from reluopt.answers.solution import Incumbent, Status
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound import growth
 from reluopt.engines.branch_and_bound.ball import bare_ball, folded
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
-from reluopt.engines.branch_and_bound.dual import distance
+from reluopt.engines.branch_and_bound.dual import distance, growing
+from reluopt.engines.branch_and_bound.dual.verdict import Decision
 from reluopt.engines.branch_and_bound.folding import fold, is_folded
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.norm_search import norm_search
@@ -221,3 +222,44 @@ def test_boxes_grow_to_the_nearest_image_in_linf(seed, monkeypatch):
     assert radii[-1] == pytest.approx(grown.bound, rel=1e-9)
     rising = np.diff([radius for radius in radii if radius < 0.999 * grown.objective])
     assert (rising > 0.0).all()
+
+
+def left_open(monkeypatch, boxes):
+    """The first boxes of some radii stay open; returns all radii."""
+    radii, decide = [], distance._Search._decide
+
+    def noted(self, radius, *rest):
+        radii.append(radius)
+        if len(boxes) and radius >= boxes[0]:
+            boxes.pop(0)
+            return Decision()
+        return decide(self, radius, *rest)
+
+    monkeypatch.setattr(distance._Search, "_decide", noted)
+    return radii
+
+
+def test_a_nearer_image_below_an_open_box_begins_anew(monkeypatch):
+    network = convolutional(0)
+    asked = question(network, 0, Norm.LINF)
+    exact = solve(network, asked, Method("bnb"))
+    monkeypatch.setattr(growing, "WIDER", 8.0)  # from an eighth of the radius to the whole box
+    task, far = asked.task(network), 1.5 * exact.objective
+    search = distance._Search(network, task, 1e-6, Deadline.after(60.0), 0)
+    search.best = Incumbent(exact.image, far, 0)
+    radii = left_open(monkeypatch, [0.999 * far])
+    search.run()
+    assert search.objective == pytest.approx(exact.objective, rel=1e-5)
+    assert search.bound >= search.cutoff
+    assert radii[-1] == search.bound
+
+
+def test_an_open_box_without_an_image_is_followed_by_smaller_ones(monkeypatch):
+    network = convolutional(0)
+    asked = question(network, 0, Norm.LINF, margin=1e3)
+    monkeypatch.setattr(distance, "starting_points", lambda *_, **__: [])
+    radii = left_open(monkeypatch, [0.0])
+    found = solve(network, asked, Method("bnb"))
+    assert found.status is Status.INFEASIBLE
+    assert radii[0] == np.inf
+    assert np.isfinite(radii[1:-1]).all()

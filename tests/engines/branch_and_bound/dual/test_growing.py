@@ -7,7 +7,7 @@ import pytest
 
 from helpers.clocks import FakeClock
 from reluopt.deadline import Deadline
-from reluopt.engines.branch_and_bound.dual.growing import grow
+from reluopt.engines.branch_and_bound.dual.growing import LATE, grow
 
 DISTANCE = 1.0
 
@@ -87,8 +87,38 @@ def test_an_image_is_the_next_whole_box():
     assert 0.3 / 1.5 < boxes.bound < 0.3
 
 
-def test_what_cannot_be_searched_ends_it():
-    boxes = Boxes(2.0, message="too many")
+def test_boxes_that_cannot_be_searched_are_left_for_smaller_ones():
+    boxes, decided = Boxes(2.0), Boxes.emptied
+
+    def folded(radius, until):
+        return radius < 0.3 and decided(boxes, radius, until)
+
+    boxes.emptied = folded
+    assert not grow(boxes)
+    assert 0.28 < boxes.bound < 0.3
+
+
+def test_it_ends_where_no_box_can_be_searched():
+    boxes = Boxes(2.0)
     boxes.emptied = lambda radius, until: boxes.seen.append(radius)
     assert not grow(boxes)
-    assert len(boxes.seen) == 1
+    assert len(boxes.seen) < 10
+
+
+def test_it_says_so_when_the_next_box_would_come_too_late():
+    boxes = Boxes(2.0)
+    boxes.clock.seconds = 59.9
+    boxes.emptied = boxes.clock.charge(
+        lambda radius, until: setattr(boxes, "bound", radius) or True, 0.06
+    )
+    assert not grow(boxes)
+    assert boxes.message == LATE
+    assert not boxes.deadline.passed
+
+
+def test_without_an_image_the_whole_box_comes_first_and_then_smaller_ones():
+    boxes = Boxes(0.2, objective=math.inf)
+    assert grow(boxes)
+    assert not boxes.seen
+    assert not grow(boxes, DISTANCE)
+    assert 0.2 < boxes.bound < 0.22

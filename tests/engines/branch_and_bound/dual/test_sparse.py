@@ -78,7 +78,7 @@ def bounded(network, ends, patch, share):
 
 
 @QUICK
-@given(st.integers(0, 10**6), st.sampled_from([(5, 8, 3), (4, 9, 7, 3)]), st.integers(0, 2))
+@given(st.integers(0, 10**6), st.sampled_from([(5, 3), (5, 8, 3), (4, 9, 7, 3)]), st.integers(0, 2))
 def test_chains_ascents_and_children_are_those_of_dense_layers(seed, sizes, count):
     generator = np.random.default_rng(seed)
     dense = random_network(generator, sizes)

@@ -7,7 +7,7 @@ that are theorems (:mod:`.certificate`), and in float32, for the search.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -32,6 +32,9 @@ from reluopt.numerics.arrays import (
     SingleMatrix,
 )
 from reluopt.numerics.rounding import ROUNDOFF, gamma
+
+FEW_ENTRIES = 0.2
+"""Where more entries of rows are not zero, BLAS is as fast for any matrix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +71,17 @@ class Layer:
         """Of the weights, where these are sparse."""
         return nonzeros(self.weight)
 
+    def tightened(self, lower: FloatArray, upper: FloatArray) -> Layer:
+        """The layer with other bounds; what is known of its weights stays."""
+        made = replace(self, lower=lower, upper=upper)
+        known = {name: self.__dict__[name] for name in _OF_WEIGHTS if name in self.__dict__}
+        made.__dict__.update(known)
+        return made
+
     def below(self, rows: FloatMatrix) -> FloatMatrix:
         """``rows @ weight``, with at most so many roundings as a sum of the layer's size has."""
         found: FloatMatrix
-        if self.nonzeros is None:
+        if self.nonzeros is None or np.count_nonzero(rows) > FEW_ENTRIES * rows.size:
             found = rows @ self.weight
         else:
             found = product(rows, self.nonzeros, self.weight.shape[1])
@@ -103,6 +113,9 @@ class Step:
     points: NDArray[np.int8]
     shares: NDArray[np.float32]
 
+
+_OF_WEIGHTS = ("single", "single_bias", "nonzeros")
+"""Properties of a layer that do not depend on bounds."""
 
 _SINGLE = ("single_slopes", "single_offsets", "flat")
 """Properties of a chain in float32."""
@@ -195,7 +208,8 @@ class Chain:
         low = signs > 0
         np.maximum.at(lower, neurons[low], bounds[low])
         np.minimum.at(upper, neurons[~low], -bounds[~low])
-        self._append(last.weight, last.bias, last.magnitudes, lower, upper)
+        self.layers.append(last.tightened(lower, upper))
+        self._forget()
 
     @property
     def hidden(self) -> Sequence[Layer]:

@@ -119,7 +119,8 @@ def respond_all(t: Tables, s: Slots, count: int, seen: ByteMatrix) -> None:
     if t.sparse.begins[0] < 0:
         times_transposed(s.points, t.stacked, s.pre, count)
     else:
-        width, wanted = t.stacked.shape[1], any_of(seen, count, 0, t.sizes[0])
+        width, wanted = t.stacked.shape[1], any_of(seen, count if top else 0, 0, t.sizes[0])
+        wanted |= top == 0
         sparse_times_transposed(s.points, t.sparse, 0, wanted, s.pre, count, width)
     for b in range(count):
         copied(s.pre[b, t.sizes[0] : t.sizes[0] + t.neurons.size], s.lines[b], 0)

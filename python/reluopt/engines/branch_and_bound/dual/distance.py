@@ -198,14 +198,14 @@ class _Search:
         """Search until the gap is closed or time is over."""
         if self._folds and not grow(self):
             return
-        while self.cutoff > 0.0 and not self.deadline.passed:
+        while self.cutoff > 0.0 and not (self.deadline.passed or self._closed):
             radius, before = self.cutoff, self.objective
-            most = math.inf if self._large else FEW
+            most = math.inf if self._large or self._folds else FEW
             until = self.deadline.share(WHOLE_SHARE) if self._folds else self.deadline
             decision = self._decided(radius, until, most)
             if self.objective < before:
                 continue
-            if self._open(decision) and decision.nodes >= most and not self._large:
+            if self._open(decision, until) and decision.nodes >= most and not self._large:
                 self._bound_smaller()
                 continue
             if decision.witness is None and not decision.empty and self._repair():
@@ -219,7 +219,8 @@ class _Search:
             if decision.empty:
                 self.bound = radius
             elif self._folds:
-                grow(self, radius)
+                if grow(self, min(radius, self._widest)):
+                    continue
             elif not self._large:
                 self.bound_roots(radius)
             return
@@ -230,15 +231,20 @@ class _Search:
         if decision.witness is not None:
             self.offer(decision.witness.image, decision.witness.alternative)
         elif decision.empty:
-            self.bound = radius
+            self.bound = max(self.bound, radius)
             self.report()
         else:
             self._repair()
         return decision.empty
 
-    def _open(self, decision: Decision) -> bool:
+    def _open(self, decision: Decision, until: Deadline) -> bool:
         """Whether a search ended without an answer before its time."""
-        return decision.witness is None and not decision.empty and not self.deadline.passed
+        return decision.witness is None and not decision.empty and not until.passed
+
+    @property
+    def _closed(self) -> bool:
+        """Whether the gap is closed by a box that has been searched, and a proof kept if asked."""
+        return self.bound >= self.cutoff and not (self.keep and self.proof is None)
 
     def _bound_smaller(self) -> bool:
         """Radii that are proven to hold nothing: of a large tree what is known when time is up.
@@ -297,7 +303,7 @@ class _Search:
             decision = self._decide(radius, self._worst, until, most)
             missed = decision.witness is not None and not decision.witness.slack >= 0.0
             self._together = self._together or missed
-            wanted = self._open(decision) and radius <= self.cutoff  # nearer ones end it
+            wanted = self._open(decision, until) and radius <= self.cutoff  # nearer ones end it
             if not missed and not (wanted and decision.nodes < most):
                 return decision
         return self._decide(radius, everything, until, most)
@@ -310,7 +316,7 @@ class _Search:
         After ``most`` nodes it ends undecided; where trees of programs go on, smaller boxes are
         searched within this call, and may leave another incumbent.
         """
-        asked = self._weakened(chosen)
+        asked, self.message = self._weakened(chosen), ""
         ends, folded = self._box(radius, asked)
         if folded is None or folded.empty:
             return Decision(slack=math.inf if folded is None else -math.inf)

@@ -15,10 +15,14 @@ from reluopt.deadline import Deadline
 SMALLEST, WIDER = 1 / 64, 1.4
 """The first radius, as a share of the incumbent's, and the factor of the next ones."""
 
-NEARER, SHRUNK, CLOSE = 1 / 3, 0.25, 1.02
+NEARER, SHRUNK, CLOSE, LEAST = 1 / 3, 0.25, 1.02, 1e-4
 """Where the next radius lies between an empty box and one that stays open, in logarithms, as trees
-double with each percent; which share of the latter it has at least; and when the two are so close
-that the open one is given all the time that is left."""
+double with each percent; which share of the latter it has at least; when the two are so close that
+the open one is given all the time that is left; and a share of the first open one that is too small
+to be of use."""
+
+LATE = "the next box is expected to take longer than the time that is left"
+"""Message of a search that ends before its time."""
 
 BOX_SHARE = 0.25
 """Share of the time left that such a box may take."""
@@ -30,7 +34,7 @@ class Boxes(Protocol):
     Attributes:
         deadline: when to stop.
         bound: the largest radius that is proven to hold nothing.
-        message: why no box can be searched, if so.
+        message: why the search ends before its time, if so.
     """
 
     deadline: Deadline
@@ -65,6 +69,8 @@ def grow(boxes: Boxes, *opened: float) -> bool:
         if left:
             between = low ** (1.0 - NEARER) * high**NEARER
             radius = high if last else max(between, SHRUNK * high)
+            if not radius > LEAST * left[0]:
+                return False
         elif not radius < boxes.cutoff:
             return True
         if boxes.emptied(radius, boxes.deadline if last else boxes.deadline.share(BOX_SHARE)):
@@ -72,8 +78,10 @@ def grow(boxes: Boxes, *opened: float) -> bool:
             left = left[:-1] if last else left
         elif boxes.objective < before:
             left = []
-        elif boxes.message or last:
+        elif last:
             return False
         else:
             left.append(radius)
+    if not boxes.deadline.passed:
+        boxes.message = LATE
     return False
