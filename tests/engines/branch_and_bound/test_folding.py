@@ -247,7 +247,7 @@ def test_a_nearer_image_below_an_open_box_begins_anew(monkeypatch):
     task, far = asked.task(network), 1.5 * exact.objective
     search = distance._Search(network, task, 1e-6, Deadline.after(60.0), 0)
     search.best = Incumbent(exact.image, far, 0)
-    radii = left_open(monkeypatch, [0.999 * far])
+    radii = left_open(monkeypatch, [0.999 * far] * 2)
     search.run()
     assert search.objective == pytest.approx(exact.objective, rel=1e-5)
     assert search.bound >= search.cutoff
@@ -258,8 +258,8 @@ def test_an_open_box_without_an_image_is_followed_by_smaller_ones(monkeypatch):
     network = convolutional(0)
     asked = question(network, 0, Norm.LINF, margin=1e3)
     monkeypatch.setattr(distance, "starting_points", lambda *_, **__: [])
-    radii = left_open(monkeypatch, [0.0])
+    radii = left_open(monkeypatch, [0.0] * 2)
     found = solve(network, asked, Method("bnb"))
     assert found.status is Status.INFEASIBLE
     assert radii[0] == np.inf
-    assert np.isfinite(radii[1:-1]).all()
+    assert np.isfinite(radii[2:-1]).all()
