@@ -32,6 +32,9 @@ ROUNDS, ROUND_STEPS = 2, 10
 """Rounds of planes, and steps of the ascent before each and after the last: more lift a root a
 little, but say no more of the nodes deep below it, which get planes of their own."""
 
+LAYER_SHARE = 0.2
+"""Of the time left, what planes for the bounds of one layer may take."""
+
 FIRST_SHARE = 0.5
 """Share of a plane before an ascent."""
 
@@ -197,7 +200,7 @@ def bound_last_with_planes(
 ) -> None:
     """Tighten some undecided neurons of a chain's last layer, each end with planes of its own.
 
-    Over a simplex all share planes. Neurons that the deadline leaves keep their bounds.
+    Over a simplex all share planes. Neurons that a share of the time leaves keep their bounds.
     """
     model = Model.of(chain)
     if not chain.domain.is_box:
@@ -205,8 +208,9 @@ def bound_last_with_planes(
         return
     made: list[tuple[int, int, Cut]] = []
     bounds: list[float] = []
+    until = deadline.share(LAYER_SHARE)
     for neuron in neurons.tolist():
-        if deadline.passed:
+        if until.passed:
             break
         for sign in (1, -1):
             forms = signed_rows(chain, np.array([neuron]), np.array([sign], dtype=np.int8))

@@ -252,8 +252,7 @@ class _Search:
         Returns whether they hold no better image either, so that the tree is still wanted.
         """
         self._large, before = True, self.objective
-        if not self._folds:
-            self.bound_roots(self.cutoff)
+        self.bound_roots(self.cutoff)
         for share in SMALLER:
             radius = share * self.cutoff
             if radius > self.bound and not (

@@ -50,9 +50,6 @@ FEW, PATIENCE = 10_000, 25
 """Nodes, 1 s, after which semidefinite programs (:mod:`.programs`) take over; and programs for one
 alternative, about 2 s, that are solved before something else comes meanwhile."""
 
-LAYER_SHARE = 0.2
-"""Of the time left, what planes for the bounds of one layer may take."""
-
 LONG = 100_000
 """Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
 pay where programs cannot be solved: about 10 s."""
@@ -217,8 +214,8 @@ class DomainSearch:
 
         def tighten(chain: Chain) -> None:
             if planes and not self._deadline.passed:
-                spent = self._deadline.share(LAYER_SHARE)
-                bound_last_with_planes(chain, chain.layers[-1].undecided, deadline=spent)
+                undecided = chain.layers[-1].undecided
+                bound_last_with_planes(chain, undecided, deadline=self._deadline)
             if trees:
                 squeeze_last(chain, self._deadline)
 
