@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from reluopt.cli import console
-from reluopt.cli.console import progress_bar
+from reluopt.cli.console import errors, output, progress_bar
 from reluopt.numerics.prepare import Preparation, prepare
 from reluopt.runs import progress
 from reluopt.runs.progress import RunProgress, Tracker
@@ -118,3 +118,10 @@ def test_nothing_is_said_where_everything_is_there(capfd):
     with progress_bar("attack", 1):
         prepare(["bounds"])
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("console", [output, errors])
+def test_names_of_images_are_no_pictures(console):
+    with console.capture() as shown:
+        console.print("test:100: the time is over")
+    assert shown.get() == "test:100: the time is over\n"

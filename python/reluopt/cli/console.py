@@ -41,8 +41,8 @@ _WRAPPED = ("detail", "result")
 MAX_TABLE_ROWS = 50
 """Longest table on the screen; the files of a run have everything."""
 
-output = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+output = Console(highlight=False, emoji=False)  # test:100: is an image
+errors = Console(stderr=True, highlight=False, emoji=False)
 
 
 def number(value: Any, form: str = ".4g") -> str:
