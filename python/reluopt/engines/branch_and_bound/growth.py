@@ -48,6 +48,9 @@ SHRINKAGE = 0.7
 WALKING_SHARE = 0.25
 """Most of the time that better incumbents may take."""
 
+FORMS_SHARE = 0.8
+"""Most of the time that the norm's own forms may take: they ask for less and less a step."""
+
 HALVINGS = 8
 """Balls that the bisection tries."""
 
@@ -70,6 +73,7 @@ class Balls:
         self._whole = search.frame
         norm = norm_search(search.frame.task.norm)
         self._outside, self._heavy = norm.objective_outside, norm.heavy
+        self._forms = None if keeps_proof else norm.forms  # replays know linear forms alone
         self.bound = 0.0
         self.size: dict[str, int] = {}
         self.plans: list[Plan] = []
@@ -94,7 +98,7 @@ class Balls:
         self._walk(starts)
         with search.step("linear forms"):
             radius = self._excluded_radius(search.radius)
-        self._found(self._outside(self._whole, radius))
+        self._shown(radius)
         if self._keeps_proof:  # of what relaxations can show by now, should nothing else be proven
             least = radius
             while self._undecided(least) > self._heavy:
@@ -163,6 +167,10 @@ class Balls:
             search.frame, search.ceiling = before
         return done
 
+    def _shown(self, radius: float) -> None:
+        """Nothing lies within a radius."""
+        self._found(self._outside(self._whole, radius))
+
     def _found(self, bound: float) -> None:
         self.bound = max(self.bound, bound)
         self.search.report(self.bound)
@@ -172,15 +180,24 @@ class Balls:
         if self._last is None or self._last.radius != radius:
             deadline = NEVER if self._keeps_proof else self.search.deadline  # replays have none
             self._last = bare_ball(self._whole, radius, deadline)
+            if self._forms is not None:
+                self._last = self._forms.narrowed(self._whole, self._last)
         return self._last
 
     def _undecided(self, radius: float) -> int:
-        """Undecided neurons over a ball."""
+        """Undecided neurons over a ball; no fewer are looked for where there are too many."""
+        if self._forms is not None:
+            count = self._forms.undecided(self._whole, radius)
+            if count > self._heavy:
+                return count
         ball = self._ball(radius)
         return int(np.count_nonzero(self._whole.undecided(ball.lower, ball.upper)))
 
     def _excluded_radius(self, most: float) -> float:
-        """A radius within which linear forms exclude every alternative."""
+        """A radius within which linear forms, or those of the norm, exclude every alternative."""
+        if self._forms is not None:
+            deadline = self.search.deadline.share(FORMS_SHARE)
+            return self._forms.excluded_radius(self._whole, most, deadline, self._shown)
         least, count = 0.0, len(self._whole.task.alternatives)
         for _ in range(HALVINGS):
             radius = 0.5 * (least + most) if least else most / 4.0

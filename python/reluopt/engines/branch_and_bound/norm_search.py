@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar
 
+from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound import NORMS
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.events import TreeEvents
@@ -104,6 +105,27 @@ class Finisher(Protocol):
         ...
 
 
+class BallForms(Protocol):
+    """Bounds over balls about large networks that know that neurons share one budget."""
+
+    def excluded_radius(
+        self, frame: Frame, most: float, deadline: Deadline, report: Callable[[float], None]
+    ) -> float:
+        """A radius, at most ``most``, within which they exclude every alternative.
+
+        Every radius is reported as it is shown.
+        """
+        ...
+
+    def undecided(self, frame: Frame, radius: float) -> int:
+        """How many hidden neurons may switch within a ball."""
+        ...
+
+    def narrowed(self, frame: Frame, ball: Ball) -> Ball:
+        """A ball with the phases that they decide."""
+        ...
+
+
 @dataclass(frozen=True)
 class NormSearch(Generic[B]):
     """Search and proofs in one norm.
@@ -118,6 +140,7 @@ class NormSearch(Generic[B]):
         check: who checks the leaves of a proof about some conditions over a ball.
         prover: who proves them.
         finisher: who takes large trees over, if anyone does; proofs do not keep what it finds.
+        forms: forms better than linear ones, of networks that are folded, if there are any.
         heavy: undecided neurons beyond which one relaxation takes a minute, or gigabytes.
     """
 
@@ -130,6 +153,7 @@ class NormSearch(Generic[B]):
     prover: Callable[[Frame, LogitConditions, B], Prover]
     heavy: int
     finisher: Finisher | None = None
+    forms: BallForms | None = None
 
 
 def norm_search(norm: object) -> NormSearch[Any]:

@@ -1,0 +1,192 @@
+"""How far away every alternative lies at least, by convex functions at corners (:mod:`.forms`).
+
+Bisection with the slopes at no change comes first. From there the radius grows as long as
+:mod:`.climbing` finds slopes of each alternative, the hardest one first, whose slopes serve the
+others as a start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from reluopt.deadline import Deadline
+from reluopt.engines.branch_and_bound.ball import Ball
+from reluopt.engines.branch_and_bound.corners.climbing import Climb
+from reluopt.engines.branch_and_bound.corners.forms import Corners, Slopes
+from reluopt.engines.branch_and_bound.corners.units import Layer, layers_at, units_of
+from reluopt.engines.branch_and_bound.dual.domains import SimplexDomain
+from reluopt.engines.branch_and_bound.frame import Frame
+from reluopt.networks.layers.base import Affine
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.tasks import Alternative
+
+HALVINGS = 7
+"""Balls that the bisection tries."""
+
+GROWTHS = (1.08, 1.03, 1.01)
+"""A ball's radius relative to that of the one before; the next growth where one fails."""
+
+PATIENCE = 60
+"""Steps for one condition over one ball: later ones gain little."""
+
+LOOK_BACK = 8
+"""Steps whose gain tells whether the rest may suffice."""
+
+
+def undecided(frame: Frame, radius: float) -> int:
+    """How many units may switch within an L1 ball, by forms at its corners."""
+    return sum(int(own.sum()) for own in _Net.of(frame).corners(radius, {}).undecided)
+
+
+def narrowed(frame: Frame, ball: Ball) -> Ball:
+    """Bounds over an L1 ball with the phases that these forms decide, where units are neurons."""
+    net = _Net.of(frame)
+    if any(layer.windows is not None for layer in net.layers):
+        return ball
+    stable = ~np.concatenate(net.corners(ball.radius, {}).undecided)
+    active = np.concatenate([layer.keeps for layer in net.layers]) > 0.0
+    lower, upper = ball.lower.copy(), ball.upper.copy()
+    own = slice(0, stable.size)
+    lower[own] = np.where(stable & active, np.maximum(lower[own], 0.0), lower[own])
+    upper[own] = np.where(stable & ~active, np.minimum(upper[own], 0.0), upper[own])
+    return replace(ball, lower=lower, upper=upper, empty=ball.empty or bool((lower > upper).any()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Net:
+    """A network as it is at the image, and the box."""
+
+    layers: list[Layer]
+    last: Affine
+    box: tuple[FloatArray, FloatArray]
+    image: FloatArray
+
+    @classmethod
+    def of(cls, frame: Frame) -> _Net:
+        """That of a frame."""
+        task, units = frame.task, units_of(frame.network)
+        image, box = np.array(task.image), (np.array(task.box.lower), np.array(task.box.upper))
+        return cls(layers_at(units, image), units[-1].pieces, box, image)
+
+    def corners(self, radius: float, slopes: Slopes) -> Corners:
+        """Forms over a ball."""
+        domain = SimplexDomain(*self.box, self.image, radius)
+        return Corners(self.layers, self.last, domain, slopes)
+
+
+def excluded_radius(
+    frame: Frame, most: float, deadline: Deadline, report: Callable[[float], None]
+) -> float:
+    """A radius, at most ``most``, of an L1 ball in which no input meets any alternative.
+
+    Args:
+        frame: of a task that minimises an L1 distance.
+        most: beyond it nothing is of interest; positive and finite.
+        deadline: when to stop; what was shown until then stands.
+        report: told of every radius that is shown.
+    """
+    rise = _Rise(frame.task.alternatives, _Net.of(frame), deadline, report)
+    with np.errstate(over="ignore", invalid="ignore"):  # such forms exclude nothing
+        rise.halve(most)
+        rise.grow(most)
+    return rise.known
+
+
+@dataclass(eq=False)
+class _Rise:
+    """The way up.
+
+    Attributes:
+        known: the largest radius that was shown.
+        ceilings: of all alternatives over the last ball that was tried without slopes.
+        climbs: of the alternatives, for the condition that excludes each most clearly.
+    """
+
+    alternatives: Sequence[Alternative]
+    net: _Net
+    deadline: Deadline
+    report: Callable[[float], None]
+    known: float = 0.0
+    ceilings: FloatArray = field(default_factory=lambda: np.zeros(0))
+    climbs: list[Climb] = field(default_factory=list)
+
+    def halve(self, most: float) -> None:
+        """Bisection with the slopes at no change."""
+        radius, high = most, most
+        for trial in range(HALVINGS + 1):
+            if self.deadline.passed:
+                return
+            if self._excluded(radius):
+                self._shown(radius)
+                if radius == most:
+                    return
+            else:
+                high = radius
+            radius = 0.5 * (self.known + high) if self.known or trial else most / 8.0
+
+    def grow(self, most: float) -> None:
+        """Larger balls, with slopes for each."""
+        growths = list(GROWTHS)
+        if growths and 0.0 < self.known < most:
+            self._excluded(min(self.known * growths[0], most))
+        while self.known > 0.0 and growths and self.known < most and not self.deadline.passed:
+            radius = min(self.known * growths[0], most)
+            if self._climbed(radius):
+                self._shown(radius)
+            else:
+                growths.pop(0)
+
+    def _shown(self, radius: float) -> None:
+        self.known = radius
+        self.report(radius)
+
+    def _excluded(self, radius: float) -> bool:
+        """Whether all alternatives are, with the slopes at no change."""
+        corners, climbs, ceilings = self.net.corners(radius, {}), [], []
+        for alternative in self.alternatives:
+            matrix, rhs = alternative.conditions.matrix, alternative.conditions.rhs
+            found, _ = corners.conditions(np.array(matrix), np.array(rhs))
+            least = int(np.argmin(found)) if rhs.size else 0
+            chosen = slice(least, least + 1)
+            climbs.append(Climb(np.array(matrix[chosen]), np.array(rhs[chosen])))
+            ceilings.append(float(found[least]) if rhs.size else np.inf)
+        self.climbs, self.ceilings = climbs, np.array(ceilings)
+        return bool((self.ceilings < 0.0).all())
+
+    def _climbed(self, radius: float) -> bool:
+        """Whether slopes are found that exclude every alternative."""
+        open_ones = sorted(range(len(self.climbs)), key=lambda index: -self.ceilings[index])
+        while open_ones:
+            hardest = self.climbs[open_ones.pop(0)]
+            if not self._lowered(hardest, radius):
+                return False
+            open_ones = self._others(open_ones, hardest, radius)
+        return True
+
+    def _lowered(self, climb: Climb, radius: float) -> bool:
+        """Whether slopes of one condition are found."""
+        values: list[float] = []
+        while len(values) < PATIENCE and not self.deadline.passed:
+            values.append(climb.step(self.net.corners(radius, climb.slopes)))
+            if values[-1] < 0.0:
+                return True
+            left = PATIENCE - len(values)
+            if len(values) > LOOK_BACK:
+                gain = (values[-1 - LOOK_BACK] - values[-1]) / LOOK_BACK
+                if gain * left < values[-1]:
+                    return False
+        return False
+
+    def _others(self, others: Sequence[int], lead: Climb, radius: float) -> list[int]:
+        """Those alternatives which the slopes of another, below the logits, leave open."""
+        corners, left = self.net.corners(radius, lead.slopes), []
+        for index in others:
+            climb = self.climbs[index]
+            found, _ = corners.conditions(climb.matrix, climb.rhs, climb.slopes)
+            if not found[0] < 0.0:
+                left.append(index)
+                climb.follow(lead, len(corners.layers))
+        return left
