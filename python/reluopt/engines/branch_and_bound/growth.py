@@ -51,6 +51,10 @@ WALKING_SHARE = 0.25
 FORMS_SHARE = 0.8
 """Most of the time that the norm's own forms may take: they ask for less and less a step."""
 
+NARROW = 30.0
+"""How many pixels may change as far as they can, from which on a box is narrow for a ball: the
+norm's forms know of it in the first layer and at the end alone."""
+
 HALVINGS = 8
 """Balls that the bisection tries."""
 
@@ -73,7 +77,8 @@ class Balls:
         self._whole = search.frame
         norm = norm_search(search.frame.task.norm)
         self._outside, self._heavy = norm.objective_outside, norm.heavy
-        self._forms = None if keeps_proof else norm.forms  # replays know linear forms alone
+        known = None if keeps_proof else norm.forms  # replays know linear forms alone
+        self._forms = None if known is None else known(self._whole)
         self.bound = 0.0
         self.size: dict[str, int] = {}
         self.plans: list[Plan] = []
@@ -96,6 +101,8 @@ class Balls:
             self._grow_within(search.radius, starts)
             return
         self._walk(starts)
+        if search.out_of_time:
+            return
         with search.step("linear forms"):
             radius = self._excluded_radius(search.radius)
         self._shown(radius)
@@ -181,13 +188,13 @@ class Balls:
             deadline = NEVER if self._keeps_proof else self.search.deadline  # replays have none
             self._last = bare_ball(self._whole, radius, deadline)
             if self._forms is not None:
-                self._last = self._forms.narrowed(self._whole, self._last)
+                self._last = self._forms.narrowed(self._last, deadline)
         return self._last
 
     def _undecided(self, radius: float) -> int:
         """Undecided neurons over a ball; no fewer are looked for where there are too many."""
-        if self._forms is not None:
-            count = self._forms.undecided(self._whole, radius)
+        if self._forms is not None and radius > 0.0 and not self._is_narrow(radius):
+            count = self._forms.undecided(radius, self._heavy, self.search.deadline)
             if count > self._heavy:
                 return count
         ball = self._ball(radius)
@@ -195,9 +202,21 @@ class Balls:
 
     def _excluded_radius(self, most: float) -> float:
         """A radius within which linear forms, or those of the norm, exclude every alternative."""
-        if self._forms is not None:
+        found = 0.0
+        if self._forms is not None and most > 0.0:
             deadline = self.search.deadline.share(FORMS_SHARE)
-            return self._forms.excluded_radius(self._whole, most, deadline, self._shown)
+            found = self._forms.excluded_radius(most, deadline, self._shown)
+        if found > 0.0 and not self._is_narrow(most):
+            return found
+        return max(found, self._linearly_excluded_radius(most))
+
+    def _is_narrow(self, radius: float) -> bool:
+        """Whether the box, of which only linear forms know much, cuts most off a ball."""
+        reach = np.maximum(np.abs(self._whole.inputs.low), np.abs(self._whole.inputs.high))
+        return radius > NARROW * float(reach.max(initial=0.0))
+
+    def _linearly_excluded_radius(self, most: float) -> float:
+        """A radius within which linear forms exclude every alternative."""
         least, count = 0.0, len(self._whole.task.alternatives)
         for _ in range(HALVINGS):
             radius = 0.5 * (least + most) if least else most / 4.0

@@ -109,7 +109,7 @@ class BallForms(Protocol):
     """Bounds over balls about large networks that know that neurons share one budget."""
 
     def excluded_radius(
-        self, frame: Frame, most: float, deadline: Deadline, report: Callable[[float], None]
+        self, most: float, deadline: Deadline, report: Callable[[float], None]
     ) -> float:
         """A radius, at most ``most``, within which they exclude every alternative.
 
@@ -117,11 +117,11 @@ class BallForms(Protocol):
         """
         ...
 
-    def undecided(self, frame: Frame, radius: float) -> int:
-        """How many hidden neurons may switch within a ball."""
+    def undecided(self, radius: float, enough: int, deadline: Deadline) -> int:
+        """How many units may switch within a ball; more than ``enough`` stands for any number."""
         ...
 
-    def narrowed(self, frame: Frame, ball: Ball) -> Ball:
+    def narrowed(self, ball: Ball, deadline: Deadline) -> Ball:
         """A ball with the phases that they decide."""
         ...
 
@@ -153,7 +153,7 @@ class NormSearch(Generic[B]):
     prover: Callable[[Frame, LogitConditions, B], Prover]
     heavy: int
     finisher: Finisher | None = None
-    forms: BallForms | None = None
+    forms: Callable[[Frame], BallForms] | None = None
 
 
 def norm_search(norm: object) -> NormSearch[Any]:

@@ -24,6 +24,9 @@ from reluopt.engines.branch_and_bound.corners.tables import (
 from reluopt.engines.branch_and_bound.corners.units import Layer
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
 
+ENTRIES = 2_000_000
+"""Most slopes of one layer's forms at another layer; those of larger ones stay as they are."""
+
 RATE, DECAY, KEEP_FIRST, KEEP_SECOND = 0.2, 0.985, 0.9, 0.99
 """Adam's. Of 0.1, 0.15 and 0.2 the last is the fastest in the first ten steps."""
 
@@ -64,7 +67,7 @@ class Climb:
     Attributes:
         matrix, rhs: the condition.
         slopes: chosen so far.
-        count: steps taken.
+        count: steps taken since it rested.
     """
 
     matrix: FloatMatrix
@@ -83,11 +86,15 @@ class Climb:
         if not found[0] < 0.0:
             self.count += 1
             for key, gradient in _gradients(corners, forms, self.slopes):
-                layer = corners.layers[key[1]]
-                if layer.rectified:
-                    rows = _forms_of(corners, forms, key[0]).rows[key[1]]
+                layer, rows = corners.layers[key[1]], _forms_of(corners, forms, key[0]).rows[key[1]]
+                if layer.rectified and gradient.size <= ENTRIES:
                     self._move(key, gradient, layer.keeps, rows)
         return float(found[0])
+
+    def rest(self) -> None:
+        """Forget all but the slopes, until steps begin anew."""
+        self._moments.clear()
+        self.count = 0
 
     def follow(self, lead: Climb, top: int) -> None:
         """Begin with the slopes that another climb found below the logits."""

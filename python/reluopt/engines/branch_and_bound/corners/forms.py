@@ -29,16 +29,19 @@ given numbers from then on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.corners.tables import (
     Rows,
     Table,
     dense,
+    is_finite,
     largest_entries,
     passed,
     positive,
@@ -76,6 +79,8 @@ class Corners:
         last: the map to the logits.
         domain: the simplex about the image at which the layers are.
         slopes: chosen before.
+        deadline: when to leave it incomplete.
+        enough: undecided units after which to leave it incomplete.
         excesses: forms of each layer's excesses.
         errors: E of each layer.
         undecided: units of each for which others may lead.
@@ -85,6 +90,8 @@ class Corners:
     last: Affine
     domain: SimplexDomain
     slopes: Slopes
+    deadline: Deadline = NEVER
+    enough: float = math.inf
     excesses: list[Forms] = field(default_factory=list)
     errors: list[Table] = field(default_factory=list)
     undecided: list[BoolArray] = field(default_factory=list)
@@ -95,31 +102,47 @@ class Corners:
         domain = self.domain
         moved = domain.signs * domain.radius, (domain.pixels, np.arange(domain.columns))
         self._moves = sp.csr_array(moved, shape=(domain.center.size, domain.columns))
-        self._terms, self._sizes = 64.0 + domain.center.size, np.abs(domain.center)
+        self._terms = 64.0 + domain.center.size + self.last.output_size
+        self._sizes = np.abs(domain.center)
         if not self.layers:
             self._sizes = self._sizes + domain.radius
         for k, layer in enumerate(self.layers):
+            if self.deadline.passed or self.count > self.enough:
+                return
             sizes = layer.biases + layer.weights @ self._sizes
             if k == 0:
-                sizes += domain.radius * largest_entries(layer.weights)
-            self._terms += 2.0 * sizes.size + 8.0
+                sizes = sizes + domain.radius * largest_entries(layer.weights)
+            self._terms += 2.0 * max(sizes.size, layer.starts.size) + 8.0
             room = self._room(layer.taken @ sizes)
             forms = self.forms(k, layer.excesses, layer.constants + room)
             self._sizes = (2.0 if layer.windows is None else 3.0) * layer.posts(sizes)
-            self._take(layer, forms)
+            if not self._take(layer, forms):
+                return
+
+    @property
+    def complete(self) -> bool:
+        """Whether all layers are bounded, by numbers."""
+        return len(self.errors) == len(self.layers)
+
+    @property
+    def count(self) -> int:
+        """Undecided units so far."""
+        return sum(int(own.sum()) for own in self.undecided)
 
     def _room(self, sizes: FloatArray) -> FloatArray:
-        """What may be lost to rounding."""
-        found: FloatArray = 4.0 * float(gamma(self._terms)) * sizes + TINY
+        """What may be lost to rounding: nothing where there is nothing."""
+        found: FloatArray = np.where(sizes == 0.0, 0.0, 4.0 * gamma(self._terms) * sizes + TINY)
         return found
 
-    def _take(self, layer: Layer, forms: Forms) -> None:
-        """Take the excesses of the next layer."""
-        highest = np.maximum.reduceat(forms.above.highest(), layer.starts)
-        undecided = ~(highest <= 0.0)
+    def _take(self, layer: Layer, forms: Forms) -> bool:
+        """Take the excesses of the next layer, if they are numbers."""
+        if not (np.isfinite(forms.above.rest).all() and is_finite(forms.above.rises)):
+            return False
+        undecided = np.maximum.reduceat(forms.above.highest(), layer.starts) > 0.0
         self.excesses.append(forms)
         self.undecided.append(undecided)
         self.errors.append(forms.above.largest(layer.starts).only(undecided.astype(np.float64)))
+        return True
 
     def forms(
         self, k: int, rows: Rows, constants: FloatArray, slopes: Slopes | None = None
@@ -149,7 +172,10 @@ class Corners:
     def conditions(
         self, matrix: FloatMatrix, rhs: FloatArray, slopes: Slopes | None = None
     ) -> tuple[FloatArray, Forms]:
-        """Upper bounds of ``matrix @ logits - rhs`` over the simplex, and their forms."""
+        """Upper bounds of ``matrix @ logits - rhs`` over the simplex, and their forms.
+
+        All layers must be bounded.
+        """
         bias, sizes = self.last.bias, abs(self.last.weight) @ self._sizes
         room = self._room(np.abs(matrix) @ (np.abs(bias) + sizes) + np.abs(rhs))
         rows = dense(matrix @ self.last.weight)

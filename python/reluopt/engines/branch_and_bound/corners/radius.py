@@ -7,21 +7,20 @@ others as a start.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from reluopt.deadline import Deadline
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.corners.climbing import Climb
 from reluopt.engines.branch_and_bound.corners.forms import Corners, Slopes
-from reluopt.engines.branch_and_bound.corners.units import Layer, layers_at, units_of
+from reluopt.engines.branch_and_bound.corners.units import are_neurons, layers_at, units_of
 from reluopt.engines.branch_and_bound.dual.domains import SimplexDomain
 from reluopt.engines.branch_and_bound.frame import Frame
-from reluopt.networks.layers.base import Affine
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.tasks import Alternative
 
 HALVINGS = 7
 """Balls that the bisection tries."""
@@ -36,63 +35,60 @@ LOOK_BACK = 8
 """Steps whose gain tells whether the rest may suffice."""
 
 
-def undecided(frame: Frame, radius: float) -> int:
-    """How many units may switch within an L1 ball, by forms at its corners."""
-    return sum(int(own.sum()) for own in _Net.of(frame).corners(radius, {}).undecided)
+class CornerForms:
+    """Forms at corners of balls about the image of a frame; see the module."""
 
-
-def narrowed(frame: Frame, ball: Ball) -> Ball:
-    """Bounds over an L1 ball with the phases that these forms decide, where units are neurons."""
-    net = _Net.of(frame)
-    if any(layer.windows is not None for layer in net.layers):
-        return ball
-    stable = ~np.concatenate(net.corners(ball.radius, {}).undecided)
-    active = np.concatenate([layer.keeps for layer in net.layers]) > 0.0
-    lower, upper = ball.lower.copy(), ball.upper.copy()
-    own = slice(0, stable.size)
-    lower[own] = np.where(stable & active, np.maximum(lower[own], 0.0), lower[own])
-    upper[own] = np.where(stable & ~active, np.minimum(upper[own], 0.0), upper[own])
-    return replace(ball, lower=lower, upper=upper, empty=ball.empty or bool((lower > upper).any()))
-
-
-@dataclass(frozen=True, eq=False)
-class _Net:
-    """A network as it is at the image, and the box."""
-
-    layers: list[Layer]
-    last: Affine
-    box: tuple[FloatArray, FloatArray]
-    image: FloatArray
-
-    @classmethod
-    def of(cls, frame: Frame) -> _Net:
-        """That of a frame."""
+    def __init__(self, frame: Frame) -> None:
         task, units = frame.task, units_of(frame.network)
-        image, box = np.array(task.image), (np.array(task.box.lower), np.array(task.box.upper))
-        return cls(layers_at(units, image), units[-1].pieces, box, image)
+        self.alternatives = task.alternatives
+        self.layers, self.last = layers_at(units, np.array(task.image)), units[-1].pieces
+        self._box = np.array(task.box.lower), np.array(task.box.upper)
+        self._image = np.array(task.image)
+        self._are_neurons = are_neurons(units, frame.network)
 
-    def corners(self, radius: float, slopes: Slopes) -> Corners:
-        """Forms over a ball."""
-        domain = SimplexDomain(*self.box, self.image, radius)
-        return Corners(self.layers, self.last, domain, slopes)
+    def corners(
+        self, radius: float, slopes: Slopes, deadline: Deadline, enough: float = math.inf
+    ) -> Corners:
+        """The network over a ball."""
+        domain = SimplexDomain(*self._box, self._image, radius)
+        with np.errstate(over="ignore", invalid="ignore"):  # such forms show nothing
+            return Corners(self.layers, self.last, domain, slopes, deadline, enough)
 
+    def undecided(self, radius: float, enough: int, deadline: Deadline) -> int:
+        """How many units may switch within a ball; above ``enough`` perhaps more."""
+        return self.corners(radius, {}, deadline, enough).count
 
-def excluded_radius(
-    frame: Frame, most: float, deadline: Deadline, report: Callable[[float], None]
-) -> float:
-    """A radius, at most ``most``, of an L1 ball in which no input meets any alternative.
+    def narrowed(self, ball: Ball, deadline: Deadline) -> Ball:
+        """Bounds over a ball with the phases that these forms decide, where units are neurons."""
+        if not self._are_neurons or ball.empty or not self.layers:
+            return ball
+        corners = self.corners(ball.radius, {}, deadline)
+        if not corners.complete:
+            return ball
+        stable = ~np.concatenate(corners.undecided)
+        active = np.concatenate([layer.keeps for layer in self.layers]) > 0.0
+        lower, upper = ball.lower.copy(), ball.upper.copy()
+        own = slice(0, stable.size)
+        lower[own] = np.where(stable & active, np.maximum(lower[own], 0.0), lower[own])
+        upper[own] = np.where(stable & ~active, np.minimum(upper[own], 0.0), upper[own])
+        return replace(ball, lower=lower, upper=upper)
 
-    Args:
-        frame: of a task that minimises an L1 distance.
-        most: beyond it nothing is of interest; positive and finite.
-        deadline: when to stop; what was shown until then stands.
-        report: told of every radius that is shown.
-    """
-    rise = _Rise(frame.task.alternatives, _Net.of(frame), deadline, report)
-    with np.errstate(over="ignore", invalid="ignore"):  # such forms exclude nothing
-        rise.halve(most)
-        rise.grow(most)
-    return rise.known
+    def excluded_radius(
+        self, most: float, deadline: Deadline, report: Callable[[float], None]
+    ) -> float:
+        """A radius, at most ``most``, of a ball in which no input meets any alternative.
+
+        Args:
+            most: beyond it nothing is of interest; positive and finite.
+            deadline: when to stop; what was shown until then stands.
+            report: told of every radius that is shown.
+        """
+        rise = _Rise(self, deadline, report)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rise.halve(most)
+            if self.layers:
+                rise.grow(most)
+        return rise.known
 
 
 @dataclass(eq=False)
@@ -105,8 +101,7 @@ class _Rise:
         climbs: of the alternatives, for the condition that excludes each most clearly.
     """
 
-    alternatives: Sequence[Alternative]
-    net: _Net
+    net: CornerForms
     deadline: Deadline
     report: Callable[[float], None]
     known: float = 0.0
@@ -117,15 +112,13 @@ class _Rise:
         """Bisection with the slopes at no change."""
         radius, high = most, most
         for trial in range(HALVINGS + 1):
-            if self.deadline.passed:
-                return
             if self._excluded(radius):
                 self._shown(radius)
-                if radius == most:
-                    return
             else:
                 high = radius
-            radius = 0.5 * (self.known + high) if self.known or trial else most / 8.0
+            if self.deadline.passed or self.known == most:
+                return
+            radius = most / 8.0 if trial == 0 else 0.5 * (self.known + high)
 
     def grow(self, most: float) -> None:
         """Larger balls, with slopes for each."""
@@ -145,14 +138,19 @@ class _Rise:
 
     def _excluded(self, radius: float) -> bool:
         """Whether all alternatives are, with the slopes at no change."""
-        corners, climbs, ceilings = self.net.corners(radius, {}), [], []
-        for alternative in self.alternatives:
+        corners = self.net.corners(radius, {}, self.deadline)
+        if not corners.complete:
+            return False
+        climbs, ceilings = [], []
+        for alternative in self.net.alternatives:
             matrix, rhs = alternative.conditions.matrix, alternative.conditions.rhs
+            if rhs.size == 0:
+                return False
             found, _ = corners.conditions(np.array(matrix), np.array(rhs))
-            least = int(np.argmin(found)) if rhs.size else 0
+            least = int(np.argmin(found))
             chosen = slice(least, least + 1)
             climbs.append(Climb(np.array(matrix[chosen]), np.array(rhs[chosen])))
-            ceilings.append(float(found[least]) if rhs.size else np.inf)
+            ceilings.append(float(found[least]))
         self.climbs, self.ceilings = climbs, np.array(ceilings)
         return bool((self.ceilings < 0.0).all())
 
@@ -170,8 +168,12 @@ class _Rise:
         """Whether slopes of one condition are found."""
         values: list[float] = []
         while len(values) < PATIENCE and not self.deadline.passed:
-            values.append(climb.step(self.net.corners(radius, climb.slopes)))
+            corners = self.net.corners(radius, climb.slopes, self.deadline)
+            if not corners.complete:
+                return False
+            values.append(climb.step(corners))
             if values[-1] < 0.0:
+                climb.rest()
                 return True
             left = PATIENCE - len(values)
             if len(values) > LOOK_BACK:
@@ -182,7 +184,7 @@ class _Rise:
 
     def _others(self, others: Sequence[int], lead: Climb, radius: float) -> list[int]:
         """Those alternatives which the slopes of another, below the logits, leave open."""
-        corners, left = self.net.corners(radius, lead.slopes), []
+        corners, left = self.net.corners(radius, lead.slopes, NEVER), []
         for index in others:
             climb = self.climbs[index]
             found, _ = corners.conditions(climb.matrix, climb.rhs, climb.slopes)

@@ -40,8 +40,15 @@ def largest_entries(rows: Rows) -> FloatArray:
     """Of each row the largest entry, zeros among them."""
     if isinstance(rows, np.ndarray):
         return np.asarray(rows.max(axis=1, initial=0.0))
+    if rows.shape[1] == 0:
+        return np.zeros(rows.shape[0])
     found: FloatArray = np.maximum(rows.max(axis=1).toarray(), 0.0)
     return found.reshape(-1)
+
+
+def is_finite(rows: Rows) -> bool:
+    """Whether all coefficients are numbers."""
+    return bool(np.isfinite(rows if isinstance(rows, np.ndarray) else rows.data).all())
 
 
 def positive(rows: Rows) -> Rows:

@@ -57,8 +57,21 @@ def units_of(network: ReLUNetwork) -> tuple[Units, ...]:
         elif isinstance(stage, Maximum) and found:
             found[-1] = replace(found[-1], windows=_behind(found[-1].windows, stage.numbers))
         else:
-            return tuple(Units(layer, None, True) for layer in network.affine_layers)
-    return tuple(found)
+            return _lowered(network)
+    last = found[-1]
+    return _lowered(network) if last.rectified or last.windows is not None else tuple(found)
+
+
+def _lowered(network: ReLUNetwork) -> tuple[Units, ...]:
+    """Every neuron of what the network lowers to as a unit."""
+    *hidden, last = network.affine_layers
+    return (*(Units(layer, None, True) for layer in hidden), Units(last))
+
+
+def are_neurons(units: Sequence[Units], network: ReLUNetwork) -> bool:
+    """Whether units are the neurons of what the network lowers to, in their order."""
+    sizes = tuple(own.pieces.output_size for own in units)
+    return sizes == network.sizes[1:] and all(own.windows is None for own in units)
 
 
 def _behind(windows: IntArray | None, numbers: IntArray) -> IntArray:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.corners import radius
+from reluopt.engines.branch_and_bound.corners.radius import CornerForms
 from reluopt.engines.branch_and_bound.dual import within_ball
 from reluopt.engines.branch_and_bound.events import TreeEvents
 from reluopt.engines.branch_and_bound.frame import Frame
@@ -51,5 +51,5 @@ SEARCH = NormSearch(
     L1Prover,
     heavy=1500,
     finisher=within_ball,
-    forms=radius,
+    forms=CornerForms,
 )
