@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.boxes import random_network
+from helpers.convolutions import KINDS, SIDE, network_of, unit_values
 from reluopt.engines.branch_and_bound.corners.climbing import Climb
 from reluopt.engines.branch_and_bound.corners.forms import Corners
 from reluopt.engines.branch_and_bound.corners.tables import dense
@@ -13,14 +13,10 @@ from reluopt.engines.branch_and_bound.corners.units import layers_at, units_of
 from reluopt.engines.branch_and_bound.dual.domains import SimplexDomain
 from reluopt.networks.layers import base
 from reluopt.networks.layers.base import Dense
-from reluopt.networks.layers.chain import Chain
-from reluopt.networks.layers.conv2d import Conv2d
 from reluopt.networks.layers.pooling import MaxPool2d
 from reluopt.networks.layers.windows import Windows
 from reluopt.networks.network import ReLUNetwork
 
-SIDE = 5
-KINDS = ("dense", "deep", "pool", "pool before a ReLU", "pool of pools")
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
 
 
@@ -29,25 +25,6 @@ def sparse_maps(monkeypatch):
     """Small convolutions are sparse, too."""
     monkeypatch.setattr(base, "SMALL", 0)
     monkeypatch.setattr(base, "SPARSE_SHARE", 0.9)
-
-
-def network_of(kind, random):
-    """A network of 25 pixels and three logits."""
-    if kind in ("dense", "deep"):
-        sizes = (SIDE * SIDE, 8, 6, 3) if kind == "dense" else (SIDE * SIDE, 6, 6, 5, 4, 3)
-        return random_network(random, sizes)
-    conv = Conv2d(
-        random.normal(size=(2, 1, 3, 3)), random.normal(size=2), Windows((1, SIDE, SIDE), (3, 3))
-    )
-    pool = MaxPool2d(Windows((2, 3, 3), (2, 2), (1, 1)))
-    pools = [pool]
-    if kind == "pool of pools":
-        pools.append(MaxPool2d(Windows((2, 2, 2), (2, 1), (1, 1))))
-    first = Dense(random.normal(size=(5, pools[-1].output_size)), random.normal(size=5))
-    last = Dense(random.normal(size=(3, 5)), random.normal(size=3))
-    if kind == "pool before a ReLU":
-        return ReLUNetwork((Chain((conv, pool, first)), last))
-    return ReLUNetwork((conv, *pools, first, last))
 
 
 def situation(kind, seed):
@@ -65,17 +42,6 @@ def points_of(domain, random, count=200):
     share[random.random(share.shape) < 0.7] = 0.0
     total = np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
     return np.minimum(share / total, domain.high * (1.0 - 1e-6))
-
-
-def unit_values(units, inputs):
-    """Units of every layer, and logits."""
-    for own in units:
-        pieces = own.pieces.forward(inputs)
-        taken = pieces
-        if own.windows is not None:
-            taken = np.where(own.windows >= 0, pieces[:, own.windows], -np.inf).max(axis=2)
-        inputs = np.maximum(taken, 0.0) if own.rectified else taken
-        yield inputs
 
 
 def random_slopes(corners, random):

@@ -1,5 +1,6 @@
 """The radius within which forms at corners exclude everything, against true distances."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
+from reluopt.engines.branch_and_bound import growth
 from reluopt.engines.branch_and_bound.ball import bare_ball
 from reluopt.engines.branch_and_bound.corners import radius
 from reluopt.engines.branch_and_bound.corners.radius import CornerForms
@@ -176,23 +178,27 @@ def test_degenerate_questions_are_answered(kind):
         assert found.objective == pytest.approx(0.21)
 
 
-def test_narrow_boxes_keep_linear_forms():
-    """In hidden layers corners know nothing of a box; linear forms exclude all of it."""
+def test_narrow_boxes_keep_linear_forms(monkeypatch):
+    """In hidden layers corners know nothing of a box, of which linear forms exclude all."""
     random = np.random.default_rng(0)
-    side = 12
     conv = Conv2d(
-        random.normal(size=(4, 1, 3, 3)), random.normal(size=4), Windows((1, side, side), (3, 3))
+        random.normal(size=(4, 1, 3, 3)), random.normal(size=4), Windows((1, 12, 12), (3, 3))
     )
     last = Dense(random.normal(size=(3, 400)) / 20.0, np.array([2.0, 0.0, 0.0]))
     network = ReLUNetwork((conv, last))
-    image = random.random(side * side)
+    image = random.random(144)
     label = int(network.predict(image))
     box = Box(np.maximum(image - 2e-3, 0.0), np.minimum(image + 2e-3, 1.0))
     question = MinimalPerturbation(
         image, label, AnyTarget(), Norm.L1, AbsoluteMargin(1e-3), box=box
     )
-    found = solve(network, question, Method("bnb", options=EngineOptions(time_limit=60.0)))
-    assert found.status is Status.INFEASIBLE
+    monkeypatch.setattr(CornerForms, "excluded_radius", lambda *_: 1e-3)
+    monkeypatch.setattr(CornerForms, "undecided", lambda *_: 10**6)
+    method, found = Method("bnb", options=EngineOptions(time_limit=60.0)), []
+    for narrow in (growth.NARROW, math.inf):
+        monkeypatch.setattr(growth, "NARROW", narrow)
+        found.append(solve(network, question, method).status)
+    assert found == [Status.INFEASIBLE, Status.NUMERICAL]
 
 
 def test_enough_undecided_units_end_the_count():

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from reluopt.engines.branch_and_bound.ball import Ball, make_ball
+from reluopt.engines.branch_and_bound.curved.radius import CurvedForms
 from reluopt.engines.branch_and_bound.events import TreeEvents
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.l2.leaves import L2_PARTS, L2Check, L2Prover
@@ -41,5 +42,13 @@ def _squeezer(frame: Frame) -> Squeezer | None:
 
 
 SEARCH = NormSearch(
-    L2_PARTS, make_ball, _objective_outside, _tree, _squeezer, L2Check, L2Prover, heavy=400
+    L2_PARTS,
+    make_ball,
+    _objective_outside,
+    _tree,
+    _squeezer,
+    L2Check,
+    L2Prover,
+    heavy=400,
+    forms=CurvedForms,
 )
