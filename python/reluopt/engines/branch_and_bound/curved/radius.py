@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reluopt.deadline import Deadline
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.corners.units import layers_at, units_of
 from reluopt.engines.branch_and_bound.curved.quadratics import (
@@ -36,8 +36,8 @@ FITS = 10
 RATE = 0.25
 """How far a fit goes; less each time."""
 
-SEARCH_SHARE = 0.7
-"""Share of the time for finding a radius; the rest is for proving it."""
+RESERVE = 4.0
+"""How many times as long as the longest look at a ball so far is kept for the proof of the last."""
 
 PROOFS, SHRINKAGE = 4, 0.97
 """Radii that are tried to be proven, each smaller than the last."""
@@ -70,14 +70,14 @@ class CurvedForms:
 
         Args:
             most: beyond it nothing is of interest; positive and finite.
-            deadline: when to stop.
+            deadline: when to stop, but for a last proof.
             report: told of the radius that is shown.
         """
-        rise = _Rise(self._net, self._alternatives, deadline.share(SEARCH_SHARE))
+        rise = _Rise(self._net, self._alternatives, deadline)
         with _errors_ignored():
             radius = rise.found(most)
-            rise.deadline = deadline
-            for _ in range(PROOFS if radius > 0.0 else 0):
+            for proof in range(PROOFS if radius > 0.0 else 0):
+                rise.deadline = deadline if proof else NEVER
                 if rise.excluded(radius, proven=True):
                     report(radius)
                     return radius
@@ -111,12 +111,14 @@ class _Rise:
 
     def found(self, most: float) -> float:
         """The largest ball that seems to be excluded."""
-        radius, known, high = FIRST * most, 0.0, np.inf
-        while not self.deadline.passed:
+        radius, known, high, longest = FIRST * most, 0.0, np.inf, 0.0
+        while self.deadline.left > RESERVE * longest:
+            started = self.deadline.clock()
             if self.excluded(radius, proven=False):
                 known = radius
             else:
                 high = radius
+            longest = max(longest, self.deadline.clock() - started)
             if known >= most or (known > 0.0 and known * CLOSE >= high) or high < 1e-6 * most:
                 break
             radius = min(2.0 * known, most) if high == np.inf else np.sqrt(high * known)
