@@ -45,7 +45,7 @@ LEAST_GROWTH = 1.02
 SHRINKAGE = 0.7
 """Steps down to a ball that relaxations take, for a proof of what linear forms have shown."""
 
-WALKING_SHARE = 0.25
+WALKING_SHARE = 0.15
 """Most of the time that better incumbents may take."""
 
 FORMS_SHARE = 0.8

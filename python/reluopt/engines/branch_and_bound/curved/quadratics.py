@@ -36,10 +36,10 @@ from reluopt.numerics.rounding import TINY, gamma
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-ABOVE = 1.01
+ABOVE = 1.02
 """What is claimed of an eigenvalue that is estimated, relative to the estimate."""
 
-TOLERANCE = 3e-3
+TOLERANCE = 8e-3
 """Relative tolerance of estimates: a third of the room above them."""
 
 SMALL = 64

@@ -36,7 +36,7 @@ FITS = 10
 RATE = 0.25
 """How far a fit goes; less each time."""
 
-RESERVE = 4.0
+RESERVE = 3.0
 """How many times as long as the longest look at a ball so far is kept for the proof of the last."""
 
 PROOFS, SHRINKAGE = 4, 0.97
