@@ -24,7 +24,7 @@ import numpy as np
 from reluopt.answers.solution import Incumbent
 from reluopt.attacks.linear_regions import MAX_STARTS, improve_by_linear_regions
 from reluopt.bounds.conditions import hopeless_over
-from reluopt.deadline import NEVER
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.ball import Ball, bare_ball, folded
 from reluopt.engines.branch_and_bound.forest import UNSETTLED, Forest, find_incumbents
 from reluopt.engines.branch_and_bound.norm_search import norm_search
@@ -50,6 +50,9 @@ WALKING_SHARE = 0.15
 
 FORMS_SHARE = 0.8
 """Most of the time that the norm's own forms may take: they ask for less and less a step."""
+
+LINEAR_SHARE = 0.3
+"""Most of that for linear forms, where they come first."""
 
 NARROW = 30.0
 """How many pixels may change as far as they can, from which on a box is narrow for a ball: the
@@ -202,20 +205,20 @@ class Balls:
 
     def _excluded_radius(self, most: float) -> float:
         """A radius within which linear forms, or those of the norm, exclude every alternative."""
-        found = 0.0
-        if self._forms is not None and most > 0.0:
-            deadline = self.search.deadline.share(FORMS_SHARE)
-            found = self._forms.excluded_radius(most, deadline, self._shown)
-        if found > 0.0 and not self._is_narrow(most):
-            return found
-        return max(found, self._linearly_excluded_radius(most))
+        if self._forms is None or most <= 0.0:
+            return self._linearly_excluded_radius(most, self.search.deadline)
+        known, deadline = 0.0, self.search.deadline.share(FORMS_SHARE)
+        if self._forms.slow or self._is_narrow(most):
+            known = self._linearly_excluded_radius(most, deadline.share(LINEAR_SHARE))
+            self._shown(known)
+        return self._forms.excluded_radius(known, most, deadline, self._shown)
 
     def _is_narrow(self, radius: float) -> bool:
         """Whether the box, of which only linear forms know much, cuts most off a ball."""
         reach = np.maximum(np.abs(self._whole.inputs.low), np.abs(self._whole.inputs.high))
         return radius > NARROW * float(reach.max(initial=0.0))
 
-    def _linearly_excluded_radius(self, most: float) -> float:
+    def _linearly_excluded_radius(self, most: float, deadline: Deadline) -> float:
         """A radius within which linear forms exclude every alternative."""
         least, count = 0.0, len(self._whole.task.alternatives)
         for _ in range(HALVINGS):
@@ -224,7 +227,7 @@ class Balls:
                 least = radius
             else:
                 most = radius
-            if self.search.out_of_time:
+            if self.search.out_of_time or deadline.passed:
                 break
         return least
 

@@ -106,12 +106,18 @@ class Finisher(Protocol):
 
 
 class BallForms(Protocol):
-    """Bounds over balls about large networks that know that neurons share one budget."""
+    """Bounds over balls about large networks that know that neurons share one budget.
+
+    Attributes:
+        slow: whether linear forms are worth their time before.
+    """
+
+    slow: bool
 
     def excluded_radius(
-        self, most: float, deadline: Deadline, report: Callable[[float], None]
+        self, known: float, most: float, deadline: Deadline, report: Callable[[float], None]
     ) -> float:
-        """A radius, at most ``most``, within which they exclude every alternative.
+        """A radius from ``known``, at most ``most``, within which every alternative is excluded.
 
         Every radius is reported as it is shown.
         """

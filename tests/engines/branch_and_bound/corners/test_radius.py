@@ -62,7 +62,7 @@ def test_no_radius_exceeds_the_distance(pooled):
         options = EngineOptions(time_limit=60.0)
         true = solve(network, question, Method("highs", options=options)).objective
         shown = []
-        found = CornerForms(frame).excluded_radius(25.0, NEVER, shown.append)
+        found = CornerForms(frame).excluded_radius(0.0, 25.0, NEVER, shown.append)
         assert found <= true * (1.0 + 1e-6)
         assert shown == sorted(shown)
         assert shown[-1:] == ([found] if found else [])
@@ -72,19 +72,19 @@ def test_no_radius_exceeds_the_distance(pooled):
 
 def test_slopes_enlarge_the_radius(monkeypatch):
     _, _, frame = situation(2, far=3.0)
-    found = CornerForms(frame).excluded_radius(25.0, NEVER, lambda _: None)
+    found = CornerForms(frame).excluded_radius(0.0, 25.0, NEVER, lambda _: None)
     monkeypatch.setattr(radius, "PATIENCE", 0)
-    assert found > 1.01 * CornerForms(frame).excluded_radius(25.0, NEVER, lambda _: None) > 0.0
+    assert found > 1.01 * CornerForms(frame).excluded_radius(0.0, 25.0, NEVER, lambda _: None) > 0.0
 
 
 def test_a_ball_in_which_nothing_is_possible_is_excluded_at_once():
     _, _, frame = situation(1, far=1e4)
-    assert CornerForms(frame).excluded_radius(25.0, NEVER, lambda _: None) == 25.0
+    assert CornerForms(frame).excluded_radius(0.0, 25.0, NEVER, lambda _: None) == 25.0
 
 
 def test_a_deadline_leaves_what_was_shown():
     _, _, frame = situation(2, far=3.0)
-    assert CornerForms(frame).excluded_radius(25.0, Deadline(0.0), lambda _: None) == 0.0
+    assert CornerForms(frame).excluded_radius(0.0, 25.0, Deadline(0.0), lambda _: None) == 0.0
 
 
 @pytest.mark.parametrize("pooled", [True, False])
@@ -120,7 +120,7 @@ def test_numbers_that_overflow_exclude_nothing():
     ]
     huge = ReLUNetwork((*network.layers[:2], *large))
     assert (
-        CornerForms(replace(frame, network=huge)).excluded_radius(25.0, NEVER, lambda _: None)
+        CornerForms(replace(frame, network=huge)).excluded_radius(0.0, 25.0, NEVER, lambda _: None)
         == 0.0
     )
 
@@ -192,7 +192,7 @@ def test_narrow_boxes_keep_linear_forms(monkeypatch):
     question = MinimalPerturbation(
         image, label, AnyTarget(), Norm.L1, AbsoluteMargin(1e-3), box=box
     )
-    monkeypatch.setattr(CornerForms, "excluded_radius", lambda *_: 1e-3)
+    monkeypatch.setattr(CornerForms, "excluded_radius", lambda _, known, *__: max(known, 1e-3))
     monkeypatch.setattr(CornerForms, "undecided", lambda *_: 10**6)
     method, found = Method("bnb", options=EngineOptions(time_limit=60.0)), []
     for narrow in (growth.NARROW, math.inf):

@@ -50,7 +50,7 @@ def test_no_radius_exceeds_the_distance(pooled):
         network, question, frame = situation(seed, pooled)
         true = solve(network, question, Method("bnb", options=EngineOptions(time_limit=60.0)))
         shown = []
-        found = CurvedForms(frame).excluded_radius(5.0, NEVER, shown.append)
+        found = CurvedForms(frame).excluded_radius(0.0, 5.0, NEVER, shown.append)
         assert shown == ([found] if found else [])
         if true.image is None:
             assert true.status is Status.INFEASIBLE
@@ -63,12 +63,12 @@ def test_no_radius_exceeds_the_distance(pooled):
 
 def test_a_ball_in_which_nothing_is_possible_is_excluded():
     _, _, frame = situation(1, far=1e6)
-    assert CurvedForms(frame).excluded_radius(5.0, NEVER, lambda _: None) == 5.0
+    assert CurvedForms(frame).excluded_radius(0.0, 5.0, NEVER, lambda _: None) == 5.0
 
 
 def test_after_its_time_nothing_is_shown():
     _, _, frame = situation(2)
-    assert CurvedForms(frame).excluded_radius(5.0, Deadline(0.0), lambda _: None) == 0.0
+    assert CurvedForms(frame).excluded_radius(0.0, 5.0, Deadline(0.0), lambda _: None) == 0.0
 
 
 def test_more_than_enough_undecided_units_end_the_count():

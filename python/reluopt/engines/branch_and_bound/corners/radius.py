@@ -38,6 +38,8 @@ LOOK_BACK = 8
 class CornerForms:
     """Forms at corners of balls about the image of a frame; see the module."""
 
+    slow = False
+
     def __init__(self, frame: Frame) -> None:
         task, units = frame.task, units_of(frame.network)
         self.alternatives = task.alternatives
@@ -74,16 +76,17 @@ class CornerForms:
         return replace(ball, lower=lower, upper=upper)
 
     def excluded_radius(
-        self, most: float, deadline: Deadline, report: Callable[[float], None]
+        self, known: float, most: float, deadline: Deadline, report: Callable[[float], None]
     ) -> float:
         """A radius, at most ``most``, of a ball in which no input meets any alternative.
 
         Args:
+            known: one of which that is known.
             most: beyond it nothing is of interest; positive and finite.
             deadline: when to stop; what was shown until then stands.
             report: told of every radius that is shown.
         """
-        rise = _Rise(self, deadline, report)
+        rise = _Rise(self, deadline, report, known)
         with np.errstate(over="ignore", invalid="ignore"):
             rise.halve(most)
             if self.layers:
@@ -118,7 +121,8 @@ class _Rise:
                 high = radius
             if self.deadline.passed or self.known == most:
                 return
-            radius = most / 8.0 if trial == 0 else 0.5 * (self.known + high)
+            first = trial == 0 and self.known == 0.0
+            radius = most / 8.0 if first else 0.5 * (self.known + high)
 
     def grow(self, most: float) -> None:
         """Larger balls, with slopes for each."""

@@ -1,12 +1,13 @@
 """How far away every alternative lies at least, by sums of squares (:mod:`.squares`).
 
-Balls grow until one is not excluded, then come those between; parabolas are fitted to the change
-at which each bound is attained. While they grow some eigenvalues are estimates, so that the last
+From what linear forms show balls grow until one is not excluded, then come those between;
+parabolas are fitted to the change at which each bound is attained. While they grow some eigenvalues are estimates, so that the last
 radius is shown once more with all of them proven, or a smaller one is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -27,17 +28,28 @@ from reluopt.questions.tasks import Alternative
 FIRST = 1.0 / 16.0
 """The first ball's radius, relative to the one beyond which nothing is of interest."""
 
+GROWTH, NEAR = 1.6, 4.0
+"""The next ball's radius relative to the last one's, and how near the largest one is tried at
+once."""
+
+LEAST = 1e-6
+"""Smaller balls, relative to that one, are not looked at."""
+
 CLOSE = 1.02
 """Two balls as near as this, relative to each other, are near enough."""
 
 FITS = 10
 """Times that parabolas are fitted for one condition over one ball: later ones gain little."""
 
+LOOK_BACK = 2
+"""Fits whose gain tells whether the rest may suffice."""
+
 RATE = 0.25
 """How far a fit goes; less each time."""
 
-RESERVE = 3.0
-"""How many times as long as the longest look at a ball so far is kept for the proof of the last."""
+RESERVE = 1.5
+"""How many times as long as the longest look at a ball so far is kept for the proof of the last,
+beside what is left of the time that forms may take."""
 
 PROOFS, SHRINKAGE = 4, 0.97
 """Radii that are tried to be proven, each smaller than the last."""
@@ -45,6 +57,8 @@ PROOFS, SHRINKAGE = 4, 0.97
 
 class CurvedForms:
     """Sums of squares over balls about the image of a frame; see the module."""
+
+    slow = True
 
     def __init__(self, frame: Frame) -> None:
         task, units = frame.task, units_of(frame.network)
@@ -64,30 +78,41 @@ class CurvedForms:
         return ball
 
     def excluded_radius(
-        self, most: float, deadline: Deadline, report: Callable[[float], None]
+        self, known: float, most: float, deadline: Deadline, report: Callable[[float], None]
     ) -> float:
         """A radius, at most ``most``, of a ball in which no input meets any alternative.
 
         Args:
+            known: one of which that is known.
             most: beyond it nothing is of interest; positive and finite.
             deadline: when to stop, but for a last proof.
             report: told of the radius that is shown.
         """
         rise = _Rise(self._net, self._alternatives, deadline)
         with _errors_ignored():
-            radius = rise.found(most)
-            for proof in range(PROOFS if radius > 0.0 else 0):
+            radius = rise.found(known, most)
+            for proof in range(PROOFS):
+                if radius <= known:
+                    break
                 rise.deadline = deadline if proof else NEVER
                 if rise.excluded(radius, proven=True):
                     report(radius)
                     return radius
                 radius *= SHRINKAGE
-        return 0.0
+        return known
 
 
 def _errors_ignored() -> np.errstate:
     """What is not a number excludes nothing."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+def _hopeless(bounds: Sequence[float]) -> bool:
+    """Whether fits that gain as much as the last few did would leave a bound above zero."""
+    if len(bounds) <= LOOK_BACK:
+        return False
+    gain = (bounds[-1 - LOOK_BACK] - bounds[-1]) / LOOK_BACK
+    return gain * (FITS + 1 - len(bounds)) < bounds[-1]
 
 
 @dataclass(eq=False)
@@ -109,21 +134,27 @@ class _Rise:
     def __post_init__(self) -> None:
         self.order = list(range(len(self.alternatives)))
 
-    def found(self, most: float) -> float:
-        """The largest ball that seems to be excluded."""
-        radius, known, high, longest = FIRST * most, 0.0, np.inf, 0.0
-        while self.deadline.left > RESERVE * longest:
-            started = self.deadline.clock()
+    def found(self, known: float, most: float) -> float:
+        """The largest ball that seems to be excluded, from the one that is known to be."""
+        high, longest = np.inf, 0.0
+        while self.deadline.left > RESERVE * longest and known < most and high > LEAST * most:
+            if known * CLOSE >= high:
+                break
+            radius, started = self._next(known, high, most), self.deadline.clock()
             if self.excluded(radius, proven=False):
                 known = radius
             else:
                 high = radius
             longest = max(longest, self.deadline.clock() - started)
-            if known >= most or (known > 0.0 and known * CLOSE >= high) or high < 1e-6 * most:
-                break
-            radius = min(2.0 * known, most) if high == np.inf else np.sqrt(high * known)
-            radius = float(radius) if known > 0.0 else 0.25 * high
         return known
+
+    def _next(self, known: float, high: float, most: float) -> float:
+        """The next radius, between one that is excluded and one that is not."""
+        if known == 0.0:
+            return min(FIRST * most, 0.25 * high)
+        if high == np.inf:
+            return most if most <= NEAR * known else GROWTH * known
+        return math.sqrt(high * known)
 
     def excluded(self, radius: float, proven: bool) -> bool:
         """Whether all alternatives are."""
@@ -142,7 +173,7 @@ class _Rise:
         rhs = np.array(alternative.conditions.rhs)
         if rhs.size == 0:
             return False
-        linear = self._hardest(squares, matrix, rhs)
+        linear, bounds = self._hardest(squares, matrix, rhs), list[float]()
         for fit in range(FITS + 1):
             constant, slopes, square = squares.quadratic(linear)
             value, point, _ = largest_over_ball(slopes, square, squares.radius)
@@ -150,7 +181,8 @@ class _Rise:
                 not squares.proven or self._is_proven(squares, constant, slopes, square)
             ):
                 return True
-            if self.deadline.passed or not np.isfinite(value):
+            bounds.append(constant + value)
+            if self.deadline.passed or not np.isfinite(value) or _hopeless(bounds):
                 return False
             squares.refit(point, RATE * 0.97**fit)
         return False
