@@ -62,3 +62,10 @@ def test_what_is_no_number_is_infinite():
     with np.errstate(invalid="ignore"), pytest.raises(np.linalg.LinAlgError):
         proven_over_ball(np.ones(3), broken, 1.0, 10.0)
     assert not is_below(broken, 1.0, 10.0)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-22, 1e-20, 1e20, 1e100])
+def test_a_spectrum_of_any_scale_is_not_below_the_eigenvalue(scale):
+    """Eighth powers are taken of numbers near one."""
+    assert local_spectrum(sp.csr_array([[scale]]), np.ones(1)) >= scale * scale
+    assert local_spectrum(sp.csr_array([[scale]]), np.ones(1)) <= 1.001 * scale * scale + 1e-280

@@ -5,6 +5,7 @@ import pytest
 
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
+from reluopt.engines.branch_and_bound.curved import radius
 from reluopt.engines.branch_and_bound.curved.radius import CurvedForms
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.options import EngineOptions
@@ -76,3 +77,9 @@ def test_more_than_enough_undecided_units_end_the_count():
     forms = CurvedForms(frame)
     whole = forms.undecided(5.0, 1000, NEVER)
     assert 0 < forms.undecided(5.0, 0, NEVER) < whole
+
+
+def test_large_pictures_keep_what_is_known(monkeypatch):
+    _, _, frame = situation(1, far=1e6)
+    monkeypatch.setattr(radius, "MOST_PIXELS", 24)
+    assert CurvedForms(frame).excluded_radius(0.5, 5.0, NEVER, lambda _: None) == 0.5

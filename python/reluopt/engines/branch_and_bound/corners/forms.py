@@ -112,7 +112,7 @@ class Corners:
             sizes = layer.biases + layer.weights @ self._sizes
             if k == 0:
                 sizes = sizes + domain.radius * largest_entries(layer.weights)
-            self._terms += 2.0 * max(sizes.size, layer.starts.size) + 8.0
+            self._terms += 2.0 * max(sizes.size, layer.constants.size) + 8.0
             room = self._room(layer.taken @ sizes)
             forms = self.forms(k, layer.excesses, layer.constants + room)
             self._sizes = (2.0 if layer.windows is None else 3.0) * layer.posts(sizes)

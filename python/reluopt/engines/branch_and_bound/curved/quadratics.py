@@ -71,11 +71,14 @@ def local_spectrum(directions: sp.csr_array, weights: FloatArray) -> float:
     matrix = matrix[:, matrix.any(axis=0)] * np.sqrt(weights)[:, None]
     small = matrix.T @ matrix if matrix.shape[1] <= matrix.shape[0] else matrix @ matrix.T
     trace = float(np.trace(small)) * ROOM
+    if trace == 0.0:
+        return TINY
+    small = small / trace  # of eighth powers none is lost
     square = small @ small
     fourth = square @ square
     share = float(gamma(4.0 * (sum(matrix.shape) + 8.0)))
-    norm = float(np.sqrt((fourth * fourth).sum())) + share * trace**4
-    return float(norm**0.25 * ROOM + share * trace + TINY)
+    norm = float(np.sqrt((fourth * fourth).sum())) + share
+    return float(trace * (norm**0.25 * ROOM + share) * ROOM + TINY)
 
 
 def estimated_spectrum(directions: sp.csr_array, weights: FloatArray) -> float:

@@ -1,8 +1,9 @@
 """How far away every alternative lies at least, by sums of squares (:mod:`.squares`).
 
 From what linear forms show balls grow until one is not excluded, then come those between;
-parabolas are fitted to the change at which each bound is attained. While they grow some eigenvalues are estimates, so that the last
-radius is shown once more with all of them proven, or a smaller one is.
+parabolas are fitted to the change at which each bound is attained. While they grow some eigenvalues
+are estimates, so that the last radius is shown once more with all of them proven, or a smaller one
+is.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from reluopt.engines.branch_and_bound.curved.squares import Linear, Net, Squares
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.questions.tasks import Alternative
+
+MOST_PIXELS = 1500
+"""Larger pictures keep linear forms: a bound takes all eigenvalues of a matrix of this order."""
 
 FIRST = 1.0 / 16.0
 """The first ball's radius, relative to the one beyond which nothing is of interest."""
@@ -88,6 +92,8 @@ class CurvedForms:
             deadline: when to stop, but for a last proof.
             report: told of the radius that is shown.
         """
+        if self._net.image.size > MOST_PIXELS:
+            return known
         rise = _Rise(self._net, self._alternatives, deadline)
         with _errors_ignored():
             radius = rise.found(known, most)
@@ -176,6 +182,8 @@ class _Rise:
         linear, bounds = self._hardest(squares, matrix, rhs), list[float]()
         for fit in range(FITS + 1):
             constant, slopes, square = squares.quadratic(linear)
+            if not np.isfinite(square).all():
+                return False
             value, point, _ = largest_over_ball(slopes, square, squares.radius)
             if constant + value < 0.0 and (
                 not squares.proven or self._is_proven(squares, constant, slopes, square)

@@ -177,7 +177,8 @@ class Squares:
             if k == 0:
                 squares = layer.weights * layer.weights
                 own = own + radius * np.sqrt(np.asarray(squares.sum(axis=1)))
-            self._terms += 2.0 * max(own.size, layer.starts.size) + 8.0
+            count = max(own.size, layer.starts.size, layer.constants.size)
+            self._terms += 2.0 * count + 8.0
             self._add(k, net.excesses[k], self._room(layer.taken @ own))
             sizes = (2.0 if layer.windows is None else 3.0) * layer.posts(own)
         self._sizes = sizes if net.layers else sizes + radius
@@ -185,7 +186,8 @@ class Squares:
     @property
     def complete(self) -> bool:
         """Whether all layers are bounded, by numbers."""
-        known = [*self.reach, *self.shifts, *(curve for curve, _ in self._curves)]
+        curves = [curve for curve, _ in self._curves]
+        known = [*self.reach, *self.shifts, *self.passes, *curves]
         return len(self.reach) == len(self.net.layers) and all(
             np.isfinite(each).all() for each in known
         )
@@ -217,7 +219,7 @@ class Squares:
         size = reach + np.abs(shifts)
         widths = np.clip(self.widths[k], SHORTEST * size, LONGEST * size) + TINY
         room = np.maximum(reach - shifts, 0.0)
-        last = room / np.maximum((room + widths) ** 2, TINY)
+        last = room / (room + widths) / (room + widths)
         curve = np.where(widths <= room, 0.25 / widths, last)
         curve = np.where(self.passes[k] > 0.0, curve * (1.0 + 1e-12), 0.0)
         return curve, widths - shifts
@@ -259,7 +261,7 @@ class Squares:
             spectrum = self._spectrum(directions, joined, int(i))
             better = (np.sqrt(spectrum) * self.radius + beta[i]) ** 2 * (1.0 + 1e-9)
             largest[i] = better if better < largest[i] else largest[i]
-        found: FloatArray = largest + TINY
+        found: FloatArray = np.where(largest == 0.0, 0.0, largest + TINY)
         return found
 
     def _spectrum(self, directions: sp.csr_array, weights: Rows, i: int) -> float:
