@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.convolutions import folded_question
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound import growth
@@ -36,21 +37,8 @@ def sparse_maps(monkeypatch):
 
 
 def situation(seed, pooled=True, far=0.0):
-    """A network, an untargeted question and its frame; logits lead by ``far`` more."""
-    random = np.random.default_rng(seed)
-    conv = Conv2d(
-        random.normal(size=(2, 1, 3, 3)), random.normal(size=2), Windows((1, 5, 5), (3, 3))
-    )
-    pool = [MaxPool2d(Windows((2, 3, 3), (2, 2), (1, 1)))] if pooled else []
-    first = Dense(random.normal(size=(6, 8 if pooled else 18)), random.normal(size=6))
-    last = Dense(random.normal(size=(3, 6)), random.normal(size=3))
-    image = random.random(25)
-    network = ReLUNetwork((conv, *pool, first, last))
-    label = int(network.predict(image))
-    bias = np.array(last.bias) + far * (np.arange(3) == label)
-    network = ReLUNetwork((conv, *pool, first, Dense(last.weight, bias)))
-    question = MinimalPerturbation(image, label, AnyTarget(), Norm.L1, AbsoluteMargin(0.01))
-    return network, question, make_frame(network, question.task(network))
+    """A network, a question in L1 and its frame."""
+    return folded_question(seed, Norm.L1, pooled, far)
 
 
 @pytest.mark.parametrize("pooled", [True, False])

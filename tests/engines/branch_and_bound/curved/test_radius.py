@@ -3,21 +3,16 @@
 import numpy as np
 import pytest
 
+from helpers.convolutions import folded_question
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.curved import radius
 from reluopt.engines.branch_and_bound.curved.radius import CurvedForms
-from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.options import EngineOptions
 from reluopt.method import Method
 from reluopt.networks.layers import base
-from reluopt.networks.layers.base import Dense
-from reluopt.networks.layers.conv2d import Conv2d
-from reluopt.networks.layers.pooling import MaxPool2d
-from reluopt.networks.layers.windows import Windows
-from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
-from reluopt.questions.problems import AbsoluteMargin, AnyTarget, MinimalPerturbation, Norm
+from reluopt.questions.problems import Norm
 
 
 @pytest.fixture(autouse=True)
@@ -28,19 +23,8 @@ def sparse_maps(monkeypatch):
 
 
 def situation(seed, pooled=True, far=1.0):
-    """A network, an untargeted question and its frame; logits lead by ``far`` more."""
-    random = np.random.default_rng(seed)
-    windows = Windows((1, 5, 5), (3, 3))
-    conv = Conv2d(random.normal(size=(2, 1, 3, 3)), random.normal(size=2), windows)
-    pool = [MaxPool2d(Windows((2, 3, 3), (2, 2), (1, 1)))] if pooled else []
-    first = Dense(random.normal(size=(6, 8 if pooled else 18)), random.normal(size=6))
-    last = Dense(random.normal(size=(3, 6)), random.normal(size=3))
-    image = random.random(25)
-    label = int(ReLUNetwork((conv, *pool, first, last)).predict(image))
-    bias = np.array(last.bias) + far * (np.arange(3) == label)
-    network = ReLUNetwork((conv, *pool, first, Dense(last.weight, bias)))
-    question = MinimalPerturbation(image, label, AnyTarget(), Norm.L2, AbsoluteMargin(0.01))
-    return network, question, make_frame(network, question.task(network))
+    """A network, a question in L2 and its frame."""
+    return folded_question(seed, Norm.L2, pooled, far)
 
 
 @pytest.mark.parametrize("pooled", [True, False])
