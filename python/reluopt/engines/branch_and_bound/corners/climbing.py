@@ -48,7 +48,7 @@ class _Points:
 
 def _points(corners: Corners, forms: Forms) -> _Points:
     """The fractional knapsack of a single form."""
-    domain, rises = corners.domain, np.asarray(forms.above.rises)[0]
+    domain, rises = corners.domain, dense(forms.above.rises)[0]
     order = np.argsort(-rises)
     order = order[rises[order] > 0.0]
     filled = np.minimum(np.cumsum(domain.high[order]), 1.0)
@@ -169,9 +169,8 @@ def _importance(corners: Corners, last: Forms, points: _Points) -> dict[int, Flo
             counted += positive(_forms_of(corners, last, k).rows[m]).T @ weights
         own = corners.excesses[m].above.at(points.corners)
         highest = np.maximum(np.maximum.reduceat(own, layer.starts, axis=0), 0.0)
-        counts = np.diff(np.append(layer.starts, own.shape[0]))
-        shown = (own > 0.0) & (own >= np.repeat(highest, counts, axis=0))
-        found[m] = np.where(shown, np.repeat(counted, counts, axis=0), 0.0)
+        shown = (own > 0.0) & (own >= highest[layer.owners])
+        found[m] = np.where(shown, counted[layer.owners], 0.0)
     return found
 
 

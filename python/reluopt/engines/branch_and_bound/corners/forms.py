@@ -141,7 +141,8 @@ class Corners:
         undecided = np.maximum.reduceat(forms.above.highest(), layer.starts) > 0.0
         self.excesses.append(forms)
         self.undecided.append(undecided)
-        self.errors.append(forms.above.largest(layer.starts).only(undecided.astype(np.float64)))
+        largest = forms.above.largest(layer.starts, layer.owners)
+        self.errors.append(largest.only(undecided.astype(np.float64)))
         return True
 
     def forms(

@@ -90,16 +90,16 @@ class Table:
         """The largest value of each at corners, the one of no change among them."""
         return self.rest + largest_entries(self.rises)
 
-    def largest(self, starts: IntArray) -> Table:
+    def largest(self, starts: IntArray, owners: IntArray) -> Table:
         """Functions above the largest of some, and of zero, by Jensen's inequality.
 
         Args:
             starts: the first function of each group; they stand side by side.
+            owners: the group of each function.
         """
         import scipy.sparse as sp
 
         groups, (_, columns) = starts.size, self.rises.shape
-        owners = np.repeat(np.arange(groups), np.diff(np.append(starts, self.rest.size)))
         base = np.maximum(np.maximum.reduceat(self.rest, starts), 0.0)
         rises = sp.csr_array(self.rises)
         rows = row_of_entries(rises)

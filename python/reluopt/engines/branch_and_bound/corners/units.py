@@ -92,6 +92,7 @@ class Layer:
         rectified: whether any slope between 0 and 1 of the lead is below the unit.
         excesses: weights of the excesses, shape ``(excesses, n_in)``, and ``constants``.
         starts: the first excess of each unit; they stand side by side.
+        owners: the unit of each excess.
         taken: how often each piece is taken in each excess, shape ``(excesses, pieces)``.
         weights: absolute weights of the pieces, and ``biases``.
         windows: as of its units.
@@ -104,6 +105,7 @@ class Layer:
     excesses: Rows
     constants: FloatArray
     starts: IntArray
+    owners: IntArray
     taken: sp.csr_array
     weights: Rows
     biases: FloatArray
@@ -140,7 +142,7 @@ def _layer(units: Units, lead: IntArray, keeps: FloatArray) -> Layer:
     """What leads, and by how much others exceed it."""
     weight, bias = units.pieces.weight, np.asarray(units.pieces.bias)
     alone = units.windows is None
-    taken, starts = _taken(units, lead, keeps)
+    taken, owners = _taken(units, lead, keeps)
     return Layer(
         weight if alone else weight[lead],
         bias if alone else bias[lead],
@@ -148,7 +150,8 @@ def _layer(units: Units, lead: IntArray, keeps: FloatArray) -> Layer:
         units.rectified,
         taken @ weight,
         np.asarray(taken @ bias),
-        starts,
+        np.searchsorted(owners, np.arange(lead.size)),
+        owners,
         abs(taken),
         abs(weight),
         np.abs(bias),
@@ -157,7 +160,7 @@ def _layer(units: Units, lead: IntArray, keeps: FloatArray) -> Layer:
 
 
 def _taken(units: Units, lead: IntArray, keeps: FloatArray) -> tuple[sp.csr_array, IntArray]:
-    """How often each piece is taken in each excess, and the first excess of each unit."""
+    """How often each piece is taken in each excess, and the unit of each excess."""
     import scipy.sparse as sp
 
     own, size, none = np.arange(lead.size), units.pieces.output_size, np.zeros(0, dtype=np.int64)
@@ -176,4 +179,4 @@ def _taken(units: Units, lead: IntArray, keeps: FloatArray) -> tuple[sp.csr_arra
     columns = np.concatenate([lead, pieces, lead[others]])
     values = np.concatenate([shares, np.ones(others.size), -keeps[others]])
     taken = sp.csr_array((values, (rows, columns)), shape=(order.size, size))
-    return taken, np.searchsorted(owners[order], own)
+    return taken, owners[order]

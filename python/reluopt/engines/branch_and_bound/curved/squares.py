@@ -115,10 +115,9 @@ class Net:
         net = cls(layers, last, image, box[1] > image, box[0] < image, [], [])
         for k, layer in enumerate(layers):
             net.excesses.append(net.linear(k, layer.excesses, layer.constants))
-            count, units = layer.constants.size, layer.starts.size
-            owners = np.repeat(np.arange(units), np.diff(np.append(layer.starts, count)))
-            ones = np.ones(count), (owners, np.arange(count))
-            net.spread.append(sp.csr_array(ones, shape=(units, count)))
+            count = layer.owners.size
+            ones = np.ones(count), (layer.owners, np.arange(count))
+            net.spread.append(sp.csr_array(ones, shape=(layer.starts.size, count)))
         return net
 
     def linear(self, k: int, rows: Rows, constants: FloatArray) -> Linear:
