@@ -67,6 +67,6 @@ def folded(frame: Frame, ball: Ball) -> Frame:
         return replace(frame, fold_radius=ball.radius)  # whoever bounds it finds it empty, too
     inputs = with_radius(frame.inputs, ball.radius)
     small = fold(frame.network, frame.task, inputs, ball.lower, ball.upper, frame.bias_errors)
-    made = make_frame(*small)
+    made = make_frame(small.network, small.task)
     tilted = made.inputs._replace(tilt=frame.inputs.tilt)
     return replace(made, inputs=tilted, judge=frame.judge, fold_radius=ball.radius)

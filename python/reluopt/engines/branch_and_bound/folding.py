@@ -32,14 +32,14 @@ and a lower bound on it is one on the task within S. Images are judged by the ne
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reluopt.networks.layers.base import Affine, Dense, Sparse, refuse_entries
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import BoolArray, FloatArray
+from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.maxima import linear_maximum
 from reluopt.numerics.rounding import ROUNDOFF, gamma
@@ -87,6 +87,20 @@ class _Forms:
         return _Forms(self.rows[keep], self.constant[keep], self.errors[keep], self.sizes[keep])
 
 
+class FoldedNetwork(NamedTuple):
+    """What is left of a network over S.
+
+    Attributes:
+        network: the chain.
+        task: what is asked of it.
+        bounds: of its hidden layers' pre-activations over S, each of shape ``(2, n_k)``.
+    """
+
+    network: ReLUNetwork
+    task: Task
+    bounds: tuple[FloatMatrix, ...]
+
+
 def fold(
     network: ReLUNetwork,
     task: Task,
@@ -94,8 +108,8 @@ def fold(
     lower: FloatArray,
     upper: FloatArray,
     bias_errors: FloatArray | None = None,
-) -> tuple[ReLUNetwork, Task]:
-    """The folded network and its task; see the module.
+) -> FoldedNetwork:
+    """The folded network, its task and its bounds; see the module.
 
     Args:
         network: the network.
@@ -112,18 +126,23 @@ def fold(
     forms = _pixels(inputs, size)
     targets: list[_Forms] = []
     tops: list[FloatArray] = []
+    ends: list[FloatMatrix] = []
     start = 0
     for k, layer in enumerate(maps[:-1]):
         forms = _through(layer, forms, len(maps), bias_errors if k == 0 else None)
         stop = start + layer.output_size
-        forms, own, top = _after_relu(forms, lower[start:stop], upper[start:stop])
+        low, high = lower[start:stop], upper[start:stop]
+        forms, own, undecided, top = _after_relu(forms, low, high)
         if own.constant.size:
             targets.append(own)
             tops.append(top)
+            wider = 2.0 * own.errors  # and what the sums are rounded by
+            ends.append(np.array([low[undecided] - wider, high[undecided] + wider]))
         start = stop
     targets.append(_through(maps[-1], forms, len(maps), bias_errors if len(maps) == 1 else None))
-    folded = ReLUNetwork(_chain(targets, inputs, tops), network.metadata)
-    return folded, _weaker(task, targets[-1].errors)
+    layers, bounds = _chain(targets, inputs, tops, ends)
+    folded = ReLUNetwork(layers, network.metadata)
+    return FoldedNetwork(folded, weaker(task, targets[-1].errors), bounds)
 
 
 def _pixels(inputs: FlatInputSet, size: int) -> _Forms:
@@ -145,7 +164,8 @@ def _through(layer: Affine, below: _Forms, depth: int, bias_errors: FloatArray |
     errors = abs(weight) @ below.errors
     if bias_errors is not None:
         errors, sizes = errors + bias_errors, sizes + bias_errors
-    share = float(gamma(layer.input_size + 4.0)) + 16.0 * depth * ROUNDOFF
+    terms = float(np.diff(weight.indptr).max(initial=0))
+    share = float(gamma(terms + 4.0)) + 16.0 * depth * ROUNDOFF
     errors = (errors + share * (sizes + 1.0)) * (1.0 + 1e-6)
     rows = sp.csr_array(weight @ below.rows)
     rows.sort_indices()
@@ -154,8 +174,8 @@ def _through(layer: Affine, below: _Forms, depth: int, bias_errors: FloatArray |
 
 def _after_relu(
     forms: _Forms, lower: FloatArray, upper: FloatArray
-) -> tuple[_Forms, _Forms, FloatArray]:
-    """Forms behind the ReLUs; those of undecided neurons before theirs, and how large they get."""
+) -> tuple[_Forms, _Forms, BoolArray, FloatArray]:
+    """Forms behind the ReLUs; those before undecided ones, which these are, and their sizes."""
     import scipy.sparse as sp
 
     fixed = (np.diff(forms.rows.indptr) == 0) & (np.abs(forms.constant) > forms.errors)
@@ -175,44 +195,51 @@ def _after_relu(
         np.where(alive, forms.errors, 0.0),
         np.where(active, forms.sizes, np.where(undecided, largest, 0.0)),
     )
-    return after, own, largest[undecided]
+    return after, own, undecided, largest[undecided]
 
 
 def _chain(
-    targets: list[_Forms], inputs: FlatInputSet, tops: list[FloatArray]
-) -> tuple[Dense, ...]:
-    """Dense maps of the forms, one for the undecided neurons of each layer, with carried sums."""
+    targets: list[_Forms], inputs: FlatInputSet, tops: list[FloatArray], ends: list[FloatMatrix]
+) -> tuple[tuple[Dense, ...], tuple[FloatMatrix, ...]]:
+    """Dense maps of the forms, one for the undecided neurons of each layer, with carried sums.
+
+    And bounds of both; those of undecided neurons are given.
+    """
     layers: list[Dense] = []
+    bounds: list[FloatMatrix] = []
     columns = slice(0, inputs.center.size)
     above = list(range(len(targets)))
     carried = [np.zeros(0, dtype=np.intp) for _ in targets]  # rows with a sum that is under way
     shifts = [np.zeros(target.constant.size) for target in targets]
     reached = [np.zeros(target.constant.size) for target in targets]  # lower bounds of the sums
+    highest = [np.zeros(target.constant.size) for target in targets]  # upper ones
     offsets = [0 for _ in targets]
     before = 0
     for stage, target in enumerate(targets):
         blocks = [_block(targets[t], columns) for t in above]
         refuse_entries(sum(block.shape[0] for block in blocks) * (before + blocks[0].shape[1]))
         rows = [_joined(blocks[0], carried[stage], offsets[stage], before)]
-        biases = [target.constant - shifts[stage]]
+        biases, spans = [target.constant - shifts[stage]], ends[stage : stage + 1]
         position = target.constant.size
         for t, block in zip(above[1:], blocks[1:], strict=True):
-            reached[t] += (
-                np.minimum(block, 0.0) @ tops[stage - 1] if stage else _least(block, inputs)
-            )
+            least, most = _range(block, inputs, tops[stage - 1] if stage else None)
+            reached[t], highest[t] = reached[t] + least, highest[t] + most
             under_way = np.union1d(carried[t], np.flatnonzero(block.any(axis=1))).astype(np.intp)
             room = ROOM * (1.0 + np.abs(reached[t])) + SHARE * targets[t].sizes
             shift = np.maximum(room - reached[t], 0.0)
             rows.append(_joined(block, carried[t], offsets[t], before)[under_way])
             biases.append((shift - shifts[t])[under_way])
+            top = highest[t] + shift + ROOM * (1.0 + np.abs(highest[t])) + SHARE * targets[t].sizes
+            spans.append(np.array([np.zeros(under_way.size), top[under_way]]))
             shifts[t] = np.where(np.isin(np.arange(shift.size), under_way), shift, 0.0)
             carried[t], offsets[t] = under_way, position
             position += under_way.size
         layers.append(Dense(np.concatenate(rows), np.concatenate(biases)))
+        bounds.append(np.concatenate(spans, axis=1) if spans else np.zeros((2, 0)))
         before, above = position - target.constant.size, above[1:]
         columns = slice(columns.stop, columns.stop + target.constant.size)
         offsets = [offset - target.constant.size for offset in offsets]
-    return tuple(layers)
+    return tuple(layers), tuple(bounds[:-1])
 
 
 def _block(target: _Forms, columns: slice) -> FloatArray:
@@ -227,14 +254,20 @@ def _joined(block: FloatArray, carried: NDArray[np.intp], offset: int, width: in
     return np.concatenate([block, sums], axis=1)
 
 
-def _least(block: FloatArray, inputs: FlatInputSet) -> FloatArray:
-    """Least values, up to rounding, of what the pixels contribute to each form."""
+def _range(
+    block: FloatArray, inputs: FlatInputSet, tops: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Up to rounding, least and largest of what neurons, or the pixels, contribute to each form."""
+    if tops is not None:
+        return np.minimum(block, 0.0) @ tops, np.maximum(block, 0.0) @ tops
     buffers = np.empty((2, inputs.center.size))
-    reach = [linear_maximum(inputs, -row, buffers[0], buffers[1]) for row in block]
-    return np.asarray(block @ inputs.center - np.array(reach).reshape(-1))
+    middle = np.asarray(block @ inputs.center)
+    reach = [linear_maximum(inputs, row, *buffers) for side in (-block, block) for row in side]
+    below, above = np.array(reach).reshape(2, -1)
+    return middle - below, middle + above
 
 
-def _weaker(task: Task, errors: FloatArray) -> Task:
+def weaker(task: Task, errors: FloatArray) -> Task:
     """The task with conditions that every input which meets the real ones meets, too."""
     alternatives = []
     for each in task.alternatives:

@@ -7,6 +7,7 @@ import pytest
 
 from helpers.clocks import FakeClock
 from reluopt.deadline import Deadline
+from reluopt.engines.branch_and_bound.dual import growing
 from reluopt.engines.branch_and_bound.dual.growing import LATE, grow
 
 DISTANCE = 1.0
@@ -26,6 +27,7 @@ class Boxes:
     objective: float = DISTANCE
     image: float = math.inf
     bound: float = 0.0
+    nodes: int = 0
     message: str = ""
     seen: list[float] = field(default_factory=list)
 
@@ -44,6 +46,7 @@ class Boxes:
             return False
         wanted = max(2.0 ** min(100.0 * (radius / self.easy - 1.0), 99.0), 0.01)
         self.clock.seconds += min(wanted, until.left)
+        self.nodes += int(100.0 * wanted)
         if until.passed:
             return False
         self.bound = radius
@@ -73,11 +76,21 @@ def test_a_first_box_that_stays_open_is_followed_by_smaller_ones():
 
 
 def test_below_a_whole_box_that_stayed_open_the_others_are_searched():
-    boxes = Boxes(0.9)
+    boxes = Boxes(0.95)
     assert grow(boxes)
+    assert boxes.bound < boxes.cutoff < growing.WIDER * boxes.bound
     boxes.clock.seconds += 20.0
     assert not grow(boxes, boxes.cutoff)
-    assert 0.9 < boxes.bound < 0.96
+    assert 0.95 < boxes.bound < 1.0
+
+
+def test_boxes_rise_by_less_behind_a_tree_and_by_more_where_they_are_quick():
+    boxes = Boxes(0.5)
+    grow(boxes)
+    assert boxes.seen[1] == growing.FASTER * boxes.seen[0]
+    tree = next(i for i, radius in enumerate(boxes.seen) if radius > 0.49)
+    assert boxes.seen[tree + 1] == growing.NARROWER * boxes.seen[tree]
+    assert max(boxes.seen[:tree]) * growing.WIDER <= boxes.seen[tree] * growing.FASTER
 
 
 def test_an_image_is_the_next_whole_box():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.boxes import brute_linf, brute_slack, mutated_proof, random_network
+from helpers.convolutions import folded_question
 from reluopt.answers.solution import Status
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
@@ -19,10 +20,12 @@ from reluopt.engines.options import EngineOptions
 from reluopt.engines.proving import proving_engine
 from reluopt.errors import InputError
 from reluopt.method import Method
+from reluopt.networks.layers import base
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
 from reluopt.questions.problems import (
+    AbsoluteMargin,
     AnyTarget,
     LogitConditions,
     MinimalPerturbation,
@@ -259,3 +262,22 @@ def test_a_kept_proof_of_a_folded_box_that_is_empty_is_replayed():
     solution = solve(network, question, KEEPING)
     assert solution.status is Status.ROBUST
     assert ENGINE.replay(solution.proof, network, question.task(network)) > 0.0
+
+
+def test_kept_proofs_of_folded_pools_are_replayed(monkeypatch):
+    """Of a small box linear forms show all, of one near the nearest image trees do."""
+    monkeypatch.setattr(base, "SMALL", 0)
+    monkeypatch.setattr(base, "SPARSE_SHARE", 1.0)
+    trees = []
+    for seed in (0, 2):
+        network, asked, _ = folded_question(seed, Norm.LINF)
+        found = solve(network, replace(asked, margin=AbsoluteMargin(1e-6)), Method("bnb"))
+        assert found.proven
+        for share in (0.1, 0.98):
+            question = Verification(asked.image, asked.label, share * found.objective, Norm.LINF)
+            solution = solve(network, question, KEEPING)
+            assert solution.status is Status.ROBUST
+            trees.append((share, len(solution.proof.trees)))
+            assert ENGINE.replay(solution.proof, network, question.task(network)) > 0.0
+    assert (0.1, 0) in trees
+    assert any(count for share, count in trees if share > 0.5)

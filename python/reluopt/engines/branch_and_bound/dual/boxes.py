@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.folding import fold, is_folded
+from reluopt.engines.branch_and_bound.folding import fold, is_folded, weaker
+from reluopt.engines.branch_and_bound.leading import led_over
 from reluopt.networks.flattening import flatten
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix
 from reluopt.numerics.input_sets import difference
-from reluopt.numerics.propagate import tighten
+from reluopt.numerics.propagate import condition_maxima, tighten
 from reluopt.questions.input_sets import Box, InputSet
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Task
@@ -44,12 +45,20 @@ class Folded:
     Attributes:
         network: given, or folded over the box.
         task: with conditions that are weaker by what folding rounds.
-        empty: whether the bounds have shown that the box is.
+        slack: what linear forms alone show every alternative's slack to be below, -inf where the
+            box holds nothing; infinite where nothing was folded.
+        known: bounds of the hidden layers, as a chain takes them, none where nothing was folded.
     """
 
     network: ReLUNetwork
     task: Task
-    empty: bool = False
+    slack: float = math.inf
+    known: tuple[FloatMatrix, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether linear forms alone show that no input of the box meets an alternative."""
+        return self.slack < 0.0
 
 
 def folded_over(network: ReLUNetwork, task: Task, ends: tuple[FloatArray, FloatArray]) -> Folded:
@@ -60,11 +69,22 @@ def folded_over(network: ReLUNetwork, task: Task, ends: tuple[FloatArray, FloatA
     """
     if not is_folded(network):
         return Folded(network, task)
+    led = led_over(network, ends)
+    if led is not None:
+        network, task = led.network, weaker(task, led.errors)
     flat = flatten(network)
     place = InputSet(Box(*ends)).flat(flat)
     unknown = np.full(flat.biases.size, np.inf)
     lower, upper = -unknown, unknown
-    layers = flat.weight_offsets.size - 1
-    if not tighten(flat, place, lower, upper, np.empty(lower.size), 0, layers, False):
-        return Folded(network, task, empty=True)
-    return Folded(*fold(network, task, place, lower, upper))
+    layers, sizes = flat.weight_offsets.size - 1, np.empty(lower.size)
+    if not tighten(flat, place, lower, upper, sizes, 0, layers, False):
+        return Folded(network, task, -math.inf)
+    slacks = []
+    for conditions in (each.conditions for each in task.alternatives):
+        found = np.empty(conditions.rhs.size)
+        asked = np.array(conditions.matrix), np.array(conditions.rhs)
+        condition_maxima(flat, place, lower, upper, sizes, *asked, found)
+        slacks.append(found.min(initial=math.inf))
+    slack = float(np.max(slacks, initial=-math.inf))
+    made = fold(network, task, place, lower, upper)
+    return Folded(made.network, made.task, slack, made.bounds)

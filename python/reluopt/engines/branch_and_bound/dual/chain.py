@@ -132,8 +132,16 @@ class Chain:
         whole: bounds of the layers below the last, inactive neurons included, shape ``(2, n_k)``.
     """
 
-    def __init__(self, network: ReLUNetwork, domain: Domain, *, keep: bool = True) -> None:
-        self._network, self.domain, self._keep = network, domain, keep
+    def __init__(
+        self,
+        network: ReLUNetwork,
+        domain: Domain,
+        known: Sequence[FloatMatrix] = (),
+        *,
+        keep: bool = True,
+    ) -> None:
+        """Args: the network, the domain, bounds of its layers over it (all, or none), and keep."""
+        self._network, self.domain, self._keep, self._known = network, domain, keep, known
         first = domain.first_layer(network)
         self.errors = first.errors
         self.layers: list[Layer] = []
@@ -177,7 +185,11 @@ class Chain:
         share = 1.0 + float(gamma(weight.shape[1] + 8.0))
         magnitudes = (np.abs(weight) @ largest + np.abs(bias)) * share
         unknown = np.full(bias.size, np.inf)
-        self._append(weight, bias, magnitudes, -unknown, unknown)
+        place = len(self.layers)
+        known = np.array([-unknown, unknown])
+        if place < len(self._known):
+            known = self._known[place]
+        self._append(weight, bias, magnitudes, known[0], known[1])
 
     def restricted(self, layer: Layer) -> Layer:
         """A layer without the neurons that are inactive."""

@@ -31,11 +31,12 @@ from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.boxes import Folded, box_ends, folded_over
+from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.growing import grow
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
-from reluopt.engines.branch_and_bound.dual.verdict import Decision, DomainSearch
+from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.engines.branch_and_bound.dual.within_ball import SMALLER
 from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.repair import repaired
@@ -318,13 +319,19 @@ class _Search:
         asked, self.message = self._weakened(chosen), ""
         ends, folded = self._box(radius, asked)
         if folded is None or folded.empty:
-            return Decision(slack=math.inf if folded is None else -math.inf)
+            return Decision(slack=math.inf if folded is None else folded.slack)
         attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING, asked)
         given = (folded.network, BoxDomain(*ends), folded.task.alternatives, until)
         keep = self.keep and radius >= self.cutoff
         few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
         decision = DomainSearch(
-            *given, attack=attack, keep=keep, most=most, few=few, meanwhile=meanwhile
+            *given,
+            known=folded.known,
+            attack=attack,
+            keep=keep,
+            most=most,
+            few=few,
+            meanwhile=meanwhile,
         ).run()
         self._nearest_miss = attack.best
         self.nodes += decision.nodes
@@ -335,7 +342,7 @@ class _Search:
     def bound_roots(self, radius: float) -> None:
         """A radius at which roots alone prove that there is nothing, by bisection."""
         low, high = 0.0, min(radius, self._widest)
-        for step in range(HALVINGS):
+        for step in range(HALVINGS if high > 0.0 else 0):
             middle = high if step == 0 else 0.5 * (low + high)
             ends, folded = self._box(middle, self._weakened(self._worst))
             empty = folded is not None and folded.empty

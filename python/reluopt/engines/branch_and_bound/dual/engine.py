@@ -12,9 +12,10 @@ from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
+from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.proof import made_proof
-from reluopt.engines.branch_and_bound.dual.verdict import Decision, DomainSearch
+from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.errors import InputError
 from reluopt.questions.tasks import Task
 
@@ -40,9 +41,15 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
         return _answer(Decision(), started, TOO_MANY)
     alternatives = folded.task.alternatives
     search = DomainSearch(
-        folded.network, BoxDomain(*ends), alternatives, deadline, attack=attack, keep=keep
+        folded.network,
+        BoxDomain(*ends),
+        alternatives,
+        deadline,
+        known=folded.known,
+        attack=attack,
+        keep=keep,
     )
-    decision = Decision(slack=-math.inf) if folded.empty else search.run()
+    decision = Decision(slack=folded.slack) if folded.empty else search.run()
     answer = _answer(decision, started)
     if not (keep and decision.empty):
         return answer

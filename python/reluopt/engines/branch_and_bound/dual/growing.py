@@ -15,6 +15,14 @@ from reluopt.deadline import Deadline
 SMALLEST, WIDER = 1 / 64, 1.4
 """The first radius, as a share of the incumbent's, and the factor of the next ones."""
 
+QUICK, FASTER, HALF = 0.03, 2.0, 0.5
+"""Share of the time left that boxes take which tell little of the next, the factor then, and up to
+which share of the incumbent's radius."""
+
+TREE, NARROWER = 20, 1.1
+"""Nodes of which roots alone are fewer, and the factor behind a box that took more: trees double
+with each percent."""
+
 NEARER, SHRUNK, CLOSE, LEAST = 1 / 3, 0.25, 1.02, 1e-4
 """Where the next radius lies between an empty box and one that stays open, in logarithms, as trees
 double with each percent; which share of the latter it has at least; when the two are so close that
@@ -34,11 +42,13 @@ class Boxes(Protocol):
     Attributes:
         deadline: when to stop.
         bound: the largest radius that is proven to hold nothing.
+        nodes: of all boxes so far.
         message: why the search ends before its time, if so.
     """
 
     deadline: Deadline
     bound: float
+    nodes: int
     message: str
 
     @property
@@ -56,16 +66,22 @@ class Boxes(Protocol):
         ...
 
 
+def _factor(boxes: Boxes, quick: bool) -> float:
+    """By what the next radius exceeds that of a box which no tree was needed for."""
+    return FASTER if quick and FASTER * boxes.bound <= HALF * boxes.cutoff else WIDER
+
+
 def grow(boxes: Boxes, *opened: float) -> bool:
     """Search boxes of rising radii below what stays open; whether the whole one comes next.
 
     It ends where the time that is left would not do for the largest of the rising boxes.
     """
-    left, taken = list(opened), 0.0
+    left, taken, wider = list(opened), 0.0, WIDER
     while boxes.deadline.left > taken:
         start, low, before = boxes.deadline.clock(), boxes.bound, boxes.objective
+        nodes = boxes.nodes
         high = left[-1] if left else math.inf
-        last, radius = high <= CLOSE * low, max(SMALLEST * boxes.cutoff, WIDER * low)
+        last, radius = high <= CLOSE * low, max(SMALLEST * boxes.cutoff, wider * low)
         if left:
             between = low ** (1.0 - NEARER) * high**NEARER
             radius = high if last else max(between, SHRUNK * high)
@@ -75,6 +91,8 @@ def grow(boxes: Boxes, *opened: float) -> bool:
             return True
         if boxes.emptied(radius, boxes.deadline if last else boxes.deadline.share(BOX_SHARE)):
             taken = taken if left else boxes.deadline.clock() - start
+            quick = taken < QUICK * boxes.deadline.left
+            wider = _factor(boxes, quick) if boxes.nodes - nodes < TREE else NARROWER
             left = left[:-1] if last else left
         elif boxes.objective < before:
             left = []

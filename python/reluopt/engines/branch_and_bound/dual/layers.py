@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.dual.ascent import Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
 from reluopt.engines.branch_and_bound.dual.domains import Domain
 from reluopt.engines.branch_and_bound.dual.slots import Batch
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray, SingleMatrix
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, SingleMatrix
 
 ITERATIONS = 12
 """Steps of an ascent at the root: more are not paid back, in small trees or large ones."""
@@ -40,18 +41,28 @@ def root_batch(
     )
 
 
-def bound_last(chain: Chain, iterations: int = ITERATIONS) -> None:
-    """Bound the last layer of a chain: all neurons once, the undecided ones by an ascent."""
+def bound_last(chain: Chain, iterations: int = ITERATIONS, deadline: Deadline = NEVER) -> None:
+    """Bound the last layer of a chain: all neurons once, the undecided ones by an ascent.
+
+    Neurons of which something is known already are bounded by the ascent alone, until a deadline.
+    """
     if len(chain.layers) == 1:
         return
-    _bound_some(chain, np.arange(chain.layers[-1].bias.size), 1)
-    _bound_some(chain, chain.layers[-1].undecided, iterations)
+    last = chain.layers[-1]
+    unknown = ~(np.isfinite(last.lower) & np.isfinite(last.upper))
+    _bound_some(chain, np.flatnonzero(unknown), 1, NEVER)
+    until = NEVER if unknown.any() else deadline
+    _bound_some(chain, chain.layers[-1].undecided, iterations, until)
 
 
-def _bound_some(chain: Chain, neurons: NDArray[np.int64], iterations: int) -> None:
+def _bound_some(
+    chain: Chain, neurons: NDArray[np.int64], iterations: int, deadline: Deadline
+) -> None:
     """Bound both ends of some neurons of the last layer."""
     top = len(chain.layers) - 1
     for both, signs, forms, batch in both_ends(chain, neurons):
+        if deadline.passed:
+            return
         free = climb(Model.of(chain), batch, iterations).free
         none = np.zeros((both.size, 0, 0), dtype=np.int8)
         step = Step(top, both, signs, free[0], none, none.astype(np.float32))
@@ -80,18 +91,21 @@ def bounded_chain(
     network: ReLUNetwork,
     domain: Domain,
     tighten: Callable[[Chain], None] = lambda _: None,
+    known: Sequence[FloatMatrix] = (),
+    deadline: Deadline = NEVER,
     *,
     keep: bool = True,
 ) -> Chain:
     """The network over a domain, with all hidden layers bounded, and the logits on top.
 
-    ``tighten`` is called for each layer behind the first, as the last of the chain by then. Without
-    ``keep`` no proof of it can be kept: multipliers of large networks take most of the memory.
+    ``tighten`` is called for each layer behind the first, as the last of the chain by then. Where
+    bounds are ``known`` they stay as they are after a deadline. Without ``keep`` no proof of it can
+    be kept: multipliers of large networks take most of the memory.
     """
-    chain = Chain(network, domain, keep=keep)
+    chain = Chain(network, domain, known, keep=keep)
     while not chain.complete:
         chain.advance()
         if not chain.complete:
-            bound_last(chain)
+            bound_last(chain, deadline=deadline)
             tighten(chain)
     return chain

@@ -19,9 +19,10 @@ from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
 from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
+from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.engine import TOO_MANY
-from reluopt.engines.branch_and_bound.dual.verdict import Decision, DomainSearch
+from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, SMALLEST_GAP
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
@@ -60,8 +61,9 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     except InputError:
         return _answer(attack, Decision(), request, started, TOO_MANY)
     given = (folded.network, BoxDomain(*ends), folded.task.alternatives, deadline)
-    search = DomainSearch(*given, attack=attack, gap=max(options.gap * GAP_SHARE, SMALLEST_GAP))
-    decision = Decision(slack=-math.inf) if folded.empty else search.run()
+    gap = max(options.gap * GAP_SHARE, SMALLEST_GAP)
+    search = DomainSearch(*given, known=folded.known, attack=attack, gap=gap)
+    decision = Decision(slack=-math.inf) if folded.slack == -math.inf else search.run()
     return _answer(attack, decision, request, started)
 
 

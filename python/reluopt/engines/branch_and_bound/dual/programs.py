@@ -1,21 +1,33 @@
-"""Boxes whose trees are large, by semidefinite programs over a chain's bounds."""
+"""Boxes whose trees are large, by semidefinite programs over a chain's bounds, or by linear ones.
+
+Poolings make chains of ReLUs of which few patterns of phases are possible. Of those that are not,
+an ascent shows little, as the multipliers that exclude them have no limit, and linear programs all:
+small networks with pools have trees of ten programs where dual bounds of 10,000 nodes are open.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual.chain import Chain
-from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
+from reluopt.engines.branch_and_bound.dual.domains import BoxDomain, Domain
 from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS
 from reluopt.engines.branch_and_bound.dual.slots import Batch
 from reluopt.engines.branch_and_bound.dual.tree import Nodes, Tree
+from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.l2.boxes import BoxTree
+from reluopt.engines.branch_and_bound.search import Search
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix
+from reluopt.questions.input_sets import Box, InputSet
 from reluopt.questions.margins import LogitConditions
+from reluopt.questions.norms.base import Norm
+from reluopt.questions.tasks import Alternative, Distance, Task
 
 MOST_UNDECIDED = 300
 """Undecided neurons of the largest programs: a step takes 5 ms for 150 of them, eight times as long
@@ -23,6 +35,13 @@ for twice as many."""
 
 MOST_BELOW = 10_000
 """Nodes of dual bounds, 1 s, for what programs leave; more of them are worth planes."""
+
+MOST_LINEAR, LINEAR_SHARE = 64, 0.1
+"""Undecided neurons of networks whose boxes get a tree of linear programs, which is fast or no help
+(of dense networks none), and its share of the time left."""
+
+ANY_IMAGE = 1.0
+"""Relative gap that the first image closes."""
 
 USUAL = 150
 """Undecided neurons of programs that take as long as 800 nodes of dual bounds."""
@@ -35,6 +54,47 @@ def fit(chain: Chain) -> bool:
 
 def _undecided(chain: Chain) -> int:
     return sum(layer.undecided.size for layer in chain.hidden)
+
+
+class Linear(NamedTuple):
+    """What a tree of linear programs ends with.
+
+    Attributes:
+        empty: whether it is shown that no input of the box meets an alternative.
+        image: one that does, up to rounding, or None.
+        nodes: of the tree.
+    """
+
+    empty: bool = False
+    image: FloatArray | None = None
+    nodes: int = 0
+
+
+def linear(
+    network: ReLUNetwork,
+    domain: Domain,
+    known: Sequence[FloatMatrix],
+    asked: Sequence[Alternative],
+    deadline: Deadline,
+) -> Linear:
+    """The least L1 distance from the middle of a box: none where the box holds no input.
+
+    Nothing is tried of anything but boxes of small networks, ``known`` by their bounds.
+    """
+    from reluopt.engines.branch_and_bound.forest import Forest  # reads this package
+
+    undecided = sum(int(np.count_nonzero((low < 0.0) & (high > 0.0))) for low, high in known)
+    if not isinstance(domain, BoxDomain) or undecided > MOST_LINEAR:
+        return Linear()
+    lower, upper = domain.ends
+    middle = lower + 0.5 * (upper - lower)
+    inputs = InputSet(Box(lower, upper), middle)
+    frame = make_frame(network, Task(Distance(middle, Norm.L1), inputs, tuple(asked)))
+    search = Search(frame, ANY_IMAGE, deadline.share(LINEAR_SHARE), None, None)
+    forest = Forest(search, 0, False)
+    forest.grow()
+    best = search.best
+    return Linear(forest.bound == math.inf, None if best is None else best.image, search.nodes)
 
 
 def nodes_before(chain: Chain, usual: float) -> float:

@@ -30,12 +30,12 @@ from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, i
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
 from reluopt.engines.branch_and_bound.dual.cutting import Recipe
+from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.goals import goal_of
 from reluopt.engines.branch_and_bound.dual.layers import signed_rows
 from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, mixed_planes
 from reluopt.engines.branch_and_bound.dual.tree import NO_CUT, KeptLeaf, Record
-from reluopt.engines.branch_and_bound.dual.verdict import Decision
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
@@ -225,14 +225,14 @@ def replay(proof: BoxProof, network: ReLUNetwork, task: Task) -> float:
     chosen = [_chosen(tree, task) for tree in proof.trees] if whole else task.alternatives
     folded = folded_over(network, replace(task, alternatives=tuple(chosen)), ends)
     if folded.empty:
-        return -math.inf
+        return folded.slack
     if not (whole and proof.trees):
         raise InputError(
             f"proof: expected a tree for each of {len(task.alternatives)} alternatives, found "
             f"{len(proof.trees)}"
         )
     try:
-        chains = rebuilt_chains(folded.network, ends, proof.chains)
+        chains = rebuilt_chains(folded.network, ends, proof.chains, folded.known)
         return max(
             _tree_slack(tree, chains[tree.chain], each.conditions)
             for tree, each in zip(proof.trees, folded.task.alternatives, strict=True)
@@ -251,21 +251,23 @@ def _chosen(tree: BoxTree, task: Task) -> Alternative:
 
 
 def rebuilt_chains(
-    network: ReLUNetwork, ends: tuple[FloatArray, FloatArray], chains: Sequence[Sequence[Step]]
+    network: ReLUNetwork,
+    ends: tuple[FloatArray, FloatArray],
+    chains: Sequence[Sequence[Step]],
+    known: Sequence[FloatMatrix] = (),
 ) -> list[Chain]:
     """The network over the box between some ends, its layers bounded by each chain's steps.
+
+    Bounds that are known besides are those of :class:`~.boxes.Folded`.
 
     Raises:
         ValueError: steps do not fit.
     """
-    return [_rebuilt(network, ends, steps) for steps in chains]
+    return [_rebuilt(Chain(network, BoxDomain(*ends), known), steps) for steps in chains]
 
 
-def _rebuilt(
-    network: ReLUNetwork, ends: tuple[FloatArray, FloatArray], steps: Sequence[Step]
-) -> Chain:
-    """The network over the box, its layers bounded by the multipliers of steps."""
-    chain = Chain(network, BoxDomain(*ends))
+def _rebuilt(chain: Chain, steps: Sequence[Step]) -> Chain:
+    """A chain, its layers bounded by the multipliers of steps."""
     for step in steps:
         while len(chain.layers) - 1 < step.layer and not chain.complete:
             chain.advance()

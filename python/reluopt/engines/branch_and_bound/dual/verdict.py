@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +22,7 @@ from reluopt.engines.branch_and_bound.dual.ascent import Model, climb, singles
 from reluopt.engines.branch_and_bound.dual.attack import Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes
+from reluopt.engines.branch_and_bound.dual.decision import Decision, Grown
 from reluopt.engines.branch_and_bound.dual.domains import Domain
 from reluopt.engines.branch_and_bound.dual.fan import fan
 from reluopt.engines.branch_and_bound.dual.goals import Goal, goal_of
@@ -34,7 +34,7 @@ from reluopt.engines.branch_and_bound.dual.squeezing import squeeze_last
 from reluopt.engines.branch_and_bound.dual.tree import NO_CUT, Nodes, Record, Tree
 from reluopt.engines.branch_and_bound.search import BELOW_ZERO
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
+from reluopt.numerics.arrays import AnyFloat, FloatArray, FloatMatrix, IntArray, SingleMatrix
 from reluopt.questions.tasks import Alternative
 
 FIRST_STEPS, FIRST_STARTS = 12, 1
@@ -53,44 +53,6 @@ alternative, about 2 s, that are solved before something else comes meanwhile.""
 LONG = 100_000
 """Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
 pay where programs cannot be solved: about 10 s."""
-
-
-@dataclass(eq=False)
-class Grown:
-    """A tree that a proof needs.
-
-    Attributes:
-        chain: which of the search's chains bounds it.
-        record: what it was grown to.
-    """
-
-    chain: int
-    record: Record
-
-
-@dataclass(eq=False)
-class Decision:
-    """What a search over a domain ends with.
-
-    Attributes:
-        witness: an input that meets an alternative, or what the attack takes for one, or None.
-        slack: proven upper bound on the slack of every alternative; negative where none is met.
-        nodes: nodes of all trees, semidefinite programs among them.
-        chains: networks over the domain, of a proof that is kept.
-        proofs: of each alternative that holds no input the tree that shows it and the number of
-            its root, when asked for.
-    """
-
-    witness: Witness | None = None
-    slack: float = math.inf
-    nodes: int = 0
-    chains: list[Chain] = field(default_factory=list)
-    proofs: dict[int, tuple[Grown, int]] = field(default_factory=dict)
-
-    @property
-    def empty(self) -> bool:
-        """Whether it is proven that no input meets an alternative."""
-        return self.witness is None and self.slack < 0.0
 
 
 class Attack(Protocol):
@@ -134,6 +96,7 @@ class DomainSearch:
         alternatives: Sequence[Alternative],
         deadline: Deadline,
         *,
+        known: Sequence[FloatMatrix] = (),
         attack: Attack | None = None,
         keep: bool = False,
         gap: float | None = None,
@@ -143,7 +106,7 @@ class DomainSearch:
     ) -> None:
         self._gap, self._most = gap, most
         self._few = FEW if few is None else few
-        self._network, self._domain = network, domain
+        self._network, self._domain, self._known = network, domain, known
         self._alternatives = alternatives
         self._deadline, self._attack, self._keep = deadline, attack, keep
         self.decision = Decision()
@@ -219,7 +182,8 @@ class DomainSearch:
             if trees:
                 squeeze_last(chain, self._deadline)
 
-        chain = bounded_chain(self._network, self._domain, tighten, keep=self._keep)
+        given = self._network, self._domain, tighten, self._known, self._deadline
+        chain = bounded_chain(*given, keep=self._keep)
         if self._keep:
             self.decision.chains.append(chain)
         return chain
@@ -310,6 +274,10 @@ class DomainSearch:
 
     def _with_planes(self) -> None:
         """The second half: hard alternatives, one after the other, the easiest first."""
+        if self._known and not self._keep and self._gap is None:
+            self._solve_linear_programs()
+        if not self._open or self._over():
+            return
         pace, chain = Pace(), self._chain(planes=True)
         if not self._keep and self._gap is None and programs.fit(chain):
             before = self.decision.nodes + programs.nodes_before(chain, self._few)
@@ -322,6 +290,18 @@ class DomainSearch:
         self._grow_all(chain, pace, min(longest, self._most))
         if self._open and longest < self._most and not self._over():
             self._grow_all(self._chain(planes=True, trees=True), pace, self._most)
+
+    def _solve_linear_programs(self) -> None:
+        """A tree of linear programs for all open alternatives of a small folded network."""
+        asked = [self._alternatives[i] for i in self._open]
+        found = programs.linear(self._network, self._domain, self._known, asked, self._deadline)
+        if found.empty:
+            self._slacks[self._open] = BELOW_ZERO
+            self._open = []
+        elif found.image is not None:
+            images = np.repeat(found.image[None].astype(np.float32), len(self._open), axis=0)
+            self._attacked(images, np.array(self._open), None)
+        self.decision.nodes += found.nodes
 
     def _solve_programs(self, chain: Chain) -> None:
         """Trees of semidefinite programs for all open alternatives, the easiest first."""
