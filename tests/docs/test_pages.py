@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", re.M | re.S)
 COMMAND = re.compile(r"^ {4}(reluopt [a-z](?:[^\n]*\\\n)*[^\n]*)", re.M)
+INLINE = re.compile(r"`(reluopt [a-z][^`]* --images [^`]*)`")
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 
 
@@ -56,14 +57,20 @@ def test_commands_on_a_page_say_what_stands_below_them(path, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_commands_and_their_options_are_there(path):
+def test_commands_and_their_options_are_there(path, run):
+    run("--version")  # commands register where one is run
     known = typer.main.get_command(app).commands
     text = re.sub(r"^```(?:sh|bash)\n(.*?)^```", _indented, path.read_text(), flags=re.M | re.S)
-    for command in COMMAND.findall(text):
+    for command in (*COMMAND.findall(text), *INLINE.findall(text)):
         line = re.sub(r"\s#.*| >.*|[\[\]]", "", command.replace("\\\n", " "), flags=re.M)
         _, name, *words = shlex.split(line)
         assert name in known, command
-        assert {w.partition("=")[0] for w in words if w.startswith("-")} <= _options(known[name])
+        given = {w.partition("=")[0] for w in words if w.startswith("-")}
+        assert given <= _options(known[name]), command
+        if "..." not in line and "--help" not in given:
+            for needed in known[name].params:
+                asked = needed.required and needed.param_type_name == "option"
+                assert not asked or given & {*needed.opts}, f"{needed.opts}: {command}"
 
 
 def _indented(block):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from reluopt.errors import InputError
+from reluopt.runs.claims import keeps_proof
 from reluopt.runs.job import Finished
 from reluopt.runs.merge import merge_runs
 from reluopt.runs.row import row_class
@@ -143,3 +144,34 @@ def test_shards_of_earlier_versions_are_merged(tmp_path):
     assert merged.missing == ()
     found = json.loads((tmp_path / "out" / "run.json").read_text())
     assert found["instances"] == ["test:0", "test:1"]
+
+
+def test_shards_with_an_image_that_needs_no_change_and_no_proof(tmp_path, run):
+    """Test:8 is an answer already: a bound of 0 needs no proof, in Linf there is none."""
+    asked = ["attack", "thesis", "--norm", "linf", "--target", "any", "--engine", "bnb", "--proof"]
+    for image in ("test:7", "test:8"):
+        assert run(*asked, "--images", image, "--out", tmp_path / image)[0] == 0
+    shards = [tmp_path / image for image in ("test:7", "test:8")]
+    code, _, err = run("merge", *shards, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "2 rows in" in err
+    code, out, err = run("verify-result", tmp_path / "out")
+    assert code == 0, err
+    assert "1 proof replayed, 1 none" in out
+    again = run(*asked, "--images", "test:8", "--out", tmp_path / "test:8")[2]
+    assert "1 of 1 rows from earlier sessions" in again
+
+
+def test_linf_searches_that_end_early_have_no_proof_to_lose():
+    settings = {"norm": "linf", "extra": {"proof": True}}
+    cls = row_class(("image", "status", "bound"))
+    for status, bound, kept in (
+        ("OPTIMAL", 0.1, True),
+        ("OPTIMAL", 0.0, False),
+        ("FEASIBLE", 0.1, False),
+        ("INFEASIBLE", None, True),
+        ("ROBUST", None, True),
+        ("NOT_ROBUST", None, False),
+    ):
+        assert keeps_proof(settings, cls(image="a", status=status, bound=bound)) is kept
+    assert keeps_proof({**settings, "norm": "l1"}, cls(image="a", status="FEASIBLE", bound=0.1))

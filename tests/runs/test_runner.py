@@ -490,6 +490,12 @@ def test_a_missing_scheduler_is_one_line(monkeypatch, tmp_path, toy):
     executor = choose_executor(None, "tcp://127.0.0.1:9")
     with pytest.raises(InputError, match=r"expected a Dask scheduler at tcp://127\.0\.0\.1:9"):
         run_job(toy.Toy(str(tmp_path / "log")), _tasks(toy, 1), executor=executor)
+    with pytest.raises(InputError, match="--scheduler: expected HOST:PORT, found 'nowhere'"):
+        run_job(
+            toy.Toy(str(tmp_path / "log")),
+            _tasks(toy, 1),
+            executor=choose_executor(None, "nowhere"),
+        )
 
 
 def test_missing_dask_is_one_line(monkeypatch):

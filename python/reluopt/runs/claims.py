@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from reluopt.answers.solution import Status
+from reluopt.questions.norms.base import Norm
 from reluopt.runs.distance_rows import DistanceRow
 from reluopt.runs.job import FAILURES
 from reluopt.runs.row import Row
@@ -134,8 +135,19 @@ def keeps_answer(settings: Mapping[str, Any], row: Row, any_answers: bool) -> bo
 
 
 def keeps_proof(settings: Mapping[str, Any], row: Row) -> bool:
-    """Whether a proof must be kept beside a row."""
+    """Whether a proof must be kept beside a row.
+
+    A bound of 0 needs none, and searches in Linf that end early have none.
+    """
     wanted = bool((settings.get("extra") or {}).get("proof"))
     status = str(row.get("status"))
     claim = CLAIMS.get(status)
-    return wanted and (claim is None or claim.solved) and status not in UNPROVEN
+    if claim is None:
+        return wanted and status not in UNPROVEN
+    early = settings.get("norm") == str(Norm.LINF) and status not in (
+        Status.OPTIMAL,
+        Status.INFEASIBLE,
+    )
+    bound = row.get("bound")
+    trivial = bound is not None and not bound > 0.0
+    return wanted and claim.solved and not (early or trivial)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import pickle
+import re
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,9 @@ from reluopt.runs.worker import WorkerPool
 AHEAD = 1000
 """Units that the scheduler knows of at a time: enough to show an adaptive cluster that it should
 grow, and few enough not to weigh on the scheduler's memory."""
+
+_WITH_PORT = re.compile(r":\d+/?$|://")
+"""What an address ends with, unless its protocol says how to read it."""
 
 CONNECT_SECONDS = 20.0
 """How long to wait for a scheduler to answer; those on a cluster's login node may be slow."""
@@ -86,6 +90,8 @@ class DaskExecutor:
         return f"Dask at {self._address}"
 
     def _connect(self) -> Any:
+        if not _WITH_PORT.search(self._address):  # its client leaves a traceback behind
+            raise InputError(f"--scheduler: expected HOST:PORT, found {self._address!r}")
         try:
             return _distributed().Client(
                 self._address, timeout=CONNECT_SECONDS, set_as_default=False

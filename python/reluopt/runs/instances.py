@@ -136,8 +136,8 @@ def _load(
         dataset, indices = load_selection(text, data_dir)
         split = text.partition(":")[0]
         for place, index in enumerate(indices):
-            image = flat_image(network, dataset.image(place))
-            yield Instance(f"{split}:{index}", image, dataset.label(place))
+            key = f"{split}:{index}"
+            yield Instance(key, _fitting(network, key, dataset.image(place)), dataset.label(place))
         return
     match = _ROWS.fullmatch(text)
     if match is None:
@@ -150,11 +150,19 @@ def _load(
         raise InputError(f"label: expected for files without labels only, found {label} for {text}")
     for row in _rows(text, match, found):
         key = f"{match[1]}:{row}" if found.table else text
-        image = flat_image(network, found.values[row])
+        image = _fitting(network, key, found.values[row])
         known = label if found.labels is None else int(found.labels[row])
         if known is None:
             known = recorded.get(key)
         yield Instance(key, image, int(network.predict(image)) if known is None else known)
+
+
+def _fitting(network: ReLUNetwork, key: str, image: FloatArray) -> FloatArray:
+    """An image as the network reads it."""
+    try:
+        return flat_image(network, image)
+    except InputError as error:
+        raise InputError(f"images: {key} does not fit the network: {error}") from None
 
 
 def _rows(text: str, match: re.Match[str], found: Inputs) -> Sequence[int]:

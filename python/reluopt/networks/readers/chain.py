@@ -118,9 +118,10 @@ def pair_tensors(
         key, is_weight = _split_name(name)
         axes = ((2, 4) if convolutions else (2,)) if is_weight else (1,)
         if len(shape) not in axes or 0 in shape:
+            wanted = "a matrix" if is_weight else "a vector"
             raise InputError(
-                f"tensor '{shown(name)}': expected {'a matrix' if is_weight else 'a vector'} (only "
-                f"dense layers can be read), found shape {shape}"
+                f"tensor '{shown(name)}': expected {wanted}, found shape {shape} (files of other "
+                "than dense layers need their --architecture)"
             )
         group = matrices if is_weight else biases
         if key in group:

@@ -218,15 +218,15 @@ def free_change(
 
 
 def parse_norm(text: str) -> Norm:
-    """Read ``l1``, ``l2``, ``linf`` or ``blend:W``, W being the weight of L1.
+    """Read ``l1``, ``l2``, ``linf`` or ``blend:W``, W being the weight of L1, in any case.
 
     Raises:
         InputError: anything else.
     """
     found: Norm | None = None
-    family, _, number = text.partition(":")
-    if text in NORMS.names:
-        found = NORMS.get(text)
+    family, _, number = text.lower().partition(":")
+    if text.lower() in NORMS.names:
+        found = NORMS.get(text.lower())
     elif family in FAMILIES.names and not math.isnan(weight := _number(number)):
         found = FAMILIES.make(family, weight)
     if found is None:
