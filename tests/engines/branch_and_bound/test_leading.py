@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from helpers.convolutions import KINDS, SIDE, network_of
 from reluopt.engines.branch_and_bound.leading import led_over
 from reluopt.networks.layers.base import Dense
+from reluopt.networks.layers.chain import Chain
 from reluopt.networks.layers.pooling import MaxPool2d
 from reluopt.networks.layers.windows import Windows
 from reluopt.networks.network import ReLUNetwork
@@ -127,3 +128,46 @@ def test_weights_beyond_all_numbers_are_left_alone():
     network = ReLUNetwork((conv, rest[0], wide, last))
     with np.errstate(over="ignore"):
         assert led_over(network, ends_about(np.full(SIDE * SIDE, 0.5), 0.1)) is None
+
+
+def test_maps_behind_a_pool_that_are_made_one_are_left_alone():
+    """Both products are rounded, in different orders, and cancel: logits differ by 8e-4 of 1e10."""
+    random = np.random.default_rng(0)
+    first = Dense(random.normal(size=(4, 6)), random.normal(size=4))
+    wide, narrow = random.normal(size=(2000, 1)), random.normal(size=(1, 2000))
+    pool = MaxPool2d(Windows((1, 2, 2), (2, 2)))
+    maps = Dense(wide, np.zeros(2000)), Dense(narrow, np.zeros(1))
+    last = Dense(np.array([[1.0], [-1.0]]), np.zeros(2))
+    ends = np.zeros(6), np.ones(6)
+    assert led_over(ReLUNetwork((Chain((first, pool, *maps)), last)), ends) is None
+    assert led_over(ReLUNetwork((Chain((first, pool, maps[0])), maps[1], last)), ends) is not None
+    before = ReLUNetwork((Chain((Dense(np.eye(6), np.zeros(6)), first, pool)), last))
+    assert led_over(before, ends) is not None
+
+
+def test_pieces_that_overlapping_windows_share_are_taken_once():
+    random = np.random.default_rng(0)
+    first = Dense(random.normal(size=(9, 4)), random.normal(size=9))
+    pools = [MaxPool2d(Windows((1, side, side), (2, 2), (1, 1))) for side in (3, 2)]
+    network = ReLUNetwork((first, *pools, Dense(np.ones((1, 1)), np.zeros(1))))
+    ends = np.zeros(4), np.ones(4)
+    led = led_over(network, ends)
+    assert len(led.network.hidden_sizes) <= 9
+    for point in points_of(ends, random, 10):
+        assert led.network.forward(point) == pytest.approx(network.forward(point), abs=1e-12)
+
+
+def test_a_lead_of_subnormal_weights_keeps_its_error():
+    weight = np.zeros((4, 400))
+    weight[0] = 1e-320
+    first = Dense(weight, np.array([0.0, -1.0, -1.0, -1.0]))
+    pool = MaxPool2d(Windows((4, 1, 1), (1, 1)))
+    second = Dense(np.full((1, 4), 1e308), np.zeros(1))
+    network = ReLUNetwork((first, pool, second, Dense(np.array([[1.0], [-1.0]]), np.zeros(2))))
+    ends = np.zeros(400), np.full(400, 1e-4)
+    led = led_over(network, ends)
+    if led is not None:
+        pairs = zip(exact_logits(network, ends[1]), exact_logits(led.network, ends[1]), strict=True)
+        assert all(
+            abs(a - b) <= Fraction(float(e)) for (a, b), e in zip(pairs, led.errors, strict=True)
+        )

@@ -22,10 +22,12 @@ units of the layer below, and e what they are off by. Pieces are off by
 
 .. math:: |W| e + \gamma_{n+8} (|W| (M + |c|) + |b| + 1),
 
-n being the most terms of a row and c the constants by which carried forms were moved. An excess is
-off by the sum over both of its pieces and 4u times the sizes of what is added; sums of :math:`y`
-are maxima of excesses, whatever the rounds are, and off by no more than the worst. Bounds of pieces
-and excesses are widened by all that before a piece is left out.
+n being the most terms of a row and c the constants by which carried forms were moved: two roundings
+where pieces are made, and the rest is more than what a tournament rounds, whose first round reads
+differences of weights. An excess is off by the sum over both of its pieces and 4u times the sizes
+of what is added; sums of :math:`y` are maxima of excesses, whatever the rounds are, and off by no
+more than the worst. Bounds of pieces and excesses are widened by all that before a piece is left
+out.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ class _Forms:
         rows: CSR.
         constants: shape ``(rows,)``.
         errors: above what they are off by.
-        sizes: above the sums of absolute terms.
+        sizes: above the sums of absolute terms; of units, above their absolute values.
     """
 
     rows: sp.csr_array
@@ -149,7 +151,7 @@ class _Made:
             self._close(pieces)
             self._middle = np.maximum(at, 0.0) if own.rectified else at
             return True
-        windows = own.windows
+        windows = _once(own.windows)
         if own.rectified:  # zero is one more piece
             windows = np.pad(windows, ((0, 0), (0, 1)), constant_values=at.size)
             pieces, at = _with_zero(pieces), np.append(at, 0.0)
@@ -211,7 +213,8 @@ class _Made:
         kept = kept[np.lexsort((-high[kept], owners[kept]))]
         own = owners[kept]
         firsts = np.searchsorted(own, own)  # where the first of the same unit stands
-        leading = np.flatnonzero(pieces.sizes[leads] > 0.0)
+        entries = np.diff(pieces.rows[leads].indptr) + (pieces.constants[leads] != 0.0)
+        leading = np.flatnonzero((entries > 0) | (pieces.errors[leads] > 0.0))
         if leading.size + kept.size == 0:  # a layer has a row
             leading = np.zeros(1, dtype=np.int64)
         forms = _joined(_chosen(pieces, leads[leading]), _chosen(excesses, kept))
@@ -250,6 +253,13 @@ class _Made:
         errors = _worst(items, leads, units) + _worst(items, ~leads, units)
         reached = np.where(windows >= 0, sizes[windows], 0.0).max(axis=1)
         return _Forms(sp.csr_array(spread @ rows + sums), spread @ constants, errors, reached)
+
+
+def _once(windows: IntArray) -> IntArray:
+    """Windows that take each piece once, as those of overlapping windows do not."""
+    found = np.sort(windows, axis=1)
+    found[:, 1:][found[:, 1:] == found[:, :-1]] = -1
+    return found
 
 
 def _worst(items: _Items, which: BoolArray, units: int) -> FloatArray:

@@ -281,3 +281,18 @@ def test_kept_proofs_of_folded_pools_are_replayed(monkeypatch):
             assert ENGINE.replay(solution.proof, network, question.task(network)) > 0.0
     assert (0.1, 0) in trees
     assert any(count for share, count in trees if share > 0.5)
+
+
+def test_a_distance_that_linear_forms_prove_keeps_its_proof(monkeypatch):
+    monkeypatch.setattr(base, "SMALL", 0)
+    monkeypatch.setattr(base, "SPARSE_SHARE", 1.0)
+    wide = Method("bnb", options=EngineOptions(gap=0.6, extra={"proof": True}))
+    trees = []
+    for seed in range(3):
+        network, asked, _ = folded_question(seed, Norm.LINF)
+        found = solve(network, asked, wide)
+        assert found.proven
+        trees.append(len(found.proof.trees))
+        shown = ENGINE.replay(found.proof, network, asked.task(network))
+        assert shown == pytest.approx(found.bound, rel=1e-9)
+    assert 0 in trees

@@ -20,6 +20,8 @@ import numpy as np
 
 from reluopt.engines.branch_and_bound.corners.tables import Rows
 from reluopt.networks.layers.base import Affine, Maximum, Rectifier, Stage
+from reluopt.networks.layers.base import Layer as NetworkLayer
+from reluopt.networks.layers.chain import Chain
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, IntArray
 
@@ -44,7 +46,14 @@ class Units:
 
 
 def units_of(network: ReLUNetwork) -> tuple[Units, ...]:
-    """A network's layers; the last one's pieces are the logits."""
+    """A network's layers; the last one's pieces are the logits.
+
+    What is proven is about the network as it lowers. Its weights are those of the pieces, except
+    where a pooling has several maps behind it that are made one: in another order, so that they
+    are rounded differently, and neurons are taken there.
+    """
+    if any(_made_one_behind_a_pool(layer) for layer in network.layers):
+        return _lowered(network)
     stages: list[Stage] = []
     for own in network.stages:
         stages += [Rectifier(), *own] if stages else own
@@ -60,6 +69,19 @@ def units_of(network: ReLUNetwork) -> tuple[Units, ...]:
             return _lowered(network)
     last = found[-1]
     return _lowered(network) if last.rectified or last.windows is not None else tuple(found)
+
+
+def _made_one_behind_a_pool(layer: NetworkLayer) -> bool:
+    """Whether a layer has a pooling with two maps behind it."""
+    pooled, maps = False, 0
+    for part in layer.parts if isinstance(layer, Chain) else (layer,):
+        if any(isinstance(stage, Maximum) for stage in part.stages()):
+            pooled, maps = True, 0
+        else:
+            maps += 1
+        if pooled and maps > 1:
+            return True
+    return False
 
 
 def _lowered(network: ReLUNetwork) -> tuple[Units, ...]:

@@ -45,8 +45,8 @@ class Folded:
     Attributes:
         network: given, or folded over the box.
         task: with conditions that are weaker by what folding rounds.
-        slack: what linear forms alone show every alternative's slack to be below, -inf where the
-            box holds nothing; infinite where nothing was folded.
+        slack: what no alternative's slack exceeds by linear forms alone, -inf where the box holds
+            nothing; infinite where nothing was folded.
         known: bounds of the hidden layers, as a chain takes them, none where nothing was folded.
     """
 

@@ -186,10 +186,10 @@ class Chain:
         magnitudes = (np.abs(weight) @ largest + np.abs(bias)) * share
         unknown = np.full(bias.size, np.inf)
         place = len(self.layers)
-        known = np.array([-unknown, unknown])
+        ends = np.array([-unknown, unknown])
         if place < len(self._known):
-            known = self._known[place]
-        self._append(weight, bias, magnitudes, known[0], known[1])
+            ends = self._known[place]
+        self._append(weight, bias, magnitudes, ends[0], ends[1])
 
     def restricted(self, layer: Layer) -> Layer:
         """A layer without the neurons that are inactive."""

@@ -318,23 +318,18 @@ class _Search:
         """
         asked, self.message = self._weakened(chosen), ""
         ends, folded = self._box(radius, asked)
-        if folded is None or folded.empty:
-            return Decision(slack=math.inf if folded is None else folded.slack)
-        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING, asked)
-        given = (folded.network, BoxDomain(*ends), folded.task.alternatives, until)
         keep = self.keep and radius >= self.cutoff
-        few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
-        decision = DomainSearch(
-            *given,
-            known=folded.known,
-            attack=attack,
-            keep=keep,
-            most=most,
-            few=few,
-            meanwhile=meanwhile,
-        ).run()
-        self._nearest_miss = attack.best
-        self.nodes += decision.nodes
+        decision = Decision(slack=math.inf if folded is None else folded.slack)
+        if folded is not None and not folded.empty:
+            alternatives = self.task.alternatives
+            attack = BoxAttack(self.network, alternatives, *ends, self.seed, RISING, asked)
+            box = BoxDomain(*ends)
+            given = folded.network, box, folded.task.alternatives, until, folded.known, attack
+            few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
+            search = DomainSearch(*given, keep=keep, most=most, few=few, meanwhile=meanwhile)
+            decision = search.run()
+            self._nearest_miss = attack.best
+            self.nodes += decision.nodes
         if keep and decision.empty:
             self.proof = made_proof(self.network, self.task, radius, chosen, decision)
         return decision

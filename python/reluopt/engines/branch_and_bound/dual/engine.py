@@ -40,15 +40,8 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     except InputError:
         return _answer(Decision(), started, TOO_MANY)
     alternatives = folded.task.alternatives
-    search = DomainSearch(
-        folded.network,
-        BoxDomain(*ends),
-        alternatives,
-        deadline,
-        known=folded.known,
-        attack=attack,
-        keep=keep,
-    )
+    given = folded.network, BoxDomain(*ends), alternatives, deadline, folded.known, attack
+    search = DomainSearch(*given, keep=keep)
     decision = Decision(slack=folded.slack) if folded.empty else search.run()
     answer = _answer(decision, started)
     if not (keep and decision.empty):

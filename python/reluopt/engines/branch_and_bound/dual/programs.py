@@ -143,6 +143,8 @@ def finish(
     """
     hidden = below.model.chain.hidden
     starts = np.cumsum([0, *(affine.output_size for affine in network.affine_layers)])
+    if not hidden:
+        return
     names = np.concatenate([a + layer.places for a, layer in zip(starts, hidden, strict=False)])
     open_ = np.concatenate([(layer.lower < 0.0) & (layer.upper > 0.0) for layer in hidden])
     lower, upper = (
