@@ -82,7 +82,7 @@ def test_all_images_say_beforehand_how_long_they_take(run, tmp_path, monkeypatch
         (["reproduce", "--only", "digits", "--workers", "0"], "workers: expected at least 1"),
         (["reproduce", "--only", "digits", "--seed", "-1"], "seed: expected 0 to"),
         (["reproduce", "--limit", "0"], "--limit"),
-        (["experiment", "figure-1"], "figure-1"),
+        (["experiment", "figure-1"], "No such command 'figure-1'. Expected digits, "),
         (["experiment", "digits", "--network", "adm"], "--network: expected none, because digits"),
         (["reproduce", "--only", "digits", "--network", "adm"], "--network: expected none"),
         (["experiment", "adversarial", "--workers", "1", "--scheduler", "tcp://x"], "--workers"),

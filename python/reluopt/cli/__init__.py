@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         message = error.format_message()
         if not message:  # no command was given, and the help stands there already
             sys.exit(USAGE_ERROR)
+        context = getattr(error, "ctx", None)
+        if context is not None and message.startswith("No such command"):
+            message += f" Expected {', '.join(context.command.list_commands(context))}."
         _fail(message)
     except ReluoptError as error:
         _fail(str(error))
