@@ -244,9 +244,10 @@ def peers_section(path: Path) -> str:
 _PEERS_HEAD = """## Published libraries on the same instances
 
 `reluopt bench thesis --images test:200-203 --method bnb --norm l1 --target any --margin x1 --peers
---time-limit 60 --out runs/peers-l1`, and the same in L2 (extra `peers`); what a library does not take is a note below.
-Our engine proves each minimum in 0.03 to 0.07 CPU seconds. Exact libraries share the limit among
-the nine targets and bring no incumbent; status and bound are their own word. Attacks keep no limit.
+--time-limit 60 --out runs/peers-l1`, and the same in L2 (extra `peers`); what a library does not
+take is a note below. Our engine proves each minimum in 0.03 to 0.07 CPU seconds. Exact libraries
+share the limit among the nine targets and bring no incumbent; status and bound are their own word.
+Attacks keep no limit.
 Every distance is recomputed by the real network beside the minimum that our engine proves;
 *checked* asks for the margin too (a lead of at least 0.0001), which an attack that stops at the
 border misses. The bundled licence of Gurobi takes these programs. Rows of test:200 and 201 in L1
