@@ -7,7 +7,7 @@ these lie. On the site
 * a line ``[words](../README.md#heading) <!-- include -->`` becomes that section of the README,
   which has one source so, and links to it lead to the page that holds it;
 * every ``docs/*.ipynb`` is a page of the gallery (:mod:`gallery`);
-* what else is linked (figures, rows) is copied.
+* what else is linked (figures, rows) is copied; narrow figures stay narrow.
 
 A link that leads nowhere stops the build.
 """
@@ -41,6 +41,9 @@ README, HOME = "README.md", "index.md"
 
 ABSENT = re.compile(r"LICENSE|docs/[^/]+\.py|(julia|python|tests)/.*")
 """What is linked for readers of the repository, as folders are; the site has the words alone."""
+
+WHOLE = 2100
+"""Pixels of a figure that is as wide as the text; letters of all are as many pixels high."""
 
 GALLERY = "Gallery"
 """The entry of the navigation that notebooks are added to."""
@@ -132,6 +135,7 @@ def _section(text: str, slug: str) -> str:
 
 def _relinked(text: str, origin: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links as they are on the site; code is left alone."""
+    root = _root(config)
 
     def link(found: re.Match[str]) -> str:
         path, hash_, slug = found["target"].partition("#")
@@ -142,13 +146,24 @@ def _relinked(text: str, origin: str, page: Page, config: MkDocsConfig, files: F
         if uri is None:
             return found["text"][1:-1]
         here = os.path.relpath(uri, posixpath.dirname(page.file.src_uri) or ".")
-        return f"{found['text']}({Path(here).as_posix()}{hash_}{slug})"
+        shown = _width(root / place) if found["text"].startswith("!") else ""
+        return f"{found['text']}({Path(here).as_posix()}{hash_}{slug}){shown}"
 
     ends = [0, *(end for found in _FENCE.finditer(text) for end in found.span()), len(text)]
     pieces = [text[start:end] for start, end in itertools.pairwise(ends)]
     return "".join(
         piece if number % 2 else _LINK.sub(link, piece) for number, piece in enumerate(pieces)
     )
+
+
+def _width(path: Path) -> str:
+    """What keeps the letters of a narrow figure as large as those of others."""
+    if not path.is_file():  # made for the site
+        return ""
+    with path.open("rb") as file:
+        width = int.from_bytes(file.read(20)[16:], "big")  # of a PNG file, whose header says it
+    share = width / WHOLE
+    return f'{{ width="{share:.0%}" }}' if path.suffix == ".png" and share < 1.0 else ""
 
 
 def _uri(place: str, slug: str, config: MkDocsConfig, files: Files) -> str | None:

@@ -55,3 +55,12 @@ def test_a_section_that_is_not_there_stops_the_build(tmp_path):
     text = "[B](README.md#b) <!-- include -->\n"
     with pytest.raises(PluginError, match="expected a heading for #b"):
         list(pages.parts(text, tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"), [(1050, '{ width="50%" }'), (2100, ""), (3000, "")]
+)
+def test_narrow_figures_stay_narrow(tmp_path, pixels, expected):
+    header = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + b"IHDR" + pixels.to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(header)
+    assert pages._width(tmp_path / "a.png") == expected
