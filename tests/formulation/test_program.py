@@ -138,3 +138,28 @@ def test_errors(thesis, test_images):
         FORMULATIONS.get("other").encode(thesis, task, bounds)
     with pytest.raises(InputError, match="one alternative, found 9"):
         BigM().encode(thesis, task, bounds)
+
+
+def test_what_presolve_alone_calls_infeasible_is_solved():
+    """HiGHS 1.16 and bounds of 6e-14; any input near this one does it."""
+    layers = (
+        Dense(np.array([[4.0, -5.0], [1.0, -1.0]]), np.zeros(2)),
+        Dense(
+            np.array(
+                [[0.0, -2.0], [7.0, 0.0], [-1.0, -1.0], [-1.0, -2.0], [-1.0, 1.0], [0.0, 2.0]]
+            ),
+            np.array([0.0, 0.0, 2.0, 1.0, -1.0, 0.0]),
+        ),
+        Dense(
+            np.array([[4.0, -1.0, 0.0, 2.0, -2.0, -1.0], [2.0, 1.0, 0.0, 1.0, -6.0, 2.0]]),
+            np.array([-1.0, -2.0]),
+        ),
+        Dense(np.array([[1.0, -1.0]]), np.array([-1.0])),
+    )
+    network, point = ReLUNetwork(layers), np.array([0.8784801808774716, 0.10231992326066168])
+    bounds = BOUNDING_METHODS.get("interval").compute(network, InputSet(Box.unit(2)))
+    task = Task.largest_logit(0, Box(point, point))
+    encoded = FORMULATIONS.get("partition-4").encode(network, task, bounds)
+    result = HighsEngine().solve_program(ProgramTask(encoded.program, EngineOptions()))
+    assert result.status is Status.OPTIMAL
+    assert result.bound == pytest.approx(network.forward(point)[0], rel=1e-6)
