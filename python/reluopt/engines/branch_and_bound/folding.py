@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from reluopt.networks.layers.base import Affine, Dense, Sparse, refuse_entries
 from reluopt.networks.network import ReLUNetwork
-from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix
+from reluopt.numerics.arrays import BoolArray, FloatArray, FloatMatrix, IntArray
 from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.maxima import linear_maximum
 from reluopt.numerics.rounding import ROUNDOFF, gamma
@@ -67,11 +67,11 @@ def is_folded(network: ReLUNetwork) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Forms:
-    """Affine forms of a layer's values.
+class Forms:
+    """Affine forms that stand for a layer's values.
 
     Attributes:
-        rows: coefficients of pixels and undecided neurons, CSR.
+        rows: coefficients, CSR; here of pixels and undecided neurons.
         constant: shape ``(rows,)``.
         errors: e of the module.
         sizes: M of the module.
@@ -82,9 +82,9 @@ class _Forms:
     errors: FloatArray
     sizes: FloatArray
 
-    def chosen(self, keep: BoolArray) -> _Forms:
+    def chosen(self, which: BoolArray | IntArray) -> Forms:
         """Some of them."""
-        return _Forms(self.rows[keep], self.constant[keep], self.errors[keep], self.sizes[keep])
+        return Forms(self.rows[which], self.constant[which], self.errors[which], self.sizes[which])
 
 
 class FoldedNetwork(NamedTuple):
@@ -124,12 +124,12 @@ def fold(
     """
     size, maps = network.input_size, network.affine_layers
     forms = _pixels(inputs, size)
-    targets: list[_Forms] = []
+    targets: list[Forms] = []
     tops: list[FloatArray] = []
     ends: list[FloatMatrix] = []
     start = 0
     for k, layer in enumerate(maps[:-1]):
-        forms = _through(layer, forms, len(maps), bias_errors if k == 0 else None)
+        forms = through(layer, forms, len(maps), bias_errors if k == 0 else None)
         stop = start + layer.output_size
         low, high = lower[start:stop], upper[start:stop]
         forms, own, undecided, top = _after_relu(forms, low, high)
@@ -139,24 +139,26 @@ def fold(
             wider = 2.0 * own.errors  # and what the sums are rounded by
             ends.append(np.array([low[undecided] - wider, high[undecided] + wider]))
         start = stop
-    targets.append(_through(maps[-1], forms, len(maps), bias_errors if len(maps) == 1 else None))
+    targets.append(through(maps[-1], forms, len(maps), bias_errors if len(maps) == 1 else None))
     layers, bounds = _chain(targets, inputs, tops, ends)
     folded = ReLUNetwork(layers, network.metadata)
     return FoldedNetwork(folded, weaker(task, targets[-1].errors), bounds)
 
 
-def _pixels(inputs: FlatInputSet, size: int) -> _Forms:
+def _pixels(inputs: FlatInputSet, size: int) -> Forms:
     """The pixels themselves."""
     import scipy.sparse as sp
 
     reach = np.maximum(np.abs(inputs.low), np.abs(inputs.high))
     sizes = (np.abs(inputs.center) + reach) * (1.0 + 4.0 * ROUNDOFF)
     rows = sp.csr_array(sp.eye_array(size, format="csr"))
-    return _Forms(rows, np.zeros(size), np.zeros(size), sizes)
+    return Forms(rows, np.zeros(size), np.zeros(size), sizes)
 
 
-def _through(layer: Affine, below: _Forms, depth: int, bias_errors: FloatArray | None) -> _Forms:
-    """The forms of a layer's pre-activations."""
+def through(
+    layer: Affine, below: Forms, depth: int, bias_errors: FloatArray | None = None
+) -> Forms:
+    """The forms of a layer's pre-activations; see the module, K being ``depth``."""
     import scipy.sparse as sp
 
     weight = sp.csr_array(layer.weight)
@@ -169,12 +171,12 @@ def _through(layer: Affine, below: _Forms, depth: int, bias_errors: FloatArray |
     errors = (errors + share * (sizes + 1.0)) * (1.0 + 1e-6)
     rows = sp.csr_array(weight @ below.rows)
     rows.sort_indices()
-    return _Forms(rows, weight @ below.constant + layer.bias, errors, sizes * (1.0 + 1e-6))
+    return Forms(rows, weight @ below.constant + layer.bias, errors, sizes * (1.0 + 1e-6))
 
 
 def _after_relu(
-    forms: _Forms, lower: FloatArray, upper: FloatArray
-) -> tuple[_Forms, _Forms, BoolArray, FloatArray]:
+    forms: Forms, lower: FloatArray, upper: FloatArray
+) -> tuple[Forms, Forms, BoolArray, FloatArray]:
     """Forms behind the ReLUs; those before undecided ones, which these are, and their sizes."""
     import scipy.sparse as sp
 
@@ -189,7 +191,7 @@ def _after_relu(
     rows = sp.csr_array(sp.hstack([kept, variables]))
     alive = active | undecided
     largest = np.minimum(np.maximum(upper, 0.0), forms.sizes) + forms.errors
-    after = _Forms(
+    after = Forms(
         rows,
         np.where(active, forms.constant, 0.0),
         np.where(alive, forms.errors, 0.0),
@@ -199,7 +201,7 @@ def _after_relu(
 
 
 def _chain(
-    targets: list[_Forms], inputs: FlatInputSet, tops: list[FloatArray], ends: list[FloatMatrix]
+    targets: list[Forms], inputs: FlatInputSet, tops: list[FloatArray], ends: list[FloatMatrix]
 ) -> tuple[tuple[Dense, ...], tuple[FloatMatrix, ...]]:
     """Dense maps of the forms, one for the undecided neurons of each layer, with carried sums.
 
@@ -242,7 +244,7 @@ def _chain(
     return tuple(layers), tuple(bounds[:-1])
 
 
-def _block(target: _Forms, columns: slice) -> FloatArray:
+def _block(target: Forms, columns: slice) -> FloatArray:
     """Coefficients of some variables in the forms, dense."""
     return np.asarray(target.rows[:, columns].toarray())
 

@@ -18,13 +18,10 @@ behind it reduce.
 Rounding
 --------
 Coefficients are rounded once made, and are given numbers from then on. Let M bound the values of
-units of the layer below, and e what they are off by. Pieces are off by
-
-.. math:: |W| e + \gamma_{n+8} (|W| (M + |c|) + |b| + 1),
-
-n being the most terms of a row and c the constants by which carried forms were moved: two roundings
-where pieces are made, and the rest is more than what a tournament rounds, whose first round reads
-differences of weights. An excess is off by the sum over both of its pieces and 4u times the sizes
+units of the layer below and the constants by which what is carried was moved, and e what they are
+off by. Pieces are off by what :func:`.folding.through` counts: two roundings where they are made,
+and the rest is more than what a tournament rounds, whose first round reads differences of weights.
+An excess is off by the sum over both of its pieces and 4u times the sizes
 of what is added; sums of :math:`y` are maxima of excesses, whatever the rounds are, and off by no
 more than the worst. Bounds of pieces and excesses are widened by all that before a piece is left
 out.
@@ -38,20 +35,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reluopt.engines.branch_and_bound.corners.units import Units, units_of
+from reluopt.engines.branch_and_bound.folding import ROOM, Forms, through
 from reluopt.networks.flattening import flatten
 from reluopt.networks.layers.base import Affine, affine
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
 from reluopt.numerics.propagate import tighten
-from reluopt.numerics.rounding import ROUNDOFF, gamma
+from reluopt.numerics.rounding import ROUNDOFF
 from reluopt.questions.input_sets import Box, InputSet
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
-
-ROOM = 1e-3
-"""How far above zero carried forms are moved, relative to their lower bounds: other bounds on them,
-a little weaker, shall find them active, too."""
 
 LEAD = np.iinfo(np.int64).max
 """Rank of a leading piece, which no round takes."""
@@ -71,23 +65,6 @@ class Led:
 
 
 @dataclass(frozen=True, eq=False)
-class _Forms:
-    """Affine forms of the last ReLUs' values.
-
-    Attributes:
-        rows: CSR.
-        constants: shape ``(rows,)``.
-        errors: above what they are off by.
-        sizes: above the sums of absolute terms; of units, above their absolute values.
-    """
-
-    rows: sp.csr_array
-    constants: FloatArray
-    errors: FloatArray
-    sizes: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
 class _Items:
     """What rounds read: leading pieces, and the excesses that are kept.
 
@@ -98,7 +75,7 @@ class _Items:
         shifts: what they are moved by where they are carried.
     """
 
-    forms: _Forms
+    forms: Forms
     owners: IntArray
     ranks: IntArray
     shifts: FloatArray
@@ -139,11 +116,11 @@ class _Made:
         self.layers: list[Affine] = []
         eye = sp.csr_array(sp.eye_array(lower.size, format="csr"))
         zero = np.zeros(lower.size)
-        self.below = _Forms(eye, zero, zero, np.maximum(np.abs(lower), np.abs(upper)))
+        self.below = Forms(eye, zero, zero, np.maximum(np.abs(lower), np.abs(upper)))
 
     def add(self, own: Units) -> bool:
         """Add a layer of units; False where nothing finite is known of it."""
-        pieces = self._pieces(own)
+        pieces = through(own.pieces, self.below, 1)  # products are exact, one term each
         at = own.pieces.forward(self._middle)
         if not (np.isfinite(pieces.errors).all() and np.isfinite(at).all()):
             return False
@@ -151,7 +128,7 @@ class _Made:
             self._close(pieces)
             self._middle = np.maximum(at, 0.0) if own.rectified else at
             return True
-        windows = _once(own.windows)
+        windows = own.windows
         if own.rectified:  # zero is one more piece
             windows = np.pad(windows, ((0, 0), (0, 1)), constant_values=at.size)
             pieces, at = _with_zero(pieces), np.append(at, 0.0)
@@ -164,31 +141,18 @@ class _Made:
         self._middle = values.max(axis=1)
         return True
 
-    def _pieces(self, own: Units) -> _Forms:
-        """Forms of a layer's pieces; products with what is read are exact, one term each."""
-        import scipy.sparse as sp
-
-        weight, below = sp.csr_array(own.pieces.weight), self.below
-        size = abs(weight)
-        reach = below.sizes + np.abs(below.constants)
-        sizes = (size @ reach + np.abs(own.pieces.bias)) * (1.0 + 1e-6)
-        terms = float(np.diff(weight.indptr).max(initial=0)) + 8.0
-        errors = (size @ below.errors + gamma(terms) * (sizes + 1.0)) * (1.0 + 1e-6)
-        constants = own.pieces.bias + weight @ below.constants
-        return _Forms(sp.csr_array(weight @ below.rows), constants, errors, sizes)
-
-    def _close(self, forms: _Forms) -> None:
+    def _close(self, forms: Forms) -> None:
         """A layer of these forms; what is above reads its values."""
         import scipy.sparse as sp
 
-        self.layers.append(affine(forms.rows, forms.constants))
-        size = forms.constants.size
+        self.layers.append(affine(forms.rows, forms.constant))
+        size = forms.constant.size
         eye = sp.csr_array(sp.eye_array(size, format="csr"))
-        self.below = _Forms(eye, np.zeros(size), forms.errors, forms.sizes)
+        self.below = Forms(eye, np.zeros(size), forms.errors, forms.sizes)
 
-    def _bounds(self, forms: _Forms) -> tuple[FloatArray, FloatArray] | None:
+    def _bounds(self, forms: Forms) -> tuple[FloatArray, FloatArray] | None:
         """Bounds of what forms stand for; None where the box is empty."""
-        rows = affine(forms.rows, forms.constants)
+        rows = affine(forms.rows, forms.constant)
         flat = flatten(ReLUNetwork((*self.layers, rows)))
         place = InputSet(Box(*self._ends)).flat(flat)
         unknown = np.full(flat.biases.size, np.inf)
@@ -196,10 +160,10 @@ class _Made:
         count = len(self.layers) + 1
         if not tighten(flat, place, lower, upper, np.empty(lower.size), 0, count, False):
             return None
-        first = flat.biases.size - forms.constants.size
+        first = flat.biases.size - forms.constant.size
         return lower[first:] - forms.errors, upper[first:] + forms.errors
 
-    def _items(self, pieces: _Forms, windows: IntArray, leads: IntArray) -> _Items | None:
+    def _items(self, pieces: Forms, windows: IntArray, leads: IntArray) -> _Items | None:
         """Leading pieces other than zero, and what may exceed them, the most first."""
         owners, places = np.nonzero((windows >= 0) & (windows != leads[:, None]))
         others = windows[owners, places]
@@ -213,27 +177,27 @@ class _Made:
         kept = kept[np.lexsort((-high[kept], owners[kept]))]
         own = owners[kept]
         firsts = np.searchsorted(own, own)  # where the first of the same unit stands
-        entries = np.diff(pieces.rows[leads].indptr) + (pieces.constants[leads] != 0.0)
+        entries = np.diff(pieces.rows[leads].indptr) + (pieces.constant[leads] != 0.0)
         leading = np.flatnonzero((entries > 0) | (pieces.errors[leads] > 0.0))
         if leading.size + kept.size == 0:  # a layer has a row
             leading = np.zeros(1, dtype=np.int64)
-        forms = _joined(_chosen(pieces, leads[leading]), _chosen(excesses, kept))
+        forms = _joined(pieces.chosen(leads[leading]), excesses.chosen(kept))
         bottom = np.concatenate([least[leads[leading]], low[kept]])
         shifts = np.maximum(ROOM * (1.0 + np.abs(bottom)) - bottom, 0.0)
-        carried = 4.0 * ROUNDOFF * (np.abs(forms.constants) + shifts)
+        carried = 4.0 * ROUNDOFF * (np.abs(forms.constant) + shifts)
         return _Items(
-            _Forms(forms.rows, forms.constants, forms.errors + carried, forms.sizes),
+            Forms(forms.rows, forms.constant, forms.errors + carried, forms.sizes),
             np.concatenate([leading, own]),
             np.concatenate([np.full(leading.size, LEAD), np.arange(own.size) - firsts]),
             shifts,
         )
 
-    def _rounds(self, items: _Items, windows: IntArray, sizes: FloatArray) -> _Forms:
+    def _rounds(self, items: _Items, windows: IntArray, sizes: FloatArray) -> Forms:
         """Add a layer for each round; the units' values."""
         import scipy.sparse as sp
 
         units, owners, ranks, shifts = len(windows), items.owners, items.ranks, items.shifts
-        rows, constants = items.forms.rows, items.forms.constants
+        rows, constants = items.forms.rows, items.forms.constant
         sums = sp.csr_array((units, rows.shape[1]))
         for turn in range(int(ranks[ranks < LEAD].max(initial=0)) + 1):
             now, later = np.flatnonzero(ranks == turn), np.flatnonzero(ranks > turn)
@@ -251,15 +215,9 @@ class _Made:
         spread = _ones(owners, np.arange(owners.size), (units, owners.size))
         leads = items.ranks == LEAD
         errors = _worst(items, leads, units) + _worst(items, ~leads, units)
-        reached = np.where(windows >= 0, sizes[windows], 0.0).max(axis=1)
-        return _Forms(sp.csr_array(spread @ rows + sums), spread @ constants, errors, reached)
-
-
-def _once(windows: IntArray) -> IntArray:
-    """Windows that take each piece once, as those of overlapping windows do not."""
-    found = np.sort(windows, axis=1)
-    found[:, 1:][found[:, 1:] == found[:, :-1]] = -1
-    return found
+        moved = spread @ constants
+        reached = np.where(windows >= 0, sizes[windows], 0.0).max(axis=1) + np.abs(moved)
+        return Forms(sp.csr_array(spread @ rows + sums), moved, errors, reached)
 
 
 def _worst(items: _Items, which: BoolArray, units: int) -> FloatArray:
@@ -269,40 +227,33 @@ def _worst(items: _Items, which: BoolArray, units: int) -> FloatArray:
     return found
 
 
-def _with_zero(pieces: _Forms) -> _Forms:
+def _with_zero(pieces: Forms) -> Forms:
     """Pieces and zero."""
     import scipy.sparse as sp
 
     zero = sp.csr_array((1, pieces.rows.shape[1]))
-    return _joined(pieces, _Forms(zero, np.zeros(1), np.zeros(1), np.zeros(1)))
+    return _joined(pieces, Forms(zero, np.zeros(1), np.zeros(1), np.zeros(1)))
 
 
-def _chosen(forms: _Forms, which: IntArray) -> _Forms:
-    """Some forms."""
-    return _Forms(
-        forms.rows[which], forms.constants[which], forms.errors[which], forms.sizes[which]
-    )
-
-
-def _joined(first: _Forms, second: _Forms) -> _Forms:
+def _joined(first: Forms, second: Forms) -> Forms:
     """Forms, and others behind them."""
     import scipy.sparse as sp
 
-    return _Forms(
+    return Forms(
         sp.csr_array(sp.vstack([first.rows, second.rows])),
-        np.concatenate([first.constants, second.constants]),
+        np.concatenate([first.constant, second.constant]),
         np.concatenate([first.errors, second.errors]),
         np.concatenate([first.sizes, second.sizes]),
     )
 
 
-def _differences(forms: _Forms, which: IntArray, less: IntArray) -> _Forms:
+def _differences(forms: Forms, which: IntArray, less: IntArray) -> Forms:
     """Some forms less others."""
-    a, b = _chosen(forms, which), _chosen(forms, less)
+    a, b = forms.chosen(which), forms.chosen(less)
     sizes = a.sizes + b.sizes
     errors = a.errors + b.errors + 4.0 * ROUNDOFF * (sizes + 1.0)
     ends = errors * (1.0 + 1e-6), sizes * (1.0 + 1e-6)
-    return _Forms(a.rows - b.rows, a.constants - b.constants, *ends)
+    return Forms(a.rows - b.rows, a.constant - b.constant, *ends)
 
 
 def _ones(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> sp.csr_array:

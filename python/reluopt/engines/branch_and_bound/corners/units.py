@@ -97,11 +97,13 @@ def are_neurons(units: Sequence[Units], network: ReLUNetwork) -> bool:
 
 
 def _behind(windows: IntArray | None, numbers: IntArray) -> IntArray:
-    """Windows of windows."""
+    """Windows of windows, each piece once where they overlap."""
     if windows is None:
         return numbers
     taken = np.where(numbers[:, :, None] >= 0, windows[numbers], -1)
-    return taken.reshape(numbers.shape[0], -1)
+    found = np.sort(taken.reshape(numbers.shape[0], -1), axis=1)
+    found[:, 1:][found[:, 1:] == found[:, :-1]] = -1
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,7 @@ class Folded:
     """A network over a box as the search takes it: dense, with few neurons.
 
     Attributes:
-        network: given, or folded over the box.
+        network: given, or folded over the box; not folded where ``slack`` is the answer.
         task: with conditions that are weaker by what folding rounds.
         slack: what no alternative's slack exceeds by linear forms alone, -inf where the box holds
             nothing; infinite where nothing was folded.
@@ -86,5 +86,7 @@ def folded_over(network: ReLUNetwork, task: Task, ends: tuple[FloatArray, FloatA
         condition_maxima(flat, place, lower, upper, sizes, *asked, found)
         slacks.append(found.min(initial=math.inf))
     slack = float(np.max(slacks, initial=-math.inf))
+    if slack < 0.0 and not task.maximises_slack:  # which is the answer
+        return Folded(network, task, slack)
     made = fold(network, task, place, lower, upper)
     return Folded(made.network, made.task, slack, made.bounds)

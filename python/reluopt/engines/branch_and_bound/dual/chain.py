@@ -186,9 +186,8 @@ class Chain:
         magnitudes = (np.abs(weight) @ largest + np.abs(bias)) * share
         unknown = np.full(bias.size, np.inf)
         place = len(self.layers)
-        ends = np.array([-unknown, unknown])
-        if place < len(self._known):
-            ends = self._known[place]
+        given = place < len(self._known)
+        ends = self._known[place] if given else np.array([-unknown, unknown])
         self._append(weight, bias, magnitudes, ends[0], ends[1])
 
     def restricted(self, layer: Layer) -> Layer:
