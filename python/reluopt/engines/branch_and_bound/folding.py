@@ -20,7 +20,7 @@ Coefficients are computed in floating point and then taken as given numbers. Let
 absolute terms of a form over S, and e how far a true value may be from its form in the *folded*
 network's own variables. With n terms in a row of W,
 
-.. math:: e^{k+1} = |W| e^k + \gamma_{n+2} M^{k+1} + 8 K u (M^{k+1} + 1), \qquad
+.. math:: e^{k+1} = |W| e^k + (\gamma_{n+4} + 16 K u) (M^{k+1} + 1), \qquad
           M^{k+1} = |W| M^k + |b|,
 
 the last term being the roundings of the constants by which carried sums are moved. A ReLU makes no

@@ -19,9 +19,10 @@ Rounding
 --------
 Coefficients are rounded once made, and are given numbers from then on. Let M bound the values of
 units of the layer below and the constants by which what is carried was moved, and e what they are
-off by. Pieces are off by what :func:`.folding.through` counts: two roundings where they are made,
-and the rest is more than what a tournament rounds, whose first round reads differences of weights.
-An excess is off by the sum over both of its pieces and 4u times the sizes
+off by. Pieces are off by what :func:`.folding.through` counts. Two roundings of that are their own;
+the rest is for the network as it lowers, which what is proven is about: the first round of a
+tournament has weights :math:`fl(W_i - W_j)`, off by :math:`u |W_i - W_j|`, later ones have 1 and -1
+alone. An excess is off by the sum over both of its pieces and 4u times the sizes
 of what is added; sums of :math:`y` are maxima of excesses, whatever the rounds are, and off by no
 more than the worst. Bounds of pieces and excesses are widened by all that before a piece is left
 out.

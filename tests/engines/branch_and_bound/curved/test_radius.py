@@ -33,7 +33,7 @@ def test_no_radius_exceeds_the_distance(pooled):
     shares = []
     for seed in range(6):
         network, question, frame = situation(seed, pooled)
-        true = solve(network, question, Method("bnb", options=EngineOptions(time_limit=8.0)))
+        true = solve(network, question, Method("bnb", options=EngineOptions(time_limit=20.0)))
         shown = []
         found = CurvedForms(frame).excluded_radius(0.0, 5.0, NEVER, shown.append)
         assert shown == ([found] if found else [])

@@ -1,5 +1,6 @@
 """Boxes grow to where trees take longer than the time that is left, and no box takes it all."""
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -90,7 +91,11 @@ def test_boxes_rise_by_less_behind_a_tree_and_by_more_where_they_are_quick():
     assert boxes.seen[1] == growing.FASTER * boxes.seen[0]
     tree = next(i for i, radius in enumerate(boxes.seen) if radius > 0.49)
     assert boxes.seen[tree + 1] == growing.NARROWER * boxes.seen[tree]
-    assert max(boxes.seen[:tree]) * growing.WIDER <= boxes.seen[tree] * growing.FASTER
+    steps = [b / a for a, b in itertools.pairwise(boxes.seen[: tree + 2])]
+    known = (growing.FASTER, growing.WIDER, growing.NARROWER)
+    assert all(min(abs(step - each) for each in known) < 1e-12 for step in steps)
+    fast = [b for b, step in zip(boxes.seen[1:], steps, strict=False) if step == growing.FASTER]
+    assert max(fast) <= growing.HALF * boxes.cutoff < 2.0 * max(fast)
 
 
 def test_an_image_is_the_next_whole_box():

@@ -22,6 +22,7 @@ from reluopt.engines.branch_and_bound.corners.tables import Rows
 from reluopt.networks.layers.base import Affine, Maximum, Rectifier, Stage
 from reluopt.networks.layers.base import Layer as NetworkLayer
 from reluopt.networks.layers.chain import Chain
+from reluopt.networks.layers.pooling import MaxPool2d
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, IntArray
 
@@ -75,7 +76,7 @@ def _made_one_behind_a_pool(layer: NetworkLayer) -> bool:
     """Whether a layer has a pooling with two maps behind it."""
     pooled, maps = False, 0
     for part in layer.parts if isinstance(layer, Chain) else (layer,):
-        if any(isinstance(stage, Maximum) for stage in part.stages()):
+        if isinstance(part, MaxPool2d):
             pooled, maps = True, 0
         else:
             maps += 1

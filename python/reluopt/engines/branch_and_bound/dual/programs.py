@@ -2,7 +2,8 @@
 
 Poolings make chains of ReLUs of which few patterns of phases are possible. Of those that are not,
 an ascent shows little, as the multipliers that exclude them have no limit, and linear programs all:
-small networks with pools have trees of ten programs where dual bounds of 10,000 nodes are open.
+small networks with pools have trees of ten programs where thousands of nodes of dual bounds are
+open.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from reluopt.engines.branch_and_bound.dual.domains import BoxDomain, Domain
 from reluopt.engines.branch_and_bound.dual.layers import ITERATIONS
 from reluopt.engines.branch_and_bound.dual.slots import Batch
 from reluopt.engines.branch_and_bound.dual.tree import Nodes, Tree
+from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.l2.boxes import BoxTree
 from reluopt.engines.branch_and_bound.search import Search
@@ -37,8 +39,8 @@ MOST_BELOW = 10_000
 """Nodes of dual bounds, 1 s, for what programs leave; more of them are worth planes."""
 
 MOST_LINEAR, LINEAR_SHARE = 64, 0.1
-"""Undecided neurons of networks whose boxes get a tree of linear programs, which is fast or no help
-(of dense networks none), and its share of the time left."""
+"""Undecided neurons of folded networks whose boxes get a tree of linear programs, and its share of
+the time left: where it helps it takes a moment."""
 
 ANY_IMAGE = 1.0
 """Relative gap that the first image closes."""
@@ -81,8 +83,6 @@ def linear(
 
     Nothing is tried of anything but boxes of small networks, ``known`` by their bounds.
     """
-    from reluopt.engines.branch_and_bound.forest import Forest  # reads this package
-
     undecided = sum(int(np.count_nonzero((low < 0.0) & (high > 0.0))) for low, high in known)
     if not isinstance(domain, BoxDomain) or undecided > MOST_LINEAR:
         return Linear()
