@@ -6,7 +6,6 @@ import pytest
 from helpers.boxes import random_network
 from helpers.checked_mutants import checked
 from helpers.kept_proofs import Kept, untrue
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.chain import Step
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
@@ -25,7 +24,7 @@ def proof_by_planes(generator, shares):
     label = int(network.predict(image))
     eps = generator.choice([0.05, 0.1, 0.2, 0.3])
     task = Verification(image, label, eps).task(network)
-    chain = bounded_chain(network, BoxDomain(*box_ends(task.inputs)))
+    chain = bounded_chain(network, BoxDomain(*task.inputs.ends))
     neurons = int(np.count_nonzero(chain.phases[: chain.layers[0].bias.size] == 0))
     columns = chain.domain.columns
     points = generator.integers(-127, 128, (1, 2, columns)).astype(np.int8)

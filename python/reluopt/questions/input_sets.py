@@ -114,6 +114,19 @@ class InputSet:
             return None
         return Norm.LINF if self.norm is None else self.norm
 
+    @property
+    def ends(self) -> tuple[FloatArray, FloatArray]:
+        """Ends of the smallest box of float64 numbers that holds box and ball."""
+        lower, upper = self.box.lower, self.box.upper
+        if self.center is None or self.ball_norm is None:
+            return lower, upper
+        from reluopt.numerics.input_sets import difference
+
+        radius = np.full_like(lower, self.radius)
+        least = difference(self.center, radius, -np.inf)
+        most = difference(self.center, -radius, np.inf)
+        return np.maximum(lower, least), np.minimum(upper, most)
+
     def length(self, point: FloatArray) -> float:
         """How far ``point`` is from the center, in the ball's norm; 0 where there is no ball."""
         norm = self.ball_norm

@@ -10,8 +10,10 @@ import numpy as np
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.folding import fold, is_folded
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame
+from reluopt.engines.branch_and_bound.simplifying import bounded_over
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.input_sets import with_radius
+from reluopt.questions.input_sets import InputSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +57,20 @@ def bare_ball(frame: Frame, radius: float, deadline: Deadline = NEVER) -> Ball:
     return Ball(radius, lower, upper, empty)
 
 
-def folded(frame: Frame, ball: Ball) -> Frame:
+def folded(frame: Frame, ball: Ball, *, leads: bool = False) -> Frame:
     """The frame of the network folded over a ball (:mod:`.folding`), or the same where none is.
+
+    Args:
+        frame: of the whole network.
+        ball: bounds over the ball.
+        leads: whether max poolings are led over it before (:mod:`.leading`).
 
     Raises:
         InputError: too many neurons are undecided over it.
     """
+    led = _led(frame, ball.radius) if leads and not ball.empty else None
+    if led is not None:
+        return led
     if not is_folded(frame.network):
         return frame
     if ball.empty:
@@ -70,3 +80,20 @@ def folded(frame: Frame, ball: Ball) -> Frame:
     made = make_frame(small.network, small.task)
     tilted = made.inputs._replace(tilt=frame.inputs.tilt)
     return replace(made, inputs=tilted, judge=frame.judge, fold_radius=ball.radius)
+
+
+def _led(frame: Frame, radius: float) -> Frame | None:
+    """The frame of the network led and folded over a ball; None where nothing is led.
+
+    Raises:
+        InputError: too many neurons are undecided over it.
+    """
+    task = frame.task
+    if frame.inputs.tilt != 0.0 or frame.bias_errors is not None:  # a blend's ball is another
+        return None
+    inputs = InputSet(task.box, np.array(task.image), task.norm, radius)
+    bounded = bounded_over(frame.network, task, inputs)
+    if bounded.is_empty or not bounded.is_led:
+        return None
+    small = bounded.folded()
+    return replace(make_frame(small.network, small.task), judge=frame.judge, fold_radius=radius)

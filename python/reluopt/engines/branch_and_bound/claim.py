@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from reluopt.answers.solution import Incumbent
 from reluopt.engines.branch_and_bound import within
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, rebuilt_chains
 from reluopt.engines.branch_and_bound.dual.proof_file import CLAIM, NO_PARTS, Parts, shortened
 from reluopt.engines.branch_and_bound.folding import is_folded
@@ -136,7 +135,7 @@ def _pairs(pairs: Sequence[tuple[FloatArray, FloatArray]], hidden: int) -> Float
 def _box_bounds(proof: BoxProof, claim: Claim) -> Stated:
     """Bounds of each chain, how much of its planes a step used, and how leaves mix conditions."""
     inputs, sizes = replace(claim.task.inputs, norm=Norm.LINF, radius=proof.radius), [0]
-    chains = rebuilt_chains(claim.network, box_ends(inputs), proof.chains)
+    chains = rebuilt_chains(claim.network, inputs.ends, proof.chains)
     sizes += claim.network.hidden_sizes
     bounds = [np.concatenate([np.zeros((2, 0)), *chain.whole], axis=1) for chain in chains]
     found = {"bounds": np.nan_to_num(np.array(bounds).reshape(len(bounds), 2, sum(sizes)))}

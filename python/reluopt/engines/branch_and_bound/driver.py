@@ -22,7 +22,6 @@ from reluopt.engines.branch_and_bound.dual.proof import BoxProof
 from reluopt.engines.branch_and_bound.dual.proof import replay as replay_box
 from reluopt.engines.branch_and_bound.dual.proof_file import NO_PARTS
 from reluopt.engines.branch_and_bound.dual.proof_file import proof_bytes as box_proof_bytes
-from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame
 from reluopt.engines.branch_and_bound.growth import Balls
@@ -31,6 +30,7 @@ from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.branch_and_bound.proof_search import prove, root_bound
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, Search
+from reluopt.engines.branch_and_bound.simplifying import is_simplified
 from reluopt.engines.branch_and_bound.threads import limited_threads
 from reluopt.engines.proving import Claim
 from reluopt.errors import UnsupportedProblemError
@@ -117,7 +117,7 @@ class BranchAndBoundEngine(Engine):
             request.incumbent,
         )
         proof = bool(request.options.extra.get("proof"))
-        kind = Balls if is_folded(frame.network) else Forest
+        kind = Balls if is_simplified(frame.network, proof) else Forest
         forest = kind(search, request.options.seed, proof)
         forest.grow()
         if not proof:

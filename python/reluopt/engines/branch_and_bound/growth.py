@@ -157,7 +157,11 @@ class Balls:
         search, ceiling = self.search, self._outside(self._whole, radius)
         if radius >= search.reach or ceiling == math.inf:  # nothing of interest lies outside
             radius, ceiling = max(radius, search.reach), math.inf
-        search.frame, search.ceiling = folded(self._whole, self._ball(radius)), ceiling
+        leads = not self._keeps_proof
+        search.frame, search.ceiling = (
+            folded(self._whole, self._ball(radius), leads=leads),
+            ceiling,
+        )
 
     def _grow_within(self, radius: float, starts: list[Incumbent]) -> bool:
         """Search a ball; whether it was searched to its end."""

@@ -1,7 +1,7 @@
-r"""Max poolings over a box: the piece that leads, and what may exceed it, one after the other.
+r"""Max poolings over a box or ball: what leads, and what may exceed it, one after the other.
 
 A unit of a pooling is the largest of a few affine forms a_p of the layer below, its *pieces*, and
-of zero where a ReLU is (:mod:`.corners.units`). Let q lead in the middle of the box, and let
+of zero where a ReLU is (:mod:`.corners.units`). Let q lead in the middle of the set, and let
 :math:`p_1, p_2, \dots` be the pieces that may exceed it somewhere and that no other piece's least
 value excludes. With the excesses :math:`e_j = a_{p_j} - a_q`,
 
@@ -43,7 +43,7 @@ from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
 from reluopt.numerics.propagate import tighten
 from reluopt.numerics.rounding import ROUNDOFF
-from reluopt.questions.input_sets import Box, InputSet
+from reluopt.questions.input_sets import InputSet
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -82,19 +82,19 @@ class _Items:
     shifts: FloatArray
 
 
-def led_over(network: ReLUNetwork, ends: tuple[FloatArray, FloatArray]) -> Led | None:
-    """The network with its max poolings led over a box; see the module.
+def led_over(network: ReLUNetwork, inputs: InputSet) -> Led | None:
+    """The network with its max poolings led over a box or a ball; see the module.
 
-    None where it has no pooling behind an affine map, the box is empty, or nothing finite is known.
+    None where it has no pooling behind an affine map, the set is empty, or nothing finite is known.
 
     Args:
         network: the network.
-        ends: of the box, shapes ``(n_0,)``.
+        inputs: where; limits on the change are not read.
     """
     units = units_of(network)
     if all(own.windows is None for own in units):
         return None
-    made = _Made(ends)
+    made = _Made(inputs)
     for own in units:
         if not made.add(own):
             return None
@@ -109,11 +109,13 @@ class _Made:
         below: the values of the units above them.
     """
 
-    def __init__(self, ends: tuple[FloatArray, FloatArray]) -> None:
+    def __init__(self, inputs: InputSet) -> None:
         import scipy.sparse as sp
 
-        lower, upper = ends
-        self._ends, self._middle = ends, lower + 0.5 * (upper - lower)
+        lower, upper = inputs.ends
+        self._inputs, self._middle = inputs, lower + 0.5 * (upper - lower)
+        if inputs.center is not None:
+            self._middle = np.array(inputs.center)
         self.layers: list[Affine] = []
         eye = sp.csr_array(sp.eye_array(lower.size, format="csr"))
         zero = np.zeros(lower.size)
@@ -155,7 +157,7 @@ class _Made:
         """Bounds of what forms stand for; None where the box is empty."""
         rows = affine(forms.rows, forms.constant)
         flat = flatten(ReLUNetwork((*self.layers, rows)))
-        place = InputSet(Box(*self._ends)).flat(flat)
+        place = self._inputs.flat(flat)
         unknown = np.full(flat.biases.size, np.inf)
         lower, upper = -unknown, unknown
         count = len(self.layers) + 1

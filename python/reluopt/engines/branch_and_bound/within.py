@@ -15,12 +15,12 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
-from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.growth import Balls
 from reluopt.engines.branch_and_bound.proof_search import prove
 from reluopt.engines.branch_and_bound.search import BELOW_ZERO, SMALLEST_GAP, Search
+from reluopt.engines.branch_and_bound.simplifying import is_simplified
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.norms.base import Norm
@@ -99,7 +99,8 @@ class WithinSearch(Search):
 
     def grown(self, seed: int, keep: bool) -> Forest | Balls:
         """What has grown until the search ended."""
-        forest = (Balls if is_folded(self.frame.network) else Forest)(self, seed, keep)
+        kind = Balls if is_simplified(self.frame.network, keep) else Forest
+        forest = kind(self, seed, keep)
         forest.grow()
         return forest
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from helpers.boxes import brute_slack, random_network
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.dual import grove, tree, verdict
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.grove import Pace
 from reluopt.engines.branch_and_bound.dual.proof import made_proof, replay
@@ -169,7 +168,7 @@ def test_networks_beyond_float32_end():
     image = generator.random((5, 6))[4]
     network = ReLUNetwork(tuple(layers))
     task = Verification(image, int(network.predict(image)), 0.3).task(network)
-    ends = box_ends(task.inputs)
+    ends = task.inputs.ends
     clock = itertools.count()
     deadline = Deadline(20_000, lambda: float(next(clock)))
     with np.errstate(all="ignore"):

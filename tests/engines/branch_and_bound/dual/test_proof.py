@@ -8,7 +8,6 @@ import pytest
 from helpers.boxes import brute_linf, brute_slack, mutated_proof, random_network
 from helpers.convolutions import folded_question
 from reluopt.answers.solution import Status
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.goals import goal_of
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
@@ -120,7 +119,7 @@ def test_a_proof_over_a_smaller_ball_shows_nothing_of_a_larger_one():
 
 def planes_without_points(network, task):
     """A proof by planes that no point stands for: they would say that the first ReLUs are 0."""
-    chain = bounded_chain(network, BoxDomain(*box_ends(task.inputs)))
+    chain = bounded_chain(network, BoxDomain(*task.inputs.ends))
     neurons = int(np.count_nonzero(chain.phases[: chain.layers[0].bias.size] == 0))
     parts = (
         np.zeros((1, 0, chain.domain.columns), dtype=np.int8),
@@ -165,7 +164,7 @@ def test_no_numbers_prove_too_much(seed):
         asked = LogitConditions(generator.normal(size=(2, 3)), generator.normal(size=2))
         task = replace(task, alternatives=(Alternative(0, asked),))
     exact = brute_slack(network, task)
-    chain = bounded_chain(network, BoxDomain(*box_ends(task.inputs)))
+    chain = bounded_chain(network, BoxDomain(*task.inputs.ends))
     neurons = int(np.count_nonzero(chain.phases[: chain.layers[0].bias.size] == 0))
     for _ in range(20):
         trees = []

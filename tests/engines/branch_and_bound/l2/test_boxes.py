@@ -12,7 +12,6 @@ from helpers.boxes import brute_slack, random_ball, random_network
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.dual import distance, programs, verdict
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
 from reluopt.engines.branch_and_bound.l2 import boxes, fixing, relaxation
@@ -49,7 +48,7 @@ def no_bounds(network):
 
 def searched(network, task, look=lambda _: False, deadline=NEVER):
     (alternative,) = task.alternatives
-    ends = box_ends(task.inputs)
+    ends = task.inputs.ends
     tree = BoxTree(network, ends, alternative.conditions, no_bounds(network), look, deadline)
     return tree, tree.grow(200)
 
@@ -69,7 +68,7 @@ def test_what_is_shown_to_be_empty_is(seed, sizes):
     seen = []
     tree, found = searched(network, task, meets)
     exact = brute_slack(network, task)
-    lower, upper = box_ends(task.inputs)
+    lower, upper = task.inputs.ends
     assert all(((lower <= image) & (image <= upper)).all() for image in seen)
     if tree.empty:
         assert not found
@@ -122,7 +121,7 @@ def mlp_box(thesis, test_images):
     image = test_images.image(0).ravel()
     question = Verification(image, int(thesis.predict(image)), 0.035)
     task = question.task(thesis)
-    domain = BoxDomain(*box_ends(task.inputs))
+    domain = BoxDomain(*task.inputs.ends)
     tree = programs.tree_over(
         thesis, bounded_chain(thesis, domain), task.alternatives[3].conditions, bool, NEVER
     )
@@ -298,7 +297,7 @@ def test_what_becomes_known_meanwhile_may_end_a_search(
         Method("bnb"),
     )
     task = Verification(image, label, 0.999 * nearest.objective).task(thesis)
-    given = thesis, BoxDomain(*box_ends(task.inputs)), task.alternatives, NEVER
+    given = thesis, BoxDomain(*task.inputs.ends), task.alternatives, NEVER
     search = verdict.DomainSearch(*given, meanwhile=lambda: asked.append(1) or wanted)
     decision = search.run()
     assert asked == [1]

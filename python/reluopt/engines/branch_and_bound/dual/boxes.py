@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.folding import fold, is_folded, weaker
-from reluopt.engines.branch_and_bound.leading import led_over
-from reluopt.networks.flattening import flatten
+from reluopt.engines.branch_and_bound.folding import is_folded
+from reluopt.engines.branch_and_bound.simplifying import bounded_over, is_simplified
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, FloatMatrix
-from reluopt.numerics.input_sets import difference
-from reluopt.numerics.propagate import condition_maxima, tighten
+from reluopt.numerics.propagate import condition_maxima
 from reluopt.questions.input_sets import Box, InputSet
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Task
@@ -27,17 +25,6 @@ def is_box(inputs: InputSet) -> bool:
     return not ball or inputs.norm is None or inputs.norm is Norm.LINF
 
 
-def box_ends(inputs: InputSet) -> tuple[FloatArray, FloatArray]:
-    """Ends of the smallest box of float64 numbers that holds an input set that is a box."""
-    lower, upper = inputs.box.lower, inputs.box.upper
-    if inputs.center is None or not math.isfinite(inputs.radius):
-        return lower, upper
-    radius = np.full_like(lower, inputs.radius)
-    least = difference(inputs.center, radius, -np.inf)
-    most = difference(inputs.center, -radius, np.inf)
-    return np.maximum(lower, least), np.minimum(upper, most)
-
-
 @dataclass(frozen=True, eq=False)
 class Folded:
     """A network over a box as the search takes it: dense, with few neurons.
@@ -48,12 +35,14 @@ class Folded:
         slack: what no alternative's slack exceeds by linear forms alone, -inf where the box holds
             nothing; infinite where nothing was folded.
         known: bounds of the hidden layers, as a chain takes them, none where nothing was folded.
+        is_led: whether poolings were led.
     """
 
     network: ReLUNetwork
     task: Task
     slack: float = math.inf
     known: tuple[FloatMatrix, ...] = ()
+    is_led: bool = False
 
     @property
     def empty(self) -> bool:
@@ -61,32 +50,33 @@ class Folded:
         return self.slack < 0.0
 
 
-def folded_over(network: ReLUNetwork, task: Task, ends: tuple[FloatArray, FloatArray]) -> Folded:
-    """The network folded over a box where it is large or sparse (:mod:`..folding`).
+def folded_over(
+    network: ReLUNetwork,
+    task: Task,
+    ends: tuple[FloatArray, FloatArray],
+    *,
+    keeps_proof: bool = True,
+) -> Folded:
+    """The network over a box, led and folded where searches do that (:mod:`..simplifying`).
 
     Raises:
         InputError: too many neurons are undecided.
     """
-    if not is_folded(network):
+    if not is_simplified(network, keeps_proof):
         return Folded(network, task)
-    led = led_over(network, ends)
-    if led is not None:
-        network, task = led.network, weaker(task, led.errors)
-    flat = flatten(network)
-    place = InputSet(Box(*ends)).flat(flat)
-    unknown = np.full(flat.biases.size, np.inf)
-    lower, upper = -unknown, unknown
-    layers, sizes = flat.weight_offsets.size - 1, np.empty(lower.size)
-    if not tighten(flat, place, lower, upper, sizes, 0, layers, False):
-        return Folded(network, task, -math.inf)
+    made = bounded_over(network, task, InputSet(Box(*ends)))
+    if not made.is_led and not is_folded(network):
+        return Folded(network, task)
+    if made.is_empty:
+        return Folded(made.network, made.task, -math.inf)
     slacks = []
-    for conditions in (each.conditions for each in task.alternatives):
+    bounds = made.flat, made.inputs, made.lower, made.upper, made.sizes
+    for conditions in (each.conditions for each in made.task.alternatives):
         found = np.empty(conditions.rhs.size)
-        asked = np.array(conditions.matrix), np.array(conditions.rhs)
-        condition_maxima(flat, place, lower, upper, sizes, *asked, found)
+        condition_maxima(*bounds, np.array(conditions.matrix), np.array(conditions.rhs), found)
         slacks.append(found.min(initial=math.inf))
     slack = float(np.max(slacks, initial=-math.inf))
     if slack < 0.0 and not task.maximises_slack:  # which is the answer
-        return Folded(network, task, slack)
-    made = fold(network, task, place, lower, upper)
-    return Folded(made.network, made.task, slack, made.bounds)
+        return Folded(made.network, made.task, slack)
+    small = made.folded()
+    return Folded(small.network, small.task, slack, small.bounds, made.is_led)

@@ -30,7 +30,7 @@ from reluopt.attacks.start import starting_points
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
-from reluopt.engines.branch_and_bound.dual.boxes import Folded, box_ends, folded_over
+from reluopt.engines.branch_and_bound.dual.boxes import Folded, folded_over
 from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.growing import grow
@@ -38,9 +38,9 @@ from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
 from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.engines.branch_and_bound.dual.within_ball import SMALLER
-from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, REPAIRABLE, SMALLEST_GAP
+from reluopt.engines.branch_and_bound.simplifying import is_simplified
 from reluopt.engines.branch_and_bound.threads import limited_threads
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
@@ -165,7 +165,7 @@ class _Search:
         radius = NEAREST * float(distances[first])
         widest = 0.0 if self._folds else self._widest * GROWTH
         while 0.0 < radius < widest and not self.deadline.passed:
-            ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=radius))
+            ends = replace(self.task.inputs, norm=Norm.LINF, radius=radius).ends
             attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
             near = np.flatnonzero(distances <= radius).tolist()
             found = attack.run(*attack.starts(near, 1), START_STEPS)
@@ -188,7 +188,7 @@ class _Search:
     @property
     def _folds(self) -> bool:
         """Whether networks are folded over boxes."""
-        return is_folded(self.network)
+        return is_simplified(self.network, self.keep)
 
     @property
     def _looking(self) -> Deadline:
@@ -289,9 +289,10 @@ class _Search:
 
     def _box(self, radius: float, asked: tuple[Alternative, ...]) -> tuple[Ends, Folded | None]:
         """Ends of the box of a radius, and the network over it; None where it cannot be folded."""
-        ends = box_ends(replace(self.task.inputs, norm=Norm.LINF, radius=radius))
+        ends = replace(self.task.inputs, norm=Norm.LINF, radius=radius).ends
         try:
-            return ends, folded_over(self.network, replace(self.task, alternatives=asked), ends)
+            task = replace(self.task, alternatives=asked)
+            return ends, folded_over(self.network, task, ends, keeps_proof=self.keep)
         except InputError as error:
             self.message = str(error)
             return ends, None
@@ -327,6 +328,7 @@ class _Search:
             given = folded.network, box, folded.task.alternatives, until, folded.known, attack
             few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
             search = DomainSearch(*given, keep=keep, most=most, few=few, meanwhile=meanwhile)
+            search.tries_linear = folded.is_led
             decision = search.run()
             self._nearest_miss = attack.best
             self.nodes += decision.nodes

@@ -11,7 +11,7 @@ from reluopt.answers.solution import Status
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
+from reluopt.engines.branch_and_bound.dual.boxes import folded_over, is_box
 from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.proof import made_proof
@@ -32,16 +32,17 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     """Decide a task that :func:`takes` does."""
     network, task = request.network, request.task
     keep = bool(request.options.extra.get("proof"))
-    ends = box_ends(task.inputs)
+    ends = task.inputs.ends
     deadline = Deadline(started + request.options.time_limit)
     attack = BoxAttack(network, task.alternatives, *ends, request.options.seed)
     try:
-        folded = folded_over(network, task, ends)
+        folded = folded_over(network, task, ends, keeps_proof=keep)
     except InputError:
         return _answer(Decision(), started, TOO_MANY)
     alternatives = folded.task.alternatives
     given = folded.network, BoxDomain(*ends), alternatives, deadline, folded.known, attack
     search = DomainSearch(*given, keep=keep)
+    search.tries_linear = folded.is_led
     decision = Decision(slack=folded.slack) if folded.empty else search.run()
     answer = _answer(decision, started)
     if not (keep and decision.empty):

@@ -18,7 +18,7 @@ from reluopt.answers.solution import Status, relative_gap
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
+from reluopt.engines.branch_and_bound.dual.boxes import folded_over, is_box
 from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.engine import TOO_MANY
@@ -52,12 +52,12 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     """Solve a task that :func:`takes` does."""
     network, options = request.network, request.options
     task = as_slack(network, request.task)
-    ends = box_ends(task.inputs)
+    ends = task.inputs.ends
     deadline = Deadline(started + options.time_limit)
     attack = BoxAttack(network, task.alternatives, *ends, options.seed)
     attack.enough = math.inf
     try:
-        folded = folded_over(network, task, ends)
+        folded = folded_over(network, task, ends, keeps_proof=False)
     except InputError:
         return _answer(attack, Decision(), request, started, TOO_MANY)
     given = (folded.network, BoxDomain(*ends), folded.task.alternatives, deadline)

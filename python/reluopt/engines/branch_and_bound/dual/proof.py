@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reluopt.engines.branch_and_bound.dual.boxes import box_ends, folded_over, is_box
+from reluopt.engines.branch_and_bound.dual.boxes import folded_over, is_box
 from reluopt.engines.branch_and_bound.dual.certificate import Forms, lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
 from reluopt.engines.branch_and_bound.dual.cutting import Recipe
@@ -220,7 +220,7 @@ def replay(proof: BoxProof, network: ReLUNetwork, task: Task) -> float:
     least = 0.0 if task.minimises_distance else task.inputs.radius
     if not proof.radius >= least:
         raise InputError(f"proof: expected a radius >= {least:g}, found {proof.radius}")
-    ends = box_ends(replace(task.inputs, norm=Norm.LINF, radius=proof.radius))
+    ends = replace(task.inputs, norm=Norm.LINF, radius=proof.radius).ends
     whole = [tree.alternative for tree in proof.trees] == list(range(len(task.alternatives)))
     chosen = [_chosen(tree, task) for tree in proof.trees] if whole else task.alternatives
     folded = folded_over(network, replace(task, alternatives=tuple(chosen)), ends)

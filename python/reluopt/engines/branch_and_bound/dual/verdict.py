@@ -87,6 +87,9 @@ class DomainSearch:
     after ``most`` nodes, unless semidefinite programs can go on, which take over after ``few``.
     When trees of these have become large ``meanwhile`` is called, once: it says whether the search
     is still wanted.
+
+    Attributes:
+        tries_linear: whether linear programs come before planes, as chains of led poolings ask for.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class DomainSearch:
         self._deadline, self._attack, self._keep = deadline, attack, keep
         self.decision = Decision()
         self._meanwhile = meanwhile
-        self._unwanted = False
+        self._unwanted, self.tries_linear = False, False
         self._slacks = np.full(len(alternatives), np.inf)
         self._open = list(range(len(alternatives)))
         self._grown: dict[int, Grown] = {}
@@ -274,7 +277,7 @@ class DomainSearch:
 
     def _with_planes(self) -> None:
         """The second half: hard alternatives, one after the other, the easiest first."""
-        if self._known and not self._keep and self._gap is None:
+        if self.tries_linear and not self._keep and self._gap is None:
             self._solve_linear_programs()
         if not self._open or self._over():
             return
