@@ -2,8 +2,8 @@ r"""Max poolings over a box or ball: what leads, and what may exceed it, one aft
 
 A unit of a pooling is the largest of a few affine forms a_p of the layer below, its *pieces*, and
 of zero where a ReLU is (:mod:`.corners.units`). Let q lead in the middle of the set, and let
-:math:`p_1, p_2, \dots` be the pieces that may exceed it somewhere and that no other piece's least
-value excludes. With the excesses :math:`e_j = a_{p_j} - a_q`,
+:math:`p_1, p_2, \dots` be the pieces that may exceed it somewhere. With the excesses
+:math:`e_j = a_{p_j} - a_q`,
 
 .. math:: \max_p a_p = a_q + \sum_j y_j, \qquad y_j = (e_j - y_1 - \dots - y_{j-1})^+,
 
@@ -24,8 +24,7 @@ the rest is for the network as it lowers, which what is proven is about: the fir
 tournament has weights :math:`fl(W_i - W_j)`, off by :math:`u |W_i - W_j|`, later ones have 1 and -1
 alone. An excess is off by the sum over both of its pieces and 4u times the sizes
 of what is added; sums of :math:`y` are maxima of excesses, whatever the rounds are, and off by no
-more than the worst. Bounds of pieces and excesses are widened by all that before a piece is left
-out.
+more than the worst. Bounds of excesses are widened by all that before a piece is left out.
 """
 
 from __future__ import annotations
@@ -171,12 +170,11 @@ class _Made:
         owners, places = np.nonzero((windows >= 0) & (windows != leads[:, None]))
         others = windows[owners, places]
         excesses = _differences(pieces, others, leads[owners])
-        found = self._bounds(_joined(excesses, pieces))
+        found = self._bounds(_joined(excesses, pieces.chosen(leads)))
         if found is None:
             return None
-        (low, least), (high, most) = (np.split(end, [others.size]) for end in found)
-        floor = np.where(windows >= 0, least[windows], -np.inf).max(axis=1)
-        kept = np.flatnonzero(~((high <= 0.0) | (most[others] < floor[owners])))
+        (low, least), (high, _) = (np.split(end, [others.size]) for end in found)
+        kept = np.flatnonzero(~(high <= 0.0))
         kept = kept[np.lexsort((-high[kept], owners[kept]))]
         own = owners[kept]
         firsts = np.searchsorted(own, own)  # where the first of the same unit stands
@@ -185,7 +183,7 @@ class _Made:
         if leading.size + kept.size == 0:  # a layer has a row
             leading = np.zeros(1, dtype=np.int64)
         forms = _joined(pieces.chosen(leads[leading]), excesses.chosen(kept))
-        bottom = np.concatenate([least[leads[leading]], low[kept]])
+        bottom = np.concatenate([least[leading], low[kept]])
         shifts = np.maximum(ROOM * (1.0 + np.abs(bottom)) - bottom, 0.0)
         carried = 4.0 * ROUNDOFF * (np.abs(forms.constant) + shifts)
         return _Items(
