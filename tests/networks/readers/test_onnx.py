@@ -9,6 +9,7 @@ import pytest
 
 from reluopt.errors import InputError, NoteWarning
 from reluopt.networks.loading import load_network
+from reluopt.networks.saving import save_network
 
 onnx = pytest.importorskip("onnx")
 helper, numpy_helper = pytest.importorskip("onnx.helper"), pytest.importorskip("onnx.numpy_helper")
@@ -188,3 +189,15 @@ def test_an_architecture_beside_an_onnx_file_is_refused(tmp_path):
     path = everything().save(tmp_path / "net.onnx")
     with pytest.raises(InputError, match="architecture: expected none"):
         load_network(path, architecture="fc2-3")
+
+
+def test_the_ending_counts_where_the_bytes_tell_nothing(tmp_path):
+    """A safetensors file is one whatever it is called."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(bytes(range(255, 55, -1)))
+    with pytest.raises(InputError, match="expected an ONNX file"):
+        load_network(path)
+    network = load_network(everything().save(tmp_path / "other.onnx"))
+    save_network(network, tmp_path / "net.safetensors")
+    (tmp_path / "net.safetensors").replace(path)
+    assert load_network(path).sizes == network.sizes

@@ -51,13 +51,23 @@ no other, or says what it is and how it becomes a safetensors file."""
 PACKED = {".onnx.gz": "an ONNX file"}
 """Formats that readers unpack, by the ending of the file: a packed file does not tell."""
 
+NAMED = {".onnx": "an ONNX file"}
+"""Formats whose damaged files are told by their ending, as their bytes are of none."""
+
+HEADER_AT = 8
+"""Where the header of a safetensors file begins, with a brace."""
+
 
 def reader_of(path: Path) -> Reader:
-    """The reader for the format that the first bytes of a file tell."""
+    """The reader for the format that the first bytes of a file tell, or else its ending."""
     name = PACKED.get("".join(path.suffixes[-2:]).lower(), "")
     if not name:
         with suppress(InputError), open_input(path, "a file of a network") as (stream, _):
-            known = recognise(stream.read(HEAD_BYTES))
-            name = "" if known is None else known.name
+            head = stream.read(HEAD_BYTES)
+            known = recognise(head)
+            if known is not None:
+                name = known.name
+            elif head[HEADER_AT : HEADER_AT + 1] != b"{":
+                name = NAMED.get(path.suffix.lower(), "")
     read: Reader = READERS.load(name if name in READERS.names else READERS.names[0])
     return read
