@@ -110,6 +110,20 @@ def test_runs_of_others_stand_beside_what_was_published(few, told, beside):
     assert "--time-limit inf \\ --out runs/robust-error/of%20mine%2F2-0.3" in text
 
 
+def test_limits_that_differ_are_told(few, told, beside):
+    beside("first", "nor-mlp-b", 0.02, limit=1500.0)
+    beside("first", "nor-mlp-b", 0.02, first=len(VERDICTS), limit=60.0)
+    beside("second", "lpd-mlp-b-0.1", 0.1, limit=60.0)
+    result = few(NAME, 1)
+    known, other, *_ = result.facts["runs"]
+    assert (known["limit"], known["longer"]) == (60.0, [1500.0])
+    assert other["longer"] == []
+    text = " ".join(told(result).split())
+    assert text.count("Limits of") == 1
+    assert "Limits of `nor-mlp-b` at 0.02: 60 s, and for some images 1,500 s." in text
+    assert "--time-limit 60 \\" in text
+
+
 def test_other_norms_stand_behind_linf_and_are_no_published_ones(few, told, beside):
     beside("first", "nor-mlp-b", 0.02, norm="l1")
     beside("second", "nor-mlp-b", 0.02)

@@ -8,6 +8,7 @@ beside what was published of them.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -187,6 +188,7 @@ def _facts(run: _Run) -> dict[str, Any]:
     (found,) = robust_errors(run.rows)
     network, norm, eps = run.question
     seconds = [row.seconds or 0.0 for row in run.rows]
+    limit, *longer = _limits(run.rows)
     return {
         "network": shown(network),
         "norm": norm,
@@ -201,12 +203,20 @@ def _facts(run: _Run) -> dict[str, Any]:
         "upper": found.upper,
         "undecided": round(found.undecided * found.images),
         "published": run.published,
-        "limit": run.rows[0].time_limit,
+        "limit": limit,
+        "longer": longer,
         "seconds": round(sum(seconds), 1),
         "median": round(statistics.median(seconds), 5),
         "longest": round(max(seconds), 3),
         "machine": run.machine,
     }
+
+
+def _limits(rows: Sequence[VerifyRow]) -> list[float | None]:
+    """The time limits that images had, None for none, the shortest first: shards may differ."""
+    return sorted(
+        {row.time_limit for row in rows}, key=lambda own: math.inf if own is None else own
+    )
 
 
 def _published(rows: Sequence[VerifyRow]) -> pd.DataFrame:
