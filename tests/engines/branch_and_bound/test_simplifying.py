@@ -1,5 +1,7 @@
 """Networks with poolings over balls: led and folded they compute the same, and distances stay."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,12 +11,15 @@ import reluopt as ro
 from helpers.convolutions import KINDS, SIDE, network_of
 from reluopt.answers.solution import Status
 from reluopt.engines.branch_and_bound.ball import bare_ball, folded
+from reluopt.engines.branch_and_bound.dual import distance as distance_module
 from reluopt.engines.branch_and_bound.dual.boxes import folded_over
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.engines.branch_and_bound.simplifying import bounded_over, is_simplified
 from reluopt.engines.options import EngineOptions
 from reluopt.method import Method
 from reluopt.networks.layers.base import Dense
+from reluopt.networks.layers.pooling import MaxPool2d
+from reluopt.networks.layers.windows import Windows
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
 from reluopt.questions.input_sets import Box, InputSet
@@ -112,6 +117,68 @@ def test_distances_are_those_of_the_network_as_it_lowers(kind, norm):
         network, question = question_of(kind, seed, norm)
         expected = distance(network, question, proof=True)
         assert distance(network, question) == pytest.approx(expected, rel=2e-6, abs=1e-9)
+
+
+def scaled_network(random):
+    """Dense layers about a pool, each with weights up to a thousand times as large or small."""
+    sizes, pool = (6, 8, 8), MaxPool2d(Windows((2, 2, 2), (1, 2), (1, 1)))
+    before = [Dense(random.normal(size=(n, m)), random.normal(size=n)) for m, n in pairwise(sizes)]
+    behind = [
+        Dense(random.normal(size=(n, m)), random.normal(size=n))
+        for m, n in pairwise((pool.output_size, 4, 3))
+    ]
+    total, layers = 1.0, []
+    for layer in (*before, *behind):
+        scale = 10.0 ** random.uniform(-3.0, 3.0)
+        total *= scale
+        layers.append(Dense(scale * layer.weight, total * layer.bias))
+    return ReLUNetwork((*layers[:2], pool, *layers[2:])), total
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2], ids=str)
+def test_extreme_scales_are_settled_as_those_of_the_network_as_it_lowers(norm):
+    """Led conditions are weaker by roundings that grow with the scales: images are repaired."""
+    settled = 0
+    for seed in (*range(8), 134, 136) if norm is Norm.L1 else range(5):
+        random = np.random.default_rng(seed)
+        network, scale = scaled_network(random)
+        image = random.random(6)
+        label = int(network.predict(image))
+        question = MinimalPerturbation(
+            image, label, AnyTarget(), norm, AbsoluteMargin(1e-3 * scale)
+        )
+        answers = []
+        for proof in (True, False):
+            options = EngineOptions(time_limit=60.0, extra={"proof": True} if proof else {})
+            answers.append(solve(network, question, Method("bnb", options=options)))
+        expected, found = answers
+        if expected.status is Status.OPTIMAL:
+            assert found.status is Status.OPTIMAL
+            assert found.objective == pytest.approx(expected.objective, rel=5e-6, abs=1e-9)
+            settled += 1
+    assert settled >= (5 if norm is Norm.L1 else 2)
+
+
+def test_linear_regions_are_walked_as_in_any_small_network(monkeypatch):
+    """One region for each image, as of large networks, ends in boxes that shrink by gaps."""
+    network, question = question_of("pool", 1, Norm.LINF)
+    asked, walk = [], distance_module.improve_by_linear_regions
+
+    def counted(network, task, start, most=None, **how):
+        asked.append(most)
+        return walk(network, task, start, most, **how)
+
+    monkeypatch.setattr(distance_module, "improve_by_linear_regions", counted)
+    distance(network, question)
+    assert set(asked) == {None}
+
+
+def test_what_conditions_are_weakened_by_is_known():
+    network, question = question_of("pool", 1, Norm.L1)
+    frame = make_frame(network, question.task(network))
+    made = folded(frame, bare_ball(frame, 0.3), leads=True)
+    assert frame.room == 0.0
+    assert 0.0 < made.room < 1e-10
 
 
 @pytest.mark.parametrize("norm", [Norm.L1, Norm.LINF], ids=str)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.branch_and_bound.folding import fold, is_folded
+from reluopt.engines.branch_and_bound.folding import FoldedNetwork, fold, is_folded
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame
 from reluopt.engines.branch_and_bound.simplifying import bounded_over
 from reluopt.numerics.arrays import FloatArray
@@ -77,9 +77,16 @@ def folded(frame: Frame, ball: Ball, *, leads: bool = False) -> Frame:
         return replace(frame, fold_radius=ball.radius)  # whoever bounds it finds it empty, too
     inputs = with_radius(frame.inputs, ball.radius)
     small = fold(frame.network, frame.task, inputs, ball.lower, ball.upper, frame.bias_errors)
+    made = _made(frame, small, ball.radius)
+    return replace(made, inputs=made.inputs._replace(tilt=frame.inputs.tilt))
+
+
+def _made(frame: Frame, small: FoldedNetwork, radius: float) -> Frame:
+    """The frame of what was folded over a radius."""
+    pairs = zip(frame.task.alternatives, small.task.alternatives, strict=True)
+    rooms = [float((a.conditions.rhs - b.conditions.rhs).max(initial=0.0)) for a, b in pairs]
     made = make_frame(small.network, small.task)
-    tilted = made.inputs._replace(tilt=frame.inputs.tilt)
-    return replace(made, inputs=tilted, judge=frame.judge, fold_radius=ball.radius)
+    return replace(made, judge=frame.judge, fold_radius=radius, room=max(rooms, default=0.0))
 
 
 def _led(frame: Frame, radius: float) -> Frame | None:
@@ -95,5 +102,4 @@ def _led(frame: Frame, radius: float) -> Frame | None:
     bounded = bounded_over(frame.network, task, inputs)
     if bounded.is_empty or not bounded.is_led:
         return None
-    small = bounded.folded()
-    return replace(make_frame(small.network, small.task), judge=frame.judge, fold_radius=radius)
+    return _made(frame, bounded.folded(), radius)

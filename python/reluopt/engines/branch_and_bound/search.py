@@ -132,7 +132,7 @@ class Search:
         slack = float(asked.conditions.slack(network.forward(image)).min(initial=0.0))
         if not slack >= 0.0:
             scale = max(1.0, float(np.abs(self.pre_activations(image)).max()))
-            if not slack >= -REPAIRABLE * scale:
+            if not slack >= -(REPAIRABLE * scale + self.frame.room):
                 return False
             better = repaired(network, task, asked, image)
             if better is None:

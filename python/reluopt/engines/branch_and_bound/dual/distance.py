@@ -38,6 +38,7 @@ from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
 from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.engines.branch_and_bound.dual.within_ball import SMALLER
+from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.repair import repaired
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, REPAIRABLE, SMALLEST_GAP
 from reluopt.engines.branch_and_bound.simplifying import is_simplified
@@ -130,7 +131,7 @@ class _Search:
             self.network,
             self.task,
             start,
-            1 if self._folds else None,
+            1 if is_folded(self.network) else None,
             deadline=self._looking,
             solver=nearest_in_linear_region,
         )
@@ -163,7 +164,7 @@ class _Search:
         if self.best is not None:
             return
         radius = NEAREST * float(distances[first])
-        widest = 0.0 if self._folds else self._widest * GROWTH
+        widest = 0.0 if is_folded(self.network) else self._widest * GROWTH
         while 0.0 < radius < widest and not self.deadline.passed:
             ends = replace(self.task.inputs, norm=Norm.LINF, radius=radius).ends
             attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed)
@@ -193,7 +194,7 @@ class _Search:
     @property
     def _looking(self) -> Deadline:
         """When to stop looking for an image."""
-        return self.deadline.share(INCUMBENT_SHARE) if self._folds else self.deadline
+        return self.deadline.share(INCUMBENT_SHARE) if is_folded(self.network) else self.deadline
 
     def run(self) -> None:
         """Search until the gap is closed or time is over."""

@@ -17,6 +17,7 @@ import numpy as np
 from reluopt.engines.branch_and_bound.dual.attack import Witness
 from reluopt.engines.branch_and_bound.dual.domains import SimplexDomain
 from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
+from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.numerics.arrays import AnyFloat, FloatArray, IntArray, SingleMatrix
@@ -33,8 +34,8 @@ known when time is up."""
 
 
 def takes(frame: Frame) -> bool:
-    """Whether bounds over the ball can be used: not of what is folded or lifted."""
-    return frame.fold_radius == math.inf and frame.bias_errors is None
+    """Whether bounds over the ball can be used: not of what is large or lifted."""
+    return not is_folded(frame.judge[0]) and frame.bias_errors is None
 
 
 @dataclass(eq=False)
