@@ -175,3 +175,12 @@ def test_networks_beyond_float32_end():
         found = DomainSearch(network, BoxDomain(*ends), task.alternatives, deadline).run()
     assert next(clock) < 20_000
     assert found.empty
+
+
+def test_bounds_of_open_nodes_are_no_proof_to_keep(monkeypatch):
+    """They may show a box to be empty where time ends before its tree is closed."""
+    monkeypatch.setattr(tree.Tree, "proven", lambda self: np.ones(self.least.size))
+    monkeypatch.setattr(tree.Tree, "open_forms", lambda self: np.arange(self.least.size))
+    network, task = ball(3, LARGER)
+    assert search(network, task, Deadline(0.0)).empty
+    assert not search(network, task, Deadline(0.0), keep=True).empty

@@ -73,7 +73,7 @@ def test_what_is_shown_to_be_empty_is(seed, sizes):
     if tree.empty:
         assert not found
         assert exact < CLOSE
-    elif exact < -1e-4:
+    elif exact < -1e-4 and not tree.stuck:  # these are for dual bounds (:func:`.programs.finish`)
         pytest.fail(f"nothing comes nearer than {exact}, and {len(tree.open)} nodes are open")
     if found:
         assert exact > -CLOSE

@@ -125,6 +125,8 @@ class DomainSearch:
         self._steps()
         if found.witness is None:
             found.slack = float(self._slacks.max(initial=-np.inf))
+            if self._keep and self._open:  # bounds of open nodes may do, and are no proof to keep
+                found.slack = max(found.slack, 0.0)
         return found
 
     def _steps(self) -> None:
