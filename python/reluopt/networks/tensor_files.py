@@ -39,7 +39,8 @@ _STORED = {
 }
 """The types that numpy can read, by the names of safetensors."""
 
-_LENGTH_BYTES = 8
+LENGTH_BYTES = 8
+"""How many bytes before the header tell its length."""
 
 _FIELDS = dict.fromkeys(("dtype", "shape", "data_offsets")).keys()
 """What a header says of each tensor, in this order here."""
@@ -146,7 +147,7 @@ def open_tensor_file(path: str | os.PathLike[str]) -> TensorFile:
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise InputError(f"{place}: __metadata__: expected an object of texts in the header")
-    begin = _LENGTH_BYTES + len(text)
+    begin = LENGTH_BYTES + len(text)
     tensors = {name: _tensor_info(place, name, entry, begin) for name, entry in header.items()}
     _check_places(place, tensors, begin, size)
     return TensorFile(place, tensors, metadata)
@@ -155,10 +156,10 @@ def open_tensor_file(path: str | os.PathLike[str]) -> TensorFile:
 def _read_header(stream: BinaryIO, size: int, path: Path) -> bytes:
     """The text of the header."""
     head = stream.read(HEAD_BYTES)
-    left = size - _LENGTH_BYTES
+    left = size - LENGTH_BYTES
     if left < 0:
         raise InputError(f"{path}: expected {_EXPECTED}, found only {size} bytes in it")
-    length = int.from_bytes(head[:_LENGTH_BYTES], "little")
+    length = int.from_bytes(head[:LENGTH_BYTES], "little")
     known = recognise(head) if length > min(MAX_HEADER_BYTES, left) else None
     if known is not None:
         raise InputError(f"{path}: expected {_EXPECTED}, found {known.name}; {known.advice}")
@@ -172,7 +173,7 @@ def _read_header(stream: BinaryIO, size: int, path: Path) -> bytes:
             f"{path}: expected a safetensors header of {length} bytes, found {left} bytes "
             "left in the file: it is truncated or not safetensors"
         )
-    stream.seek(_LENGTH_BYTES)
+    stream.seek(LENGTH_BYTES)
     return stream.read(length)
 
 

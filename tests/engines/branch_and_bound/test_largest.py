@@ -163,13 +163,13 @@ def test_where_the_best_value_is_too_hard_an_easier_one_is_proven(thesis, test_i
     task = asked.task(thesis)
     exact, ceiling = solve(thesis, asked, bnb()), RaisedTask.of(thesis, task).ceilings(NEVER).max()
     hard = exact.objective + 0.5 * (ceiling - exact.objective)
-    grown = largest.within.WithinSearch.grown
+    grown = largest.grown
 
     def easy_alone(search, seed, keep):
         value = search.frame.task.alternatives[0].conditions.rhs[0]
         return Unsettled(search) if value < hard else grown(search, seed, keep)
 
-    monkeypatch.setattr(largest.within.WithinSearch, "grown", easy_alone)
+    monkeypatch.setattr(largest, "grown", easy_alone)
     found = solve(thesis, asked, bnb())
     assert found.status is Status.FEASIBLE
     assert found.message == "too hard"

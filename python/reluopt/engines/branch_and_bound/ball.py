@@ -77,16 +77,16 @@ def folded(frame: Frame, ball: Ball, *, leads: bool = False) -> Frame:
         return replace(frame, fold_radius=ball.radius)  # whoever bounds it finds it empty, too
     inputs = with_radius(frame.inputs, ball.radius)
     small = fold(frame.network, frame.task, inputs, ball.lower, ball.upper, frame.bias_errors)
-    made = _made(frame, small, ball.radius)
-    return replace(made, inputs=made.inputs._replace(tilt=frame.inputs.tilt))
+    return _made(frame, small, ball.radius)
 
 
 def _made(frame: Frame, small: FoldedNetwork, radius: float) -> Frame:
     """The frame of what was folded over a radius."""
     pairs = zip(frame.task.alternatives, small.task.alternatives, strict=True)
     rooms = [float((a.conditions.rhs - b.conditions.rhs).max(initial=0.0)) for a, b in pairs]
-    made = make_frame(small.network, small.task)
-    return replace(made, judge=frame.judge, fold_radius=radius, room=max(rooms, default=0.0))
+    made, room = make_frame(small.network, small.task), max(rooms, default=0.0)
+    tilted = made.inputs._replace(tilt=frame.inputs.tilt)
+    return replace(made, inputs=tilted, judge=frame.judge, fold_radius=radius, room=room)
 
 
 def _led(frame: Frame, radius: float) -> Frame | None:

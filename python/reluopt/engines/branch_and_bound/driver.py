@@ -24,13 +24,12 @@ from reluopt.engines.branch_and_bound.dual.proof_file import NO_PARTS
 from reluopt.engines.branch_and_bound.dual.proof_file import proof_bytes as box_proof_bytes
 from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import Frame, make_frame
-from reluopt.engines.branch_and_bound.growth import Balls
+from reluopt.engines.branch_and_bound.growth import Balls, grown
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.proof import replay
 from reluopt.engines.branch_and_bound.proof_file import proof_bytes, read_proof
 from reluopt.engines.branch_and_bound.proof_search import prove, root_bound
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, Search
-from reluopt.engines.branch_and_bound.simplifying import is_simplified
 from reluopt.engines.branch_and_bound.threads import limited_threads
 from reluopt.engines.proving import Claim
 from reluopt.errors import UnsupportedProblemError
@@ -117,9 +116,7 @@ class BranchAndBoundEngine(Engine):
             request.incumbent,
         )
         proof = bool(request.options.extra.get("proof"))
-        kind = Balls if is_simplified(frame.network, proof) else Forest
-        forest = kind(search, request.options.seed, proof)
-        forest.grow()
+        forest = grown(search, request.options.seed, proof)
         if not proof:
             return _answer(search, forest, request, started, forest.bound)
         limit = request.options.time_limit

@@ -30,6 +30,7 @@ from reluopt.engines.branch_and_bound.forest import UNSETTLED, Forest, find_incu
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.plan import Plan
 from reluopt.engines.branch_and_bound.search import Search
+from reluopt.engines.branch_and_bound.simplifying import is_simplified
 from reluopt.errors import InputError
 from reluopt.numerics.input_sets import with_radius
 
@@ -157,11 +158,8 @@ class Balls:
         search, ceiling = self.search, self._outside(self._whole, radius)
         if radius >= search.reach or ceiling == math.inf:  # nothing of interest lies outside
             radius, ceiling = max(radius, search.reach), math.inf
-        leads = not self._keeps_proof
-        search.frame, search.ceiling = (
-            folded(self._whole, self._ball(radius), leads=leads),
-            ceiling,
-        )
+        search.frame = folded(self._whole, self._ball(radius), leads=not self._keeps_proof)
+        search.ceiling = ceiling
 
     def _grow_within(self, radius: float, starts: list[Incumbent]) -> bool:
         """Search a ball; whether it was searched to its end."""
@@ -248,3 +246,11 @@ class Balls:
             return frozenset(range(len(alternatives)))
         inputs = with_radius(frame.inputs, radius)
         return hopeless_over(frame.flat, inputs, (ball.lower, ball.upper), alternatives)
+
+
+def grown(search: Search, seed: int, keeps_proof: bool) -> Forest | Balls:
+    """What has grown until a search ended: trees over balls, or over the incumbent's alone."""
+    kind = Balls if is_simplified(search.frame.network, keeps_proof) else Forest
+    forest = kind(search, seed, keeps_proof)
+    forest.grow()
+    return forest

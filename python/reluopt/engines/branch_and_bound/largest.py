@@ -30,6 +30,7 @@ from reluopt.attacks.slack import largest_found
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest, Progress
 from reluopt.engines.branch_and_bound import within
+from reluopt.engines.branch_and_bound.growth import grown
 from reluopt.engines.branch_and_bound.polish import polished
 from reluopt.engines.branch_and_bound.raised import RaisedTask
 from reluopt.engines.branch_and_bound.search import GAP_SHARE, SMALLEST_GAP
@@ -163,7 +164,7 @@ class _Rise:
         task = self.raised.at(value, which)
         end = self.end.share(LATER if self.later else FIRST)
         search = within.WithinSearch.of(self.request.network, task, inputs, end)
-        forest = search.grown(options.seed, False)
+        forest = grown(search, options.seed, False)
         self.nodes += search.nodes
         self.size = max(self.size, forest.size, key=lambda size: size.get("variables", 0))
         for index, bound in zip(which, forest.bounds, strict=True):

@@ -15,12 +15,10 @@ from reluopt.answers.answer import EngineAnswer
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
-from reluopt.engines.branch_and_bound.forest import Forest
 from reluopt.engines.branch_and_bound.frame import make_frame
-from reluopt.engines.branch_and_bound.growth import Balls
+from reluopt.engines.branch_and_bound.growth import grown
 from reluopt.engines.branch_and_bound.proof_search import prove
 from reluopt.engines.branch_and_bound.search import BELOW_ZERO, SMALLEST_GAP, Search
-from reluopt.engines.branch_and_bound.simplifying import is_simplified
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.input_sets import InputSet
 from reluopt.questions.norms.base import Norm
@@ -97,13 +95,6 @@ class WithinSearch(Search):
         """An input within the radius."""
         return self.best if self.objective <= self.enough else None
 
-    def grown(self, seed: int, keep: bool) -> Forest | Balls:
-        """What has grown until the search ended."""
-        kind = Balls if is_simplified(self.frame.network, keep) else Forest
-        forest = kind(self, seed, keep)
-        forest.grow()
-        return forest
-
 
 def solve(request: EngineRequest, started: float) -> EngineAnswer:
     """Decide a task that :func:`takes` does."""
@@ -111,7 +102,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     asked = nearest(request.task)
     search = WithinSearch.of(network, asked, inputs, Deadline(started + options.time_limit))
     keep = bool(options.extra.get("proof"))
-    forest = search.grown(options.seed, keep)
+    forest = grown(search, options.seed, keep)
     best, proof = search.found, None
     robust = best is None and excludes(forest.bound, inputs)
     if robust and keep:

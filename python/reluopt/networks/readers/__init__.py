@@ -17,6 +17,7 @@ from reluopt.errors import InputError
 from reluopt.file_formats import HEAD_BYTES, recognise
 from reluopt.files import open_input
 from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.tensor_files import LENGTH_BYTES
 from reluopt.registry import Registry
 
 
@@ -54,9 +55,6 @@ PACKED = {".onnx.gz": "an ONNX file"}
 NAMED = {".onnx": "an ONNX file"}
 """Formats whose damaged files are told by their ending, as their bytes are of none."""
 
-HEADER_AT = 8
-"""Where the header of a safetensors file begins, with a brace."""
-
 
 def reader_of(path: Path) -> Reader:
     """The reader for the format that the first bytes of a file tell, or else its ending."""
@@ -67,7 +65,7 @@ def reader_of(path: Path) -> Reader:
             known = recognise(head)
             if known is not None:
                 name = known.name
-            elif head[HEADER_AT : HEADER_AT + 1] != b"{":
+            elif not head[LENGTH_BYTES:].startswith(b"{"):  # no header of safetensors
                 name = NAMED.get(path.suffix.lower(), "")
     read: Reader = READERS.load(name if name in READERS.names else READERS.names[0])
     return read

@@ -328,8 +328,10 @@ class _Search:
             box = BoxDomain(*ends)
             given = folded.network, box, folded.task.alternatives, until, folded.known, attack
             few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
-            search = DomainSearch(*given, keep=keep, most=most, few=few, meanwhile=meanwhile)
-            search.tries_linear = folded.is_led
+            led = folded.is_led
+            search = DomainSearch(
+                *given, keep=keep, most=most, few=few, meanwhile=meanwhile, linear=led
+            )
             decision = search.run()
             self._nearest_miss = attack.best
             self.nodes += decision.nodes

@@ -41,8 +41,7 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
         return _answer(Decision(), started, TOO_MANY)
     alternatives = folded.task.alternatives
     given = folded.network, BoxDomain(*ends), alternatives, deadline, folded.known, attack
-    search = DomainSearch(*given, keep=keep)
-    search.tries_linear = folded.is_led
+    search = DomainSearch(*given, keep=keep, linear=folded.is_led)
     decision = Decision(slack=folded.slack) if folded.empty else search.run()
     answer = _answer(decision, started)
     if not (keep and decision.empty):

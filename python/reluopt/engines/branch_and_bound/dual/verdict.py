@@ -86,10 +86,8 @@ class DomainSearch:
     attack has found best so far, up to this gap, and no input ends the search. It ends undecided
     after ``most`` nodes, unless semidefinite programs can go on, which take over after ``few``.
     When trees of these have become large ``meanwhile`` is called, once: it says whether the search
-    is still wanted.
-
-    Attributes:
-        tries_linear: whether linear programs come before planes, as chains of led poolings ask for.
+    is still wanted. With ``linear`` a tree of linear programs comes before planes, as chains of led
+    poolings ask for; no proof is kept of it.
     """
 
     def __init__(
@@ -106,6 +104,7 @@ class DomainSearch:
         most: float = math.inf,
         few: int | None = None,
         meanwhile: Callable[[], bool] | None = None,
+        linear: bool = False,
     ) -> None:
         self._gap, self._most = gap, most
         self._few = FEW if few is None else few
@@ -114,7 +113,7 @@ class DomainSearch:
         self._deadline, self._attack, self._keep = deadline, attack, keep
         self.decision = Decision()
         self._meanwhile = meanwhile
-        self._unwanted, self.tries_linear = False, False
+        self._unwanted, self._linear = False, linear
         self._slacks = np.full(len(alternatives), np.inf)
         self._open = list(range(len(alternatives)))
         self._grown: dict[int, Grown] = {}
@@ -279,7 +278,7 @@ class DomainSearch:
 
     def _with_planes(self) -> None:
         """The second half: hard alternatives, one after the other, the easiest first."""
-        if self.tries_linear and not self._keep and self._gap is None:
+        if self._linear and not self._keep and self._gap is None:
             self._solve_linear_programs()
         if not self._open or self._over():
             return
