@@ -119,8 +119,9 @@ def test_limits_that_differ_are_told(few, told, beside):
     assert (known["limit"], known["longer"]) == (60.0, [1500.0])
     assert other["longer"] == []
     text = " ".join(told(result).split())
-    assert text.count("Limits of") == 1
-    assert "Limits of `nor-mlp-b` at 0.02: 60 s, and for some images 1,500 s." in text
+    assert text.count("same limit") == 1
+    assert "Not all images of `nor-mlp-b` at Linf 0.02 had the same limit: 60 s, as" in text
+    assert "command, and 1,500 s for others.*" in text
     assert "--time-limit 60 \\" in text
 
 

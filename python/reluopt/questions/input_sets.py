@@ -116,7 +116,11 @@ class InputSet:
 
     @property
     def ends(self) -> tuple[FloatArray, FloatArray]:
-        """Ends of the smallest box of float64 numbers that holds box and ball."""
+        """Ends of a box that holds the set: the box, cut by how far the ball reaches.
+
+        Rounded outward. Limits are not read; a lower end exceeds its upper one only where the set
+        is empty.
+        """
         lower, upper = self.box.lower, self.box.upper
         if self.center is None or self.ball_norm is None:
             return lower, upper

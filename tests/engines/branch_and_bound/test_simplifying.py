@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 import reluopt as ro
 from helpers.convolutions import KINDS, SIDE, network_of
 from reluopt.answers.solution import Status
+from reluopt.engines.branch_and_bound import growth
 from reluopt.engines.branch_and_bound.ball import bare_ball, folded
+from reluopt.engines.branch_and_bound.dual import boxes
 from reluopt.engines.branch_and_bound.dual import distance as distance_module
 from reluopt.engines.branch_and_bound.dual.boxes import folded_over
+from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.frame import make_frame
+from reluopt.engines.branch_and_bound.leading import led_over
 from reluopt.engines.branch_and_bound.simplifying import bounded_over, is_simplified
 from reluopt.engines.options import EngineOptions
 from reluopt.method import Method
@@ -22,8 +26,14 @@ from reluopt.networks.layers.pooling import MaxPool2d
 from reluopt.networks.layers.windows import Windows
 from reluopt.networks.network import ReLUNetwork
 from reluopt.pipeline import solve
-from reluopt.questions.input_sets import Box, InputSet
-from reluopt.questions.problems import AbsoluteMargin, AnyTarget, MinimalPerturbation, Norm
+from reluopt.questions.input_sets import InputSet
+from reluopt.questions.problems import (
+    AbsoluteMargin,
+    AnyTarget,
+    MinimalPerturbation,
+    Norm,
+    WorstCase,
+)
 
 POOLED = [kind for kind in KINDS if "pool" in kind]
 
@@ -75,10 +85,10 @@ def test_led_over_a_ball_a_network_computes_the_same_there(seed, kind, norm, rad
             values = np.maximum(values, 0.0)
         assert (np.concatenate(found) >= bounded.lower - 1e-12).all()
         assert (np.concatenate(found) <= bounded.upper + 1e-12).all()
-        for old, new in zip(task.alternatives, made.task.alternatives, strict=True):
-            if old.conditions.slack(true).min() >= 0.0:
-                logits = made.network.forward(point)
-                assert new.conditions.slack(logits).min() >= -1e-12
+    led = led_over(network, inputs)
+    for old, new in zip(task.alternatives, bounded.task.alternatives, strict=True):
+        given = np.abs(old.conditions.matrix) @ led.errors
+        assert (new.conditions.rhs <= old.conditions.rhs - given).all()
 
 
 def test_fewer_neurons_are_undecided_than_of_a_tournament():
@@ -159,7 +169,7 @@ def test_extreme_scales_are_settled_as_those_of_the_network_as_it_lowers(norm):
 
 
 def test_linear_regions_are_walked_as_in_any_small_network(monkeypatch):
-    """One region for each image, as of large networks, ends in boxes that shrink by gaps."""
+    """If only one region were walked, each new image would be nearer by one gap alone."""
     network, question = question_of("pool", 1, Norm.LINF)
     asked, walk = [], distance_module.improve_by_linear_regions
 
@@ -206,20 +216,39 @@ def test_small_networks_with_poolings_are_led_where_no_proof_is_kept():
     assert is_simplified(network, keeps_proof=False)
     assert not is_simplified(network, keeps_proof=True)
     assert not is_simplified(dense, keeps_proof=False)
-    ends = Box(question.image - 0.05, question.image + 0.05)
+    ends = question.image - 0.4, question.image + 0.4
     task = question.task(network)
-    assert folded_over(network, task, (ends.lower, ends.upper)).network is network
-    made = folded_over(network, task, (ends.lower, ends.upper), keeps_proof=False)
-    assert made.is_led or made.empty
+    assert folded_over(network, task, ends, keeps_proof=True).network is network
+    made = folded_over(network, task, ends, keeps_proof=False)
+    assert made.is_led
+    assert not made.empty
+
+
+@pytest.mark.parametrize("norm", [Norm.L1, Norm.L2, Norm.LINF], ids=str)
+def test_worst_cases_are_those_of_the_network_as_it_lowers(norm, monkeypatch):
+    network, question = question_of("pool before a ReLU", 1, norm)
+    radius = {Norm.L1: 0.2, Norm.L2: 0.05, Norm.LINF: 0.02}[norm]
+    asked = WorstCase(question.image, question.label, radius, norm)
+    values = []
+    for led in (True, False):
+        if not led:
+            for module in (growth, boxes):
+                monkeypatch.setattr(
+                    module, "is_simplified", lambda own, _=None, **__: is_folded(own)
+                )
+        found = solve(network, asked, Method("bnb", options=EngineOptions(time_limit=60.0)))
+        assert found.status is Status.OPTIMAL
+        values.append(found.objective)
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
 def test_poolings_that_cannot_be_led_are_searched_as_they_lower():
-    """Two maps behind a pool are made one: in another order, so that neurons are taken there."""
+    """Two affine maps behind a pool are merged, rounded in another order: it is not led."""
     network, question = question_of("pool before a ReLU", 1, Norm.L1)
     (chain, last) = network.layers
     parts = (*chain.parts, Dense(np.eye(5), np.zeros(5)))
     other = ReLUNetwork((type(chain)(parts), last))
-    assert is_simplified(other, keeps_proof=False)
+    assert not is_simplified(other, keeps_proof=False)
     assert distance(other, question) == pytest.approx(distance(network, question), rel=2e-6)
     linf = MinimalPerturbation(question.image, question.label, AnyTarget(), Norm.LINF)
     ends = question.image - 0.02, question.image + 0.02

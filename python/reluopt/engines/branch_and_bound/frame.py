@@ -41,7 +41,7 @@ class Frame:
         judge: network and task by which images are judged; where neurons are folded away
             (:mod:`.folding`) those of before.
         fold_radius: over the ball of which radius they are; infinite where none are.
-        room: by how much conditions are weaker than those of the judge, in its units.
+        room: by how much conditions are at most weaker than those of the judge, in its units.
         bias_errors: how far the first layer's biases may be from those that are meant, None if not.
     """
 

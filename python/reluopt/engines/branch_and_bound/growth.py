@@ -12,7 +12,9 @@ may be undecided, over a smaller one hardly any is. So a network that is folded
 3. the last ball is the incumbent's, and closes the gap. Where no more neurons are undecided over it
    than relaxations take lightly it is the only one.
 
-A search that ends before leaves the largest proven radius.
+A search that ends before leaves the largest proven radius. Small networks with poolings, which are
+led (:mod:`.leading`), come here, too. Undecided neurons are counted as a network lowers, or by the
+norm's forms; of led ones there are fewer.
 """
 
 from __future__ import annotations

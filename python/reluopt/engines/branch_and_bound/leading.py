@@ -53,7 +53,7 @@ LEAD = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, eq=False)
 class Led:
-    """A network of ReLUs that answers as another one over a box.
+    """A network of ReLUs that answers as another one over a set.
 
     Attributes:
         network: the network.
@@ -79,6 +79,11 @@ class _Items:
     owners: IntArray
     ranks: IntArray
     shifts: FloatArray
+
+
+def is_pooled(network: ReLUNetwork) -> bool:
+    """Whether a network has max poolings that can be led."""
+    return any(own.windows is not None for own in units_of(network))
 
 
 def led_over(network: ReLUNetwork, inputs: InputSet) -> Led | None:
@@ -153,7 +158,7 @@ class _Made:
         self.below = Forms(eye, np.zeros(size), forms.errors, forms.sizes)
 
     def _bounds(self, forms: Forms) -> tuple[FloatArray, FloatArray] | None:
-        """Bounds of what forms stand for; None where the box is empty."""
+        """Bounds of what forms stand for; None where the set is empty."""
         rows = affine(forms.rows, forms.constant)
         flat = flatten(ReLUNetwork((*self.layers, rows)))
         place = self._inputs.flat(flat)

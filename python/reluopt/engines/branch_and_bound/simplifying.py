@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reluopt.engines.branch_and_bound.folding import FoldedNetwork, fold, is_folded, weaker
-from reluopt.engines.branch_and_bound.leading import led_over
+from reluopt.engines.branch_and_bound.leading import is_pooled, led_over
 from reluopt.networks.flattening import flatten
-from reluopt.networks.layers.base import Maximum
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.flat import FlatNetwork
@@ -27,11 +26,6 @@ def is_simplified(network: ReLUNetwork, keeps_proof: bool) -> bool:
     return is_folded(network) or (not keeps_proof and is_pooled(network))
 
 
-def is_pooled(network: ReLUNetwork) -> bool:
-    """Whether a network has max poolings."""
-    return any(isinstance(stage, Maximum) for own in network.stages for stage in own)
-
-
 @dataclass(frozen=True, eq=False)
 class Bounded:
     """A network that answers as a given one over an input set, and bounds of it there.
@@ -40,7 +34,7 @@ class Bounded:
         network: with its poolings led, or as it was given.
         task: with conditions that are weaker by what that rounds.
         is_led: whether poolings were led.
-        is_empty: whether bounds prove that the set is empty; they are no good then.
+        is_empty: whether bounds prove that the set is empty; they mean nothing then.
         flat, inputs: network and set for kernels.
         lower, upper: bounds of all neurons, the hidden ones first.
         sizes: of the hidden neurons' terms.

@@ -55,7 +55,7 @@ def folded_over(
     task: Task,
     ends: tuple[FloatArray, FloatArray],
     *,
-    keeps_proof: bool = True,
+    keeps_proof: bool,
 ) -> Folded:
     """The network over a box, led and folded where searches do that (:mod:`..simplifying`).
 

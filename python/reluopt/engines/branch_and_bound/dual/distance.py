@@ -188,7 +188,7 @@ class _Search:
 
     @property
     def _folds(self) -> bool:
-        """Whether networks are folded over boxes."""
+        """Whether networks are led or folded over boxes."""
         return is_simplified(self.network, self.keep)
 
     @property

@@ -223,7 +223,7 @@ def replay(proof: BoxProof, network: ReLUNetwork, task: Task) -> float:
     ends = replace(task.inputs, norm=Norm.LINF, radius=proof.radius).ends
     whole = [tree.alternative for tree in proof.trees] == list(range(len(task.alternatives)))
     chosen = [_chosen(tree, task) for tree in proof.trees] if whole else task.alternatives
-    folded = folded_over(network, replace(task, alternatives=tuple(chosen)), ends)
+    folded = folded_over(network, replace(task, alternatives=tuple(chosen)), ends, keeps_proof=True)
     if folded.empty:
         return folded.slack
     if not (whole and proof.trees):

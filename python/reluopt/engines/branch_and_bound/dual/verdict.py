@@ -86,8 +86,8 @@ class DomainSearch:
     attack has found best so far, up to this gap, and no input ends the search. It ends undecided
     after ``most`` nodes, unless semidefinite programs can go on, which take over after ``few``.
     When trees of these have become large ``meanwhile`` is called, once: it says whether the search
-    is still wanted. With ``linear`` a tree of linear programs comes before planes, as chains of led
-    poolings ask for; no proof is kept of it.
+    is still wanted. With ``linear`` a tree of linear programs comes before planes, which chains of
+    ReLUs that led poolings become need; no proof is kept of it.
     """
 
     def __init__(
@@ -296,7 +296,7 @@ class DomainSearch:
             self._grow_all(self._chain(planes=True, trees=True), pace, self._most)
 
     def _solve_linear_programs(self) -> None:
-        """A tree of linear programs for all open alternatives of a small folded network."""
+        """A tree of linear programs for all open alternatives of a small network that was led."""
         asked = [self._alternatives[i] for i in self._open]
         found = programs.linear(self._network, self._domain, self._known, asked, self._deadline)
         if found.empty:

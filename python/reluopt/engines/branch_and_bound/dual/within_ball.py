@@ -112,6 +112,8 @@ class LargeTrees:
         last = search.nodes + most
         while not search.out_of_time and search.cutoff > 0.0 and search.nodes < last:
             radius = share * search.radius
+            if radius > frame.fold_radius:
+                raise ValueError(f"folded over radius {frame.fold_radius}, asked about {radius}")
             look = _Look(search, self.alternatives, self.known)
             domain = SimplexDomain(*ends, np.array(frame.task.image), radius)
             given = (frame.network, domain, asked, search.deadline)
