@@ -103,6 +103,11 @@ class ProgramBuilder:
         self._variables = 0
         self._rows = 0
 
+    @property
+    def rows(self) -> int:
+        """How many rows there are so far."""
+        return self._rows
+
     def add_variables(
         self,
         lower: ArrayLike,

@@ -165,6 +165,7 @@ def test_proofs_of_folded_searches_are_replayed(norm, light, monkeypatch, tmp_pa
 def test_a_search_that_ends_early_leaves_the_largest_proven_ball(monkeypatch):
     monkeypatch.setattr(growth, "LIGHT", 0)
     monkeypatch.setattr(growth, "norm_search", lambda norm: replace(norm_search(norm), heavy=0))
+    monkeypatch.setattr(growth.enveloped, "takes", lambda frame: False)
     network = convolutional(2)
     asked = question(network, 2, Norm.L1)
     found = solve(network, asked, Method("bnb"))

@@ -146,7 +146,7 @@ def make_frame(network: ReLUNetwork, task: Task) -> Frame:
     norm, largest = task.norm, largest_input(task.box)
     network, factor = balanced_logits(balanced(network, largest), largest)
     if factor != 1.0:
-        task = replace(task, alternatives=tuple(_multiplied(a, factor) for a in task.alternatives))
+        task = replace(task, alternatives=tuple(multiplied(a, factor) for a in task.alternatives))
     flat = flatten(network)
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0
     inputs = InputSet(task.box, np.array(task.image), norm, wide).flat(flat)
@@ -158,7 +158,7 @@ def largest_input(box: Box) -> float:
     return float(np.maximum(np.abs(box.lower), np.abs(box.upper)).max(initial=0.0))
 
 
-def _multiplied(alternative: Alternative, factor: float) -> Alternative:
+def multiplied(alternative: Alternative, factor: float) -> Alternative:
     """The alternative for logits that were multiplied by a power of two."""
     conditions = alternative.conditions
     return replace(

@@ -28,6 +28,7 @@ from reluopt.attacks.linear_regions import MAX_STARTS, improve_by_linear_regions
 from reluopt.bounds.conditions import hopeless_over
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.ball import Ball, bare_ball, folded
+from reluopt.engines.branch_and_bound.envelopes import nearest as enveloped
 from reluopt.engines.branch_and_bound.forest import UNSETTLED, Forest, find_incumbents
 from reluopt.engines.branch_and_bound.norm_search import norm_search
 from reluopt.engines.branch_and_bound.plan import Plan
@@ -116,6 +117,9 @@ class Balls:
         with search.step("linear forms"):
             radius = self._excluded_radius(search.radius)
         self._shown(radius)
+        if not self._keeps_proof and search.best is not None and enveloped.takes(self._whole):
+            self._grow_envelopes()
+            return
         if self._keeps_proof:  # of what relaxations can show by now, should nothing else be proven
             least = radius
             while self._undecided(least) > self._heavy:
@@ -123,6 +127,12 @@ class Balls:
             self._stand(least)
             self.plans = [Plan() for _ in self._whole.task.alternatives]
         self._widen(radius, starts)
+
+    def _grow_envelopes(self) -> None:
+        """Search the incumbent's ball as a whole, by envelopes of the first units."""
+        tree = enveloped.nearest_tree(self.search, self.bound)
+        self.size = tree.size
+        self._found(min(tree.bounds))
 
     def _walk(self, starts: list[Incumbent]) -> None:
         """Walk from the nearest images through linear regions, as trees of small balls do not."""

@@ -30,7 +30,8 @@ from reluopt.attacks.start import starting_points
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
-from reluopt.engines.branch_and_bound.dual.boxes import Folded, folded_over
+from reluopt.engines.branch_and_bound.dual.boxes import folded_over
+from reluopt.engines.branch_and_bound.dual.deciding import Effort, decided
 from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.growing import grow
@@ -288,15 +289,10 @@ class _Search:
         pairs = zip(self.task.alternatives, chosen, strict=True)
         return tuple(each.weakened(row) for each, row in pairs)
 
-    def _box(self, radius: float, asked: tuple[Alternative, ...]) -> tuple[Ends, Folded | None]:
-        """Ends of the box of a radius, and the network over it; None where it cannot be folded."""
+    def _box(self, radius: float, asked: tuple[Alternative, ...]) -> tuple[Ends, Task]:
+        """Ends of the box of a radius, and what is asked of it."""
         ends = replace(self.task.inputs, norm=Norm.LINF, radius=radius).ends
-        try:
-            task = replace(self.task, alternatives=asked)
-            return ends, folded_over(self.network, task, ends, keeps_proof=self.keep)
-        except InputError as error:
-            self.message = str(error)
-            return ends, None
+        return ends, replace(self.task, alternatives=asked)
 
     def _decided(self, radius: float, until: Deadline, most: float = math.inf) -> Decision:
         """What a box holds: of one condition of each alternative or, where that may be met, all."""
@@ -319,22 +315,17 @@ class _Search:
         searched within this call, and may leave another incumbent.
         """
         asked, self.message = self._weakened(chosen), ""
-        ends, folded = self._box(radius, asked)
+        ends, task = self._box(radius, asked)
         keep = self.keep and radius >= self.cutoff
-        decision = Decision(slack=math.inf if folded is None else folded.slack)
-        if folded is not None and not folded.empty:
-            alternatives = self.task.alternatives
-            attack = BoxAttack(self.network, alternatives, *ends, self.seed, RISING, asked)
-            box = BoxDomain(*ends)
-            given = folded.network, box, folded.task.alternatives, until, folded.known, attack
-            few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
-            led = folded.is_led
-            search = DomainSearch(
-                *given, keep=keep, most=most, few=few, meanwhile=meanwhile, linear=led
-            )
-            decision = search.run()
-            self._nearest_miss = attack.best
-            self.nodes += decision.nodes
+        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING, asked)
+        few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
+        effort = Effort(keep, most, few, meanwhile)
+        try:
+            decision = decided(self.network, task, ends, until, attack, effort)
+        except InputError as error:
+            self.message, decision = str(error), Decision()
+        self._nearest_miss = attack.best
+        self.nodes += decision.nodes
         if keep and decision.empty:
             self.proof = made_proof(self.network, self.task, radius, chosen, decision)
         return decision
@@ -344,11 +335,15 @@ class _Search:
         low, high = 0.0, min(radius, self._widest)
         for step in range(HALVINGS if high > 0.0 else 0):
             middle = high if step == 0 else 0.5 * (low + high)
-            ends, folded = self._box(middle, self._weakened(self._worst))
-            empty = folded is not None and folded.empty
-            if folded is not None and not empty:
-                given = (folded.network, BoxDomain(*ends), folded.task.alternatives)
-                empty = DomainSearch(*given, Deadline.after(0.0)).run().empty
+            ends, task = self._box(middle, self._weakened(self._worst))
+            try:
+                folded = folded_over(self.network, task, ends, keeps_proof=self.keep)
+            except InputError as error:
+                self.message, empty = str(error), False
+            else:
+                given = folded.network, BoxDomain(*ends), folded.task.alternatives
+                root = DomainSearch(*given, Deadline.after(0.0))
+                empty = folded.empty or root.run().empty
             low, high = (middle, high) if empty else (low, middle)
             if low == high:
                 break

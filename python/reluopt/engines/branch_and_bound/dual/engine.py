@@ -11,11 +11,10 @@ from reluopt.answers.solution import Status
 from reluopt.deadline import Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
-from reluopt.engines.branch_and_bound.dual.boxes import folded_over, is_box
+from reluopt.engines.branch_and_bound.dual.boxes import is_box
+from reluopt.engines.branch_and_bound.dual.deciding import Effort, decided
 from reluopt.engines.branch_and_bound.dual.decision import Decision
-from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.proof import made_proof
-from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.errors import InputError
 from reluopt.questions.tasks import Task
 
@@ -36,17 +35,13 @@ def solve(request: EngineRequest, started: float) -> EngineAnswer:
     deadline = Deadline(started + request.options.time_limit)
     attack = BoxAttack(network, task.alternatives, *ends, request.options.seed)
     try:
-        folded = folded_over(network, task, ends, keeps_proof=keep)
+        decision = decided(network, task, ends, deadline, attack, Effort(keep))
     except InputError:
         return _answer(Decision(), started, TOO_MANY)
-    alternatives = folded.task.alternatives
-    given = folded.network, BoxDomain(*ends), alternatives, deadline, folded.known, attack
-    search = DomainSearch(*given, keep=keep, linear=folded.is_led)
-    decision = Decision(slack=folded.slack) if folded.empty else search.run()
     answer = _answer(decision, started)
     if not (keep and decision.empty):
         return answer
-    conditions = [-1] * len(alternatives)
+    conditions = [-1] * len(task.alternatives)
     proof = made_proof(network, task, task.inputs.radius, conditions, decision)
     return replace(answer, proof=proof)
 

@@ -1,0 +1,89 @@
+"""Does a box hold an input that meets an alternative? The tree about the slack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+
+from reluopt.bounds.scaling import balanced, balanced_logits
+from reluopt.deadline import Deadline
+from reluopt.engines.branch_and_bound.corners.units import units_of
+from reluopt.engines.branch_and_bound.dual.attack import Witness
+from reluopt.engines.branch_and_bound.dual.decision import Decision
+from reluopt.engines.branch_and_bound.dual.verdict import Attack
+from reluopt.engines.branch_and_bound.envelopes.neurons import narrow_neurons
+from reluopt.engines.branch_and_bound.envelopes.patches import Changes, patches_of
+from reluopt.engines.branch_and_bound.envelopes.program import Program
+from reluopt.engines.branch_and_bound.envelopes.tree import Tree
+from reluopt.engines.branch_and_bound.frame import multiplied
+from reluopt.engines.branch_and_bound.search import BELOW_ZERO
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray
+from reluopt.questions.tasks import Alternative
+
+NARROWING_SHARE = 0.25
+"""Most of the time that bounds of neurons may take."""
+
+STEPS = 6
+"""Gradient steps from each input that is looked at."""
+
+
+class _Host:
+    """A question, as the tree takes it.
+
+    Attributes:
+        witness: an input that meets an alternative, or None.
+    """
+
+    cutoff = -BELOW_ZERO
+
+    def __init__(self, deadline: Deadline, attack: Attack) -> None:
+        self.nodes = 0
+        self._deadline, self._attack = deadline, attack
+        self.witness: Witness | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.witness is not None or self._deadline.passed
+
+    @property
+    def seconds(self) -> float:
+        return self._deadline.left
+
+    def look(self, image: FloatArray, alternative: int) -> None:
+        which = np.array([alternative])
+        found = self._attack.check(image[None, :], which, np.zeros(1))
+        if found is None:
+            found = self._attack.run(image[None, :].astype(np.float32), which, STEPS)
+        self.witness = found if self.witness is None else self.witness
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        del name
+        return nullcontext()
+
+    def told(self, bounds: list[float]) -> None:
+        del bounds
+
+
+def decided(
+    network: ReLUNetwork,
+    ends: tuple[FloatArray, FloatArray],
+    alternatives: Sequence[Alternative],
+    deadline: Deadline,
+    attack: Attack,
+) -> Decision:
+    """What a box holds, of a network that :func:`.tree.takes`."""
+    largest = float(np.abs(np.array(ends)).max(initial=0.0))
+    scaled, factor = balanced_logits(balanced(network, largest), largest)
+    changes = Changes.of_box(*ends)
+    first, *layers = units_of(scaled)
+    asked = [multiplied(each, factor) for each in alternatives]
+    program = Program(changes, patches_of(first, changes), layers, asked)
+    narrow_neurons(program, deadline.share(NARROWING_SHARE))
+    host = _Host(deadline, attack)
+    tree = Tree(program, [-np.inf] * len(alternatives), host)
+    tree.grow()
+    slack = -min(tree.bounds, default=np.inf) / factor  # a power of two
+    return Decision(witness=host.witness, slack=slack, nodes=host.nodes)

@@ -1,0 +1,188 @@
+r"""The linear program of a root: units above their pieces, neurons above them in triangles.
+
+Variables are the changes p, the first units x, and for every layer above the pre-activations z
+and, of hidden ones, the post-activations. Rows are
+
+* :math:`\sum p \le r`, where r is finite,
+* :math:`x - w_q p \ge a_q` for every piece that may lead, an equality where it leads,
+* :math:`z - W x = b`, and the triangle of a neuron,
+* the conditions of every alternative, which hold nothing until one is chosen: met, where the sum
+  of changes is limited, and is what is minimised; missed by no more than a slack, else, which is
+  maximised.
+
+Coefficients are those of the network, and what is rounded in a limit widens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reluopt.engines.branch_and_bound.corners.units import Units
+from reluopt.engines.branch_and_bound.envelopes.patches import Changes, Patch
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.linear_programs import Program, ProgramBuilder
+from reluopt.numerics.rounding import chord, gamma
+from reluopt.questions.tasks import Alternative
+
+
+@dataclass(frozen=True, eq=False)
+class Above:
+    """A layer above the first units.
+
+    Attributes:
+        z: its pre-activations' columns.
+        x: its post-activations' columns; none of logits.
+        rises: rows ``x >= z``, and ``chords`` those above; none of logits.
+    """
+
+    z: IntArray
+    x: IntArray
+    rises: IntArray
+    chords: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A program and where everything stands in it.
+
+    Attributes:
+        program: without planes and with no alternative chosen; its cost is the distance, or the
+            negative of the slack.
+        p, x: columns of changes and of first units.
+        pieces: rows of each unit's pieces.
+        above: the layers above.
+        conditions: rows of each alternative.
+        budget: row of the sum of changes; none where there is no limit.
+    """
+
+    program: Program
+    p: IntArray
+    x: IntArray
+    pieces: list[IntArray]
+    above: list[Above]
+    conditions: list[IntArray]
+    budget: IntArray
+
+
+def lay_out(
+    changes: Changes,
+    patches: Sequence[Patch],
+    layers: Sequence[Units],
+    bounds: tuple[FloatArray, FloatArray],
+    alternatives: Sequence[Alternative],
+) -> Layout:
+    """The program over a set.
+
+    Args:
+        changes: the set.
+        patches: the first units over it.
+        layers: what stands above, the logits last.
+        bounds: of the neurons of these.
+        alternatives: what is asked.
+    """
+    builder = ProgramBuilder()
+    together = changes.radius < np.inf
+    p = builder.add_variables(np.zeros(changes.rooms.size), changes.rooms, cost=float(together))
+    ends = np.array([(patch.lower, patch.upper) for patch in patches]).reshape(-1, 2)
+    x = builder.add_variables(ends[:, 0], ends[:, 1])
+    budget = np.arange(builder.rows, builder.rows + together)
+    if together:
+        builder.add_rows([(np.ones((1, p.size)), p)], -np.inf, changes.radius)
+    pieces = [_add_pieces(builder, patch, x[[i]], p) for i, patch in enumerate(patches)]
+    above = _add_layers(builder, layers, bounds, x)
+    reach = float(np.abs(np.array(bounds)[:, -above[-1].z.size :]).max(initial=0.0))
+    slack = np.zeros(0, dtype=np.intp) if together else _add_slack(builder, alternatives, reach)
+    conditions = []
+    for each in alternatives:
+        count = each.conditions.rhs.size
+        conditions.append(np.arange(builder.rows, builder.rows + count))
+        matrix = np.array(each.conditions.matrix)
+        beside = -np.ones((count, slack.size))
+        builder.add_rows([(matrix, above[-1].z), (beside, slack)], -np.inf, np.inf)
+    return Layout(builder.build(), p, x, pieces, above, conditions, budget)
+
+
+def _add_slack(
+    builder: ProgramBuilder, alternatives: Sequence[Alternative], reach: float
+) -> IntArray:
+    """A slack of the conditions, no smaller than it can be for logits up to some size."""
+    sizes = [
+        float(
+            (np.abs(each.conditions.matrix).sum(axis=1) * reach + np.abs(each.conditions.rhs)).max(
+                initial=0.0
+            )
+        )
+        for each in alternatives
+    ]
+    most = 2.0 * max(sizes, default=0.0) + 1.0
+    return builder.add_variables(-most, most, cost=-1.0)
+
+
+def dense_weight(units: Units) -> FloatMatrix:
+    """The weights of a layer's pieces."""
+    weight = units.pieces.weight
+    return weight if isinstance(weight, np.ndarray) else np.asarray(weight.toarray())
+
+
+def narrowed(
+    patches: Sequence[Patch], layers: Sequence[Units], lower: FloatArray, upper: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Bounds of the neurons above, by those given and by intervals of what they read."""
+    lows, highs = np.array([(patch.lower, patch.upper) for patch in patches]).reshape(-1, 2).T
+    lower, upper, first = lower.copy(), upper.copy(), 0
+    for own in layers:
+        weight, bias = dense_weight(own), np.asarray(own.pieces.bias)
+        here = slice(first, first + bias.size)
+        up, down = np.maximum(weight, 0.0), np.minimum(weight, 0.0)
+        sizes = np.abs(weight) @ np.maximum(np.abs(lows), np.abs(highs)) + np.abs(bias)
+        error = gamma(2.0 * weight.shape[1] + 8.0) * sizes
+        lower[here] = np.maximum(lower[here], up @ lows + down @ highs + bias - error)
+        upper[here] = np.minimum(upper[here], up @ highs + down @ lows + bias + error)
+        lows, highs = np.maximum(lower[here], 0.0), np.maximum(upper[here], 0.0)
+        first += bias.size
+    return lower, upper
+
+
+def _add_pieces(builder: ProgramBuilder, patch: Patch, x: IntArray, p: IntArray) -> IntArray:
+    """Rows of a unit's pieces."""
+    count, constants = patch.constants.size, patch.constants
+    rows = np.arange(builder.rows, builder.rows + count)
+    tops = constants + patch.error if count == 1 else np.full(count, np.inf)
+    lows, ones = constants - patch.error, np.ones((count, 1))
+    builder.add_rows([(ones, x), (-patch.weights, p[patch.columns])], lows, tops)
+    return rows
+
+
+def _add_layers(
+    builder: ProgramBuilder,
+    layers: Sequence[Units],
+    bounds: tuple[FloatArray, FloatArray],
+    inputs: IntArray,
+) -> list[Above]:
+    """What stands above the first units."""
+    found, first, none = [], 0, np.zeros(0, dtype=np.intp)
+    for own in layers:
+        count, bias = own.pieces.output_size, np.asarray(own.pieces.bias)
+        low, high = (end[first : first + count] for end in bounds)
+        first += count
+        z = builder.add_variables(low, high)
+        builder.add_rows([(np.eye(count), z), (-dense_weight(own), inputs)], bias, bias)
+        if not own.rectified:
+            found.append(Above(z, none, none, none))
+            continue
+        x = builder.add_variables(np.maximum(low, 0.0), np.maximum(high, 0.0))
+        rises, eye = np.arange(builder.rows, builder.rows + count), np.eye(count)
+        tops = np.where(low >= 0.0, 0.0, np.inf)
+        builder.add_rows([(eye, x), (-eye, z)], 0.0, tops)
+        open_ = (low < 0.0) & (high > 0.0)
+        ends = zip(low, high, open_, strict=True)
+        lines = [chord(a, b) if undecided else (1.0, np.inf) for a, b, undecided in ends]
+        slopes, offsets = np.array(lines).reshape(-1, 2).T
+        chords = np.arange(builder.rows, builder.rows + count)
+        builder.add_rows([(eye, x), (-np.diag(slopes), z)], -np.inf, offsets)
+        found.append(Above(z, x, rises, chords))
+        inputs = x
+    return found

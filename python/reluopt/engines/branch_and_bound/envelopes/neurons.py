@@ -1,0 +1,50 @@
+"""Bounds of the neurons above the first units, by linear programs with planes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluopt.deadline import Deadline
+from reluopt.engines.branch_and_bound.envelopes.program import NOTHING, Program
+
+ROUNDS = 4
+"""Rounds of planes for a bound."""
+
+MOST = 100
+"""Units that a round looks at."""
+
+
+def narrow_neurons(program: Program, deadline: Deadline) -> None:
+    """Narrow the undecided neurons of a program's hidden layers, layer after layer."""
+    first = 0
+    for index in range(len(program.layers) - 1):
+        lower, upper = program.lower.copy(), program.upper.copy()
+        columns = program.layout.above[index].z
+        open_ = (lower < 0.0) & (upper > 0.0)
+        for neuron in first + np.flatnonzero(open_[first : first + columns.size]):
+            column = int(columns[neuron - first])
+            least = max(lower[neuron], _least(program, column, 1.0, deadline))
+            if least < 0.0:
+                upper[neuron] = min(upper[neuron], -_least(program, column, -1.0, deadline))
+            if least <= upper[neuron]:
+                lower[neuron] = least
+        if (lower > program.lower).any() or (upper < program.upper).any():
+            program.rebuild(lower, upper)
+        first += columns.size
+
+
+def _least(program: Program, column: int, sign: float, deadline: Deadline) -> float:
+    """Below a variable, or its negative, over the set."""
+    cost, found = np.zeros(program.layout.program.cost.size), -np.inf
+    cost[column] = sign
+    program.decide(None, NOTHING)
+    for _ in range(ROUNDS):
+        if deadline.passed:
+            break
+        solved = program.solve(deadline.left, cost)
+        found = max(found, solved.bound)
+        if solved.point is None or found >= 0.0:
+            break
+        if not program.add_planes(solved, NOTHING, MOST):
+            break
+    return found

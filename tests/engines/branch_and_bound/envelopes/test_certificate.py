@@ -1,0 +1,58 @@
+"""Bounds of linear programs from any multipliers: never above the optimum, tight for the best."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from reluopt.engines.branch_and_bound.envelopes.certificate import Ends, safe_bound
+
+
+def program_of(random):
+    rows, columns = int(random.integers(1, 6)), int(random.integers(1, 7))
+    matrix = random.normal(size=(rows, columns)) * (random.random((rows, columns)) < 0.7)
+    lower, upper = -random.random(columns), random.random(columns)
+    middle = matrix @ (lower + random.random(columns) * (upper - lower))
+    row_lower, row_upper = middle - random.random(rows), middle + random.random(rows)
+    row_lower[random.random(rows) < 0.4] = -np.inf
+    row_upper[random.random(rows) < 0.4] = np.inf
+    return (
+        sp.csr_array(matrix),
+        Ends(row_lower, row_upper, lower, upper),
+        random.normal(size=columns),
+    )
+
+
+def solved(matrix, ends, cost):
+    dense = matrix.toarray()
+    up, low = np.isfinite(ends.row_upper), np.isfinite(ends.row_lower)
+    rows = np.vstack([dense[up], -dense[low]])
+    limits = np.concatenate([ends.row_upper[up], -ends.row_lower[low]])
+    found = linprog(cost, rows, limits, bounds=list(zip(ends.lower, ends.upper, strict=True)))
+    assert found.status == 0
+    duals = np.zeros(up.size)
+    duals[up] += found.ineqlin.marginals[: up.sum()]
+    duals[low] -= found.ineqlin.marginals[up.sum() :]
+    return found.fun, duals
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=200, deadline=None)
+def test_any_multipliers_give_a_bound(seed):
+    random = np.random.default_rng(seed)
+    matrix, ends, cost = program_of(random)
+    optimum, duals = solved(matrix, ends, cost)
+    assert safe_bound(matrix, ends, cost, duals) == pytest.approx(optimum, abs=1e-7)
+    wrong = random.normal(size=duals.size)
+    wrong[random.random(duals.size) < 0.2] = random.choice([np.nan, np.inf, -np.inf])
+    for multipliers in (wrong, -duals, 1e3 * duals):
+        assert safe_bound(matrix, ends, cost, multipliers) <= optimum + 1e-9
+
+
+def test_a_ray_shows_that_nothing_is_feasible():
+    matrix = sp.csr_array(np.array([[1.0, 1.0]]))
+    ends = Ends(np.array([3.0]), np.array([np.inf]), np.zeros(2), np.ones(2))
+    assert safe_bound(matrix, ends, np.zeros(2), np.array([1.0])) > 0.0
+    assert safe_bound(matrix, ends, np.zeros(2), np.array([-1.0])) <= 0.0
