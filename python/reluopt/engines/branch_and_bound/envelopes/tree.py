@@ -121,7 +121,6 @@ class Tree:
         program: of the root.
         bounds: proven bounds of the alternatives; of none more than the host's cutoff.
         size: of the largest program.
-        settled: whether every leaf is closed.
     """
 
     def __init__(self, program: Program, bounds: list[float], host: Host) -> None:
@@ -177,7 +176,8 @@ class Tree:
         host, program, below = self._host, self.program, node.decisions.any
         self.size = max(self.size, program.size, key=lambda size: size["constraints"])
         last, most = (ROUNDS, AT_ONCE) if below else (ROOT_ROUNDS, ROOT_AT_ONCE)
-        for turn in itertools.count():
+        turn = 0
+        while True:
             before = node.bound
             with host.step("node programs"):
                 solved = program.solve(host.seconds)
@@ -195,8 +195,7 @@ class Tree:
             with host.step("planes"):
                 if not program.add_planes(solved, node.decisions, most):
                     return solved
-
-        raise AssertionError("unreachable")
+            turn += 1
 
     def _show(self, alternative: int, point: FloatArray) -> None:
         """Show a program's point to the host."""
