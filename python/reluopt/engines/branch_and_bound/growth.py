@@ -117,7 +117,7 @@ class Balls:
         with search.step("linear forms"):
             radius = self._excluded_radius(search.radius)
         self._shown(radius)
-        if not self._keeps_proof and search.best is not None and enveloped.takes(self._whole):
+        if not self._keeps_proof and enveloped.takes(self._whole):
             self._grow_envelopes()
             return
         if self._keeps_proof:  # of what relaxations can show by now, should nothing else be proven
