@@ -96,7 +96,7 @@ class _BoxProgram:
     settled = True
 
     def __init__(self, box: Box, extra: tuple[float, float] | None = None) -> None:
-        from reluopt.numerics.quiet_highs import QuietHighs
+        from reluopt.numerics.quiet_highs import warm_started
 
         self.size = box.lower.size
         ends = [box.lower, box.upper]
@@ -105,11 +105,9 @@ class _BoxProgram:
         cost = np.zeros(ends[0].size)
         cost[self.size :] = -1.0
         none = np.zeros(0)
-        self._solver: Any = QuietHighs()
-        for option, value in (("threads", 1), ("presolve", "off")):
-            self._solver.setOptionValue(option, value)
         rows = sp.csr_array((0, cost.size))
-        self._solver.passModel(highs_lp(rows, (none, none), (ends[0], ends[1]), cost))
+        model = highs_lp(rows, (none, none), (ends[0], ends[1]), cost)
+        self._solver: Any = warm_started(model)
 
     def add(self, row: FloatArray, low: float, high: float) -> None:
         places = np.flatnonzero(row).astype(np.int32)
@@ -124,8 +122,7 @@ class _BoxProgram:
         """The best point, or None where none was found."""
         from highspy import HighsModelStatus
 
-        limit = self._solver.getRunTime() + LP_SECONDS  # of all runs of one instance
-        self._solver.setOptionValue("time_limit", limit)
+        self._solver.limit(LP_SECONDS)
         self._solver.run()
         status = self._solver.getModelStatus()
         self.settled = status in (HighsModelStatus.kOptimal, HighsModelStatus.kInfeasible)

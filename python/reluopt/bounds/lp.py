@@ -5,8 +5,8 @@ the triangle :math:`y \ge 0, y \ge a, y \le \hat s a + \hat t` (Ehlers 2017). La
 in order, each with the bounds found before it.
 
 What is returned is never a solver's optimum but a Lagrangian bound computed from its row duals
-:math:`\lambda` (Neumaier and Shcherbina 2004): over a relaxation :math:`r^- \le Av \le r^+` with
-:math:`v` in a set :math:`V`,
+:math:`\lambda` (:mod:`~reluopt.numerics.safe_bounds`): over a relaxation
+:math:`r^- \le Av \le r^+` with :math:`v` in a set :math:`V`,
 
 .. math:: c^\top v \ge \sum_i \min(\lambda_i r_i^-, \lambda_i r_i^+)
           + \min_{v \in V} (c - A^\top\lambda)^\top v ,
@@ -41,7 +41,7 @@ from reluopt.numerics.input_sets import BOX_ONLY, L2_BALL
 from reluopt.numerics.linear_programs import highs_lp
 from reluopt.numerics.products import copy_row
 from reluopt.numerics.propagate import tighten
-from reluopt.numerics.quiet_highs import QuietHighs
+from reluopt.numerics.quiet_highs import warm_started
 from reluopt.numerics.rounding import ROUNDOFF, gamma
 from reluopt.questions.input_sets import InputSet
 
@@ -215,10 +215,7 @@ class _DualSolver:
         self._split = relaxation.place.norm != BOX_ONLY
         self._inputs = relaxation.place.low.size
         self._rows = relaxation.matrix.shape[0]
-        self._solver = QuietHighs()
-        for option, value in (("threads", 1), ("presolve", "off")):
-            self._solver.setOptionValue(option, value)
-        self._solver.passModel(_lp_model(relaxation))
+        self._solver = warm_started(_lp_model(relaxation))
 
     def duals(self, cost: FloatArray, seconds: float) -> FloatArray | None:
         """Row duals of ``min cost @ v`` (the ball's left out), None when HiGHS has none."""
@@ -228,8 +225,7 @@ class _DualSolver:
             )
         columns = np.arange(cost.size, dtype=np.int32)
         self._solver.changeColsCost(cost.size, columns, cost)
-        # HiGHS counts the time of all runs of one instance.
-        self._solver.setOptionValue("time_limit", self._solver.getRunTime() + seconds)
+        self._solver.limit(seconds)
         self._solver.run()
         duals = np.array(self._solver.getSolution().row_dual[: self._rows], dtype=np.float64)
         usable = duals.size == self._rows and bool(np.isfinite(duals).all())

@@ -14,6 +14,7 @@ from reluopt.numerics.input_sets import FlatInputSet
 from reluopt.numerics.maxima import linear_maximum
 from reluopt.numerics.products import copy_row
 from reluopt.numerics.rounding import TINY, chord, gamma
+from reluopt.numerics.safe_bounds import weighed
 from reluopt.questions.change_limits import REACH_SLACK, ChangeLimits
 
 
@@ -66,12 +67,7 @@ class LayerRelaxation:
         Returns:
             A number not above the exact minimum over the relaxation.
         """
-        rows = np.where(duals > 0.0, self.row_lower, self.row_upper)
-        usable = np.where(np.isfinite(rows), duals, 0.0)
-        rows = np.where(np.isfinite(rows), rows, 0.0)
-        size = self.place.low.size
-        reduced = cost - self.matrix.T @ usable
-        sizes = np.abs(cost) + abs(self.matrix).T @ np.abs(usable)
+        found, size = weighed(self.matrix, self, cost, duals), self.place.low.size
         reach = np.concatenate(
             [
                 np.maximum(np.abs(self.place.low), np.abs(self.place.high)),
@@ -79,11 +75,11 @@ class LayerRelaxation:
             ]
         )
         buffers = np.empty((2, size))
-        inputs = linear_maximum(self.place, -reduced[:size], buffers[0], buffers[1])
-        rest = reduced[size:]
+        inputs = linear_maximum(self.place, -found.reduced[:size], buffers[0], buffers[1])
+        rest = found.reduced[size:]
         neurons = np.minimum(rest * self.lower, rest * self.upper)
-        terms = float((usable * rows).sum() - inputs + neurons.sum())
-        error = float(np.abs(usable * rows).sum() + abs(inputs) + (sizes * reach).sum())
+        terms = float(found.terms.sum() - inputs + neurons.sum())
+        error = float(np.abs(found.terms).sum() + abs(inputs) + (found.sizes * reach).sum())
         return terms - float(gamma(float(sum(self.matrix.shape)) + 16.0)) * error - TINY
 
 

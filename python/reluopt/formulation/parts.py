@@ -3,7 +3,7 @@ r"""Bounds of linear forms of a program's variables, while it is being written.
 :func:`interval_ends` takes the variables' own bounds, :func:`tightened_ends` the linear relaxation
 of what is written so far (optimisation-based bound tightening): the ball that holds the input, and
 whatever rows earlier layers have. What counts of a linear program is not its optimum but what its
-row duals prove by weak duality (Neumaier and Shcherbina 2004), as in :mod:`reluopt.bounds.lp`.
+row duals prove by weak duality (:mod:`reluopt.numerics.safe_bounds`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from reluopt.formulation.stages import ROOM, Ends
 from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.linear_programs import IndexArray, Program, ProgramBuilder, highs_lp
+from reluopt.numerics.safe_bounds import safe_bound
 
 GRID = 2.0**-20
 """Ends other than 0 are multiples of this, and at least it farther out than what is proven: one of
@@ -68,15 +69,11 @@ class Relaxation:
     """The linear relaxation of a program, for one objective after the other."""
 
     def __init__(self, program: Program) -> None:
-        from reluopt.numerics.quiet_highs import QuietHighs
+        from reluopt.numerics.quiet_highs import warm_started
 
-        self._program, self._sizes = program, abs(program.matrix).T
-        self._reach = np.maximum(np.abs(program.lower), np.abs(program.upper))
-        self._solver = QuietHighs()
-        for option, value in (("threads", 1), ("presolve", "off")):
-            self._solver.setOptionValue(option, value)
+        self._program = program
         rows, ends = (program.row_lower, program.row_upper), (program.lower, program.upper)
-        self._solver.passModel(highs_lp(program.matrix, rows, ends, program.cost))
+        self._solver = warm_started(highs_lp(program.matrix, rows, ends, program.cost))
 
     def least(self, cost: FloatArray) -> float:
         """A proven lower bound on ``cost @ v``."""
@@ -86,10 +83,4 @@ class Relaxation:
         duals = np.array(self._solver.getSolution().row_dual, dtype=np.float64)
         if duals.size != program.row_lower.size or not np.isfinite(duals).all():
             return -np.inf
-        sides = np.where(duals > 0.0, program.row_lower, program.row_upper)
-        duals[~np.isfinite(sides)] = 0.0
-        terms = duals * np.where(duals == 0.0, 0.0, sides)
-        rest = cost - program.matrix.T @ duals
-        ends = np.minimum(rest * program.lower, rest * program.upper)
-        sizes = (np.abs(cost) + self._sizes @ np.abs(duals)) * self._reach
-        return float(terms.sum() + ends.sum() - ROOM * (np.abs(terms).sum() + sizes.sum()))
+        return safe_bound(program.matrix, program, cost, duals)

@@ -33,3 +33,19 @@ class QuietHighs(_Highs):  # type: ignore[misc]
             _Highs.resetGlobalScheduler(True)
             status = super().run()
         return status
+
+    def limit(self, seconds: float) -> None:
+        """Stop the next run after so long; HiGHS counts the time of all runs of one instance."""
+        self.setOptionValue("time_limit", self.getRunTime() + seconds)
+
+
+def warm_started(model: Any) -> QuietHighs:
+    """A solver of one program after the other: on one thread, and each from the last one's basis.
+
+    Presolve, which would forget it, is off.
+    """
+    solver = QuietHighs()
+    for option, value in (("threads", 1), ("presolve", "off")):
+        solver.setOptionValue(option, value)
+    solver.passModel(model)
+    return solver

@@ -99,9 +99,7 @@ def _strengthened(program: Program, layers: list[CutLayer], deadline: Deadline) 
     for _ in range(ROUNDS):
         if deadline.passed:
             break
-        # HiGHS counts the time of all runs of an instance.
-        limit = solver.getRunTime() + deadline.solver_seconds
-        solver.setOptionValue("time_limit", limit)
+        solver.limit(deadline.solver_seconds)
         solver.run()
         found = np.array(solver.getSolution().col_value, dtype=np.float64)
         if found.size != width or not np.isfinite(found).all():

@@ -54,7 +54,7 @@ def decided(
     Raises:
         InputError: too many neurons are undecided.
     """
-    enveloped = not effort.keep and is_simplified(network, effort.keep) and takes(network)
+    enveloped = not effort.keep and is_simplified(network, False) and takes(network)
     try:
         folded = folded_over(network, task, ends, keeps_proof=effort.keep)
     except InputError:

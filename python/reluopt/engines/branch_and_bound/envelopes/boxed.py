@@ -13,18 +13,14 @@ from reluopt.engines.branch_and_bound.corners.units import units_of
 from reluopt.engines.branch_and_bound.dual.attack import Witness
 from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.verdict import Attack
-from reluopt.engines.branch_and_bound.envelopes.neurons import narrow_neurons
-from reluopt.engines.branch_and_bound.envelopes.patches import Changes, patches_of
-from reluopt.engines.branch_and_bound.envelopes.program import Program
+from reluopt.engines.branch_and_bound.envelopes.neurons import bounded_program
+from reluopt.engines.branch_and_bound.envelopes.patches import Changes
 from reluopt.engines.branch_and_bound.envelopes.tree import Tree
 from reluopt.engines.branch_and_bound.frame import multiplied
 from reluopt.engines.branch_and_bound.search import BELOW_ZERO
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.tasks import Alternative
-
-NARROWING_SHARE = 0.25
-"""Most of the time that bounds of neurons may take."""
 
 STEPS = 6
 """Gradient steps from each input that is looked at."""
@@ -50,7 +46,7 @@ class _Host:
 
     @property
     def seconds(self) -> float:
-        return self._deadline.left
+        return self._deadline.solver_seconds
 
     def look(self, image: FloatArray, alternative: int) -> None:
         which = np.array([alternative])
@@ -78,10 +74,8 @@ def decided(
     largest = float(np.abs(np.array(ends)).max(initial=0.0))
     scaled, factor = balanced_logits(balanced(network, largest), largest)
     changes = Changes.of_box(*ends)
-    first, *layers = units_of(scaled)
     asked = [multiplied(each, factor) for each in alternatives]
-    program = Program(changes, patches_of(first, changes), layers, asked)
-    narrow_neurons(program, deadline.share(NARROWING_SHARE))
+    program = bounded_program(changes, units_of(scaled), asked, deadline)
     host = _Host(deadline, attack)
     tree = Tree(program, [-np.inf] * len(alternatives), host)
     tree.grow()

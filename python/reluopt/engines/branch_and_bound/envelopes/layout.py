@@ -20,11 +20,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reluopt.engines.branch_and_bound.corners.tables import dense
 from reluopt.engines.branch_and_bound.corners.units import Units
 from reluopt.engines.branch_and_bound.envelopes.patches import Changes, Patch
-from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
+from reluopt.networks.flattening import flatten
+from reluopt.networks.network import ReLUNetwork
+from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.linear_programs import Program, ProgramBuilder
-from reluopt.numerics.rounding import chord, gamma
+from reluopt.numerics.propagate import tighten_intervals
+from reluopt.numerics.rounding import chord
+from reluopt.questions.input_sets import Box, InputSet
 from reluopt.questions.tasks import Alternative
 
 
@@ -109,40 +114,21 @@ def _add_slack(
     builder: ProgramBuilder, alternatives: Sequence[Alternative], reach: float
 ) -> IntArray:
     """A slack of the conditions, no smaller than it can be for logits up to some size."""
-    sizes = [
-        float(
-            (np.abs(each.conditions.matrix).sum(axis=1) * reach + np.abs(each.conditions.rhs)).max(
-                initial=0.0
-            )
-        )
-        for each in alternatives
-    ]
-    most = 2.0 * max(sizes, default=0.0) + 1.0
+    most = 1.0
+    for each in alternatives:
+        sizes = np.abs(each.conditions.matrix).sum(axis=1) * reach + np.abs(each.conditions.rhs)
+        most = max(most, 1.0 + 2.0 * float(sizes.max(initial=0.0)))
     return builder.add_variables(-most, most, cost=-1.0)
-
-
-def dense_weight(units: Units) -> FloatMatrix:
-    """The weights of a layer's pieces."""
-    weight = units.pieces.weight
-    return weight if isinstance(weight, np.ndarray) else np.asarray(weight.toarray())
 
 
 def narrowed(
     patches: Sequence[Patch], layers: Sequence[Units], lower: FloatArray, upper: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Bounds of the neurons above, by those given and by intervals of what they read."""
-    lows, highs = np.array([(patch.lower, patch.upper) for patch in patches]).reshape(-1, 2).T
-    lower, upper, first = lower.copy(), upper.copy(), 0
-    for own in layers:
-        weight, bias = dense_weight(own), np.asarray(own.pieces.bias)
-        here = slice(first, first + bias.size)
-        up, down = np.maximum(weight, 0.0), np.minimum(weight, 0.0)
-        sizes = np.abs(weight) @ np.maximum(np.abs(lows), np.abs(highs)) + np.abs(bias)
-        error = gamma(2.0 * weight.shape[1] + 8.0) * sizes
-        lower[here] = np.maximum(lower[here], up @ lows + down @ highs + bias - error)
-        upper[here] = np.minimum(upper[here], up @ highs + down @ lows + bias + error)
-        lows, highs = np.maximum(lower[here], 0.0), np.maximum(upper[here], 0.0)
-        first += bias.size
+    ends = np.array([(patch.lower, patch.upper) for patch in patches]).reshape(-1, 2).T
+    flat = flatten(ReLUNetwork(tuple(own.pieces for own in layers)))
+    lower, upper = lower.copy(), upper.copy()
+    tighten_intervals(flat, InputSet(Box(*ends)).flat(flat), lower, upper)
     return lower, upper
 
 
@@ -169,7 +155,7 @@ def _add_layers(
         low, high = (end[first : first + count] for end in bounds)
         first += count
         z = builder.add_variables(low, high)
-        builder.add_rows([(np.eye(count), z), (-dense_weight(own), inputs)], bias, bias)
+        builder.add_rows([(np.eye(count), z), (-dense(own.pieces.weight), inputs)], bias, bias)
         if not own.rectified:
             found.append(Above(z, none, none, none))
             continue

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 
 from reluopt.engines.branch_and_bound.corners.units import units_of
 from reluopt.engines.branch_and_bound.envelopes import tree
-from reluopt.engines.branch_and_bound.envelopes.neurons import narrow_neurons
-from reluopt.engines.branch_and_bound.envelopes.patches import Changes, patches_of
+from reluopt.engines.branch_and_bound.envelopes.neurons import bounded_program
+from reluopt.engines.branch_and_bound.envelopes.patches import Changes
 from reluopt.engines.branch_and_bound.envelopes.program import Program
 from reluopt.engines.branch_and_bound.envelopes.tree import Tree
 from reluopt.engines.branch_and_bound.frame import Frame
@@ -17,9 +17,6 @@ from reluopt.questions.norms.base import Norm
 
 SMALLER = 0.99
 """Planes are lowered once the incumbent is below this share of the radius that they are about."""
-
-NARROWING_SHARE = 0.25
-"""Most of the time that bounds of neurons may take."""
 
 
 class _Host:
@@ -46,7 +43,7 @@ class _Host:
 
     @property
     def seconds(self) -> float:
-        return self._search.deadline.left
+        return self._search.deadline.solver_seconds
 
     def look(self, image: FloatArray, alternative: int) -> None:
         self._search.offer(self._search.frame.task.box.clip(image), alternative)
@@ -78,10 +75,9 @@ def nearest_tree(search: Search, known: float) -> Tree:
     """
     frame = search.frame
     changes = Changes.within(frame.inputs, search.radius)
-    first, *layers = units_of(frame.network)
+    given = changes, units_of(frame.network), frame.task.alternatives
     with search.step("bounds of neurons"):
-        program = Program(changes, patches_of(first, changes), layers, frame.task.alternatives)
-        narrow_neurons(program, search.deadline.share(NARROWING_SHARE))
+        program = bounded_program(*given, search.deadline)
     made = Tree(program, [known] * len(frame.task.alternatives), _Host(search, program))
     made.grow()
     return made

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from reluopt.deadline import Deadline
+from reluopt.engines.branch_and_bound.corners.units import Units
+from reluopt.engines.branch_and_bound.envelopes.patches import Changes, patches_of
 from reluopt.engines.branch_and_bound.envelopes.program import NOTHING, Program
+from reluopt.questions.tasks import Alternative
+
+SHARE = 0.25
+"""Most of the time that bounds of neurons may take."""
 
 ROUNDS = 4
 """Rounds of planes for a bound."""
 
 MOST = 100
 """Units that a round looks at."""
+
+
+def bounded_program(
+    changes: Changes, units: Sequence[Units], alternatives: Sequence[Alternative], end: Deadline
+) -> Program:
+    """The program over a set, with the neurons above the first units bounded.
+
+    Args:
+        changes: the set.
+        units: of the network, the logits last.
+        alternatives: what is asked.
+        end: when all must be over, of which bounds take a share.
+    """
+    program = Program(changes, patches_of(units[0], changes), units[1:], alternatives)
+    narrow_neurons(program, end.share(SHARE))
+    return program
 
 
 def narrow_neurons(program: Program, deadline: Deadline) -> None:
@@ -41,7 +65,7 @@ def _least(program: Program, column: int, sign: float, deadline: Deadline) -> fl
     for _ in range(ROUNDS):
         if deadline.passed:
             break
-        solved = program.solve(deadline.left, cost)
+        solved = program.solve(deadline.solver_seconds, cost)
         found = max(found, solved.bound)
         if solved.point is None or found >= 0.0:
             break

@@ -3,7 +3,7 @@ r"""The linear program of a node, with planes above the first units.
 A node decides which pieces of a unit may lead, and phases of neurons above. Of a unit of which one
 piece is left :math:`x = a_q + w_q p`; planes :math:`x \le g p + h` are as high as the pieces that
 are left ask for, so that those of the root serve all nodes. Every row holds for every input of the
-set that meets a node's decisions, and the bound of :mod:`.certificate` is a theorem.
+set that meets a node's decisions, and the bound (:mod:`reluopt.numerics.safe_bounds`) is a theorem.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from reluopt.engines.branch_and_bound.corners.units import Units
-from reluopt.engines.branch_and_bound.envelopes.certificate import Ends, safe_bound
 from reluopt.engines.branch_and_bound.envelopes.layout import lay_out, narrowed
 from reluopt.engines.branch_and_bound.envelopes.patches import Changes, Patch
 from reluopt.engines.branch_and_bound.envelopes.planes import planes_at
-from reluopt.numerics.arrays import FloatArray
+from reluopt.numerics.arrays import FloatArray, IntArray
 from reluopt.numerics.linear_programs import highs_model
-from reluopt.numerics.quiet_highs import QuietHighs
+from reluopt.numerics.quiet_highs import warm_started
+from reluopt.numerics.safe_bounds import safe_bound
 from reluopt.questions.tasks import Alternative
 
 VIOLATED = 1e-6
@@ -100,12 +100,35 @@ class Plane:
         return float(self.heights.max() if pieces is None else self.heights[list(pieces)].max())
 
 
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Limits of rows and variables, as :class:`~reluopt.numerics.safe_bounds.Limits`."""
+
+    row_lower: FloatArray
+    row_upper: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+
+    def copy(self) -> Ends:
+        """Limits that can be changed."""
+        return Ends(*(np.array(end) for end in vars(self).values()))
+
+    def with_rows(self, lower: FloatArray, upper: FloatArray) -> Ends:
+        """The same with rows behind the others."""
+        limits = np.append(self.row_lower, lower), np.append(self.row_upper, upper)
+        return replace(self, row_lower=limits[0], row_upper=limits[1])
+
+    def of_rows(self, rows: IntArray) -> Ends:
+        """The same for some rows."""
+        return replace(self, row_lower=self.row_lower[rows], row_upper=self.row_upper[rows])
+
+
 class Program:
     """Linear programs over one set of changes.
 
     Attributes:
         changes: the set.
-        patches: the first units.
+        patches: the first units, and ``ranges`` of their values.
         layers: what stands above, the logits last.
         alternatives: what is asked.
         lower, upper: bounds of the neurons above.
@@ -122,6 +145,7 @@ class Program:
     ) -> None:
         self.changes, self.patches, self.layers = changes, patches, layers
         self.alternatives = alternatives
+        self.ranges = np.array([patch.upper - patch.lower for patch in patches])
         unknown = np.full(sum(own.pieces.output_size for own in layers), np.inf)
         self.lower, self.upper = narrowed(patches, layers, -unknown, unknown)
         self._build([])
@@ -135,12 +159,9 @@ class Program:
         self._matrix = made.matrix
         self._root = Ends(made.row_lower, made.row_upper, made.lower, made.upper)
         self._now = self._root.copy()
-        self._solver: Any = QuietHighs()
+        self._solver: Any = warm_started(highs_model(made))
         for name in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
             self._solver.setOptionValue(name, TOLERANCE)
-        self._solver.setOptionValue("presolve", "off")
-        self._solver.setOptionValue("threads", 1)
-        self._solver.passModel(highs_model(made))
         self._append(planes, NOTHING)
 
     def rebuild(self, lower: FloatArray, upper: FloatArray) -> None:
@@ -215,7 +236,7 @@ class Program:
         solver, known = self._solver, highspy.HighsModelStatus
         cost = self.layout.program.cost if cost is None else cost
         solver.changeColsCost(cost.size, np.arange(cost.size, dtype=np.int32), cost)
-        solver.setOptionValue("time_limit", solver.getRunTime() + max(seconds, 1e-3))
+        solver.limit(seconds)
         solver.run()
         status = solver.getModelStatus()
         if status not in (known.kOptimal, known.kInfeasible, known.kTimeLimit):
@@ -271,8 +292,7 @@ class Program:
         """
         assert solved.point is not None
         excess, p = self.excess(solved.point), solved.point[self.layout.p]
-        ranges = np.array([patch.upper - patch.lower for patch in self.patches])
-        units = np.flatnonzero(excess > VIOLATED * ranges)
+        units = np.flatnonzero(excess > VIOLATED * self.ranges)
         if units.size > most:
             counts = excess * solved.worth
             units = units[np.argsort(-counts[units], kind="stable")[:most]]
@@ -284,7 +304,7 @@ class Program:
             patch = self.patches[unit]
             plane = Plane(unit, slopes, patch.heights(self.changes, slopes))
             height = float(slopes @ p[patch.columns]) + plane.top(pieces)
-            if solved.point[self.layout.x[unit]] > height + VIOLATED * ranges[unit]:
+            if solved.point[self.layout.x[unit]] > height + VIOLATED * self.ranges[unit]:
                 found.append(plane)
         self._drop()
         self._append(found, decisions)

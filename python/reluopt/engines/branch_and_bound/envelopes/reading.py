@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluopt.engines.branch_and_bound.envelopes.layout import dense_weight
 from reluopt.engines.branch_and_bound.envelopes.program import Decisions, Program, Solved
 from reluopt.numerics.arrays import FloatArray
 
@@ -23,7 +22,7 @@ def region_of(program: Program, point: FloatArray) -> Decisions:
     phases: dict[int, bool] = {}
     below = np.array([own.max() for own in values])
     for own in program.layers[:-1]:
-        z = dense_weight(own) @ below + np.asarray(own.pieces.bias)
+        z = own.pieces.forward(below)
         phases.update({len(phases) + place: bool(value > 0.0) for place, value in enumerate(z)})
         below = np.maximum(z, 0.0)
     return Decisions(pieces, phases)
@@ -68,8 +67,7 @@ def _unit(program: Program, solved: Solved, decisions: Decisions) -> tuple[int |
     """The first unit that counts most, and how much."""
     assert solved.point is not None
     excess = program.excess(solved.point)
-    ranges = np.array([patch.upper - patch.lower for patch in program.patches])
-    counts = np.where(excess > SPLITTABLE * ranges, excess, 0.0) * (UNUSED + solved.worth)
+    counts = np.where(excess > SPLITTABLE * program.ranges, excess, 0.0) * (UNUSED + solved.worth)
     for unit in np.argsort(-counts, kind="stable").tolist():
         if counts[unit] <= 0.0:
             break

@@ -81,7 +81,7 @@ class Host(Protocol):
 
     @property
     def seconds(self) -> float:
-        """How many are left."""
+        """How many a program may take."""
         ...
 
     def look(self, image: FloatArray, alternative: int) -> None:
@@ -161,7 +161,7 @@ class Tree:
         solved = self._solved(node)
         if node.bound >= host.cutoff:
             return []
-        if host.seconds <= 0.0:
+        if host.done:
             return [node.decisions]
         sides = split(program, solved, node.decisions)
         if not sides:
@@ -182,7 +182,7 @@ class Tree:
             with host.step("node programs"):
                 solved = program.solve(host.seconds)
             node.bound = max(node.bound, solved.bound)
-            if solved.point is None or node.bound >= host.cutoff or host.seconds <= 0.0:
+            if solved.point is None or node.bound >= host.cutoff or host.done:
                 return solved
             missing = min(host.cutoff, 2.0 * abs(node.bound)) - node.bound
             gained = node.bound - before >= GAIN * missing

@@ -1,5 +1,7 @@
 """Bounds of linear programs from any multipliers: never above the optimum, tight for the best."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from reluopt.engines.branch_and_bound.envelopes.certificate import Ends, safe_bound
+from reluopt.numerics.safe_bounds import safe_bound
+
+
+def limits_of(row_lower, row_upper, lower, upper):
+    return SimpleNamespace(row_lower=row_lower, row_upper=row_upper, lower=lower, upper=upper)
 
 
 def program_of(random):
@@ -20,7 +26,7 @@ def program_of(random):
     row_upper[random.random(rows) < 0.4] = np.inf
     return (
         sp.csr_array(matrix),
-        Ends(row_lower, row_upper, lower, upper),
+        limits_of(row_lower, row_upper, lower, upper),
         random.normal(size=columns),
     )
 
@@ -53,6 +59,6 @@ def test_any_multipliers_give_a_bound(seed):
 
 def test_a_ray_shows_that_nothing_is_feasible():
     matrix = sp.csr_array(np.array([[1.0, 1.0]]))
-    ends = Ends(np.array([3.0]), np.array([np.inf]), np.zeros(2), np.ones(2))
+    ends = limits_of(np.array([3.0]), np.array([np.inf]), np.zeros(2), np.ones(2))
     assert safe_bound(matrix, ends, np.zeros(2), np.array([1.0])) > 0.0
     assert safe_bound(matrix, ends, np.zeros(2), np.array([-1.0])) <= 0.0
