@@ -1,5 +1,6 @@
 """Bounds of linear programs from any multipliers: never above the optimum, tight for the best."""
 
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +56,31 @@ def test_any_multipliers_give_a_bound(seed):
     wrong[random.random(duals.size) < 0.2] = random.choice([np.nan, np.inf, -np.inf])
     for multipliers in (wrong, -duals, 1e3 * duals):
         assert safe_bound(matrix, ends, cost, multipliers) <= optimum + 1e-9
+
+
+def lagrangian(matrix, limits, cost, duals):
+    """The bound in rational numbers."""
+    rows = matrix.toarray()
+    total, reduced = Fraction(0), [Fraction(c) for c in cost]
+    for row, low, high, dual in zip(rows, limits.row_lower, limits.row_upper, duals, strict=True):
+        side = low if dual > 0.0 else high
+        if not np.isfinite(side):
+            continue
+        total += Fraction(dual) * Fraction(side)
+        reduced = [d - Fraction(a) * Fraction(dual) for d, a in zip(reduced, row, strict=True)]
+    ends = zip(reduced, limits.lower, limits.upper, strict=True)
+    return total + sum(min(d * Fraction(low), d * Fraction(high)) for d, low, high in ends)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1.0, 1e6]))
+@settings(max_examples=100, deadline=None)
+def test_no_rounding_is_left_out(seed, factor):
+    random = np.random.default_rng(seed)
+    matrix, limits, cost = program_of(random)
+    duals = factor * random.normal(size=matrix.shape[0])
+    assert Fraction(safe_bound(matrix, limits, cost, duals)) < lagrangian(
+        matrix, limits, cost, duals
+    )
 
 
 def test_a_ray_shows_that_nothing_is_feasible():

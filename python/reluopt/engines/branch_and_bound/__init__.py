@@ -9,6 +9,8 @@ branches nodes. Blends of L1 and L2 are lifted to L2 (:mod:`blend`).
 Boxes are searched another way (:mod:`dual`): verdicts, worst cases and distances in Linf; so are
 L1 trees that grow large (:mod:`.dual.within_ball`). Verdicts over balls of L1 and L2
 (:mod:`within`) and worst cases over them (:mod:`largest`) are searches for the nearest input.
+Networks whose first units see a patch of the input each have trees of their own, in L1 and over
+boxes (:mod:`envelopes`).
 
 Trees tell a listener what they do (:mod:`events`). Searches that keep what they proved listen
 (:mod:`plan`), prove the leaves once more (:mod:`proof_search`), and store them (:mod:`proof_file`);

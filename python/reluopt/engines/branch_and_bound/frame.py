@@ -144,13 +144,25 @@ def make_frame(network: ReLUNetwork, task: Task) -> Frame:
     if isinstance(task.norm, Blend):
         raise InputError(f"bnb: expected norm l1 or l2 here, found {task.norm}")
     norm, largest = task.norm, largest_input(task.box)
-    network, factor = balanced_logits(balanced(network, largest), largest)
-    if factor != 1.0:
-        task = replace(task, alternatives=tuple(multiplied(a, factor) for a in task.alternatives))
+    network, task, _ = scaled(network, task, largest)
     flat = flatten(network)
     wide = float((task.box.upper - task.box.lower).sum()) + 1.0
     inputs = InputSet(task.box, np.array(task.image), norm, wide).flat(flat)
     return Frame(network, flat, task, inputs, (network, task))
+
+
+def scaled(network: ReLUNetwork, task: Task, largest: float) -> tuple[ReLUNetwork, Task, float]:
+    """Neurons and logits at a usual scale, what is asked of these, and their power of two.
+
+    Args:
+        network: the network.
+        task: what is asked.
+        largest: absolute value that an input can have.
+    """
+    network, factor = balanced_logits(balanced(network, largest), largest)
+    if factor != 1.0:
+        task = replace(task, alternatives=tuple(_multiplied(a, factor) for a in task.alternatives))
+    return network, task, factor
 
 
 def largest_input(box: Box) -> float:
@@ -158,7 +170,7 @@ def largest_input(box: Box) -> float:
     return float(np.maximum(np.abs(box.lower), np.abs(box.upper)).max(initial=0.0))
 
 
-def multiplied(alternative: Alternative, factor: float) -> Alternative:
+def _multiplied(alternative: Alternative, factor: float) -> Alternative:
     """The alternative for logits that were multiplied by a power of two."""
     conditions = alternative.conditions
     return replace(

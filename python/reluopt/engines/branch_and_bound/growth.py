@@ -12,9 +12,11 @@ may be undecided, over a smaller one hardly any is. So a network that is folded
 3. the last ball is the incumbent's, and closes the gap. Where no more neurons are undecided over it
    than relaxations take lightly it is the only one.
 
-A search that ends before leaves the largest proven radius. Small networks with poolings, which are
-led (:mod:`.leading`), come here, too. Undecided neurons are counted as a network lowers, or by the
-norm's forms; of led ones there are fewer.
+Networks whose first units see little of the input (:mod:`.envelopes`) are searched over the
+incumbent's ball as a whole after the first step, unless a proof is kept or few neurons are
+undecided. A search that ends before leaves the largest proven radius. Small networks with poolings,
+which are led (:mod:`.leading`), come here, too. Undecided neurons are counted as a network lowers,
+or by the norm's forms; of led ones there are fewer.
 """
 
 from __future__ import annotations
@@ -132,7 +134,7 @@ class Balls:
         """Search the incumbent's ball as a whole, by envelopes of the first units."""
         tree = enveloped.nearest_tree(self.search, self.bound)
         self.size = tree.size
-        self._found(min(tree.bounds))
+        self._found(tree.bound)
 
     def _walk(self, starts: list[Incumbent]) -> None:
         """Walk from the nearest images through linear regions, as trees of small balls do not."""

@@ -74,7 +74,7 @@ def test_a_plane_touches_the_envelope_and_is_above_every_piece(seed, size, piece
     random = np.random.default_rng(seed)
     patch, changes = unit_of(random, size, pieces)
     point = point_of(random, changes)
-    (slopes,) = planes_at(changes, [(patch, np.array(patch.pieces))], point)
+    (slopes,) = planes_at(changes, [(patch, np.array(patch.pieces))], point, 60.0)
     heights = patch.heights(changes, slopes)
     rooms = [Fraction(room) for room in changes.rooms]
     radius = None if changes.radius == np.inf else Fraction(changes.radius)
@@ -93,9 +93,9 @@ def test_planes_of_many_units_are_those_of_each(seed):
     other = Patch(np.array([2, 0]), random.normal(size=(2, 2)), random.normal(size=2), 0, 1, 0)
     point = point_of(random, changes)
     given_ = [(patch, np.array([0, 2])), (other, np.array([0, 1])), (patch, np.array([1]))]
-    together = planes_at(changes, given_, point)
+    together = planes_at(changes, given_, point, 60.0)
     for pair, slopes in zip(given_, together, strict=True):
-        (alone,) = planes_at(changes, [pair], point)
+        (alone,) = planes_at(changes, [pair], point, 60.0)
         heights = [pair[0].heights(changes, own)[pair[1]].max() for own in (alone, slopes)]
         places = pair[0].columns
         assert alone @ point[places] + heights[0] == pytest.approx(
@@ -106,4 +106,4 @@ def test_planes_of_many_units_are_those_of_each(seed):
 def test_nothing_is_asked_of_no_units():
     random = np.random.default_rng(0)
     _, changes = unit_of(random, 3, 1)
-    assert planes_at(changes, [], np.zeros(3)) == []
+    assert planes_at(changes, [], np.zeros(3), 60.0) == []

@@ -13,8 +13,8 @@ from reluopt.engines.branch_and_bound.corners.units import units_of
 from reluopt.engines.branch_and_bound.envelopes import program as program_module
 from reluopt.engines.branch_and_bound.envelopes.neurons import narrow_neurons
 from reluopt.engines.branch_and_bound.envelopes.patches import Changes, patches_of
-from reluopt.engines.branch_and_bound.envelopes.program import NOTHING, Decisions, Program
-from reluopt.engines.branch_and_bound.envelopes.reading import region_of, split
+from reluopt.engines.branch_and_bound.envelopes.program import NOTHING, EnvelopeProgram, Fixed
+from reluopt.engines.branch_and_bound.envelopes.reading import linear_region_of, split
 from reluopt.engines.branch_and_bound.frame import make_frame
 from reluopt.questions.problems import AbsoluteMargin, AnyTarget, MinimalPerturbation, Norm
 
@@ -36,7 +36,7 @@ def made(seed, kind, which, radius=1.5):
         ends = np.maximum(image - 0.3, 0.0), np.minimum(image + 0.3, 1.0)
         changes = Changes.of_box(*ends)
     units = units_of(network)
-    program = Program(changes, patches_of(units[0], changes), units[1:], task.alternatives)
+    program = EnvelopeProgram(changes, patches_of(units[0], changes), units[1:], task.alternatives)
     return program, units, list(points_of(random, changes)), network
 
 
@@ -57,12 +57,11 @@ def solution(program, units, point):
     values = program.changes.input(point)[None]
     found[program.layout.p] = point
     posts = list(unit_values(units, values))
-    found[program.layout.x] = posts[0][0]
-    for own, layer, below, post in zip(
-        units[1:], program.layout.above, posts, posts[1:], strict=False
-    ):
-        found[layer.z] = own.pieces.forward(below)[0]
-        found[layer.x] = post[0] if layer.x.size else found[layer.x]
+    found[program.layout.units] = posts[0][0]
+    pairs = list(zip(units[1:-1], posts, strict=False))
+    found[program.layout.z] = np.concatenate([own.pieces.forward(post)[0] for own, post in pairs])
+    found[program.layout.x] = np.concatenate([post[0] for post in posts[1:-1]])
+    found[program.layout.logits] = posts[-1][0]
     return found
 
 
@@ -91,17 +90,16 @@ def test_every_input_of_the_set_meets_all_rows(kind, which, seed):
         program.decide(index, NOTHING)
         for _ in range(3):
             solved = program.solve(60.0)
-            if solved.point is None or not program.add_planes(solved, NOTHING, 100):
+            if solved.point is None or not program.add_planes(solved, NOTHING, 100, 60.0):
                 break
-    for layer in program.layout.above[:-1]:
-        assert layer.x.size == 5
+    assert program.layout.x.size == 5
     program.decide(None, NOTHING)
     for point in points:
         own = solution(program, units, point)
         logits = network.forward(program.changes.input(point))
-        assert own[program.layout.above[-1].z] == pytest.approx(logits, abs=1e-9)
+        assert own[program.layout.logits] == pytest.approx(logits, abs=1e-9)
         assert missed(program, own) < 1e-9
-        region = region_of(program, own)
+        region = linear_region_of(program, own)
         program.decide(None, region)
         assert missed(program, own) < 1e-9
         program.decide(None, NOTHING)
@@ -118,16 +116,16 @@ def test_sides_of_a_split_hold_every_input(which, seed):
         solved = program.solve(60.0)
         if solved.point is None:
             break
-        program.add_planes(solved, decisions, 100)
+        program.add_planes(solved, decisions, 100, 60.0)
         sides = split(program, solved, decisions)
         if not sides:
             break
         assert len(sides) == 2
         for point in points:
             own = solution(program, units, point)
-            if not meets(region_of(program, own), decisions):
+            if not meets(linear_region_of(program, own), decisions):
                 continue
-            held = [side for side in sides if meets(region_of(program, own), side)]
+            held = [side for side in sides if meets(linear_region_of(program, own), side)]
             assert held
             for side in held:
                 program.decide(None, side)
@@ -140,12 +138,12 @@ def test_sides_of_a_split_hold_every_input(which, seed):
 @settings(max_examples=6, deadline=None)
 def test_a_linear_region_computes_what_the_network_does(which, seed):
     program, units, points, network = made(seed, "pool", which)
-    program.decide(None, region_of(program, solution(program, units, points[0])))
+    program.decide(None, linear_region_of(program, solution(program, units, points[0])))
     cost = np.zeros(program.layout.program.cost.size)
-    cost[program.layout.above[-1].z[0]] = 1.0
+    cost[program.layout.logits[0]] = 1.0
     found = program.solve(60.0, cost)
     logits = network.forward(program.changes.input(found.point[program.layout.p]))
-    assert found.point[program.layout.above[-1].z] == pytest.approx(logits, abs=1e-6)
+    assert found.point[program.layout.logits] == pytest.approx(logits, abs=1e-6)
     assert found.bound == pytest.approx(logits[0], abs=1e-6)
 
 
@@ -156,7 +154,7 @@ def test_planes_that_are_lowered_hold_for_the_smaller_ball(seed):
     program.decide(0, NOTHING)
     for _ in range(4):
         solved = program.solve(60.0)
-        if solved.point is None or not program.add_planes(solved, NOTHING, 100):
+        if solved.point is None or not program.add_planes(solved, NOTHING, 100, 60.0):
             break
     before = [plane.top(None) for plane in program.planes]
     program.narrow(0.7)
@@ -175,7 +173,7 @@ def test_idle_planes_are_dropped_and_the_others_keep_their_rows(monkeypatch):
     for turn in range(12):
         program.decide(turn % len(program.alternatives), NOTHING)
         solved = program.solve(60.0)
-        program.add_planes(solved, NOTHING, 100)
+        program.add_planes(solved, NOTHING, 100, 60.0)
         sizes.append(len(program.planes))
         assert program.size["constraints"] == program.first_plane + len(program.planes)
         assert program._solver.getNumRow() == program.size["constraints"]
@@ -189,13 +187,13 @@ def test_idle_planes_are_dropped_and_the_others_keep_their_rows(monkeypatch):
 
 def test_a_node_without_inputs_is_proven_to_be_empty():
     program, units, points, _ = made(5, "pool", "ball")
-    region = region_of(program, solution(program, units, points[0]))
+    region = linear_region_of(program, solution(program, units, points[0]))
     unit = next(u for u, patch in enumerate(program.patches) if len(patch.pieces) > 1)
     patch = program.patches[unit]
-    program.decide(None, Decisions({unit: region.pieces[unit]}))
-    program._root.lower[program.layout.x[unit]] = patch.upper + 1.0
-    program._root.upper[program.layout.x[unit]] = patch.upper + 2.0
-    program.decide(None, Decisions({unit: region.pieces[unit]}))
+    program.decide(None, Fixed({unit: region.pieces[unit]}))
+    program._root.lower[program.layout.units[unit]] = patch.upper + 1.0
+    program._root.upper[program.layout.units[unit]] = patch.upper + 2.0
+    program.decide(None, Fixed({unit: region.pieces[unit]}))
     found = program.solve(60.0)
     assert found.point is None
     assert found.bound == np.inf

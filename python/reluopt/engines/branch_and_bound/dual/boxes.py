@@ -56,8 +56,11 @@ def folded_over(
     ends: tuple[FloatArray, FloatArray],
     *,
     keeps_proof: bool,
+    folds: bool = True,
 ) -> Folded:
     """The network over a box, led and folded where searches do that (:mod:`..simplifying`).
+
+    Where ``folds`` is false it is asked what linear forms say, and left as it is.
 
     Raises:
         InputError: too many neurons are undecided.
@@ -78,5 +81,7 @@ def folded_over(
     slack = float(np.max(slacks, initial=-math.inf))
     if slack < 0.0 and not task.maximises_slack:  # which is the answer
         return Folded(made.network, made.task, slack)
+    if not folds:
+        return Folded(network, task, slack)
     small = made.folded()
     return Folded(small.network, small.task, slack, small.bounds, made.is_led)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from reluopt.deadline import Deadline
+from reluopt.engines.branch_and_bound.dual import enveloped
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
-from reluopt.engines.branch_and_bound.dual.boxes import Folded, folded_over
+from reluopt.engines.branch_and_bound.dual.boxes import folded_over
 from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
-from reluopt.engines.branch_and_bound.dual.verdict import FIRST_STEPS, DomainSearch
-from reluopt.engines.branch_and_bound.envelopes import boxed
+from reluopt.engines.branch_and_bound.dual.verdict import (
+    FIRST_STARTS,
+    FIRST_STEPS,
+    DomainSearch,
+)
 from reluopt.engines.branch_and_bound.envelopes.tree import takes
+from reluopt.engines.branch_and_bound.frame import scaled
 from reluopt.engines.branch_and_bound.simplifying import is_simplified
-from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.tasks import Task
@@ -54,21 +60,31 @@ def decided(
     Raises:
         InputError: too many neurons are undecided.
     """
-    enveloped = not effort.keep and is_simplified(network, False) and takes(network)
-    try:
-        folded = folded_over(network, task, ends, keeps_proof=effort.keep)
-    except InputError:
-        if not enveloped:
-            raise
-        folded = Folded(network, task)
+    by_envelopes = None if effort.keep else _enveloped(network, task, ends)
+    folds = by_envelopes is None
+    folded = folded_over(network, task, ends, keeps_proof=effort.keep, folds=folds)
     if folded.empty:
         return Decision(slack=folded.slack)
-    if enveloped:
-        every = range(len(task.alternatives))
-        witness = attack.run(*attack.starts(every, 1), FIRST_STEPS)
-        if witness is not None:
-            return Decision(witness=witness)
-        return boxed.decided(network, ends, task.alternatives, deadline, attack)
-    given = folded.network, BoxDomain(*ends), folded.task.alternatives, deadline, folded.known
-    search = DomainSearch(*given, attack, **vars(effort), linear=folded.is_led)
-    return search.run()
+    if by_envelopes is None:
+        given = folded.network, BoxDomain(*ends), folded.task.alternatives, deadline, folded.known
+        return DomainSearch(*given, attack, **vars(effort), linear=folded.is_led).run()
+    points, which = attack.starts(range(len(task.alternatives)), FIRST_STARTS)
+    witness = attack.run(points, which, FIRST_STEPS) if which.size else None
+    if witness is not None:
+        return Decision(witness=witness)
+    small, asked, factor = by_envelopes
+    decision = enveloped.decided(small, asked, ends, deadline, attack)
+    return replace(decision, slack=decision.slack / factor)  # a power of two
+
+
+def _enveloped(
+    network: ReLUNetwork, task: Task, ends: tuple[FloatArray, FloatArray]
+) -> tuple[ReLUNetwork, Task, float] | None:
+    """Network and task as envelopes take them, and the factor of the logits; None if they do not.
+
+    Scaling may lower a network, so that it is asked of what comes out.
+    """
+    if not (is_simplified(network, False) and takes(network)):
+        return None
+    found = scaled(network, task, float(np.abs(np.array(ends)).max(initial=0.0)))
+    return found if takes(found[0]) else None

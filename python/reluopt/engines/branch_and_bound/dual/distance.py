@@ -1,6 +1,6 @@
 r"""Linf distances by verdicts: an incumbent at radius r, a proof that r (1 - gap) holds nothing.
 
-The ball of Linf is a box, so no row says how large a change is: :mod:`.verdict` searches the box of
+The ball of Linf is a box, so no row says how large a change is: :mod:`.deciding` asks the box of
 radius :math:`r (1 - gap)` for an input that meets the task. What it finds is moved to the nearest
 point of its linear region (:mod:`.region`) and is the next incumbent; a box without any ends the
 search, and its radius is the bound. The first one is what a few gradient steps find in a box about

@@ -34,42 +34,32 @@ from reluopt.questions.tasks import Alternative
 
 
 @dataclass(frozen=True, eq=False)
-class Above:
-    """A layer above the first units.
-
-    Attributes:
-        z: its pre-activations' columns.
-        x: its post-activations' columns; none of logits.
-        rises: rows ``x >= z``, and ``chords`` those above; none of logits.
-    """
-
-    z: IntArray
-    x: IntArray
-    rises: IntArray
-    chords: IntArray
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
+class Places:
     """A program and where everything stands in it.
 
     Attributes:
         program: without planes and with no alternative chosen; its cost is the distance, or the
             negative of the slack.
-        p, x: columns of changes and of first units.
+        p, units: columns of changes and of first units.
         pieces: rows of each unit's pieces.
-        above: the layers above.
         conditions: rows of each alternative.
         budget: row of the sum of changes; none where there is no limit.
+        z, x: columns of the hidden neurons above, before and behind the ReLU, layer after layer.
+        rises, chords: rows ``x >= z`` of these, and those of their lines above.
+        logits: columns.
     """
 
     program: Program
     p: IntArray
-    x: IntArray
+    units: IntArray
     pieces: list[IntArray]
-    above: list[Above]
     conditions: list[IntArray]
     budget: IntArray
+    z: IntArray
+    x: IntArray
+    rises: IntArray
+    chords: IntArray
+    logits: IntArray
 
 
 def lay_out(
@@ -78,7 +68,7 @@ def lay_out(
     layers: Sequence[Units],
     bounds: tuple[FloatArray, FloatArray],
     alternatives: Sequence[Alternative],
-) -> Layout:
+) -> Places:
     """The program over a set.
 
     Args:
@@ -92,13 +82,14 @@ def lay_out(
     together = changes.radius < np.inf
     p = builder.add_variables(np.zeros(changes.rooms.size), changes.rooms, cost=float(together))
     ends = np.array([(patch.lower, patch.upper) for patch in patches]).reshape(-1, 2)
-    x = builder.add_variables(ends[:, 0], ends[:, 1])
+    first = builder.add_variables(ends[:, 0], ends[:, 1])
     budget = np.arange(builder.rows, builder.rows + together)
     if together:
         builder.add_rows([(np.ones((1, p.size)), p)], -np.inf, changes.radius)
-    pieces = [_add_pieces(builder, patch, x[[i]], p) for i, patch in enumerate(patches)]
-    above = _add_layers(builder, layers, bounds, x)
-    reach = float(np.abs(np.array(bounds)[:, -above[-1].z.size :]).max(initial=0.0))
+    pieces = [_add_pieces(builder, patch, first[[i]], p) for i, patch in enumerate(patches)]
+    above = _add_layers(builder, layers, bounds, first)
+    logits = above[-1]
+    reach = float(np.abs(np.array(bounds)[:, -logits.size :]).max(initial=0.0))
     slack = np.zeros(0, dtype=np.intp) if together else _add_slack(builder, alternatives, reach)
     conditions = []
     for each in alternatives:
@@ -106,8 +97,9 @@ def lay_out(
         conditions.append(np.arange(builder.rows, builder.rows + count))
         matrix = np.array(each.conditions.matrix)
         beside = -np.ones((count, slack.size))
-        builder.add_rows([(matrix, above[-1].z), (beside, slack)], -np.inf, np.inf)
-    return Layout(builder.build(), p, x, pieces, above, conditions, budget)
+        builder.add_rows([(matrix, logits), (beside, slack)], -np.inf, np.inf)
+    program = builder.build()
+    return Places(program, p, first, pieces, conditions, budget, *above)
 
 
 def _add_slack(
@@ -147,9 +139,10 @@ def _add_layers(
     layers: Sequence[Units],
     bounds: tuple[FloatArray, FloatArray],
     inputs: IntArray,
-) -> list[Above]:
-    """What stands above the first units."""
-    found, first, none = [], 0, np.zeros(0, dtype=np.intp)
+) -> tuple[IntArray, ...]:
+    """What stands above the first units: z, x, rises, chords of a layout, and its logits."""
+    parts: list[tuple[IntArray, ...]] = [(np.zeros(0, dtype=np.intp),) * 4]
+    first = 0
     for own in layers:
         count, bias = own.pieces.output_size, np.asarray(own.pieces.bias)
         low, high = (end[first : first + count] for end in bounds)
@@ -157,8 +150,7 @@ def _add_layers(
         z = builder.add_variables(low, high)
         builder.add_rows([(np.eye(count), z), (-dense(own.pieces.weight), inputs)], bias, bias)
         if not own.rectified:
-            found.append(Above(z, none, none, none))
-            continue
+            break
         x = builder.add_variables(np.maximum(low, 0.0), np.maximum(high, 0.0))
         rises, eye = np.arange(builder.rows, builder.rows + count), np.eye(count)
         tops = np.where(low >= 0.0, 0.0, np.inf)
@@ -169,6 +161,6 @@ def _add_layers(
         slopes, offsets = np.array(lines).reshape(-1, 2).T
         chords = np.arange(builder.rows, builder.rows + count)
         builder.add_rows([(eye, x), (-np.diag(slopes), z)], -np.inf, offsets)
-        found.append(Above(z, x, rises, chords))
+        parts.append((z, x, rises, chords))
         inputs = x
-    return found
+    return *(np.concatenate(own) for own in zip(*parts, strict=True)), z

@@ -8,21 +8,21 @@ from reluopt.engines.branch_and_bound.corners.units import units_of
 from reluopt.engines.branch_and_bound.envelopes import tree
 from reluopt.engines.branch_and_bound.envelopes.neurons import bounded_program
 from reluopt.engines.branch_and_bound.envelopes.patches import Changes
-from reluopt.engines.branch_and_bound.envelopes.program import Program
-from reluopt.engines.branch_and_bound.envelopes.tree import Tree
+from reluopt.engines.branch_and_bound.envelopes.program import EnvelopeProgram
+from reluopt.engines.branch_and_bound.envelopes.tree import EnvelopeTree
 from reluopt.engines.branch_and_bound.frame import Frame
 from reluopt.engines.branch_and_bound.search import Search
 from reluopt.numerics.arrays import FloatArray
 from reluopt.questions.norms.base import Norm
 
-SMALLER = 0.99
+LOWERED_AT = 0.99
 """Planes are lowered once the incumbent is below this share of the radius that they are about."""
 
 
 class _Host:
     """A search, as the tree takes it."""
 
-    def __init__(self, search: Search, program: Program) -> None:
+    def __init__(self, search: Search, program: EnvelopeProgram) -> None:
         self._search, self._program = search, program
 
     @property
@@ -51,9 +51,9 @@ class _Host:
     def step(self, name: str) -> AbstractContextManager[None]:
         return self._search.step(name)
 
-    def told(self, bounds: list[float]) -> None:
-        self._search.report(min(bounds))
-        if self._search.radius < SMALLER * self._program.changes.radius:
+    def told(self, bound: float) -> None:
+        self._search.report(bound)
+        if self._search.radius < LOWERED_AT * self._program.changes.radius:
             self._program.narrow(self._search.radius)
 
 
@@ -66,7 +66,7 @@ def takes(frame: Frame) -> bool:
     return plain and frame.task.norm is Norm.L1 and tree.takes(frame.network)
 
 
-def nearest_tree(search: Search, known: float) -> Tree:
+def nearest_tree(search: Search, known: float) -> EnvelopeTree:
     """The grown tree of an L1 search from its incumbent.
 
     Args:
@@ -78,6 +78,6 @@ def nearest_tree(search: Search, known: float) -> Tree:
     given = changes, units_of(frame.network), frame.task.alternatives
     with search.step("bounds of neurons"):
         program = bounded_program(*given, search.deadline)
-    made = Tree(program, [known] * len(frame.task.alternatives), _Host(search, program))
+    made = EnvelopeTree(program, known, _Host(search, program))
     made.grow()
     return made

@@ -9,7 +9,7 @@ import numpy as np
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.corners.units import Units
 from reluopt.engines.branch_and_bound.envelopes.patches import Changes, patches_of
-from reluopt.engines.branch_and_bound.envelopes.program import NOTHING, Program
+from reluopt.engines.branch_and_bound.envelopes.program import NOTHING, EnvelopeProgram
 from reluopt.questions.tasks import Alternative
 
 SHARE = 0.25
@@ -24,7 +24,7 @@ MOST = 100
 
 def bounded_program(
     changes: Changes, units: Sequence[Units], alternatives: Sequence[Alternative], end: Deadline
-) -> Program:
+) -> EnvelopeProgram:
     """The program over a set, with the neurons above the first units bounded.
 
     Args:
@@ -33,20 +33,19 @@ def bounded_program(
         alternatives: what is asked.
         end: when all must be over, of which bounds take a share.
     """
-    program = Program(changes, patches_of(units[0], changes), units[1:], alternatives)
+    program = EnvelopeProgram(changes, patches_of(units[0], changes), units[1:], alternatives)
     narrow_neurons(program, end.share(SHARE))
     return program
 
 
-def narrow_neurons(program: Program, deadline: Deadline) -> None:
+def narrow_neurons(program: EnvelopeProgram, deadline: Deadline) -> None:
     """Narrow the undecided neurons of a program's hidden layers, layer after layer."""
     first = 0
-    for index in range(len(program.layers) - 1):
+    for own in program.layers[:-1]:
         lower, upper = program.lower.copy(), program.upper.copy()
-        columns = program.layout.above[index].z
-        open_ = (lower < 0.0) & (upper > 0.0)
-        for neuron in first + np.flatnonzero(open_[first : first + columns.size]):
-            column = int(columns[neuron - first])
+        here = np.arange(first, first + own.pieces.output_size)
+        for neuron in here[(lower[here] < 0.0) & (upper[here] > 0.0)]:
+            column = int(program.layout.z[neuron])
             least = max(lower[neuron], _least(program, column, 1.0, deadline))
             if least < 0.0:
                 upper[neuron] = min(upper[neuron], -_least(program, column, -1.0, deadline))
@@ -54,10 +53,10 @@ def narrow_neurons(program: Program, deadline: Deadline) -> None:
                 lower[neuron] = least
         if (lower > program.lower).any() or (upper < program.upper).any():
             program.rebuild(lower, upper)
-        first += columns.size
+        first += here.size
 
 
-def _least(program: Program, column: int, sign: float, deadline: Deadline) -> float:
+def _least(program: EnvelopeProgram, column: int, sign: float, deadline: Deadline) -> float:
     """Below a variable, or its negative, over the set."""
     cost, found = np.zeros(program.layout.program.cost.size), -np.inf
     cost[column] = sign
@@ -69,6 +68,6 @@ def _least(program: Program, column: int, sign: float, deadline: Deadline) -> fl
         found = max(found, solved.bound)
         if solved.point is None or found >= 0.0:
             break
-        if not program.add_planes(solved, NOTHING, MOST):
+        if not program.add_planes(solved, NOTHING, MOST, deadline.solver_seconds):
             break
     return found

@@ -159,7 +159,7 @@ class _Sight:
             weights, values = np.vstack([weights, np.zeros(columns.size)]), np.append(values, 0.0)
         high = values + [self.changes.largest(columns, weight) for weight in weights]
         low = values - [self.changes.largest(columns, -weight) for weight in weights]
-        kept = self._kept(columns, weights, values, np.flatnonzero(high >= low.max()).tolist())
+        kept = self._kept(columns, weights, values, np.flatnonzero(~(high < low.max())).tolist())
         lower, upper = float(low.max()) - error, float(high[kept].max()) + error
         lower = max(lower, 0.0) if self.rectified else lower
         return Patch(columns, weights[kept], values[kept], lower, upper, error)
@@ -170,8 +170,10 @@ class _Sight:
         """Pieces but those that another one is nowhere below, up to rounding that units allow."""
         for place in list(kept):
             for other in kept:
-                lead = self.changes.largest(columns, weights[place] - weights[other])
-                if other != place and values[place] - values[other] + lead <= TINY:
+                lead = values[place] - values[other]  # the rest is at least zero
+                if other == place or not lead <= TINY:
+                    continue
+                if lead + self.changes.largest(columns, weights[place] - weights[other]) <= TINY:
                     kept.remove(place)
                     break
         return kept

@@ -52,7 +52,10 @@ class _Part:
 
 
 def planes_at(
-    changes: Changes, patches: Sequence[tuple[Patch, IntArray]], point: FloatArray
+    changes: Changes,
+    patches: Sequence[tuple[Patch, IntArray]],
+    point: FloatArray,
+    seconds: float,
 ) -> list[FloatArray]:
     """Planes of some units, each with the pieces that may lead, at a point.
 
@@ -60,10 +63,11 @@ def planes_at(
         changes: the set.
         patches: units and pieces.
         point: how far each change goes, shape ``(P,)``.
+        seconds: how many that may take; planes are valid, and worse, where it is not enough.
     """
     parts = [_part(changes, patch, pieces, point) for patch, pieces in patches]
     firsts = np.cumsum([0, *(part.limits.shape[1] for part in parts)])
-    duals = _multipliers(parts, firsts)
+    duals = _multipliers(parts, firsts, seconds)
     return [
         _plane(patch.weights[pieces], part, duals[first : first + part.limits.shape[1]])
         for (patch, pieces), part, first in zip(patches, parts, firsts[:-1], strict=True)
@@ -113,7 +117,7 @@ def _part(changes: Changes, patch: Patch, pieces: IntArray, point: FloatArray) -
     )
 
 
-def _multipliers(parts: Sequence[_Part], firsts: IntArray) -> FloatArray:
+def _multipliers(parts: Sequence[_Part], firsts: IntArray, seconds: float) -> FloatArray:
     """Those of all rows; zeros where the program is not solved."""
     import scipy.sparse as sp
 
@@ -129,6 +133,8 @@ def _multipliers(parts: Sequence[_Part], firsts: IntArray) -> FloatArray:
     lower, upper = np.concatenate([part.limits for part in parts], axis=1)
     tops = np.concatenate([part.tops for part in parts])
     solver = QuietHighs()
+    solver.setOptionValue("threads", 1)
+    solver.limit(seconds)
     solver.passModel(highs_lp(matrix, (lower, upper), (np.zeros(cost.size), tops), cost))
     solver.run()
     duals = np.asarray(solver.getSolution().row_dual)

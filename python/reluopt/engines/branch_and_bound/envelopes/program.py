@@ -41,7 +41,7 @@ CROWDED = 300
 
 
 @dataclass(frozen=True)
-class Decisions:
+class Fixed:
     """What a node has decided.
 
     Attributes:
@@ -58,12 +58,12 @@ class Decisions:
         return bool(self.pieces or self.phases)
 
 
-NOTHING = Decisions()
+NOTHING = Fixed()
 """The root's."""
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class Outcome:
     """What a program showed.
 
     Attributes:
@@ -101,7 +101,7 @@ class Plane:
 
 
 @dataclass(frozen=True, eq=False)
-class Ends:
+class ProgramLimits:
     """Limits of rows and variables, as :class:`~reluopt.numerics.safe_bounds.Limits`."""
 
     row_lower: FloatArray
@@ -109,21 +109,21 @@ class Ends:
     lower: FloatArray
     upper: FloatArray
 
-    def copy(self) -> Ends:
+    def copy(self) -> ProgramLimits:
         """Limits that can be changed."""
-        return Ends(*(np.array(end) for end in vars(self).values()))
+        return ProgramLimits(*(np.array(end) for end in vars(self).values()))
 
-    def with_rows(self, lower: FloatArray, upper: FloatArray) -> Ends:
+    def with_rows(self, lower: FloatArray, upper: FloatArray) -> ProgramLimits:
         """The same with rows behind the others."""
         limits = np.append(self.row_lower, lower), np.append(self.row_upper, upper)
         return replace(self, row_lower=limits[0], row_upper=limits[1])
 
-    def of_rows(self, rows: IntArray) -> Ends:
+    def of_rows(self, rows: IntArray) -> ProgramLimits:
         """The same for some rows."""
         return replace(self, row_lower=self.row_lower[rows], row_upper=self.row_upper[rows])
 
 
-class Program:
+class EnvelopeProgram:
     """Linear programs over one set of changes.
 
     Attributes:
@@ -157,7 +157,7 @@ class Program:
         self.planes: list[Plane] = []
         made = self.layout.program
         self._matrix = made.matrix
-        self._root = Ends(made.row_lower, made.row_upper, made.lower, made.upper)
+        self._root = ProgramLimits(made.row_lower, made.row_upper, made.lower, made.upper)
         self._now = self._root.copy()
         self._solver: Any = warm_started(highs_model(made))
         for name in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
@@ -188,7 +188,7 @@ class Program:
             plane.heights = self.patches[plane.unit].heights(self.changes, plane.slopes)
             self._root.row_upper[row] = plane.top(None)
 
-    def decide(self, alternative: int | None, decisions: Decisions) -> None:
+    def decide(self, alternative: int | None, decisions: Fixed) -> None:
         """Move to a node of an alternative, or of none."""
         ends, layout = self._root.copy(), self.layout
         if alternative is not None:
@@ -201,21 +201,16 @@ class Program:
         for row, plane in enumerate(self.planes, self.first_plane):
             if plane.unit in decisions.pieces:
                 ends.row_upper[row] = plane.top(decisions.pieces[plane.unit])
-        first = 0
-        for layer in layout.above:
-            own = range(first, first + layer.x.size)
-            for neuron in [each for each in decisions.phases if each in own]:
-                place = neuron - first
-                z, x = layer.z[place], layer.x[place]
-                if decisions.phases[neuron]:
-                    ends.row_upper[layer.rises[place]] = 0.0
-                    ends.lower[z] = max(ends.lower[z], 0.0)
-                else:
-                    ends.upper[x], ends.upper[z] = 0.0, min(ends.upper[z], 0.0)
-            first += layer.x.size
+        for neuron, active in decisions.phases.items():
+            z, x = layout.z[neuron], layout.x[neuron]
+            if active:
+                ends.row_upper[layout.rises[neuron]] = 0.0
+                ends.lower[z] = max(ends.lower[z], 0.0)
+            else:
+                ends.upper[x], ends.upper[z] = 0.0, min(ends.upper[z], 0.0)
         self._move(ends)
 
-    def _move(self, ends: Ends) -> None:
+    def _move(self, ends: ProgramLimits) -> None:
         """Tell the solver what has changed."""
         now, self._now = self._now, ends
         rows = np.flatnonzero((now.row_lower != ends.row_lower) | (now.row_upper != ends.row_upper))
@@ -229,7 +224,7 @@ class Program:
             limits = ends.lower[columns], ends.upper[columns]
             self._solver.changeColsBounds(columns.size, own, *limits)
 
-    def solve(self, seconds: float, cost: FloatArray | None = None) -> Solved:
+    def solve(self, seconds: float, cost: FloatArray | None = None) -> Outcome:
         """Minimise the distance, the negative slack, or another cost, where the program stands."""
         import highspy
 
@@ -245,11 +240,11 @@ class Program:
             status = solver.getModelStatus()
         none = np.zeros(0)
         if status == known.kInfeasible:
-            return Solved(self._farkas(), None, none, none)
+            return Outcome(self._farkas(), None, none, none)
         solution = solver.getSolution()
         duals = np.asarray(solution.row_dual)
         if duals.size != self._matrix.shape[0]:
-            return Solved(-np.inf, None, none, none)
+            return Outcome(-np.inf, None, none, none)
         bound = safe_bound(self._matrix, self._now, cost, duals)
         duals, own = np.split(np.abs(duals), [self.first_plane])
         for plane, size in zip(self.planes, own, strict=True):
@@ -258,7 +253,7 @@ class Program:
         worth = np.bincount(units, own, minlength=len(self.patches)).astype(np.float64)
         solved = status == known.kOptimal
         point = np.asarray(solution.col_value) if solved else None
-        return Solved(bound, point, duals, worth)
+        return Outcome(bound, point, duals, worth)
 
     def _farkas(self) -> float:
         """Infinity where a ray shows that nothing is feasible."""
@@ -271,24 +266,25 @@ class Program:
         shown = max(safe_bound(self._matrix, self._now, nothing, each) for each in signed)
         return np.inf if shown > 0.0 else -np.inf
 
-    def allowed(self, unit: int, decisions: Decisions) -> tuple[int, ...]:
+    def allowed(self, unit: int, decisions: Fixed) -> tuple[int, ...]:
         """The pieces of a unit that may lead."""
         return decisions.pieces.get(unit, self.patches[unit].pieces)
 
     def excess(self, point: FloatArray) -> FloatArray:
         """How far each first unit is above what it is at a point, shape ``(units,)``."""
-        p, x = point[self.layout.p], point[self.layout.x]
+        p, x = point[self.layout.p], point[self.layout.units]
         own = np.array([patch.values(p).max() for patch in self.patches])
         found: FloatArray = np.maximum(x - own, 0.0)
         return found
 
-    def add_planes(self, solved: Solved, decisions: Decisions, most: int) -> int:
+    def add_planes(self, solved: Outcome, decisions: Fixed, most: int, seconds: float) -> int:
         """Planes that cut a point off, of the units that count most; how many there are.
 
         Args:
             solved: a program's solution.
             decisions: where the program stands.
             most: units that are looked at.
+            seconds: how many that may take.
         """
         assert solved.point is not None
         excess, p = self.excess(solved.point), solved.point[self.layout.p]
@@ -300,17 +296,19 @@ class Program:
         asked = [(unit, pieces) for unit, pieces in asked if len(pieces) > 1]
         pairs = [(self.patches[unit], np.array(pieces)) for unit, pieces in asked]
         found = []
-        for (unit, pieces), slopes in zip(asked, planes_at(self.changes, pairs, p), strict=True):
+        for (unit, pieces), slopes in zip(
+            asked, planes_at(self.changes, pairs, p, seconds), strict=True
+        ):
             patch = self.patches[unit]
             plane = Plane(unit, slopes, patch.heights(self.changes, slopes))
             height = float(slopes @ p[patch.columns]) + plane.top(pieces)
-            if solved.point[self.layout.x[unit]] > height + VIOLATED * self.ranges[unit]:
+            if solved.point[self.layout.units[unit]] > height + VIOLATED * self.ranges[unit]:
                 found.append(plane)
         self._drop()
         self._append(found, decisions)
         return len(found)
 
-    def _append(self, planes: Sequence[Plane], decisions: Decisions) -> None:
+    def _append(self, planes: Sequence[Plane], decisions: Fixed) -> None:
         """Rows of planes."""
         import scipy.sparse as sp
 
@@ -319,7 +317,8 @@ class Program:
         columns = [self.layout.p[self.patches[plane.unit].columns] for plane in planes]
         entries = [np.append(-plane.slopes, 1.0) for plane in planes]
         places = [
-            np.append(own, self.layout.x[p.unit]) for own, p in zip(columns, planes, strict=True)
+            np.append(own, self.layout.units[p.unit])
+            for own, p in zip(columns, planes, strict=True)
         ]
         starts = np.cumsum([0, *(each.size for each in entries)])
         parts = np.concatenate(entries), np.concatenate(places), starts

@@ -18,8 +18,13 @@ from typing import Protocol
 import numpy as np
 
 from reluopt.engines.branch_and_bound.corners.units import units_of
-from reluopt.engines.branch_and_bound.envelopes.program import NOTHING, Decisions, Program, Solved
-from reluopt.engines.branch_and_bound.envelopes.reading import region_of, split
+from reluopt.engines.branch_and_bound.envelopes.program import (
+    NOTHING,
+    EnvelopeProgram,
+    Fixed,
+    Outcome,
+)
+from reluopt.engines.branch_and_bound.envelopes.reading import linear_region_of, split
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
 
@@ -92,13 +97,13 @@ class Host(Protocol):
         """Count what happens inside."""
         ...
 
-    def told(self, bounds: list[float]) -> None:
-        """Be told the alternatives' bounds, after each node."""
+    def told(self, bound: float) -> None:
+        """Be told what is proven, after each node."""
         ...
 
 
 @dataclass(order=True)
-class _Node:
+class _OpenNode:
     """An open node.
 
     Attributes:
@@ -111,25 +116,24 @@ class _Node:
     bound: float
     number: int
     alternative: int = field(compare=False)
-    decisions: Decisions = field(compare=False)
+    decisions: Fixed = field(compare=False)
 
 
-class Tree:
+class EnvelopeTree:
     """Grows over a program's set.
 
     Attributes:
         program: of the root.
-        bounds: proven bounds of the alternatives; of none more than the host's cutoff.
+        bound: proven of all alternatives; no more than the host's cutoff was.
         size: of the largest program.
     """
 
-    def __init__(self, program: Program, bounds: list[float], host: Host) -> None:
-        self.program, self.bounds, self._host = program, bounds, host
-        self.size = program.size
-        self._floors = [math.inf] * len(bounds)
+    def __init__(self, program: EnvelopeProgram, bound: float, host: Host) -> None:
+        self.program, self.bound, self._host = program, bound, host
+        self.size, self._floor = program.size, math.inf
         self._numbers = itertools.count()
-        self._open: list[_Node] = []
-        for index, bound in enumerate(bounds):
+        self._open: list[_OpenNode] = []
+        for index in range(len(program.alternatives)):
             self._push(bound, index, NOTHING)
 
     def grow(self) -> None:
@@ -143,18 +147,16 @@ class Tree:
             self._tell()
         self._tell()
 
-    def _push(self, bound: float, alternative: int, decisions: Decisions) -> None:
-        heapq.heappush(self._open, _Node(bound, next(self._numbers), alternative, decisions))
+    def _push(self, bound: float, alternative: int, decisions: Fixed) -> None:
+        heapq.heappush(self._open, _OpenNode(bound, next(self._numbers), alternative, decisions))
 
     def _tell(self) -> None:
-        """Bounds of the alternatives, from what is open."""
-        found = [min(floor, self._host.cutoff) for floor in self._floors]
-        for node in self._open:
-            found[node.alternative] = min(found[node.alternative], node.bound)
-        self.bounds = [max(*pair) for pair in zip(self.bounds, found, strict=True)]
-        self._host.told(self.bounds)
+        """What is proven, from what is open."""
+        least = self._open[0].bound if self._open else math.inf
+        self.bound = max(self.bound, min(least, self._floor, self._host.cutoff))
+        self._host.told(self.bound)
 
-    def _sides(self, node: _Node) -> list[Decisions]:
+    def _sides(self, node: _OpenNode) -> list[Fixed]:
         """Bound a node; what it is split into, nothing where it is closed."""
         host, program = self._host, self.program
         program.decide(node.alternative, node.decisions)
@@ -165,13 +167,13 @@ class Tree:
             return [node.decisions]
         sides = split(program, solved, node.decisions)
         if not sides:
-            self._floors[node.alternative] = min(self._floors[node.alternative], node.bound)
+            self._floor = min(self._floor, node.bound)
         often = host.nodes <= LOOKS or host.nodes % LOOK_EVERY == 0
         if solved.point is not None and (often or not sides):
             self._look(node.alternative, solved.point)
         return sides
 
-    def _solved(self, node: _Node) -> Solved:
+    def _solved(self, node: _OpenNode) -> Outcome:
         """The node's program, with planes as long as they gain."""
         host, program, below = self._host, self.program, node.decisions.any
         self.size = max(self.size, program.size, key=lambda size: size["constraints"])
@@ -193,7 +195,7 @@ class Tree:
                 if host.done:
                     return solved
             with host.step("planes"):
-                if not program.add_planes(solved, node.decisions, most):
+                if not program.add_planes(solved, node.decisions, most, host.seconds):
                     return solved
             turn += 1
 
@@ -207,7 +209,7 @@ class Tree:
         program, host = self.program, self._host
         with host.step("polishing"):
             self._show(alternative, point)
-            program.decide(alternative, region_of(program, point))
+            program.decide(alternative, linear_region_of(program, point))
             found = program.solve(host.seconds).point
             if found is not None:
                 self._show(alternative, found)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
-from reluopt.bounds.scaling import balanced, balanced_logits
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.corners.units import units_of
 from reluopt.engines.branch_and_bound.dual.attack import Witness
@@ -15,12 +13,11 @@ from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.verdict import Attack
 from reluopt.engines.branch_and_bound.envelopes.neurons import bounded_program
 from reluopt.engines.branch_and_bound.envelopes.patches import Changes
-from reluopt.engines.branch_and_bound.envelopes.tree import Tree
-from reluopt.engines.branch_and_bound.frame import multiplied
+from reluopt.engines.branch_and_bound.envelopes.tree import EnvelopeTree
 from reluopt.engines.branch_and_bound.search import BELOW_ZERO
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
-from reluopt.questions.tasks import Alternative
+from reluopt.questions.tasks import Task
 
 STEPS = 6
 """Gradient steps from each input that is looked at."""
@@ -59,25 +56,21 @@ class _Host:
         del name
         return nullcontext()
 
-    def told(self, bounds: list[float]) -> None:
-        del bounds
+    def told(self, bound: float) -> None:
+        del bound
 
 
 def decided(
     network: ReLUNetwork,
+    task: Task,
     ends: tuple[FloatArray, FloatArray],
-    alternatives: Sequence[Alternative],
     deadline: Deadline,
     attack: Attack,
 ) -> Decision:
-    """What a box holds, of a network that :func:`.tree.takes`."""
-    largest = float(np.abs(np.array(ends)).max(initial=0.0))
-    scaled, factor = balanced_logits(balanced(network, largest), largest)
+    """What a box holds, of a network that :func:`~..envelopes.tree.takes`, scaled."""
     changes = Changes.of_box(*ends)
-    asked = [multiplied(each, factor) for each in alternatives]
-    program = bounded_program(changes, units_of(scaled), asked, deadline)
+    program = bounded_program(changes, units_of(network), task.alternatives, deadline)
     host = _Host(deadline, attack)
-    tree = Tree(program, [-np.inf] * len(alternatives), host)
+    tree = EnvelopeTree(program, -np.inf, host)
     tree.grow()
-    slack = -min(tree.bounds, default=np.inf) / factor  # a power of two
-    return Decision(witness=host.witness, slack=slack, nodes=host.nodes)
+    return Decision(witness=host.witness, slack=-tree.bound, nodes=host.nodes)
