@@ -200,14 +200,27 @@ class ReLUNetwork:
             counts as inactive.
         """
         batch, single = self.flat_inputs(inputs)
-        pattern = self.activation_pattern(batch)
         rows = np.asarray(weights, dtype=np.float64)
-        gradient = np.broadcast_to(rows, (batch.shape[0], self.output_size))
+        rows = np.broadcast_to(rows, (batch.shape[0], self.output_size))
+        gradient = self.gradient_in(self.activation_pattern(batch), rows)
+        return gradient[0] if single else gradient
+
+    def gradient_in(self, pattern: Sequence[BoolArray], weights: FloatArray) -> FloatArray:
+        """:meth:`gradient` for a batch whose phases are known.
+
+        Args:
+            pattern: which hidden neurons are active, shape ``(batch, n_k)`` for each hidden layer.
+            weights: shape ``(batch, n_K)``.
+
+        Returns:
+            Shape ``(batch, n_0)``.
+        """
+        gradient = weights
         for k in range(len(self.affine_layers) - 1, -1, -1):
             gradient = self.affine_layers[k].backward(gradient)
             if k > 0:
                 gradient = gradient * pattern[k - 1]
-        return gradient[0] if single else gradient
+        return gradient
 
     def region_map(self, pattern: Sequence[BoolArray]) -> list[tuple[FloatArray, FloatArray]]:
         """The affine maps that the network is equal to on one linear region.
