@@ -12,7 +12,7 @@ from reluopt.attacks.linear_regions import (
 )
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import Deadline
-from reluopt.questions.problems import AnyTarget, Blend, MinimalPerturbation, Norm
+from reluopt.questions.problems import AnyTarget, Blend, MinimalPerturbation, Norm, RunnerUpTarget
 
 KERNELS = ("greedy_pixels", "walk", "decoupled_steps", "undo_pixels")
 SMOOTH = "L1 with limits"
@@ -35,8 +35,9 @@ def task(thesis, test_images):
     def make(norm):
         smoothness = 0.1 if norm is SMOOTH else None
         measure = Norm.L1 if norm is SMOOTH else norm
+        target = RunnerUpTarget() if norm is SMOOTH else AnyTarget()  # its programs are large
         return MinimalPerturbation(
-            test_images.image(0), 7, AnyTarget(), measure, smoothness=smoothness
+            test_images.image(0), 7, target, measure, smoothness=smoothness
         ).task(thesis)
 
     return make
@@ -54,8 +55,8 @@ def test_work_ends_at_the_deadline(thesis, task, clock, norm):
     asked = task(norm)
     unlimited = find_incumbent(thesis, asked)
     needed, best = clock.calls, np.inf
-    assert needed > 12
-    for limit in (1, 2, 5, needed // 2, needed - 1, needed):
+    assert needed > (4 if norm is SMOOTH else 12)
+    for limit in sorted({1, 2, 5, needed // 2, needed - 1, needed}):
         clock.calls = 0
         found = find_incumbent(thesis, asked, deadline=Deadline.after(limit, clock))
         assert clock.calls == limit

@@ -47,8 +47,8 @@ print(*sorted(name for name, _ in loaded() - warm))
         ("bnb", "l1", "any", "test:100"),
         ("bnb", "l2", "any", "test:100"),
         ("bnb", "blend:0.5", "+5", "test:100"),
-        ("highs", "l1", "+5", "test:100"),
-        ("highs", "linf", "+5", "test:100"),
+        ("highs", "l1", "+5", "test:110"),
+        ("highs", "linf", "+5", "test:110"),
     ],
     ids=" ".join,
 )

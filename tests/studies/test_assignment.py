@@ -14,7 +14,7 @@ from reluopt.studies.published import ASSIGNMENT
 
 
 def test_the_study_tells_its_rows(few, told, files):
-    result = few("assignment", 2, time_limit=2.0)
+    result = few("assignment", 2, time_limit=4.0)
     rows = pd.read_csv(result.folder / "assignment-rows.csv").set_index("question")
     own = rows[rows["engine"] == "bnb"]
     assert (own["status"] == "OPTIMAL").all()
@@ -31,7 +31,7 @@ def test_the_study_tells_its_rows(few, told, files):
     assert "the bundled `ctu` misread test image 12, a nine, is 3.04616, proven" in text
     assert "all four conventions have the same optima" in text
     before = files(result)
-    again = few("assignment", 2, time_limit=2.0)
+    again = few("assignment", 2, time_limit=4.0)
     assert files(again) == before
     assert again.facts == result.facts
 
