@@ -75,8 +75,8 @@ def starting_points(
 
     Greedy moves of single inputs for L1; for L2 and Linf normalised gradient steps on a soft
     minimum of the slacks, then steps along the border (Rony et al. 2019). 1 to 3 ms for one
-    alternative of 784-32-16-10. In L1 and Linf the minimum-norm attack comes first where there are
-    many neurons (:mod:`.minimum_norm`), and tells which alternatives are tried so.
+    alternative of 784-32-16-10. Where there are many neurons the minimum-norm attack comes first
+    (:mod:`.minimum_norm`), and tells which alternatives are tried so.
 
     Args:
         network: the network.
@@ -94,7 +94,7 @@ def starting_points(
     """
     search = _Search(flatten(network) if flat is None else flat, task, seed, deadline)
     found: list[Incumbent] = []
-    if sum(network.hidden_sizes) > WIDE and (task.norm.moves_few or task.norm.moves_all):
+    if sum(network.hidden_sizes) > WIDE:
         found = search.minimum_norm(network)
     limit = search.cutoff(found)
     promising = [each.alternative for each in found if each.objective <= limit]
@@ -103,10 +103,10 @@ def starting_points(
         found += [] if incumbent is None else [incumbent]
     if not found:
         found = search.random_attempts()
-    if not found or promising:
-        return _best_of_each(found)
+    found = _best_of_each(found)
+    if promising and task.norm.moves_few:  # greedy moves at other temperatures take long
+        return found
     limit = search.cutoff(found)
-    found.sort(key=_objective)
     improved = [search.improved(each) if each.objective <= limit else each for each in found]
     return _best_of_each(improved)
 
