@@ -52,7 +52,7 @@ FIXED_IMAGES, REDUCED, COMPLETE = 2, 1, 5
 FIXED_LIMIT, REDUCED_FIXED_LIMIT = 30.0, 10.0
 """Seconds for a program with fixed input. Those that are solved take a few."""
 
-LIMIT, REDUCED_LIMIT = 10.0, 5.0
+LIMIT, REDUCED_LIMIT = 30.0, 5.0
 """Seconds for a nearest image. Proofs would take longer than anybody waits."""
 
 METHODS = (("highs", "constant"), ("highs", "interval"), ("scip", "interval"))
@@ -315,14 +315,15 @@ def _distance_facts(group: Sequence[FinishedAttack]) -> dict[str, Any]:
     rows = [result.row for result in group]
     found = [known(row.distance) for row in rows if row.certified]
     bounds = [max(row.bound or 0.0, 0.0) for row in rows]
+    bound = statistics.fmean(bounds) if bounds else None
     return {
         "problems": len(rows),
         "found": len(found),
         "proven": sum(row.status == Status.OPTIMAL for row in rows),
         "mean": round(statistics.fmean(found), 4) if found else None,
         "deviation": round(statistics.stdev(found), 4) if len(found) > 1 else None,
-        "bound": round(statistics.fmean(bounds), 4) if bounds else None,
-        "bounded": sum(bound > 0.0 for bound in bounds),
+        "bound": None if bound is None else round(bound, 4),
+        "share": round(bound / statistics.fmean(found), 4) if found and bound is not None else None,
         "seconds": round(statistics.fmean(row.seconds or 0.0 for row in rows), 1),
     }
 
