@@ -71,6 +71,24 @@ def test_work_ends_at_the_deadline(thesis, task, clock, norm):
     assert best == unlimited.objective
 
 
+def test_large_linear_regions_end_between_steps(thesis, task, clock, monkeypatch):
+    """Newton's steps of thousands of rows take half a second each."""
+    asked = task(Norm.L2)
+    begin = starting_points(thesis, asked)[0]
+    pattern = thesis.activation_pattern(begin.image)
+    given = (thesis, asked, asked.alternatives[begin.alternative], pattern)
+    whole = linear_region_minimum(*given)
+    monkeypatch.setattr(linear_regions, "LARGE_ROWS", 0)
+    clock.calls = 0
+    assert (linear_region_minimum(*given) == whole).all()
+    needed = clock.calls
+    assert needed > 2
+    for limit in range(1, needed):
+        clock.calls = 0
+        assert linear_region_minimum(*given, deadline=Deadline.after(limit, clock)) is None
+        assert clock.calls == limit
+
+
 def test_random_starts_end_too(make_network, clock):
     """Margins that nothing meets: walks from the image and from random inputs all fail."""
     network = make_network((4, 5, 3), 0)

@@ -12,7 +12,7 @@ from scipy.optimize import linprog, minimize
 
 from reluopt.answers.check import check_perturbation
 from reluopt.attacks import dual_newton
-from reluopt.attacks.dual_newton import nearest_point
+from reluopt.attacks.dual_newton import FOUND, MAX_NEWTON_STEPS, NONE, OPEN, nearest_point
 from reluopt.attacks.linear_regions import (
     find_incumbent,
     improve_by_linear_regions,
@@ -252,12 +252,21 @@ def test_nearest_point_meets_the_optimality_conditions(seed: int, rows: int, siz
     inside = low + (high - low) * generator.random(size)
     rhs = matrix @ inside - 0.1 * generator.random(rows) * (generator.random(rows) < 0.9)
     duals, delta = np.zeros(rows), np.empty(size)
-    assert nearest_point(matrix, rhs, low, high, 0.0, 1e6, 1e-10, duals, delta)
+    assert nearest_point(matrix, rhs, low, high, 0.0, 1e6, 1e-10, 30, duals, delta) == FOUND
     slack = matrix @ delta - rhs
     assert slack.min() >= -1e-7
     assert duals.min() >= 0.0
     assert np.abs(duals * slack).max() <= 1e-6 * (1.0 + duals.max())
     np.testing.assert_allclose(delta, np.clip(matrix.T @ duals, low, high), atol=1e-9)
+    # One step a call ends with the same bits.
+    again, ended = np.zeros(rows), OPEN
+    for _ in range(MAX_NEWTON_STEPS):
+        if ended == OPEN:
+            given = (matrix, rhs, low, high, 0.0, 1e6, 1e-10, 1)
+            ended = nearest_point(*given, again, point := np.empty(size))
+    assert ended == FOUND
+    assert (again == duals).all()
+    assert (point == delta).all()
 
 
 def test_nearest_point_gives_up_on_empty_sets_and_at_the_cutoff() -> None:
@@ -265,11 +274,13 @@ def test_nearest_point_gives_up_on_empty_sets_and_at_the_cutoff() -> None:
     low, high = -np.ones(2), np.ones(2)
     delta = np.empty(2)
     impossible = np.array([0.5, 0.5])
-    assert not nearest_point(matrix, impossible, low, high, 0.0, 100.0, 1e-10, np.zeros(2), delta)
+    given = (low, high, 0.0, 100.0, 1e-10, MAX_NEWTON_STEPS, np.zeros(2), delta)
+    assert nearest_point(matrix, impossible, *given) == NONE
     far = np.array([0.9, -1.0])
-    assert nearest_point(matrix, far, low, high, 0.0, 1.0, 1e-10, np.zeros(2), delta)
+    given = (matrix, far, low, high, 0.0)
+    assert nearest_point(*given, 1.0, 1e-10, 30, np.zeros(2), delta) == FOUND
     assert delta[0] == pytest.approx(0.9)
-    assert not nearest_point(matrix, far, low, high, 0.0, 0.5, 1e-10, np.zeros(2), delta)
+    assert nearest_point(*given, 0.5, 1e-10, 30, np.zeros(2), delta) == NONE
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -299,10 +310,9 @@ def test_a_failing_newton_call_costs_no_more_than_a_successful_one(
     for count in (rows - 1, rows):
         steps.clear()
         delta, duals = np.empty(size), np.zeros(count)
-        met = python(matrix[:count], rhs[:count], low, high, 0.0, np.inf, 1e-10, duals, delta)
-        found.append((met, len(steps)))
-    assert found[0][0]
-    assert not found[1][0]
+        given = (matrix[:count], rhs[:count], low, high, 0.0, np.inf, 1e-10, MAX_NEWTON_STEPS)
+        found.append((python(*given, duals, delta), len(steps)))
+    assert [ended for ended, _ in found] == [FOUND, NONE]
     assert found[1][1] <= max(found[0][1], 10)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import linprog
 
 from reluopt.answers.check import check_perturbation
-from reluopt.attacks.dual_newton import nearest_point
+from reluopt.attacks.dual_newton import FOUND, nearest_point
 from reluopt.attacks.linear_region_lp import nearest_change
 from reluopt.attacks.linear_regions import find_incumbent, improve_by_linear_regions
 from reluopt.attacks.linearised import linearised_starts
@@ -101,6 +101,8 @@ def test_l2_is_that_of_the_dual_newton_method(seed):
     stacked = np.vstack([rows, -dense / scale, dense / scale])
     sides = np.concatenate([rhs, np.tile(-limits.limit / scale, 2)])
     expected, duals = np.empty(12), np.zeros(sides.size)
-    assert nearest_point(stacked, sides, low, high, 0.0, np.inf, 1e-10, duals, expected)
+    assert (
+        nearest_point(stacked, sides, low, high, 0.0, np.inf, 1e-10, 30, duals, expected) == FOUND
+    )
     delta, _ = nearest_change(rows, rhs, low, high, Norm.L2, limits)
     np.testing.assert_allclose(delta, expected, atol=1e-6)

@@ -34,6 +34,9 @@ MAX_NEWTON_STEPS = 30
 """3 to 10 are usual, for a polyhedron that misses the box as well; more than 20 were not seen to
 succeed."""
 
+FOUND, NONE, OPEN = 1, 0, -1
+"""What :func:`nearest_point` ends with."""
+
 APART = 1e-9
 """Share of its terms by which a Farkas certificate must be positive, above their rounding."""
 
@@ -227,9 +230,10 @@ def nearest_point(
     tilt: float,
     cutoff: float,
     tolerance: float,
+    steps: int,
     duals: FloatArray,
     delta: FloatArray,
-) -> bool:
+) -> int:
     """Solve the problem of the module.
 
     Args:
@@ -240,12 +244,15 @@ def nearest_point(
         tilt: k.
         cutoff: give up when the optimum (twice the objective above) provably exceeds it.
         tolerance: largest violation of a row.
+        steps: Newton steps to take, at least one.
         duals: start, >= 0; receives lambda.
         delta: receives the point.
 
     Returns:
-        Whether ``delta`` meets every row to the tolerance and is optimal; False when the cutoff
-        was passed, the polyhedron was seen to miss the box, or the steps ran out.
+        :data:`FOUND` where ``delta`` meets every row to the tolerance and is optimal;
+        :data:`NONE` when the cutoff was passed, the polyhedron was seen to miss the box, or nothing
+        is gained any more; :data:`OPEN` when the steps ran out, so that another call goes on from
+        ``duals``.
     """
     size, count = low.size, rhs.size
     g, trial = np.full(size, -tilt), np.empty(size)
@@ -253,15 +260,15 @@ def nearest_point(
     value = _dual_value(g, low, high, np.sum(duals * rhs))
     residuals = np.empty(count)
     cutoff = min(cutoff, 2.0 * (1.0 + APART) * _largest_objective(low, high, tilt))
-    for _ in range(MAX_NEWTON_STEPS):
+    for _ in range(steps):
         for i in range(size):
             delta[i] = min(max(g[i], low[i]), high[i])
         _residuals(rows, rhs, delta, residuals)
         worst = _worst(residuals, duals)
         if 2.0 * value > cutoff or _miss(g, low, high, tilt, np.sum(duals * rhs)):
-            return False
+            return NONE
         if worst <= tolerance:
-            return True
+            return FOUND
         step = _ascent(rows, residuals, duals, g, low, high)
         slope = np.sum(step * residuals)
         change = np.zeros(size)
@@ -278,10 +285,10 @@ def nearest_point(
             share *= 0.5
         if not moved:
             # Rounding hides any further ascent: the last point is as good as it gets.
-            return worst <= LAST_RESORT * tolerance
+            return FOUND if worst <= LAST_RESORT * tolerance else NONE
         for r in range(count):
             duals[r] = max(duals[r] + share * step[r], 0.0)
         g[:] = -tilt
         add_scaled_rows(rows.reshape(-1), 0, size, duals, g)
         value = _dual_value(g, low, high, np.sum(duals * rhs))
-    return False
+    return OPEN

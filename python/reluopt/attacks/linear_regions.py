@@ -23,7 +23,7 @@ from typing import TypeAlias
 import numpy as np
 
 from reluopt.answers.solution import Incumbent
-from reluopt.attacks.dual_newton import nearest_point
+from reluopt.attacks.dual_newton import FOUND, MAX_NEWTON_STEPS, OPEN, nearest_point
 from reluopt.attacks.start import safety_of, starting_points
 from reluopt.bridges.base import lifted
 from reluopt.deadline import NEVER, Deadline
@@ -46,9 +46,9 @@ IMPROVEMENT = 1e-7
 MAX_STARTS = 3
 """Alternatives from which a walk through linear regions starts."""
 
-MOST_SQUARED = 10_000_000
-"""Entries of the rows of the largest linear region that the dual Newton method is given: it takes
-seconds for them, and cannot be stopped."""
+MOST_SQUARED, LARGE_ROWS = 10_000_000, 500_000
+"""Entries of the rows of the largest linear region that the dual Newton method is given, where it
+takes half a second for a step; and from how many on it looks at the clock after each."""
 
 SQUARES = (0.0, 1.0)
 """Costs of the norm that the dual Newton method minimises."""
@@ -353,5 +353,10 @@ def minimise_over_rows(
     delta, duals = np.empty(low.size), start.copy()
     # The cutoff is on the objective of the untightened problem: leave room for the tightening.
     limit, tilt = cutoff * (1.0 + IMPROVEMENT), task.distance.tilt
-    found = nearest_point(rows.matrix, rhs, low, high, tilt, limit, ROW_TOLERANCE, duals, delta)
-    return (delta, duals) if found else None
+    steps = MAX_NEWTON_STEPS if rows.matrix.size < LARGE_ROWS else 1
+    for _ in range(0, MAX_NEWTON_STEPS, steps):
+        given = (rows.matrix, rhs, low, high, tilt, limit, ROW_TOLERANCE, steps)
+        ended = nearest_point(*given, duals, delta)
+        if ended != OPEN or deadline.passed:
+            return (delta, duals) if ended == FOUND else None
+    return None
