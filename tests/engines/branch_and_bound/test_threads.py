@@ -34,6 +34,19 @@ def test_without_threads_parts_run_where_they_are():
         assert each(lambda part: threading.current_thread(), [1]) == [threading.current_thread()]
 
 
+def test_parts_of_parts_stay_where_they_are():
+    """More threads than there are would wait for each other."""
+
+    def several(part):
+        assert thread_count() == 1
+        return each(lambda _: threading.current_thread(), [1, 2])
+
+    with limited_threads(2):
+        for first, second in each(several, [1, 2, 3]):
+            assert first is second
+        assert thread_count() == 2
+
+
 def test_errors_come_out():
     def fail(part):
         raise ValueError(f"part {part}")

@@ -13,6 +13,7 @@ from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
 from reluopt.engines.branch_and_bound.dual.squeezing import squeeze_last
 from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
+from reluopt.engines.branch_and_bound.threads import limited_threads
 from reluopt.questions.problems import Verification
 
 SIZES = (4, 9, 7, 3)
@@ -49,6 +50,16 @@ def test_ends_are_squeezed_to_what_inputs_reach(seed):
     undecided = (lower < 0.0) & (upper > 0.0)
     width, reached = upper - lower, values.max(axis=0) - values.min(axis=0)
     assert (width[undecided] <= 1.2 * reached[undecided] + 0.1).all()
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_neurons_on_threads_get_the_same_bounds(squeeze):
+    network = random_network(np.random.default_rng(1), SIZES)
+    alone = bounds(network, squeeze)
+    with limited_threads(3):
+        together = bounds(network, squeeze)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_long_searches_squeeze_and_those_that_keep_proofs_do_not(monkeypatch):

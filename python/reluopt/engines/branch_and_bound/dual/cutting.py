@@ -7,12 +7,15 @@ triangles lose in the first layer.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reluopt.deadline import NEVER, Deadline
+from reluopt.engines.branch_and_bound import threads
 from reluopt.engines.branch_and_bound.dual.ascent import Climbed, Model, climb
 from reluopt.engines.branch_and_bound.dual.certificate import lower_bounds
 from reluopt.engines.branch_and_bound.dual.chain import Chain, Step
@@ -200,41 +203,59 @@ def bound_last_with_planes(
 ) -> None:
     """Tighten some undecided neurons of a chain's last layer, each end with planes of its own.
 
-    Over a simplex all share planes. Neurons that a share of the time leaves keep their bounds.
+    Over a simplex all share planes. Neurons that a share of the time leaves keep their bounds; each
+    is bounded on a thread of its own, where there are several.
     """
     model = Model.of(chain)
     if not chain.domain.is_box:
         _bound_last_with_vertices(model, neurons)
         return
-    made: list[tuple[int, int, Cut]] = []
-    bounds: list[float] = []
     until = deadline.share(LAYER_SHARE)
-    for neuron in neurons.tolist():
-        if until.passed:
-            break
-        for sign in (1, -1):
-            forms = signed_rows(chain, np.array([neuron]), np.array([sign], dtype=np.int8))
-            batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
-            found = hull_cut(model, batch, rounds, iterations)
-            if found is None:
-                return
-            made.append((neuron, sign, found))
-            free = found.batch.free[:2]
-            bound = lower_bounds(chain, forms, batch.phases, *free, found.planes)
-            bounds.append(float(bound[0]))
-            if bounds[-1] >= 0.0:  # decided: its other end does not matter
-                break
+
+    def ends(neuron: int) -> list[_End]:
+        return [] if until.passed else _ends(model, neuron, rounds, iterations)
+
+    made = list(itertools.chain(*threads.each(ends, neurons.tolist())))
     if made:
-        recipes = [each.recipe for _, _, each in made if each.recipe is not None]
         step = Step(
             len(chain.layers) - 1,
-            np.array([neuron for neuron, _, _ in made]),
-            np.array([sign for _, sign, _ in made], dtype=np.int8),
-            np.concatenate([each.batch.multipliers for _, _, each in made]),
-            np.array([each.points for each in recipes]),
-            np.array([each.shares for each in recipes]),
+            np.array([end.neuron for end in made]),
+            np.array([end.sign for end in made], dtype=np.int8),
+            np.concatenate([end.cut.batch.multipliers for end in made]),
+            np.array([end.recipe.points for end in made]),
+            np.array([end.recipe.shares for end in made]),
         )
-        chain.bound_last(step, np.array(bounds))
+        chain.bound_last(step, np.array([end.bound for end in made]))
+
+
+class _End(NamedTuple):
+    """A bound of one end of a neuron, and what it is shown by."""
+
+    neuron: int
+    sign: int
+    cut: Cut
+    recipe: Recipe
+    bound: float
+
+
+def _ends(model: Model, neuron: int, rounds: int, iterations: int) -> list[_End]:
+    """Both ends of a neuron of a last layer, each with planes of its own; one if that decides it.
+
+    None where no neuron of the first layer is undecided.
+    """
+    chain, made = model.chain, []
+    for sign in (1, -1):
+        forms = signed_rows(chain, np.array([neuron]), np.array([sign], dtype=np.int8))
+        batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
+        found = hull_cut(model, batch, rounds, iterations)
+        if found is None or found.recipe is None:
+            break
+        free = found.batch.free[:2]
+        bound = float(lower_bounds(chain, forms, batch.phases, *free, found.planes)[0])
+        made.append(_End(neuron, sign, found, found.recipe, bound))
+        if bound >= 0.0:  # decided: its other end does not matter
+            break
+    return made
 
 
 def _bound_last_with_vertices(model: Model, neurons: NDArray[np.int64]) -> None:

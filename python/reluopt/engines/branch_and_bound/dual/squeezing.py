@@ -8,6 +8,8 @@ that have taken longer; and proofs do not keep these trees.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from reluopt.deadline import Deadline
@@ -17,6 +19,7 @@ from reluopt.engines.branch_and_bound.dual.cutting import cut
 from reluopt.engines.branch_and_bound.dual.goals import Goal
 from reluopt.engines.branch_and_bound.dual.layers import root_batch, signed_rows
 from reluopt.engines.branch_and_bound.dual.tree import LOOK_EVERY, Tree
+from reluopt.engines.branch_and_bound.threads import each
 from reluopt.numerics.arrays import AnyFloat, IntArray
 
 MOST_NODES = 1000
@@ -28,18 +31,20 @@ CLOSE = 1e-3
 
 def squeeze_last(chain: Chain, deadline: Deadline) -> None:
     """Tighten both ends of the undecided neurons of a chain's last layer, while there is time."""
-    neurons, signs, bounds = [], [], []
-    for neuron in chain.layers[-1].undecided.tolist():
+
+    def ends(neuron: int) -> list[tuple[int, int, float]]:
+        made: list[tuple[int, int, float]] = []
         for sign in (1, -1):
-            if deadline.passed:
+            if deadline.passed or (made and made[0][2] >= 0.0):  # decided by its first end
                 break
-            neurons.append(neuron)
-            signs.append(sign)
-            bounds.append(_least(chain, neuron, sign, deadline))
-            if bounds[-1] >= 0.0:  # decided: its other end does not matter
-                break
+            made.append((neuron, sign, _least(chain, neuron, sign, deadline)))
+        return made
+
+    made = list(itertools.chain(*each(ends, chain.layers[-1].undecided.tolist())))
     chain.tighten_last(
-        np.array(neurons, dtype=np.int64), np.array(signs, dtype=np.int8), np.array(bounds)
+        np.array([neuron for neuron, _, _ in made], dtype=np.int64),
+        np.array([sign for _, sign, _ in made], dtype=np.int8),
+        np.array([bound for _, _, bound in made]),
     )
 
 
