@@ -1,5 +1,7 @@
 """The minimum-norm attack: what it finds is what it says, and near; and large networks begin so."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from helpers.clocks import FakeClock
 from helpers.convolutions import folded_question
-from reluopt.attacks import start
+from reluopt.attacks import minimum_norm, start
 from reluopt.attacks.minimum_norm import STEPS, minimum_norm_starts
 from reluopt.attacks.start import safe_sides, starting_points
 from reluopt.deadline import Deadline
@@ -16,14 +18,32 @@ from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.networks.zoo import load_bundled
 from reluopt.pipeline import solve
-from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm
+from reluopt.questions.margins import LogitConditions
+from reluopt.questions.problems import AnyTarget, MinimalPerturbation, Norm, RelativeMargin
 
 NORMS = (Norm.L1, Norm.L2, Norm.LINF)
 
 
+def random_wide(sizes, seed, size=1.0, bias=0.1):
+    """A random network, the logits of which are about so large."""
+    random, layers = np.random.default_rng(seed), []
+    for inputs, outputs in pairwise(sizes):
+        weight = random.normal(size=(outputs, inputs)) * np.sqrt(2.0 / inputs)
+        layers.append(Dense(weight, bias * random.normal(size=outputs)))
+    layers[-1] = Dense(size * layers[-1].weight, size * layers[-1].bias)
+    return ReLUNetwork(tuple(layers))
+
+
+def conditions_of(task):
+    return [
+        LogitConditions(each.conditions.matrix, safe_sides(each.conditions))
+        for each in task.alternatives
+    ]
+
+
 def found_by(network, task, **options):
-    sides = [safe_sides(each.conditions) for each in task.alternatives]
-    return minimum_norm_starts(network, task, sides, start.PROMISING, **options)
+    given = (network, task, conditions_of(task), start.PROMISING)
+    return minimum_norm_starts(*given, **options).incumbents
 
 
 def assert_true(network, task, found):
@@ -86,6 +106,42 @@ def test_logits_of_any_scale(size):
     task = MinimalPerturbation(image, int(network.predict(image)), AnyTarget(), Norm.L2)
     task = task.task(network)
     assert_true(network, task, found_by(network, task))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_logits_of_any_size_are_checked_by_a_forward_pass(norm):
+    """Rounding of logits of 1e30 exceeds what conditions are tightened by."""
+    network = random_wide((30, 300, 300, 5), 0, size=1e30)
+    image = np.random.default_rng(0).random(30)
+    task = MinimalPerturbation(image, int(network.predict(image)), AnyTarget(), norm)
+    task = task.task(network)
+    assert_true(network, task, starting_points(network, task))
+
+
+def test_alternatives_that_no_step_met_are_tried_by_walks():
+    """Steps along the worst condition alone may stall between two: here for the nearest label."""
+    network = random_wide((2, 261, 261, 10), 129, bias=0.0)
+    image = np.array([0.31731621952867595, 0.45642259521502593])
+    label = int(network.predict(image))
+    problem = MinimalPerturbation(image, label, AnyTarget(), Norm.L2, RelativeMargin(0.5))
+    task = problem.task(network)
+    first = minimum_norm_starts(network, task, conditions_of(task), start.PROMISING)
+    found = starting_points(network, task)
+    assert_true(network, task, found)
+    assert found[0].alternative in first.missed
+    assert found[0].objective < 0.3 * first.incumbents[0].objective
+
+
+def test_many_alternatives_take_turns(test_images, monkeypatch):
+    network = load_bundled("mlp-100")
+    image = test_images.image(2)
+    task = MinimalPerturbation(image, int(network.predict(image)), AnyTarget(), Norm.L1)
+    task = task.task(network)
+    together = found_by(network, task)
+    monkeypatch.setattr(minimum_norm, "TOGETHER", 2)
+    apart = found_by(network, task)
+    assert_true(network, task, apart)
+    assert apart[0].objective == pytest.approx(together[0].objective, rel=0.02)
 
 
 def test_a_deadline_ends_it(thesis, test_images, monkeypatch):

@@ -22,6 +22,7 @@ from reluopt.attacks.criteria import (
     TargetedMisclassification,
     as_criterion,
 )
+from reluopt.attacks.steps import without_stuck
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import BoolArray, FloatArray
@@ -234,10 +235,8 @@ class Batch:
             length: of the step.
         """
         gradient = self._network.gradient(points, self.criterion.of(rows).ascent(logits))
-        stuck = ((gradient > 0.0) & (points >= self._box.upper)) | (
-            (gradient < 0.0) & (points <= self._box.lower)
-        )
-        move = length * self._norm.steepest(np.where(stuck, 0.0, gradient))
+        free = without_stuck(gradient, points, self._box.lower, self._box.upper)
+        move = length * self._norm.steepest(free)
         return self.bring_back(points + move - self.images[rows], rows, epsilon)
 
     def bring_back(self, changes: FloatArray, rows: NDArray[np.intp], epsilon: float) -> FloatArray:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reluopt.answers.solution import Incumbent
+from reluopt.attacks.steps import without_stuck, worst_conditions
 from reluopt.deadline import NEVER, Deadline
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray, IntArray
@@ -126,22 +127,18 @@ class _Climb:
             for label, weight in objective.terms:
                 form[label] += weight
         rows = np.tile(form, (len(logits), 1))
-        for index, alternative in enumerate(self.task.alternatives):
-            chosen = np.flatnonzero(which == index)
-            slacks = alternative.conditions.slack(logits[chosen])
-            worst = slacks.argmin(axis=1)
-            climbs = self.task.maximises_slack | (slacks.min(axis=1) < 0.0)
-            rows[chosen[climbs]] = alternative.conditions.matrix[worst[climbs]]
+        if self.task.alternatives:
+            conditions = [each.conditions for each in self.task.alternatives]
+            slacks, worst = worst_conditions(conditions, logits, which)
+            climbs = self.task.maximises_slack | (slacks < 0.0)
+            rows[climbs] = worst[climbs]
         return rows
 
     def moved(self, points: FloatArray, rows: FloatArray, share: float) -> FloatArray:
         """One step from each point along its form."""
         gradient = self.network.gradient(points, rows)
         changes = points - self._middle
-        stuck = ((gradient > 0.0) & (changes >= self._high)) | (
-            (gradient < 0.0) & (changes <= self._low)
-        )
-        step = self._norm.steepest(np.where(stuck, 0.0, gradient))
+        step = self._norm.steepest(without_stuck(gradient, changes, self._low, self._high))
         return self._within(changes + share * self._radius * step)
 
     def _within(self, changes: FloatArray) -> FloatArray:

@@ -94,17 +94,16 @@ def starting_points(
     """
     search = _Search(flatten(network) if flat is None else flat, task, seed, deadline)
     found: list[Incumbent] = []
-    if sum(network.hidden_sizes) > WIDE:
-        found = search.minimum_norm(network)
-    limit = search.cutoff(found)
-    promising = [each.alternative for each in found if each.objective <= limit]
-    for index in promising or range(len(task.alternatives)):
+    indices, wide = [*range(len(task.alternatives))], sum(network.hidden_sizes) > WIDE
+    if wide:
+        found, indices = search.minimum_norm(network)
+    for index in indices:
         incumbent = search.attempt(index, HEATS[:1], search.cutoff(found), nearing=0)
         found += [] if incumbent is None else [incumbent]
     if not found:
         found = search.random_attempts()
     found = _best_of_each(found)
-    if promising and task.norm.moves_few:  # greedy moves at other temperatures take long
+    if wide and task.norm.moves_few:  # greedy moves at other temperatures take long
         return found
     limit = search.cutoff(found)
     improved = [search.improved(each) if each.objective <= limit else each for each in found]
@@ -139,10 +138,20 @@ class _Search:
         """The objective beyond which an alternative is no longer promising."""
         return PROMISING * min((each.objective for each in found), default=np.inf)
 
-    def minimum_norm(self, network: ReLUNetwork) -> list[Incumbent]:
-        """What the minimum-norm attack finds, for all alternatives at once."""
-        sides = [rhs for _, rhs in self._conditions]
-        return minimum_norm_starts(network, self._task, sides, PROMISING, self._deadline)
+    def minimum_norm(self, network: ReLUNetwork) -> tuple[list[Incumbent], list[int]]:
+        """What the minimum-norm attack finds, and the alternatives that other attempts may gain."""
+        tightened = [LogitConditions(*each) for each in self._conditions]
+        given = (network, self._task, tightened, PROMISING, self._deadline)
+        made, missed = minimum_norm_starts(*given)
+        found = []
+        for each in made:  # of one image by itself, sums are rounded otherwise
+            slack = tightened[each.alternative].slack(network.forward(each.image))
+            if (slack >= 0.0).all():
+                found.append(each)
+            else:
+                missed.append(each.alternative)
+        limit = self.cutoff(found)
+        return found, [each.alternative for each in found if each.objective <= limit] + missed
 
     def attempt(
         self, index: int, heats: tuple[float, ...], cutoff: float, nearing: int

@@ -315,15 +315,15 @@ def _distance_facts(group: Sequence[FinishedAttack]) -> dict[str, Any]:
     rows = [result.row for result in group]
     found = [known(row.distance) for row in rows if row.certified]
     bounds = [max(row.bound or 0.0, 0.0) for row in rows]
-    bound = statistics.fmean(bounds) if bounds else None
+    proven = sum(max(row.bound or 0.0, 0.0) for row in rows if row.certified)
     return {
         "problems": len(rows),
         "found": len(found),
         "proven": sum(row.status == Status.OPTIMAL for row in rows),
         "mean": round(statistics.fmean(found), 4) if found else None,
         "deviation": round(statistics.stdev(found), 4) if len(found) > 1 else None,
-        "bound": None if bound is None else round(bound, 4),
-        "share": round(bound / statistics.fmean(found), 4) if found and bound is not None else None,
+        "bound": round(statistics.fmean(bounds), 4) if bounds else None,
+        "share": round(proven / sum(found), 4) if found else None,
         "seconds": round(statistics.fmean(row.seconds or 0.0 for row in rows), 1),
     }
 
