@@ -10,6 +10,7 @@ from reluopt.errors import InputError
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.metadata import NetworkMetadata
 from reluopt.networks.network import ReLUNetwork
+from reluopt.networks.zoo import load_bundled
 
 
 @st.composite
@@ -40,6 +41,12 @@ def test_values_of_a_network_computed_by_hand(lecture_network):
 
 def test_last_layer_has_no_relu():
     assert ReLUNetwork((Dense([[1.0]], [0.0]),)).forward([-3.0]).tolist() == [-3.0]
+
+
+def test_what_a_notebook_shows_is_a_line():
+    assert repr(load_bundled("thesis")) == "<ReLUNetwork thesis: 784-32-16-10>"
+    expected = "<ReLUNetwork cnn-small: 784-3136-1568-100-10 (conv2d, conv2d, dense, dense)>"
+    assert repr(load_bundled("cnn-small")) == expected
 
 
 def test_sizes_and_defaults(lecture_network):

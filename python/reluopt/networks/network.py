@@ -45,6 +45,8 @@ class ReLUNetwork:
         >>> network = ReLUNetwork((Dense([[1.0, -1.0]], [0.0]), Dense([[2.0]], [1.0])))
         >>> network.forward([3.0, 1.0])
         array([5.])
+        >>> network
+        <ReLUNetwork network: 2-1-1>
     """
 
     layers: tuple[Layer, ...]
@@ -64,6 +66,12 @@ class ReLUNetwork:
         object.__setattr__(self, "layers", layers)
         sizes = layers[0].input_size, layers[-1].output_size
         object.__setattr__(self, "metadata", self.metadata.completed(*sizes))
+
+    def __repr__(self) -> str:
+        """Name, nodes of every layer and, unless all are dense, kinds: weights fill a screen."""
+        kinds = [layer.kind for layer in self.layers]
+        told = "" if set(kinds) <= {"dense"} else f" ({', '.join(kinds)})"
+        return f"<ReLUNetwork {self.metadata.name}: {'-'.join(map(str, self.sizes))}{told}>"
 
     @cached_property
     def affine_layers(self) -> tuple[Affine, ...]:
