@@ -227,6 +227,13 @@ def test_settings_that_an_engine_does_not_take_are_refused(run):
     assert "engine bnb" in err
 
 
+@pytest.mark.parametrize("given", [["--eps", "abc"], ["--eps=abc"], ["--eps", "0.1", "--eps=abc"]])
+def test_values_that_are_no_numbers_are_told_in_one_line(run, given):
+    code, _, err = run("verify", "thesis", "--images", "test:0", *given)
+    assert code == 2
+    assert err == "error: --eps: expected a valid number, found 'abc'\n"
+
+
 def test_the_module_runs_and_prints_help():
     done = _reluopt("--help")
     assert done.returncode == 0

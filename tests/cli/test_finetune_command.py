@@ -24,7 +24,7 @@ def test_it_writes_a_network_and_says_what_came_of_it(run, tmp_path):
         (["thesis-96", "--points", "7"], "points: expected a multiple of 10, found 7"),
         (["thesis-96", "--eps", "-1"], "eps: expected a finite radius >= 0, found -1.0"),
         (["thesis-96", "--margin", "nan"], "--margin: expected a finite number >= 0, found nan"),
-        (["thesis-96", "--omega", "2"], "Invalid value for '--omega'"),
+        (["thesis-96", "--omega", "2"], "--omega: expected less than or equal to 1, found '2'"),
         (["adm"], "expected dense layers and convolutions, found chain"),
     ],
 )

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import typer
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with _assumptions_in_one_line():
             code = _run(arguments)
     except _UsageError as error:
-        message = error.format_message()
+        message = _as_ours(error, sys.argv[1:] if arguments is None else arguments)
         if not message:  # no command was given, and the help stands there already
             sys.exit(USAGE_ERROR)
         context = getattr(error, "ctx", None)
@@ -57,6 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.flush()
         os._exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _as_ours(error: Any, arguments: Sequence[str]) -> str:
+    """What a usage error says; of a value that does not fit, what was expected and found."""
+    message: str = error.format_message()
+    _, told, expected = message.partition(": Input should be ")
+    names = getattr(getattr(error, "param", None), "opts", [])
+    pairs = [*pairwise(arguments), *(each.split("=", 1) for each in arguments if "=" in each)]
+    given = [value for name, value in pairs if name in names]
+    if not (told and given):
+        return message
+    return f"{names[0]}: expected {expected.partition(', unable')[0]}, found {shown(given[-1])!r}"
 
 
 @contextmanager
