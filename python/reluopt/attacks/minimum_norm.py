@@ -85,7 +85,7 @@ def minimum_norm_starts(
     paces = (SIGN_PACE,) if norm.moves_all else PACES if norm.moves_few else PACES[:1]
     for pace in paces:
         for first in range(0, which.size, TOGETHER):
-            run.go(which[first : first + TOGETHER], pace)
+            run.go(which[first : first + TOGETHER], pace, drops=pace == paces[0])
         if run.nearest in (0.0, math.inf):
             break
         least = run.objectives.min(initial=math.inf)
@@ -159,8 +159,8 @@ class _Run:
         self.points: dict[int, FloatArray] = {}
         self.linear = np.full(len(conditions), np.nan)
 
-    def go(self, which: IntArray, pace: float) -> None:
-        """One run for some alternatives from the image."""
+    def go(self, which: IntArray, pace: float, *, drops: bool) -> None:
+        """One run for some alternatives from the image; whether it leaves out far ones."""
         unknown = np.full(which.size, np.inf)
         points = np.repeat(self._image[None], which.size, axis=0)
         state = _State(which, points, unknown, unknown.copy())
@@ -170,7 +170,7 @@ class _Run:
                 if done or self._deadline.passed:
                     return
                 self._step(state, pace, 0.5 * (1.0 + math.cos(math.pi * step / STEPS)))
-                if step % STRETCH == STRETCH - 1:
+                if drops and step % STRETCH == STRETCH - 1:
                     away = np.minimum(state.reach, state.radii)
                     state.drop(~(away <= FAR * self.nearest))
 
