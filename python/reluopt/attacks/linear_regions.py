@@ -46,9 +46,12 @@ IMPROVEMENT = 1e-7
 MAX_STARTS = 3
 """Alternatives from which a walk through linear regions starts."""
 
-MOST_SQUARED, LARGE_ROWS = 10_000_000, 500_000
-"""Entries of the rows of the largest linear region that the dual Newton method is given, where it
-takes half a second for a step; and from how many on it looks at the clock after each."""
+MOST_SQUARED = 10_000_000
+"""Entries of the rows of the largest linear region that the dual Newton method is given, where a
+step takes half a second."""
+
+LARGE_ROWS = 500_000
+"""Entries from which on the clock is looked at after each of its steps."""
 
 SQUARES = (0.0, 1.0)
 """Costs of the norm that the dual Newton method minimises."""

@@ -33,13 +33,17 @@ from reluopt.questions.tasks import Task
 STEPS = 100
 """Steps of a run: four times as many come 1 % nearer."""
 
-PACES, SIGN_PACE = (2.0, 0.7, 6.0), 0.5
-"""First lengths of steps, relative to how far the linear model puts an alternative, in L2 and, of
-steps that follow signs, in Linf. The first is for all alternatives, the others are for those that
-are promising where few inputs move; elsewhere they come 1 % nearer."""
+PACES = (2.0, 0.7, 6.0)
+"""First lengths of steps in L2, relative to how far the linear model puts an alternative. The first
+is for all alternatives, the others are for the promising ones where few inputs move; elsewhere they
+come 1 % nearer."""
+
+SIGN_PACE = 0.5
+"""The same in Linf, of steps that follow signs."""
 
 STRETCH, FAR = 20, 1.8
-"""Every so many steps alternatives farther than this factor of the nearest are left out."""
+"""Every so many steps alternatives whose changes are longer than this factor of the shortest are
+left out."""
 
 TOGETHER = 16
 """Alternatives that take their steps together: what a pass holds of each grows with the inputs."""
@@ -75,17 +79,18 @@ def minimum_norm_starts(
 
     Args:
         network: the network.
-        task: a distance; of blends, which are lifted, balls measure L2 alone.
+        task: a distance; of blends, which are lifted, balls and lengths are those of L2 alone,
+            objectives have the linear term, too.
         conditions: of each alternative, those of the task or tighter ones.
-        promising: alternatives within this factor of the best get all paces.
+        promising: alternatives whose objective is within this factor of the best get all paces.
         deadline: when to stop with what was found; one pass may end after it.
     """
     run = _Run(network, task, conditions, deadline)
     norm, which = task.norm, np.arange(len(conditions))
     paces = (SIGN_PACE,) if norm.moves_all else PACES if norm.moves_few else PACES[:1]
-    for pace in paces:
+    for number, pace in enumerate(paces):
         for first in range(0, which.size, TOGETHER):
-            run.go(which[first : first + TOGETHER], pace, drops=pace == paces[0])
+            run.go(which[first : first + TOGETHER], pace, drops=number == 0)
         if run.nearest in (0.0, math.inf):
             break
         least = run.objectives.min(initial=math.inf)
@@ -160,7 +165,7 @@ class _Run:
         self.linear = np.full(len(conditions), np.nan)
 
     def go(self, which: IntArray, pace: float, *, drops: bool) -> None:
-        """One run for some alternatives from the image; whether it leaves out far ones."""
+        """One run for some alternatives from the image, which leaves out far ones if it drops."""
         unknown = np.full(which.size, np.inf)
         points = np.repeat(self._image[None], which.size, axis=0)
         state = _State(which, points, unknown, unknown.copy())
@@ -181,15 +186,15 @@ class _Run:
         met, lengths = slacks >= 0.0, norm.lengths(changes)
         self._keep(state, met, lengths)
         free = without_stuck(gradient, changes, self._low, self._high)
-        steps = norm if norm.moves_all else Norm.L2
-        steepness = np.maximum(steps.dual.lengths(free), SMALLEST_LENGTH)
+        guide = norm if norm.moves_all else Norm.L2
+        steepness = np.maximum(guide.dual.lengths(free), SMALLEST_LENGTH)
         ahead = lengths - slacks / np.maximum(norm.dual.lengths(free), SMALLEST_LENGTH)
         if state.units is None:
             state.units = np.where(met | (steepness == SMALLEST_LENGTH), 0.0, -slacks / steepness)
             self.linear[state.which] = ahead
         state.resize(met, lengths, ahead, LAST_SHARE + (FIRST_SHARE - LAST_SHARE) * cooled)
         length = pace * state.units * (LAST_PACE + (1.0 - LAST_PACE) * cooled)
-        moved = changes + steps.steepest(free) * length[:, None]
+        moved = changes + guide.steepest(free) * length[:, None]
         state.points = self._task.box.clip(self._image + self._projected(moved, state.radii))
 
     def _slacks(self, state: _State) -> tuple[FloatArray, FloatArray]:

@@ -178,15 +178,15 @@ class _Search:
     def random_attempts(self) -> list[Incumbent]:
         """Attempts from random inputs, for every alternative."""
         generator = np.random.default_rng(self._seed)
-        best: dict[int, Incumbent | None] = {}
+        found = []
         for _ in range(RANDOM_STARTS):
             if self._deadline.passed:
                 break
             start = generator.uniform(self._lower, self._upper)
             for index in range(len(self._conditions)):
-                for point in self._walked(index, HEATS[0], start, NEARING_STEPS):
-                    best[index] = _better(best.get(index), self._incumbent(point, index))
-        return [incumbent for incumbent in best.values() if incumbent is not None]
+                walked = self._walked(index, HEATS[0], start, NEARING_STEPS)
+                found += [self._incumbent(point, index) for point in walked]
+        return [incumbent for incumbent in found if incumbent is not None]
 
     def _points(self, index: int, heat: float, cutoff: float, nearing: int) -> Iterator[FloatArray]:
         """What one temperature finds from the image."""

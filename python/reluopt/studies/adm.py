@@ -315,7 +315,7 @@ def _distance_facts(group: Sequence[FinishedAttack]) -> dict[str, Any]:
     rows = [result.row for result in group]
     found = [known(row.distance) for row in rows if row.certified]
     bounds = [max(row.bound or 0.0, 0.0) for row in rows]
-    proven = sum(max(row.bound or 0.0, 0.0) for row in rows if row.certified)
+    shown = sum(max(row.bound or 0.0, 0.0) for row in rows if row.certified)
     return {
         "problems": len(rows),
         "found": len(found),
@@ -323,7 +323,7 @@ def _distance_facts(group: Sequence[FinishedAttack]) -> dict[str, Any]:
         "mean": round(statistics.fmean(found), 4) if found else None,
         "deviation": round(statistics.stdev(found), 4) if len(found) > 1 else None,
         "bound": round(statistics.fmean(bounds), 4) if bounds else None,
-        "share": round(proven / sum(found), 4) if found else None,
+        "share": round(shown / sum(found), 4) if sum(found) > 0.0 else None,
         "seconds": round(statistics.fmean(row.seconds or 0.0 for row in rows), 1),
     }
 

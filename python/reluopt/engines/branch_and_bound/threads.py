@@ -61,16 +61,11 @@ def thread_count() -> int:
 
 
 def each(function: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_Result]:
-    """The function of each part, in their order; what a part calls keeps to its own thread."""
+    """The function of each part, in their order.
+
+    What a part calls keeps to its own thread: contexts of these begin empty, without the pool.
+    """
     _, pool = _pool.get()
     if pool is None or len(parts) < 2:
         return [function(part) for part in parts]
-
-    def alone(part: _Part) -> _Result:
-        token = _pool.set((1, None))
-        try:
-            return function(part)
-        finally:
-            _pool.reset(token)
-
-    return list(pool.map(alone, parts))
+    return list(pool.map(function, parts))

@@ -217,13 +217,14 @@ def bound_last_with_planes(
 
     made = list(itertools.chain(*threads.each(ends, neurons.tolist())))
     if made:
+        recipes = [end.cut.recipe for end in made if end.cut.recipe is not None]
         step = Step(
             len(chain.layers) - 1,
             np.array([end.neuron for end in made]),
             np.array([end.sign for end in made], dtype=np.int8),
             np.concatenate([end.cut.batch.multipliers for end in made]),
-            np.array([end.recipe.points for end in made]),
-            np.array([end.recipe.shares for end in made]),
+            np.array([recipe.points for recipe in recipes]),
+            np.array([recipe.shares for recipe in recipes]),
         )
         chain.bound_last(step, np.array([end.bound for end in made]))
 
@@ -234,25 +235,24 @@ class _End(NamedTuple):
     neuron: int
     sign: int
     cut: Cut
-    recipe: Recipe
     bound: float
 
 
 def _ends(model: Model, neuron: int, rounds: int, iterations: int) -> list[_End]:
     """Both ends of a neuron of a last layer, each with planes of its own; one if that decides it.
 
-    None where no neuron of the first layer is undecided.
+    Nothing where no neuron of the first layer is undecided.
     """
     chain, made = model.chain, []
     for sign in (1, -1):
         forms = signed_rows(chain, np.array([neuron]), np.array([sign], dtype=np.int8))
         batch = root_batch(chain, forms.rows.astype(np.float32), forms.constants)
         found = hull_cut(model, batch, rounds, iterations)
-        if found is None or found.recipe is None:
+        if found is None:
             break
         free = found.batch.free[:2]
         bound = float(lower_bounds(chain, forms, batch.phases, *free, found.planes)[0])
-        made.append(_End(neuron, sign, found, found.recipe, bound))
+        made.append(_End(neuron, sign, found, bound))
         if bound >= 0.0:  # decided: its other end does not matter
             break
     return made
