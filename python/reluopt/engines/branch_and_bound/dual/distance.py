@@ -69,7 +69,7 @@ WHOLE_SHARE = 0.6
 INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
 
-FEW, LOOKS = 250_000, 20_000
+FEW, LOOKS = 250_000, 6_000
 """Nodes of dual bounds, about 20 s, after which smaller boxes come first; and before semidefinite
 programs where the box may hold a nearer image, which looks of dual trees find sooner."""
 

@@ -98,13 +98,13 @@ def linear(
 
 
 def nodes_before(chain: Chain, usual: float) -> float:
-    """How many nodes with planes go before programs: fewer of small ones, which take less time.
+    """How many nodes with planes go before programs: more of large ones, which take longer.
 
     Of more than two hidden layers the usual number: programs are worth less there.
     """
     if len(chain.hidden) > 2:
         return usual
-    return usual * min(_undecided(chain) / USUAL, 1.0) ** 2
+    return usual * (_undecided(chain) / USUAL) ** 2
 
 
 def tree_over(

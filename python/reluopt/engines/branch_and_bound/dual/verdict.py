@@ -46,8 +46,8 @@ STARTS = 6
 PLAIN_NODES = 3000
 """Nodes of the tree without planes over a box: about 0.1 s, what planes cost."""
 
-FEW, PATIENCE = 10_000, 25
-"""Nodes, 1 s, after which semidefinite programs (:mod:`.programs`) take over; and programs for one
+FEW, PATIENCE = 3000, 25
+"""Nodes in all after which semidefinite programs (:mod:`.programs`) take over; and programs for one
 alternative, about 2 s, that are solved before something else comes meanwhile."""
 
 LONG = 100_000
@@ -284,8 +284,9 @@ class DomainSearch:
             return
         pace, chain = Pace(), self._chain(planes=True)
         if not self._keep and self._gap is None and programs.fit(chain):
-            before = self.decision.nodes + programs.nodes_before(chain, self._few)
-            self._grow_all(chain, pace, min(before, self._few, self._most))
+            before = programs.nodes_before(chain, self._few)
+            most = min(self.decision.nodes + before, max(before, self._few), self._most)
+            self._grow_all(chain, pace, most)
             if not self._over():
                 self._solve_programs(chain)
         if not self._open or self._over():

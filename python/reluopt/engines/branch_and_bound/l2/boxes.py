@@ -34,7 +34,7 @@ import numpy as np
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.frame import Frame, sides
 from reluopt.engines.branch_and_bound.l2.branching import Branching
-from reluopt.engines.branch_and_bound.l2.interior import Effort
+from reluopt.engines.branch_and_bound.l2.interior import SLACKNESS, Effort
 from reluopt.engines.branch_and_bound.l2.program import curvature
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation, Solved
 from reluopt.engines.branch_and_bound.threads import each, thread_count
@@ -49,7 +49,7 @@ from reluopt.questions.margins import LogitConditions
 from reluopt.questions.norms.base import Norm
 from reluopt.questions.tasks import Distance, Task
 
-EFFORT = Effort(80, 1e-7, 0.3)
+EFFORT = Effort(80, 1e-7, SLACKNESS)
 """How far programs are solved."""
 
 PACE = 0.4

@@ -29,7 +29,7 @@ from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
 from reluopt.engines.branch_and_bound.frame import sides
 from reluopt.engines.branch_and_bound.l2.branching import Branching
-from reluopt.engines.branch_and_bound.l2.interior import Effort
+from reluopt.engines.branch_and_bound.l2.interior import SLACKNESS, Effort
 from reluopt.engines.branch_and_bound.l2.relaxation import EXACT, Cuts, L2Relaxation, Solved
 from reluopt.engines.branch_and_bound.search import Search, timed
 from reluopt.engines.branch_and_bound.threads import each, thread_count
@@ -37,9 +37,6 @@ from reluopt.numerics.arrays import FloatArray, IntArray
 
 STEPS = 80
 """Most steps of the interior point method for one program; 15 to 45 are usual."""
-
-SLACKNESS = 0.1
-"""Share of what is missing to the cutoff at which more accuracy would not change the branching."""
 
 GAP_SHARE = 0.1
 """Programs are solved to this share of the search's relative gap, within :data:`TOLERANCES`."""
