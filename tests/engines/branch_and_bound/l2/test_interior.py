@@ -15,7 +15,13 @@ from reluopt.engines.branch_and_bound.l2.algebra import (
     lower_product,
     product,
 )
-from reluopt.engines.branch_and_bound.l2.interior import CUT_OFF, SOLVED, Effort, solve_program
+from reluopt.engines.branch_and_bound.l2.interior import (
+    CUT_OFF,
+    SLACKNESS,
+    SOLVED,
+    Effort,
+    solve_program,
+)
 from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
 
 NO_INDEX = np.zeros(0, dtype=np.int64)
@@ -117,6 +123,18 @@ def test_one_neuron_gives_its_convex_hull(demand):
     hull = demand / goal * (goal - offset) ** 2 / (weight @ weight)
     assert answer.status == SOLVED
     assert answer.bound == pytest.approx(hull, rel=1e-6)
+
+
+def test_a_program_that_misses_its_goal_ends_early():
+    """At a gap of the share of what is missing, and no further than it must."""
+    program, start = one_neuron(np.array([1.0, -2.0, 0.5]), -0.7, 0.4), np.array([0.01])
+    full = solve_program(program, start, 2.0, Effort(100, 1e-9, 0.0))
+    assert full.objective < 2.0  # the goal is out of reach
+    early = solve_program(program, start, 2.0, Effort(100, 1e-9, SLACKNESS))
+    assert early.status == SOLVED
+    assert early.bound <= full.bound
+    assert early.objective - early.bound < SLACKNESS * (2.0 - early.objective)
+    assert early.steps < full.steps
 
 
 def test_multipliers_stay_convex():
