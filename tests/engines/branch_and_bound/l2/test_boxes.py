@@ -14,9 +14,10 @@ from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.dual import distance, programs, verdict
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
-from reluopt.engines.branch_and_bound.l2 import boxes, fixing, relaxation
+from reluopt.engines.branch_and_bound.l2 import boxes, fixing, inherited, relaxation
 from reluopt.engines.branch_and_bound.l2.boxes import BoxTree, Ellipsoid
-from reluopt.engines.branch_and_bound.l2.interior import TROUBLE
+from reluopt.engines.branch_and_bound.l2.interior import TROUBLE, Effort
+from reluopt.engines.branch_and_bound.l2.program import curvature, start_multipliers
 from reluopt.method import Method
 from reluopt.pipeline import solve
 from reluopt.questions.problems import (
@@ -29,6 +30,9 @@ from reluopt.questions.problems import (
 
 CLOSE = 1e-7
 """Slacks this near to zero are left to rounding: the brute force keeps rows to 1e-7 itself."""
+
+EXACTLY = Effort(80, 1e-8, 0.0)
+"""Programs are solved to the end."""
 
 SLOW = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
@@ -222,18 +226,19 @@ def test_sides_are_left_alone_after_some_that_are_not_ruled_out(mlp_box, monkeyp
 def test_what_was_taken_stays_open_when_an_input_is_found(mlp_box, monkeypatch):
     """Two programs at a time, the first of which shows the input."""
     monkeypatch.setattr(boxes, "thread_count", lambda: 2)
+    monkeypatch.setattr(boxes, "EFFORT", EXACTLY)  # as large a tree as this box has
     monkeypatch.setattr(relaxation, "ruled_out", none)
     network, ends, conditions, bounds = mlp_box
     seen = []
 
     def look(_):
         seen.append(1)
-        return len(seen) > 8
+        return len(seen) > 7
 
     tree = BoxTree(network, ends, conditions, bounds, look, NEVER)
     assert tree.grow()
     before = len(tree.open)
-    assert before > 2
+    assert before >= 2
     assert tree.grow()
     assert len(tree.open) == before
 
@@ -308,3 +313,68 @@ def test_what_becomes_known_meanwhile_may_end_a_search(
     assert asked == [1]
     assert decision.empty is wanted
     assert decision.witness is None
+
+
+@pytest.fixture(scope="module")
+def family(mlp_box):
+    """A node's relaxation and program; and its child's relaxation, bounds and products."""
+    network, ends, conditions, bounds = mlp_box
+    even = np.full(ends[0].size, 1.0 / ends[0].size)
+    made = Ellipsoid(network, ends, even)
+    above = boxes.L2Relaxation(made.frame, conditions, *bounds)
+    solved = above.solve(*bounds, boxes.Cuts.none(), above.largest, boxes.EFFORT)
+    below = boxes.L2Relaxation(
+        Ellipsoid(network, ends, made.asked(solved)).frame, conditions, *bounds
+    )
+    cuts = above.handed(solved, above.largest, 0.3)
+    for neuron in solved.model.neuron:
+        lower, upper = bounds[0].copy(), bounds[1].copy()
+        upper[neuron] = 0.0
+        child = lower, upper, cuts
+        if below.solve(*child, below.largest, EXACTLY).bound < below.largest:
+            return solved, below, child
+    raise AssertionError("every child is empty")
+
+
+def handed_by(solved):
+    return inherited.inherited(solved.model, solved.program, solved.answer.early)
+
+
+def test_a_childs_program_ends_where_it_does_without_its_parents_iterate(family):
+    solved, below, child = family
+    cold = below.solve(*child, below.largest, EXACTLY)
+    warm = below.solve(*child, below.largest, EXACTLY, handed_by(solved))
+    assert warm.cuts.neuron.size > 0
+    assert warm.bound == pytest.approx(cold.bound, rel=1e-6)
+    assert warm.answer.steps < cold.answer.steps
+
+
+def test_what_is_inherited_is_strictly_inside(family):
+    solved, below, child = family
+    cold = below.solve(*child, below.largest, EXACTLY)
+    program = cold.program
+    theta = start_multipliers(program, cold.model.layer)
+    begin = inherited.start(handed_by(solved), cold.model, program, theta)
+    assert (program.low < begin.delta).all()
+    assert (begin.delta < program.high).all()
+    assert (begin.x > 0.0).all()
+    assert (begin.x < program.cap).all()
+    pulls = begin.delta_low, begin.delta_high, begin.x_low, begin.x_high, begin.slack, begin.z
+    assert min(each.min() for each in pulls) > 0.0
+    products = slice(program.cap.size, None)
+    assert begin.theta[products].min() > 0.0
+    assert begin.room[products].min() > 0.0
+    for matrix in (begin.moment, curvature(program, begin.theta).reduced):
+        assert np.linalg.eigvalsh(matrix)[0] > 0.0
+
+
+@pytest.mark.parametrize("of_use", ["multipliers", "neurons"])
+def test_an_iterate_of_no_use_is_left_alone(family, of_use):
+    solved, below, child = family
+    handed = handed_by(solved)
+    if of_use == "multipliers":
+        handed = handed._replace(psi=1e6 * handed.psi)
+    else:
+        handed = handed._replace(neuron=handed.neuron + 1000)
+    cold = below.solve(*child, below.largest, EXACTLY)
+    assert below.solve(*child, below.largest, EXACTLY, handed).bound == cold.bound

@@ -22,6 +22,7 @@ from reluopt.engines.branch_and_bound.l2.interior import (
     Effort,
     solve_program,
 )
+from reluopt.engines.branch_and_bound.l2.iterate import start_iterate
 from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
 
 NO_INDEX = np.zeros(0, dtype=np.int64)
@@ -62,7 +63,9 @@ def test_plain_quadratic_programs_against_scipy(seed, tilt):
     rhs = rows @ inside + generator.uniform(0.0, 0.2, q)
     low, high = np.full(n, -1.0), np.full(n, 1.0)
     program = plain_program(rows, rhs, low, high, tilt)
-    answer = solve_program(program, np.zeros(0), 1e9, Effort(100, 1e-9, 0.0))
+    answer = solve_program(
+        program, start_iterate(program, np.zeros(0)), 1e9, Effort(100, 1e-9, 0.0)
+    )
     expected = minimize(
         lambda d: d @ d + 2.0 * tilt * d.sum(),
         inside,
@@ -80,7 +83,9 @@ def test_plain_quadratic_programs_against_scipy(seed, tilt):
 def test_an_empty_program_runs_into_the_cutoff():
     rows = np.array([[1.0, 0.0], [-1.0, 0.0]])
     program = plain_program(rows, np.array([-0.6, 0.4]), np.full(2, -1.0), np.full(2, 1.0))
-    answer = solve_program(program, np.zeros(0), 2.1, Effort(100, 1e-9, 0.0))
+    answer = solve_program(
+        program, start_iterate(program, np.zeros(0)), 2.1, Effort(100, 1e-9, 0.0)
+    )
     assert answer.status == CUT_OFF
     assert answer.bound >= 2.1
 
@@ -116,9 +121,9 @@ def one_neuron(weight, offset, demand):
 def test_one_neuron_gives_its_convex_hull(demand):
     """Without a chord: the hull mixes staying (x = 0) with going to x = max(demand, -offset)."""
     weight, offset = np.array([1.0, -2.0, 0.5]), -0.7
-    answer = solve_program(
-        one_neuron(weight, offset, demand), np.array([0.01]), 1e9, Effort(100, 1e-9, 0.0)
-    )
+    program = one_neuron(weight, offset, demand)
+    begin = start_iterate(program, np.array([0.01]))
+    answer = solve_program(program, begin, 1e9, Effort(100, 1e-9, 0.0))
     goal = max(demand, -offset)
     hull = demand / goal * (goal - offset) ** 2 / (weight @ weight)
     assert answer.status == SOLVED
@@ -127,10 +132,11 @@ def test_one_neuron_gives_its_convex_hull(demand):
 
 def test_a_program_that_misses_its_goal_ends_early():
     """At a gap of the share of what is missing, and no further than it must."""
-    program, start = one_neuron(np.array([1.0, -2.0, 0.5]), -0.7, 0.4), np.array([0.01])
-    full = solve_program(program, start, 2.0, Effort(100, 1e-9, 0.0))
+    program = one_neuron(np.array([1.0, -2.0, 0.5]), -0.7, 0.4)
+    begin = start_iterate(program, np.array([0.01]))
+    full = solve_program(program, begin, 2.0, Effort(100, 1e-9, 0.0))
     assert full.objective < 2.0  # the goal is out of reach
-    early = solve_program(program, start, 2.0, Effort(100, 1e-9, SLACKNESS))
+    early = solve_program(program, begin, 2.0, Effort(100, 1e-9, SLACKNESS))
     assert early.status == SOLVED
     assert early.bound <= full.bound
     assert early.objective - early.bound < SLACKNESS * (2.0 - early.objective)
@@ -139,7 +145,8 @@ def test_a_program_that_misses_its_goal_ends_early():
 
 def test_multipliers_stay_convex():
     program = one_neuron(np.array([1.0, -2.0, 0.5]), -0.7, 0.4)
-    answer = solve_program(program, np.array([0.01]), 1e9, Effort(100, 1e-9, 0.0))
+    begin = start_iterate(program, np.array([0.01]))
+    answer = solve_program(program, begin, 1e9, Effort(100, 1e-9, 0.0))
     assert is_positive_definite(curvature(program, answer.best.theta).reduced)
 
 

@@ -86,8 +86,9 @@ def test_scaling_rounds_nothing(program_and_layers):
 def test_answers_come_back_in_the_units_of_the_image(program_and_layers):
     program, layer = program_and_layers
     theta = start_multipliers(program, layer)
-    plain = solve_program(program, theta, math.inf, Effort(80, 1e-9, 0.0))
-    scaled = solve_program(in_units(program, 0.25), theta, math.inf, Effort(80, 1e-9, 0.0))
+    effort, quarters = Effort(80, 1e-9, 0.0), in_units(program, 0.25)
+    plain = solve_program(program, start_iterate(program, theta), math.inf, effort)
+    scaled = solve_program(quarters, start_iterate(quarters, theta), math.inf, effort)
     answer = from_units(scaled, 0.25)
     assert answer.bound == pytest.approx(plain.bound, rel=1e-7)
     assert answer.objective == pytest.approx(plain.objective, rel=1e-7)

@@ -17,6 +17,7 @@ KERNELS = (
     f"{_HERE}fixing:springs_at",
     f"{_HERE}fixing:stepped",
     f"{_HERE}interior:solve_program",
+    f"{_HERE}iterate:start_iterate",
     f"{_HERE}model:build_model",
     f"{_HERE}program:build_program",
     f"{_HERE}program:product_values",

@@ -34,6 +34,7 @@ import numpy as np
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.frame import Frame, sides
 from reluopt.engines.branch_and_bound.l2.branching import Branching
+from reluopt.engines.branch_and_bound.l2.inherited import Inherited
 from reluopt.engines.branch_and_bound.l2.interior import SLACKNESS, Effort
 from reluopt.engines.branch_and_bound.l2.program import curvature
 from reluopt.engines.branch_and_bound.l2.relaxation import Cuts, L2Relaxation, Solved
@@ -128,6 +129,7 @@ class _Node:
         bound: of that program.
         cuts: products to start with.
         troubled: whether the program of the node above was not solved.
+        above: what it hands to this node's.
     """
 
     lower: FloatArray
@@ -136,6 +138,7 @@ class _Node:
     bound: float
     cuts: Cuts
     troubled: bool = False
+    above: Inherited | None = None
 
 
 class BoxTree:
@@ -220,7 +223,7 @@ class BoxTree:
             return
         lower, upper = branching.narrowed(node.lower, node.upper)
         bound, shares = max(node.bound, solved.bound), one.ellipsoid.asked(solved)
-        node = _Node(lower, upper, shares, bound, node.cuts)
+        node = _Node(lower, upper, shares, bound, node.cuts, above=solved.handed)
         if self._turns > 0:
             self.open.append(node)
             return
@@ -264,7 +267,8 @@ class _Ready:
     def solved(self) -> tuple[Solved, Branching | None]:
         """Its program's answer, and how to go on where it leaves something that can be split."""
         node, goal = self.node, self.relaxation.largest
-        solved = self.relaxation.solve(node.lower, node.upper, node.cuts, goal, EFFORT)
+        given = node.lower, node.upper, node.cuts, goal, EFFORT, node.above
+        solved = self.relaxation.solve(*given)
         if solved.bound > goal or not solved.usable or solved.model.neuron.size == 0:
             return solved, None
         return solved, self.relaxation.branching(solved, goal)

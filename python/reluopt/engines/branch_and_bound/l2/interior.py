@@ -38,11 +38,9 @@ from reluopt.engines.branch_and_bound.l2.iterate import (
     estimate,
     longest_step,
     residuals_at,
-    start_iterate,
 )
 from reluopt.engines.branch_and_bound.l2.newton import direction, factorise
 from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
-from reluopt.numerics.arrays import FloatArray
 from reluopt.numerics.jit import part, search_kernel
 
 SOLVED, CUT_OFF, OUT_OF_STEPS, TROUBLE = 0, 1, 2, 3
@@ -68,6 +66,13 @@ LEAST_OBJECTIVE = 1e-3
 
 LEAST_CENTRING = 1e-6
 """Complementarity is never aimed at by more than this factor below where it is."""
+
+STEADY_CENTRING = 0.3
+"""The same of programs that are branched on in any case: products that become small before rows and
+terms are met leave springs that tell nothing (:data:`SLACKNESS`)."""
+
+EARLY = 6.0
+"""A gap is wide that exceeds the objective by this factor."""
 
 SHORT_STEP, SHORT_CENTRING = 0.5, 0.1
 """Where the predictor runs into a limit before the first, at least the second share is aimed at."""
@@ -99,6 +104,7 @@ class InteriorPoint(NamedTuple):
         bound: the best one.
         objective: at the iterate that has it.
         best: this iterate.
+        early: the last one whose gap was wide, at which programs much like this one may start.
         status: ``SOLVED``, ``CUT_OFF``, ``OUT_OF_STEPS`` or ``TROUBLE``.
         steps: Newton steps taken.
     """
@@ -106,33 +112,37 @@ class InteriorPoint(NamedTuple):
     bound: float
     objective: float
     best: Iterate
+    early: Iterate
     status: int
     steps: int
 
 
 @search_kernel
 def solve_program(
-    program: QuadraticProgram, theta: FloatArray, cutoff: float, effort: Effort
+    program: QuadraticProgram, start: Iterate, cutoff: float, effort: Effort
 ) -> InteriorPoint:
-    """Solve a program from scratch.
+    """Solve a program.
 
     Args:
         program: the program.
-        theta: strictly convex multipliers to start from (:func:`program.start_multipliers`).
+        start: strictly inside all limits; rows may be violated.
         cutoff: stop once the estimate of the bound reaches it.
         effort: when to stop otherwise.
     """
-    iterate = start_iterate(program, theta)
-    u = program.cap.size
-    count = iterate.z.size + 2 * iterate.delta.size + 3 * u + (theta.size - u)
-    best, best_bound, objective = iterate, -np.inf, np.inf
+    iterate = start
+    count = iterate.z.size + 2 * iterate.delta.size + 2 * program.cap.size + iterate.theta.size
+    best, early, best_bound, objective = iterate, iterate, -np.inf, np.inf
+    least = STEADY_CENTRING if effort.slackness > 0.0 else LEAST_CENTRING
     status, steps = OUT_OF_STEPS, 0
-    for steps in range(effort.steps):  # noqa: B007
+    for steps in range(effort.steps):
         shape = curvature(program, iterate.theta)
         residuals = residuals_at(program, iterate, shape)
         bound = estimate(program, iterate, residuals)
         if bound > best_bound:
             best, best_bound, objective = iterate, bound, residuals.objective
+        wide = residuals.objective - best_bound >= EARLY * abs(residuals.objective)
+        if steps <= 1 or wide:
+            early = iterate
         if best_bound >= cutoff:
             status = CUT_OFF
             break
@@ -149,14 +159,14 @@ def solve_program(
         step = longest_step(program, iterate, guess)
         ahead = advance(iterate, guess, step)
         left = complementarity(program, ahead, curvature(program, ahead.theta).reduced)
-        target = _centring(left / (count * average), step) * average
+        target = max(_centring(left / (count * average), step), least) * average
         move = direction(program, iterate, shape, residuals, factors, target, guess, True)
         step = min(1.0, BACK_OFF * longest_step(program, iterate, move))
         if not step > SMALLEST_STEP:
             status = TROUBLE
             break
         iterate = advance(iterate, move, step)
-    return InteriorPoint(best_bound, objective, best, status, steps)
+    return InteriorPoint(best_bound, objective, best, early, status, steps)
 
 
 @part
@@ -176,7 +186,7 @@ def _is_solved(
 @part
 def _centring(share: float, step: float) -> float:
     """Share of complementarity to aim at, for what the predictor's step leaves of it (Mehrotra)."""
-    centring = max(share**3, LEAST_CENTRING)
+    centring: float = share**3
     if step < SHORT_STEP:
         centring = max(centring, SHORT_CENTRING)
     return centring

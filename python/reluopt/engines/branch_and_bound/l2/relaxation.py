@@ -22,12 +22,14 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     safe_quadratic_bound,
 )
 from reluopt.engines.branch_and_bound.l2.fixing import ruled_out, springs_at
+from reluopt.engines.branch_and_bound.l2.inherited import Inherited, inherited, start
 from reluopt.engines.branch_and_bound.l2.interior import (
     TROUBLE,
     Effort,
     InteriorPoint,
     solve_program,
 )
+from reluopt.engines.branch_and_bound.l2.iterate import start_iterate
 from reluopt.engines.branch_and_bound.l2.model import (
     CONDITION,
     NEGATIVE,
@@ -67,6 +69,10 @@ VIOLATION = 1e-5
 EXACT = 1e-6
 """Shares of what is missing to a goal below which neither costs of neurons nor rises of bounds are
 told apart."""
+
+
+LEAST_HANDED = 50
+"""Undecided neurons of programs that hand an iterate to their children."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +126,13 @@ class Solved:
     cuts: Cuts
 
     @property
+    def handed(self) -> Inherited | None:
+        """What programs of children start from; nothing where they are small: it takes 1 ms."""
+        if self.model.neuron.size < LEAST_HANDED or not self.usable:
+            return None
+        return inherited(self.model, self.program, self.answer.early)
+
+    @property
     def usable(self) -> bool:
         """Whether the iterate is near the optimum of the program."""
         return self.answer.status != TROUBLE
@@ -139,7 +152,13 @@ class L2Relaxation:
 
     @interrupts_wait()
     def solve(
-        self, lower: FloatArray, upper: FloatArray, cuts: Cuts, goal: float, effort: Effort
+        self,
+        lower: FloatArray,
+        upper: FloatArray,
+        cuts: Cuts,
+        goal: float,
+        effort: Effort,
+        above: Inherited | None = None,
     ) -> Solved:
         """Solve and certify a node.
 
@@ -149,6 +168,7 @@ class L2Relaxation:
             cuts: products of an ancestor; those that have become void are left out.
             goal: stop as soon as the bound reaches it.
             effort: when to stop otherwise.
+            above: of the program of an ancestor.
         """
         frame = self.frame
         lower, upper = lower[: frame.hidden], upper[: frame.hidden]
@@ -158,9 +178,13 @@ class L2Relaxation:
         program = build_program(model, table, self._basis, frame.inputs, cut_at, cut_form)
         theta = start_multipliers(program, model.layer)
         unit = unit_of(goal)
-        above = goal / unit**2
-        above += SAFETY * max(1.0, above)
-        answer = solve_program(in_units(program, unit), theta, above, effort)
+        cutoff = goal / unit**2
+        cutoff += SAFETY * max(1.0, cutoff)
+        scaled = in_units(program, unit)
+        begin = None if above is None or unit != 1.0 else start(above, model, program, theta)
+        answer = None if begin is None else solve_program(scaled, begin, cutoff, effort)
+        if answer is None or answer.status == TROUBLE:
+            answer = solve_program(scaled, start_iterate(scaled, theta), cutoff, effort)
         answer = from_units(answer, unit)
         z = np.zeros(model.constant.size)
         z[program.form] = answer.best.z / program.scale

@@ -29,6 +29,7 @@ from reluopt.engines.branch_and_bound.ball import Ball
 from reluopt.engines.branch_and_bound.events import Mark, TreeEvents
 from reluopt.engines.branch_and_bound.frame import sides
 from reluopt.engines.branch_and_bound.l2.branching import Branching
+from reluopt.engines.branch_and_bound.l2.inherited import Inherited
 from reluopt.engines.branch_and_bound.l2.interior import SLACKNESS, Effort
 from reluopt.engines.branch_and_bound.l2.relaxation import EXACT, Cuts, L2Relaxation, Solved
 from reluopt.engines.branch_and_bound.search import Search, timed
@@ -72,6 +73,7 @@ class L2Node:
         depth: branchings above it.
         cuts: products to start with.
         mark: the listener's.
+        above: what the program of the node above hands to this node's.
     """
 
     lower: FloatArray
@@ -81,6 +83,7 @@ class L2Node:
     depth: int
     cuts: Cuts
     mark: Mark
+    above: Inherited | None = None
 
 
 _Left: TypeAlias = tuple[L2Node, Solved | None]
@@ -214,7 +217,8 @@ class L2Tree:
         steps = int(min(STEPS, max(search.deadline.left / max(pace, SHORTEST_STEP), 1.0)))
         tolerance = min(max(GAP_SHARE * search.gap, TOLERANCES[0]), TOLERANCES[1])
         effort = Effort(steps, tolerance, 0.0 if exact else SLACKNESS)
-        solved = self._relaxation.solve(node.lower, node.upper, node.cuts, self._goal, effort)
+        given = node.lower, node.upper, node.cuts, self._goal, effort, node.above
+        solved = self._relaxation.solve(*given)
         taken = (time.perf_counter() - started) / (solved.answer.steps + 1)
         self._pace = max(taken, 0.5 * self._pace)
         return solved
@@ -269,7 +273,8 @@ class L2Tree:
             self._close(node, math.inf)
             return []
         if solved is not None:
-            node = replace(node, cuts=self._relaxation.handed(solved, self._goal, PRODUCTS))
+            cuts = self._relaxation.handed(solved, self._goal, PRODUCTS)
+            node = replace(node, cuts=cuts, above=solved.handed)
         if branching is not None:
             lower, upper = branching.narrowed(node.lower, node.upper)
             node = replace(node, lower=lower, upper=upper)
