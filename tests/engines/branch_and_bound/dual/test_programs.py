@@ -69,7 +69,7 @@ def test_what_holds_an_input_stays_stuck(thesis, stuck, question, decided):
 
 @pytest.mark.parametrize(
     ("undecided", "expected"),
-    [([75, 75], 1000), ([200, 100], 4000), ([45, 0], 90), ([45], 90), ([30, 10, 5], 1000)],
+    [([75, 75], 1000), ([200, 100], 4000), ([45, 0], 90), ([45], 90), ([30, 10, 5], 3000)],
 )
 def test_small_programs_begin_sooner_and_large_ones_later(undecided, expected):
     layers = [SimpleNamespace(undecided=np.zeros(count)) for count in undecided]

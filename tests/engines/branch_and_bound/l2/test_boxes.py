@@ -378,3 +378,33 @@ def test_an_iterate_of_no_use_is_left_alone(family, of_use):
         handed = handed._replace(neuron=handed.neuron + 1000)
     cold = below.solve(*child, below.largest, EXACTLY)
     assert below.solve(*child, below.largest, EXACTLY, handed).bound == cold.bound
+
+
+@pytest.mark.parametrize("heirs", [(0, 1000), (1000, 1000)])
+def test_children_begin_where_their_parent_was(mlp_box, monkeypatch, heirs):
+    monkeypatch.setattr(relaxation, "HEIRS", heirs)
+    begun, begin = [], relaxation.start
+    monkeypatch.setattr(relaxation, "start", lambda *each: begun.append(begin(*each)) or begun[-1])
+    tree = searched_through(mlp_box)
+    assert tree.empty
+    if heirs[0]:
+        assert not begun
+    else:
+        assert len(begun) == tree.count - 1, "all but the root"
+        assert sum(one is not None for one in begun) > len(begun) / 2
+
+
+def test_a_program_that_fails_from_an_iterate_above_begins_anew(family, monkeypatch):
+    solved, below, child = family
+    cold, real, seen = below.solve(*child, below.largest, EXACTLY), relaxation.solve_program, []
+
+    def fails_first(*each):
+        seen.append(each[-1].steps)
+        answer = real(*each)
+        return answer._replace(status=TROUBLE) if len(seen) == 1 else answer
+
+    monkeypatch.setattr(relaxation, "solve_program", fails_first)
+    found = below.solve(*child, below.largest, EXACTLY, handed_by(solved))
+    assert found.bound == cold.bound
+    assert seen[0] == EXACTLY.steps
+    assert seen[1] == EXACTLY.steps - (found.answer.steps - cold.answer.steps), "within the budget"

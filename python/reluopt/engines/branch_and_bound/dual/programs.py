@@ -46,7 +46,10 @@ ANY_IMAGE = 1.0
 """Relative gap that the first image closes."""
 
 USUAL = 150
-"""Undecided neurons of programs that take as long as 800 nodes of dual bounds."""
+"""Undecided neurons of programs that take as long as 500 nodes of dual bounds."""
+
+DEEPER = 3.0
+"""How many times the usual nodes go before programs of more than two hidden layers."""
 
 
 def fit(chain: Chain) -> bool:
@@ -98,12 +101,12 @@ def linear(
 
 
 def nodes_before(chain: Chain, usual: float) -> float:
-    """How many nodes with planes go before programs: more of large ones, which take longer.
+    """How many nodes go before programs: more of large ones, which take longer.
 
-    Of more than two hidden layers the usual number: programs are worth less there.
+    Of more than two hidden layers three times the usual number: programs are worth less there.
     """
     if len(chain.hidden) > 2:
-        return usual
+        return DEEPER * usual
     return usual * (_undecided(chain) / USUAL) ** 2
 
 

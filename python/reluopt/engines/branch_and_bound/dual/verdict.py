@@ -47,8 +47,9 @@ PLAIN_NODES = 3000
 """Nodes of the tree without planes over a box: about 0.1 s, what planes cost."""
 
 FEW, PATIENCE = 3000, 25
-"""Nodes in all after which semidefinite programs (:mod:`.programs`) take over; and programs for one
-alternative, about 2 s, that are solved before something else comes meanwhile."""
+"""Nodes in all, more for large programs, after which semidefinite programs (:mod:`.programs`) take
+over: those without planes alone, mostly; and programs for one alternative, 1 to 2 s, that are
+solved before something else comes meanwhile."""
 
 LONG = 100_000
 """Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)

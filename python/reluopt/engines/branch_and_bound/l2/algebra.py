@@ -116,7 +116,7 @@ def cholesky(matrix: FloatMatrix) -> bool:
 
 
 @search_kernel
-def is_positive_definite(matrix: FloatArray) -> bool:
+def is_positive_definite(matrix: FloatMatrix) -> bool:
     """Whether a Cholesky factor exists; ``matrix`` is left alone."""
     return cholesky(matrix.copy())
 

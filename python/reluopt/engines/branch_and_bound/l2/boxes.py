@@ -223,7 +223,7 @@ class BoxTree:
             return
         lower, upper = branching.narrowed(node.lower, node.upper)
         bound, shares = max(node.bound, solved.bound), one.ellipsoid.asked(solved)
-        node = _Node(lower, upper, shares, bound, node.cuts, above=solved.handed)
+        node = _Node(lower, upper, shares, bound, node.cuts, above=solved.inheritance)
         if self._turns > 0:
             self.open.append(node)
             return
@@ -243,7 +243,7 @@ class BoxTree:
         """Split the widest neuron where a program fails, unless that was done above, or none is."""
         node, frame = one.node, one.ellipsoid.frame
         if node.troubled or not frame.undecided(node.lower, node.upper).any():
-            self.stuck.append(node)
+            self.stuck.append(replace(node, above=None))
             return
         self.open += _sides(replace(node, troubled=True), frame.widest(node.lower, node.upper))
 

@@ -1,10 +1,11 @@
 r"""Phases that a solved program rules out: one Newton step for each, and a certificate.
 
-At the optimum of a node's program, its Newton system :math:`\mathcal{K}` in (y, x), in which active
-rows and limits are stiff springs, says what it costs to make a form c of value v zero, ``x_i`` for
-the inactive side of a neuron and ``s_i`` for the active one: :math:`\tfrac12 v^2 / (c^\top
-\mathcal{K}^{-1} c)`, the side's *gain*. Multipliers are not adapted to the new point, so that this
-tends to be less than the bound's true rise. A share :math:`\alpha` of the step that does it,
+Where a node's program was left, its Newton system :math:`\mathcal{K}` in (y, x), in which rows and
+limits are springs, stiff ones where they are active, says what it costs to make a form c of value v
+zero, ``x_i`` for the inactive side of a neuron and ``s_i`` for the active one:
+:math:`\tfrac12 v^2 / (c^\top \mathcal{K}^{-1} c)`, the side's *gain*. Multipliers are not adapted
+to the new point, so that this tends to be less than the bound's true rise. A share :math:`\alpha`
+of the step that does it,
 
 .. math:: d = -\alpha \lambda\, \mathcal{K}^{-1} c,
     \qquad \lambda = v / (c^\top \mathcal{K}^{-1} c),

@@ -22,9 +22,9 @@ from reluopt.engines.branch_and_bound.l2.algebra import (
     is_positive_definite,
 )
 from reluopt.engines.branch_and_bound.l2.iterate import Iterate
-from reluopt.engines.branch_and_bound.l2.model import Model
+from reluopt.engines.branch_and_bound.l2.model import CONDITION, Model
 from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram, curvature
-from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray
+from reluopt.numerics.arrays import FloatArray, FloatMatrix, IntArray, SingleMatrix
 
 LEAST_SLACK = 0.2
 """Slacks of rows are at least this share of what they were, or, where rows are new, this."""
@@ -41,8 +41,8 @@ HALVINGS = 60
 CENTRED = 0.5
 """Share of the dual matrix that is what the new multipliers ask for at the same mean product."""
 
-KINDS, MOST_OWNERS = 6, 2**28
-"""Kinds of forms, and more than there are neurons and conditions."""
+MOST_OWNERS = 2**28
+"""More than there are neurons, and conditions."""
 
 
 class Inherited(NamedTuple):
@@ -56,7 +56,7 @@ class Inherited(NamedTuple):
             shape ``(3, u)``.
         row: what each row is about, and ``slack`` and ``z`` of the form itself.
         term: what each term is about, and ``psi`` and ``room`` of the product itself.
-        moment: the dual matrix.
+        moment: the dual matrix, in single precision: most of what there is.
     """
 
     pixels: FloatMatrix
@@ -68,7 +68,7 @@ class Inherited(NamedTuple):
     term: IntArray
     psi: FloatArray
     room: FloatArray
-    moment: FloatMatrix
+    moment: SingleMatrix
 
 
 def inherited(model: Model, program: QuadraticProgram, iterate: Iterate) -> Inherited:
@@ -86,7 +86,7 @@ def inherited(model: Model, program: QuadraticProgram, iterate: Iterate) -> Inhe
         _terms(model, program),
         iterate.theta * program.term_scale,
         iterate.room / program.term_scale,
-        iterate.moment,
+        iterate.moment.astype(np.float32),
     )
 
 
@@ -102,9 +102,11 @@ def start(
         theta: strictly convex multipliers, of which new products get theirs.
     """
     place = _found(above.neuron, model.neuron)
+    if (place < 0).any():
+        return None
     known = _found(above.term, _terms(model, program))
     multipliers = _multipliers(above, program, known, theta)
-    if (place < 0).any() or multipliers is None:
+    if multipliers is None:
         return None
     mean = float(np.mean(above.slack * above.z))
     width = program.high - program.low
@@ -127,21 +129,21 @@ def start(
     )
 
 
-def _keys(kind: IntArray, owner: IntArray, hidden: int) -> IntArray:
-    """Forms by what they are about: kinds of neurons, of which there are ``hidden``, or more."""
-    found: IntArray = kind * (hidden + 1) + owner
+def _paired(first: IntArray, second: IntArray, limit: int) -> IntArray:
+    """Pairs of numbers, none negative and the second below a limit, as one number each."""
+    found: IntArray = first * limit + second
     return found
 
 
 def _rows(model: Model, program: QuadraticProgram) -> IntArray:
     """What the rows of a program are about."""
-    return _keys(model.kind[program.form], model.owner[program.form], MOST_OWNERS)
+    return _paired(model.kind[program.form], model.owner[program.form], MOST_OWNERS)
 
 
 def _terms(model: Model, program: QuadraticProgram) -> IntArray:
     """What the terms of a program are about."""
-    forms = _keys(model.kind[program.term_form], model.owner[program.term_form], MOST_OWNERS)
-    return _keys(model.neuron[program.term_at], forms, (KINDS + 1) * MOST_OWNERS)
+    forms = _paired(model.kind[program.term_form], model.owner[program.term_form], MOST_OWNERS)
+    return _paired(model.neuron[program.term_at], forms, (CONDITION + 1) * MOST_OWNERS)
 
 
 def _found(names: IntArray, wanted: IntArray) -> IntArray:

@@ -68,8 +68,8 @@ LEAST_CENTRING = 1e-6
 """Complementarity is never aimed at by more than this factor below where it is."""
 
 STEADY_CENTRING = 0.3
-"""The same of programs that are branched on in any case: products that become small before rows and
-terms are met leave springs that tell nothing (:data:`SLACKNESS`)."""
+"""The same where :attr:`Effort.slackness` ends programs that miss their goal: products that become
+small before rows and terms are met leave springs that tell nothing (:data:`SLACKNESS`)."""
 
 EARLY = 6.0
 """A gap is wide that exceeds the objective by this factor."""
@@ -140,7 +140,8 @@ def solve_program(
         bound = estimate(program, iterate, residuals)
         if bound > best_bound:
             best, best_bound, objective = iterate, bound, residuals.objective
-        wide = residuals.objective - best_bound >= EARLY * abs(residuals.objective)
+        size = max(LEAST_OBJECTIVE, abs(residuals.objective))
+        wide = residuals.objective - best_bound >= EARLY * size
         if steps <= 1 or wide:
             early = iterate
         if best_bound >= cutoff:

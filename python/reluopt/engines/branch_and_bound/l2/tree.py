@@ -37,7 +37,7 @@ from reluopt.engines.branch_and_bound.threads import each, thread_count
 from reluopt.numerics.arrays import FloatArray, IntArray
 
 STEPS = 80
-"""Most steps of the interior point method for one program; 15 to 45 are usual."""
+"""Most steps of the interior point method for one program; 8 to 25 are usual."""
 
 GAP_SHARE = 0.1
 """Programs are solved to this share of the search's relative gap, within :data:`TOLERANCES`."""
@@ -274,7 +274,7 @@ class L2Tree:
             return []
         if solved is not None:
             cuts = self._relaxation.handed(solved, self._goal, PRODUCTS)
-            node = replace(node, cuts=cuts, above=solved.handed)
+            node = replace(node, cuts=cuts, above=solved.inheritance)
         if branching is not None:
             lower, upper = branching.narrowed(node.lower, node.upper)
             node = replace(node, lower=lower, upper=upper)

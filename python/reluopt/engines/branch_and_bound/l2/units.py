@@ -17,6 +17,7 @@ import math
 
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.engines.branch_and_bound.l2.interior import InteriorPoint
+from reluopt.engines.branch_and_bound.l2.iterate import Iterate
 from reluopt.engines.branch_and_bound.l2.program import QuadraticProgram
 
 SMALL = 1e-4
@@ -52,18 +53,27 @@ def from_units(answer: InteriorPoint, unit: float) -> InteriorPoint:
     """The answer to the scaled program as one to the original."""
     if unit == 1.0:
         return answer
-    best, square = answer.best, unit * unit
-    scaled = best._replace(
-        delta=best.delta * unit,
-        x=best.x * unit,
-        slack=best.slack * unit,
-        z=best.z * unit,
-        delta_low=best.delta_low * unit,
-        delta_high=best.delta_high * unit,
-        x_low=best.x_low * unit,
-        x_high=best.x_high * unit,
-        room=best.room * square,
-        moment=best.moment * square,
+    square = unit * unit
+    return answer._replace(
+        bound=answer.bound * square,
+        objective=answer.objective * square,
+        best=_iterate_from(answer.best, unit),
+        early=_iterate_from(answer.early, unit),
     )
-    bound, objective = answer.bound * square, answer.objective * square
-    return answer._replace(bound=bound, objective=objective, best=scaled)
+
+
+def _iterate_from(iterate: Iterate, unit: float) -> Iterate:
+    """An iterate of the scaled program as one of the original."""
+    square = unit * unit
+    return iterate._replace(
+        delta=iterate.delta * unit,
+        x=iterate.x * unit,
+        slack=iterate.slack * unit,
+        z=iterate.z * unit,
+        delta_low=iterate.delta_low * unit,
+        delta_high=iterate.delta_high * unit,
+        x_low=iterate.x_low * unit,
+        x_high=iterate.x_high * unit,
+        room=iterate.room * square,
+        moment=iterate.moment * square,
+    )
