@@ -70,7 +70,6 @@ EXACT = 1e-6
 """Shares of what is missing to a goal below which neither costs of neurons nor rises of bounds are
 told apart."""
 
-
 HEIRS = 50, 300
 """Least and most undecided neurons of programs whose children begin at an iterate of theirs: to
 make it takes 1 ms, to keep it up to 0.4 MB for both children."""
