@@ -8,6 +8,8 @@ import numpy as np
 from scipy.optimize import linprog
 
 from helpers.regions import enumerate_patterns
+from reluopt.deadline import NEVER
+from reluopt.engines.branch_and_bound.l2.boxes import BoxTree
 from reluopt.networks.layers.base import Dense
 from reluopt.networks.network import ReLUNetwork
 from reluopt.questions.problems import Box, Verification
@@ -149,3 +151,12 @@ def mutated_proof(proof, generator):
         return replace(proof, trees=tuple(trees[:place] + trees[place + 1 :]))
     trees[place] = tree
     return replace(proof, trees=tuple(trees))
+
+
+def searched_through(mlp_box):
+    """The tree of a box of which nothing is open any more."""
+    network, ends, conditions, bounds = mlp_box
+    tree = BoxTree(network, ends, conditions, bounds, lambda _: False, NEVER)
+    tree.grow()
+    assert not tree.open
+    return tree

@@ -44,7 +44,8 @@ def limited_threads(count: int, *, multiply: bool = False) -> Iterator[None]:
     """
     if multiply:
         import_module("scipy.linalg.cython_blas")
-    pool = ThreadPoolExecutor(count) if count > 1 else None
+    alone = _pool.set, ((1, None),)  # threads may inherit the context that made them
+    pool = ThreadPoolExecutor(count, "", *alone) if count > 1 else None
     token = _pool.set((count, pool))
     try:
         with _controller("scipy.linalg.cython_blas" in sys.modules).limit(limits=1):
@@ -63,7 +64,7 @@ def thread_count() -> int:
 def each(function: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_Result]:
     """The function of each part, in their order.
 
-    What a part calls keeps to its own thread: contexts of these begin empty, without the pool.
+    What a part calls keeps to its own thread.
     """
     _, pool = _pool.get()
     if pool is None or len(parts) < 2:

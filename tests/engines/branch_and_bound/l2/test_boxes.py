@@ -8,16 +8,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from helpers.boxes import brute_slack, random_ball, random_network
+from helpers.boxes import brute_slack, random_ball, random_network, searched_through
 from reluopt.answers.solution import Status
 from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.dual import distance, programs, verdict
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
-from reluopt.engines.branch_and_bound.dual.layers import bounded_chain
-from reluopt.engines.branch_and_bound.l2 import boxes, fixing, inherited, relaxation
+from reluopt.engines.branch_and_bound.l2 import boxes, fixing, relaxation
 from reluopt.engines.branch_and_bound.l2.boxes import BoxTree, Ellipsoid
 from reluopt.engines.branch_and_bound.l2.interior import TROUBLE, Effort
-from reluopt.engines.branch_and_bound.l2.program import curvature, start_multipliers
 from reluopt.method import Method
 from reluopt.pipeline import solve
 from reluopt.questions.problems import (
@@ -124,19 +122,6 @@ def test_weights_that_are_asked_for_raise_the_bound(mlp_box):
     assert found[0] + 0.02 < found[1] < found[2] < 1.0
 
 
-@pytest.fixture(scope="module")
-def mlp_box(thesis, test_images):
-    """A box of ``thesis`` that no root shows to be empty, and one alternative."""
-    image = test_images.image(0).ravel()
-    question = Verification(image, int(thesis.predict(image)), 0.035)
-    task = question.task(thesis)
-    domain = BoxDomain(*task.inputs.ends)
-    tree = programs.tree_over(
-        thesis, bounded_chain(thesis, domain), task.alternatives[3].conditions, bool, NEVER
-    )
-    return thesis, domain.ends, task.alternatives[3].conditions, tree.root
-
-
 def test_time_and_nodes_end_a_search_and_what_is_open_stays(mlp_box):
     network, ends, conditions, bounds = mlp_box
     for most, deadline in ((2, NEVER), (1e9, Deadline.after(0.0))):
@@ -180,15 +165,6 @@ def failing(monkeypatch):
     return fail
 
 
-def searched_through(mlp_box):
-    """The tree of a box of which nothing is open any more."""
-    network, ends, conditions, bounds = mlp_box
-    tree = BoxTree(network, ends, conditions, bounds, lambda _: False, NEVER)
-    tree.grow()
-    assert not tree.open
-    return tree
-
-
 def test_the_node_of_a_program_that_fails_is_split(mlp_box, failing):
     failing(1)
     tree = searched_through(mlp_box)
@@ -224,23 +200,31 @@ def test_sides_are_left_alone_after_some_that_are_not_ruled_out(mlp_box, monkeyp
 
 
 def test_what_was_taken_stays_open_when_an_input_is_found(mlp_box, monkeypatch):
-    """Two programs at a time, the first of which shows the input."""
+    """Two programs at a time: but for those that are empty, none is lost."""
     monkeypatch.setattr(boxes, "thread_count", lambda: 2)
     monkeypatch.setattr(boxes, "EFFORT", EXACTLY)  # as large a tree as this box has
     monkeypatch.setattr(relaxation, "ruled_out", none)
     network, ends, conditions, bounds = mlp_box
-    seen = []
+    seen, left = [], []
 
     def look(_):
         seen.append(1)
         return len(seen) > 7
 
+    def solved(function, ready):
+        answers = [function(one) for one in ready]
+        empty = [
+            answer.bound > one.relaxation.largest
+            for one, (answer, _) in zip(ready, answers, strict=True)
+        ]
+        left.append((len(ready), len(tree.open) + len(ready) - (*empty, False).index(False)))
+        return answers
+
+    monkeypatch.setattr(boxes, "each", solved)
     tree = BoxTree(network, ends, conditions, bounds, look, NEVER)
-    assert tree.grow()
-    before = len(tree.open)
-    assert before >= 2
-    assert tree.grow()
-    assert len(tree.open) == before
+    for _ in range(2):
+        assert tree.grow()
+        assert left[-1] == (2, len(tree.open))
 
 
 @pytest.fixture
@@ -313,97 +297,3 @@ def test_what_becomes_known_meanwhile_may_end_a_search(
     assert asked == [1]
     assert decision.empty is wanted
     assert decision.witness is None
-
-
-@pytest.fixture(scope="module")
-def family(mlp_box):
-    """A node's relaxation and program; and its child's relaxation, bounds and products."""
-    network, ends, conditions, bounds = mlp_box
-    even = np.full(ends[0].size, 1.0 / ends[0].size)
-    made = Ellipsoid(network, ends, even)
-    above = boxes.L2Relaxation(made.frame, conditions, *bounds)
-    solved = above.solve(*bounds, boxes.Cuts.none(), above.largest, boxes.EFFORT)
-    below = boxes.L2Relaxation(
-        Ellipsoid(network, ends, made.asked(solved)).frame, conditions, *bounds
-    )
-    cuts = above.handed(solved, above.largest, 0.3)
-    for neuron in solved.model.neuron:
-        lower, upper = bounds[0].copy(), bounds[1].copy()
-        upper[neuron] = 0.0
-        child = lower, upper, cuts
-        if below.solve(*child, below.largest, EXACTLY).bound < below.largest:
-            return solved, below, child
-    raise AssertionError("every child is empty")
-
-
-def handed_by(solved):
-    return inherited.inherited(solved.model, solved.program, solved.answer.early)
-
-
-def test_a_childs_program_ends_where_it_does_without_its_parents_iterate(family):
-    solved, below, child = family
-    cold = below.solve(*child, below.largest, EXACTLY)
-    warm = below.solve(*child, below.largest, EXACTLY, handed_by(solved))
-    assert warm.cuts.neuron.size > 0
-    assert warm.bound == pytest.approx(cold.bound, rel=1e-6)
-    assert warm.answer.steps < cold.answer.steps
-
-
-def test_what_is_inherited_is_strictly_inside(family):
-    solved, below, child = family
-    cold = below.solve(*child, below.largest, EXACTLY)
-    program = cold.program
-    theta = start_multipliers(program, cold.model.layer)
-    begin = inherited.start(handed_by(solved), cold.model, program, theta)
-    assert (program.low < begin.delta).all()
-    assert (begin.delta < program.high).all()
-    assert (begin.x > 0.0).all()
-    assert (begin.x < program.cap).all()
-    pulls = begin.delta_low, begin.delta_high, begin.x_low, begin.x_high, begin.slack, begin.z
-    assert min(each.min() for each in pulls) > 0.0
-    products = slice(program.cap.size, None)
-    assert begin.theta[products].min() > 0.0
-    assert begin.room[products].min() > 0.0
-    for matrix in (begin.moment, curvature(program, begin.theta).reduced):
-        assert np.linalg.eigvalsh(matrix)[0] > 0.0
-
-
-@pytest.mark.parametrize("of_use", ["multipliers", "neurons"])
-def test_an_iterate_of_no_use_is_left_alone(family, of_use):
-    solved, below, child = family
-    handed = handed_by(solved)
-    if of_use == "multipliers":
-        handed = handed._replace(psi=1e6 * handed.psi)
-    else:
-        handed = handed._replace(neuron=handed.neuron + 1000)
-    cold = below.solve(*child, below.largest, EXACTLY)
-    assert below.solve(*child, below.largest, EXACTLY, handed).bound == cold.bound
-
-
-@pytest.mark.parametrize("heirs", [(0, 1000), (1000, 1000)])
-def test_children_begin_where_their_parent_was(mlp_box, monkeypatch, heirs):
-    monkeypatch.setattr(relaxation, "HEIRS", heirs)
-    begun, begin = [], relaxation.start
-    monkeypatch.setattr(relaxation, "start", lambda *each: begun.append(begin(*each)) or begun[-1])
-    tree = searched_through(mlp_box)
-    if heirs[0]:
-        assert not begun
-    else:
-        assert len(begun) == tree.count - 1, "all but the root"
-        assert sum(one is not None for one in begun) > len(begun) / 2
-
-
-def test_a_program_that_fails_from_an_iterate_above_begins_anew(family, monkeypatch):
-    solved, below, child = family
-    cold, real, seen = below.solve(*child, below.largest, EXACTLY), relaxation.solve_program, []
-
-    def fails_first(*each):
-        seen.append(each[-1].steps)
-        answer = real(*each)
-        return answer._replace(status=TROUBLE) if len(seen) == 1 else answer
-
-    monkeypatch.setattr(relaxation, "solve_program", fails_first)
-    found = below.solve(*child, below.largest, EXACTLY, handed_by(solved))
-    assert found.bound == cold.bound
-    assert seen[0] == EXACTLY.steps
-    assert seen[1] == EXACTLY.steps - (found.answer.steps - cold.answer.steps), "within the budget"

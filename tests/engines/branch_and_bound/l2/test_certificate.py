@@ -11,6 +11,7 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     Witness,
     bound_by_tangent,
     first_layer,
+    form_spread,
     negative_curvature,
     safe_quadratic_bound,
 )
@@ -246,7 +247,7 @@ def test_a_form_that_is_zero_may_have_any_multiplier(make_network, sizes):
         _, solved = relaxed(node)
         model, good, generator = solved.model, solved.witness, np.random.default_rng(seed)
         kappa = negative_curvature(frame.inputs, first_layer(frame.flat), model, good)
-        points = answers(node, 200, seed)
+        points, spread = answers(node, 200, seed), form_spread(frame.inputs, model)
         u = model.neuron.size
         for place, neuron in enumerate(model.neuron.tolist()):
             for side in range(2):
@@ -255,7 +256,9 @@ def test_a_form_that_is_zero_may_have_any_multiplier(make_network, sizes):
                 assert (model.kind[zero], model.owner[zero]) == (kind, neuron)
                 z[zero] += generator.normal() * 10.0 ** generator.integers(-2, 2)
                 moved = good._replace(z=z, x=good.x + 0.1 * generator.normal(size=u))
-                bound = bound_by_tangent(frame.flat, frame.inputs, model, moved, kappa, zero)
+                bound = bound_by_tangent(
+                    frame.flat, frame.inputs, model, spread, moved, kappa, zero
+                )
                 for objective, hidden in points:
                     if hidden[neuron] <= 0 if side == 0 else hidden[neuron] >= 0:
                         assert not np.isfinite(bound) or Fraction(bound) <= objective

@@ -217,14 +217,13 @@ def bound_last_with_planes(
 
     made = list(itertools.chain(*threads.each(ends, neurons.tolist())))
     if made:
-        recipes = [end.cut.recipe for end in made if end.cut.recipe is not None]
         step = Step(
             len(chain.layers) - 1,
             np.array([end.neuron for end in made]),
             np.array([end.sign for end in made], dtype=np.int8),
-            np.concatenate([end.cut.batch.multipliers for end in made]),
-            np.array([recipe.points for recipe in recipes]),
-            np.array([recipe.shares for recipe in recipes]),
+            np.concatenate([end.multipliers for end in made]),
+            np.array([end.recipe.points for end in made]),
+            np.array([end.recipe.shares for end in made]),
         )
         chain.bound_last(step, np.array([end.bound for end in made]))
 
@@ -234,7 +233,8 @@ class _End(NamedTuple):
 
     neuron: int
     sign: int
-    cut: Cut
+    recipe: Recipe
+    multipliers: SingleMatrix
     bound: float
 
 
@@ -252,7 +252,8 @@ def _ends(model: Model, neuron: int, rounds: int, iterations: int) -> list[_End]
             break
         free = found.batch.free[:2]
         bound = float(lower_bounds(chain, forms, batch.phases, *free, found.planes)[0])
-        made.append(_End(neuron, sign, found, bound))
+        assert found.recipe is not None
+        made.append(_End(neuron, sign, found.recipe, found.batch.multipliers, bound))
         if bound >= 0.0:  # decided: its other end does not matter
             break
     return made

@@ -14,7 +14,7 @@ KERNELS = (
     f"{_HERE}algebra:inverse_from_factor",
     f"{_HERE}algebra:is_positive_definite",
     f"{_HERE}certificate:bound_by_tangent",
-    f"{_HERE}certificate:first_layer",
+    f"{_HERE}certificate:form_spread",
     f"{_HERE}certificate:negative_curvature",
     f"{_HERE}certificate:safe_quadratic_bound",
     f"{_HERE}fixing:springs_at",

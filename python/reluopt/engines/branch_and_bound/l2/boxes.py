@@ -223,7 +223,7 @@ class BoxTree:
             return
         lower, upper = branching.narrowed(node.lower, node.upper)
         bound, shares = max(node.bound, solved.bound), one.ellipsoid.asked(solved)
-        node = _Node(lower, upper, shares, bound, node.cuts, above=solved.inheritance)
+        node = _Node(lower, upper, shares, bound, node.cuts, above=solved.legacy)
         if self._turns > 0:
             self.open.append(node)
             return

@@ -109,17 +109,13 @@ class FirstLayer(NamedTuple):
     lengths: FloatArray
 
 
-@kernel
 def first_layer(flat: FlatNetwork) -> FirstLayer:
     """Prepare :class:`FirstLayer`; once for each network."""
     n, width = flat.sizes[0], flat.sizes[1]
     weight = flat.weights[: width * n].reshape((width, n))
-    products, lengths = np.empty((width, width)), np.empty(width)
-    for i in range(width):
-        for k in range(i + 1):
-            products[i, k] = products[k, i] = np.sum(weight[i] * weight[k])
-        lengths[i] = np.sqrt(products[i, i] * (1.0 + gamma(n + 8.0)) + TINY) * (1.0 + 4 * ROUNDOFF)
-    return FirstLayer(products, lengths)
+    products = weight @ weight.T
+    squares = np.diagonal(products) * (1.0 + gamma(n + 8.0)) + TINY
+    return FirstLayer(products, np.sqrt(squares) * (1.0 + 4.0 * ROUNDOFF))
 
 
 @kernel
@@ -128,8 +124,26 @@ def safe_quadratic_bound(
 ) -> float:
     """The bound of the module's derivation; never above the exact one, -inf if there is none."""
     kappa = negative_curvature(inputs, first, model, witness)
-    result: float = bound_by_tangent(flat, inputs, model, witness, kappa, NO_FORM)
+    spread = form_spread(inputs, model)
+    result: float = bound_by_tangent(flat, inputs, model, spread, witness, kappa, NO_FORM)
     return result
+
+
+@apart
+@kernel
+def form_spread(inputs: FlatInputSet, model: Model) -> FloatArray:
+    """Bounds on what all forms can differ from their constants by, the same for all witnesses.
+
+    Returns:
+        ``|f| U + 2 |p| m`` for each form, shape ``(F,)``, rounded to the nearest.
+    """
+    spread = np.zeros(model.constant.size)
+    for f in range(spread.size):
+        for i in range(model.cap.size):
+            spread[f] += abs(model.on_x[f, i]) * model.cap[i]
+        for a in range(inputs.magnitudes.size):
+            spread[f] += 2.0 * abs(model.on_a[f, a]) * inputs.magnitudes[a]
+    return spread
 
 
 @kernel
@@ -137,6 +151,7 @@ def bound_by_tangent(
     flat: FlatNetwork,
     inputs: FlatInputSet,
     model: Model,
+    spread: FloatArray,
     witness: Witness,
     kappa: float,
     zero: int,
@@ -144,13 +159,17 @@ def bound_by_tangent(
     """The bound for a kappa with ``M >= -kappa I``, which depends on ``psi`` alone.
 
     The form ``zero`` must be 0 wherever the bound is used: its multiplier may have any sign.
+    ``spread`` is what :func:`form_spread` says.
     """
     u, width = model.neuron.size, flat.sizes[1]
     forms, terms = model.constant.size, witness.term_at.size
     rounding = _rounding(inputs, model, witness, width)
     delta = np.minimum(np.maximum(witness.delta, inputs.low), inputs.high)
     x = np.minimum(np.maximum(witness.x, 0.0), model.cap)
-    values, sizes = _form_values(flat, inputs, model, delta, x)
+    first = inputs.values.copy()
+    add_columns(flat, 0, delta, first)
+    values = model.constant + np.dot(model.on_x, x) + np.dot(model.on_a, first)
+    sizes = np.abs(model.constant) + spread
     omega, heavy = np.zeros(forms), np.zeros(forms)
     on_x, slack, total = np.zeros(u), 0.0, 0.0
     for f in range(forms):
@@ -165,20 +184,10 @@ def bound_by_tangent(
         on_x[i] += psi * values[f]
         slack += abs(psi) * model.cap[i] * model.error[f]
         total += abs(psi) * sizes[f] * model.cap[i]
-    value = 0.0
-    on_a = np.zeros(width)
-    for f in range(forms):
-        if heavy[f] == 0.0:
-            continue
-        value += omega[f] * values[f]
-        reach = sizes[f]
-        for i in range(u):
-            on_x[i] += omega[f] * model.on_x[f, i]
-            reach += abs(model.on_x[f, i]) * model.cap[i]
-        for a in range(width):
-            on_a[a] += omega[f] * model.on_a[f, a]
-            reach += 2.0 * abs(model.on_a[f, a]) * inputs.magnitudes[a]
-        total += heavy[f] * reach
+    value = np.sum(omega * values)
+    total += np.sum(heavy * (sizes + spread))
+    on_x += np.dot(omega, model.on_x)
+    on_a = np.dot(omega, model.on_a)
     value, total = _pixel_terms(flat, inputs, on_a, delta, value, total)
     bend = 0.0
     for i in range(u):
@@ -222,25 +231,6 @@ def _psi(witness: Witness, k: int, u: int) -> float:
     """Coefficient of a term, of the sign that its kind allows."""
     psi = float(witness.psi[k])
     return psi if k < u else min(psi, 0.0)
-
-
-@kernel
-def _form_values(
-    flat: FlatNetwork, inputs: FlatInputSet, model: Model, delta: FloatArray, x: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Values of the forms at a point, and the sums of absolute values behind them."""
-    width = flat.sizes[1]
-    first = inputs.values.copy()
-    add_columns(flat, 0, delta, first)
-    values, sizes = model.constant.copy(), np.abs(model.constant)
-    for f in range(values.size):
-        for i in range(x.size):
-            values[f] += model.on_x[f, i] * x[i]
-            sizes[f] += abs(model.on_x[f, i]) * x[i]
-        for a in range(width):
-            values[f] += model.on_a[f, a] * first[a]
-            sizes[f] += 2.0 * abs(model.on_a[f, a]) * inputs.magnitudes[a]
-    return values, sizes
 
 
 @apart

@@ -36,6 +36,7 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     FirstLayer,
     Witness,
     bound_by_tangent,
+    form_spread,
     negative_curvature,
 )
 from reluopt.engines.branch_and_bound.l2.iterate import Iterate
@@ -190,7 +191,7 @@ def ruled_out(
     kappa = negative_curvature(frame.inputs, first, model, witness)
     if kappa == np.inf:  # nothing can be certified
         return found
-    misses = 0
+    spread, misses = form_spread(frame.inputs, model), 0
     for place in np.argsort(-gain, axis=None, kind="stable").tolist():
         i, side = divmod(place, 2)
         if misses == MISSES or not gain[i, side] > PROMISING * missing:
@@ -202,7 +203,7 @@ def ruled_out(
         zero = (POSITIVE, NEGATIVE)[side] * program.cap.size + i
         z[zero] -= (1.0, RELU_SCALE)[side] * point.pull
         moved = witness._replace(delta=point.delta, x=point.x, z=z)
-        value = bound_by_tangent(frame.flat, frame.inputs, model, moved, kappa, zero)
+        value = bound_by_tangent(frame.flat, frame.inputs, model, spread, moved, kappa, zero)
         found[i, side] = value > goal
         misses = 0 if value > goal else misses + 1
     return found

@@ -71,7 +71,7 @@ class Inherited(NamedTuple):
     moment: SingleMatrix
 
 
-def inherited(model: Model, program: QuadraticProgram, iterate: Iterate) -> Inherited:
+def hand_on(model: Model, program: QuadraticProgram, iterate: Iterate) -> Inherited:
     """What children of a program may start from."""
     width = program.high - program.low
     place = (iterate.delta - program.low) / width
@@ -90,7 +90,7 @@ def inherited(model: Model, program: QuadraticProgram, iterate: Iterate) -> Inhe
     )
 
 
-def start(
+def start_below(
     above: Inherited, model: Model, program: QuadraticProgram, theta: FloatArray
 ) -> Iterate | None:
     """An interior start for a child's program; None where no convex multipliers are found.
@@ -147,9 +147,7 @@ def _terms(model: Model, program: QuadraticProgram) -> IntArray:
 
 
 def _found(names: IntArray, wanted: IntArray) -> IntArray:
-    """Where each of some names stands among others, -1 for none."""
-    if names.size == 0:
-        return np.full(wanted.size, -1, dtype=np.int64)
+    """Where each wanted name stands among some, of which there are any; -1 for none."""
     order = np.argsort(names, kind="stable")
     place = np.minimum(np.searchsorted(names[order], wanted), names.size - 1)
     return np.where(names[order[place]] == wanted, order[place], -1)

@@ -68,8 +68,9 @@ LEAST_CENTRING = 1e-6
 """Complementarity is never aimed at by more than this factor below where it is."""
 
 STEADY_CENTRING = 0.3
-"""The same where :attr:`Effort.slackness` ends programs that miss their goal: products that become
-small before rows and terms are met leave springs that tell nothing (:data:`SLACKNESS`)."""
+"""This factor is aimed at where :attr:`Effort.slackness` ends programs that miss their goal:
+products that become small before rows and terms are met leave springs that tell nothing
+(:data:`SLACKNESS`). What the predictor leaves would ask for more in the first steps alone."""
 
 EARLY = 6.0
 """A gap is wide that exceeds the objective by this factor."""
@@ -104,7 +105,8 @@ class InteriorPoint(NamedTuple):
         bound: the best one.
         objective: at the iterate that has it.
         best: this iterate.
-        early: the last one whose gap was wide, at which programs much like this one may start.
+        early: the last one whose gap was wide, or one of the first two; programs much like this one
+            may start there.
         status: ``SOLVED``, ``CUT_OFF``, ``OUT_OF_STEPS`` or ``TROUBLE``.
         steps: Newton steps taken.
     """
@@ -132,7 +134,7 @@ def solve_program(
     iterate = start
     count = iterate.z.size + 2 * iterate.delta.size + 2 * program.cap.size + iterate.theta.size
     best, early, best_bound, objective = iterate, iterate, -np.inf, np.inf
-    least = STEADY_CENTRING if effort.slackness > 0.0 else LEAST_CENTRING
+    steady = effort.slackness > 0.0
     status, steps = OUT_OF_STEPS, 0
     for steps in range(effort.steps):
         shape = curvature(program, iterate.theta)
@@ -155,12 +157,10 @@ def solve_program(
         if not factors.ok:
             status = TROUBLE
             break
-        # Predictor: towards no complementarity at all. What is left of it then tells how far to go.
+        # Predictor: towards no complementarity at all; the corrector knows what it would bend.
         guess = direction(program, iterate, shape, residuals, factors, 0.0, iterate, False)
-        step = longest_step(program, iterate, guess)
-        ahead = advance(iterate, guess, step)
-        left = complementarity(program, ahead, curvature(program, ahead.theta).reduced)
-        target = max(_centring(left / (count * average), step), least) * average
+        share = STEADY_CENTRING if steady else _centring(program, iterate, guess, count * average)
+        target = share * average
         move = direction(program, iterate, shape, residuals, factors, target, guess, True)
         step = min(1.0, BACK_OFF * longest_step(program, iterate, move))
         if not step > SMALLEST_STEP:
@@ -185,9 +185,11 @@ def _is_solved(
 
 
 @part
-def _centring(share: float, step: float) -> float:
-    """Share of complementarity to aim at, for what the predictor's step leaves of it (Mehrotra)."""
-    centring: float = share**3
-    if step < SHORT_STEP:
-        centring = max(centring, SHORT_CENTRING)
-    return centring
+def _centring(program: QuadraticProgram, iterate: Iterate, guess: Iterate, total: float) -> float:
+    """Share of complementarity to aim at, for what the predictor leaves of it (Mehrotra)."""
+    step = longest_step(program, iterate, guess)
+    ahead = advance(iterate, guess, step)
+    left = complementarity(program, ahead, curvature(program, ahead.theta).reduced)
+    least = SHORT_CENTRING if step < SHORT_STEP else LEAST_CENTRING
+    share: float = max((left / total) ** 3, least)
+    return share

@@ -37,7 +37,7 @@ MATRIX_MARGIN = 0.98
 
 
 class Iterate(NamedTuple):
-    """Primal and dual variables, all written in place.
+    """Primal and dual variables, or a direction in them.
 
     Attributes:
         delta, x: primal point.

@@ -22,7 +22,7 @@ from reluopt.engines.branch_and_bound.l2.certificate import (
     safe_quadratic_bound,
 )
 from reluopt.engines.branch_and_bound.l2.fixing import ruled_out, springs_at
-from reluopt.engines.branch_and_bound.l2.inherited import Inherited, inherited, start
+from reluopt.engines.branch_and_bound.l2.inherited import Inherited, hand_on, start_below
 from reluopt.engines.branch_and_bound.l2.interior import (
     TROUBLE,
     Effort,
@@ -55,9 +55,6 @@ from reluopt.numerics.arrays import BoolArray, FloatArray, IntArray
 from reluopt.numerics.input_sets import largest_square
 from reluopt.numerics.jit import interrupts_wait
 from reluopt.questions.problems import LogitConditions
-
-RANK = 1e-9
-"""Singular values of the first layer below this share of the largest count as zero."""
 
 SAFETY = 1e-8
 """Relative excess over the goal that the search aims at, so that the safe bound, which is lower
@@ -115,6 +112,7 @@ class Solved:
         witness: what proves ``bound``.
         bound: lower bound on the objective over the node, valid in exact arithmetic.
         cuts: the products in the program.
+        legacy: what programs of children start from, unless it is not worth its time or memory.
     """
 
     model: Model
@@ -124,14 +122,7 @@ class Solved:
     witness: Witness
     bound: float
     cuts: Cuts
-
-    @property
-    def inheritance(self) -> Inherited | None:
-        """What programs of children start from, unless it is not worth its time or memory."""
-        least, most = HEIRS
-        if not (self.usable and least <= self.model.neuron.size <= most):
-            return None
-        return inherited(self.model, self.program, self.answer.early)
+    legacy: Inherited | None
 
     @property
     def usable(self) -> bool:
@@ -182,7 +173,7 @@ class L2Relaxation:
         cutoff = goal / unit**2
         cutoff += SAFETY * max(1.0, cutoff)
         scaled = in_units(program, unit)
-        begin = None if above is None or unit != 1.0 else start(above, model, program, theta)
+        begin = None if above is None or unit != 1.0 else start_below(above, model, program, theta)
         answer = solve_program(
             scaled, start_iterate(scaled, theta) if begin is None else begin, cutoff, effort
         )
@@ -190,7 +181,8 @@ class L2Relaxation:
         if begin is not None and answer.status == TROUBLE and left > 0:
             effort = effort._replace(steps=left)
             again = solve_program(scaled, start_iterate(scaled, theta), cutoff, effort)
-            answer = again._replace(steps=again.steps + answer.steps)
+            better = again if again.status != TROUBLE or again.bound > answer.bound else answer
+            answer = better._replace(steps=again.steps + answer.steps)
         answer = from_units(answer, unit)
         z = np.zeros(model.constant.size)
         z[program.form] = answer.best.z / program.scale
@@ -199,7 +191,11 @@ class L2Relaxation:
             answer.best.delta, answer.best.x, z, psi, program.term_at, program.term_form
         )
         bound = safe_quadratic_bound(frame.flat, frame.inputs, self._first, model, witness)
-        return Solved(model, table, program, answer, witness, max(bound, 0.0), cuts)
+        useful = unit == 1.0 and answer.status != TROUBLE and bound < goal
+        legacy = None
+        if useful and HEIRS[0] <= model.neuron.size <= HEIRS[1]:
+            legacy = hand_on(model, program, answer.early)
+        return Solved(model, table, program, answer, witness, max(bound, 0.0), cuts, legacy)
 
     def image(self, solved: Solved) -> FloatArray:
         """The relaxation's image, inside the box."""
@@ -293,9 +289,8 @@ def _prepared(network: ReLUNetwork) -> tuple[FloatArray, FloatArray, FirstLayer]
 
 def _row_basis(weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Orthonormal rows Q and T with ``weight = T @ Q`` (up to rounding)."""
-    left, singular, right = np.linalg.svd(weight, full_matrices=False)
-    keep = singular > RANK * singular.max(initial=0.0)
-    return np.ascontiguousarray(right[keep]), np.ascontiguousarray(left[:, keep] * singular[keep])
+    basis, triangle = np.linalg.qr(weight.T)
+    return np.ascontiguousarray(basis.T), np.ascontiguousarray(triangle.T)
 
 
 def _locate(model: Model, cuts: Cuts, lower: FloatArray) -> tuple[Cuts, IntArray, IntArray]:

@@ -274,7 +274,7 @@ class L2Tree:
             return []
         if solved is not None:
             cuts = self._relaxation.handed(solved, self._goal, PRODUCTS)
-            node = replace(node, cuts=cuts, above=solved.inheritance)
+            node = replace(node, cuts=cuts, above=solved.legacy)
         if branching is not None:
             lower, upper = branching.narrowed(node.lower, node.upper)
             node = replace(node, lower=lower, upper=upper)

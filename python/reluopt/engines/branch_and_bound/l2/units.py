@@ -50,7 +50,7 @@ def in_units(program: QuadraticProgram, unit: float) -> QuadraticProgram:
 
 
 def from_units(answer: InteriorPoint, unit: float) -> InteriorPoint:
-    """The answer to the scaled program as one to the original."""
+    """The answer to the scaled program as one to the original; but for its early iterate."""
     if unit == 1.0:
         return answer
     square = unit * unit
@@ -58,7 +58,6 @@ def from_units(answer: InteriorPoint, unit: float) -> InteriorPoint:
         bound=answer.bound * square,
         objective=answer.objective * square,
         best=_iterate_from(answer.best, unit),
-        early=_iterate_from(answer.early, unit),
     )
 
 
