@@ -83,6 +83,10 @@ SLACKNESS = 1.5
 products and weights that are chosen far from the end make smaller trees than those at the optimum,
 where what tells neurons apart is nearly singular."""
 
+WIDEST = 0.2
+"""Nor at a gap above this share of the objective, as at roots: the bound is what is known if time
+ends the search."""
+
 
 class Effort(NamedTuple):
     """When the method stops before it reaches its goal.
@@ -179,6 +183,7 @@ def _is_solved(
     difference = abs(residuals.objective - best_bound)  # a bound above: rows that cannot be met
     close = difference < effort.tolerance * max(LEAST_OBJECTIVE, abs(residuals.objective))
     missing = effort.slackness * (cutoff - residuals.objective)
+    missing = min(missing, WIDEST * abs(residuals.objective))
     if worst < LOOSE_TOLERANCE and difference < missing:
         return True
     return (worst < ROW_TOLERANCE and close) or average < SMALLEST_PRODUCT
