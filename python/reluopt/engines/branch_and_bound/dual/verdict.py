@@ -46,10 +46,13 @@ STARTS = 6
 PLAIN_NODES = 3000
 """Nodes of the tree without planes over a box: about 0.1 s, what planes cost."""
 
-FEW, PATIENCE = 3000, 25
+FEW = 3000
 """Nodes in all, more for large programs, after which semidefinite programs (:mod:`.programs`) take
-over: those without planes alone, mostly; and programs for one alternative, 1 to 2 s, that are
-solved before something else comes meanwhile."""
+over: those without planes alone, mostly."""
+
+PATIENCE, SOON = 100, 0.3
+"""Programs for one alternative, 4 to 8 s, and share of the time that is left, after which something
+else comes meanwhile: most trees are done by then."""
 
 LONG = 100_000
 """Nodes after which bounds of the layers behind the first by trees of their own (:mod:`.squeezing`)
@@ -320,7 +323,7 @@ class DomainSearch:
 
             conditions = self._alternatives[alternative].conditions
             tree = programs.tree_over(self._network, chain, conditions, look, self._deadline)
-            tree.grow(PATIENCE)
+            tree.grow(PATIENCE, self._deadline.share(SOON))
             if tree.open and not self._over() and self._is_wanted():
                 tree.grow()
             if tree.stuck and not (tree.open or self._over()):

@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reluopt.deadline import Deadline
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.branch_and_bound.frame import Frame, sides
 from reluopt.engines.branch_and_bound.l2.branching import Branching
 from reluopt.engines.branch_and_bound.l2.inherited import Inherited
@@ -181,9 +181,9 @@ class BoxTree:
         """Whether it is shown that no input meets the conditions."""
         return not self.open and not self.stuck
 
-    def grow(self, most: float = math.inf) -> bool:
+    def grow(self, most: float = math.inf, until: Deadline = NEVER) -> bool:
         """Search until nothing is open, time is over or nodes are used; True for an input found."""
-        while self.open and self.count < most and not self._deadline.passed:
+        while self.open and self.count < most and not (self._deadline.passed or until.passed):
             self.open.sort(key=lambda node: node.bound)
             taken, self.open = self.open[: thread_count()], self.open[thread_count() :]
             ready = [made for node in taken if (made := self._prepared(node)) is not None]

@@ -113,13 +113,7 @@ def _primal_system(
     """Step 1 of :mod:`interior`: the system in (y, x), ``inverse`` being that of S."""
     u, r = program.cap.size, program.basis.shape[0]
     weight = iterate.z / iterate.slack
-    rows = np.empty((r + u, iterate.z.size))
-    for k in range(iterate.z.size):
-        for i in range(r):
-            rows[i, k] = program.rows_y[k, i]
-        for i in range(u):
-            rows[r + i, k] = program.rows_x[k, i]
-    system = gram(rows, weight)
+    system = gram(program.columns, weight)
     for i in range(r):
         for j in range(i + 1):
             system[i, j] += inverse[i, j]

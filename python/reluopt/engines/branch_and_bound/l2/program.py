@@ -66,6 +66,7 @@ class QuadraticProgram(NamedTuple):
         tilt: k adds ``2 k sum(delta)`` to the objective.
         rows_y, rows_x, rhs: the rows, each of length about 1, shapes ``(q, r)``, ``(q, u)``,
             ``(q,)``.
+        columns: the rows of both, transposed, shape ``(r + u, q)``.
         scale: length by which each row was divided, shape ``(q,)``.
         form: form of the model behind each row, shape ``(q,)``.
         cap: U, shape ``(u,)``.
@@ -84,6 +85,7 @@ class QuadraticProgram(NamedTuple):
     rows_y: FloatMatrix
     rows_x: FloatMatrix
     rhs: FloatArray
+    columns: FloatMatrix
     scale: FloatArray
     form: IntArray
     cap: FloatArray
@@ -160,6 +162,7 @@ def build_program(
         rows_y,
         rows_x,
         rhs,
+        np.concatenate((rows_y, rows_x), axis=1).T.copy(),
         scale,
         form,
         model.cap,
@@ -228,7 +231,7 @@ class Curvature(NamedTuple):
 def curvature(program: QuadraticProgram, theta: FloatArray) -> Curvature:
     """The Hessian's parts."""
     u, r = program.cap.size, program.basis.shape[0]
-    cross, on_x = np.zeros((u, r)), np.zeros((u, u))
+    cross, half = np.zeros((u, r)), np.zeros((u, u))
     for k in range(theta.size):
         i, factor = program.term_at[k], theta[k]
         if factor == 0.0:
@@ -236,10 +239,9 @@ def curvature(program: QuadraticProgram, theta: FloatArray) -> Curvature:
         for j in range(r):
             cross[i, j] += factor * program.term_y[k, j]
         for j in range(u):
-            value = factor * program.term_x[k, j]
-            on_x[i, j] += value
-            on_x[j, i] += value
-    reduced = on_x - 0.5 * product(cross, cross.T.copy())
+            half[i, j] += factor * program.term_x[k, j]
+    on_x = half + half.T
+    reduced = on_x - 0.5 * product(cross, cross.T)
     return Curvature(reduced, on_x, cross)
 
 
