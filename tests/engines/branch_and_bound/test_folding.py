@@ -232,13 +232,13 @@ def test_small_networks_with_pools_are_proven_by_linear_programs(seed, monkeypat
 @pytest.mark.parametrize("seed", range(4))
 def test_boxes_grow_to_the_nearest_image_in_linf(seed, monkeypatch):
     radii = []
-    decide = distance._Search._decide
+    decide = distance.DistanceSearch._decide
 
     def noted(self, radius, *rest):
         radii.append(radius)
         return decide(self, radius, *rest)
 
-    monkeypatch.setattr(distance._Search, "_decide", noted)
+    monkeypatch.setattr(distance.DistanceSearch, "_decide", noted)
     random = np.random.default_rng(seed)
     conv = Conv2d(
         random.normal(size=(2, 1, 3, 3)), random.normal(size=2), Windows((1, SIDE, SIDE), (3, 3))
@@ -256,7 +256,7 @@ def test_boxes_grow_to_the_nearest_image_in_linf(seed, monkeypatch):
 
 def left_open(monkeypatch, boxes):
     """The first boxes of some radii stay open; returns all radii."""
-    radii, decide = [], distance._Search._decide
+    radii, decide = [], distance.DistanceSearch._decide
 
     def noted(self, radius, *rest):
         radii.append(radius)
@@ -265,7 +265,7 @@ def left_open(monkeypatch, boxes):
             return Decision()
         return decide(self, radius, *rest)
 
-    monkeypatch.setattr(distance._Search, "_decide", noted)
+    monkeypatch.setattr(distance.DistanceSearch, "_decide", noted)
     return radii
 
 
@@ -275,7 +275,7 @@ def test_a_nearer_image_below_an_open_box_begins_anew(monkeypatch):
     exact = solve(network, asked, Method("bnb"))
     monkeypatch.setattr(growing, "WIDER", 8.0)  # from an eighth of the radius to the whole box
     task, far = asked.task(network), 1.5 * exact.objective
-    search = distance._Search(network, task, 1e-6, Deadline.after(60.0), 0)
+    search = distance.DistanceSearch(network, task, 1e-6, Deadline.after(60.0), 0)
     search.best = Incumbent(exact.image, far, 0)
     radii = left_open(monkeypatch, [0.999 * far] * 2)
     search.run()

@@ -17,7 +17,7 @@ from reluopt.engines.base import Engine, EngineRequest, EngineState
 from reluopt.engines.branch_and_bound import NORMS, largest, within
 from reluopt.engines.branch_and_bound.blend import lifted_frame, lifted_request, lowered_answer
 from reluopt.engines.branch_and_bound.claim import claimed
-from reluopt.engines.branch_and_bound.dual import distance, engine, maximum
+from reluopt.engines.branch_and_bound.dual import engine, linf, maximum
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof
 from reluopt.engines.branch_and_bound.dual.proof import replay as replay_box
 from reluopt.engines.branch_and_bound.dual.proof_file import NO_PARTS
@@ -39,7 +39,7 @@ from reluopt.questions.problems import Blend, Norm, Task
 ROUNDING = 1.0 + 1e-6
 """Slack of the test whether the gap has been reached: the cutoff is computed by a subtraction."""
 
-OTHERS = (engine, maximum, distance, within, largest)
+OTHERS = (engine, maximum, linf, within, largest)
 """Tasks with ways of their own: verdicts and worst cases on boxes, Linf distances, and verdicts and
 worst cases in L1 and L2."""
 
@@ -158,8 +158,8 @@ class BranchAndBoundEngine(Engine):
         self, network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float
     ) -> float:
         """See :class:`~reluopt.engines.proving.ProvingEngine`."""
-        if distance.takes(task):
-            return distance.root_bound(network, task, incumbent, gap * GAP_SHARE)
+        if linf.takes(task):
+            return linf.root_bound(network, task, incumbent, gap * GAP_SHARE)
         return root_bound(network, task, incumbent, gap * GAP_SHARE)
 
 

@@ -188,8 +188,7 @@ class Forest:
 
     def _large(self, finisher: Finisher, which: Sequence[int]) -> LargeTrees:
         """Some alternatives as the finisher takes them."""
-        known = min(self.bounds[index] for index in which)
-        return finisher.large_trees(self.search, which, known, self._descend_from)
+        return finisher.large_trees(self.search, which, self.bounds, self._descend_from)
 
     def _left(self, which: Sequence[int]) -> list[int]:
         """Alternatives that are not settled, where there is an incumbent: open or given up."""

@@ -98,10 +98,10 @@ class Finisher(Protocol):
         self,
         search: Search,
         alternatives: Sequence[int],
-        known: float,
+        bounds: list[float],
         descend: Callable[[FloatArray, int], None],
     ) -> LargeTrees:
-        """Some alternatives, of which a bound is known."""
+        """Some alternatives, with proven bounds of all, which are raised in place."""
         ...
 
 

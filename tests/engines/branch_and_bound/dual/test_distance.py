@@ -32,13 +32,13 @@ def _asked(index):
 def radii(monkeypatch):
     """Radii of the boxes that are searched, with the nodes that they may take."""
     found = []
-    decide = distance._Search._decide
+    decide = distance.DistanceSearch._decide
 
     def noted(self, radius, chosen, until, most=float("inf")):
         found.append((radius, most))
         return decide(self, radius, chosen, until, most)
 
-    monkeypatch.setattr(distance._Search, "_decide", noted)
+    monkeypatch.setattr(distance.DistanceSearch, "_decide", noted)
     monkeypatch.setattr(distance, "FEW", 500)
     monkeypatch.setattr(programs, "MOST_UNDECIDED", -1)
     return found
@@ -73,14 +73,14 @@ def test_a_tree_of_programs_goes_on_after_smaller_boxes(radii, monkeypatch):
 
 def test_a_smaller_box_is_what_is_known_in_time(radii, monkeypatch):
     """Time is over as soon as the second smaller box is empty."""
-    report = distance._Search.report
+    report = distance.DistanceSearch.report
 
     def stop(self):
         report(self)
         if self.bound > 0.85 * self.cutoff:
             self.deadline = distance.Deadline.after(0.0)
 
-    monkeypatch.setattr(distance._Search, "report", stop)
+    monkeypatch.setattr(distance.DistanceSearch, "report", stop)
     made = solve(load_network("mlp-100"), _asked(113), Method("bnb", options=EngineOptions(60.0)))
     assert made.status is Status.FEASIBLE
     assert made.bound == pytest.approx(0.9 * made.objective, rel=1e-5)
@@ -108,13 +108,13 @@ def test_growing_boxes_end_at_the_same_image(seed, margin, monkeypatch):
 
 def test_margins_let_all_conditions_be_asked_for(monkeypatch):
     """An input leads one label by the margin, and others by less."""
-    chosen, decide = [], distance._Search._decide
+    chosen, decide = [], distance.DistanceSearch._decide
 
     def noted(self, radius, rows, *rest):
         chosen.append(max(rows))
         return decide(self, radius, rows, *rest)
 
-    monkeypatch.setattr(distance._Search, "_decide", noted)
+    monkeypatch.setattr(distance.DistanceSearch, "_decide", noted)
     question = replace(_asked(103), margin=RelativeMargin(0.2))
     made = solve(load_network("thesis"), question, Method("bnb", options=EngineOptions(60.0)))
     assert made.status is Status.OPTIMAL

@@ -1,6 +1,7 @@
 """Verdicts and Linf distances against enumeration of all activation patterns."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from helpers.boxes import brute_linf, brute_slack, random_ball, random_network
 from reluopt.answers.solution import Incumbent, Status
-from reluopt.deadline import Deadline
+from reluopt.deadline import NEVER, Deadline
 from reluopt.engines.base import EngineRequest
 from reluopt.engines.branch_and_bound.driver import BranchAndBoundEngine
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack
@@ -114,6 +115,25 @@ def test_linf_distances_are_those_of_brute_force(seed, target, fraction, sizes):
     assert solution.status is Status.OPTIMAL
     assert solution.objective == pytest.approx(exact, abs=1e-6)
     assert solution.bound <= exact + CLOSE
+
+
+def test_what_is_excluded_holds_nothing_whatever_ends_the_search():
+    """A witness leaves trees in pieces: only what was settled before it counts."""
+    witnesses, excluded = 0, 0
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        network = random_network(generator, (2, 4, 2, 4))
+        task = random_ball(generator, network, Norm.LINF).task(network)
+        attack = BoxAttack(network, task.alternatives, *task.inputs.ends, seed, rising=(1,))
+        given = network, BoxDomain(*task.inputs.ends), task.alternatives, NEVER
+        decision = DomainSearch(*given, attack=attack).run()
+        for place in decision.excluded:
+            alone = replace(task, alternatives=(task.alternatives[place],))
+            assert brute_slack(network, alone) < CLOSE
+        witnesses += decision.witness is not None
+        excluded += len(decision.excluded)
+        assert not decision.empty or len(decision.excluded) == len(task.alternatives)
+    assert min(witnesses, excluded) > 0
 
 
 def test_a_tie_counts_against_robustness():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -46,6 +46,10 @@ class Witness:
     image: FloatArray
     alternative: int
     slack: float
+
+    def among(self, left: Sequence[int]) -> Witness:
+        """One for an alternative of some, by its place among all."""
+        return replace(self, alternative=left[self.alternative])
 
 
 class BoxAttack:

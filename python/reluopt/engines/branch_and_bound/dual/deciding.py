@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,13 +35,14 @@ class Effort:
         keep: whether a proof is kept.
         most: nodes after which it ends undecided.
         few: nodes after which semidefinite programs take over; None for as many as usual.
-        meanwhile: called once when trees of these have become large.
+        meanwhile: called once when trees of these have become large, with the alternatives that
+            are excluded by then.
     """
 
     keep: bool = False
     most: float = math.inf
     few: int | None = None
-    meanwhile: Callable[[], bool] | None = None
+    meanwhile: Callable[[Sequence[int]], bool] | None = None
 
 
 def decided(

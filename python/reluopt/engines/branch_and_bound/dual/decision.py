@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from reluopt.engines.branch_and_bound.dual.attack import Witness
 from reluopt.engines.branch_and_bound.dual.chain import Chain
@@ -31,6 +32,7 @@ class Decision:
         witness: an input that meets an alternative, or what the attack takes for one, or None.
         slack: proven upper bound on the slack of every alternative; negative where none is met.
         nodes: nodes of all trees, semidefinite programs among them.
+        excluded: alternatives that are proven to be met by no input, whatever became of the others.
         chains: networks over the domain, of a proof that is kept.
         proofs: of each alternative that holds no input the tree that shows it and the number of
             its root, when asked for.
@@ -39,6 +41,7 @@ class Decision:
     witness: Witness | None = None
     slack: float = math.inf
     nodes: int = 0
+    excluded: list[int] = field(default_factory=list)
     chains: list[Chain] = field(default_factory=list)
     proofs: dict[int, tuple[Grown, int]] = field(default_factory=dict)
 
@@ -46,3 +49,9 @@ class Decision:
     def empty(self) -> bool:
         """Whether it is proven that no input meets an alternative."""
         return self.witness is None and self.slack < 0.0
+
+    def among(self, left: Sequence[int]) -> Decision:
+        """What was found of some alternatives, by their places among all."""
+        witness = None if self.witness is None else self.witness.among(left)
+        gone = left if self.empty else [left[place] for place in self.excluded]
+        return replace(self, witness=witness, excluded=list(gone))

@@ -17,23 +17,24 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from reluopt.answers.answer import EngineAnswer
-from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent, Status, relative_gap
+from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent
 from reluopt.attacks.linear_model import distances_of_alternatives
 from reluopt.attacks.linear_regions import improve_by_linear_regions
 from reluopt.attacks.start import starting_points
-from reluopt.deadline import NEVER, Deadline
-from reluopt.engines.base import EngineRequest, Progress, ProgressCallback
+from reluopt.deadline import Deadline
+from reluopt.engines.base import Progress, ProgressCallback
 from reluopt.engines.branch_and_bound.dual.attack import BoxAttack, Witness
 from reluopt.engines.branch_and_bound.dual.boxes import folded_over
 from reluopt.engines.branch_and_bound.dual.deciding import Effort, decided
 from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
+from reluopt.engines.branch_and_bound.dual.excluded import Excluded
 from reluopt.engines.branch_and_bound.dual.growing import grow
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
@@ -41,9 +42,8 @@ from reluopt.engines.branch_and_bound.dual.verdict import DomainSearch
 from reluopt.engines.branch_and_bound.dual.within_ball import SMALLER
 from reluopt.engines.branch_and_bound.folding import is_folded
 from reluopt.engines.branch_and_bound.repair import repaired
-from reluopt.engines.branch_and_bound.search import GAP_SHARE, REPAIRABLE, SMALLEST_GAP
+from reluopt.engines.branch_and_bound.search import BELOW_ZERO, REPAIRABLE
 from reluopt.engines.branch_and_bound.simplifying import is_simplified
-from reluopt.engines.branch_and_bound.threads import limited_threads
 from reluopt.errors import InputError
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
@@ -69,19 +69,15 @@ WHOLE_SHARE = 0.6
 INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
 
-FEW, LOOKS = 250_000, 6_000
+FEW, LOOKS, AGAIN = 250_000, 6_000, 1_000
 """Nodes of dual bounds, about 20 s, after which smaller boxes come first; and before semidefinite
-programs where the box may hold a nearer image, which looks of dual trees find sooner."""
-
-
-def takes(task: Task) -> bool:
-    """Whether a task is a distance in Linf without limits on the change."""
-    return task.minimises_distance and task.norm is Norm.LINF and task.limits is None
+programs where the box may hold a nearer image, which looks of dual trees find sooner, the first
+time and after so many nodes have been searched."""
 
 
 @dataclass(eq=False)
-class _Search:
-    """A running search.
+class DistanceSearch:
+    """A running search for a distance.
 
     Attributes:
         network, task: what is asked.
@@ -111,7 +107,11 @@ class _Search:
     started: float = field(default_factory=time.perf_counter)
     _nearest_miss: Witness | None = None
     _large: bool = False
+    _looked: bool = False
     _together: bool = False
+
+    def __post_init__(self) -> None:
+        self._excluded = Excluded(len(self.task.alternatives))
 
     @property
     def objective(self) -> float:
@@ -314,18 +314,31 @@ class _Search:
         After ``most`` nodes it ends undecided; where trees of programs go on, smaller boxes are
         searched within this call, and may leave another incumbent.
         """
-        asked, self.message = self._weakened(chosen), ""
+        self.message, keep = "", self.keep and radius >= self.cutoff
+        # Of a proof that is kept each alternative is part.
+        left = list(range(len(chosen))) if keep else self._excluded.left(radius)
+        if not left:
+            return Decision(slack=BELOW_ZERO)
+        weakened = self._weakened(chosen)
+        asked = tuple(weakened[i] for i in left)
+        whole = tuple(self.task.alternatives[i] for i in left)
         ends, task = self._box(radius, asked)
-        keep = self.keep and radius >= self.cutoff
-        attack = BoxAttack(self.network, self.task.alternatives, *ends, self.seed, RISING, asked)
-        few, meanwhile = (LOOKS, self._bound_smaller) if most < math.inf else (None, None)
-        effort = Effort(keep, most, few, meanwhile)
+        attack = BoxAttack(self.network, whole, *ends, self.seed, RISING, asked)
+
+        def meanwhile(gone: Sequence[int]) -> bool:
+            self._excluded.add([left[i] for i in gone], radius)
+            return self._bound_smaller()
+
+        few = AGAIN if self._looked else LOOKS
+        effort = Effort(keep, most, *((few, meanwhile) if most < math.inf else ()))
         try:
-            decision = decided(self.network, task, ends, until, attack, effort)
+            decision = decided(self.network, task, ends, until, attack, effort).among(left)
         except InputError as error:
             self.message, decision = str(error), Decision()
-        self._nearest_miss = attack.best
+        self._excluded.add(decision.excluded, radius)
+        self._nearest_miss = None if attack.best is None else attack.best.among(left)
         self.nodes += decision.nodes
+        self._looked = self._looked or decision.nodes >= LOOKS
         if keep and decision.empty:
             self.proof = made_proof(self.network, self.task, radius, chosen, decision)
         return decision
@@ -348,48 +361,3 @@ class _Search:
             if low == high:
                 break
         self.bound = max(self.bound, low)
-
-
-def root_bound(network: ReLUNetwork, task: Task, incumbent: Incumbent | None, gap: float) -> float:
-    """Proven bound of the roots alone, at most the radius that closes the gap."""
-    search = _Search(network, task, gap, NEVER, 0, incumbent)
-    with limited_threads(1):
-        search.bound_roots(search.cutoff)
-    return search.bound
-
-
-def solve(request: EngineRequest, started: float) -> EngineAnswer:
-    """Solve a task that :func:`takes` does."""
-    options = request.options
-    deadline = Deadline(started + options.time_limit)
-    gap = max(options.gap * GAP_SHARE, SMALLEST_GAP)
-    search = _Search(request.network, request.task, gap, deadline, options.seed, request.incumbent)
-    search.keep = bool(options.extra.get("proof"))
-    search.progress, search.started = request.progress, started
-    if search.best is None:
-        search.start()
-    search.run()
-    search.report()
-    return _answer(search, request, started)
-
-
-def _answer(search: _Search, request: EngineRequest, started: float) -> EngineAnswer:
-    """What the search claims."""
-    best, objective = search.best, search.objective
-    closed = relative_gap(objective, min(search.bound, objective)) <= request.options.gap
-    if best is None:
-        status = Status.INFEASIBLE if search.bound == math.inf else Status.TIME_LIMIT
-    else:
-        status = Status.OPTIMAL if closed else Status.FEASIBLE
-    found = best is not None and best is not request.incumbent
-    return EngineAnswer(
-        status=status,
-        image=best.image if best is not None and found else None,
-        alternative=0 if best is None else best.alternative,
-        objective=objective,
-        bound=min(search.bound, objective),
-        nodes=search.nodes,
-        search_seconds=time.perf_counter() - started,
-        message="" if closed else search.message,
-        proof=search.proof if closed or status is Status.INFEASIBLE else None,
-    )

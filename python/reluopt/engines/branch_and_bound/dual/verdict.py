@@ -89,9 +89,10 @@ class DomainSearch:
     With a ``gap`` the largest slack is looked for, not its sign: nodes are closed by what the
     attack has found best so far, up to this gap, and no input ends the search. It ends undecided
     after ``most`` nodes, unless semidefinite programs can go on, which take over after ``few``.
-    When trees of these have become large ``meanwhile`` is called, once: it says whether the search
-    is still wanted. With ``linear`` a tree of linear programs comes before planes, which chains of
-    ReLUs that led poolings become need; no proof is kept of it.
+    When trees of these have become large ``meanwhile`` is called, once, with the alternatives that
+    are excluded by then: it says whether the search is still wanted. With ``linear`` a tree of
+    linear programs comes before planes, which chains of ReLUs that led poolings become need; no
+    proof is kept of it.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class DomainSearch:
         gap: float | None = None,
         most: float = math.inf,
         few: int | None = None,
-        meanwhile: Callable[[], bool] | None = None,
+        meanwhile: Callable[[Sequence[int]], bool] | None = None,
         linear: bool = False,
     ) -> None:
         self._gap, self._most = gap, most
@@ -126,11 +127,18 @@ class DomainSearch:
         """Search until all is proven, a witness is found, or time is over."""
         found = self.decision
         self._steps()
+        found.excluded = self._excluded
         if found.witness is None:
             found.slack = float(self._slacks.max(initial=-np.inf))
             if self._keep and self._open:  # bounds of open nodes may do, and are no proof to keep
                 found.slack = max(found.slack, 0.0)
         return found
+
+    @property
+    def _excluded(self) -> list[int]:
+        """Alternatives that are shown to be met by no input."""
+        shown = np.flatnonzero(self._slacks < 0.0).tolist() if self._gap is None else []
+        return [i for i in shown if i not in self._open]
 
     def _steps(self) -> None:
         if self._attacked(*self._starts(FIRST_STARTS), FIRST_STEPS):
@@ -263,7 +271,9 @@ class DomainSearch:
         return -(best + self._gap * max(abs(best), GAP_DENOMINATOR_FLOOR))
 
     def _settle(self, group: Sequence[int], tree: Tree | Grove) -> None:
-        """Drop alternatives of which nothing is open any more."""
+        """Drop alternatives of which nothing is open any more; a witness leaves trees in pieces."""
+        if self.decision.witness is not None:
+            return
         left = set(tree.open_forms().tolist())
         for form, alternative in enumerate(group):
             if form not in left and alternative in self._open:
@@ -339,7 +349,7 @@ class DomainSearch:
         """Whether the search goes on, which is asked for once."""
         if self._meanwhile is not None:
             asked, self._meanwhile = self._meanwhile, None
-            self._unwanted = not asked()
+            self._unwanted = not asked(self._excluded)
         return not self._unwanted
 
     def _grow_all(self, chain: Chain, pace: Pace, most: float) -> None:

@@ -80,14 +80,20 @@ class LargeTrees:
     Attributes:
         search: with a finite cutoff; its incumbent becomes better on the way.
         alternatives: which.
-        known: proven lower bound on their objectives.
+        bounds: proven lower bounds on the objectives of all alternatives of the task, raised in
+            place.
         descend: looks for better incumbents around an image that meets one of them.
     """
 
     search: Search
     alternatives: Sequence[int]
-    known: float
+    bounds: list[float]
     descend: Callable[[FloatArray, int], None]
+
+    @property
+    def _known(self) -> float:
+        """Proven bound on the objectives of these alternatives."""
+        return min(self.bounds[i] for i in self.alternatives)
 
     def tried(self, most: float) -> bool:
         """Whether so many nodes show that nothing better is left."""
@@ -97,34 +103,41 @@ class LargeTrees:
         """A proven lower bound on the objectives; the cutoff where nothing better is left."""
         search = self.search
         for share in SMALLER if search.wants_bounds else ():
-            if share * search.radius > self.known and not search.out_of_time:
-                self.known = max(self.known, self._emptied(share, math.inf))
-        return search.cutoff if self._emptied(1.0, math.inf) else self.known
+            if share * search.radius > self._known and not search.out_of_time:
+                self._emptied(share, math.inf)
+        return search.cutoff if self._emptied(1.0, math.inf) else self._known
 
     def _emptied(self, share: float, most: float) -> float:
         """The radius of a ball without any input, a share of the incumbent's; 0 if not shown.
 
-        An input that is found is the next incumbent, and the ball shrinks.
+        An input that is found is the next incumbent, and the ball shrinks. Alternatives that are
+        known to be farther away are left out.
         """
         search, frame = self.search, self.search.frame
-        asked = [frame.task.alternatives[i] for i in self.alternatives]
         ends = frame.task.box.lower, frame.task.box.upper
         last = search.nodes + most
         while not search.out_of_time and search.cutoff > 0.0 and search.nodes < last:
             radius = share * search.radius
+            left = [i for i in self.alternatives if self.bounds[i] < share * search.cutoff]
+            if not left:
+                return radius
             if radius > frame.fold_radius:
                 raise ValueError(f"folded over radius {frame.fold_radius}, asked about {radius}")
-            look = _Look(search, self.alternatives, self.known)
+            look = _Look(search, left, self._known)
             domain = SimplexDomain(*ends, np.array(frame.task.image), radius)
+            asked = [frame.task.alternatives[i] for i in left]
             given = (frame.network, domain, asked, search.deadline)
             with search.step("dual bounds"):
                 decision = DomainSearch(*given, attack=look, most=last - search.nodes).run()
             search.nodes += decision.nodes
+            for place in range(len(left)) if decision.empty else decision.excluded:
+                bound = min(radius, search.cutoff)
+                self.bounds[left[place]] = max(self.bounds[left[place]], bound)
             found = decision.witness
             if found is None:
                 return radius if decision.empty else 0.0
             if not search.out_of_time:
-                self.descend(found.image, self.alternatives[found.alternative])
+                self.descend(found.image, left[found.alternative])
         return 0.0
 
 
