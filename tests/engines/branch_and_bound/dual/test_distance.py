@@ -86,6 +86,25 @@ def test_a_smaller_box_is_what_is_known_in_time(radii, monkeypatch):
     assert made.bound == pytest.approx(0.9 * made.objective, rel=1e-5)
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_labels_that_a_larger_box_excludes_are_not_asked_again(radii, monkeypatch, keep):
+    """Except of a proof that is kept: it is about the last box."""
+    asked, decided = [], distance.decided
+
+    def noted(network, task, ends, until, attack, effort):
+        decision = decided(network, task, ends, until, attack, effort)
+        asked.append((len(task.alternatives), len(decision.excluded), decision.empty))
+        return decision
+
+    monkeypatch.setattr(distance, "decided", noted)
+    options = EngineOptions(60.0, extra={"proof": keep})
+    made = solve(load_network("mlp-100"), _asked(113), Method("bnb", options=options))
+    assert made.status is Status.OPTIMAL
+    assert asked[0][0] == 9
+    assert any(gone and not empty for _, gone, empty in asked)
+    assert (asked[-1][0] == 9) is keep
+
+
 @pytest.mark.parametrize("seed", [2, 5, 11, 23, 47])
 @pytest.mark.parametrize("margin", [RelativeMargin(0.2), AbsoluteMargin(1.0)])
 def test_growing_boxes_end_at_the_same_image(seed, margin, monkeypatch):

@@ -116,3 +116,23 @@ def test_inputs_that_cannot_move_have_no_planes(at_once):
         question = Verification(point, int(network.predict(point)), 0.0, norm, box)
         found = solve(network, question, Method("bnb", options=EngineOptions(time_limit=5.0)))
         assert found.status.name != "NOT_ROBUST"
+
+
+def test_labels_that_a_larger_ball_excludes_are_not_asked_again(monkeypatch):
+    """Most of the nine are far away; the nearest image stays what it is."""
+    network, data = load_network("mlp-100"), load_images("test")
+    given = data.image(108), data.label(108), AnyTarget(), Norm.L1, RelativeMargin(0.0)
+    question = MinimalPerturbation(*given)
+    plain = solve(network, question, Method("bnb", options=LIMIT))
+    asked, real = [], within_ball.DomainSearch
+
+    def noted(network, domain, alternatives, *given, **options):
+        asked.append(len(alternatives))
+        return real(network, domain, alternatives, *given, **options)
+
+    monkeypatch.setattr(within_ball, "DomainSearch", noted)
+    monkeypatch.setattr(within_ball, "PATIENCE", 0)
+    found = solve(network, question, Method("bnb", options=LIMIT))
+    assert found.status.name == "OPTIMAL"
+    assert found.objective == pytest.approx(plain.objective, rel=1e-6)
+    assert asked[-1] < max(asked)
