@@ -39,6 +39,7 @@ def plain_program(rows, rhs, low, high, tilt=0.0):
         rows,
         np.zeros((q, 0)),
         rhs,
+        rows.T.copy(),
         np.ones(q),
         np.arange(q),
         np.zeros(0),
@@ -95,15 +96,16 @@ def one_neuron(weight, offset, demand):
     length = float(np.linalg.norm(weight))
     basis, on_y = (weight / length)[None, :], np.array([[length]])
     cap = length * 2.0 * np.sqrt(weight.size) + abs(offset)
-    rows_y = np.vstack([on_y, np.zeros((1, 1))])
+    rows_y, rows_x = np.vstack([on_y, np.zeros((1, 1))]), np.array([[-1.0], [-1.0]])
     return QuadraticProgram(
         basis,
         np.full(weight.size, -2.0),
         np.full(weight.size, 2.0),
         0.0,
         rows_y,
-        np.array([[-1.0], [-1.0]]),
+        rows_x,
         np.array([-offset, -demand]),
+        np.concatenate([rows_y, rows_x], axis=1).T.copy(),
         np.ones(2),
         np.arange(2),
         np.array([cap]),
