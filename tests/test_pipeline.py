@@ -218,7 +218,7 @@ def test_time_limit_is_honest(thesis, test_images):
 @pytest.mark.parametrize("name", [name for name, made in TRAINED_BY.items() if "--hidden" in made])
 def test_classification_equals_the_forward_pass(test_images, name):
     network = load_bundled(name)
-    images = test_images.images[:20]  # of each of eight networks: it is solvers' time
+    images = test_images.images[:20]  # of each of eight networks: HiGHS takes the time
     expected = network.predict(images)
     for index, (image, label) in enumerate(zip(images, expected, strict=True)):
         formulation = ("bigm", "thesis")[index % 2]

@@ -55,7 +55,7 @@ def test_work_ends_at_the_deadline(thesis, task, clock, norm):
     asked = task(norm)
     unlimited = find_incumbent(thesis, asked)
     needed, best = clock.calls, np.inf
-    assert needed > (4 if norm is SMOOTH else 12)  # of one target, whose programs are large
+    assert needed > (4 if norm is SMOOTH else 12)  # smooth: one target alone
     for limit in sorted({1, 2, 5, needed // 2, needed - 1, needed}):
         clock.calls = 0
         found = find_incumbent(thesis, asked, deadline=Deadline.after(limit, clock))

@@ -2,7 +2,7 @@ r"""Semidefinite relaxation of a node of an L2 task, with products as cutting pl
 
 :meth:`L2Relaxation.solve` solves the program of one node (:mod:`program`) with the ReLU terms
 and given products, and certifies its bound (:mod:`certificate`). :meth:`L2Relaxation.violated`
-finds the products :math:`x_i \ell_k \ge 0` that its optimum violates most, and
+finds the products :math:`x_i \ell_k \ge 0` that its last point violates most, and
 :meth:`L2Relaxation.strong` those that hold it.
 """
 
@@ -226,7 +226,7 @@ class L2Relaxation:
         return Cuts(model.neuron[at], model.kind[form], model.owner[form])
 
     def strong(self, solved: Solved) -> Cuts:
-        """The products of ``solved`` that hold with equality, so that their multipliers count."""
+        """The products of ``solved`` whose multipliers exceed what they leave."""
         count = solved.model.neuron.size
         keep = solved.answer.best.theta[count:] > solved.answer.best.room[count:]
         return solved.cuts.chosen(keep)

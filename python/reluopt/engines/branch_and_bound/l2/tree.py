@@ -4,7 +4,7 @@ The semidefinite relaxation closes most of the gap at the root already; solving 
 much as probing it. So there is no strong branching: a node that one program leaves open loses the
 phases that the program rules out (:mod:`.fixing`; not where a proof is kept), and is branched on a
 neuron that costs the relaxation much and whose children promise to rise
-(:meth:`~relaxation.L2Relaxation.branching`). The products that its optimum violates go to the
+(:meth:`~relaxation.L2Relaxation.branching`). The products that it violates where it ends go to the
 children: programs that they would strengthen must be solved in any case. The open node with the
 lowest bound comes first, which makes the proven bound rise steadily; incumbents come from the
 linear regions of the relaxations' images.
@@ -37,7 +37,7 @@ from reluopt.engines.branch_and_bound.threads import each, thread_count
 from reluopt.numerics.arrays import FloatArray, IntArray
 
 STEPS = 80
-"""Most steps of the interior point method for one program; 8 to 25 are usual."""
+"""Most steps of the interior point method for one program; 5 to 15 are usual, 25 to the end."""
 
 GAP_SHARE = 0.1
 """Programs are solved to this share of the search's relative gap, within :data:`TOLERANCES`."""
@@ -204,7 +204,7 @@ class L2Tree:
         return np.flatnonzero(self.search.frame.undecided(node.lower, node.upper))
 
     def _tight(self, node: L2Node, solved: Solved) -> bool:
-        """Whether the relaxation is exact at its optimum, so that only accuracy is missing."""
+        """Whether the relaxation is exact where it ends, so that only accuracy is missing."""
         missing = self._goal - node.bound
         return bool(self._relaxation.pulls(solved).prod(axis=1).max(initial=0.0) <= EXACT * missing)
 
