@@ -298,7 +298,7 @@ def test_sizes_that_no_chain_can_have_need_no_search(path):
 
 @pytest.mark.parametrize("sizes", [[1] * 2001, list(range(1, 502))])
 def test_files_of_very_many_named_layers_cost_little(path, sizes):
-    """Orders used to be kept as whole chains: 346 kB of names took 23 GB, half as many a quarter."""
+    """Orders used to be kept as whole chains: 346 kB of names took 23 GB, half a quarter of it."""
     rng = np.random.default_rng(0)
     letters = np.array(list("abcdefghij"))
     tensors = {}

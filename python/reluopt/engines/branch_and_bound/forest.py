@@ -180,7 +180,7 @@ class Forest:
         if late and self._large(finisher, late).tried(few):
             self._raise(late, search.cutoff)
             return
-        for index in late if again else ():
+        for index in self._left(late) if again else ():
             self._finish(index, roots[index], MORE_NODES)
         late = self._left(late)
         if late:

@@ -4,7 +4,8 @@
 is proven about it, :mod:`ascent` how multipliers are found (its loops are :mod:`climbing`,
 :mod:`slots` and :mod:`products`), :mod:`planes`, :mod:`vertices` and :mod:`cutting` what helps
 triangles, :mod:`tree`, :mod:`branching`, :mod:`fan` and :mod:`leaves` the search, :mod:`verdict`
-its order, :mod:`engine` and :mod:`within_ball` its tasks. :mod:`deciding` chooses whether a box is
+its order, :mod:`engine`, :mod:`linf` (by :mod:`distance`, :mod:`growing` and :mod:`excluded`) and
+:mod:`within_ball` its tasks. :mod:`deciding` chooses whether a box is
 searched so or by envelopes (:mod:`enveloped`). Linear programs of leaves and linear
 regions are solved by :mod:`few_rows`.
 """

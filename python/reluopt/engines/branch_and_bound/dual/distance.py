@@ -71,8 +71,8 @@ INCUMBENT_SHARE = 0.15
 
 FEW, LOOKS, AGAIN = 250_000, 6_000, 1_000
 """Nodes of dual bounds, about 20 s, after which smaller boxes come first; and before semidefinite
-programs where the box may hold a nearer image, which looks of dual trees find sooner, the first
-time and after so many nodes have been searched."""
+programs where the box may hold a nearer image, which looks of dual trees find sooner; and the same
+once a box has taken so many."""
 
 
 @dataclass(eq=False)
@@ -90,6 +90,9 @@ class DistanceSearch:
         message: what the last search has to say.
         keep: whether the last search keeps a proof, and ``proof`` that.
         progress: is told what is known, and ``started`` since when.
+        _large, _looked: whether smaller boxes have been searched, and nearer images looked for.
+        _together: whether all conditions of an alternative are asked for.
+        _excluded: alternatives that are met by no input within some radius.
     """
 
     network: ReLUNetwork
@@ -348,16 +351,21 @@ class DistanceSearch:
         low, high = 0.0, min(radius, self._widest)
         for step in range(HALVINGS if high > 0.0 else 0):
             middle = high if step == 0 else 0.5 * (low + high)
-            ends, task = self._box(middle, self._weakened(self._worst))
-            try:
-                folded = folded_over(self.network, task, ends, keeps_proof=self.keep)
-            except InputError as error:
-                self.message, empty = str(error), False
-            else:
-                given = folded.network, BoxDomain(*ends), folded.task.alternatives
-                root = DomainSearch(*given, Deadline.after(0.0))
-                empty = folded.empty or root.run().empty
-            low, high = (middle, high) if empty else (low, middle)
+            low, high = (middle, high) if self._empty_at_roots(middle) else (low, middle)
             if low == high:
                 break
         self.bound = max(self.bound, low)
+
+    def _empty_at_roots(self, radius: float) -> bool:
+        """Whether roots exclude what is left of a box."""
+        left, weakened = self._excluded.left(radius), self._weakened(self._worst)
+        if not left:
+            return True
+        ends, task = self._box(radius, tuple(weakened[i] for i in left))
+        try:
+            folded = folded_over(self.network, task, ends, keeps_proof=self.keep)
+        except InputError as error:
+            self.message = str(error)
+            return False
+        given = folded.network, BoxDomain(*ends), folded.task.alternatives
+        return folded.empty or DomainSearch(*given, Deadline.after(0.0)).run().empty

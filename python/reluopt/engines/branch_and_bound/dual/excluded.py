@@ -19,7 +19,7 @@ class Excluded:
     """
 
     def __init__(self, count: int) -> None:
-        self._radius = np.zeros(count)
+        self._radius = np.full(count, -np.inf)
 
     def left(self, radius: float) -> list[int]:
         """Alternatives that may be met within a radius."""

@@ -3,11 +3,11 @@ r"""Where the program of a child starts: at an iterate of its parent's, far from
 A child has one neuron less than its parent, other weights of pixels (:mod:`.boxes`) or another
 ball, and a few products more, so that most of what the interior point method must find is known.
 Iterates near the end are of no use, as what has become small there stays small for long; the last
-one whose gap exceeds :data:`~.interior.EARLY` times the objective takes two thirds of the steps of
-a cold start. It is kept in terms of the network: shares of ranges, products with limits, rows and
-terms by what they are about. Multipliers are shrunk until M, which is concave in them, is
-positive definite, and new products get little enough to keep it so. Any start is valid: what
-a program proves is evaluated at its end.
+one whose gap exceeds :data:`~.interior.EARLY` times the objective, or one of the first two, takes
+two thirds of the steps of a cold start. It is kept in terms of the network: shares of ranges,
+products with limits, rows and terms by what they are about. Multipliers are shrunk until M, which
+is concave in them, is positive definite, and new products get little enough to keep it so. Any
+start is valid: what a program proves is evaluated at its end.
 """
 
 from __future__ import annotations

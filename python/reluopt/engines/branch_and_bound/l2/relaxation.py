@@ -168,22 +168,7 @@ class L2Relaxation:
         table = tabulate(model, self._transform, frame.inputs.values)
         cuts, cut_at, cut_form = _locate(model, cuts, lower)
         program = build_program(model, table, self._basis, frame.inputs, cut_at, cut_form)
-        theta = start_multipliers(program, model.layer)
-        unit = unit_of(goal)
-        cutoff = goal / unit**2
-        cutoff += SAFETY * max(1.0, cutoff)
-        scaled = in_units(program, unit)
-        begin = None if above is None or unit != 1.0 else start_below(above, model, program, theta)
-        answer = solve_program(
-            scaled, start_iterate(scaled, theta) if begin is None else begin, cutoff, effort
-        )
-        left = effort.steps - answer.steps
-        if begin is not None and answer.status == TROUBLE and left > 0:
-            effort = effort._replace(steps=left)
-            again = solve_program(scaled, start_iterate(scaled, theta), cutoff, effort)
-            better = again if again.status != TROUBLE or again.bound > answer.bound else answer
-            answer = better._replace(steps=again.steps + answer.steps)
-        answer = from_units(answer, unit)
+        answer = _answer(model, program, goal, effort, above)
         z = np.zeros(model.constant.size)
         z[program.form] = answer.best.z / program.scale
         psi = program.term_scale * answer.best.theta
@@ -191,7 +176,7 @@ class L2Relaxation:
             answer.best.delta, answer.best.x, z, psi, program.term_at, program.term_form
         )
         bound = safe_quadratic_bound(frame.flat, frame.inputs, self._first, model, witness)
-        useful = unit == 1.0 and answer.status != TROUBLE and bound < goal
+        useful = unit_of(goal) == 1.0 and answer.status != TROUBLE and bound < goal
         legacy = None
         if useful and HEIRS[0] <= model.neuron.size <= HEIRS[1]:
             legacy = hand_on(model, program, answer.early)
@@ -278,6 +263,31 @@ class L2Relaxation:
         both = np.stack([answer.best.x, np.maximum(s, 0.0)], axis=1)
         result: FloatArray = weight[:, None] * both
         return result
+
+
+def _answer(
+    model: Model,
+    program: QuadraticProgram,
+    goal: float,
+    effort: Effort,
+    above: Inherited | None,
+) -> InteriorPoint:
+    """What the interior point method finds, from the iterate above or, where that fails, anew."""
+    theta = start_multipliers(program, model.layer)
+    unit = unit_of(goal)
+    cutoff = goal / unit**2
+    cutoff += SAFETY * max(1.0, cutoff)
+    scaled = in_units(program, unit)
+    begin = None if above is None or unit != 1.0 else start_below(above, model, program, theta)
+    start = start_iterate(scaled, theta) if begin is None else begin
+    answer = solve_program(scaled, start, cutoff, effort)
+    left = effort.steps - answer.steps
+    if begin is not None and answer.status == TROUBLE and left > 0:
+        effort = effort._replace(steps=left)
+        again = solve_program(scaled, start_iterate(scaled, theta), cutoff, effort)
+        better = again if again.status != TROUBLE or again.bound > answer.bound else answer
+        answer = better._replace(steps=again.steps + answer.steps)
+    return from_units(answer, unit)
 
 
 @lru_cache(maxsize=8)
