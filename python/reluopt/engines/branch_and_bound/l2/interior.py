@@ -183,7 +183,7 @@ def _is_solved(
     difference = abs(residuals.objective - best_bound)  # a bound above: rows that cannot be met
     close = difference < effort.tolerance * max(LEAST_OBJECTIVE, abs(residuals.objective))
     missing = effort.slackness * (cutoff - residuals.objective)
-    missing = min(missing, WIDEST * abs(residuals.objective))  # NaN without slackness stays NaN
+    missing = min(missing, WIDEST * abs(residuals.objective))  # NaN (no cutoff) ends nothing
     if worst < LOOSE_TOLERANCE and difference < missing:
         return True
     return (worst < ROW_TOLERANCE and close) or average < SMALLEST_PRODUCT
