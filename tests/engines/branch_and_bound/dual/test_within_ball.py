@@ -88,7 +88,7 @@ def test_bounds_of_smaller_balls_are_known_when_time_is_up(at_once, monkeypatch)
 
     def stopped(self, share, most):
         ends.append(share)
-        return emptied(self, share, most) if share < 0.5 else 0.0
+        return emptied(self, share, most) if share < 0.5 else False
 
     monkeypatch.setattr(within_ball, "SMALLER", (0.42, 0.45))
     monkeypatch.setattr(within_ball.LargeTrees, "_emptied", stopped)

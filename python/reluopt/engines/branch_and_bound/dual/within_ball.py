@@ -97,7 +97,7 @@ class LargeTrees:
 
     def tried(self, most: float) -> bool:
         """Whether so many nodes show that nothing better is left."""
-        return self._emptied(1.0, most) > 0.0
+        return self._emptied(1.0, most)
 
     def proven(self) -> float:
         """A proven lower bound on the objectives; the cutoff where nothing better is left."""
@@ -107,8 +107,8 @@ class LargeTrees:
                 self._emptied(share, math.inf)
         return search.cutoff if self._emptied(1.0, math.inf) else self._known
 
-    def _emptied(self, share: float, most: float) -> float:
-        """The radius of a ball without any input, a share of the incumbent's; 0 if not shown.
+    def _emptied(self, share: float, most: float) -> bool:
+        """Whether a ball is shown to hold no input, of a share of the incumbent's radius.
 
         An input that is found is the next incumbent, and the ball shrinks. Alternatives that are
         known to be farther away are left out.
@@ -120,7 +120,7 @@ class LargeTrees:
             radius = share * search.radius
             left = [i for i in self.alternatives if self.bounds[i] < share * search.cutoff]
             if not left:
-                return radius
+                return True
             if radius > frame.fold_radius:
                 raise ValueError(f"folded over radius {frame.fold_radius}, asked about {radius}")
             look = _Look(search, left, self._known)
@@ -129,16 +129,16 @@ class LargeTrees:
             given = (frame.network, domain, asked, search.deadline)
             with search.step("dual bounds"):
                 decision = DomainSearch(*given, attack=look, most=last - search.nodes).run()
+            decision = decision.among(left)
             search.nodes += decision.nodes
-            for place in range(len(left)) if decision.empty else decision.excluded:
-                bound = min(radius, search.cutoff)
-                self.bounds[left[place]] = max(self.bounds[left[place]], bound)
+            for index in decision.excluded:
+                self.bounds[index] = max(self.bounds[index], min(radius, search.cutoff))
             found = decision.witness
             if found is None:
-                return radius if decision.empty else 0.0
+                return decision.empty
             if not search.out_of_time:
-                self.descend(found.image, left[found.alternative])
-        return 0.0
+                self.descend(found.image, found.alternative)
+        return False
 
 
 large_trees = LargeTrees
