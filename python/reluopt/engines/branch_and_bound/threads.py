@@ -44,8 +44,10 @@ def limited_threads(count: int, *, multiply: bool = False) -> Iterator[None]:
     """
     if multiply:
         import_module("scipy.linalg.cython_blas")
-    alone = _pool.set, ((1, None),)  # threads may inherit the context that made them
-    pool = ThreadPoolExecutor(count, "", *alone) if count > 1 else None
+    # A thread that inherits the context, pool included, would wait for itself.
+    pool = None
+    if count > 1:
+        pool = ThreadPoolExecutor(count, initializer=_pool.set, initargs=((1, None),))
     token = _pool.set((count, pool))
     try:
         with _controller("scipy.linalg.cython_blas" in sys.modules).limit(limits=1):

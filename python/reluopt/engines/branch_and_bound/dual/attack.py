@@ -48,7 +48,7 @@ class Witness:
     slack: float
 
     def among(self, left: Sequence[int]) -> Witness:
-        """One for an alternative of some, by its place among all."""
+        """One for an alternative of some, renumbered by its place among all."""
         return replace(self, alternative=left[self.alternative])
 
 

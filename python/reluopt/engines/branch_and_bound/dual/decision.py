@@ -32,7 +32,8 @@ class Decision:
         witness: an input that meets an alternative, or what the attack takes for one, or None.
         slack: proven upper bound on the slack of every alternative; negative where none is met.
         nodes: nodes of all trees, semidefinite programs among them.
-        excluded: alternatives that are proven to be met by no input, whatever became of the others.
+        excluded: alternatives that are proven to be met by no input, whatever became of the others;
+            all of an empty decision are named by :meth:`among` alone.
         chains: networks over the domain, of a proof that is kept.
         proofs: of each alternative that holds no input the tree that shows it and the number of
             its root, when asked for.
@@ -51,7 +52,7 @@ class Decision:
         return self.witness is None and self.slack < 0.0
 
     def among(self, left: Sequence[int]) -> Decision:
-        """What was found of some alternatives, by their places among all."""
+        """What was found of some alternatives, renumbered by their places among all."""
         witness = None if self.witness is None else self.witness.among(left)
         gone = left if self.empty else [left[place] for place in self.excluded]
         return replace(self, witness=witness, excluded=list(gone))

@@ -90,7 +90,8 @@ class DistanceSearch:
         message: what the last search has to say.
         keep: whether the last search keeps a proof, and ``proof`` that.
         progress: is told what is known, and ``started`` since when.
-        _large, _looked: whether smaller boxes have been searched, and nearer images looked for.
+        _large, _looked: whether smaller boxes have been searched, and one box has taken
+            :data:`LOOKS` nodes.
         _together: whether all conditions of an alternative are asked for.
         _excluded: alternatives that are met by no input within some radius.
     """
@@ -320,6 +321,7 @@ class DistanceSearch:
         self.message, keep = "", self.keep and radius >= self.cutoff
         # Of a proof that is kept each alternative is part.
         left = list(range(len(chosen))) if keep else self._excluded.left(radius)
+        self._nearest_miss = None
         if not left:
             return Decision(slack=BELOW_ZERO)
         weakened = self._weakened(chosen)
@@ -332,8 +334,9 @@ class DistanceSearch:
             self._excluded.add([left[i] for i in gone], radius)
             return self._bound_smaller()
 
-        few = AGAIN if self._looked else LOOKS
-        effort = Effort(keep, most, *((few, meanwhile) if most < math.inf else ()))
+        effort = Effort(keep, most)
+        if most < math.inf:
+            effort = Effort(keep, most, AGAIN if self._looked else LOOKS, meanwhile)
         try:
             decision = decided(self.network, task, ends, until, attack, effort).among(left)
         except InputError as error:

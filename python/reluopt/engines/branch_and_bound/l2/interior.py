@@ -84,8 +84,8 @@ products and weights that are chosen far from the end make smaller trees than th
 where what tells neurons apart is nearly singular."""
 
 WIDEST = 0.2
-"""Nor at a gap above this share of the objective, as at roots: the bound is what is known if time
-ends the search."""
+"""Nor do they end at a gap above this share of their objective, which at roots is less than what
+:data:`SLACKNESS` allows: the bound is what is known if time ends the search."""
 
 
 class Effort(NamedTuple):
@@ -94,7 +94,8 @@ class Effort(NamedTuple):
     Attributes:
         steps: after so many steps.
         tolerance: at this relative gap.
-        slackness: at a gap of this share of what is missing to the goal.
+        slackness: at a gap of this share of what is missing to the goal, within :data:`WIDEST`;
+            where it is not 0, :data:`STEADY_CENTRING` is aimed at.
     """
 
     steps: int
@@ -161,7 +162,7 @@ def solve_program(
         if not factors.ok:
             status = TROUBLE
             break
-        # Predictor: towards no complementarity at all; the corrector knows what it would bend.
+        # Predictor: towards no complementarity at all. Its second-order terms correct the move.
         guess = direction(program, iterate, shape, residuals, factors, 0.0, iterate, False)
         share = STEADY_CENTRING if steady else _centring(program, iterate, guess, count * average)
         target = share * average

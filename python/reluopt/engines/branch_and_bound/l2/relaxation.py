@@ -160,7 +160,7 @@ class L2Relaxation:
             cuts: products of an ancestor; those that have become void are left out.
             goal: stop as soon as the bound reaches it.
             effort: when to stop otherwise.
-            above: of the program of an ancestor.
+            above: where to begin: what an ancestor's program handed on, if anything.
         """
         frame = self.frame
         lower, upper = lower[: frame.hidden], upper[: frame.hidden]
