@@ -21,6 +21,7 @@ KERNELS = (
     f"{_HERE}fixing:stepped",
     f"{_HERE}interior:solve_program",
     f"{_HERE}iterate:start_iterate",
+    f"{_HERE}iterate:unevenness",
     f"{_HERE}model:build_model",
     f"{_HERE}program:build_program",
     f"{_HERE}program:curvature",

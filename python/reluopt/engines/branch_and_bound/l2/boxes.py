@@ -69,7 +69,7 @@ next."""
 PRODUCTS = 0.15
 """Products handed to children, for each undecided neuron."""
 
-TRUST = 4.0
+TRUST = 8.0
 """A child whose predicted rise, so many times, does not close it is split without a program."""
 
 

@@ -78,7 +78,7 @@ EARLY = 6.0
 SHORT_STEP, SHORT_CENTRING = 0.5, 0.1
 """Where the predictor runs into a limit before the first, at least the second share is aimed at."""
 
-SLACKNESS = 1.5
+SLACKNESS = 3.0
 """A program that is branched on in any case ends at a gap of this share of what is missing: phases,
 products and weights that are chosen far from the end make smaller trees than those at the optimum,
 where what tells neurons apart is nearly singular."""

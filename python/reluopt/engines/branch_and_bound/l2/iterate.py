@@ -168,6 +168,16 @@ def complementarity(program: QuadraticProgram, iterate: Iterate, reduced: FloatM
     return total
 
 
+@apart
+@search_kernel
+def unevenness(program: QuadraticProgram, iterate: Iterate) -> float:
+    """Gap between objective and bound in terms of the products: 1 where rows and terms are met."""
+    shape = curvature(program, iterate.theta)
+    residuals = residuals_at(program, iterate, shape)
+    gap = residuals.objective - estimate(program, iterate, residuals)
+    return gap / complementarity(program, iterate, shape.reduced)
+
+
 @search_kernel
 def _limit(step: float, value: FloatArray, change: FloatArray) -> float:
     """Longest step that keeps ``value + step * change >= 0``."""
