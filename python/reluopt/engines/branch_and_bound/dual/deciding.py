@@ -21,6 +21,7 @@ from reluopt.engines.branch_and_bound.dual.verdict import (
 )
 from reluopt.engines.branch_and_bound.envelopes.tree import takes
 from reluopt.engines.branch_and_bound.frame import scaled
+from reluopt.engines.branch_and_bound.l2.boxes import OpenNode
 from reluopt.engines.branch_and_bound.simplifying import is_simplified
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import FloatArray
@@ -35,14 +36,18 @@ class Effort:
         keep: whether a proof is kept.
         most: nodes after which it ends undecided.
         few: nodes after which semidefinite programs take over; None for as many as usual.
+        settles: whether a search that is not easy has been settled otherwise, called once.
         meanwhile: called once when trees of these have become large, with the alternatives that
             are excluded by then.
+        begun: trees of these, by alternative: what larger boxes left open, and this one does.
     """
 
     keep: bool = False
     most: float = math.inf
     few: int | None = None
+    settles: Callable[[], bool] | None = None
     meanwhile: Callable[[Sequence[int]], bool] | None = None
+    begun: dict[int, list[OpenNode]] | None = None
 
 
 def decided(

@@ -26,6 +26,7 @@ import numpy as np
 from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR, Incumbent
 from reluopt.attacks.linear_model import distances_of_alternatives
 from reluopt.attacks.linear_regions import improve_by_linear_regions
+from reluopt.attacks.minimum_norm import minimum_norm_starts
 from reluopt.attacks.start import starting_points
 from reluopt.deadline import Deadline
 from reluopt.engines.base import Progress, ProgressCallback
@@ -35,6 +36,7 @@ from reluopt.engines.branch_and_bound.dual.deciding import Effort, decided
 from reluopt.engines.branch_and_bound.dual.decision import Decision
 from reluopt.engines.branch_and_bound.dual.domains import BoxDomain
 from reluopt.engines.branch_and_bound.dual.excluded import Excluded
+from reluopt.engines.branch_and_bound.dual.frontiers import Frontiers
 from reluopt.engines.branch_and_bound.dual.growing import grow
 from reluopt.engines.branch_and_bound.dual.proof import BoxProof, made_proof
 from reluopt.engines.branch_and_bound.dual.region import nearest_in_linear_region
@@ -69,6 +71,9 @@ WHOLE_SHARE = 0.6
 INCUMBENT_SHARE = 0.15
 """Share of the time left that one look for an image may take where networks are folded."""
 
+PROMISING = 1.15
+"""Images of the minimum-norm attack within this factor of the incumbent are moved on."""
+
 FEW, LOOKS, AGAIN = 250_000, 6_000, 1_000
 """Nodes of dual bounds, about 20 s, after which smaller boxes come first; and before semidefinite
 programs where the box may hold a nearer image, which looks of dual trees find sooner; and the same
@@ -92,8 +97,10 @@ class DistanceSearch:
         progress: is told what is known, and ``started`` since when.
         _large, _looked: whether smaller boxes have been searched, and one box has taken
             :data:`LOOKS` nodes.
+        _attacked: whether the minimum-norm attack has been tried.
         _together: whether all conditions of an alternative are asked for.
         _excluded: alternatives that are met by no input within some radius.
+        _frontiers: what trees of programs left open.
     """
 
     network: ReLUNetwork
@@ -112,10 +119,12 @@ class DistanceSearch:
     _nearest_miss: Witness | None = None
     _large: bool = False
     _looked: bool = False
+    _attacked: bool = False
     _together: bool = False
 
     def __post_init__(self) -> None:
         self._excluded = Excluded(len(self.task.alternatives))
+        self._frontiers = Frontiers()
 
     @property
     def objective(self) -> float:
@@ -149,6 +158,18 @@ class DistanceSearch:
         if objective < self.objective and float(slack.min(initial=0.0)) >= 0.0:
             self.best = Incumbent(image, objective, alternative)
             self.report()
+
+    def _nearer(self) -> bool:
+        """Whether the minimum-norm attack, which easy problems do without, finds a nearer image."""
+        if self._attacked or self.best is None:
+            return False
+        self._attacked, before = True, self.objective
+        asked = [each.conditions for each in self.task.alternatives]
+        given = self.network, self.task, asked, PROMISING, self._looking
+        for start in minimum_norm_starts(*given).incumbents:
+            if start.objective <= PROMISING * before:
+                self.offer(start.image, start.alternative)
+        return self.objective < before
 
     def report(self) -> None:
         """Tell what is known."""
@@ -334,14 +355,17 @@ class DistanceSearch:
             self._excluded.add([left[i] for i in gone], radius)
             return self._bound_smaller()
 
-        effort = Effort(keep, most)
+        begun = self._frontiers.within(radius, left, chosen)
+        effort = Effort(keep, most, begun=begun)
         if most < math.inf:
-            effort = Effort(keep, most, AGAIN if self._looked else LOOKS, meanwhile)
+            few = AGAIN if self._looked else LOOKS
+            effort = Effort(keep, most, few, self._nearer, meanwhile, begun)
         try:
             decision = decided(self.network, task, ends, until, attack, effort).among(left)
         except InputError as error:
             self.message, decision = str(error), Decision()
         self._excluded.add(decision.excluded, radius)
+        self._frontiers.keep(radius, left, chosen, begun)
         self._nearest_miss = None if attack.best is None else attack.best.among(left)
         self.nodes += decision.nodes
         self._looked = self._looked or decision.nodes >= LOOKS

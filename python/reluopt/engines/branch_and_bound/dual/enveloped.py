@@ -9,8 +9,8 @@ import numpy as np
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.corners.units import units_of
 from reluopt.engines.branch_and_bound.dual.attack import Witness
+from reluopt.engines.branch_and_bound.dual.attacker import Attack
 from reluopt.engines.branch_and_bound.dual.decision import Decision
-from reluopt.engines.branch_and_bound.dual.verdict import Attack
 from reluopt.engines.branch_and_bound.envelopes.neurons import bounded_program
 from reluopt.engines.branch_and_bound.envelopes.patches import Changes
 from reluopt.engines.branch_and_bound.envelopes.tree import EnvelopeTree

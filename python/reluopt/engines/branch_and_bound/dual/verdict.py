@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from reluopt.answers.solution import GAP_DENOMINATOR_FLOOR
 from reluopt.deadline import Deadline
 from reluopt.engines.branch_and_bound.dual import programs
 from reluopt.engines.branch_and_bound.dual.ascent import Model, climb, singles
-from reluopt.engines.branch_and_bound.dual.attack import Witness
+from reluopt.engines.branch_and_bound.dual.attacker import Attack
 from reluopt.engines.branch_and_bound.dual.chain import Chain
 from reluopt.engines.branch_and_bound.dual.cutting import Cut, bound_last_with_planes
 from reluopt.engines.branch_and_bound.dual.decision import Decision, Grown
@@ -32,6 +31,7 @@ from reluopt.engines.branch_and_bound.dual.planes import NO_PLANES, Planes
 from reluopt.engines.branch_and_bound.dual.slots import Batch
 from reluopt.engines.branch_and_bound.dual.squeezing import squeeze_last
 from reluopt.engines.branch_and_bound.dual.tree import NO_CUT, Nodes, Record, Tree
+from reluopt.engines.branch_and_bound.l2.boxes import OpenNode
 from reluopt.engines.branch_and_bound.search import BELOW_ZERO
 from reluopt.networks.network import ReLUNetwork
 from reluopt.numerics.arrays import AnyFloat, FloatArray, FloatMatrix, IntArray, SingleMatrix
@@ -59,40 +59,18 @@ LONG = 100_000
 pay where programs cannot be solved: about 10 s."""
 
 
-class Attack(Protocol):
-    """Who looks for witnesses.
-
-    Attributes:
-        best: the input of the largest slack so far, of any sign, or None.
-    """
-
-    best: Witness | None
-
-    def starts(self, alternatives: Sequence[int], restarts: int) -> tuple[SingleMatrix, IntArray]:
-        """Points to begin with, and which alternative each is for."""
-        ...
-
-    def run(
-        self, points: SingleMatrix, which: IntArray, steps: int | None = None
-    ) -> Witness | None:
-        """Move points towards alternatives; a witness ends it."""
-        ...
-
-    def check(self, points: AnyFloat, which: IntArray, slacks: FloatArray) -> Witness | None:
-        """The first of the most promising points that ends the search as it is."""
-        ...
-
-
 class DomainSearch:
     """One search; see the module.
 
     With a ``gap`` the largest slack is looked for, not its sign: nodes are closed by what the
     attack has found best so far, up to this gap, and no input ends the search. It ends undecided
     after ``most`` nodes, unless semidefinite programs can go on, which take over after ``few``.
-    When trees of these have become large ``meanwhile`` is called, once, with the alternatives that
-    are excluded by then: it says whether the search is still wanted. With ``linear`` a tree of
-    linear programs comes before planes, which chains of ReLUs that led poolings become need; no
-    proof is kept of it.
+    Before planes are made ``settles`` says whether it is settled otherwise. When trees of programs
+    have become large ``meanwhile`` is called, once, with the alternatives that are excluded by
+    then: it says whether the search is still wanted. These trees begin with what ``begun`` has of
+    larger domains, and leave there what they end with. With ``linear`` a tree of linear programs
+    comes before planes, which chains of ReLUs that led poolings become need; no proof is kept of
+    it.
     """
 
     def __init__(
@@ -108,7 +86,9 @@ class DomainSearch:
         gap: float | None = None,
         most: float = math.inf,
         few: int | None = None,
+        settles: Callable[[], bool] | None = None,
         meanwhile: Callable[[Sequence[int]], bool] | None = None,
+        begun: dict[int, list[OpenNode]] | None = None,
         linear: bool = False,
     ) -> None:
         self._gap, self._most = gap, most
@@ -117,7 +97,8 @@ class DomainSearch:
         self._alternatives = alternatives
         self._deadline, self._attack, self._keep = deadline, attack, keep
         self.decision = Decision()
-        self._meanwhile = meanwhile
+        self._settles, self._meanwhile = settles, meanwhile
+        self._begun = {} if begun is None else begun
         self._unwanted, self._linear = False, linear
         self._slacks = np.full(len(alternatives), np.inf)
         self._open = list(range(len(alternatives)))
@@ -161,6 +142,7 @@ class DomainSearch:
             return
         for group, tree in trees:
             self._finish(group, tree)
+        self._unwanted = bool(self._open and self._settles is not None and self._settles())
         if self._open and not self._over():
             self._with_planes()
 
@@ -333,6 +315,7 @@ class DomainSearch:
 
             conditions = self._alternatives[alternative].conditions
             tree = programs.tree_over(self._network, chain, conditions, look, self._deadline)
+            tree.resume(self._begun.get(alternative, []))
             tree.grow(PATIENCE, self._deadline.share(SOON))
             if tree.open and not self._over() and self._is_wanted():
                 tree.grow()
@@ -341,6 +324,7 @@ class DomainSearch:
                 programs.finish(tree, self._network, below, root, self._deadline)
                 self.decision.nodes += below.count
             self.decision.nodes += tree.count
+            self._begun[alternative] = tree.open + tree.stuck
             if tree.empty and self.decision.witness is None:
                 self._open.remove(alternative)
                 self._slacks[alternative] = BELOW_ZERO

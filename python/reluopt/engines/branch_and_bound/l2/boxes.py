@@ -26,7 +26,7 @@ largest :math:`|z|^2` between these.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -120,7 +120,7 @@ class Ellipsoid:
 
 
 @dataclass(frozen=True, eq=False)
-class _Node:
+class OpenNode:
     """An open node.
 
     Attributes:
@@ -173,8 +173,23 @@ class BoxTree:
         self._turns, self.count = TURNS, 0
         even = np.full(ends[0].size, 1.0 / ends[0].size)
         self._last = even, Ellipsoid(network, ends, even)
-        self.open = [_Node(bounds[0].copy(), bounds[1].copy(), even, 0.0, Cuts.none())]
-        self.stuck: list[_Node] = []
+        self.open = [OpenNode(bounds[0].copy(), bounds[1].copy(), even, 0.0, Cuts.none())]
+        self.stuck: list[OpenNode] = []
+
+    def resume(self, left: Sequence[OpenNode]) -> None:
+        """Begin with what a tree for the same conditions left open over a box around this one.
+
+        All else of that box is shown to be empty, so that phases are what is open here, too. Bounds
+        of neurons are those of this box. Nothing left is a tree that has not begun.
+        """
+        if not left:
+            return
+        self._turns, self.open = 0, []
+        for node in left:
+            lower = np.where(node.lower >= 0.0, np.maximum(self.root[0], 0.0), self.root[0])
+            upper = np.where(node.upper <= 0.0, np.minimum(self.root[1], 0.0), self.root[1])
+            if (lower <= upper).all():  # else the node holds nothing of this box
+                self.open.append(replace(node, lower=lower, upper=upper, troubled=False))
 
     @property
     def empty(self) -> bool:
@@ -198,7 +213,7 @@ class BoxTree:
                 self._left_open(one, solved, branching)
         return False
 
-    def _prepared(self, node: _Node) -> _Ready | None:
+    def _prepared(self, node: OpenNode) -> _Ready | None:
         """With bounds that follow from the decided phases; None where nothing is left."""
         if self._last[0] is not node.shares:  # those of a node's sibling are the same
             self._last = node.shares, Ellipsoid(self._network, self._ends, node.shares)
@@ -223,7 +238,7 @@ class BoxTree:
             return
         lower, upper = branching.narrowed(node.lower, node.upper)
         bound, shares = max(node.bound, solved.bound), one.ellipsoid.asked(solved)
-        node = _Node(lower, upper, shares, bound, node.cuts, above=solved.legacy)
+        node = OpenNode(lower, upper, shares, bound, node.cuts, above=solved.legacy)
         if self._turns > 0:
             self.open.append(node)
             return
@@ -248,7 +263,7 @@ class BoxTree:
         self.open += _sides(replace(node, troubled=True), frame.widest(node.lower, node.upper))
 
 
-def _sides(node: _Node, neuron: int) -> list[_Node]:
+def _sides(node: OpenNode, neuron: int) -> list[OpenNode]:
     """A node with a neuron inactive, and active."""
     return [
         replace(node, lower=lower, upper=upper)
@@ -260,7 +275,7 @@ def _sides(node: _Node, neuron: int) -> list[_Node]:
 class _Ready:
     """A node whose program can be solved, on any thread."""
 
-    node: _Node
+    node: OpenNode
     ellipsoid: Ellipsoid
     relaxation: L2Relaxation
 
