@@ -48,11 +48,11 @@ def no_bounds(network):
     return -unknown, unknown
 
 
-def searched(network, task, look=lambda _: False, deadline=NEVER):
+def searched(network, task, look=lambda _: False, most=200):
     (alternative,) = task.alternatives
     ends = task.inputs.ends
-    tree = BoxTree(network, ends, alternative.conditions, no_bounds(network), look, deadline)
-    return tree, tree.grow(200)
+    tree = BoxTree(network, ends, alternative.conditions, no_bounds(network), look, NEVER)
+    return tree, tree.grow(most)
 
 
 @SLOW
@@ -84,6 +84,59 @@ def test_what_is_shown_to_be_empty_is(seed, sizes):
             assert node.troubled or not (sides > 0.0).any()
     if found:
         assert exact > -CLOSE
+
+
+@settings(SLOW, max_examples=12)
+@given(st.integers(0, 10**6), st.sampled_from([(2, 3, 2), (3, 4, 3, 2), (3, 2, 3, 2, 2)]))
+def test_a_tree_goes_on_over_a_smaller_box(seed, sizes):
+    """Nothing that the smaller box holds is lost, whatever the larger one's tree has left open."""
+    generator = np.random.default_rng(seed)
+    network = random_network(generator, sizes, integers=seed % 2 == 0)
+    question = random_ball(generator, network, Norm.LINF)
+    task = question.task(network)
+    tree, _ = searched(network, task, most=int(generator.integers(1, 5)))
+    smaller = replace(question, eps=float(generator.uniform(0.5, 1.0)) * question.eps).task(network)
+    conditions, ends = smaller.alternatives[0].conditions, smaller.inputs.ends
+    rest = BoxTree(network, ends, conditions, no_bounds(network), lambda _: False, NEVER)
+    left = tree.open + tree.stuck
+    rest.resume(left)
+    if left:
+        assert len(rest.open) == len(left)
+        rest.grow(200)
+    exact = brute_slack(network, smaller)
+    if not left or rest.empty:
+        assert exact < CLOSE
+    elif exact < -1e-4:
+        assert rest.stuck, f"nothing comes nearer than {exact}"
+
+
+def test_what_is_left_of_a_larger_box_is_less_than_a_new_tree(mlp_box):
+    network, (lower, upper), conditions, bounds = mlp_box
+    tree = BoxTree(network, (lower, upper), conditions, bounds, lambda _: False, NEVER)
+    tree.grow(4)
+    made, middle = [], 0.5 * (lower + upper)
+    ends = 0.001 * middle + 0.999 * lower, 0.001 * middle + 0.999 * upper
+    for left in (tree.open + tree.stuck, []):
+        rest = BoxTree(network, ends, conditions, bounds, lambda _: False, NEVER)
+        rest.resume(left)
+        rest.grow()
+        made.append((rest.count, len(rest.stuck)))
+    assert made[0][0] < made[1][0]
+    assert made[0][1] == made[1][1]
+
+
+def test_nodes_that_the_smaller_box_excludes_are_left_out(mlp_box):
+    network, ends, conditions, (lower, upper) = mlp_box
+    tree = BoxTree(network, ends, conditions, (lower, upper), lambda _: False, NEVER)
+    tree.grow(4)
+    left = tree.open + tree.stuck
+    mixed = [len({node.upper[i] > 0.0 for node in left}) == 2 for i in range(48)]
+    active = lower.copy()
+    active[mixed.index(True)] = 1e-3
+    rest = BoxTree(network, ends, conditions, (active, upper), lambda _: False, NEVER)
+    rest.resume(left)
+    assert 0 < len(rest.open) < len(left)
+    assert all((node.lower <= node.upper).all() for node in rest.open)
 
 
 @pytest.mark.parametrize("fixed", [False, True])

@@ -8,6 +8,7 @@ from reluopt.engines.branch_and_bound.frame import sides
 from reluopt.engines.branch_and_bound.l2 import boxes, inherited, relaxation
 from reluopt.engines.branch_and_bound.l2.boxes import Ellipsoid
 from reluopt.engines.branch_and_bound.l2.interior import TROUBLE, Effort
+from reluopt.engines.branch_and_bound.l2.iterate import start_iterate, unevenness
 from reluopt.engines.branch_and_bound.l2.program import curvature, start_multipliers
 
 EXACTLY = Effort(80, 1e-8, 0.0)
@@ -80,6 +81,51 @@ def test_what_is_inherited_is_strictly_inside(family, child):
     assert begin.room[products].min() > 0.0
     for matrix in (begin.moment, curvature(program, begin.theta).reduced):
         assert np.linalg.eigvalsh(matrix)[0] > 0.0
+
+
+def test_small_products_beside_rows_that_are_not_met_get_a_little_of_a_cold_start(
+    family, child, monkeypatch
+):
+    """Without it steps are short."""
+    solved, below, _ = family
+    handed = handed_by(solved)
+    tiny = 1e-4 * np.array([1e4, 1.0, 1.0])[:, None]  # places stay
+    handed = handed._replace(
+        pixels=tiny * handed.pixels,
+        posts=tiny * handed.posts,
+        slack=1e-2 * handed.slack,
+        z=1e-2 * handed.z,
+        room=1e-4 * handed.room,
+        moment=np.float32(1e-4) * handed.moment,
+    )
+    cold = below.solve(*child, below.largest, EXACTLY)
+    program = cold.program
+    theta = start_multipliers(program, cold.model.layer)
+
+    def begun(even):
+        monkeypatch.setattr(inherited, "EVEN", even)
+        begin = inherited.start_below(handed, cold.model, program, theta)
+        found = below.solve(*child, below.largest, EXACTLY, handed)
+        assert found.bound == pytest.approx(cold.bound, rel=1e-6)
+        return begin, unevenness(program, begin), found.answer.steps
+
+    near, uneven, many = begun(np.inf)
+    mixed, even, few = begun(1.0)
+    assert uneven > 30.0
+    assert even < uneven / 3.0
+    assert few < many
+    far = start_iterate(program, theta)
+    for one, warm, other in zip(mixed, near, far, strict=True):
+        share = inherited.COLD
+        np.testing.assert_allclose(one, (1.0 - share) * warm + share * other)
+
+
+def test_unevenness_is_the_gap_in_terms_of_the_products(family):
+    """Of an iterate that meets rows and terms: where the programs end."""
+    solved, *_ = family
+    assert unevenness(solved.program, solved.answer.best) < 1.5
+    best = solved.answer.best
+    assert unevenness(solved.program, best._replace(x=0.5 * best.x)) > 1.5
 
 
 @pytest.mark.parametrize("of_use", ["multipliers", "neurons"])
