@@ -6,6 +6,7 @@ import pytest
 from helpers.boxes import random_network
 from reluopt import EngineOptions, Method, load_images, load_network, solve
 from reluopt.answers.solution import Status
+from reluopt.engines.branch_and_bound import folding
 from reluopt.engines.branch_and_bound.dual import distance, frontiers, verdict
 from reluopt.engines.branch_and_bound.dual.frontiers import Frontiers
 from reluopt.engines.branch_and_bound.l2.boxes import BoxTree
@@ -55,7 +56,10 @@ def poor(monkeypatch):
     monkeypatch.setattr(distance.DistanceSearch, "start", start)
 
 
-def test_distances_are_those_of_a_solver_where_trees_go_on(poor, monkeypatch):
+@pytest.mark.parametrize("folds", [False, True])
+def test_distances_are_those_of_a_solver_where_trees_go_on(poor, monkeypatch, folds):
+    """Not those over folded networks, which are others over each box."""
+    monkeypatch.setattr(folding, "MANY", 0 if folds else folding.MANY)
     resumed, resume = [], BoxTree.resume
 
     def noted(self, left):
@@ -73,7 +77,11 @@ def test_distances_are_those_of_a_solver_where_trees_go_on(poor, monkeypatch):
         assert found.status is exact.status
         if exact.status is Status.OPTIMAL:
             assert found.objective == pytest.approx(exact.objective, rel=1e-4)
-    assert sum(map(bool, resumed)) > 2
+    if folds:
+        assert resumed
+        assert not any(resumed)
+    else:
+        assert sum(map(bool, resumed)) > 2
 
 
 @pytest.mark.parametrize(("network", "index", "times"), [("mlp-100", 113, 1), ("thesis", 110, 0)])

@@ -355,7 +355,8 @@ class DistanceSearch:
             self._excluded.add([left[i] for i in gone], radius)
             return self._bound_smaller()
 
-        begun = self._frontiers.within(radius, left, chosen)
+        # Folded networks are others over each box, and so are the neurons of their nodes.
+        begun = {} if self._folds else self._frontiers.within(radius, left, chosen)
         effort = Effort(keep, most, begun=begun)
         if most < math.inf:
             few = AGAIN if self._looked else LOOKS
